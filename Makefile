@@ -1,0 +1,83 @@
+# Commands of l2rclip-lite. On a fresh machine each one first makes .venv from the lock file, so `make book` is enough.
+#   make book            execute the chapters, build the HTML   ->  _build/html/index.html
+#   make test            all tests
+#   make help            the rest
+# Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  SHOTS=folder
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+CHAPTER ?=
+PROFILE ?= page
+PORT ?= 8000
+SHOTS ?= _build/shots
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# One thread: the numbers on a page do not depend on the machine's cores, and torch's threads do not fight on a busy one.
+export OMP_NUM_THREADS ?= 1
+# Nothing here may wait for a hub.
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The kernels started below are this environment's, whatever is activated.
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help install book html execute verify test lint look bench serve lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## make .venv from requirements/lock.txt, with the package editable
+
+$(STAMP): requirements/lock.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --progress-bar off -r requirements/lock.txt
+	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .
+	"$(BIN)/python" -m pip check
+	touch "$@"
+
+book: execute ## execute every chapter at PROFILE=page, then build the HTML with warnings as errors
+	"$(BIN)/python" scripts/build.py
+
+html: $(STAMP) ## build the HTML from the outputs in the repository, without executing
+	"$(BIN)/python" scripts/build.py
+
+execute: $(STAMP) ## execute chapters (CHAPTER=05, or all) and write book/NN_name.ipynb
+	"$(BIN)/python" scripts/execute.py --profile $(PROFILE) $(CHAPTER)
+
+verify: $(STAMP) ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the book and a Colab-like environment
+	"$(BIN)/python" scripts/verify.py $(CHAPTER)
+
+test: $(STAMP) ## run every test
+	"$(BIN)/python" -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, codespell
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+	"$(BIN)/codespell"
+
+look: ## open every built page in Chromium, light and dark: console errors, foreign requests, screenshots in SHOTS
+	node scripts/check_pages.mjs _build/html "$(SHOTS)"
+
+bench: $(STAMP) ## measure speed and memory, JSON on standard output
+	@for file in benchmarks/*.py; do \
+		if [ -e "$$file" ]; then "$(BIN)/python" "$$file"; else echo "make: no benchmarks yet" >&2; fi; \
+	done
+
+serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
+	@test -e _build/html/index.html || { echo "make: no book yet; run 'make book' first" >&2; exit 1; }
+	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+lock: ## resolve pyproject.toml afresh and write requirements/lock.txt
+	"$(PYTHON)" scripts/lock.py
+
+clean: ## remove what was built (the environment stays)
+	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -path "./$(VENV)" -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

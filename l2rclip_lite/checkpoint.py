@@ -1,0 +1,117 @@
+"""A checkpoint a stage: one safetensors file, replaced atomically after every epoch, enough to go on bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import save_tensors
+
+if TYPE_CHECKING:
+    from l2rclip_lite.stages import Stage
+
+
+@dataclass
+class Snapshot:
+    """How far a stage has come, and its best epoch so far.
+
+    Args:
+        epochs_done: Complete epochs.
+        history: One row an epoch.
+        best_score: (validation MAE, validation RPS) of the best epoch.
+        best: Its parameters.
+    """
+
+    epochs_done: int
+    history: list[dict[str, float]]
+    best_score: tuple[float, float]
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, stage: Stage) -> Snapshot:
+        """Nothing done; the best so far is where the stage begins."""
+        return cls(0, [], (float("inf"), float("inf")), _copies(stage.parameters))
+
+    def record(self, stage: Stage, row: dict[str, float]) -> None:
+        """Add a complete epoch, and keep its parameters if it is the best."""
+        self.epochs_done += 1
+        self.history.append(row)
+        score = (row["val_mae"], row["val_rps"])
+        if score < self.best_score:
+            self.best_score, self.best = score, _copies(stage.parameters)
+
+    @torch.no_grad()
+    def restore_best(self, stage: Stage) -> None:
+        """Put the best epoch's parameters back into the model."""
+        for name, value in self.best.items():
+            stage.parameters[name].copy_(value)
+
+
+class Checkpoint:
+    """The folder of a run's unfinished work.
+
+    Args:
+        folder: Created when first written; its owner removes it when the run is complete.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, stage: Stage, optimizer: torch.optim.Optimizer, state: Snapshot) -> None:
+        """Keep parameters, Adam's moments, best parameters and history, all in one atomic write."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in stage.parameters.items():
+            tensors[f"now/{name}"], tensors[f"best/{name}"] = parameter, state.best[name]
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"adam.{key}/{name}"] = value
+        about = {"epochs_done": state.epochs_done, "history": state.history, "best_score": state.best_score}
+        save_tensors(self._file(stage), tensors, {"snapshot": json.dumps(about)})
+
+    @torch.no_grad()
+    def load(self, stage: Stage, optimizer: torch.optim.Optimizer) -> Snapshot | None:
+        """Put a stored epoch back into parameters and optimizer; None where there is none.
+
+        Raises:
+            InputError: The file is damaged or belongs to another model.
+        """
+        file = self._file(stage)
+        if not file.is_file():
+            return None
+        try:
+            tensors, metadata = read_tensors(file)
+            about = json.loads(metadata["snapshot"])
+            for name, parameter in stage.parameters.items():
+                parameter.copy_(tensors[f"now/{name}"])
+                state: dict[str, Any] = optimizer.state[parameter]
+                for key in ("step", "exp_avg", "exp_avg_sq"):
+                    value = tensors[f"adam.{key}/{name}"]
+                    # Adam keeps its step count on the CPU and its moments in the layout of the parameter.
+                    state[key] = value if key == "step" else torch.empty_like(parameter).copy_(value)
+            best = {name: tensors[f"best/{name}"] for name in stage.parameters}
+            score = (float(about["best_score"][0]), float(about["best_score"][1]))
+            return Snapshot(about["epochs_done"], about["history"], score, best)
+        except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+            raise InputError(
+                f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
+            ) from error
+
+    def _file(self, stage: Stage) -> Path:
+        return self.folder / f"stage{stage.number}.safetensors"
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """All tensors of a safetensors file, and its metadata."""
+    with safe_open(file, framework="pt") as stored:
+        return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
+
+
+def _copies(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in parameters.items()}

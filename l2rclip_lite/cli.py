@@ -1,0 +1,406 @@
+"""The command `l2rclip`: fit, predict, evaluate, doctor.
+
+What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported
+when a command runs, so that help and a misspelt option answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+import traceback
+from argparse import ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+
+from l2rclip_lite import __version__
+from l2rclip_lite.errors import InputError, TrainingError
+
+if TYPE_CHECKING:
+    from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.model import L2RCLIP, Prediction
+    from l2rclip_lite.training import Run
+
+FIT_EXAMPLES = """examples:
+  l2rclip fit --dataset leaves --out runs/leaves
+      generated leaves, nothing to download, minutes on a laptop
+  l2rclip fit --dataset bracol --root DATA/bracol_severity --fold 1 --out runs/bracol
+      real coffee leaves
+  l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \\
+              --template "a photo of a {rank} banana" --out runs/mine
+      your own pictures; labels.csv has the columns path,label and, if you like, split
+  l2rclip fit --dataset leaves --baselines linear-probe,cross-entropy --out runs/leaves
+      the same, beside two baselines with the same towers, data and budget
+
+A run that was stopped goes on where it stood: give the same command again."""
+PREDICT_EXAMPLES = """examples:
+  l2rclip predict runs/mine photo1.jpg photo2.jpg
+  l2rclip predict runs/mine photos/*.jpg > answers.jsonl
+
+Each line is an object with path, rank (index), name, expected (in the unit of the ranks) and probabilities.
+Pictures that cannot be read are named on stderr after the others are done; the exit code is then 2."""
+EVALUATE_EXAMPLES = """examples:
+  l2rclip evaluate runs/mine
+  l2rclip evaluate runs/mine --split val --json
+  l2rclip evaluate runs/mine --root /where/the/pictures/are/now"""
+DOCTOR_EXAMPLES = """examples:
+  l2rclip doctor
+  l2rclip doctor --out runs
+      tries to write where your runs shall go"""
+BATCH = 32  # pictures that `predict` decodes before it prints
+DATA_OPTIONS: dict[str, tuple[type, str]] = {  # what `load_dataset` takes besides the name
+    "root": (str, "bracol, csv: folder of the pictures."),
+    "fold": (int, "bracol: fold 1 to 5."),
+    "labels": (str, "csv: the labels file, absolute or relative to the root."),
+    "ranks": (str, "csv: the names, lowest first, with commas; leaves: their number."),
+    "template": (str, "csv: a sentence with {rank} where the name goes."),
+    "size": (int, "leaves: number of pictures."),
+    "pixels": (int, "leaves: side of the pictures."),
+    "data_seed": (int, "leaves, csv: seed of the pictures and of the split."),
+    "allow_empty_ranks": (bool, "csv: whether a rank may have no training picture."),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: The words after `l2rclip`; None takes the process's own.
+
+    Returns:
+        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parsers = _parsers(words[:1])
+    if not words:
+        parsers["l2rclip"].print_help(sys.stderr)
+        return 2
+    try:
+        options = parsers["l2rclip"].parse_args(_kebab(words))
+    except ArgumentError as error:
+        command = words[0] if words and words[0] in parsers else "l2rclip"
+        print(f"error: {_usage_sentence(str(error), parsers[command], command)}", file=sys.stderr)
+        return 2
+    command, chosen = options.subcommand, options[options.subcommand]
+    commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate, "doctor": _doctor}
+    try:
+        code = commands[command](chosen)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        kept = ": complete epochs are kept, the same command goes on from there" if command == "fit" else ""
+        print(f"interrupted{kept}.", file=sys.stderr)
+        return 130
+    except (InputError, TrainingError, OSError) as error:
+        if chosen.debug:
+            traceback.print_exc()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Types and defaults from jsonargparse, examples as they are written."""
+
+
+class _Parser(ArgumentParser):
+    """Options with hyphens, in groups too: jsonargparse copies `add_argument`. `main` words the errors."""
+
+    def __init__(self, usage: str, description: str, examples: str = "", **options: Any) -> None:
+        options |= {"formatter_class": _Help, "exit_on_error": False, "allow_abbrev": False}
+        super().__init__(usage=usage, description=description, epilog=examples, **options)
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Spell `--batch_size` as `--batch-size`."""
+        return super().add_argument(*(a.replace("_", "-") if a[:2] == "--" else a for a in args), **kwargs)
+
+
+def _parsers(command: Sequence[str]) -> dict[str, ArgumentParser]:
+    """The parser of all under "l2rclip", and that of each command; only `fit` imports Config."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    about = "Ordinal classification by learning to rank with language (L2RCLIP)."
+    examples = "`l2rclip COMMAND --help` shows examples. Begin with: l2rclip doctor"
+    whole = _Parser("l2rclip COMMAND ...", about, examples, prog="l2rclip", version=__version__)
+    parsers: dict[str, ArgumentParser] = {
+        "fit": _fit_parser(with_config=list(command) == ["fit"]),
+        "predict": _predict_parser(),
+        "evaluate": _evaluate_parser(),
+        "doctor": _doctor_parser(),
+    }
+    commands = whole.add_subcommands(title="commands", metavar="COMMAND")
+    for name, parser in parsers.items():
+        parser.add_argument("--debug", action="store_true", help="Show where an error came from.")
+        commands.add_subcommand(name, parser, help=parser.description)
+    return parsers | {"l2rclip": whole}
+
+
+def _fit_parser(with_config: bool) -> ArgumentParser:
+    usage = "l2rclip fit --dataset NAME --out DIR [options]"
+    parser = _Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
+    named: dict[str, Any] = {"type": str, "required": True}
+    parser.add_argument("--dataset", **named, metavar="NAME", help="leaves, bracol or csv.")
+    parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
+    both = "linear-probe, cross-entropy or both, with a comma."
+    parser.add_argument("--baselines", type=str, default="", help=both)
+    parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
+    data = parser.add_argument_group("the data set")
+    for name, (kind, about) in DATA_OPTIONS.items():
+        data.add_argument(f"--{name}", type=kind | None, help=about)
+    if with_config:
+        from l2rclip_lite.config import Config
+
+        parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
+    return parser
+
+
+def _predict_parser() -> ArgumentParser:
+    usage = "l2rclip predict RUN PHOTO [PHOTO ...] [options]"
+    parser = _Parser(usage, "Grade pictures with a finished run; one JSON object a line.", PREDICT_EXAMPLES)
+    parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
+    parser.add_argument("photos", type=str, nargs="+", metavar="PHOTO", help="A picture.")
+    parser.add_argument("--device", type=Literal["cpu", "cuda"], default="cpu", help="Where to run.")
+    return parser
+
+
+def _evaluate_parser() -> ArgumentParser:
+    usage = "l2rclip evaluate RUN [options]"
+    about = "Read a run's data again and compute every metric with its interval."
+    parser = _Parser(usage, about, EVALUATE_EXAMPLES)
+    parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
+    parser.add_argument("--split", type=str, default="test", help="train, val or test.")
+    parser.add_argument("--root", type=str | None, help="Where the data lies now, if it has moved.")
+    parser.add_argument("--device", type=Literal["cpu", "cuda"], default="cpu", help="Where to run.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of a table.")
+    return parser
+
+
+def _doctor_parser() -> ArgumentParser:
+    about = "Check versions, weights, device, memory, write access and a forward pass."
+    parser = _Parser("l2rclip doctor [--out DIR]", about, DOCTOR_EXAMPLES)
+    where = "Folder that runs shall be written into."
+    parser.add_argument("--out", type=str, default=".", metavar="DIR", help=where)
+    return parser
+
+
+def _kebab(words: Sequence[str]) -> list[str]:
+    """Accept `--batch_size` for `--batch-size`; `fit` takes no paths that begin so."""
+    if list(words[:1]) != ["fit"]:
+        return list(words)
+    return [re.sub(r"^--\w+", lambda match: match[0].replace("_", "-"), word) for word in words]
+
+
+def _usage_sentence(message: str, parser: ArgumentParser, command: str) -> str:
+    """One sentence from what jsonargparse says on several lines."""
+    text = " ".join(message.split())
+    see = f"see `l2rclip {command} --help`".replace("l2rclip l2rclip", "l2rclip")
+    missing = re.search(r"required: (.*)$", text)
+    if missing:
+        return f"missing: {', '.join(_shown(dest, parser) for dest in missing[1].split(', '))}; {see}."
+    key = re.search(r'[Kk]ey "([\w.]+)"', text)
+    value = re.search(r"(?:Got|Given) value: (.*)$", text)
+    if key and value:
+        return f"{_shown(key[1], parser)} does not take {value[1]!r}; {see}."
+    unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", text)
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        return f"there is no option {unknown[1]}{f', did you mean {near[0]}' if near else ''}; {see}."
+    return f"{text.rstrip('.')}; {see}."
+
+
+def _shown(dest: str, parser: ArgumentParser) -> str:
+    """How an argument is written on the command line: `fit.batch_size` is `--batch-size`, `run` is `RUN`."""
+    name = dest.split(".")[-1]
+    for action in parser._actions:
+        if action.dest == name:
+            return action.option_strings[0] if action.option_strings else str(action.metavar)
+    return name
+
+
+def _fit(options: Namespace) -> int:
+    """`l2rclip fit`."""
+    from l2rclip_lite.config import Config
+    from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.stages import freezing_table
+    from l2rclip_lite.training import fit
+
+    baselines = _baselines(options.baselines)
+    source = {"name": options.dataset} | _data_options(options)
+    config = Config(**{field.name: options[field.name] for field in fields(Config)})
+    data = load_dataset(**source)
+    if not options.quiet:
+        print(_card(data), end="\n\n", flush=True)
+        print(freezing_table(L2RCLIP.build(data.ranks, config, data.image_size)), end="\n\n", flush=True)
+    run = fit(data, config, options.out, baselines=baselines, source=source, quiet=options.quiet)
+    if not options.quiet:
+        print(_results(run), end="\n\n")
+    print(_last_line(run))
+    return 0
+
+
+def _baselines(text: str) -> tuple[Any, ...]:
+    """The baselines' names, refused here rather than after an hour of training."""
+    from l2rclip_lite.baselines import Baseline
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in get_args(Baseline):
+            known = ", ".join(get_args(Baseline))
+            raise InputError(f"--baselines: {name!r} is unknown; choose from {known}.")
+    return names
+
+
+def _data_options(options: Namespace) -> dict[str, Any]:
+    """What was given for `load_dataset`, and nothing else: the loaders know their own defaults."""
+    given = {name: options[name] for name in DATA_OPTIONS if options[name] is not None}
+    if "data_seed" in given:
+        given["seed"] = given.pop("data_seed")
+    if "root" in given:
+        given["root"] = str(Path(given["root"]).absolute())  # so that `evaluate` finds it from any folder
+    if options.dataset == "leaves" and "ranks" in given:
+        if not given["ranks"].isdecimal():
+            raise InputError(f"--ranks: leaves takes the number of ranks, such as 5, not {given['ranks']!r}.")
+        given["ranks"] = int(given["ranks"])
+    return given
+
+
+def _predict(options: Namespace) -> int:
+    """`l2rclip predict`."""
+    from l2rclip_lite.data.files import read_image
+
+    model = _model(options)
+    problems: list[str] = []
+    for start in range(0, len(options.photos), BATCH):
+        pictures = {}
+        for path in options.photos[start : start + BATCH]:
+            try:  # squashed at once: 32 pictures from a camera would need a gigabyte
+                pictures[path] = model.towers.squash(read_image(path, "predict"))
+            except InputError as error:
+                problems.append(str(error))
+        if pictures:
+            _answer(list(pictures), model.predict(list(pictures.values()), batch_size=BATCH))
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 2 if problems else 0
+
+
+def _answer(paths: list[str], found: Prediction) -> None:
+    """One JSON object a picture, with as many digits as predictions.csv."""
+    for index, path in enumerate(paths):
+        row = {"path": path, "rank": int(found.rank[index]), "name": found.name[index]}
+        row["expected"] = round(float(found.expected[index]), 6)
+        row["probabilities"] = [round(p, 6) for p in found.probabilities[index].tolist()]
+        print(json.dumps(row), flush=True)
+
+
+def _evaluate(options: Namespace) -> int:
+    """`l2rclip evaluate`."""
+    import torch
+
+    from l2rclip_lite.images import load_pixels
+    from l2rclip_lite.metrics import evaluate
+
+    data = _data_of(Path(options.run), options.root)
+    split = data.split(options.split)
+    model = _model(options)
+    features = model.features(load_pixels(split, model.towers, quiet=options.json), quiet=options.json)
+    metrics = evaluate(model.probabilities(features), torch.tensor(split.targets), data.ranks, intervals=True)
+    if options.json:
+        print(json.dumps({"run": options.run, "split": options.split, "metrics": metrics}))
+        return 0
+    print(f"{options.run}, {options.split}: {len(split)} pictures, unit {data.ranks.unit}, 95 % intervals")
+    for name in metrics:
+        if f"{name}_low" in metrics:
+            print(f"{name:<20}{_interval(metrics, name)}")
+    return 0
+
+
+def _doctor(options: Namespace) -> int:
+    """`l2rclip doctor`."""
+    from l2rclip_lite.doctor import doctor
+
+    return 0 if doctor(options.out) else 1
+
+
+def _model(options: Namespace) -> L2RCLIP:
+    """The model of a finished run on the device asked for."""
+    import torch
+
+    from l2rclip_lite.model import L2RCLIP
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: no CUDA GPU is visible here; use --device cpu.")
+    return L2RCLIP.load(options.run, device=options.device)
+
+
+def _data_of(folder: Path, root: str | None) -> OrdinalDataset:
+    """The data set of a run, read again and compared with what it was."""
+    from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.rundir import fingerprint, read_config
+
+    stored = read_config(folder)["dataset"]
+    if not stored.get("source"):
+        raise InputError(f"{folder}: does not say where its data came from; fit it with `l2rclip fit`.")
+    try:
+        data = load_dataset(**(stored["source"] | ({"root": root} if root else {})))
+    except InputError as error:
+        hint = "its data cannot be read again; if it has moved, pass --root"
+        raise InputError(f"{folder}: {hint} ({error})") from error
+    if fingerprint(data) != stored["fingerprint"]:
+        raise InputError(
+            f"{folder}: the data now has other files, labels, splits or ranks than the run was fitted on; "
+            "pass the --root of that data, or fit a new run."
+        )
+    return data
+
+
+def _card(data: OrdinalDataset) -> str:
+    """Source and licence, the ranks, and how many pictures each has: three lines."""
+    card, ranks = data.card, data.ranks
+    counts = {split: data.counts(split) for split in ("train", "val", "test")}
+    shown = (f"{split} {sum(each)} ({' '.join(map(str, each))})" for split, each in counts.items())
+    return (
+        f"data      {card.title}; source: {card.source}; licence: {card.licence}\n"
+        f"ranks     {len(ranks)}, lowest first: {', '.join(ranks.names)}; as in {ranks.sentences[0]!r}\n"
+        f"pictures  {', '.join(shown)}"
+    )
+
+
+def _results(run: Run) -> str:
+    """Test accuracy, MAE and QWK with their intervals, the method above what it must be held against."""
+    metrics = run.metrics
+    rows = {"L2RCLIP": metrics["test"], "after stage 1": metrics["test_after_stage1"]} | metrics["baselines"]
+    names = {"accuracy": "accuracy", "mae": f"MAE ({run.model.ranks.unit})", "qwk": "QWK"}
+    lines = [f"{'test':<16}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
+    for row, found in rows.items():
+        lines.append(f"{row:<16}" + "".join(f"{_interval(found, name):<24}" for name in names).rstrip())
+    return "\n".join(lines)
+
+
+def _interval(metrics: dict[str, float], name: str) -> str:
+    """A figure, with its 95 % interval where there is one."""
+    if f"{name}_low" not in metrics:
+        return f"{metrics[name]:.3f}"
+    return f"{metrics[name]:.3f} [{metrics[f'{name}_low']:.3f}, {metrics[f'{name}_high']:.3f}]"
+
+
+def _last_line(run: Run) -> str:
+    """What a script wants to keep."""
+    test = run.metrics["test"]
+    unit = run.model.ranks.unit
+    figures = f"test accuracy {test['accuracy']:.3f}, MAE {test['mae']:.3f} {unit}, QWK {test['qwk']:.3f}"
+    return f"{figures}; the run is in {run.out}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Everything that can be set about a run, in one frozen dataclass that is written into the run directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.losses import Normalise, Order
+from l2rclip_lite.rankformer import Axis
+
+WHERE_IT_RUNS = ("device", "threads")  # may differ when a run is taken up again
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of L2RCLIP. Defaults suit `mini` on a CPU; `method.md`'s open choices are all switches here.
+
+    Raises:
+        InputError: A value outside its range, or two values that contradict each other.
+
+    Example:
+        >>> Config(epochs2=3).epochs2
+        3
+    """
+
+    towers: str = "mini"
+    """Dual encoder: 'mini' (offline), 'tiny/random' (tests), or an open_clip model such as 'ViT-B-16/openai'."""
+    weights: str | None = None
+    """A local safetensors file for an open_clip model."""
+    image_size: int | None = None
+    """Side of the input picture in pixels; None takes what the data set suggests, else the tower's own."""
+    context_length: int = 4
+    """Number M of global context vectors (0 leaves them out)."""
+    rankformer: bool = True
+    """Whether RankFormer refines the word embeddings."""
+    axis: Axis = "rank"
+    """Along which axis RankFormer attends: 'token', 'rank' or 'joint'."""
+    alpha: float = 0.1
+    """Strength of RankFormer's residual, in [0, 1]."""
+    learn_alpha: bool = True
+    """Whether alpha is trained."""
+    heads: int = 8
+    """RankFormer's attention heads."""
+    hidden: int = 2048
+    """Inner width of RankFormer's feed-forward network."""
+    depth: int = 1
+    """RankFormer's blocks."""
+    centre: bool = True
+    """Whether text features are centred over the ranks; the paper does not mention it, small text towers need it."""
+    epochs1: int = 30
+    """Epochs of stage 1 (RankFormer and context on cached image features)."""
+    epochs2: int = 12
+    """Epochs of stage 2 (image tower on fixed text features)."""
+    batch_size: int = 32
+    """Images a step."""
+    lr1: float = 3.5e-4
+    """Peak learning rate of stage 1."""
+    lr2: float | None = None
+    """Peak learning rate of stage 2; None takes what the towers recommend (mini 4e-4, CLIP 5e-6)."""
+    projection_lr_factor: float = 1.0
+    """The image tower's projection learns this many times faster than its backbone."""
+    weight_decay: float = 1e-4
+    """Adam's L2 penalty in both stages."""
+    warmup: float = 0.1
+    """Share of each stage's steps in which the learning rate rises linearly, in [0, 1)."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """After the warm-up: 'cosine' to 0, or 'step' (a tenth after 1/2 and again after 5/6 of the steps)."""
+    lambda1: float = 1.0
+    """Weight of the ordinal pairwise loss in stage 1."""
+    lambda2: float = 1.0
+    """Weight of the ordinal pairwise loss in stage 2."""
+    normalise: Normalise = "batch"
+    """Largest rank gap by which the ordinal weight is divided: of the 'batch' (as released) or 'global'."""
+    order: Order = "true"
+    """Ordinal weight: 'true', 'blind' (all 1) or 'shuffled' (negative control)."""
+    push_power: int = 1
+    """Power of the distance in the push: 1 as released, 2 as derived."""
+    symmetric: bool = False
+    """Whether stage 1 uses all pairs, which makes its loss independent of the batch order."""
+    augment: bool = True
+    """Whether stage 2 flips and re-lights its pictures."""
+    seed: int = 0
+    """Decides every random draw."""
+    device: str = "auto"
+    """'auto', 'cpu' or 'cuda'."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """'bf16' runs the image tower under autocast; losses stay in fp32."""
+    threads: int | None = None
+    """CPU threads; None leaves torch's own choice."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        for name in ("epochs1", "epochs2", "context_length", "lambda1", "lambda2", "weight_decay"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+        for name in ("batch_size", "lr1", "heads", "hidden", "depth", "projection_lr_factor"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "must be greater than 0")
+        for name in ("lr2", "threads", "image_size"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, name, value, "must be greater than 0")
+        _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")
+        _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
+        _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")
+        _require(self.device in ("auto", "cpu", "cuda"), "device", self.device, "must be auto, cpu or cuda")
+        if self.epochs1 and not self.rankformer and not self.context_length:
+            raise InputError(
+                "config: without RankFormer and context stage 1 has nothing to train; set epochs1=0."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Config:
+        """The inverse of `to_dict`; a name that is not a setting is refused."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(state) - known)
+        if unknown:
+            raise InputError(
+                f"config: {unknown[0]!r} is not a setting; the settings are {', '.join(sorted(known))}."
+            )
+        return cls(**state)
+
+    def differences(self, other: Config) -> list[str]:
+        """The settings in which two runs differ so that their results may differ."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [name for name in mine if mine[name] != theirs[name] and name not in WHERE_IT_RUNS]
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    """One sentence a broken rule."""
+    if not holds:
+        raise InputError(f"config: {name}={value!r} {rule}.")

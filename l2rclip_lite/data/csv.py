@@ -1,0 +1,104 @@
+"""Your own pictures: a folder and a CSV file `path,label[,split]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, stratified
+from l2rclip_lite.data.files import Row, inside, read_table, splits_of_files
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+
+def load_csv(
+    root: str | Path | None = None,
+    labels: str | Path = "labels.csv",
+    ranks: str | tuple[str, ...] | list[str] | None = None,
+    template: str = "a photo of a {rank} object",
+    seed: int = 0,
+    allow_empty_ranks: bool = False,
+) -> OrdinalDataset:
+    """Anybody's pictures, graded in a CSV file.
+
+    The file has a header and the columns `path` (relative to `root`), `label` (the name or the index of a
+    rank, lowest first from 0; a text that is both counts as the name) and optionally `split` (train, val,
+    test). Without `split` it is cut 70/15/15 within every rank.
+
+    Args:
+        root: The folder the paths start from.
+        labels: The CSV file: absolute, or relative to `root`.
+        ranks: The names of the ranks, lowest first, as a tuple or as "fresh,ripe,overripe".
+        template: A sentence with exactly one `{rank}`.
+        seed: Decides the split where the file does not.
+        allow_empty_ranks: Whether a rank may have no training image.
+
+    Returns:
+        Three splits in the order of the file.
+
+    Raises:
+        InputError: Anything that cannot be used, with the file, the row and the fix.
+
+    Example:
+        >>> load_csv(root="bananas")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".
+    """
+    if root is None:
+        raise InputError("csv: pass root=..., the folder that holds the images.")
+    if ranks is None:
+        raise InputError('csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".')
+    names = tuple(name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks))
+    label_space = Ranks(names, tuple(float(rank) for rank in range(len(names))), template)
+    root = Path(root)
+    file = root / labels  # an absolute `labels` wins
+    table = read_table(file, ("path", "label"))
+    rows = [_row(cells, where, root, names) for cells, where in table]
+    _refuse_repeats(rows)
+    notes = "Split by the labels file."
+    if "split" not in table[0][0]:
+        rows = _with_split(rows, file, names, seed)
+        notes = f"Split 70/15/15 within every rank, seed {seed}."
+    card = Card("csv", f"{len(rows)} images of {file.name}", str(file), "unknown", "none", notes)
+    train, val, test = splits_of_files(rows)
+    return OrdinalDataset("csv", train, val, test, label_space, card, allow_empty_ranks=allow_empty_ranks)
+
+
+def _row(cells: dict[str, str], where: str, root: Path, names: tuple[str, ...]) -> Row:
+    """One checked line; a missing split stays empty."""
+    label = cells["label"]
+    if label in names:
+        target = names.index(label)
+    elif label.isdecimal() and int(label) < len(names):
+        target = int(label)
+    else:
+        raise InputError(
+            f"{where}: the label {label!r} is no rank; write one of {', '.join(names)}, or an index "
+            f"from 0 to {len(names) - 1}."
+        )
+    split = cells.get("split")
+    if split is not None and split not in SPLITS:
+        raise InputError(f"{where}: the split {split!r} is none of {', '.join(SPLITS)}; correct it.")
+    return Row(cells["path"], inside(root, cells["path"], where), target, split or "", where)
+
+
+def _refuse_repeats(rows: list[Row]) -> None:
+    """The same file twice could stand in train and test at once."""
+    first: dict[Path, Row] = {}
+    for row in rows:
+        before = first.setdefault(row.file.resolve(), row)
+        if before is not row:
+            raise InputError(
+                f"{row.where}: the image {row.path} stands in {before.where} already; remove one of them."
+            )
+
+
+def _with_split(rows: list[Row], file: Path, names: tuple[str, ...], seed: int) -> list[Row]:
+    """The rows with a seeded 70/15/15 split."""
+    targets = [row.target for row in rows]
+    for rank in sorted(set(targets)):
+        if targets.count(rank) < 3:
+            raise InputError(
+                f"{file}: rank {names[rank]!r} has {targets.count(rank)} image(s), too few for three splits; "
+                "add images (three at least) or a split column."
+            )
+    return [row._replace(split=part) for row, part in zip(rows, stratified(targets, seed), strict=True)]

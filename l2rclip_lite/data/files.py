@@ -1,0 +1,187 @@
+"""Pictures and labels that lie in files: what cannot be used is refused, with the row and the fix."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from l2rclip_lite.data.base import Split
+from l2rclip_lite.errors import InputError
+
+
+class Row(NamedTuple):
+    """One line of a labels file: the path as written, the file it means, and what an error should call it."""
+
+    path: str
+    file: Path
+    target: int
+    split: str
+    where: str
+
+
+def read_image(path: str | Path, where: str) -> Image.Image:
+    """A picture as RGB, turned as its EXIF tag says; transparency becomes white.
+
+    Nothing is ever put in place of a picture that cannot be read.
+
+    Args:
+        path: The file.
+        where: What to call it in an error, such as "labels.csv row 7".
+
+    Returns:
+        The decoded picture.
+
+    Raises:
+        InputError: The file is missing, is no picture, is cut off, or has no 8-bit or 16-bit pixels.
+
+    Example:
+        >>> read_image("nowhere.jpg", "labels.csv row 7")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct ...
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{where}: the image {path} does not exist; correct the path or remove the row.")
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            picture = ImageOps.exif_transpose(opened)
+    except (
+        Exception
+    ) as error:  # decoders raise nearly anything on broken bytes: OSError, SyntaxError, struct.error, …
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{where}: the image {path} cannot be decoded ({reason}); replace the file or remove the row."
+        ) from error
+    if picture.mode.startswith("I;16"):  # convert("RGB") would clip sixteen bits instead of scaling them
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"{where}: the image {path} has pixels of mode {picture.mode!r}; save it with 8 bits a channel."
+        )
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def inside(root: str | Path, relative: str, where: str) -> Path:
+    """The file a labels file means, which must lie under `root`.
+
+    Args:
+        root: The folder of the data set.
+        relative: The path as written.
+        where: What to call it in an error, such as "labels.csv row 7".
+
+    Returns:
+        The path under `root`; whether the file exists is not looked at.
+
+    Raises:
+        InputError: An empty or absolute path, one with "..", or a link that leaves `root`.
+
+    Example:
+        >>> inside("data", "../secret.png", "labels.csv row 2")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leaves the data folder; ...
+    """
+    if not relative or "\0" in relative:
+        raise InputError(
+            f"{where}: the path {relative!r} names no file; write a path relative to the data folder."
+        )
+    windows = PureWindowsPath(relative)
+    absolute = PurePosixPath(relative).is_absolute() or bool(windows.drive or windows.root)
+    path = Path(root) / relative
+    if absolute or ".." in windows.parts or not path.resolve().is_relative_to(Path(root).resolve()):
+        raise InputError(
+            f"{where}: the path {relative!r} leaves the data folder; write it relative to the folder, "
+            "without '..'."
+        )
+    return path
+
+
+def read_table(file: str | Path, needed: tuple[str, ...]) -> list[tuple[dict[str, str], str]]:
+    """The rows of a CSV file, without the spaces around cells, each with what an error should call it.
+
+    A byte-order mark, Windows line ends, quoted cells and blank lines are fine. Rows are counted as a
+    spreadsheet counts them: the header is row 1.
+
+    Args:
+        file: A UTF-8 CSV file with a header.
+        needed: The columns that must be there.
+
+    Returns:
+        Pairs of {column: cell} and "labels.csv row 7".
+
+    Raises:
+        InputError: No such file, not UTF-8, a missing or repeated column, a row with too few or too many
+            cells, or no row at all.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise InputError(
+            f"{file}: there is no such file; give a CSV file with the columns {', '.join(needed)}."
+        )
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.reader(opened, strict=True, skipinitialspace=True)
+            lines = [([cell.strip() for cell in cells], reader.line_num) for cells in reader]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: the file is not UTF-8; save it as 'CSV UTF-8'.") from error
+    except csv.Error as error:
+        raise InputError(
+            f"{file.name} row {reader.line_num}: {error}; check the quotes of this row."
+        ) from error
+    lines = [(cells, number) for cells, number in lines if any(cells)]
+    header = lines[0][0] if lines else []
+    for column in needed:
+        if header.count(column) != 1:
+            raise InputError(
+                f"{file}: the header {','.join(header)!r} needs the column {column!r} once; "
+                f"write {','.join(needed)} and separate cells by commas."
+            )
+    table = []
+    for cells, number in lines[1:]:
+        where = f"{file.name} row {number}"
+        if len(cells) != len(header):
+            raise InputError(
+                f"{where}: {len(cells)} cells, but the header has {len(header)}; put quotes around a "
+                "cell that holds a comma."
+            )
+        table.append((dict(zip(header, cells, strict=True)), where))
+    if not table:
+        raise InputError(f"{file}: there is no row below the header; add one row an image.")
+    return table
+
+
+def splits_of_files(rows: Sequence[Row]) -> tuple[Split, Split, Split]:
+    """Train, val and test of pictures that lie in files, in the order of the rows.
+
+    Args:
+        rows: The labels file, line by line.
+
+    Returns:
+        Three splits; a file is decoded each time it is asked for.
+
+    Raises:
+        InputError: A file that does not exist: better now than in the middle of an epoch.
+    """
+    for row in rows:
+        if not row.file.is_file():
+            raise InputError(
+                f"{row.where}: the image {row.file} does not exist; correct the path or remove the row."
+            )
+
+    def one(name: str) -> Split:
+        mine = [row for row in rows if row.split == name]
+        return Split(
+            [row.path for row in mine],
+            [row.target for row in mine],
+            lambda index: read_image(mine[index].file, mine[index].where),
+        )
+
+    return one("train"), one("val"), one("test")

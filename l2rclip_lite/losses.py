@@ -1,0 +1,291 @@
+r"""The losses of L2RCLIP: asymmetrical contrastive, and cross-modal ordinal pairwise in its two released forms.
+
+Notation: image features $z_i$ (B of them) and text features $t_k$ (K of them) are unit vectors, $y_i$ is the rank of
+image i, $r_k$ the value of rank k. For unit vectors $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image
+to its own text and pushes *all* texts away alike; it is blind to order. The pairwise loss pushes by rank distance.
+All distances are computed in fp32, also under autocast.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+Normalise = Literal["batch", "global"]
+Order = Literal["true", "blind", "shuffled"]
+
+
+def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:
+    r"""All distances $\lVert a_i-b_j\rVert$, with a finite gradient where two points meet.
+
+    Example:
+        >>> distances(torch.eye(2), torch.eye(2)).round(decimals=4)
+        tensor([[0.0000, 1.4142],
+                [1.4142, 0.0000]])
+    """
+    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
+    return squared.clamp_min(1e-12).sqrt()
+
+
+def rank_weights(
+    target: Int[Tensor, " batch"],
+    values: Float[Tensor, " rank"],
+    normalise: Normalise = "batch",
+    order: Order = "true",
+) -> Float[Tensor, "batch rank"]:
+    r"""The ordinal weight $\omega_{ik} = |y_i-r_k|/M$ (official `loss/ordinal_ce.py`).
+
+    Args:
+        target: Rank index of each image.
+        values: Value of each rank.
+        normalise: M is the largest gap in this `batch` (as released; it changes from batch to batch) or of the whole
+            label space (`global`; the same image always gets the same weight).
+        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order; `shuffled` permutes the
+            ranks by a fixed permutation that keeps no rank in place, the negative control.
+
+    Returns:
+        Weights in [0, 1] (`blind`: all 1).
+
+    Example:
+        >>> rank_weights(torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0]))
+        tensor([[0.0000, 0.5000, 1.0000],
+                [0.5000, 0.0000, 0.5000]])
+    """
+    if order == "blind":
+        return torch.ones(len(target), len(values), device=values.device)
+    gap = (values[target][:, None] - values).abs()
+    largest = gap.max() if normalise == "batch" else values[-1] - values[0]
+    weights = gap / largest.clamp_min(1e-12)
+    if order == "shuffled":
+        weights = weights[:, _cyclic_permutation(len(values)).to(weights.device)]
+    return weights
+
+
+def ordinal_pairwise_loss(
+    image: Float[Tensor, "batch dim"],
+    text: Float[Tensor, "rank dim"],
+    target: Int[Tensor, " batch"],
+    values: Float[Tensor, " rank"],
+    *,
+    normalise: Normalise = "batch",
+    order: Order = "true",
+    push_power: int = 1,
+) -> Float[Tensor, ""]:
+    r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
+
+    $$L = \frac1B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac1{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
+
+    | paper | official | here |
+    |---|---|---|
+    | tightness | `tightness` | first term, in [0, 4] |
+    | diversity | `diversity` | second term, in [0, 2] for p = 1 |
+    | ω | `weight` | `rank_weights` |
+
+    The loss may be negative; that is right, not an error. It is finite for every batch: a batch of one and a batch of
+    one label included.
+
+    Args:
+        image: Unit image features.
+        text: Unit text features, one a rank.
+        target: Rank index of each image.
+        values: Value of each rank, increasing.
+        normalise: See `rank_weights`.
+        order: See `rank_weights`.
+        push_power: p = 1 as released, 2 as the derivation from cross-entropy has it.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+        >>> text = torch.stack([angle.cos(), angle.sin()], dim=1)
+        >>> perfect = ordinal_pairwise_loss(text[[0, 2]], text, torch.tensor([0, 2]), torch.arange(3.0))
+        >>> round(float(perfect), 6)  # -(1 + 2 sqrt 3) / 6
+        -0.744017
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image, text, values = _wide(image), _wide(text), _wide(values)
+        tightness = (image - text[target]).square().sum(1).mean()
+        push = distances(image, text) ** push_power
+        return tightness - (rank_weights(target, values, normalise, order).to(push.dtype) * push).mean()
+
+
+def ordinal_pairwise_loss_stage1(
+    image: Float[Tensor, "batch dim"],
+    text: Float[Tensor, "batch dim"],
+    anchor: Float[Tensor, "batch dim"],
+    target: Float[Tensor, " batch"] | Int[Tensor, " batch"],
+    *,
+    symmetric: bool = False,
+) -> Float[Tensor, ""]:
+    r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
+
+    $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}
+    \lVert t_i-t_j\rVert + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|y_i-y_j|-m}{M}$$
+
+    with m and M the least and largest gap over the pairs. As released, only pairs i < j of a matrix that is not
+    symmetric are used, so shuffling the batch changes the loss; `symmetric=True` uses all i ≠ j and does not. Where all
+    labels agree the released code divides 0 by 0 and where the batch is one it fails; here the push is 0 and the
+    tightness remains.
+
+    Args:
+        image: Unit image features z.
+        text: Unit text features t, row i of the rank of image i.
+        anchor: Unit text features g that images are pulled to; with one prompt for both, pass `text`.
+        target: Rank value (or index, if ranks are evenly spaced) of each image.
+        symmetric: Use all ordered pairs.
+
+    Returns:
+        A scalar, in [-3, 2].
+
+    Example:
+        >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+        >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
+        >>> round(
+        ...     float(ordinal_pairwise_loss_stage1(point, point, point, torch.arange(3.0))), 6
+        ... )  # -sqrt 3 / 4
+        -0.433013
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image, text, anchor = _wide(image), _wide(text), _wide(anchor)
+        tightness = 0.5 * (image - anchor).square().sum(1).mean()
+        size = len(target)
+        pairs = torch.ones(size, size, dtype=torch.bool, device=image.device)
+        pairs = (
+            ~torch.eye(size, dtype=torch.bool, device=image.device) if symmetric else pairs.triu(diagonal=1)
+        )
+        gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
+        if not len(gap) or gap.max() == 0:
+            return tightness
+        weight = (gap - gap.min()) / gap.max()
+        push = (weight * distances(image, text)[pairs]).mean() + 0.5 * (
+            weight * distances(text, text)[pairs]
+        ).mean()
+        return tightness - push
+
+
+def supervised_contrastive_loss(
+    anchor: Float[Tensor, "anchor dim"],
+    other: Float[Tensor, "other dim"],
+    anchor_target: Int[Tensor, " anchor"],
+    other_target: Int[Tensor, " other"],
+    scale: float | Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    r"""Contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
+
+    $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}\log\operatorname{softmax}_i(s\,a\cdot o_i)$$
+
+    Args:
+        anchor: Unit features that look for partners.
+        other: Unit features to find them among.
+        anchor_target: Rank index of each anchor.
+        other_target: Rank index of each other feature.
+        scale: s, unitless.
+
+    Returns:
+        A scalar ≥ 0. Anchors without a partner are left out (released: NaN); with none at all the loss is 0.
+
+    Example:
+        >>> point = torch.eye(2)
+        >>> label = torch.tensor([0, 1])
+        >>> round(float(supervised_contrastive_loss(point, point, label, label, 1.0)), 6)  # log(1 + 1/e)
+        0.313262
+    """
+    with torch.autocast(anchor.device.type, enabled=False):
+        logits = scale * _wide(anchor) @ _wide(other).T
+        positive = anchor_target[:, None] == other_target
+        counts = positive.sum(1)
+        present = counts > 0
+        total = (logits.log_softmax(dim=1) * positive).sum(1)
+        return -(total / counts.clamp_min(1))[present].sum() / present.sum().clamp_min(1)
+
+
+def asymmetrical_contrastive_loss(
+    image: Float[Tensor, "batch dim"],
+    text: Float[Tensor, "rank dim"],
+    target: Int[Tensor, " batch"],
+    scale: float | Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    r"""Asymmetrical contrastive loss (L2RCLIP section 3.4): an image has one text, a text has many images.
+
+    $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
+
+    with `supervised_contrastive_loss` from text to image. Ranks that are absent from the batch are texts without a
+    partner: they are left out of $L_{t2i}$ and stay in the cross-entropy.
+
+    Args:
+        image: Unit image features.
+        text: Unit text features, one a rank.
+        target: Rank index of each image.
+        scale: s, unitless.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Example:
+        >>> asymmetrical_contrastive_loss(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), 1.0).round(
+        ...     decimals=6
+        ... )
+        tensor(0.6265)
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image, text = _wide(image), _wide(text)
+        ranks = torch.arange(len(text), device=text.device)
+        image_to_text = F.cross_entropy(scale * image @ text.T, target)
+        return image_to_text + supervised_contrastive_loss(text, image, ranks, target, scale)
+
+
+class OrdinalPairwiseLoss(nn.Module):
+    """`ordinal_pairwise_loss` with its options and rank values bound, for use in a model of your own."""
+
+    values: Tensor
+
+    def __init__(
+        self,
+        values: Float[Tensor, " rank"],
+        *,
+        normalise: Normalise = "batch",
+        order: Order = "true",
+        push_power: int = 1,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("values", values)
+        self.normalise: Normalise = normalise
+        self.order: Order = order
+        self.push_power = push_power
+
+    def forward(
+        self,
+        image: Float[Tensor, "batch dim"],
+        text: Float[Tensor, "rank dim"],
+        target: Int[Tensor, " batch"],
+    ) -> Float[Tensor, ""]:
+        """See `ordinal_pairwise_loss`."""
+        return ordinal_pairwise_loss(
+            image,
+            text,
+            target,
+            self.values,
+            normalise=self.normalise,
+            order=self.order,
+            push_power=self.push_power,
+        )
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least fp32: half precision cannot hold the square of a small distance."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
+    """A fixed random permutation that is one cycle, so no rank keeps its place (Sattolo, seed 0)."""
+    generator = torch.Generator().manual_seed(0)
+    order = torch.arange(size)
+    for last in range(size - 1, 0, -1):
+        other = int(torch.randint(last, (), generator=generator))
+        order[[last, other]] = order[[other, last]]
+    return order

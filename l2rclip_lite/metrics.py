@@ -1,0 +1,397 @@
+"""Metrics that know the ordered label space, so a rank absent from the sample cannot change the scale.
+
+Arguments shared by every function (NumPy arrays, torch tensors or plain sequences):
+
+- `y_true`: B rank indices, whole numbers 0 … K−1.
+- `y_pred`: B predictions. **Whole numbers are rank indices; floats are values in `ranks.unit`**, such as the
+  expected value Σ_k p_k r_k. Where the scale does not start at 0 the two differ: keep indices in integers.
+- `probabilities`: B rows of K numbers ≥ 0 that sum to 1 within 0.01 (bf16 noise) and are rescaled to 1.
+- `ranks`: the `Ranks` with values r_1 < … < r_K.
+
+A float prediction is read on three scales: its value; its position among the ranks (piecewise linear between
+neighbours, cut off at both ends); its nearest rank (the lower one at a tie). Bad input raises `InputError`.
+
+Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predictions are constant, `qwk` when
+both are the same constant. They return 0.0, without a warning: such a sample shows no association.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ordinality import kendall_tau, spearman_rho
+from l2rclip_lite.ranks import Ranks
+
+Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
+Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
+Labels: TypeAlias = Indices | Values
+Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+_Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Predictions beside the truth, arrays `resample batch`. Every method gives one number a resample."""
+
+    true: _Array  # rank index
+    nearest: _Array  # rank index of the prediction
+    error: _Array  # prediction − truth, in the unit
+    step: _Array  # |prediction − truth|, in ranks
+    value: _Array  # prediction, in the unit
+    count: int  # K
+
+    def take(self, rows: _Array) -> _Scored:
+        return replace(self, **{name: part[0, rows] for name, part in vars(self).items() if name != "count"})
+
+    def within(self, steps: int) -> _Array:
+        return np.asarray((np.abs(self.nearest - self.true) <= steps).mean(-1))
+
+    def cs_at(self, k: float | int) -> _Array:
+        return np.asarray((np.abs(self.error) <= k + 1e-9).mean(-1))  # in floats 0.8 − 0.7 exceeds 0.1
+
+    def qwk(self) -> _Array:
+        y, p = self.true.astype(float), self.nearest.astype(float)
+        # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
+        chance = (y**2 + p**2).sum(-1) - 2 * y.sum(-1) * p.sum(-1) / y.shape[-1]
+        return np.asarray((chance - ((y - p) ** 2).sum(-1)) / np.where(chance > 0, chance, 1))
+
+    def mae_by_rank(self) -> _Array:
+        here = [self.true == k for k in range(self.count)]
+        sizes = np.stack([rank.sum(-1) for rank in here], -1)
+        totals = np.stack([(self.step * rank).sum(-1) for rank in here], -1)
+        return np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nan)
+
+    def table(self, levels: Sequence[int]) -> dict[str, _Array]:
+        by_rank = self.mae_by_rank()
+        found = {"mae": np.abs(self.error).mean(-1), "mae_rank": self.step.mean(-1)}
+        found["rmse"] = np.sqrt((self.error**2).mean(-1))
+        found |= {"accuracy": self.within(0), "one_off": self.within(1)}
+        found |= {f"cs@{k}": self.cs_at(k) for k in levels}
+        found |= {"qwk": self.qwk(), "spearman": spearman_rho(self.true, self.value)}
+        found |= {"kendall": kendall_tau(self.true, self.value, self.count)}
+        return found | {"amae": np.nanmean(by_rank, -1), "mmae": np.nanmax(by_rank, -1)}
+
+
+def _numbers(given: object, name: str, axes: int = 1) -> _Array:
+    """A NumPy copy (int64 or float64); refuses a wrong shape and what is not a finite number."""
+    if isinstance(given, Tensor):
+        given = given.detach().cpu()
+        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
+    array = np.asarray(given)
+    if array.ndim != axes or array.size == 0:
+        raise InputError(f"metrics: {name} has shape {array.shape}; give {axes} axes and at least one image.")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"metrics: {name} holds {array.dtype} values; give integers or floats.")
+    array = array.astype(float if array.dtype.kind == "f" else np.int64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; repair that row.")
+    return array
+
+
+def _indices(given: object, name: str, ranks: Ranks) -> _Array:
+    """Rank indices, checked against the number of ranks."""
+    array, last = _numbers(given, name), len(ranks) - 1
+    if array.dtype.kind == "f":
+        raise InputError(f"metrics: {name} holds floats; give rank indices as integers from 0 to {last}.")
+    bad = np.flatnonzero((array < 0) | (array > last))
+    if len(bad):
+        raise InputError(f"metrics: {name} is {array[bad[0]]} in row {bad[0]}; give ranks from 0 to {last}.")
+    return array
+
+
+def _paired(left: _Array, right: _Array) -> None:
+    if len(left) != len(right):
+        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one an image.")
+
+
+def _score(y_true: object, y_pred: object, ranks: Ranks) -> _Scored:
+    """Read a prediction as value, position and nearest rank (module docstring)."""
+    true, pred, values = _indices(y_true, "y_true", ranks), _numbers(y_pred, "y_pred"), np.array(ranks.values)
+    _paired(true, pred)
+    value = pred if pred.dtype.kind == "f" else values[_indices(pred, "y_pred", ranks)]
+    step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)[None]
+    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)[None]
+    return _Scored(true[None], nearest, (value - values[true])[None], step, value[None], len(ranks))
+
+
+def _forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[_Array, _Array]:
+    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1."""
+    true = _indices(y_true, "y_true", ranks)
+    p = _numbers(probabilities, "probabilities", axes=2).astype(float)
+    _paired(true, p)
+    if p.shape[1] != len(ranks):
+        raise InputError(f"metrics: probabilities have {p.shape[1]} columns; give one a rank, {len(ranks)}.")
+    total = p.sum(1)
+    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
+    if len(bad):
+        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}, lowest {p[bad[0]].min():.4g}"
+        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, for example a softmax.")
+    return true, p / total[:, None]
+
+
+def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Mean absolute error, mean_i |ŷ_i − r_{y_i}|, in `ranks.unit`; 0 is perfect.
+
+    Example:
+        >>> decades = Ranks(("1930s", "1950s", "1960s"), (1930, 1950, 1960), "the {rank}", "years")
+        >>> mae([0, 1, 2, 2], [1, 1, 2, 2], decades), mae([0, 1], [1936.0, 1950.0], decades)
+        (5.0, 3.0)
+    """
+    return float(np.abs(_score(y_true, y_pred, ranks).error).mean())
+
+
+def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Mean absolute error in rank steps, whatever the distance of neighbours; in [0, K−1], 0 is perfect.
+
+    Example:
+        >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
+        1.0
+    """
+    return float(_score(y_true, y_pred, ranks).step.mean())
+
+
+def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Root mean squared error, √mean_i (ŷ_i − r_{y_i})², in `ranks.unit`; at least `mae`, 0 is perfect.
+
+    Example:
+        >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
+        1.0
+    """
+    return float(np.sqrt((_score(y_true, y_pred, ranks).error ** 2).mean()))
+
+
+def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Share of images whose (nearest) rank is the true one, in [0, 1].
+
+    Example:
+        >>> accuracy([0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old"))
+        0.6666666666666666
+    """
+    return float(_score(y_true, y_pred, ranks).within(0)[0])
+
+
+def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Share of images whose (nearest) rank is the true one or its neighbour, in [0, 1]; used by Adience.
+
+    Example:
+        >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
+        0.75
+    """
+    return float(_score(y_true, y_pred, ranks).within(1)[0])
+
+
+def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float | int) -> float:
+    """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, k in `ranks.unit`; in [0, 1].
+
+    Example:
+        >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
+        0.5
+    """
+    return float(_score(y_true, y_pred, ranks).cs_at(k)[0])
+
+
+def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Quadratic weighted kappa over rank indices, 1 − Σ (i−j)² O_ij / Σ (i−j)² E_ij; in [−1, 1], chance 0.
+
+    O counts (truth, prediction) pairs, E is the product of its margins over B. A tool that numbers only the
+    ranks it sees moves rank 5 next to rank 1 and gives 2/3 here. Source: Cohen 1968.
+
+    Example:
+        >>> six = Ranks.integers(0, 5, template="grade {rank}")
+        >>> round(qwk([0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1], six), 6)
+        0.463415
+    """
+    return float(_score(y_true, y_pred, ranks).qwk()[0])
+
+
+def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Spearman's ρ: the Pearson correlation of mid-ranks; in [−1, 1], 0.0 if either side is constant.
+
+    Example:
+        >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
+        1.0
+    """
+    scored = _score(y_true, y_pred, ranks)
+    return float(spearman_rho(scored.true, scored.value)[0])
+
+
+def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Kendall's τ_b = (C − D) / √((N − T_y)(N − T_ŷ)); in [−1, 1], 0.0 if either side is constant.
+
+    Of the N pairs of images, C stand in the same order, D in the opposite one; T_y and T_ŷ tie on one side.
+
+    Example:
+        >>> kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}"))
+        0.3333333333333333
+    """
+    scored = _score(y_true, y_pred, ranks)
+    return float(kendall_tau(scored.true, scored.value, len(ranks))[0])
+
+
+def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Average over the ranks present in `y_true` of their mean absolute error in rank steps; in [0, K−1].
+
+    Every rank weighs the same however rare. Source: Baccianella, Esuli and Sebastiani 2009.
+
+    Example:
+        >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
+        0.125
+    """
+    return float(np.nanmean(_score(y_true, y_pred, ranks).mae_by_rank()))
+
+
+def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """The largest of the per-rank errors that `amae` averages, in rank steps. Source: Cruz-Ramírez 2014.
+
+    Example:
+        >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
+        0.5
+    """
+    return float(np.nanmax(_score(y_true, y_pred, ranks).mae_by_rank()))
+
+
+def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
+    """ε-error of ChaLearn LAP 2015, 1 − mean_i exp(−(ŷ_i − μ_i)² / 2σ_i²); in [0, 1], 0 is perfect.
+
+    Args:
+        y_true: Rank indices, or the mean label μ of each image as floats in `ranks.unit`.
+        y_pred: Rank indices, or floats in `ranks.unit`.
+        ranks: The label space.
+        deviations: Standard deviation σ ≥ 0 of the labels of each image, in `ranks.unit`. σ = 0 is the
+            limit: 0 for an exact prediction, 1 for any other.
+
+    Raises:
+        InputError: A negative or missing deviation.
+
+    Example:
+        >>> ages = Ranks.integers(16, 77, template="{rank} years old")
+        >>> round(epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0]), 4)  # (1 − e^(−1/2)) / 2
+        0.1967
+    """
+    values = np.array(ranks.values)
+    sides = {name: _numbers(given, name) for name, given in (("y_true", y_true), ("y_pred", y_pred))}
+    mean, pred = (x if x.dtype.kind == "f" else values[_indices(x, name, ranks)] for name, x in sides.items())
+    _paired(mean, pred)
+    return float(_epsilon(pred - mean, deviations).mean())
+
+
+def _epsilon(error: _Array, deviations: object) -> _Array:
+    """The ε-error of each image."""
+    sigma = _numbers(deviations, "deviations").astype(float)
+    if len(sigma) != len(error) or (sigma < 0).any():
+        raise InputError(f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0.")
+    limit = np.where(error == 0, 0.0, np.inf)
+    return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))
+
+
+def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
+    """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
+
+    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein 1969.
+
+    Example:
+        >>> four = Ranks.integers(0, 3, template="grade {rank}")
+        >>> round(rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4)  # (0.84 + 0.975) / 2
+        0.9075
+    """
+    true, p = _forecast(y_true, probabilities, ranks)
+    return float(_rps(true, p).mean())
+
+
+def _rps(true: _Array, p: _Array) -> _Array:
+    """The ranked probability score of each image."""
+    return np.asarray(((p.cumsum(1) - (true[:, None] <= np.arange(p.shape[1]))) ** 2).sum(1))
+
+
+def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
+    """Expected calibration error of the top label, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
+
+    The bins (lo, hi] of the largest probability have equal width 1/`bins`. Source: Guo et al. 2017.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
+        0.4
+    """
+    true, p = _forecast(y_true, probabilities, ranks)
+    return float(_ece(p.max(1)[None], (p.argmax(1) == true)[None], bins)[0])
+
+
+def _ece(confidence: _Array, hit: _Array, bins: int = 15) -> _Array:
+    """Calibration error of each resample."""
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
+    return np.asarray(sum(np.abs(((hit - confidence) * (place == b)).mean(-1)) for b in range(bins)))
+
+
+def evaluate(
+    probabilities: Probabilities,
+    target: Indices,
+    ranks: Ranks,
+    *,
+    deviations: Values | None = None,
+    intervals: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Every metric of this module, for the most probable rank and for the expected value Σ_k p_k r_k.
+
+    Args:
+        probabilities: A row of K for each image. The lowest of several equal maxima is the prediction.
+        target: Rank indices.
+        ranks: The label space.
+        deviations: σ of each image's labels; adds `epsilon_error`.
+        intervals: Add `<name>_low` and `<name>_high`: 95 % percentile bootstrap over images.
+        resamples: Bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        `n`, `rps`, `ece`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
+        `spearman`, `kendall`, `amae`, `mmae` of the most probable rank, and the same with `_expected`. A
+        `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
+
+    Raises:
+        InputError: Not one row a target, not one column a rank, rows that do not sum to 1, or no resamples.
+
+    Example:
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> found = evaluate([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], [0, 2], three)
+        >>> found["n"], found["mae"], found["mae_expected"], found["accuracy"], found["accuracy_expected"]
+        (2.0, 0.0, 0.5, 1.0, 0.5)
+    """
+    true, p = _forecast(target, probabilities, ranks)
+    # rounded, because equal rows must stay tied to the last bit
+    expected = np.round(p @ np.array(ranks.values), 9)
+    best, mean = _score(true, p.argmax(1), ranks), _score(true, expected, ranks)
+    each = {"rps": _rps(true, p)}
+    if deviations is not None:
+        parts = {"epsilon_error": best, "epsilon_error_expected": mean}
+        each |= {name: _epsilon(part.error[0], deviations) for name, part in parts.items()}
+    levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
+
+    def measure(rows: _Array) -> dict[str, _Array]:
+        found = best.take(rows).table(levels)
+        found |= {f"{name}_expected": value for name, value in mean.take(rows).table(levels).items()}
+        found |= {name: value[rows].mean(-1) for name, value in each.items()}
+        return found | {"ece": _ece(p.max(1)[rows], (best.nearest[0] == true)[rows])}
+
+    n = len(true)
+    result = {"n": float(n)} | {name: float(value[0]) for name, value in measure(np.arange(n)[None]).items()}
+    if intervals:
+        if resamples < 1:
+            raise InputError(f"metrics: {resamples} resamples; give at least 1.")
+        draws = np.random.default_rng(seed).integers(n, size=(resamples, n))
+        pieces = np.array_split(draws, min(resamples, 1 + draws.size // 2**20))  # about 8 MiB an array
+        blocks = [measure(rows) for rows in pieces]
+        for name in blocks[0]:
+            low, high = np.quantile(np.concatenate([block[name] for block in blocks]), (0.025, 0.975))
+            result |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return result

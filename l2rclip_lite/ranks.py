@@ -1,0 +1,134 @@
+"""The ordered label space: names, values, a unit, and the sentence that turns a rank into language."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+
+SLOT = "{rank}"
+
+
+def number_words(number: int) -> str:
+    """An integer as English words joined by spaces, never by hyphens.
+
+    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none.
+
+    Args:
+        number: Any integer.
+
+    Returns:
+        The words, without "and".
+
+    Example:
+        >>> number_words(21), number_words(105)
+        ('twenty one', 'one hundred five')
+    """
+    import inflect  # takes 0.3 s, needed for numbers only
+
+    words = inflect.engine().number_to_words(number, andword="")
+    assert isinstance(words, str)
+    return words.replace("-", " ").replace(",", "")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """K ordered ranks r_1 < … < r_K and the template that makes each a sentence.
+
+    Args:
+        names: K different names, as they stand in the sentence.
+        values: K strictly increasing numbers, in `unit`.
+        template: A sentence with exactly one `{rank}`.
+        unit: What one step of `values` means ("years", "decades", "grade").
+
+    Raises:
+        InputError: Fewer than two ranks, repeated or empty names, values that do not increase, a template without
+            exactly one `{rank}`.
+
+    Example:
+        >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
+        >>> ranks.sentences[1], len(ranks)
+        ('a leaf with low damage', 3)
+    """
+
+    names: tuple[str, ...]
+    values: tuple[float | int, ...]
+    template: str
+    unit: str = "grade"
+
+    def __post_init__(self) -> None:
+        """Refuse a label space that is not one."""
+        object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if len(self.names) < 2:
+            raise InputError(
+                f"ranks: at least two ranks are needed, got {len(self.names)}: {list(self.names)}."
+            )
+        if len(self.names) != len(self.values):
+            raise InputError(
+                f"ranks: {len(self.names)} names but {len(self.values)} values; give one value a name."
+            )
+        if any(not name.strip() for name in self.names):
+            raise InputError("ranks: a rank name is empty; every rank needs a name.")
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise InputError(f"ranks: the name {repeated[0]!r} stands more than once; names must differ.")
+        for left, right in zip(self.values, self.values[1:], strict=False):
+            if not (math.isfinite(left) and math.isfinite(right) and left < right):
+                raise InputError(f"ranks: values must increase, but {left:g} is followed by {right:g}.")
+        if self.template.count(SLOT) != 1:
+            found = self.template.count(SLOT)
+            raise InputError(
+                f"ranks: the template {self.template!r} holds {SLOT} {found} times; write it exactly once."
+            )
+
+    @classmethod
+    def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> Ranks:
+        """Every whole number from `first` to `last`, named by its English words.
+
+        Args:
+            first: The lowest rank.
+            last: The highest rank, included.
+            template: A sentence with exactly one `{rank}`.
+            unit: The unit of the numbers.
+
+        Returns:
+            `last - first + 1` ranks.
+
+        Example:
+            >>> ages = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
+            >>> len(ages), ages.names[0], ages.sentences[-1]
+            (62, 'sixteen', 'a photo of a seventy seven years old face')
+        """
+        numbers = range(first, last + 1)
+        return cls(tuple(number_words(n) for n in numbers), tuple(numbers), template=template, unit=unit)
+
+    def __len__(self) -> int:
+        """The number of ranks K."""
+        return len(self.names)
+
+    @property
+    def sentences(self) -> list[str]:
+        """One sentence a rank, lowest first."""
+        return [self.template.replace(SLOT, name) for name in self.names]
+
+    def values_tensor(self) -> Float[Tensor, " rank"]:
+        """The K values, in `unit`."""
+        return torch.tensor(self.values, dtype=torch.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Ranks:
+        """The inverse of `to_dict`."""
+        return cls(
+            tuple(state["names"]), tuple(state["values"]), template=state["template"], unit=state["unit"]
+        )

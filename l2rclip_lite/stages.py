@@ -1,0 +1,207 @@
+"""What trains when, as data; and one loop that trains any stage and can be killed at any moment.
+
+Every random draw of an epoch comes from a generator seeded by (seed, stage, epoch). Nothing of the generators' state
+needs to be stored: an epoch that was cut short is simply run again, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from l2rclip_lite.checkpoint import Checkpoint, Snapshot
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.metrics import mae, rps
+from l2rclip_lite.progress import track
+from l2rclip_lite.ranks import Ranks
+
+FREEZING: tuple[tuple[str, bool, bool], ...] = (
+    # pattern                stage 1  stage 2
+    ("prompts.context", True, False),
+    ("prompts.rankformer.*", True, False),
+    ("towers.image.*", False, True),
+    ("towers.text.*", False, False),
+    ("towers.logit_scale", False, False),
+)
+
+
+def trains(name: str, stage: int) -> bool:
+    """Whether the freezing table lets a parameter train in stage 1 or 2; the first pattern that fits decides.
+
+    Example:
+        >>> trains("prompts.context", 1), trains("towers.image.projection.weight", 1)
+        (True, False)
+    """
+    for pattern, *stages in FREEZING:
+        if fnmatchcase(name, pattern):
+            return stages[stage - 1]
+    raise TrainingError(
+        f"the freezing table has no row for the parameter {name!r}; add one to l2rclip_lite.stages."
+    )
+
+
+def freeze(model: nn.Module, stage: int) -> dict[str, nn.Parameter]:
+    """Switch gradients by the table; returns the parameters that train, by name."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trains(name, stage))
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def freezing_table(model: nn.Module) -> str:
+    """The freezing table with parameter counts, ready to print."""
+    counts = {pattern: 0 for pattern, *_ in FREEZING}
+    for name, parameter in model.named_parameters():
+        counts[next(pattern for pattern in counts if fnmatchcase(name, pattern))] += parameter.numel()
+    lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
+    for pattern, *stages in FREEZING:
+        words = ["trains" if on else "frozen" for on in stages]
+        lines.append(f"{pattern:<22}{counts[pattern]:>12,}   {words[0]:<7}   {words[1]:<7}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage trains, and how it is judged.
+
+    Args:
+        number: Its number; seeds its random draws and names it in the history.
+        title: For the progress bar.
+        parameters: What trains, by name.
+        epochs: How many.
+        lr: Peak learning rate.
+        loss: Loss of a batch, from image indices and the generator of the epoch.
+        validate: Probabilities over the ranks of the validation images.
+        lr_factors: Parameters whose name ends so learn that many times faster.
+    """
+
+    number: int
+    title: str
+    parameters: dict[str, nn.Parameter]
+    epochs: int
+    lr: float
+    loss: Callable[[Int[Tensor, " batch"], torch.Generator], Float[Tensor, ""]]
+    validate: Callable[[], Float[Tensor, "batch rank"]]
+    lr_factors: dict[str, float] = field(default_factory=dict)
+
+
+def rate(step: int, steps: int, config: Config) -> float:
+    """Learning rate of a step as a share of its peak: linear warm-up, then cosine or step.
+
+    Example:
+        >>> [round(rate(step, 10, Config(warmup=0.2)), 2) for step in (0, 1, 2, 9)]
+        [0.5, 1.0, 1.0, 0.04]
+    """
+    warm = int(config.warmup * steps)
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    if config.schedule == "step":
+        return 0.1 ** sum(done >= at for at in (1 / 2, 5 / 6))
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def epoch_generator(seed: int, stage: int, epoch: int) -> torch.Generator:
+    """The one source of randomness of an epoch."""
+    return torch.Generator().manual_seed(((seed * 31 + stage) * 100_003 + epoch) % 2**63)
+
+
+def train_stage(
+    stage: Stage,
+    targets: tuple[Int[Tensor, " train"], Int[Tensor, " val"]],
+    ranks: Ranks,
+    config: Config,
+    checkpoint: Checkpoint,
+    *,
+    quiet: bool = False,
+) -> list[dict[str, float]]:
+    """Train a stage from its last complete epoch on, and leave its parameters at the best epoch.
+
+    The best epoch has the lowest MAE on the validation split; of equal ones the one with the lower RPS, then the
+    earlier.
+
+    Args:
+        stage: What to train.
+        targets: Rank indices of the training and of the validation images.
+        ranks: The label space.
+        config: Batch size, schedule, seed.
+        checkpoint: Where each complete epoch is kept.
+        quiet: Whether to hide the progress bar.
+
+    Returns:
+        One row an epoch.
+
+    Raises:
+        TrainingError: A loss that is not a finite number.
+    """
+    train_targets, val_targets = targets
+    optimizer = _optimizer(stage, config)
+    state = checkpoint.load(stage, optimizer) or Snapshot.start(stage)
+    per_epoch = math.ceil(len(train_targets) / config.batch_size)
+    total = stage.epochs * per_epoch
+    for epoch in range(state.epochs_done, stage.epochs):
+        generator = epoch_generator(config.seed, stage.number, epoch)
+        order = torch.randperm(len(train_targets), generator=generator)
+        what = f"{stage.title}, epoch {epoch + 1}/{stage.epochs}"
+        losses = []
+        for batch, chosen in enumerate(
+            track(order.split(config.batch_size), what, quiet=quiet, total=per_epoch)
+        ):
+            factor = rate(epoch * per_epoch + batch, total, config)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+            losses.append(_step(stage, optimizer, chosen, generator, epoch))
+        row = {"stage": stage.number, "epoch": epoch + 1, "loss": sum(losses) / len(losses)}
+        row |= _judge(stage.validate(), val_targets, ranks)
+        state.record(stage, row)
+        checkpoint.save(stage, optimizer, state)
+    state.restore_best(stage)
+    return state.history
+
+
+def _step(
+    stage: Stage, optimizer: torch.optim.Optimizer, chosen: Tensor, generator: torch.Generator, epoch: int
+) -> float:
+    """One gradient step; the loss as a number."""
+    loss = stage.loss(chosen, generator)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{stage.title}, epoch {epoch + 1}: the loss is {value}; the epochs before are kept. Use a smaller learning "
+            f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
+        )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return value
+
+
+def _optimizer(stage: Stage, config: Config) -> torch.optim.Adam:
+    """Adam over the stage's parameters, one group for each learning-rate factor."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in stage.parameters.items():
+        factor = next((f for part, f in stage.lr_factors.items() if part in name), 1.0)
+        groups.setdefault(factor, []).append(parameter)
+    rows: list[dict[str, Any]] = [
+        {"params": group, "peak": stage.lr * factor} for factor, group in groups.items()
+    ]
+    return torch.optim.Adam(rows, lr=stage.lr, weight_decay=config.weight_decay)
+
+
+def _judge(probabilities: Tensor, targets: Tensor, ranks: Ranks) -> dict[str, float]:
+    """Validation figures of an epoch."""
+    predicted, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
+    values = ranks.values_tensor()[targets]
+    return {
+        "val_mae": mae(targets, predicted, ranks),
+        "val_mae_expected": float((expected - values).abs().mean()),
+        "val_accuracy": float((predicted == targets).float().mean()),
+        "val_rps": rps(targets, probabilities, ranks),
+    }

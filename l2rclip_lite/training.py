@@ -1,0 +1,259 @@
+"""`fit`: the two stages of L2RCLIP from a data set to a run directory, resumable at any moment.
+
+Stage 1 trains RankFormer and context prompts against image features that are computed once. Stage 2 trains the image
+tower against text features that are computed once. Which parameters move is written in `stages.FREEZING`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from l2rclip_lite import rundir
+from l2rclip_lite.baselines import Baseline, run_baseline
+from l2rclip_lite.checkpoint import Checkpoint, read_tensors
+from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.files import save_tensors
+from l2rclip_lite.images import augmented, load_pixels
+from l2rclip_lite.losses import (
+    asymmetrical_contrastive_loss,
+    ordinal_pairwise_loss,
+    ordinal_pairwise_loss_stage1,
+)
+from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import Stage, freeze, train_stage
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        model: The trained model.
+        metrics: `test`, `val` (see `metrics.evaluate`), `test_after_stage1`, and `baselines` by name.
+        history: One row an epoch, both stages.
+        out: Its directory.
+    """
+
+    model: L2RCLIP
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    out: Path
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A data set in memory: squashed pictures as bytes, targets as tensors."""
+
+    pixels: dict[str, Tensor]
+    targets: dict[str, Tensor]
+
+    @classmethod
+    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
+        """Decode every picture once."""
+        pixels = {split: load_pixels(data.split(split), model.towers, quiet=quiet) for split in SPLITS}
+        return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
+
+
+def fit(
+    data: OrdinalDataset,
+    config: Config,
+    out: str | Path,
+    *,
+    baselines: Sequence[Baseline] = (),
+    source: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
+
+    Args:
+        data: Three splits; validation chooses epochs, test is only reported.
+        config: Everything that can be set.
+        out: The run directory. An unfinished run of the same config is taken up again, a finished one is loaded.
+        baselines: `"linear-probe"`, `"cross-entropy"`: what to train beside it, on the same towers, data and budget.
+        source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
+        quiet: Whether to hide progress bars.
+
+    Returns:
+        Model, metrics and history.
+
+    Raises:
+        InputError: A picture that cannot be read, a directory that holds another run or cannot be written.
+        TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
+    """
+    folder = Path(out)
+    rundir.open_run(folder, data, config, source)
+    with _threads(config.threads), _memory_advice(config):
+        finished = rundir.read_metrics(folder)
+        missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
+        if finished is not None and not missing:
+            return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
+        model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
+        pictures = Pictures.load(data, model, quiet)
+        checkpoint = Checkpoint(folder / "checkpoint")
+        start = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
+        if finished is None:
+            finished = _train(model, data, pictures, config, folder, checkpoint, quiet)
+        for name in missing:
+            model.towers.image.load_state_dict(start)
+            finished["baselines"][name] = run_baseline(
+                name, model, pictures.pixels, pictures.targets, checkpoint, quiet
+            )
+        rundir.write_metrics(folder, finished)
+        shutil.rmtree(checkpoint.folder, ignore_errors=True)
+        return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
+
+
+def _train(
+    model: L2RCLIP,
+    data: OrdinalDataset,
+    pictures: Pictures,
+    config: Config,
+    folder: Path,
+    checkpoint: Checkpoint,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Both stages, then everything in the run directory but `metrics.json`."""
+    features = _cached_features(model, pictures, checkpoint, quiet)
+    targets = (pictures.targets["train"], pictures.targets["val"])
+    history = train_stage(
+        stage1(model, features, targets[0]), targets, data.ranks, config, checkpoint, quiet=quiet
+    )
+    model.refresh()
+    after_stage1 = evaluate(model.probabilities(features["test"]), pictures.targets["test"], data.ranks)
+    history += train_stage(stage2(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
+    metrics: dict[str, Any] = {"test_after_stage1": after_stage1, "baselines": {}}
+    for split in ("val", "test"):
+        probabilities = model.probabilities(model.features(pictures.pixels[split], quiet=quiet))
+        metrics[split] = evaluate(probabilities, pictures.targets[split], data.ranks, intervals=True)
+    metrics["baselines"]["median-rank"] = median_rank(data)
+    model.save(folder)
+    rundir.write_history(folder, history)
+    rundir.write_predictions(folder, data.test, probabilities, data.ranks)
+    return metrics
+
+
+def stage1(model: L2RCLIP, features: dict[str, Tensor], targets: Tensor) -> Stage:
+    """Stage 1: RankFormer and context, on image features computed once.
+
+    Loss: asymmetrical contrastive + λ1 · ordinal pairwise (stage-1 form).
+    """
+    config, device = model.config, model.rank_features.device
+    train, values = features["train"].to(device), model.ranks.values_tensor().to(device)
+    targets = targets.to(device)
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        text, image, target = model.prompts(), train[chosen], targets[chosen]
+        contrastive = asymmetrical_contrastive_loss(image, text, target, model.scale)
+        paired = text[target]
+        ordinal = ordinal_pairwise_loss_stage1(
+            image, paired, paired, values[target], symmetric=config.symmetric
+        )
+        return contrastive + config.lambda1 * ordinal
+
+    def validate() -> Tensor:
+        model.refresh()
+        return model.probabilities(features["val"])
+
+    return Stage(1, "stage 1", freeze(model, 1), config.epochs1, config.lr1, loss, validate)
+
+
+def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
+    """Stage 2: the image tower, on text features computed once.
+
+    Loss: cross-entropy image → text + λ2 · ordinal pairwise (stage-2 form).
+    """
+    config, device = model.config, model.rank_features.device
+    train, targets = pictures.pixels["train"], pictures.targets["train"]
+    values, text = model.ranks.values_tensor().to(device), model.rank_features
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        target = targets[chosen].to(device)
+        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        ordinal = ordinal_pairwise_loss(
+            image,
+            text,
+            target,
+            values,
+            normalise=config.normalise,
+            order=config.order,
+            push_power=config.push_power,
+        )
+        return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
+
+    def validate() -> Tensor:
+        return model.probabilities(model.features(pictures.pixels["val"]))
+
+    factors = {"projection": config.projection_lr_factor}
+    lr = config.lr2 or model.towers.image_lr
+    return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
+
+
+def median_rank(data: OrdinalDataset) -> dict[str, float]:
+    """Test metrics of the predictor that always answers the median training rank."""
+    median = int(torch.tensor(data.train.targets).median())
+    certain = F.one_hot(torch.full((len(data.test),), median), len(data.ranks)).double()
+    return evaluate(certain, torch.tensor(data.test.targets), data.ranks)
+
+
+def _cached_features(
+    model: L2RCLIP, pictures: Pictures, checkpoint: Checkpoint, quiet: bool
+) -> dict[str, Tensor]:
+    """Image features of all splits, computed once and kept with the checkpoint."""
+    file = checkpoint.folder / "features.safetensors"
+    if file.is_file():
+        return read_tensors(file)[0]
+    features = {
+        split: model.features(pixels, quiet=quiet).clone() for split, pixels in pictures.pixels.items()
+    }
+    save_tensors(file, features, {})
+    return features
+
+
+def _device(config: Config) -> torch.device:
+    """Where to train; asking for a GPU that is not there is an error, not a slow surprise."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("device: no CUDA GPU is visible here; use --device cpu or auto.")
+    use_cuda = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Use a number of CPU threads, then put torch's setting back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _memory_advice(config: Config) -> Iterator[None]:
+    """Turn 'out of memory' into a sentence that says what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error).lower()
+        if (
+            not isinstance(error, MemoryError)
+            and "out of memory" not in words
+            and "allocate memory" not in words
+        ):
+            raise
+        raise TrainingError(
+            f"out of memory at --batch-size {config.batch_size}, --image-size {config.image_size or 'default'}; complete "
+            "epochs are kept. Free memory and run the same command again, or use smaller values with a new --out."
+        ) from error

@@ -1,0 +1,132 @@
+"""The committed pages: complete, clean, and executed from the source that lies beside them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import chapters
+import execute
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("source", chapters.sources(), ids=lambda path: path.stem)
+def test_committed_page_is_current_and_clean(source: Path) -> None:
+    """Each chapter's page belongs to its source and breaks none of the rules for pages."""
+    assert chapters.stale(source) is None
+    assert chapters.problems(nbformat.read(source.with_suffix(".ipynb"), as_version=4)) == []
+
+
+def _break_outputs(page: NotebookNode) -> None:
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+
+
+def _show(kind: str, text: str) -> Callable[[NotebookNode], None]:
+    return lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("stream", name=kind, text=text))
+
+
+BROKEN: list[tuple[str, Callable[[NotebookNode], object]]] = [
+    ("no cell has an output", _break_outputs),
+    ("was not executed", lambda page: page.cells[2].update(execution_count=None)),
+    ("injected parameters", lambda page: page.cells[1].metadata.update(tags=["injected-parameters"])),
+    ("prints on stderr", _show("stderr", "FutureWarning: soon")),
+    ("a path of this machine", _show("stdout", "saved to /home/someone/runs")),
+    ("the kernel is not python3", lambda page: page.metadata.kernelspec.update(name="my-env")),
+    ("the profile is 'smoke'", lambda page: page.metadata[chapters.STAMP].update(profile="smoke")),
+    ("MiB is more than", _show("stdout", "x" * (chapters.SIZE_CAP + 1))),
+    (
+        "ends in ValueError",
+        lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("error", ename="ValueError")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("complaint", "spoil"), BROKEN, ids=[name for name, _ in BROKEN])
+def test_each_rule_finds_a_page_that_breaks_it(
+    tiny: Path, complaint: str, spoil: Callable[[NotebookNode], object]
+) -> None:
+    """A page that keeps every rule has no problem; spoilt in one way it has exactly that problem."""
+    page = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
+    assert chapters.problems(page) == []
+    spoil(page)
+    (found,) = chapters.problems(page)
+    assert complaint in found
+
+
+def test_addresses_and_images_are_no_paths_of_this_machine() -> None:
+    """A web address with /home/ in it and a division are harmless."""
+    for text in ("https://example.org/home/page", "a/home/b", "accuracy 0.51/tmp", "1 / 2"):
+        assert chapters.HOME_PATH.search(text) is None
+    assert chapters.HOME_PATH.search(r"see C:\Users\me")
+
+
+def test_stale_and_edited_pages_are_noticed(tiny: Path, tmp_path: Path) -> None:
+    """An edited source, an edited page and a missing page are told apart from a current one."""
+    source = tmp_path / tiny.name
+    shutil.copy(tiny, source)
+    assert chapters.stale(source) == "01_tiny.ipynb is missing"
+    shutil.copy(tiny.with_suffix(".ipynb"), source.with_suffix(".ipynb"))
+    assert chapters.stale(source) is None
+    page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    page.cells[2].source += "\nprint('and more')"
+    nbformat.write(page, source.with_suffix(".ipynb"))
+    assert chapters.stale(source) == "01_tiny.ipynb was edited by hand"
+    source.write_text(source.read_text().replace("steps", "rounds"), encoding="utf-8")
+    assert "another version of 01_tiny.py" in str(chapters.stale(source))
+
+
+def test_page_carries_results_and_provenance_only(tiny: Path) -> None:
+    """The page has the source's cells with outputs, a footer, and nothing of papermill."""
+    path = tiny.with_suffix(".ipynb")
+    page = nbformat.read(path, as_version=4)
+    assert [cell.cell_type for cell in page.cells] == ["markdown", "code", "code", "markdown"]
+    assert page.cells[2].outputs[0].text == "steps 3\n"
+    assert "papermill" not in path.read_text(encoding="utf-8").replace("scripts/execute.py", "")
+    stamp = page.metadata[chapters.STAMP]
+    assert stamp["source"] == chapters.source_hash(tiny)
+    assert stamp["package"] == chapters.package_hash()
+    footer = page.cells[-1].source
+    assert all(
+        text in footer for text in (stamp["source"][:12], stamp["package"][:12], "profile `page`", " s on ")
+    )
+
+
+def test_running_again_changes_nothing(tiny: Path) -> None:
+    """A second run gives equal cell ids and outputs, so the file is not even rewritten."""
+    path = tiny.with_suffix(".ipynb")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    execute.execute(tiny, path, {"PROFILE": "page"})
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_parameters_reach_the_chapter_and_misspelt_ones_are_refused(tiny: Path, tmp_path: Path) -> None:
+    """`smoke` takes two steps in place of three; PROFIL is an error and not, as in papermill, a remark."""
+    page = execute.execute(tiny, tmp_path / "smoke.ipynb", {"PROFILE": "smoke"})
+    assert page.cells[2].outputs[0].text == "steps 2\n"
+    with pytest.raises(SystemExit, match="has no parameter PROFIL; it has PROFILE"):
+        execute.execute(tiny, tmp_path / "no.ipynb", {"PROFILE": "smoke", "PROFIL": "page"})
+    assert not (tmp_path / "no.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [("1 / 0", "ZeroDivisionError"), ("import sys; print('oh', file=sys.stderr)", "prints on stderr: oh")],
+)
+def test_a_failing_or_noisy_chapter_is_not_published(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, complaint: str
+) -> None:
+    """The page of the last good run stays as it was."""
+    monkeypatch.setattr(execute, "FAILED", tmp_path / "failed")
+    source, page = tmp_path / tiny.name, tmp_path / "01_tiny.ipynb"
+    source.write_text(f"{tiny.read_text()}\n# %%\n{line}\n", encoding="utf-8")
+    page.write_text("the good one", encoding="utf-8")
+    with pytest.raises(SystemExit, match=complaint):
+        execute.execute(source, page, {"PROFILE": "page"})
+    assert page.read_text() == "the good one"

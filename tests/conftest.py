@@ -1,0 +1,37 @@
+"""What every test gets: one torch thread, no hub, no window, and examples that are the same in each run."""
+
+from __future__ import annotations
+
+import kernels
+
+kernels.prepare_environment()
+
+from collections.abc import Iterator
+
+import hypothesis
+import jaxtyping
+import matplotlib
+import pytest
+import torch
+
+matplotlib.use("Agg")
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("project", derandomize=True, deadline=None, max_examples=30)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests marked `untyped` see what a user sees, who runs the package without type checks."""
+    off = "untyped" in request.keywords
+    jaxtyping.config.update("jaxtyping_disable", off)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests that need a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))

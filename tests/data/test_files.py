@@ -1,0 +1,88 @@
+"""Reading pictures and paths: what is broken is refused with its row, never replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from l2rclip_lite.data.base import Card, OrdinalDataset, Split, stratified
+from l2rclip_lite.data.files import inside, read_image
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+
+def test_a_picture_is_turned_as_its_exif_tag_says(tmp_path: Path) -> None:
+    """40 x 20 pixels held upright are 20 x 40."""
+    picture = Image.new("RGB", (40, 20), "blue")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    picture.save(tmp_path / "phone.jpg", exif=exif)
+    assert read_image(tmp_path / "phone.jpg", "row 1").size == (20, 40)
+
+
+def test_transparency_becomes_white_and_sixteen_bits_are_scaled(tmp_path: Path) -> None:
+    """A clear pixel is white, not black; 0x80FF of 16 bits is 0x80 of 8, not a clipped 0xFF."""
+    Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png", "row 1").getpixel((0, 0)) == (255, 255, 255)
+    Image.fromarray(np.full((2, 2), 0x80FF, np.uint16)).save(tmp_path / "deep.png")
+    assert read_image(tmp_path / "deep.png", "row 1").getpixel((0, 0)) == (0x80, 0x80, 0x80)
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated"])
+def test_a_broken_picture_is_an_error_with_its_row(tmp_path: Path, kind: str) -> None:
+    """Missing, no picture, or cut off after 1,500 bytes."""
+    file = tmp_path / "leaf.jpg"
+    if kind == "text":
+        file.write_text("not a picture")
+    if kind == "truncated":
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(file)
+        file.write_bytes(file.read_bytes()[:1500])
+    with pytest.raises(InputError, match=r"labels.csv row 7: the image .*leaf.jpg .*remove the row"):
+        read_image(file, "labels.csv row 7")
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/etc/passwd", "../a.jpg", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg", "link/a.jpg"]
+)
+def test_paths_stay_inside_the_root(tmp_path: Path, path: str) -> None:
+    """Absolute paths, "..", Windows spellings and links that lead out are refused."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="row 2: the path"):
+        inside(root, path, "row 2")
+    assert inside(root, "a b/ü.jpg", "row 2") == root / "a b" / "ü.jpg"
+
+
+@given(st.lists(st.integers(3, 40), min_size=1, max_size=6), st.integers(0, 99))
+def test_a_stratified_split_gives_every_split_every_rank(sizes: list[int], seed: int) -> None:
+    """Val and test get max(1, round(0.15 n)) of n images each, the same ones for the same seed."""
+    targets = [rank for rank, size in enumerate(sizes) for _ in range(size)]
+    parts = stratified(targets, seed)
+    assert parts == stratified(targets, seed)
+    for rank, size in enumerate(sizes):
+        mine = [part for part, target in zip(parts, targets, strict=True) if target == rank]
+        assert mine.count("val") == mine.count("test") == max(1, round(0.15 * size))
+        assert mine.count("train") >= 1
+
+
+def test_a_rank_without_training_image_is_named() -> None:
+    """Refused unless allowed; an empty split is always refused."""
+    ranks = Ranks(("low", "middle", "high"), (0.0, 1.0, 2.0), template="{rank} damage")
+    card = Card("tiny", "", "", "", "", "")
+    part = Split(["a", "b"], [0, 2], lambda index: Image.new("RGB", (4, 4)))
+    with pytest.raises(InputError, match=r"no training image has rank 1 \('middle'\)"):
+        OrdinalDataset("tiny", part, part, part, ranks, card)
+    assert OrdinalDataset("tiny", part, part, part, ranks, card, allow_empty_ranks=True).counts("val") == [
+        1,
+        0,
+        1,
+    ]
+    with pytest.raises(InputError, match="the test split is empty"):
+        OrdinalDataset("tiny", part, part, part[:0], ranks, card, allow_empty_ranks=True)

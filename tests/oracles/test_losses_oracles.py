@@ -1,0 +1,118 @@
+"""The losses against plain loops over the paper's sums, and against pytorch-metric-learning where it is installed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from l2rclip_lite.losses import (
+    asymmetrical_contrastive_loss,
+    ordinal_pairwise_loss,
+    ordinal_pairwise_loss_stage1,
+    supervised_contrastive_loss,
+)
+
+Rows = np.ndarray
+
+
+def draw(labels: list[int], ranks: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Unit images and texts, targets, and uneven increasing rank values."""
+    generator = torch.Generator().manual_seed(seed)
+    image = F.normalize(torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), dim=1)
+    text = F.normalize(torch.randn(ranks, 6, generator=generator, dtype=torch.float64), dim=1)
+    values = torch.rand(ranks, generator=generator, dtype=torch.float64).add(0.1).cumsum(0)
+    return image, text, torch.tensor(labels), values
+
+
+def stage2(z: Rows, t: Rows, y: list[int], r: Rows, power: int) -> float:
+    """(1/B) Σ ‖z_i − t_{y_i}‖² − (1/BK) Σ Σ ω_ik ‖z_i − t_k‖^p, one term at a time."""
+    largest = max(abs(r[label] - value) for label in y for value in r)
+    tight = sum(float(np.sum((z[i] - t[label]) ** 2)) for i, label in enumerate(y)) / len(y)
+    push = 0.0
+    for i, k in itertools.product(range(len(y)), range(len(r))):
+        push += abs(r[y[i]] - r[k]) / largest * float(np.linalg.norm(z[i] - t[k])) ** power
+    return tight - push / (len(y) * len(r))
+
+
+def stage1(z: Rows, t: Rows, g: Rows, v: list[float], symmetric: bool) -> float:
+    """The sums over pairs, with m and M taken over the same pairs."""
+    tight = sum(float(np.sum((z[i] - g[i]) ** 2)) for i in range(len(v))) / (2 * len(v))
+    pairs = [(i, j) for i in range(len(v)) for j in range(len(v)) if (i != j if symmetric else i < j)]
+    gaps = [abs(v[i] - v[j]) for i, j in pairs]
+    if not gaps or max(gaps) == 0:
+        return tight
+    push = 0.0
+    for (i, j), gap in zip(pairs, gaps, strict=True):
+        weight = (gap - min(gaps)) / max(gaps)
+        push += weight * (float(np.linalg.norm(z[i] - t[j])) + float(np.linalg.norm(t[i] - t[j])) / 2)
+    return tight - push / len(pairs)
+
+
+def contrastive(z: Rows, t: Rows, y: list[int], s: float) -> float:
+    """Cross-entropy over texts, plus for each present rank the mean over its images of −log softmax over images."""
+    logits = s * z @ t.T
+    to_text = sum(math.log(sum(math.exp(x) for x in logits[i])) - logits[i, y[i]] for i in range(len(y))) / len(y)
+    to_image = []
+    for k in sorted(set(y)):
+        log_sum = math.log(sum(math.exp(x) for x in logits[:, k]))
+        mine = [log_sum - logits[i, k] for i in range(len(y)) if y[i] == k]
+        to_image.append(sum(mine) / len(mine))
+    return float(to_text + sum(to_image) / len(to_image))
+
+
+CASES = {"labels": st.lists(st.integers(0, 6), min_size=1, max_size=8), "seed": st.integers(0, 2**31)}
+
+
+@given(**CASES, power=st.sampled_from([1, 2]))
+def test_stage_2(labels: list[int], seed: int, power: int) -> None:
+    """Any batch, with uneven rank values."""
+    image, text, target, values = draw(labels, 7, seed)
+    found = ordinal_pairwise_loss(image, text, target, values, push_power=power)
+    assert float(found) == pytest.approx(stage2(image.numpy(), text.numpy(), labels, values.numpy(), power), abs=1e-9)
+
+
+@given(**CASES, symmetric=st.booleans())
+def test_stage_1(labels: list[int], seed: int, symmetric: bool) -> None:
+    """Any batch, pulled to anchors of their own."""
+    image, text, target, values = draw(labels, 7, seed)
+    paired, anchor = text[target], text.flip(0)[target]
+    found = ordinal_pairwise_loss_stage1(image, paired, anchor, values[target], symmetric=symmetric)
+    plain = stage1(image.numpy(), paired.numpy(), anchor.numpy(), values[target].tolist(), symmetric)
+    assert float(found) == pytest.approx(plain, abs=1e-9)
+
+
+@given(**CASES, scale=st.floats(0.1, 50))
+def test_asymmetrical_contrastive(labels: list[int], seed: int, scale: float) -> None:
+    """Any batch, most with absent ranks."""
+    image, text, target, _ = draw(labels, 7, seed)
+    found = asymmetrical_contrastive_loss(image, text, target, scale)
+    assert float(found) == pytest.approx(contrastive(image.numpy(), text.numpy(), labels, scale), rel=1e-9)
+
+
+def test_cross_entropy_is_a_bound_of_the_quadratic_terms() -> None:
+    """For unit vectors at s = 1: CE = ½·tightness + mean log Σ_k exp(−d²/2), and ≥ ½·tightness − ½·mean d² + log K."""
+    image, text, target, _ = draw([0, 3, 2, 6, 6, 1], 7, 0)
+    squared = torch.cdist(image, text).square()
+    tight = (image - text[target]).square().sum(1).mean()
+    entropy = F.cross_entropy(image @ text.T, target)
+    assert float(entropy) == pytest.approx(float(tight / 2 + (-squared / 2).logsumexp(1).mean()))
+    assert entropy >= tight / 2 - squared.mean() / 2 + math.log(7)
+
+
+def test_pytorch_metric_learning_agrees() -> None:
+    """Its SupConLoss at temperature 1/s, in both directions; it leaves out texts without an image as we do."""
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    image, text, target, _ = draw([0, 1, 2, 2, 6, 1], 7, 1)
+    own = torch.arange(7)
+    theirs = losses.SupConLoss(temperature=1 / 5)
+    for a, a_target, b, b_target in ((text, own, image, target), (image, target, text, own)):
+        expected = float(theirs(a, a_target, ref_emb=b, ref_labels=b_target))
+        assert float(supervised_contrastive_loss(a, b, a_target, b_target, 5.0)) == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,148 @@
+"""The metrics against scikit-learn, SciPy, dlordinal, skordinal, torchmetrics and plain loops."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.spatial
+import scipy.stats
+import sklearn.metrics
+import torch
+
+from l2rclip_lite import metrics
+from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.ranks import Ranks
+
+CASES = [
+    (0, 5, 40),
+    (1, 5, 300),
+    (2, 62, 200),
+    (3, 2, 30),
+    (4, 12, 7),
+]  # seed, ranks, images; (4, …) lacks ranks
+
+
+def case(seed: int, count: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Ranks]:
+    """Truth, predicted rank, probabilities and ranks with values 10, 11, …; the top rank never occurs."""
+    generator = np.random.default_rng(seed)
+    y = generator.integers(max(count - 1, 2), size=n)
+    logits = generator.normal(size=(n, count)) - 0.5 * np.abs(np.arange(count) - y[:, None])
+    weight = np.exp(logits)
+    p = weight / weight.sum(1, keepdims=True)
+    ranks = Ranks(tuple(f"r{k}" for k in range(count)), tuple(range(10, 10 + count)), "rank {rank}")
+    return y, p.argmax(1), p, ranks
+
+
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_scikit_learn(seed: int, count: int, n: int) -> None:
+    """Kappa with `labels=` (without, scikit-learn renumbers the ranks it sees), errors and accuracy."""
+    y, pred, p, ranks = case(seed, count, n)
+    labels = range(count)
+    kappa = sklearn.metrics.cohen_kappa_score(y, pred, labels=list(labels), weights="quadratic")
+    assert metrics.qwk(y, pred, ranks) == pytest.approx(kappa, abs=1e-12)
+    assert metrics.accuracy(y, pred, ranks) == pytest.approx(sklearn.metrics.accuracy_score(y, pred))
+    expected = p @ np.array(ranks.values)
+    for given in (pred + 10.0, expected):
+        assert metrics.mae(y, given, ranks) == pytest.approx(
+            sklearn.metrics.mean_absolute_error(y + 10, given)
+        )
+        error = sklearn.metrics.root_mean_squared_error(y + 10, given)
+        assert metrics.rmse(y, given, ranks) == pytest.approx(error)
+
+
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_scipy_rank_correlations(seed: int, count: int, n: int) -> None:
+    """Spearman and Kendall τ_b, with many ties (ranks) and few (expected values)."""
+    y, pred, p, ranks = case(seed, count, n)
+    for given in (pred, p @ np.array(ranks.values)):
+        assert metrics.spearman(y, given, ranks) == pytest.approx(scipy.stats.spearmanr(y, given).statistic)
+        assert metrics.kendall(y, given, ranks) == pytest.approx(scipy.stats.kendalltau(y, given).statistic)
+
+
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_skordinal(seed: int, count: int, n: int) -> None:
+    """AMAE, MMAE, one-off and RPS; `labels=` tells skordinal the ranks that never occur."""
+    oracle = pytest.importorskip("skordinal.metrics", reason="skordinal is in the extra `baselines`")
+    y, pred, p, ranks = case(seed, count, n)
+    labels = list(range(count))
+    amae = oracle.average_mean_absolute_error(y, pred, labels=labels)
+    assert metrics.amae(y, pred, ranks) == pytest.approx(amae)
+    mmae = oracle.maximum_mean_absolute_error(y, pred, labels=labels)
+    assert metrics.mmae(y, pred, ranks) == pytest.approx(mmae)
+    one_off = oracle.accuracy_off1_score(y, pred, labels=labels)
+    assert metrics.one_off(y, pred, ranks) == pytest.approx(one_off)
+    rps = oracle.ranked_probability_score(y, p, labels=labels)
+    assert metrics.rps(y, p, ranks) == pytest.approx(rps)
+
+
+def test_dlordinal() -> None:
+    """The same where every rank occurs; without `labels=`, dlordinal gives 1 for swapped ends of 0 … 4."""
+    oracle = pytest.importorskip("dlordinal.metrics", reason="dlordinal is in the extra `baselines`")
+    _, pred, p, ranks = case(7, 5, 120)
+    y = np.arange(120) % 5
+    assert metrics.amae(y, pred, ranks) == pytest.approx(oracle.amae(y, pred))
+    assert metrics.mmae(y, pred, ranks) == pytest.approx(oracle.mmae(y, pred))
+    assert metrics.one_off(y, pred, ranks) == pytest.approx(oracle.accuracy_off1(y, pred))
+    assert metrics.rps(y, p, ranks) == pytest.approx(oracle.ranked_probability_score(y, p))
+    ends = np.array([0, 4])
+    assert (metrics.amae(ends, ends[::-1], ranks), oracle.amae(ends, ends[::-1])) == (4.0, 1.0)
+
+
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_torchmetrics(seed: int, count: int, n: int) -> None:
+    """Calibration error and quadratic kappa in float32."""
+    oracle = pytest.importorskip("torchmetrics.functional.classification", reason="torchmetrics is in `dev`")
+    y, pred, p, ranks = case(seed, max(count, 3), n)
+    target, rows = torch.tensor(y), torch.tensor(p, dtype=torch.float32)
+    size = {"num_classes": len(ranks)}
+    ece = oracle.multiclass_calibration_error(rows, target, n_bins=15, norm="l1", **size)
+    assert metrics.ece(target, rows, ranks) == pytest.approx(float(ece), abs=1e-6)
+    kappa = oracle.multiclass_cohen_kappa(torch.tensor(pred), target, weights="quadratic", **size)
+    assert metrics.qwk(target, torch.tensor(pred), ranks) == pytest.approx(float(kappa), abs=1e-5)
+
+
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_plain_loops(seed: int, count: int, n: int) -> None:
+    """ECE, ε-error, CS and the rank-step errors of expected values, image by image."""
+    y, pred, p, ranks = case(seed, count, n)
+    values = list(ranks.values)
+    ece = 0.0
+    for b in range(15):
+        inside = [i for i in range(n) if b / 15 < max(p[i]) <= (b + 1) / 15]
+        ece += abs(sum((pred[i] == y[i]) - max(p[i]) for i in inside)) / n
+    assert metrics.ece(y, p, ranks) == pytest.approx(ece, abs=1e-12)
+
+    expected = [sum(p[i][k] * values[k] for k in range(count)) for i in range(n)]
+    sigma = np.linspace(0.3, 4, n)
+    terms = [np.exp(-((expected[i] - values[y[i]]) ** 2) / (2 * sigma[i] ** 2)) for i in range(n)]
+    assert metrics.epsilon_error(y, np.array(expected), ranks, sigma) == pytest.approx(1 - sum(terms) / n)
+    close = sum(abs(expected[i] - values[y[i]]) <= 0.8 for i in range(n)) / n
+    assert metrics.cs_at(y, np.array(expected), ranks, 0.8) == close
+    steps = [
+        abs(expected[i] - 10 - y[i]) for i in range(n)
+    ]  # values 10, 11, …: the position is the value − 10
+    by_rank = [np.mean([steps[i] for i in range(n) if y[i] == k]) for k in sorted(set(y.tolist()))]
+    assert metrics.mae_rank(y, np.array(expected), ranks) == pytest.approx(np.mean(steps))
+    assert metrics.amae(y, np.array(expected), ranks) == pytest.approx(np.mean(by_rank))
+    assert metrics.mmae(y, np.array(expected), ranks) == pytest.approx(np.max(by_rank))
+
+
+def test_ordinality_by_loops() -> None:
+    """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over the triples."""
+    from sklearn.decomposition import PCA
+
+    generator = np.random.default_rng(0)
+    angle = np.linspace(0, 2, 9)
+    rows = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.ones(9)], 1) + 0.25 * generator.normal(
+        size=(9, 3)
+    )
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    d = scipy.spatial.distance.cdist(rows, rows, "cosine")
+    pairs = list(itertools.combinations(range(9), 2))
+    gap = scipy.stats.spearmanr([j - i for i, j in pairs], [d[i, j] for i, j in pairs]).statistic
+    triples = list(itertools.combinations(range(9), 3))
+    held = [inner < d[i, k] for i, j, k in triples for inner in (d[i, j], d[j, k])]
+    component = scipy.stats.spearmanr(PCA(1).fit_transform(unit)[:, 0], range(9)).statistic
+    expected = {"gap": gap, "triplets": np.mean(held), "component": abs(component)}
+    assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
+    assert 0.5 < expected["triplets"] < 1  # neither trivial end

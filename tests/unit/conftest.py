@@ -1,0 +1,33 @@
+"""Towers and data that several test files share; nobody trains these, `fit` builds its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.towers import Towers, load_towers
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Towers:
+    """A random CLIP of two layers."""
+    return load_towers("tiny/random")
+
+
+@pytest.fixture(scope="session")
+def mini() -> Towers:
+    """The offline default, with its real weights."""
+    return load_towers("mini")
+
+
+@pytest.fixture(scope="session")
+def leaves() -> OrdinalDataset:
+    """Sixty leaves: 40 to train on, 10 to validate, 10 to test."""
+    return load_dataset("leaves", size=60, pixels=64)
+
+
+@pytest.fixture(scope="session")
+def small() -> Config:
+    """A run of a second: two epochs of three steps a stage."""
+    return Config(towers="tiny/random", epochs1=2, epochs2=2, batch_size=16, heads=2, hidden=32, lr1=3e-3, lr2=1e-3)

@@ -1,0 +1,96 @@
+"""Config: every value in its range, JSON and back, and what counts as another run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import InputError
+
+NAN = float("nan")
+REFUSED: tuple[tuple[str, Any], ...] = (
+    ("epochs1", -1),
+    ("epochs2", -1),
+    ("context_length", -1),
+    ("batch_size", 0),
+    ("lr1", 0.0),
+    ("lr1", NAN),
+    ("lr2", -1e-3),
+    ("lambda1", -1.0),
+    ("lambda2", NAN),
+    ("weight_decay", -1e-4),
+    ("alpha", 1.01),
+    ("alpha", -0.1),
+    ("warmup", 1.0),
+    ("push_power", 3),
+    ("heads", 0),
+    ("hidden", 0),
+    ("depth", 0),
+    ("image_size", 0),
+    ("threads", 0),
+    ("device", "tpu"),
+    ("projection_lr_factor", 0.0),
+)
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> None:
+    """The sentence names setting and value."""
+    with pytest.raises(InputError, match=f"^config: {name}={value!r} must .*\\.$"):
+        Config(**{name: value})  # type: ignore[arg-type]
+
+
+WORDS = ("axis", "schedule", "normalise", "order", "precision")
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_misspelt_word_is_refused(name: str) -> None:
+    """`order="shufled"` must not train with the true order and be called a negative control."""
+    with pytest.raises(InputError, match=f"^config: {name}='nonsense'"):
+        Config(**{name: "nonsense"})  # type: ignore[arg-type]
+
+
+def test_edges_that_are_allowed() -> None:
+    """No epochs, no context, alpha of 0 and 1, and no push at all."""
+    Config(epochs1=0, epochs2=0, context_length=0, rankformer=False, lambda1=0.0, lambda2=0.0, warmup=0.0)
+    assert Config(alpha=0.0).alpha + Config(alpha=1.0).alpha == 1
+
+
+def test_a_stage_1_without_anything_to_train_is_refused() -> None:
+    """Neither RankFormer nor context: nothing would ever change."""
+    with pytest.raises(InputError, match="set epochs1=0"):
+        Config(rankformer=False, context_length=0)
+
+
+@given(
+    epochs1=st.integers(0, 9),
+    lr2=st.none() | st.floats(1e-9, 1e9),
+    alpha=st.floats(0, 1),
+    seed=st.integers(0, 2**62),
+    order=st.sampled_from(["true", "blind", "shuffled"]),
+)
+def test_json_and_back(epochs1: int, lr2: float | None, alpha: float, seed: int, order: Any) -> None:
+    """A config read from a run directory is the one that was written, to the last bit."""
+    config = Config(epochs1=epochs1, lr2=lr2, alpha=alpha, seed=seed, order=order)
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    """A misspelt name is not ignored, and the sentence lists the right ones."""
+    with pytest.raises(InputError, match="'epochs' is not a setting; the settings are .*epochs1, epochs2"):
+        Config.from_dict({"epochs": 3})
+
+
+def test_only_where_it_runs_may_differ() -> None:
+    """Another device or thread count is the same run; anything else is not."""
+    one = Config()
+    assert one.differences(Config(device="cpu", threads=3)) == []
+    assert one.differences(Config(seed=1, lambda2=0.0)) == ["lambda2", "seed"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.seed = 1  # type: ignore[misc]

@@ -1,0 +1,85 @@
+"""Atomic writes: the old file or the new one, never half of one, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2rclip_lite.checkpoint import read_tensors
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import save_tensors, write_atomically, write_json, write_text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    """The writer dies after half of its bytes."""
+    file = tmp_path / "history.csv"
+    write_text(file, "old")
+
+    def half(path: Path) -> None:
+        path.write_text("ne", encoding="utf-8")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(file, half)
+    assert file.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    """While the writer works the name still means the old content; afterwards the new, readable by everyone."""
+    file = tmp_path / "new folder" / "a.txt"
+    write_text(file, "old")
+
+    def write(path: Path) -> None:
+        path.write_text("new", encoding="utf-8")
+        assert path.parent == file.parent, "a rename across file systems would not be atomic"
+        assert file.read_text(encoding="utf-8") == "old"
+
+    write_atomically(file, write)
+    assert file.read_text(encoding="utf-8") == "new"
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"taken: cannot be written \(.+\); choose another --out\.$"):
+        write_text(tmp_path / "taken" / "a.txt", "x")
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """The disk fills while the file is written."""
+
+    def write(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
+        write_atomically(tmp_path / "model.safetensors", write)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensors_of_any_layout_come_back(tmp_path: Path) -> None:
+    """Channels-last weights, parameters, empty tensors and scalars: safetensors itself refuses the first."""
+    weight = torch.arange(24.0).view(1, 2, 3, 4).to(memory_format=torch.channels_last)
+    tensors = {"w": torch.nn.Parameter(weight), "none": torch.zeros(0, 4), "step": torch.tensor(3.0)}
+    save_tensors(tmp_path / "t.safetensors", tensors, {"about": "ü"})
+    found, metadata = read_tensors(tmp_path / "t.safetensors")
+    assert metadata == {"about": "ü"}
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+
+
+@given(JSON)
+def test_json_of_any_kind_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    """Umlauts and other scripts included, as readable text."""
+    file = tmp_path_factory.getbasetemp() / "any.json"
+    write_json(file, value)
+    assert json.loads(file.read_text(encoding="utf-8")) == value

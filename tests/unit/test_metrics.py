@@ -1,0 +1,276 @@
+"""Worked examples for the metrics: the arithmetic stands in each docstring."""
+
+import math
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2rclip_lite import metrics
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.ranks import Ranks
+
+PAIRED = ("mae", "mae_rank", "rmse", "accuracy", "one_off", "qwk", "spearman", "kendall", "amae", "mmae")
+
+
+def grades(count: int) -> Ranks:
+    """Ranks 0 … count − 1."""
+    return Ranks(tuple(f"g{k}" for k in range(count)), tuple(range(count)), "grade {rank}")
+
+
+def test_qwk_knows_ranks_that_never_occur() -> None:
+    """Truth holds 0, 1, 5 only; on the scale 0 … 5 the disagreement is 33, by chance 61.5: 1 − 33/61.5.
+
+    Observed: (0→1) 1, (1→5) 16, (5→1) 16. Chance: Σy² + Σŷ² − 2 ΣyΣŷ/n = 53 + 54 − 2 · 13 · 14 / 8 = 61.5.
+    Renumbered to 0, 1, 2 the same sample scores 2/3: the naive answer this fixture must refuse.
+    """
+    y, p = [0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1]
+    assert metrics.qwk(y, p, grades(6)) == pytest.approx(19 / 41, abs=1e-12)
+    assert metrics.qwk([0, 0, 0, 1, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2, 1], grades(3)) == pytest.approx(2 / 3)
+
+
+def test_amae_averages_over_the_ranks_present() -> None:
+    """Rank means (2+2)/2, 2, 2, 2 → 2; 0, 0, 0, (0+1)/2 → 0.5/4, at most 0.5; the two ends swapped → 5."""
+    assert metrics.amae([0, 0, 2, 1, 3], [2, 2, 0, 3, 1], grades(5)) == 2.0
+    assert metrics.amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], grades(5)) == 0.125
+    assert metrics.mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], grades(5)) == 0.5
+    assert metrics.amae([0, 5], [5, 0], grades(6)) == 5.0
+    assert metrics.one_off([0, 5], [5, 0], grades(6)) == 0.0
+
+
+def test_one_off_does_not_wrap_around() -> None:
+    """Five of six predictions are one rank off, the last is five off."""
+    assert metrics.one_off([0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0], grades(6)) == pytest.approx(5 / 6)
+
+
+def test_rps_rows() -> None:
+    """First row: F = .2 .6 .8 1 against 1 1 1 1 → .64 + .16 + .04 + 0 = .84; then .14, .975, .0725."""
+    y = [0, 0, 3, 2]
+    p = [[0.2, 0.4, 0.2, 0.2], [0.7, 0.1, 0.1, 0.1], [0.5, 0.05, 0.1, 0.35], [0.1, 0.05, 0.65, 0.2]]
+    each = [metrics.rps([y[i]], [p[i]], grades(4)) for i in range(4)]
+    assert each == pytest.approx([0.84, 0.14, 0.975, 0.0725])
+    assert metrics.rps(y, p, grades(4)) == pytest.approx(0.506875, abs=1e-12)
+
+
+def test_units_and_rank_steps_differ_on_an_uneven_scale() -> None:
+    """Ranks 0, 1, 10 years: errors are 1, 0, −9 years or 1, 0, 1 ranks; RMSE √(82/3), CS(1) 2/3.
+
+    The value 5.5 lies halfway between 1 and 10: half a rank off either, and nearest to the lower one.
+    """
+    ranks = Ranks(("a", "b", "c"), (0, 1, 10), "{rank}", "years")
+    y, p = np.array([0, 1, 2]), torch.tensor([1, 1, 1])
+    assert metrics.mae(y, p, ranks) == pytest.approx(10 / 3)
+    assert metrics.mae_rank(y, p, ranks) == pytest.approx(2 / 3)
+    assert metrics.amae(y, p, ranks) == pytest.approx(2 / 3)
+    assert metrics.rmse(y, p, ranks) == pytest.approx(math.sqrt(82 / 3))
+    assert [metrics.cs_at(y, p, ranks, k) for k in (0, 1, 8.9, 9)] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1])
+    assert metrics.mae([1], [5.5], ranks) == 4.5
+    assert metrics.mae_rank([1], [5.5], ranks) == 0.5
+    assert metrics.accuracy([1, 2], [5.5, 5.6], ranks) == 1.0
+    assert metrics.mae_rank([0], [-3.0], ranks) == 0.0  # cut off at the end of the scale, in ranks only
+    assert metrics.mae([0], [-3.0], ranks) == 3.0
+
+
+def test_cs_counts_an_error_of_exactly_k() -> None:
+    """0.8 − 0.7 is 0.10000000000000009 in floats and must still count as 0.1."""
+    assert metrics.cs_at([0], [1], Ranks(("a", "b"), (0.7, 0.8), "{rank}"), k=0.1) == 1.0
+
+
+def test_integers_are_ranks_and_floats_are_values() -> None:
+    """Age 18 is rank 2 of 16 … 20: as an integer 2, as a float 18.0; the float 2.0 is a two-year-old."""
+    ages = Ranks.integers(16, 20, template="{rank}")
+    assert metrics.mae([2], [2], ages) == metrics.mae([2], [18.0], ages) == 0.0
+    assert metrics.mae([2], [2.0], ages) == 16.0
+    assert metrics.mae([2], torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True), ages) == 0.0
+
+
+def test_ece_by_hand() -> None:
+    """Bins of 1/15: 0.9 (right) and 0.92 (wrong) share the bin (.867, .933], 0.6 (right) is alone.
+
+    |(1 − .9) + (0 − .92)| / 3 + |1 − .6| / 3 = 1.22 / 3. Two bins join all three: |.1 − .92 + .4| / 3.
+    """
+    p = [[0.9, 0.1], [0.08, 0.92], [0.4, 0.6]]
+    assert metrics.ece([0, 0, 1], p, grades(2)) == pytest.approx(1.22 / 3)
+    assert metrics.ece([0, 0, 1], p, grades(2), bins=2) == pytest.approx(0.42 / 3)
+    # a confidence of exactly 1/2 belongs to the lower of two bins: (.5 + .25) / 2, not |.25 − .5| / 2
+    assert metrics.ece([1, 1], [[0.5, 0.5], [0.25, 0.75]], grades(2), bins=2) == 0.375
+    assert metrics.ece([0, 1], [[1.0, 0.0], [0.0, 1.0]], grades(2)) == 0.0
+
+
+def test_epsilon_error_by_hand() -> None:
+    """One σ off costs 1 − e^(−1/2), exact costs 0; σ = 0 costs 0 if exact and 1 if not. Indices are ranks."""
+    ages = Ranks.integers(16, 30, template="{rank}")
+    one = 1 - math.exp(-0.5)
+    assert metrics.epsilon_error([0, 4], [2, 4], ages, [2.0, 5.0]) == pytest.approx(one / 2)
+    assert metrics.epsilon_error([18.5], [2], ages, [0.5]) == pytest.approx(one)
+    assert metrics.epsilon_error([1, 1], [17.0, 17.5], ages, [0.0, 0.0]) == 0.5
+    with pytest.raises(InputError, match="1 deviations, 2 images"):
+        metrics.epsilon_error([0, 1], [0, 1], ages, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("y", "p"), [([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([2, 2], [2, 2]), ([0], [1])]
+)
+def test_undefined_agreement_is_zero_without_a_warning(y: list[int], p: list[int]) -> None:
+    """A constant side shows no association: 0.0, not NaN (warnings are errors in this test run)."""
+    for name in ("qwk", "spearman", "kendall"):
+        assert getattr(metrics, name)(y, p, grades(3)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.mae([0, 3], [0, 1], grades(3)), "y_true is 3 in row 1; give ranks from 0 to 2"),
+        (lambda: metrics.mae([0, 1], [0, -1], grades(3)), "y_pred is -1 in row 1"),
+        # straight to the reader of indices: the annotations refuse these two first when they are checked
+        (lambda: metrics._indices([0.0, 1.0], "y_true", grades(3)), "y_true holds floats"),
+        (lambda: metrics._indices([True], "y_true", grades(3)), "y_true holds bool"),
+        (lambda: metrics.mae([0, 1], [0, 1, 2], grades(3)), "2 true ranks, 3 predictions"),
+        (lambda: metrics.mae([0, 1], [0.5, math.nan], grades(3)), "y_pred is nan in row 1"),
+        (lambda: metrics.mae([], [], grades(3)), "at least one image"),
+        (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "2 columns; give one a rank, 3"),
+        (
+            lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)),
+            "row 1 of probabilities sums to 5",
+        ),
+        (lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)), "lowest -0.5"),
+        (lambda: evaluate([[1.0, 0.0]], [0], grades(2), intervals=True, resamples=0), "0 resamples"),
+        (lambda: ordinality(np.ones((2, 4))), "give 3 rows or more"),
+        (lambda: ordinality(np.array([[1.0, 0], [0, 0], [0, 1]])), "row 1 "),
+    ],
+)
+def test_bad_input_names_the_row_and_the_fix(call: Callable[[], object], message: str) -> None:
+    """One sentence of this package, never a NumPy traceback."""
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Targets, and probabilities that lean towards them."""
+    generator = np.random.default_rng(seed)
+    target = generator.integers(count, size=n)
+    logits = generator.normal(size=(n, count)) - 0.7 * np.abs(np.arange(count) - target[:, None])
+    weight = np.exp(logits)
+    return target, weight / weight.sum(1, keepdims=True)
+
+
+def test_evaluate_agrees_with_each_function() -> None:
+    """Every key is the function of its name, on the most probable rank or on the expected value."""
+    ranks = Ranks.integers(16, 22, template="{rank}")
+    target, p = sample(60, 7)
+    sigma = np.linspace(0.5, 3, 60)
+    found = evaluate(torch.tensor(p), torch.tensor(target), ranks, deviations=sigma)
+    expected = {"n": 60.0, "rps": metrics.rps(target, p, ranks), "ece": metrics.ece(target, p, ranks)}
+    for end, pred in (("", p.argmax(1)), ("_expected", p @ np.array(ranks.values))):
+        expected |= {name + end: getattr(metrics, name)(target, pred, ranks) for name in PAIRED}
+        expected |= {f"cs@{k}{end}": metrics.cs_at(target, pred, ranks, k) for k in (1, 3, 5)}
+        expected["epsilon_error" + end] = metrics.epsilon_error(target, pred, ranks, sigma)
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert all(type(value) is float for value in found.values())
+
+
+def test_expected_value_by_hand() -> None:
+    """Row .4 .3 .3 on ages 16, 17, 19: argmax 16, expected 17.2, nearest 17 (true). A span of 3: no CS(3)."""
+    ranks = Ranks(("a", "b", "c"), (16, 17, 19), "{rank}", "years")
+    found = evaluate([[0.4, 0.3, 0.3]], [1], ranks)
+    assert (found["mae"], found["accuracy"]) == (1.0, 0.0)
+    assert (found["mae_expected"], found["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
+    assert found["mae_rank_expected"] == pytest.approx(0.1)
+    assert [key for key in found if key.startswith("cs")] == ["cs@1", "cs@1_expected"]
+    assert (
+        evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
+    )  # a row sum of 1.004 is rescaled
+
+
+def test_equal_rows_stay_tied() -> None:
+    """A model that says the same for every image orders nothing, whatever the last bit of Σ_k p_k r_k."""
+    p = np.tile(np.random.default_rng(0).dirichlet(np.ones(61)), (97, 1))
+    found = evaluate(p, np.arange(97) % 61, grades(61))
+    assert (found["spearman_expected"], found["kendall_expected"]) == (0.0, 0.0)
+
+
+def test_intervals_equal_a_plain_loop_over_resamples() -> None:
+    """The vectorised bootstrap against one call of each public function a resample, absent ranks and all."""
+    target, p = sample(12, 4)
+    ranks, value = grades(4), sample(12, 4)[1] @ np.arange(4)
+    found = evaluate(p, target, ranks, intervals=True, resamples=40, seed=3)
+    rows = np.random.default_rng(3).integers(12, size=(40, 12))
+    for end, pred in (("", p.argmax(1)), ("_expected", value.round(9))):
+        for name in PAIRED:
+            draws = [getattr(metrics, name)(target[row], pred[row], ranks) for row in rows]
+            assert found[f"{name}{end}_low"] == pytest.approx(np.quantile(draws, 0.025), abs=1e-12), name
+            assert found[f"{name}{end}_high"] == pytest.approx(np.quantile(draws, 0.975), abs=1e-12), name
+    draws = [metrics.ece(target[row], p[row], ranks) for row in rows]
+    assert found["ece_high"] == pytest.approx(np.quantile(draws, 0.975))
+    draws = [metrics.rps(target[row], p[row], ranks) for row in rows]
+    assert found["rps_low"] == pytest.approx(np.quantile(draws, 0.025))
+
+
+def test_intervals_have_the_width_that_theory_gives() -> None:
+    """A share of 3/4 over 1,600 images: ±1.96 √(.75 · .25 / 1600) = ±.0212; 1.6 M draws make two blocks."""
+    target = np.zeros(1600, dtype=int)
+    p = np.eye(2)[(np.arange(1600) % 4 == 0).astype(int)]
+    found = evaluate(p, target, grades(2), intervals=True, seed=1)
+    assert found["accuracy"] == 0.75
+    assert found["accuracy_low"] == pytest.approx(0.75 - 0.0212, abs=0.003)
+    assert found["accuracy_high"] == pytest.approx(0.75 + 0.0212, abs=0.003)
+    draws = np.random.default_rng(1).integers(1600, size=(1000, 1600)) % 4 != 0
+    assert found["accuracy_low"] == pytest.approx(np.quantile(draws.mean(1), 0.025), abs=1e-12)
+    assert evaluate(p, target, grades(2), intervals=True, seed=1) == found
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
+    """Truth, predicted rank and the number of ranks."""
+    count = draw(st.integers(2, 7))
+    rank = st.integers(0, count - 1)
+    pairs = draw(st.lists(st.tuples(rank, rank), min_size=1, max_size=20))
+    y, p = np.array(pairs).T
+    return y, p, count
+
+
+@given(samples(), st.randoms(use_true_random=False))
+def test_laws_of_the_metrics(case: tuple[np.ndarray, np.ndarray, int], random: Random) -> None:
+    """Errors vanish at a perfect prediction only; order, absent ranks and a mirrored scale change nothing."""
+    y, p, count = case
+    ranks, wider = grades(count), grades(count + 3)
+    order = np.array(random.sample(range(len(y)), len(y)))
+    for name in PAIRED:
+        metric = getattr(metrics, name)
+        value = metric(y, p, ranks)
+        assert metric(y[order], p[order], ranks) == pytest.approx(value, abs=1e-12)
+        assert metric(y, p, wider) == pytest.approx(value, abs=1e-12)
+        assert metric(count - 1 - y, count - 1 - p, ranks) == pytest.approx(value, abs=1e-12)
+    for name in ("mae", "mae_rank", "rmse", "amae", "mmae"):
+        assert getattr(metrics, name)(y, y, ranks) == 0.0
+        assert (getattr(metrics, name)(y, p, ranks) == 0.0) == bool((y == p).all())
+    found = evaluate(np.eye(count)[y], y, ranks)
+    assert (found["rps"], found["ece"], found["mae_expected"], found["accuracy_expected"]) == (0, 0, 0, 1)
+    assert found["qwk"] == (1.0 if len(set(y.tolist())) > 1 else 0.0)
+
+
+def test_ordinality_of_an_arc_a_shuffle_and_a_point() -> None:
+    """An arc of 0°, 20°, … 80° is in order on all three counts; identical rows give 0, ½, 0.
+
+    Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½. Of two comparisons d01 < d02 ties (½) and
+    d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have mid-ranks 1½, 1½, 3 and 1½, 3, 1½: ρ = −½. On the
+    first component the ranks stand in the order 1, 0, 2: ρ = 1 − 6 · 2 / 24 = ½.
+    """
+
+    def arc(*degrees: float) -> np.ndarray:
+        angle = np.radians(degrees)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    perfect = ordinality(torch.tensor(7 * arc(0, 20, 40, 60, 80)))
+    assert perfect == pytest.approx({"gap": perfect["gap"], "triplets": 1.0, "component": 1.0})
+    assert perfect["gap"] == pytest.approx(1.0)
+    mixed = ordinality(arc(60, 0, 120))
+    assert mixed == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
+    same = ordinality(np.tile(np.random.default_rng(0).normal(size=8), (5, 1)))
+    assert same == {"gap": 0.0, "triplets": 0.5, "component": 0.0}

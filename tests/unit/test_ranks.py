@@ -1,0 +1,91 @@
+"""Ranks: names that CLIP's tokenizer likes, values that increase, one sentence a rank."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks, number_words
+
+WORDS = ((0, "zero"), (16, "sixteen"), (77, "seventy seven"), (105, "one hundred five"))
+LARGE = ((1930, "one thousand nine hundred thirty"), (-5, "minus five"))
+
+
+@pytest.mark.parametrize(("number", "words"), WORDS + LARGE)
+def test_numbers_are_words_joined_by_spaces(number: int, words: str) -> None:
+    """L2RCLIP's own table has "Seventy Seven": no hyphen, no "and", no comma."""
+    assert number_words(number) == words
+
+
+@given(st.integers(-(10**6), 10**6))
+def test_no_number_has_a_mark_that_costs_a_token(number: int) -> None:
+    """Any integer: letters and single spaces only."""
+    words = number_words(number)
+    assert words.replace(" ", "").isalpha()
+    assert words == " ".join(words.split())
+    assert " and " not in words
+
+
+def test_the_ages_of_morph() -> None:
+    """Ages 16 to 77 are 62 ranks; the label of an image is its age less 16."""
+    ages = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
+    assert (len(ages), ages.names[0], ages.names[-1], ages.unit) == (62, "sixteen", "seventy seven", "years")
+    assert ages.values[33 - 16] == 33
+    assert ages.sentences[5] == "a photo of a twenty one years old face"
+    assert torch.equal(ages.values_tensor(), torch.arange(16.0, 78.0))
+
+
+REFUSED = {
+    "at least two ranks are needed, got 1": (("a",), (0,), "{rank}"),
+    "2 names but 3 values": (("a", "b"), (0, 1, 2), "{rank}"),
+    "a rank name is empty": (("a", "  "), (0, 1), "{rank}"),
+    "'a' stands more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
+    "2 is followed by 2": (("a", "b", "c"), (0, 2, 2), "{rank}"),
+    "3 is followed by 1": (("a", "b"), (3, 1), "{rank}"),
+    "0 is followed by nan": (("a", "b"), (0, float("nan")), "{rank}"),
+    "1 is followed by inf": (("a", "b"), (1, float("inf")), "{rank}"),
+    "holds {rank} 0 times": (("a", "b"), (0, 1), "a photo"),
+    "holds {rank} 2 times": (("a", "b"), (0, 1), "{rank} and {rank}"),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_is_no_label_space_is_refused_in_one_sentence(message: str) -> None:
+    """Each refusal says what is wrong."""
+    names, values, template = REFUSED[message]
+    with pytest.raises(InputError) as caught:
+        Ranks(names, tuple(float(value) for value in values), template=template)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_range_that_runs_backwards_is_refused() -> None:
+    """From 77 to 16 there is no rank."""
+    with pytest.raises(InputError, match="at least two ranks"):
+        Ranks.integers(77, 16, template="{rank}")
+
+
+NAMES = st.text(min_size=1).filter(str.strip)
+
+
+@given(
+    names=st.lists(NAMES, min_size=2, max_size=6, unique=True),
+    start=st.floats(-1e6, 1e6),
+    steps=st.lists(st.floats(0.5, 100), min_size=6, max_size=6),
+    template=st.tuples(st.text(), st.text()).filter(lambda pair: "{rank}" not in pair[0] + pair[1]),
+)
+def test_json_and_back(names: list[str], start: float, steps: list[float], template: tuple[str, str]) -> None:
+    """Any names (braces and other scripts too) and uneven values survive JSON, and stand in their sentence."""
+    before, after = template
+    values = [start]
+    for step in steps[: len(names) - 1]:
+        values.append(values[-1] + step)
+    ranks = Ranks(tuple(names), tuple(values), template=before + "{rank}" + after, unit="µm")
+    assert Ranks.from_dict(json.loads(json.dumps(ranks.to_dict()))) == ranks
+    assert ranks.sentences == [before + name + after for name in names]
