@@ -66,6 +66,9 @@ import torch
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, plots
 from l2rclip_lite.stages import freezing_table
 
+# %matplotlib inline
+# %config InlineBackend.figure_format = "retina"
+
 scale = {
     "smoke": {"size": 60, "image_size": 64, "epochs1": 3, "epochs2": 2},
     "page": {"size": 600, "image_size": 128, "epochs1": 30, "epochs2": 10},
@@ -224,7 +227,7 @@ with torch.no_grad():
     old = run.model.prompts.template_embeddings
     new = run.model.prompts.rankformer(old, run.model.prompts.tokens)
     moved = (new - old).norm(dim=-1)[words] / old.norm(dim=-1)[words]
-print(f"alpha: {config.alpha} at the start, {float(run.model.prompts.rankformer.alpha):.3f} after stage 1")
+print(f"alpha: {config.alpha} at the start, {run.model.prompts.rankformer.alpha.item():.3f} after stage 1")
 print(
     f"a word embedding moved by {float(moved.mean()):.0%} of its length on average, {float(moved.max()):.0%} at most"
 )

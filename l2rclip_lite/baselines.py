@@ -98,7 +98,8 @@ def finetuned_cross_entropy(
     nn.init.zeros_(head.bias)
 
     def logits(images: Tensor) -> Tensor:
-        return head(model.scale * images.to(device))
+        found: Tensor = head(model.scale * images.to(device))
+        return found
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         images = model.encode_bytes(augmented(pixels["train"][chosen], config.augment, generator))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from l2rclip_lite import __version__
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parsers = _parsers(words[:1])
+    parsers = _parsers()
     if not words:
         parsers["l2rclip"].print_help(sys.stderr)
         return 2
     try:
         options = parsers["l2rclip"].parse_args(_kebab(words))
     except ArgumentError as error:
-        command = words[0] if words and words[0] in parsers else "l2rclip"
+        command = words[0] if words[0] in parsers else "l2rclip"
         print(f"error: {_usage_sentence(str(error), parsers[command], command)}", file=sys.stderr)
         return 2
     command, chosen = options.subcommand, options[options.subcommand]
@@ -124,14 +125,14 @@ class _Parser(ArgumentParser):
         return super().add_argument(*(a.replace("_", "-") if a[:2] == "--" else a for a in args), **kwargs)
 
 
-def _parsers(command: Sequence[str]) -> dict[str, ArgumentParser]:
-    """The parser of all under "l2rclip", and that of each command; only `fit` imports Config."""
+def _parsers() -> dict[str, ArgumentParser]:
+    """The parser of all under "l2rclip", and that of each command."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     about = "Ordinal classification by learning to rank with language (L2RCLIP)."
     examples = "`l2rclip COMMAND --help` shows examples. Begin with: l2rclip doctor"
     whole = _Parser("l2rclip COMMAND ...", about, examples, prog="l2rclip", version=__version__)
     parsers: dict[str, ArgumentParser] = {
-        "fit": _fit_parser(with_config=list(command) == ["fit"]),
+        "fit": _fit_parser(),
         "predict": _predict_parser(),
         "evaluate": _evaluate_parser(),
         "doctor": _doctor_parser(),
@@ -143,22 +144,18 @@ def _parsers(command: Sequence[str]) -> dict[str, ArgumentParser]:
     return parsers | {"l2rclip": whole}
 
 
-def _fit_parser(with_config: bool) -> ArgumentParser:
+def _fit_parser() -> ArgumentParser:
     usage = "l2rclip fit --dataset NAME --out DIR [options]"
     parser = _Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
     named: dict[str, Any] = {"type": str, "required": True}
     parser.add_argument("--dataset", **named, metavar="NAME", help="leaves, bracol or csv.")
     parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
-    both = "linear-probe, cross-entropy or both, with a comma."
-    parser.add_argument("--baselines", type=str, default="", help=both)
+    parser.add_argument("--baselines", type=str, default="", help="linear-probe,cross-entropy, or only one.")
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
     data = parser.add_argument_group("the data set")
     for name, (kind, about) in DATA_OPTIONS.items():
         data.add_argument(f"--{name}", type=kind | None, help=about)
-    if with_config:
-        from l2rclip_lite.config import Config
-
-        parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
+    parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
     return parser
 
 
@@ -172,9 +169,8 @@ def _predict_parser() -> ArgumentParser:
 
 
 def _evaluate_parser() -> ArgumentParser:
-    usage = "l2rclip evaluate RUN [options]"
     about = "Read a run's data again and compute every metric with its interval."
-    parser = _Parser(usage, about, EVALUATE_EXAMPLES)
+    parser = _Parser("l2rclip evaluate RUN [options]", about, EVALUATE_EXAMPLES)
     parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
     parser.add_argument("--split", type=str, default="test", help="train, val or test.")
     parser.add_argument("--root", type=str | None, help="Where the data lies now, if it has moved.")
@@ -186,8 +182,7 @@ def _evaluate_parser() -> ArgumentParser:
 def _doctor_parser() -> ArgumentParser:
     about = "Check versions, weights, device, memory, write access and a forward pass."
     parser = _Parser("l2rclip doctor [--out DIR]", about, DOCTOR_EXAMPLES)
-    where = "Folder that runs shall be written into."
-    parser.add_argument("--out", type=str, default=".", metavar="DIR", help=where)
+    parser.add_argument("--out", type=str, default=".", metavar="DIR", help="Where runs shall be written.")
     return parser
 
 
@@ -201,10 +196,11 @@ def _kebab(words: Sequence[str]) -> list[str]:
 def _usage_sentence(message: str, parser: ArgumentParser, command: str) -> str:
     """One sentence from what jsonargparse says on several lines."""
     text = " ".join(message.split())
-    see = f"see `l2rclip {command} --help`".replace("l2rclip l2rclip", "l2rclip")
-    missing = re.search(r"required: (.*)$", text)
+    see = "see `l2rclip --help`" if command == "l2rclip" else f"see `l2rclip {command} --help`"
+    missing = re.search(r'required: (.*)$|ey "([\w.]+)" is required', text)
     if missing:
-        return f"missing: {', '.join(_shown(dest, parser) for dest in missing[1].split(', '))}; {see}."
+        dests = (missing[1] or missing[2]).split(", ")
+        return f"missing: {', '.join(_shown(dest, parser) for dest in dests)}; {see}."
     key = re.search(r'[Kk]ey "([\w.]+)"', text)
     value = re.search(r"(?:Got|Given) value: (.*)$", text)
     if key and value:
@@ -219,16 +215,12 @@ def _usage_sentence(message: str, parser: ArgumentParser, command: str) -> str:
 
 def _shown(dest: str, parser: ArgumentParser) -> str:
     """How an argument is written on the command line: `fit.batch_size` is `--batch-size`, `run` is `RUN`."""
-    name = dest.split(".")[-1]
-    for action in parser._actions:
-        if action.dest == name:
-            return action.option_strings[0] if action.option_strings else str(action.metavar)
-    return name
+    words = {a.dest: a.option_strings[0] if a.option_strings else a.metavar for a in parser._actions}
+    return str(words.get(dest.split(".")[-1], dest))
 
 
 def _fit(options: Namespace) -> int:
     """`l2rclip fit`."""
-    from l2rclip_lite.config import Config
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.stages import freezing_table
@@ -255,8 +247,7 @@ def _baselines(text: str) -> tuple[Any, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in get_args(Baseline):
-            known = ", ".join(get_args(Baseline))
-            raise InputError(f"--baselines: {name!r} is unknown; choose from {known}.")
+            raise InputError(f"--baselines: {name!r} is unknown; it takes {', '.join(get_args(Baseline))}.")
     return names
 
 
@@ -281,14 +272,15 @@ def _predict(options: Namespace) -> int:
     model = _model(options)
     problems: list[str] = []
     for start in range(0, len(options.photos), BATCH):
-        pictures = {}
+        paths, pictures = [], []
         for path in options.photos[start : start + BATCH]:
             try:  # squashed at once: 32 pictures from a camera would need a gigabyte
-                pictures[path] = model.towers.squash(read_image(path, "predict"))
+                pictures.append(model.towers.squash(read_image(path, "predict")))
+                paths.append(path)
             except InputError as error:
                 problems.append(str(error))
         if pictures:
-            _answer(list(pictures), model.predict(list(pictures.values()), batch_size=BATCH))
+            _answer(paths, model.predict(pictures, batch_size=BATCH))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 2 if problems else 0
@@ -396,8 +388,7 @@ def _interval(metrics: dict[str, float], name: str) -> str:
 
 def _last_line(run: Run) -> str:
     """What a script wants to keep."""
-    test = run.metrics["test"]
-    unit = run.model.ranks.unit
+    test, unit = run.metrics["test"], run.model.ranks.unit
     figures = f"test accuracy {test['accuracy']:.3f}, MAE {test['mae']:.3f} {unit}, QWK {test['qwk']:.3f}"
     return f"{figures}; the run is in {run.out}"
 

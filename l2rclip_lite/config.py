@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, get_args, get_type_hints
 
+from l2rclip_lite.choices import Axis, Device, Normalise, Order, Precision, Schedule
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses import Normalise, Order
-from l2rclip_lite.rankformer import Axis
 
 WHERE_IT_RUNS = ("device", "threads")  # may differ when a run is taken up again
 
@@ -50,7 +49,7 @@ class Config:
     """Whether text features are centred over the ranks; the paper does not mention it, small text towers need it."""
     epochs1: int = 30
     """Epochs of stage 1 (RankFormer and context on cached image features)."""
-    epochs2: int = 12
+    epochs2: int = 10
     """Epochs of stage 2 (image tower on fixed text features)."""
     batch_size: int = 32
     """Images a step."""
@@ -64,7 +63,7 @@ class Config:
     """Adam's L2 penalty in both stages."""
     warmup: float = 0.1
     """Share of each stage's steps in which the learning rate rises linearly, in [0, 1)."""
-    schedule: Literal["cosine", "step"] = "cosine"
+    schedule: Schedule = "cosine"
     """After the warm-up: 'cosine' to 0, or 'step' (a tenth after 1/2 and again after 5/6 of the steps)."""
     lambda1: float = 1.0
     """Weight of the ordinal pairwise loss in stage 1."""
@@ -82,9 +81,9 @@ class Config:
     """Whether stage 2 flips and re-lights its pictures."""
     seed: int = 0
     """Decides every random draw."""
-    device: str = "auto"
+    device: Device = "auto"
     """'auto', 'cpu' or 'cuda'."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """'bf16' runs the image tower under autocast; losses stay in fp32."""
     threads: int | None = None
     """CPU threads; None leaves torch's own choice."""
@@ -101,7 +100,12 @@ class Config:
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
         _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")
-        _require(self.device in ("auto", "cpu", "cuda"), "device", self.device, "must be auto, cpu or cuda")
+        for name, words in get_type_hints(type(self)).items():
+            if words in (Axis, Device, Normalise, Order, Precision, Schedule):
+                value = getattr(self, name)
+                _require(
+                    value in get_args(words), name, value, f"must be one of {', '.join(get_args(words))}"
+                )
         if self.epochs1 and not self.rankformer and not self.context_length:
             raise InputError(
                 "config: without RankFormer and context stage 1 has nothing to train; set epochs1=0."

@@ -42,7 +42,11 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a text file atomically."""
-    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8") and None)
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    write_atomically(file, write)
 
 
 def write_json(file: Path, value: Any) -> None:

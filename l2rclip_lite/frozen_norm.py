@@ -7,9 +7,12 @@ pass over every activation, forward and backward.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.norm_act import BatchNormAct2d
 from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
@@ -32,7 +35,8 @@ class FrozenNormConv2d(nn.Module):
         self, x: Float[Tensor, "batch inner height width"]
     ) -> Float[Tensor, "batch outer height2 width2"]:
         """The normalised convolution."""
-        conv, norm = self.conv, self.norm
+        conv: Any = self.conv
+        norm: Any = self.norm
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight = conv.weight * scale[:, None, None, None]
         bias = norm.bias - norm.running_mean * scale

@@ -8,15 +8,12 @@ All distances are computed in fp32, also under autocast.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-Normalise = Literal["batch", "global"]
-Order = Literal["true", "blind", "shuffled"]
+from l2rclip_lite.choices import Normalise, Order
 
 
 def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:

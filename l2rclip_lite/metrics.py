@@ -54,7 +54,7 @@ class _Scored:
     def within(self, steps: int) -> _Array:
         return np.asarray((np.abs(self.nearest - self.true) <= steps).mean(-1))
 
-    def cs_at(self, k: float | int) -> _Array:
+    def cs_at(self, k: float) -> _Array:
         return np.asarray((np.abs(self.error) <= k + 1e-9).mean(-1))  # in floats 0.8 − 0.7 exceeds 0.1
 
     def qwk(self) -> _Array:
@@ -189,7 +189,7 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
     return float(_score(y_true, y_pred, ranks).within(1)[0])
 
 
-def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float | int) -> float:
+def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
     """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, k in `ranks.unit`; in [0, 1].
 
     Example:

@@ -64,7 +64,7 @@ class MiniTowers(Towers):
         self.image = nn.ModuleDict(
             {"backbone": backbone, "projection": nn.Linear(1280, self.dim, bias=False)}
         )
-        self.image["projection"].weight.data.copy_(alignment["projection"])
+        self.image.get_parameter("projection.weight").data.copy_(alignment["projection"])
         self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 to 2 times faster on a CPU
         self.text = nn.ModuleDict({"bert": bert})
         self.text.register_buffer("mean", alignment["text_mean"].clone())
@@ -207,7 +207,7 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     state = {
         timm_key(key): value for key, value in torch.load(file, weights_only=True, map_location="cpu").items()
     }
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(state, strict=True)
     if not classifier:
         model.reset_classifier(0)
@@ -218,7 +218,7 @@ def load_bert(folder: Path) -> nn.Module:
     """MiniLM's transformer, without pooler."""
     from transformers import BertConfig, BertModel
 
-    model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+    model: nn.Module = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
     state = load_file(folder / "model.safetensors")
     model.load_state_dict(
         {k: v for k, v in state.items() if "pooler" not in k and "position_ids" not in k}, strict=True

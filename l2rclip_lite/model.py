@@ -128,7 +128,7 @@ class L2RCLIP(nn.Module):
             batch_size: Pictures at once.
             quiet: Whether to hide the progress bar.
         """
-        batches: Iterator[Tensor] = track(pixels.split(batch_size), "encoding pictures", quiet=quiet)
+        batches: Iterator[Tensor] = track(torch.split(pixels, batch_size), "encoding pictures", quiet=quiet)
         return torch.cat([self.encode_bytes(batch).cpu() for batch in batches])
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +23,7 @@ from l2rclip_lite.metrics import mae
 from l2rclip_lite.ranks import Ranks
 
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": "#6b7280", "ink": "#1f2933"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.facecolor": "#fdfdfb",
     "axes.facecolor": "#fdfdfb",
     "savefig.facecolor": "#fdfdfb",

@@ -16,10 +16,10 @@ def track(items: Iterable[T], what: str, *, quiet: bool = False, total: int | No
     Args:
         items: What to go through.
         what: A few words for the person who waits.
-        quiet: Show nothing.
+        quiet: Show nothing. Nothing is shown either where stderr is not a terminal.
         total: The number of items where `len` does not tell.
 
     Yields:
         The items, unchanged.
     """
-    yield from tqdm(items, desc=what, total=total, disable=quiet, leave=False, dynamic_ncols=True)
+    yield from tqdm(items, desc=what, total=total, disable=quiet or None, leave=False, dynamic_ncols=True)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.rankformer import Axis, RankFormer
+from l2rclip_lite.choices import Axis
+from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Tokens, Towers
 

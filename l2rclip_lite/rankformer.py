@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from l2rclip_lite.choices import Axis
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import Tokens
-
-Axis = Literal["token", "rank", "joint"]
 
 
 class RankFormer(nn.Module):

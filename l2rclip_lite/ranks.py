@@ -32,7 +32,7 @@ def number_words(number: int) -> str:
     """
     import inflect  # takes 0.3 s, needed for numbers only
 
-    words = inflect.engine().number_to_words(number, andword="")
+    words = inflect.engine().number_to_words(str(number), andword="")
     assert isinstance(words, str)
     return words.replace("-", " ").replace(",", "")
 

@@ -24,20 +24,18 @@ from l2rclip_lite.ranks import Ranks
 PACKAGES = ("l2rclip-lite", "torch", "timm", "open_clip_torch", "transformers", "numpy")
 
 
-def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[str, Any] | None) -> None:
-    """Claim a run directory: write its `config.json`, or check that it is the same run's.
+def check_run(folder: Path, data: OrdinalDataset, config: Config) -> None:
+    """Refuse a directory that holds another run, or something else.
 
     Args:
         folder: New, empty, or holding a run of the same config on the same data.
         data: The data set; its file names, labels and ranks are fingerprinted.
         config: The settings.
-        source: Arguments of `load_dataset`.
 
     Raises:
-        InputError: The folder holds another run, something else, or cannot be written.
+        InputError: The folder holds another run or something else.
     """
-    file = folder / "config.json"
-    if file.is_file():
+    if (folder / "config.json").is_file():
         stored = read_config(folder)
         changed = Config.from_dict(stored["config"]).differences(config)
         if stored["dataset"]["fingerprint"] != fingerprint(data):
@@ -46,9 +44,22 @@ def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[st
             raise InputError(
                 f"{folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
             )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not a run directory; choose a new or empty --out.")
+
+
+def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[str, Any] | None) -> None:
+    """Claim a run directory by writing its `config.json`, unless that stands already.
+
+    Args:
+        folder: As `check_run` accepts it.
+        data: The data set.
+        config: The settings.
+        source: Arguments of `load_dataset`.
+    """
+    file = folder / "config.json"
+    if file.is_file():
+        return
     counts = {split: data.counts(split) for split in SPLITS}
     dataset = {"name": data.name, "source": source, "fingerprint": fingerprint(data), "counts": counts}
     dataset |= {"ranks": data.ranks.to_dict(), "card": data.card.to_dict()}

@@ -152,7 +152,7 @@ def train_stage(
         what = f"{stage.title}, epoch {epoch + 1}/{stage.epochs}"
         losses = []
         for batch, chosen in enumerate(
-            track(order.split(config.batch_size), what, quiet=quiet, total=per_epoch)
+            track(torch.split(order, config.batch_size), what, quiet=quiet, total=per_epoch)
         ):
             factor = rate(epoch * per_epoch + batch, total, config)
             for group in optimizer.param_groups:
@@ -178,7 +178,7 @@ def _step(
             f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
         )
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()
     return value
 

@@ -224,7 +224,7 @@ class OpenClipTowers(Towers):
         """See `Towers.encode_embeddings`."""
         length = embeddings.shape[1]
         x = embeddings + self.text.get_parameter("positional_embedding")[:length]
-        x = self.text["transformer"](x, attn_mask=self.attn_mask[:length, :length])
+        x = self.text["transformer"](x, attn_mask=self.get_buffer("attn_mask")[:length, :length])
         x = self.text["ln_final"](x)
         end = tokens.ids.argmax(dim=1)  # the end token has the highest id
         x = x[torch.arange(len(x), device=x.device), end] @ self.text.get_parameter("text_projection")

@@ -93,7 +93,7 @@ def fit(
         TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
     """
     folder = Path(out)
-    rundir.open_run(folder, data, config, source)
+    rundir.check_run(folder, data, config)
     with _threads(config.threads), _memory_advice(config):
         finished = rundir.read_metrics(folder)
         missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
@@ -101,12 +101,14 @@ def fit(
             return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
         model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
         pictures = Pictures.load(data, model, quiet)
+        rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
         checkpoint = Checkpoint(folder / "checkpoint")
-        start = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
+        image_tower = model.towers.get_submodule("image")
+        start = {name: value.clone() for name, value in image_tower.state_dict().items()}
         if finished is None:
             finished = _train(model, data, pictures, config, folder, checkpoint, quiet)
         for name in missing:
-            model.towers.image.load_state_dict(start)
+            image_tower.load_state_dict(start)
             finished["baselines"][name] = run_baseline(
                 name, model, pictures.pixels, pictures.targets, checkpoint, quiet
             )

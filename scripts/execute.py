@@ -59,19 +59,27 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
                 progress_bar=False,
             )
         except PapermillExecutionError as error:
-            kept = FAILED / f"{source.stem}.ipynb"
-            FAILED.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(done.read_bytes())
-            raise SystemExit(
-                f"{error}\n{source.name} failed at the cell above; the whole run is in {kept}"
-            ) from None
+            kept = _keep(done.read_text(encoding="utf-8"), source)
+            message = f"{error}\n{source.name} failed at the cell above; the whole run is in {kept}"
+            raise SystemExit(message) from None
         seconds = time.perf_counter() - start
         page = _clean(nbformat.read(done, as_version=4))
     _stamp(page, source, parameters, seconds)
     wrong = [text for text in chapters.problems(page) if not text.startswith("the profile is")]
     if wrong:
-        raise SystemExit(f"{source.name} ran, but its page may not be published: " + "; ".join(wrong))
+        kept = _keep(nbformat.writes(page), source)
+        raise SystemExit(
+            "\n- ".join([f"{source.name} ran, but its page ({kept}) may not be published:", *wrong])
+        )
     return _write(page, out)
+
+
+def _keep(notebook: str, source: Path) -> Path:
+    """Keep a run that gave no page, for a look at what went wrong."""
+    FAILED.mkdir(parents=True, exist_ok=True)
+    kept = FAILED / f"{source.stem}.ipynb"
+    kept.write_text(notebook, encoding="utf-8")
+    return kept
 
 
 def _read(source: Path) -> NotebookNode:

@@ -59,7 +59,9 @@ def stage1(z: Rows, t: Rows, g: Rows, v: list[float], symmetric: bool) -> float:
 def contrastive(z: Rows, t: Rows, y: list[int], s: float) -> float:
     """Cross-entropy over texts, plus for each present rank the mean over its images of −log softmax over images."""
     logits = s * z @ t.T
-    to_text = sum(math.log(sum(math.exp(x) for x in logits[i])) - logits[i, y[i]] for i in range(len(y))) / len(y)
+    to_text = sum(
+        math.log(sum(math.exp(x) for x in logits[i])) - logits[i, y[i]] for i in range(len(y))
+    ) / len(y)
     to_image = []
     for k in sorted(set(y)):
         log_sum = math.log(sum(math.exp(x) for x in logits[:, k]))
@@ -76,7 +78,9 @@ def test_stage_2(labels: list[int], seed: int, power: int) -> None:
     """Any batch, with uneven rank values."""
     image, text, target, values = draw(labels, 7, seed)
     found = ordinal_pairwise_loss(image, text, target, values, push_power=power)
-    assert float(found) == pytest.approx(stage2(image.numpy(), text.numpy(), labels, values.numpy(), power), abs=1e-9)
+    assert float(found) == pytest.approx(
+        stage2(image.numpy(), text.numpy(), labels, values.numpy(), power), abs=1e-9
+    )
 
 
 @given(**CASES, symmetric=st.booleans())
@@ -115,4 +119,6 @@ def test_pytorch_metric_learning_agrees() -> None:
     theirs = losses.SupConLoss(temperature=1 / 5)
     for a, a_target, b, b_target in ((text, own, image, target), (image, target, text, own)):
         expected = float(theirs(a, a_target, ref_emb=b, ref_labels=b_target))
-        assert float(supervised_contrastive_loss(a, b, a_target, b_target, 5.0)) == pytest.approx(expected, rel=1e-6)
+        assert float(supervised_contrastive_loss(a, b, a_target, b_target, 5.0)) == pytest.approx(
+            expected, rel=1e-6
+        )

@@ -147,8 +147,9 @@ def test_a_bad_picture_does_not_cost_the_good_ones(fitted: Fitted, tmp_path: Pat
     """Good ones first and in order, then a sentence for each bad one, exit code 2."""
     torn, gone = tmp_path / "torn.png", tmp_path / "gone.png"
     torn.write_bytes((fitted.root / "0_0.png").read_bytes()[:200])
-    said = run("predict", fitted.out, torn, fitted.root / "0_0.png", gone, fitted.root / "2_1.png")
-    assert [Path(json.loads(line)["path"]).name for line in said.out.splitlines()] == ["0_0.png", "2_1.png"]
+    good, other = fitted.root / "0_0.png", fitted.root / "2_1.png"
+    said = run("predict", fitted.out, torn, good, gone, other, good)
+    assert [json.loads(line)["path"] for line in said.out.splitlines()] == [str(good), str(other), str(good)]
     assert said.code == 2
     first, second = said.err.splitlines()
     assert first.startswith("error: ")
@@ -250,7 +251,7 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
 
 
 def test_help_teaches() -> None:
-    """Examples in each command; every setting of Config under `fit`, spelt with hyphens, with its docstring."""
+    """Examples in each command; every setting of Config under `fit`, with hyphens and its docstring."""
     for command in ("fit", "predict", "evaluate", "doctor"):
         said = run(command, "--help")
         assert said.code == 0

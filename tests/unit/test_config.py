@@ -34,7 +34,6 @@ REFUSED: tuple[tuple[str, Any], ...] = (
     ("depth", 0),
     ("image_size", 0),
     ("threads", 0),
-    ("device", "tpu"),
     ("projection_lr_factor", 0.0),
 )
 
@@ -46,14 +45,20 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
         Config(**{name: value})  # type: ignore[arg-type]
 
 
-WORDS = ("axis", "schedule", "normalise", "order", "precision")
+WORDS = ("axis", "schedule", "normalise", "order", "precision", "device")
 
 
 @pytest.mark.parametrize("name", WORDS)
 def test_a_misspelt_word_is_refused(name: str) -> None:
-    """`order="shufled"` must not train with the true order and be called a negative control."""
-    with pytest.raises(InputError, match=f"^config: {name}='nonsense'"):
-        Config(**{name: "nonsense"})  # type: ignore[arg-type]
+    """`order="shufled"` must not train with the true order and be called a negative control.
+
+    Called past the constructor, where the test suite's type checker would refuse the word first; users have none.
+    """
+    config = object.__new__(Config)
+    for field in dataclasses.fields(Config):
+        object.__setattr__(config, field.name, "nonsense" if field.name == name else field.default)
+    with pytest.raises(InputError, match=f"^config: {name}='nonsense' must .*\\.$"):
+        config.__post_init__()
 
 
 def test_edges_that_are_allowed() -> None:
@@ -83,7 +88,7 @@ def test_json_and_back(epochs1: int, lr2: float | None, alpha: float, seed: int,
 
 def test_an_unknown_setting_is_refused() -> None:
     """A misspelt name is not ignored, and the sentence lists the right ones."""
-    with pytest.raises(InputError, match="'epochs' is not a setting; the settings are .*epochs1, epochs2"):
+    with pytest.raises(InputError, match=r"'epochs' is not a setting; the settings are .*epochs1, epochs2"):
         Config.from_dict({"epochs": 3})
 
 

@@ -64,8 +64,12 @@ def test_stage_2_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     diversity = tightness - ordinal_pairwise_loss(image, text, Y, RANKS)
     assert float(tightness) == pytest.approx(1.552406, abs=1e-6)
     assert float(diversity) == pytest.approx(0.526174, abs=1e-6)
-    assert float(ordinal_pairwise_loss(image, text, Y, RANKS, normalise="global")) == pytest.approx(1.026232, abs=1e-6)
-    assert float(ordinal_pairwise_loss(image, text, Y, RANKS, order="blind")) == pytest.approx(0.233079, abs=1e-6)
+    assert float(ordinal_pairwise_loss(image, text, Y, RANKS, normalise="global")) == pytest.approx(
+        1.026232, abs=1e-6
+    )
+    assert float(ordinal_pairwise_loss(image, text, Y, RANKS, order="blind")) == pytest.approx(
+        0.233079, abs=1e-6
+    )
     assert float(OrdinalPairwiseLoss(RANKS)(image, text, Y)) == pytest.approx(1.026232, abs=1e-6)
 
 
@@ -77,7 +81,9 @@ def test_stage_2_by_hand(pencil: Tensor) -> None:
     Squared push for the perfect images: rows ½·1 + 1·3, mean 7/6, L = −7/6.
     """
     target = torch.tensor([0, 2])
-    assert float(ordinal_pairwise_loss(pencil[[0, 2]], pencil, target, THREE)) == pytest.approx(-(1 + 2 * math.sqrt(3)) / 6)
+    assert float(ordinal_pairwise_loss(pencil[[0, 2]], pencil, target, THREE)) == pytest.approx(
+        -(1 + 2 * math.sqrt(3)) / 6
+    )
     middle = pencil[[1, 1]]
     assert float(ordinal_pairwise_loss(middle, pencil, target, THREE)) == pytest.approx(2 / 3, abs=1e-6)
     squared = ordinal_pairwise_loss(pencil[[0, 2]], pencil, target, THREE, push_power=2)
@@ -132,7 +138,9 @@ def test_stage_1_by_hand(pencil: Tensor) -> None:
     """
     released = ordinal_pairwise_loss_stage1(pencil, pencil, pencil, THREE)
     assert float(released) == pytest.approx(-math.sqrt(3) / 4)
-    assert float(ordinal_pairwise_loss_stage1(pencil, pencil, -pencil, THREE)) == pytest.approx(2 - math.sqrt(3) / 4)
+    assert float(ordinal_pairwise_loss_stage1(pencil, pencil, -pencil, THREE)) == pytest.approx(
+        2 - math.sqrt(3) / 4
+    )
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -160,8 +168,12 @@ def test_contrastive_losses_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     image, text = seeded
     paired, own = text[Y], torch.arange(5)
     for scale, to_text, to_image in ((math.e**2, 2.710507, 2.677998), (1.0, 1.716815, 1.713975)):
-        assert float(supervised_contrastive_loss(image, paired, Y, Y, scale)) == pytest.approx(to_text, abs=1e-6)
-        assert float(supervised_contrastive_loss(paired, image, Y, Y, scale)) == pytest.approx(to_image, abs=1e-6)
+        assert float(supervised_contrastive_loss(image, paired, Y, Y, scale)) == pytest.approx(
+            to_text, abs=1e-6
+        )
+        assert float(supervised_contrastive_loss(paired, image, Y, Y, scale)) == pytest.approx(
+            to_image, abs=1e-6
+        )
     unique = float(supervised_contrastive_loss(text, image, own, Y, math.e**2))
     assert unique == pytest.approx(2.791462, abs=1e-6)
     both = float(asymmetrical_contrastive_loss(image, text, Y, torch.tensor(2.0, dtype=torch.float64).exp()))
@@ -193,7 +205,9 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
         "stage 2, other options": ordinal_pairwise_loss(image, text, target, values, **released),
         "stage 2, blind": ordinal_pairwise_loss(image, text, target, values, order="blind"),
         "stage 1": ordinal_pairwise_loss_stage1(image, paired, paired, values[target]),
-        "stage 1, symmetric": ordinal_pairwise_loss_stage1(image, paired, paired, values[target], symmetric=True),
+        "stage 1, symmetric": ordinal_pairwise_loss_stage1(
+            image, paired, paired, values[target], symmetric=True
+        ),
         "supcon": supervised_contrastive_loss(text, image, own, target, 3.0),
         "contrastive": asymmetrical_contrastive_loss(image, text, target, 3.0),
     }
@@ -252,7 +266,10 @@ def test_only_relative_gaps_matter(labels: list[int], seed: int, shift: int, ste
     """Ranks 16 … 20 in place of 0 … 4, or in months in place of years, give the same losses."""
     generator = torch.Generator().manual_seed(seed)
     image, text, target = unit(len(labels), generator), unit(5, generator), torch.tensor(labels)
-    before, after = every_loss(image, text, target, RANKS), every_loss(image, text, target, RANKS * step + shift)
+    before, after = (
+        every_loss(image, text, target, RANKS),
+        every_loss(image, text, target, RANKS * step + shift),
+    )
     for name in before:
         assert float(after[name]) == pytest.approx(float(before[name]), abs=1e-7), name
 
@@ -263,7 +280,10 @@ def test_the_order_of_the_batch_matters_to_the_released_stage_1_alone(labels: li
     generator = torch.Generator().manual_seed(seed)
     image, text, target = unit(len(labels), generator), unit(5, generator), torch.tensor(labels)
     moved = torch.randperm(len(labels), generator=generator)
-    before, after = every_loss(image, text, target, RANKS), every_loss(image[moved], text, target[moved], RANKS)
+    before, after = (
+        every_loss(image, text, target, RANKS),
+        every_loss(image[moved], text, target[moved], RANKS),
+    )
     for name in before.keys() - {"stage 1"}:
         assert float(after[name]) == pytest.approx(float(before[name]), abs=1e-9), name
 

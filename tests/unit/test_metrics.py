@@ -215,13 +215,14 @@ def test_intervals_equal_a_plain_loop_over_resamples() -> None:
 def test_intervals_have_the_width_that_theory_gives() -> None:
     """A share of 3/4 over 1,600 images: ±1.96 √(.75 · .25 / 1600) = ±.0212; 1.6 M draws make two blocks."""
     target = np.zeros(1600, dtype=int)
-    p = np.eye(2)[(np.arange(1600) % 4 == 0).astype(int)]
+    value = 0.55 * (np.arange(1600) % 4 == 0) + np.linspace(0, 0.4, 1600)  # above ½ for one image in four
+    p = np.stack([1 - value, value], axis=1)
     found = evaluate(p, target, grades(2), intervals=True, seed=1)
     assert found["accuracy"] == 0.75
     assert found["accuracy_low"] == pytest.approx(0.75 - 0.0212, abs=0.003)
     assert found["accuracy_high"] == pytest.approx(0.75 + 0.0212, abs=0.003)
-    draws = np.random.default_rng(1).integers(1600, size=(1000, 1600)) % 4 != 0
-    assert found["accuracy_low"] == pytest.approx(np.quantile(draws.mean(1), 0.025), abs=1e-12)
+    draws = value[np.random.default_rng(1).integers(1600, size=(1000, 1600))].mean(1)
+    assert found["mae_expected_low"] == pytest.approx(np.quantile(draws, 0.025), abs=1e-9)
     assert evaluate(p, target, grades(2), intervals=True, seed=1) == found
 
 
@@ -270,6 +271,8 @@ def test_ordinality_of_an_arc_a_shuffle_and_a_point() -> None:
     perfect = ordinality(torch.tensor(7 * arc(0, 20, 40, 60, 80)))
     assert perfect == pytest.approx({"gap": perfect["gap"], "triplets": 1.0, "component": 1.0})
     assert perfect["gap"] == pytest.approx(1.0)
+    # positions 1, 3, 2, 0: ρ = 1 − 6 · 14 / 60 = −0.4, and the sign of a component means nothing
+    assert ordinality(arc(20, 60, 40, 0))["component"] == pytest.approx(0.4)
     mixed = ordinality(arc(60, 0, 120))
     assert mixed == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
     same = ordinality(np.tile(np.random.default_rng(0).normal(size=8), (5, 1)))

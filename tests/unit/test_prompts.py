@@ -20,7 +20,9 @@ def spread(features: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ["tiny", "mini"])
-def test_without_context_and_rankformer_it_is_the_text_tower(name: str, request: pytest.FixtureRequest) -> None:
+def test_without_context_and_rankformer_it_is_the_text_tower(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     """The bare prompts are `encode_text` of the sentences, centred on request; `template_features` always is."""
     towers: Towers = request.getfixturevalue(name)
     with torch.no_grad():
@@ -62,11 +64,13 @@ def test_the_start_is_drawn_by_seed_on_the_scale_of_words(tiny: Towers) -> None:
     one = RankPrompts(tiny, AGES, context_length=16, heads=2, hidden=16, seed=5)
     assert torch.equal(before, torch.random.get_rng_state())
     torch.rand(7)
-    same, other = (RankPrompts(tiny, AGES, context_length=16, heads=2, hidden=16, seed=seed) for seed in (5, 6))
+    same, other = (
+        RankPrompts(tiny, AGES, context_length=16, heads=2, hidden=16, seed=seed) for seed in (5, 6)
+    )
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
     assert not torch.equal(one.context, other.context)
     words = one.template_embeddings[one.tokens.words]
-    assert float(one.context.std()) == pytest.approx(float(words.std()), rel=0.1)
+    assert float(one.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
 
 
 def test_the_towers_are_used_not_owned(tiny: Towers) -> None:
@@ -102,7 +106,9 @@ def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
             flat[index] += sign * step
             found.append(float((prompts()[-1] @ direction).detach()))
             flat[index] -= sign * step
-        assert float(parameter.grad.view(-1)[index]) == pytest.approx((found[0] - found[1]) / (2 * step), rel=1e-5), name
+        assert float(parameter.grad.view(-1)[index]) == pytest.approx(
+            (found[0] - found[1]) / (2 * step), rel=1e-5
+        ), name
     assert all(p.grad is None for p in towers.parameters())
 
 
@@ -114,8 +120,8 @@ def test_centring_keeps_what_tells_ranks_apart() -> None:
 
 
 def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
-    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, ten do not."""
+    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not."""
     ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
     RankPrompts(tiny, ranks, context_length=4, rankformer=False)()
     with pytest.raises(InputError, match="77"):
-        RankPrompts(tiny, ranks, context_length=10, rankformer=False)()
+        RankPrompts(tiny, ranks, context_length=5, rankformer=False)()

@@ -167,6 +167,6 @@ def test_the_size_that_is_published() -> None:
 
 
 def test_what_cannot_be_built_is_refused() -> None:
-    """An unknown axis, and heads that do not divide the width."""
+    """Heads that do not divide the width."""
     with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
         RankFormer(64, heads=3)

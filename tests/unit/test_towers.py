@@ -1,0 +1,286 @@
+"""The open_clip adapter: what CLIP's tokenizer does to ranks, and equality with open_clip's own text path."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers import TINY_CLIP, OpenClipTowers, Towers, load_towers
+
+AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
+TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
+
+
+def tiny_model(kind: str = "CLIP", **text: Any) -> nn.Module:
+    """A random open_clip model of two layers with strong weights, so that every slot matters."""
+    config = TINY_CLIP | {"text_cfg": TINY_CLIP["text_cfg"] | text}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: nn.Module = getattr(open_clip, kind)(**config).eval()
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                nn.init.normal_(parameter, std=0.2)
+    model.visual.image_mean, model.visual.image_std = (
+        open_clip.OPENAI_DATASET_MEAN,
+        open_clip.OPENAI_DATASET_STD,
+    )
+    return model
+
+
+def test_ages_as_words_and_as_digits(tiny: Towers) -> None:
+    """Of 16 … 77 as words 9 have one token and 53 have two; in digits each has one a digit; hyphens cost one more."""
+    named = Ranks(AGES.names, AGES.values, template="{rank}")
+    words = tiny.tokenize(named.sentences, template="{rank}")
+    count = Counter(words.rank_words.sum(1).tolist())
+    assert count == {2: 53, 1: 9}
+    one = [name for name, row in zip(AGES.names, words.rank_words, strict=True) if row.sum() == 1]
+    assert one == [
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+    ]
+    assert words.ids[AGES.names.index("twenty one")].tolist() == [49406, 13016, 637, 49407]
+    digits = tiny.tokenize([str(age) for age in range(16, 78)], template="{rank}")
+    assert set(digits.rank_words.sum(1).tolist()) == {2}
+    assert int(tiny.tokenize(["twenty-one"], template="{rank}").rank_words.sum()) == 3
+    assert torch.equal(tiny.tokenize(["Twenty One"]).ids, tiny.tokenize(["twenty one"]).ids)
+
+
+@pytest.mark.parametrize(
+    "template", [AGES.template, "age estimation: the age of the person is {rank}", "{rank} years"]
+)
+def test_rank_words_spell_the_rank_and_nothing_else(tiny: Towers, template: str) -> None:
+    """Decode the marked tokens: the rank name, wherever it stands."""
+    ranks = Ranks(AGES.names, AGES.values, template=template)
+    tokens = tiny.tokenize(ranks.sentences, template=template)
+    for row, name in enumerate(ranks.names):
+        assert TOKENIZER.decode(tokens.ids[row][tokens.rank_words[row]].tolist()).strip() == name
+    assert not (tokens.rank_words & ~tokens.words).any()
+
+
+def test_words_are_all_but_start_end_and_padding(tiny: Towers) -> None:
+    """Three words and four, cut to six: start, words, end, padding."""
+    tokens = tiny.tokenize(["a red leaf", "a very red leaf"])
+    assert tokens.ids[0].tolist()[-2:] == [49407, 0]
+    assert tokens.mask.int().tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]
+    assert tokens.words.int().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]
+    longer = tokens.with_context(2)
+    assert longer.ids[0, :4].tolist() == [49406, 1, 1, tokens.ids[0, 1]]
+    assert longer.mask.sum(1).tolist() == [7, 8]
+    assert longer.words.sum(1).tolist() == [3, 4]
+    assert not longer.words[:, 1:3].any()
+    assert torch.equal(longer.ids.argmax(1), tokens.ids.argmax(1) + 2), "the end token is still found"
+
+
+@pytest.mark.parametrize("kind", ["CLIP", "CustomTextCLIP"])
+def test_the_text_path_is_open_clips(kind: str) -> None:
+    """From word embeddings, cut to the longest sentence: open_clip's `encode_text`, which pads to 77."""
+    model = tiny_model(kind)
+    towers = OpenClipTowers(model, TOKENIZER).eval()
+    sentences = [*AGES.sentences[:6], "a leaf"]
+    tokens = towers.tokenize(sentences)
+    assert tokens.ids.shape[1] == max(len(TOKENIZER.encode(s)) for s in sentences) + 2
+    with torch.no_grad():
+        theirs = model.encode_text(TOKENIZER(sentences), normalize=True)
+        ours = towers.encode_embeddings(towers.embed(tokens.ids), tokens)
+        assert torch.allclose(ours, theirs, atol=1e-6)
+        assert torch.allclose(towers.encode_text(sentences), theirs, atol=1e-6)
+        pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        assert torch.allclose(
+            towers.encode_image(pixels), model.encode_image(pixels, normalize=True), atol=1e-6
+        )
+
+
+@pytest.fixture(scope="module")
+def strong() -> OpenClipTowers:
+    """The same model behind our interface."""
+    return OpenClipTowers(tiny_model(), TOKENIZER).eval()
+
+
+@given(
+    texts=st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"])), min_size=1, max_size=4)
+)
+def test_neighbours_do_not_change_a_sentence(strong: OpenClipTowers, texts: list[str]) -> None:
+    """Any sentences: alone, or padded beside a longer one, the feature is the same."""
+    sentences = [" ".join(text.split())[:60] for text in texts]
+    together = strong.tokenize([*sentences, "a much longer sentence about a leaf"])
+    with torch.no_grad():
+        found = strong.encode_embeddings(strong.embed(together.ids), together)
+        for row, sentence in enumerate(sentences):
+            alone = strong.tokenize([sentence])
+            assert torch.allclose(
+                strong.encode_embeddings(strong.embed(alone.ids), alone)[0], found[row], atol=1e-6
+            )
+
+
+@pytest.mark.slow
+def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) -> None:
+    """ViT-S-32-alt with weights of seed 3 in a safetensors file: loaded, they give open_clip's features."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = open_clip.create_model("ViT-S-32-alt").eval()
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    towers = load_towers("ViT-S-32-alt", weights=tmp_path / "w.safetensors", seed=8)
+    sentences = AGES.sentences[1:4]
+    tokens = towers.tokenize(sentences, template=AGES.template)
+    assert (towers.width, towers.dim, towers.image_size, towers.max_tokens) == (256, 256, 224, 77)
+    with torch.no_grad():
+        theirs = model.encode_text(open_clip.get_tokenizer("ViT-S-32-alt")(sentences), normalize=True)
+        assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", [{"embed_cls": True}, {"pool_type": "last"}, {"no_causal_mask": True}])
+def test_text_towers_of_another_kind_are_refused(text: dict[str, Any]) -> None:
+    """CoCa's class token, a read-out at the last slot, no causal mask: CLIP's path would be silently wrong."""
+    with pytest.raises(InputError, match="choose a ViT or RN model"):
+        OpenClipTowers(tiny_model("CustomTextCLIP", **text), TOKENIZER)
+
+
+def test_too_long_a_sentence_is_refused(tiny: Towers) -> None:
+    """75 words, start and end are CLIP's 77; one more is too long."""
+    assert tiny.tokenize(["leaf " * 75]).ids.shape == (1, 77)
+    with pytest.raises(InputError, match=r"^template: a sentence has 78 tokens, the text tower takes 77\.$"):
+        tiny.tokenize(["leaf " * 76])
+
+
+UNUSABLE = {
+    "nope/openai": "'nope/openai' is unknown; use 'mini', 'tiny/random' or an open_clip model",
+    "ViT-B-16": "names no weights; write 'ViT-B-16/openai'",
+    "ViT-B-16/nope": "the weights of 'ViT-B-16/nope' could not be loaded",
+    "ViT-B-16/openai": "connect to a network once, or pass weights=FILE .* or use towers='mini'",
+    "ViT-B-16-SigLIP/random": "choose a ViT or RN model",
+    "tiny/openai": "'tiny/openai'",
+    "tiny": "'tiny'",
+    "mini/openai": "'mini/openai' is unknown",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str) -> None:
+    """Without a network (HF_HUB_OFFLINE=1), an unknown name, tag or kind: no wait, no traceback of a hub."""
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=UNUSABLE[name]) as caught:
+        load_towers(name)
+    assert time.perf_counter() - start < 20
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_weights_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """A missing file, a pickle, a damaged file, and weights for towers that take none."""
+    pickle, damaged = tmp_path / "w.pt", tmp_path / "w.safetensors"
+    pickle.write_bytes(b"x")
+    damaged.write_bytes(b"x" * 50)
+    for weights, message in (
+        (tmp_path / "no.safetensors", "does not exist"),
+        (pickle, "pickles are not read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_towers("ViT-B-16", weights=weights)
+    with pytest.raises(InputError, match="could not be loaded"):
+        load_towers("ViT-S-32-alt", weights=damaged)
+    for name in ("mini", "tiny/random"):
+        with pytest.raises(InputError, match="weights"):
+            load_towers(name, weights=damaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "quick"),
+    [
+        ("ViT-B-16/openai", True),
+        ("RN50/openai", True),
+        ("ViT-B-16-quickgelu/metaclip_400m", True),
+        ("ViT-B-16/metaclip_400m", True),
+        ("ViT-B-16/laion400m_e32", False),
+    ],
+)
+def test_the_activation_the_weights_were_trained_with(
+    name: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's and other QuickGELU weights get QuickGELU: with GELU the features are silently wrong."""
+    asked: dict[str, Any] = {}
+
+    def create_model(model_name: str, **options: Any) -> nn.Module:
+        asked.update(options, model_name=model_name)
+        return tiny_model()
+
+    monkeypatch.setattr(open_clip, "create_model", create_model)
+    load_towers(name, image_size=96)
+    assert asked["model_name"] == name.split("/")[0]
+    assert asked["pretrained"] == name.split("/")[1]
+    assert asked["force_image_size"] == 96
+    assert (asked["force_quick_gelu"] or name.split("/")[0].endswith("-quickgelu")) == quick
+
+
+def test_random_towers_are_what_the_seed_says(tiny: Towers) -> None:
+    """Same seed, same weights; torch's own generator is left alone; another size is honoured, not ignored."""
+    before = torch.random.get_rng_state()
+    same, other = load_towers("tiny/random"), load_towers("tiny/random", seed=1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(
+        torch.equal(a, b) for a, b in zip(tiny.state_dict().values(), same.state_dict().values(), strict=True)
+    )
+    sentence = ["a leaf"]
+    assert not torch.allclose(tiny.encode_text(sentence), other.encode_text(sentence))
+    larger = load_towers("tiny/random", image_size=96)
+    assert larger.image_size == 96
+    assert larger.encode_image(torch.zeros(1, 3, 96, 96)).shape == (1, 64)
+
+
+def test_pictures_are_squashed_never_cropped(tiny: Towers) -> None:
+    """A grey picture with a red left and a blue right edge keeps both; a centre crop would cut them away."""
+    picture = Image.new("RGB", (400, 100), "grey")
+    picture.paste("red", (0, 0, 40, 100))
+    picture.paste("blue", (360, 0, 400, 100))
+    squashed = tiny.squash(picture)
+    assert squashed.size == (64, 64)
+    assert (squashed.getpixel((1, 32)), squashed.getpixel((62, 32))) == ((255, 0, 0), (0, 0, 255))
+
+
+def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
+    """White is (1 − 0.48145466)/0.26862954 = 1.930336 in CLIP's red, and (255 − 127)/128 = 1 in mini; black −127/128."""
+    white, black = torch.ones(1, 3, 1, 1), torch.zeros(1, 3, 1, 1)
+    assert float(tiny.normalize(white)[0, 0, 0, 0]) == pytest.approx(1.930336, abs=1e-6)
+    assert mini.normalize(white).flatten().tolist() == pytest.approx([1, 1, 1])
+    assert mini.normalize(black).flatten().tolist() == pytest.approx([-127 / 128] * 3)
+
+
+def test_transform_is_squash_and_normalise_and_augments_by_torchs_seed(tiny: Towers) -> None:
+    """Without training it is deterministic; with it, the same global seed gives the same picture."""
+    picture = Image.radial_gradient("L").rotate(10, fillcolor=200)
+    plain: Tensor = tiny.transform()(picture)
+    assert torch.equal(plain, tiny.transform()(picture))
+    torch.manual_seed(0)
+    one, two = tiny.transform(train=True)(picture), tiny.transform(train=True)(picture)
+    torch.manual_seed(0)
+    assert torch.equal(one, tiny.transform(train=True)(picture))
+    assert not torch.equal(one, two)
+
+
+def test_features_have_length_one(tiny: Towers, mini: Towers) -> None:
+    """Both sides of both towers."""
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for towers in (tiny, mini):
+            for features in (towers.encode_image(pixels), towers.encode_text(["a leaf", "a very old leaf"])):
+                assert features.shape == (2, towers.dim)
+                assert torch.allclose(features.norm(dim=1), torch.ones(2), atol=1e-6)
