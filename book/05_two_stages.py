@@ -114,6 +114,7 @@ config = Config(
     image_size=scale["image_size"],
     epochs1=scale["epochs1"],
     epochs2=scale["epochs2"],
+    batch_size=16,
     threads=1,
 )
 before = L2RCLIP.build(ranks, config)

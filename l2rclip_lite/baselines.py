@@ -6,6 +6,7 @@ classifier, with the schedule, epochs, augmentation and choice of epoch of L2RCL
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,6 +23,13 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.stages import Stage, freeze, train_stage
 
 Baseline = Literal["linear-probe", "cross-entropy"]
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """Refuse an unknown baseline before anything is trained."""
+    for name in names:
+        if name not in get_args(Baseline):
+            raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(get_args(Baseline))}.")
 
 
 def run_baseline(
@@ -45,8 +53,6 @@ def run_baseline(
     Returns:
         Test metrics, with intervals.
     """
-    if name not in get_args(Baseline):
-        raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(get_args(Baseline))}.")
     if name == "linear-probe":
         features = {split: model.features(value, quiet=quiet) for split, value in pixels.items()}
         probabilities = linear_probe(features, targets, model.ranks)

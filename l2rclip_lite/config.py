@@ -51,7 +51,7 @@ class Config:
     """Epochs of stage 1 (RankFormer and context on cached image features)."""
     epochs2: int = 10
     """Epochs of stage 2 (image tower on fixed text features)."""
-    batch_size: int = 32
+    batch_size: int = 16
     """Images a step."""
     lr1: float = 3.5e-4
     """Peak learning rate of stage 1."""

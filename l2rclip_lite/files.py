@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -36,6 +37,11 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(file)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{file}: cannot be written ({reason}); free some space or choose another --out."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -198,9 +198,9 @@ class L2RCLIP(nn.Module):
             missing, unknown = model.load_state_dict(tensors, strict=False)
             if unknown or any(not name.startswith("towers.text.") for name in missing):
                 raise InputError(f"{file}: its tensors do not fit its config; train the run again.")
-        except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
             raise InputError(
-                f"{file}: not a model written by this package ({error}); train the run again."
+                f"{file}: not a model written by this package ({' '.join(str(error).split())}); train the run again."
             ) from error
         return model.to(device)
 

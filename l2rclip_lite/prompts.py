@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.choices import Axis
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Tokens, Towers
@@ -59,6 +60,12 @@ class RankPrompts(nn.Module):
         self.centre = centre
         self.tokens = towers.tokenize(ranks.sentences, template=ranks.template)
         self.full_tokens = self.tokens.with_context(context_length)
+        length = self.full_tokens.ids.shape[1]
+        if length > towers.max_tokens:
+            raise InputError(
+                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower "
+                f"takes {towers.max_tokens}; shorten the template or use a smaller --context-length."
+            )
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
         self.register_buffer("template_embeddings", embedded.float(), persistent=False)

@@ -18,7 +18,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_json, write_text
-from l2rclip_lite.model import Prediction
+from l2rclip_lite.model import MODEL_FILE, Prediction
 from l2rclip_lite.ranks import Ranks
 
 PACKAGES = ("l2rclip-lite", "torch", "timm", "open_clip_torch", "transformers", "numpy")
@@ -44,7 +44,7 @@ def check_run(folder: Path, data: OrdinalDataset, config: Config) -> None:
             raise InputError(
                 f"{folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(p.name[:1] != "." for p in folder.iterdir())):
         raise InputError(f"{folder}: exists and is not a run directory; choose a new or empty --out.")
 
 
@@ -134,13 +134,24 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     write_json(folder / "metrics.json", metrics)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writes that were killed; `files.write_atomically` names them `.NAME.xxxx`."""
+    for name in ("config.json", "history.csv", "metrics.json", "predictions.csv", MODEL_FILE):
+        for leftover in folder.glob(f".{name}.*"):
+            leftover.unlink()
+
+
 def read_metrics(folder: Path) -> dict[str, Any] | None:
     """`metrics.json`, or None while the run is unfinished."""
     file = folder / "metrics.json"
     if not file.is_file():
         return None
-    state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return state
+    try:
+        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        _ = state["test"], state["baselines"]  # a file of another kind fails here
+        return state
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: damaged ({error}); delete it and give the same command again.") from error
 
 
 def _pairs(split: Split) -> list[tuple[str, int]]:

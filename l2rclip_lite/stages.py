@@ -159,7 +159,10 @@ def train_stage(
                 group["lr"] = group["peak"] * factor
             losses.append(_step(stage, optimizer, chosen, generator, epoch))
         row = {"stage": stage.number, "epoch": epoch + 1, "loss": sum(losses) / len(losses)}
-        row |= _judge(stage.validate(), val_targets, ranks)
+        probabilities = stage.validate()
+        if not probabilities.isfinite().all():
+            raise _not_finite(stage, epoch, "the validation output is not finite")
+        row |= _judge(probabilities, val_targets, ranks)
         state.record(stage, row)
         checkpoint.save(stage, optimizer, state)
     state.restore_best(stage)
@@ -173,14 +176,19 @@ def _step(
     loss = stage.loss(chosen, generator)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise TrainingError(
-            f"{stage.title}, epoch {epoch + 1}: the loss is {value}; the epochs before are kept. Use a smaller learning "
-            f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
-        )
+        raise _not_finite(stage, epoch, f"the loss is {value}")
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
     return value
+
+
+def _not_finite(stage: Stage, epoch: int, what: str) -> TrainingError:
+    """Numbers that ran away, in one sentence."""
+    return TrainingError(
+        f"{stage.title}, epoch {epoch + 1}: {what}; the epochs before are kept. Use a smaller learning "
+        f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
+    )
 
 
 def _optimizer(stage: Stage, config: Config) -> torch.optim.Adam:

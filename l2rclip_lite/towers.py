@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
@@ -176,7 +177,9 @@ class OpenClipTowers(Towers):
         super().__init__()
         self.image = model.visual
         text = model.text if hasattr(model, "text") else model
-        if not hasattr(text, "attn_mask") or text.attn_mask is None:
+        pool = getattr(text, "text_pool_type", None) or getattr(text, "pool_type", None)
+        clip_like = getattr(text, "cls_emb", None) is None and pool in ("argmax", "eos")
+        if getattr(text, "attn_mask", None) is None or not clip_like:
             raise InputError(
                 "towers: this open_clip model has no causal text transformer; choose a ViT or RN model."
             )
@@ -263,6 +266,8 @@ def load_towers(
         >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
         torch.Size([1, 64])
     """
+    if weights is not None and name in ("mini", "tiny/random"):
+        raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini":
         from l2rclip_lite.mini import MiniTowers
 
@@ -278,7 +283,7 @@ def _load_open_clip(
 
     model_name, _, tag = name.partition("/")
     tiny = model_name == "tiny"
-    if not tiny and model_name not in open_clip.list_models():
+    if name != "tiny/random" and model_name not in open_clip.list_models():
         raise InputError(
             f"towers: {name!r} is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'."
         )
@@ -296,12 +301,14 @@ def _load_open_clip(
         )
     pretrained = str(weights) if weights is not None else (None if tag == "random" else tag)
     # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
-    quick = tag == "openai" or model_name.endswith("-quickgelu")
+    trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
+    quick = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
             if tiny:
-                model = open_clip.CLIP(**TINY_CLIP)
+                vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
+                model = open_clip.CLIP(**TINY_CLIP | {"vision_cfg": vision})
                 model.visual.image_mean, model.visual.image_std = (
                     open_clip.OPENAI_DATASET_MEAN,
                     open_clip.OPENAI_DATASET_STD,
@@ -310,14 +317,15 @@ def _load_open_clip(
                 model = open_clip.create_model(
                     model_name, pretrained=pretrained, force_quick_gelu=quick, force_image_size=image_size
                 )
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"towers: the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]}); connect to a "
                 "network once, or pass weights=FILE with a local safetensors file, or use towers='mini'."
             ) from error
-    tokenizer = open_clip.tokenizer.SimpleTokenizer() if tiny else open_clip.get_tokenizer(model_name)
-    if not hasattr(tokenizer, "sot_token_id"):
+    config = {} if tiny else open_clip.get_model_config(model_name)["text_cfg"]
+    if "hf_tokenizer_name" in config or "hf_model_name" in config:
         raise InputError(
             f"towers: {name!r} has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style."
         )
+    tokenizer = open_clip.tokenizer.SimpleTokenizer() if tiny else open_clip.get_tokenizer(model_name)
     return OpenClipTowers(model, tokenizer)

@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor
 
 from l2rclip_lite import rundir
-from l2rclip_lite.baselines import Baseline, run_baseline
+from l2rclip_lite.allocator import keep_freed_memory
+from l2rclip_lite.baselines import Baseline, check_baselines, run_baseline
 from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.images import augmented, load_pixels
 from l2rclip_lite.losses import (
@@ -93,6 +95,8 @@ def fit(
         TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
     """
     folder = Path(out)
+    check_baselines(baselines)
+    keep_freed_memory()
     rundir.check_run(folder, data, config)
     with _threads(config.threads), _memory_advice(config):
         finished = rundir.read_metrics(folder)
@@ -114,6 +118,7 @@ def fit(
             )
         rundir.write_metrics(folder, finished)
         shutil.rmtree(checkpoint.folder, ignore_errors=True)
+        rundir.remove_leftovers(folder)
         return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
 
 
@@ -215,7 +220,10 @@ def _cached_features(
     """Image features of all splits, computed once and kept with the checkpoint."""
     file = checkpoint.folder / "features.safetensors"
     if file.is_file():
-        return read_tensors(file)[0]
+        try:
+            return read_tensors(file)[0]
+        except SafetensorError as error:
+            raise InputError(f"{file}: damaged ({error}); delete it to compute the features anew.") from error
     features = {
         split: model.features(pixels, quiet=quiet).clone() for split, pixels in pictures.pixels.items()
     }

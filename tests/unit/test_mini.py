@@ -144,6 +144,8 @@ def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
     tokens = mini.tokenize(ranks.sentences, template=template)
     for row, name in enumerate(ranks.names):
         assert mini.tokenizer.decode(tokens.ids[row][tokens.rank_words[row]].tolist()) == name
+    digits = mini.tokenize([template.replace("{rank}", digit) for digit in "0123"], template=template)
+    assert digits.rank_words.sum(1).tolist() == [1] * 4, "a rank of one letter"
     special = (tokens.ids == 101) | (tokens.ids == 102) | (tokens.ids == 0)
     assert torch.equal(tokens.words, ~special)
     assert torch.equal(tokens.mask, tokens.ids != 0)

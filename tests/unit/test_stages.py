@@ -259,6 +259,19 @@ def test_taken_up_again_it_is_the_same_to_the_last_bit(stopped: int, tmp_path: P
     assert again.x.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_moments_come_back_in_the_layout_of_their_parameter(tmp_path: Path) -> None:
+    """Channels-last weights with contiguous moments would make every later step slow; the step count is Adam's own."""
+    weight = nn.Parameter(torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last))
+    stage = Stage(1, "toy", {"w": weight}, 1, 0.1, lambda chosen, _: weight.square().sum(), lambda: scores(0))
+    train_stage(stage, TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+    optimizer = torch.optim.Adam([weight])
+    assert Checkpoint(tmp_path).load(stage, optimizer) is not None
+    state = optimizer.state[weight]
+    assert float(state["step"]) == 3
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert state[name].stride() == weight.stride()
+
+
 def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     """Its best parameters are put back and its history returned."""
     toy = Toy([scores(0.5), scores(1)])
