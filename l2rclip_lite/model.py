@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.files import read_image
+from l2rclip_lite.data.files import on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.images import as_bytes
@@ -207,4 +207,4 @@ class L2RCLIP(nn.Module):
 
 def _open(image: Image.Image | str | Path) -> Image.Image:
     """A picture as it is, or read from its path."""
-    return image if isinstance(image, Image.Image) else read_image(Path(image), str(image))
+    return on_white(image) if isinstance(image, Image.Image) else read_image(Path(image), str(image))

@@ -8,7 +8,6 @@ Prints mean and spread over the runs.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 

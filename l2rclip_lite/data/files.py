@@ -51,9 +51,7 @@ def read_image(path: str | Path, where: str) -> Image.Image:
         with Image.open(path) as opened:
             opened.load()
             picture = ImageOps.exif_transpose(opened)
-    except (
-        Exception
-    ) as error:  # decoders raise nearly anything on broken bytes: OSError, SyntaxError, struct.error, …
+    except Exception as error:  # decoders raise nearly anything on broken bytes: OSError, struct.error, …
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{where}: the image {path} cannot be decoded ({reason}); replace the file or remove the row."
@@ -64,6 +62,16 @@ def read_image(path: str | Path, where: str) -> Image.Image:
         raise InputError(
             f"{where}: the image {path} has pixels of mode {picture.mode!r}; save it with 8 bits a channel."
         )
+    return on_white(picture)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """RGB; what is transparent becomes white.
+
+    Example:
+        >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
+        (255, 255, 255)
+    """
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

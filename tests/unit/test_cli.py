@@ -207,7 +207,7 @@ FIT = "fit --dataset leaves --out x"
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
         ("evaluate runs/none", "runs/none/config.json: cannot be read"),
         ("evaluate runs/none --splt val", "no option --splt, did you mean --split"),
-        ("fot", "invalid choice: 'fot'"),
+        ("fitt", "invalid choice: 'fitt'"),
     ],
 )
 def test_what_the_user_can_mend_is_one_sentence(line: str, sentence: str) -> None:
@@ -259,7 +259,7 @@ def test_help_teaches() -> None:
     text = " ".join(run("fit", "--help").out.split())
     for field in fields(Config):
         assert f" --{field.name.replace('_', '-')} " in text
-    assert "Images a step. (type: int, default: 32)" in text
+    assert "Images a step. (type: int, default: 16)" in text
     assert run("--version").out == f"l2rclip {l2rclip_lite.__version__}\n"
     assert run().code == 2
 
