@@ -32,7 +32,6 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#9aa5b1",
     "axes.labelcolor": "#1f2933",
     "axes.titlesize": 10.5,
-    "axes.titleweight": "medium",
     "axes.titlelocation": "left",
     "axes.labelsize": 9.5,
     "xtick.labelsize": 8.5,
