@@ -77,7 +77,8 @@ scale = {
 out = Path(OUT or tempfile.mkdtemp()) / "leaves"
 data = load_dataset("leaves", ranks=5, size=scale["size"], seed=SEED)
 ranks = data.ranks
-print(f"{len(data.train)} pictures to learn from, {len(data.val)} to choose on, {len(data.test)} to report")
+counts = [len(data.train), len(data.val), len(data.test)]
+print(f"pictures to learn from, to choose on, to report: {counts}")
 
 # %% [markdown]
 # ## The pictures and their order
@@ -106,7 +107,7 @@ for sentence in ranks.sentences:
 #   features are computed once, and grading a picture later costs nothing but the image tower.
 #
 # In this package that rule is not spread over a training script. It is a table, `stages.FREEZING`, which the optimiser
-# is built from; `tests/unit/test_stages.py` compares every tensor before and after each stage with it.
+# is built from; `tests/unit/test_training.py` compares every tensor before and after each stage with it.
 
 # %%
 config = Config(
@@ -127,10 +128,12 @@ print(freezing_table(before))
 # with scale $s$. Stage 1 minimises
 #
 # $$
-# L_1 = \underbrace{\mathrm{CE}(s\,z_iT^\top, y_i) + L_{\text{t2i}}}_{\text{asymmetrical contrastive}}
-# + \lambda_1 \Big( \tfrac{1}{2B}\sum_i \lVert z_i - t_{y_i}\rVert^2
-# - \operatorname*{mean}_{i<j} \omega_{ij} \lVert z_i - t_{y_j}\rVert
+# \begin{aligned}
+# L_1 ={}& \underbrace{\mathrm{CE}(s\,z_iT^\top, y_i) + L_{\text{t2i}}}_{\text{asymmetrical contrastive}}
+# + \lambda_1 \Big( \tfrac{1}{2B}\sum_i \lVert z_i - t_{y_i}\rVert^2 \\
+# &- \operatorname*{mean}_{i<j} \omega_{ij} \lVert z_i - t_{y_j}\rVert
 # - \tfrac12 \operatorname*{mean}_{i<j} \omega_{ij} \lVert t_{y_i} - t_{y_j}\rVert \Big)
+# \end{aligned}
 # $$ (eq-05-stage1)
 #
 # and stage 2
