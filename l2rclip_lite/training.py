@@ -36,6 +36,8 @@ from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.stages import Stage, freeze, train_stage
 
+CHECKPOINT = "checkpoint"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -102,11 +104,12 @@ def fit(
         finished = rundir.read_metrics(folder)
         missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
         if finished is not None and not missing:
+            _clean_up(folder)  # a kill may have come between the last file and this
             return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
         model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
         pictures = Pictures.load(data, model, quiet)
         rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
-        checkpoint = Checkpoint(folder / "checkpoint")
+        checkpoint = Checkpoint(folder / CHECKPOINT)
         image_tower = model.towers.get_submodule("image")
         start = {name: value.clone() for name, value in image_tower.state_dict().items()}
         if finished is None:
@@ -117,9 +120,14 @@ def fit(
                 name, model, pictures.pixels, pictures.targets, checkpoint, quiet
             )
         rundir.write_metrics(folder, finished)
-        shutil.rmtree(checkpoint.folder, ignore_errors=True)
-        rundir.remove_leftovers(folder)
+        _clean_up(folder)
         return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
+
+
+def _clean_up(folder: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    rundir.remove_leftovers(folder)
 
 
 def _train(

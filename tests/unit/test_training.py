@@ -217,6 +217,19 @@ def test_a_finished_run_is_loaded_not_trained(
     assert torch.equal(again.model.predict([image]).probabilities, run.model.predict([image]).probabilities)
 
 
+def test_a_finished_run_is_cleaned_where_a_kill_prevented_it(
+    run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """Killed after `metrics.json` and before the checkpoint was removed: the next call leaves the five files."""
+    out = tmp_path / "run"
+    shutil.copytree(run.out, out)
+    (out / "checkpoint").mkdir()
+    (out / "checkpoint" / "stage1.safetensors").write_bytes(b"old")
+    (out / ".model.safetensors.x7f3").write_bytes(b"half")
+    fit(leaves, small, out, quiet=True)
+    assert {path.name for path in out.iterdir()} == FILES
+
+
 def test_validation_never_touches_the_test_part(
     run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
