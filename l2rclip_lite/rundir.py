@@ -63,6 +63,7 @@ def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[st
     counts = {split: data.counts(split) for split in SPLITS}
     dataset = {"name": data.name, "source": source, "fingerprint": fingerprint(data), "counts": counts}
     dataset |= {"ranks": data.ranks.to_dict(), "card": data.card.to_dict()}
+    dataset |= {"protocol": list(data.protocol), "missing": list(data.missing)}
     write_json(
         file, {"config": config.to_dict(), "dataset": dataset, "seed": config.seed, "versions": versions()}
     )

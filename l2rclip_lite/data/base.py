@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,8 @@ class Card:
         licence: The licence of the pictures, "unknown" if nobody said.
         citation: What to cite.
         notes: What a reader must know before using a number.
+        terms: What the pictures may be used for.
+        leakage: What is known to stand in training and test at once.
 
     Example:
         >>> Card("mine", "My bananas", "my kitchen", "CC0", "none", "").to_dict()["licence"]
@@ -38,6 +40,8 @@ class Card:
     licence: str
     citation: str
     notes: str
+    terms: str = ""
+    leakage: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """A JSON-ready copy."""
@@ -57,6 +61,8 @@ class Split(_Pictures):
         paths: One name a picture, as it stands in the labels file.
         targets: One rank index a picture, in [0, K).
         read: Gives picture `i` as RGB.
+        subjects: Who is shown, one name a picture; None where the data set does not say.
+        deviations: Standard deviation of each picture's label, in the unit of the ranks; None where unknown.
 
     Example:
         >>> split = Split(["a.png"], [2], lambda index: Image.new("RGB", (4, 4)))
@@ -65,13 +71,22 @@ class Split(_Pictures):
     """
 
     def __init__(
-        self, paths: Sequence[str], targets: Sequence[int], read: Callable[[int], Image.Image]
+        self,
+        paths: Sequence[str],
+        targets: Sequence[int],
+        read: Callable[[int], Image.Image],
+        *,
+        subjects: Sequence[str] | None = None,
+        deviations: Sequence[float] | None = None,
     ) -> None:
         """Keep the lists; nothing is read."""
-        if len(paths) != len(targets):
-            raise ValueError(f"{len(paths)} paths but {len(targets)} targets")
+        for name, column in (("targets", targets), ("subjects", subjects), ("deviations", deviations)):
+            if column is not None and len(column) != len(paths):
+                raise ValueError(f"{len(paths)} paths but {len(column)} {name}")
         self.paths: tuple[str, ...] = tuple(paths)
         self.targets: tuple[int, ...] = tuple(int(target) for target in targets)
+        self.subjects: tuple[str, ...] | None = None if subjects is None else tuple(subjects)
+        self.deviations: tuple[float, ...] | None = None if deviations is None else tuple(deviations)
         self._read = read
 
     def __len__(self) -> int:
@@ -104,6 +119,40 @@ class Split(_Pictures):
             [self.paths[index] for index in chosen],
             [self.targets[index] for index in chosen],
             lambda index: read(chosen[index]),
+            subjects=None if self.subjects is None else [self.subjects[index] for index in chosen],
+            deviations=None if self.deviations is None else [self.deviations[index] for index in chosen],
+        )
+
+    def relabel(self, targets: Sequence[int]) -> Split:
+        """The same pictures with other rank indices; deviations, which belong to the old labels, are dropped.
+
+        Example:
+            >>> split = Split(["a", "b"], [0, 3], lambda index: Image.new("L", (1, 1)), deviations=[1.0, 2.0])
+            >>> split.relabel([0, 1]).targets, split.relabel([0, 1]).deviations
+            ((0, 1), None)
+        """
+        return Split(self.paths, targets, self._read, subjects=self.subjects)
+
+    def __add__(self, other: Split) -> Split:
+        """This split's pictures, then the other's; a column that only one of them has is dropped.
+
+        Example:
+            >>> one = Split(["a"], [0], lambda index: Image.new("L", (1, 1)))
+            >>> (one + one.relabel([3])).targets, (one + one)[1][0].size
+            ((0, 3), (1, 1))
+        """
+        first, second, cut = self._read, other._read, len(self)
+
+        def joined(name: str) -> tuple[Any, ...] | None:
+            left, right = getattr(self, name), getattr(other, name)
+            return None if left is None or right is None else left + right
+
+        return Split(
+            self.paths + other.paths,
+            self.targets + other.targets,
+            lambda index: first(index) if index < cut else second(index - cut),
+            subjects=joined("subjects"),
+            deviations=joined("deviations"),
         )
 
 
@@ -121,6 +170,8 @@ class OrdinalDataset:
         image_size: Suggested side of the towers' input in pixels; None means the towers' own.
         allow_empty_ranks: Whether a rank may have no training image (unseen ranks are an experiment of their
             own).
+        missing: The files that the data set's lists name and the user does not have.
+        protocol: What was done to the published splits, one sentence a step, for the run's record.
 
     Raises:
         InputError: An empty split, a target outside [0, K), or a rank without a training image.
@@ -141,6 +192,8 @@ class OrdinalDataset:
     card: Card
     image_size: int | None = None
     allow_empty_ranks: bool = False
+    missing: tuple[str, ...] = ()
+    protocol: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what training or a metric would trip over later."""
