@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, predict, evaluate, doctor.
+"""The command `l2rclip`: fit, predict, evaluate, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported
 when a command runs, so that help and a misspelt option answer at once.
@@ -6,23 +6,23 @@ when a command runs, so that help and a misspelt option answer at once.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 import sys
 import traceback
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from l2rclip_lite import __version__
 from l2rclip_lite.config import Config
+from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.options import NAMES, Parser, add_data_options, data_options, kebab, usage_sentence
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
@@ -56,17 +56,6 @@ DOCTOR_EXAMPLES = """examples:
   l2rclip doctor --out runs
       tries to write where your runs shall go"""
 BATCH = 32  # pictures that `predict` decodes before it prints
-DATA_OPTIONS: dict[str, tuple[type, str]] = {  # what `load_dataset` takes besides the name
-    "root": (str, "bracol, csv: folder of the pictures."),
-    "fold": (int, "bracol: fold 1 to 5."),
-    "labels": (str, "csv: the labels file, absolute or relative to the root."),
-    "ranks": (str, "csv: the names, lowest first, with commas; leaves: their number."),
-    "template": (str, "csv: a sentence with {rank} where the name goes."),
-    "size": (int, "leaves: number of pictures."),
-    "pixels": (int, "leaves: side of the pictures."),
-    "data_seed": (int, "leaves, csv: seed of the pictures and of the split."),
-    "allow_empty_ranks": (bool, "csv: whether a rank may have no training picture."),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,13 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsers["l2rclip"].print_help(sys.stderr)
         return 2
     try:
-        options = parsers["l2rclip"].parse_args(_kebab(words))
+        options = parsers["l2rclip"].parse_args(kebab(words))
     except ArgumentError as error:
         command = words[0] if words[0] in parsers else "l2rclip"
-        print(f"error: {_usage_sentence(str(error), parsers[command], command)}", file=sys.stderr)
+        print(f"error: {usage_sentence(str(error), parsers[command], command)}", file=sys.stderr)
         return 2
     command, chosen = options.subcommand, options[options.subcommand]
-    commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate, "doctor": _doctor}
+    commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
+    commands |= {"data": run_data, "doctor": _doctor}
     try:
         code = commands[command](chosen)
         sys.stdout.flush()
@@ -109,32 +99,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-    """Types and defaults from jsonargparse, examples as they are written."""
-
-
-class _Parser(ArgumentParser):
-    """Options with hyphens, in groups too: jsonargparse copies `add_argument`. `main` words the errors."""
-
-    def __init__(self, usage: str, description: str, examples: str = "", **options: Any) -> None:
-        options |= {"formatter_class": _Help, "exit_on_error": False, "allow_abbrev": False}
-        super().__init__(usage=usage, description=description, epilog=examples, **options)
-
-    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
-        """Spell `--batch_size` as `--batch-size`."""
-        return super().add_argument(*(a.replace("_", "-") if a[:2] == "--" else a for a in args), **kwargs)
-
-
 def _parsers() -> dict[str, ArgumentParser]:
     """The parser of all under "l2rclip", and that of each command."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     about = "Ordinal classification by learning to rank with language (L2RCLIP)."
     examples = "`l2rclip COMMAND --help` shows examples. Begin with: l2rclip doctor"
-    whole = _Parser("l2rclip COMMAND ...", about, examples, prog="l2rclip", version=__version__)
+    whole = Parser("l2rclip COMMAND ...", about, examples, prog="l2rclip", version=__version__)
     parsers: dict[str, ArgumentParser] = {
         "fit": _fit_parser(),
         "predict": _predict_parser(),
         "evaluate": _evaluate_parser(),
+        "data": data_parser(),
         "doctor": _doctor_parser(),
     }
     commands = whole.add_subcommands(title="commands", metavar="COMMAND")
@@ -146,22 +121,20 @@ def _parsers() -> dict[str, ArgumentParser]:
 
 def _fit_parser() -> ArgumentParser:
     usage = "l2rclip fit --dataset NAME --out DIR [options]"
-    parser = _Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
+    parser = Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
     named: dict[str, Any] = {"type": str, "required": True}
-    parser.add_argument("--dataset", **named, metavar="NAME", help="leaves, bracol or csv.")
+    parser.add_argument("--dataset", **named, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
     parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
     parser.add_argument("--baselines", type=str, default="", help="linear-probe,cross-entropy, or only one.")
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
-    data = parser.add_argument_group("the data set")
-    for name, (kind, about) in DATA_OPTIONS.items():
-        data.add_argument(f"--{name}", type=kind | None, help=about)
+    add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
     return parser
 
 
 def _predict_parser() -> ArgumentParser:
     usage = "l2rclip predict RUN PHOTO [PHOTO ...] [options]"
-    parser = _Parser(usage, "Grade pictures with a finished run; one JSON object a line.", PREDICT_EXAMPLES)
+    parser = Parser(usage, "Grade pictures with a finished run; one JSON object a line.", PREDICT_EXAMPLES)
     parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
     parser.add_argument("photos", type=str, nargs="+", metavar="PHOTO", help="A picture.")
     parser.add_argument("--device", type=Literal["cpu", "cuda"], default="cpu", help="Where to run.")
@@ -170,7 +143,7 @@ def _predict_parser() -> ArgumentParser:
 
 def _evaluate_parser() -> ArgumentParser:
     about = "Read a run's data again and compute every metric with its interval."
-    parser = _Parser("l2rclip evaluate RUN [options]", about, EVALUATE_EXAMPLES)
+    parser = Parser("l2rclip evaluate RUN [options]", about, EVALUATE_EXAMPLES)
     parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
     parser.add_argument("--split", type=str, default="test", help="train, val or test.")
     parser.add_argument("--root", type=str | None, help="Where the data lies now, if it has moved.")
@@ -181,42 +154,9 @@ def _evaluate_parser() -> ArgumentParser:
 
 def _doctor_parser() -> ArgumentParser:
     about = "Check versions, weights, device, memory, write access and a forward pass."
-    parser = _Parser("l2rclip doctor [--out DIR]", about, DOCTOR_EXAMPLES)
+    parser = Parser("l2rclip doctor [--out DIR]", about, DOCTOR_EXAMPLES)
     parser.add_argument("--out", type=str, default=".", metavar="DIR", help="Where runs shall be written.")
     return parser
-
-
-def _kebab(words: Sequence[str]) -> list[str]:
-    """Accept `--batch_size` for `--batch-size`; `fit` takes no paths that begin so."""
-    if list(words[:1]) != ["fit"]:
-        return list(words)
-    return [re.sub(r"^--\w+", lambda match: match[0].replace("_", "-"), word) for word in words]
-
-
-def _usage_sentence(message: str, parser: ArgumentParser, command: str) -> str:
-    """One sentence from what jsonargparse says on several lines."""
-    text = " ".join(message.split())
-    see = "see `l2rclip --help`" if command == "l2rclip" else f"see `l2rclip {command} --help`"
-    missing = re.search(r'required: (.*)$|ey "([\w.]+)" is required', text)
-    if missing:
-        dests = (missing[1] or missing[2]).split(", ")
-        return f"missing: {', '.join(_shown(dest, parser) for dest in dests)}; {see}."
-    key = re.search(r'[Kk]ey "([\w.]+)"', text)
-    value = re.search(r"(?:Got|Given) value: (.*)$", text)
-    if key and value:
-        return f"{_shown(key[1], parser)} does not take {value[1]!r}; {see}."
-    unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", text)
-    if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
-        near = difflib.get_close_matches(unknown[1], known, n=1)
-        return f"there is no option {unknown[1]}{f', did you mean {near[0]}' if near else ''}; {see}."
-    return f"{text.rstrip('.')}; {see}."
-
-
-def _shown(dest: str, parser: ArgumentParser) -> str:
-    """How an argument is written on the command line: `fit.batch_size` is `--batch-size`, `run` is `RUN`."""
-    words = {a.dest: a.option_strings[0] if a.option_strings else a.metavar for a in parser._actions}
-    return str(words.get(dest.split(".")[-1], dest))
 
 
 def _fit(options: Namespace) -> int:
@@ -227,7 +167,7 @@ def _fit(options: Namespace) -> int:
     from l2rclip_lite.training import fit
 
     baselines = _baselines(options.baselines)
-    source = {"name": options.dataset} | _data_options(options)
+    source = {"name": options.dataset} | data_options(options, options.dataset)
     config = Config(**{field.name: options[field.name] for field in fields(Config)})
     data = load_dataset(**source)
     if not options.quiet:
@@ -249,20 +189,6 @@ def _baselines(text: str) -> tuple[Any, ...]:
         if name not in get_args(Baseline):
             raise InputError(f"--baselines: {name!r} is unknown; it takes {', '.join(get_args(Baseline))}.")
     return names
-
-
-def _data_options(options: Namespace) -> dict[str, Any]:
-    """What was given for `load_dataset`, and nothing else: the loaders know their own defaults."""
-    given = {name: options[name] for name in DATA_OPTIONS if options[name] is not None}
-    if "data_seed" in given:
-        given["seed"] = given.pop("data_seed")
-    if "root" in given:
-        given["root"] = str(Path(given["root"]).absolute())  # so that `evaluate` finds it from any folder
-    if options.dataset == "leaves" and "ranks" in given:
-        if not given["ranks"].isdecimal():
-            raise InputError(f"--ranks: leaves takes the number of ranks, such as 5, not {given['ranks']!r}.")
-        given["ranks"] = int(given["ranks"])
-    return given
 
 
 def _predict(options: Namespace) -> int:
@@ -297,16 +223,14 @@ def _answer(paths: list[str], found: Prediction) -> None:
 
 def _evaluate(options: Namespace) -> int:
     """`l2rclip evaluate`."""
-    import torch
-
     from l2rclip_lite.images import load_pixels
-    from l2rclip_lite.metrics import evaluate
+    from l2rclip_lite.training import judge
 
     data = _data_of(Path(options.run), options.root)
     split = data.split(options.split)
     model = _model(options)
     features = model.features(load_pixels(split, model.towers, quiet=options.json), quiet=options.json)
-    metrics = evaluate(model.probabilities(features), torch.tensor(split.targets), data.ranks, intervals=True)
+    metrics = judge(model.probabilities(features), data, options.split, intervals=True)
     if options.json:
         print(json.dumps({"run": options.run, "split": options.split, "metrics": metrics}))
         return 0

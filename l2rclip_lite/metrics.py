@@ -12,64 +12,86 @@ A float prediction is read on three scales: its value; its position among the ra
 neighbours, cut off at both ends); its nearest rank (the lower one at a tie). Bad input raises `InputError`.
 
 Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predictions are constant, `qwk` when
-both are the same constant. They return 0.0, without a warning: such a sample shows no association.
+both are the same constant. They return 0.0, without a warning: such a sample shows no association. `auc` is 0/0
+where the truth is constant; it returns chance, 0.5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
-from numpy.typing import NDArray
-from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.metric_inputs import (
+    Array,
+    Indices,
+    Labels,
+    Probabilities,
+    Values,
+    check_paired,
+    forecast,
+    numbers,
+    rank_indices,
+)
 from l2rclip_lite.ordinality import kendall_tau, spearman_rho
+from l2rclip_lite.probability_metrics import auc, auc_of_resamples, ece, ece_of_resamples, rps, rps_of_images
 from l2rclip_lite.ranks import Ranks
 
-Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
-Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
-Labels: TypeAlias = Indices | Values
-Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
-_Array: TypeAlias = NDArray[Any]
+__all__ = [
+    "accuracy",
+    "amae",
+    "auc",
+    "cs_at",
+    "ece",
+    "epsilon_error",
+    "evaluate",
+    "kendall",
+    "mae",
+    "mae_rank",
+    "mmae",
+    "one_off",
+    "qwk",
+    "rmse",
+    "rps",
+    "spearman",
+]
 
 
 @dataclass(frozen=True)
 class _Scored:
     """Predictions beside the truth, arrays `resample batch`. Every method gives one number a resample."""
 
-    true: _Array  # rank index
-    nearest: _Array  # rank index of the prediction
-    error: _Array  # prediction − truth, in the unit
-    step: _Array  # |prediction − truth|, in ranks
-    value: _Array  # prediction, in the unit
+    true: Array  # rank index
+    nearest: Array  # rank index of the prediction
+    error: Array  # prediction − truth, in the unit
+    step: Array  # |prediction − truth|, in ranks
+    value: Array  # prediction, in the unit
     count: int  # K
 
-    def take(self, rows: _Array) -> _Scored:
+    def take(self, rows: Array) -> _Scored:
         return replace(self, **{name: part[0, rows] for name, part in vars(self).items() if name != "count"})
 
-    def within(self, steps: int) -> _Array:
+    def within(self, steps: int) -> Array:
         return np.asarray((np.abs(self.nearest - self.true) <= steps).mean(-1))
 
-    def cs_at(self, k: float) -> _Array:
+    def cs_at(self, k: float) -> Array:
         return np.asarray((np.abs(self.error) <= k + 1e-9).mean(-1))  # in floats 0.8 − 0.7 exceeds 0.1
 
-    def qwk(self) -> _Array:
+    def qwk(self) -> Array:
         y, p = self.true.astype(float), self.nearest.astype(float)
         # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
         chance = (y**2 + p**2).sum(-1) - 2 * y.sum(-1) * p.sum(-1) / y.shape[-1]
         return np.asarray((chance - ((y - p) ** 2).sum(-1)) / np.where(chance > 0, chance, 1))
 
-    def mae_by_rank(self) -> _Array:
+    def mae_by_rank(self) -> Array:
         here = [self.true == k for k in range(self.count)]
         sizes = np.stack([rank.sum(-1) for rank in here], -1)
         totals = np.stack([(self.step * rank).sum(-1) for rank in here], -1)
         return np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nan)
 
-    def table(self, levels: Sequence[int]) -> dict[str, _Array]:
+    def table(self, levels: Sequence[int]) -> dict[str, Array]:
         by_rank = self.mae_by_rank()
         found = {"mae": np.abs(self.error).mean(-1), "mae_rank": self.step.mean(-1)}
         found["rmse"] = np.sqrt((self.error**2).mean(-1))
@@ -80,62 +102,15 @@ class _Scored:
         return found | {"amae": np.nanmean(by_rank, -1), "mmae": np.nanmax(by_rank, -1)}
 
 
-def _numbers(given: object, name: str, axes: int = 1) -> _Array:
-    """A NumPy copy (int64 or float64); refuses a wrong shape and what is not a finite number."""
-    if isinstance(given, Tensor):
-        given = given.detach().cpu()
-        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
-    array = np.asarray(given)
-    if array.ndim != axes or array.size == 0:
-        raise InputError(f"metrics: {name} has shape {array.shape}; give {axes} axes and at least one image.")
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"metrics: {name} holds {array.dtype} values; give integers or floats.")
-    array = array.astype(float if array.dtype.kind == "f" else np.int64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; repair that row.")
-    return array
-
-
-def _indices(given: object, name: str, ranks: Ranks) -> _Array:
-    """Rank indices, checked against the number of ranks."""
-    array, last = _numbers(given, name), len(ranks) - 1
-    if array.dtype.kind == "f":
-        raise InputError(f"metrics: {name} holds floats; give rank indices as integers from 0 to {last}.")
-    bad = np.flatnonzero((array < 0) | (array > last))
-    if len(bad):
-        raise InputError(f"metrics: {name} is {array[bad[0]]} in row {bad[0]}; give ranks from 0 to {last}.")
-    return array
-
-
-def _paired(left: _Array, right: _Array) -> None:
-    if len(left) != len(right):
-        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one an image.")
-
-
 def _score(y_true: object, y_pred: object, ranks: Ranks) -> _Scored:
     """Read a prediction as value, position and nearest rank (module docstring)."""
-    true, pred, values = _indices(y_true, "y_true", ranks), _numbers(y_pred, "y_pred"), np.array(ranks.values)
-    _paired(true, pred)
-    value = pred if pred.dtype.kind == "f" else values[_indices(pred, "y_pred", ranks)]
+    true, pred = rank_indices(y_true, "y_true", ranks), numbers(y_pred, "y_pred")
+    values = np.array(ranks.values)
+    check_paired(true, pred)
+    value = pred if pred.dtype.kind == "f" else values[rank_indices(pred, "y_pred", ranks)]
     step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)[None]
     nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)[None]
     return _Scored(true[None], nearest, (value - values[true])[None], step, value[None], len(ranks))
-
-
-def _forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[_Array, _Array]:
-    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1."""
-    true = _indices(y_true, "y_true", ranks)
-    p = _numbers(probabilities, "probabilities", axes=2).astype(float)
-    _paired(true, p)
-    if p.shape[1] != len(ranks):
-        raise InputError(f"metrics: probabilities have {p.shape[1]} columns; give one a rank, {len(ranks)}.")
-    total = p.sum(1)
-    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
-    if len(bad):
-        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}, lowest {p[bad[0]].min():.4g}"
-        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, for example a softmax.")
-    return true, p / total[:, None]
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -278,58 +253,22 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
         0.1967
     """
     values = np.array(ranks.values)
-    sides = {name: _numbers(given, name) for name, given in (("y_true", y_true), ("y_pred", y_pred))}
-    mean, pred = (x if x.dtype.kind == "f" else values[_indices(x, name, ranks)] for name, x in sides.items())
-    _paired(mean, pred)
+    sides = {name: numbers(given, name) for name, given in (("y_true", y_true), ("y_pred", y_pred))}
+    mean, pred = (
+        side if side.dtype.kind == "f" else values[rank_indices(side, name, ranks)]
+        for name, side in sides.items()
+    )
+    check_paired(mean, pred)
     return float(_epsilon(pred - mean, deviations).mean())
 
 
-def _epsilon(error: _Array, deviations: object) -> _Array:
+def _epsilon(error: Array, deviations: object) -> Array:
     """The ε-error of each image."""
-    sigma = _numbers(deviations, "deviations").astype(float)
+    sigma = numbers(deviations, "deviations").astype(float)
     if len(sigma) != len(error) or (sigma < 0).any():
         raise InputError(f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0.")
     limit = np.where(error == 0, 0.0, np.inf)
     return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))
-
-
-def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
-    """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
-
-    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein 1969.
-
-    Example:
-        >>> four = Ranks.integers(0, 3, template="grade {rank}")
-        >>> round(rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4)  # (0.84 + 0.975) / 2
-        0.9075
-    """
-    true, p = _forecast(y_true, probabilities, ranks)
-    return float(_rps(true, p).mean())
-
-
-def _rps(true: _Array, p: _Array) -> _Array:
-    """The ranked probability score of each image."""
-    return np.asarray(((p.cumsum(1) - (true[:, None] <= np.arange(p.shape[1]))) ** 2).sum(1))
-
-
-def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
-    """Expected calibration error of the top label, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
-
-    The bins (lo, hi] of the largest probability have equal width 1/`bins`. Source: Guo et al. 2017.
-
-    Example:
-        >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
-        0.4
-    """
-    true, p = _forecast(y_true, probabilities, ranks)
-    return float(_ece(p.max(1)[None], (p.argmax(1) == true)[None], bins)[0])
-
-
-def _ece(confidence: _Array, hit: _Array, bins: int = 15) -> _Array:
-    """Calibration error of each resample."""
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
-    return np.asarray(sum(np.abs(((hit - confidence) * (place == b)).mean(-1)) for b in range(bins)))
 
 
 def evaluate(
@@ -342,7 +281,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Every metric of this module, for the most probable rank and for the expected value Σ_k p_k r_k.
+    """Every metric, for the most probable rank and for the expected value Σ_k p_k r_k.
 
     Args:
         probabilities: A row of K for each image. The lowest of several equal maxima is the prediction.
@@ -354,7 +293,7 @@ def evaluate(
         seed: Seed of the draws.
 
     Returns:
-        `n`, `rps`, `ece`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
+        `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
         `spearman`, `kendall`, `amae`, `mmae` of the most probable rank, and the same with `_expected`. A
         `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
 
@@ -367,21 +306,22 @@ def evaluate(
         >>> found["n"], found["mae"], found["mae_expected"], found["accuracy"], found["accuracy_expected"]
         (2.0, 0.0, 0.5, 1.0, 0.5)
     """
-    true, p = _forecast(target, probabilities, ranks)
+    true, p = forecast(target, probabilities, ranks)
     # rounded, because equal rows must stay tied to the last bit
     expected = np.round(p @ np.array(ranks.values), 9)
     best, mean = _score(true, p.argmax(1), ranks), _score(true, expected, ranks)
-    each = {"rps": _rps(true, p)}
+    each = {"rps": rps_of_images(true, p)}
     if deviations is not None:
         parts = {"epsilon_error": best, "epsilon_error_expected": mean}
         each |= {name: _epsilon(part.error[0], deviations) for name, part in parts.items()}
     levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
 
-    def measure(rows: _Array) -> dict[str, _Array]:
+    def measure(rows: Array) -> dict[str, Array]:
         found = best.take(rows).table(levels)
         found |= {f"{name}_expected": value for name, value in mean.take(rows).table(levels).items()}
         found |= {name: value[rows].mean(-1) for name, value in each.items()}
-        return found | {"ece": _ece(p.max(1)[rows], (best.nearest[0] == true)[rows])}
+        found |= {"ece": ece_of_resamples(true, p, rows), "auc": auc_of_resamples(true, p, rows)}
+        return found
 
     n = len(true)
     result = {"n": float(n)} | {name: float(value[0]) for name, value in measure(np.arange(n)[None]).items()}

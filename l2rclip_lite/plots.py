@@ -6,6 +6,7 @@ colours, and the background is opaque, so that a figure reads the same on a ligh
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_lite.data.base import Split
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.ranks import Ranks
 
@@ -89,6 +90,48 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
                     axis.imshow(np.asarray(split[found[row]][0]), aspect="auto")
                 else:
                     axis.axis("off")
+    return figure
+
+
+def rank_histogram(data: OrdinalDataset) -> Figure:
+    """How many pictures each rank has, one panel a split; a cross marks a rank that has none.
+
+    Args:
+        data: Any data set; no picture is opened.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> figure = rank_histogram(load_dataset("leaves", size=60))
+        >>> [axis.get_title("left") for axis in figure.axes]
+        ['train: 40 pictures', 'val: 10 pictures', 'test: 10 pictures']
+    """
+    number = len(data.ranks)
+    with style():
+        figure = Figure(figsize=(7.6, 5.0), layout="constrained")
+        axes = figure.subplots(len(SPLITS), 1, sharex=True, height_ratios=(1.5, 1, 1))
+        for axis, split in zip(axes, SPLITS, strict=True):
+            counts = np.array(data.counts(split))
+            empty = np.flatnonzero(counts == 0)
+            bars = axis.bar(range(number), counts, color=rank_colours(number), width=0.82)
+            axis.scatter(empty, np.zeros(len(empty)), marker="x", s=18, color=COLOURS["stage 2"], zorder=3,
+                         clip_on=False)  # fmt: skip
+            said = f"{split}: {counts.sum():,} pictures"
+            axis.set_title(f"{said}, {len(empty)} of {number} ranks empty" if len(empty) else said)
+            axis.set(ylim=(0, 1.25 * max(counts.max(), 1)), ylabel="pictures")
+            axis.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+            axis.yaxis.set_major_formatter("{x:,.0f}")
+            if number <= 12:
+                axis.bar_label(bars, labels=[f"{count:,}" if count else "" for count in counts.tolist()],
+                               fontsize=8, color=COLOURS["ink"], padding=1)  # fmt: skip
+            axis.tick_params(bottom=False, labelbottom=axis is axes[-1])
+        at = range(0, number, -(-number // 12))
+        axes[-1].set_xticks(
+            at, [data.ranks.names[k] for k in at], rotation=35, ha="right", rotation_mode="anchor"
+        )
+        figure.suptitle(data.card.title, x=0.01, ha="left", fontsize=11.5, color=COLOURS["ink"])
+        if data.protocol:
+            done = textwrap.fill("; ".join(data.protocol), 115)
+            figure.supxlabel(done, x=0.01, ha="left", fontsize=8, color=COLOURS["reference"])
     return figure
 
 

@@ -116,9 +116,8 @@ def fit(
             finished = _train(model, data, pictures, config, folder, checkpoint, quiet)
         for name in missing:
             image_tower.load_state_dict(start)
-            finished["baselines"][name] = run_baseline(
-                name, model, pictures.pixels, pictures.targets, checkpoint, quiet
-            )
+            probabilities = run_baseline(name, model, pictures.pixels, pictures.targets, checkpoint, quiet)
+            finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
         rundir.write_metrics(folder, finished)
         _clean_up(folder)
         return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
@@ -146,12 +145,12 @@ def _train(
         stage1(model, features, targets[0]), targets, data.ranks, config, checkpoint, quiet=quiet
     )
     model.refresh()
-    after_stage1 = evaluate(model.probabilities(features["test"]), pictures.targets["test"], data.ranks)
+    after_stage1 = judge(model.probabilities(features["test"]), data, "test")
     history += train_stage(stage2(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
     metrics: dict[str, Any] = {"test_after_stage1": after_stage1, "baselines": {}}
     for split in ("val", "test"):
         probabilities = model.probabilities(model.features(pictures.pixels[split], quiet=quiet))
-        metrics[split] = evaluate(probabilities, pictures.targets[split], data.ranks, intervals=True)
+        metrics[split] = judge(probabilities, data, split, intervals=True)
     metrics["baselines"]["median-rank"] = median_rank(data)
     model.save(folder)
     rundir.write_history(folder, history)
@@ -215,11 +214,30 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
     return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
 
 
+def judge(
+    probabilities: Tensor, data: OrdinalDataset, split: str, *, intervals: bool = False
+) -> dict[str, float]:
+    """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations.
+
+    Args:
+        probabilities: A row of K for each picture of the split.
+        data: Targets, ranks, and the deviations of the labels if it knows them.
+        split: "train", "val" or "test".
+        intervals: Whether to add 95 % intervals.
+
+    Returns:
+        What `evaluate` returns.
+    """
+    part = data.split(split)
+    target = torch.tensor(part.targets)
+    return evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
+
+
 def median_rank(data: OrdinalDataset) -> dict[str, float]:
     """Test metrics of the predictor that always answers the median training rank."""
     median = int(torch.tensor(data.train.targets).median())
     certain = F.one_hot(torch.full((len(data.test),), median), len(data.ranks)).double()
-    return evaluate(certain, torch.tensor(data.test.targets), data.ranks)
+    return judge(certain, data, "test")
 
 
 def _cached_features(

@@ -1,4 +1,4 @@
-"""Data sets by name: generated leaves, real coffee leaves, and your own pictures."""
+"""Data sets by name: generated leaves, real pictures from your own folders, and a CSV of your own."""
 
 from __future__ import annotations
 
@@ -6,21 +6,39 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from l2rclip_lite.data.adience import load_adience
+from l2rclip_lite.data.aesthetics import load_aesthetics
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.bracol import download_bracol, load_bracol
+from l2rclip_lite.data.clap2015 import load_clap2015
 from l2rclip_lite.data.csv import load_csv
+from l2rclip_lite.data.hci import load_hci
 from l2rclip_lite.data.leaves import load_leaves
+from l2rclip_lite.data.morph import load_morph
+from l2rclip_lite.data.official import download_official_lists
+from l2rclip_lite.data.retinamnist import download_retinamnist, load_retinamnist
 from l2rclip_lite.errors import InputError
 
-__all__ = ["Card", "OrdinalDataset", "Split", "download_bracol", "load_dataset"]
+__all__ = [
+    "Card",
+    "OrdinalDataset",
+    "Split",
+    "download_bracol",
+    "download_official_lists",
+    "download_retinamnist",
+    "load_dataset",
+]
 
 
 def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     """A data set by its name.
 
     Args:
-        name: "leaves" (generated, nothing to download), "bracol" (real coffee leaves), or "csv" (your own).
-        options: What the loader of that name takes: see `load_leaves`, `load_bracol`, `load_csv`.
+        name: "leaves" (generated, nothing to download), "bracol" (real coffee leaves), "csv" (your own),
+            "retinamnist", "morph", "clap2015", "adience", "hci" or "aesthetics".
+        options: What the loader of that name takes (`load_leaves`, `load_bracol`, …), and what
+            `protocols.apply_protocols` takes, with `protocol_seed` for its seed: `few_shot=4` keeps four
+            training pictures a rank.
 
     Returns:
         Three splits, the ranks, and the data card.
@@ -31,16 +49,33 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     Example:
         >>> load_dataset("leaves", size=60).counts("train")
         [8, 8, 8, 8, 8]
+        >>> load_dataset("leaves", size=60, few_shot=2).counts("train")
+        [2, 2, 2, 2, 2]
     """
+    from l2rclip_lite.protocols import apply_protocols  # imports `data.base`, and with it this module
+
     loaders: dict[str, Callable[..., OrdinalDataset]] = {
         "leaves": load_leaves,
         "bracol": load_bracol,
         "csv": load_csv,
+        "retinamnist": load_retinamnist,
+        "morph": load_morph,
+        "clap2015": load_clap2015,
+        "adience": load_adience,
+        "hci": load_hci,
+        "aesthetics": load_aesthetics,
     }
     if name not in loaders:
         raise InputError(f"there is no data set {name!r}; choose one of {', '.join(loaders)}.")
-    valid = list(inspect.signature(loaders[name]).parameters)
+    changes = [key for key in inspect.signature(apply_protocols).parameters if key not in ("data", "seed")]
+    own = list(inspect.signature(loaders[name]).parameters)
+    valid = [*own, *changes, "protocol_seed"]
     for option in options:
         if option not in valid:
             raise InputError(f"the data set {name!r} has no option {option!r}; it takes {', '.join(valid)}.")
-    return loaders[name](**options)
+    data = loaders[name](**{key: value for key, value in options.items() if key in own})
+    return apply_protocols(
+        data,
+        seed=options.get("protocol_seed", 0),
+        **{key: value for key, value in options.items() if key in changes},
+    )

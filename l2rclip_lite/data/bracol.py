@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import shutil
-import tarfile
-import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
+from l2rclip_lite.data.fetch import Members, fetch_archive, sha256
 from l2rclip_lite.data.files import Row, inside, read_table, splits_of_files
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
@@ -156,48 +153,29 @@ def download_bracol(root: str | Path, *, url: str = ARCHIVE) -> Path:
         InputError: `root` is in use, the archive cannot be fetched, or a file is not the one this project
             knows.
     """
-    root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"bracol: {root} already holds something; name a folder that does not exist yet.")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as working:
-        fresh = Path(working) / "data"
-        (fresh / "leaf").mkdir(parents=True)
-        try:
-            with (
-                urllib.request.urlopen(url, timeout=60) as stream,
-                tarfile.open(fileobj=stream, mode="r|gz") as packed,
-            ):
-                _unpack(packed, fresh)
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise InputError(
-                f"bracol: {url} cannot be fetched ({error}); check the network and try again."
-            ) from error
-        _check(fresh)
-        os.replace(fresh, root)
-    return root
+    return fetch_archive("bracol", root, url, _fill)
 
 
-def _unpack(packed: tarfile.TarFile, into: Path) -> None:
+def _fill(members: Members, folder: Path) -> None:
     """Keep the licence, the labels and the whole leaves, each under a name of our own making."""
-    for member in packed:
-        parts = Path(member.name).parts[1:]  # the first part is the repository with its commit
+    (folder / "leaf").mkdir()
+    for path, content in members:
+        parts = path.parts[1:]  # the first part is the repository with its commit
         if parts == ("LICENSE",) or parts == ("classification", "dataset", "dataset.csv"):
-            target = into / parts[-1]
+            target = folder / parts[-1]
         elif parts[:-1] == ("classification", "dataset", "leaf") and parts[-1].endswith(".jpg"):
-            target = into / "leaf" / parts[-1]
+            target = folder / "leaf" / parts[-1]
         else:
             continue
-        content = packed.extractfile(member)
-        if content is not None:
-            with target.open("wb") as opened:
-                shutil.copyfileobj(content, opened)
+        with target.open("wb") as opened:
+            shutil.copyfileobj(content, opened)
+    _check(folder)
 
 
 def _check(folder: Path) -> None:
     """Compare with the digests of this module; pictures that dataset.csv does not list are removed."""
     for name in ("LICENSE", "dataset.csv"):
-        found = _digest(folder / name)
+        found = sha256("bracol", folder / name)
         if found != SHA256[name]:
             raise InputError(
                 f"bracol: the downloaded {name} has SHA-256 {found}, not {SHA256[name]}; try again."
@@ -205,7 +183,7 @@ def _check(folder: Path) -> None:
     listed = [f"{row['id']}.jpg" for row, _ in read_table(folder / "dataset.csv", ("id",))]
     total = hashlib.sha256()
     for name in listed:
-        total.update(bytes.fromhex(_digest(folder / "leaf" / name)))
+        total.update(bytes.fromhex(sha256("bracol", folder / "leaf" / name)))
     if total.hexdigest() != SHA256["leaf"]:
         raise InputError(
             f"bracol: the downloaded pictures have SHA-256 {total.hexdigest()}, not {SHA256['leaf']}; "
@@ -214,10 +192,3 @@ def _check(folder: Path) -> None:
     for picture in (folder / "leaf").iterdir():
         if picture.name not in set(listed):
             picture.unlink()
-
-
-def _digest(file: Path) -> str:
-    """The SHA-256 of one file."""
-    if not file.is_file():
-        raise InputError(f"bracol: the download holds no {file.name}; the archive is not the expected one.")
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -50,6 +50,39 @@ def test_scikit_learn(seed: int, count: int, n: int) -> None:
         assert metrics.rmse(y, given, ranks) == pytest.approx(error)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("seed", "count", "n"), CASES)
+def test_auc_of_scikit_learn(seed: int, count: int, n: int, tied: bool) -> None:
+    """One rank against the rest, over the ranks present, for the sample and for resamples that lack some.
+
+    Tied: rows of sixteenths, which sum to 1 exactly, so that neither side rounds.
+    """
+    y, _, p, ranks = case(seed, count, n)
+    if tied:
+        p = np.random.default_rng(seed).multinomial(16, p) / 16
+
+    def oracle(rows: np.ndarray) -> float:
+        present = np.unique(y[rows])
+        if len(present) == 1:
+            return 0.5  # scikit-learn leaves it undefined
+        each = [sklearn.metrics.roc_auc_score(y[rows] == k, p[rows, k]) for k in present]
+        return float(np.mean(each))
+
+    assert metrics.auc(y, p, ranks) == pytest.approx(oracle(np.arange(n)), abs=1e-12)
+    draws = np.random.default_rng(seed).integers(n, size=(12, n))
+    found = metrics.evaluate(p, y, ranks, intervals=True, resamples=12, seed=seed)
+    low, high = np.quantile([oracle(rows) for rows in draws], (0.025, 0.975))
+    assert (found["auc_low"], found["auc_high"]) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_auc_is_that_of_medmnist_where_every_rank_occurs() -> None:
+    """MedMNIST's evaluator averages over all K columns; scikit-learn's own macro one-vs-rest is the same."""
+    _, _, p, ranks = case(7, 5, 120)
+    y = np.arange(120) % 5
+    macro = sklearn.metrics.roc_auc_score(y, p, multi_class="ovr", average="macro")
+    assert metrics.auc(y, p, ranks) == pytest.approx(macro, abs=1e-12)
+
+
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_scipy_rank_correlations(seed: int, count: int, n: int) -> None:
     """Spearman and Kendall τ_b, with many ties (ranks) and few (expected values)."""

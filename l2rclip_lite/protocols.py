@@ -1,0 +1,379 @@
+"""Changes to a data set that make it an experiment: few-shot, label shift, long tail, fewer ranks, new subjects.
+
+Each function takes a data set and gives a new one. No picture is opened, every choice follows from a seed, and
+what was done stands as one more sentence in `protocol`, which a run writes into its config.json.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+# Each step draws from a generator of its own, so that one step after another stays a fair draw.
+_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
+_TINY = 1e-9  # what a floating-point power may be off before it is rounded to a whole number
+
+
+def few_shot(data: OrdinalDataset, shots: int, seed: int = 0) -> OrdinalDataset:
+    """At most `shots` training pictures of every rank; val and test stay.
+
+    With one seed, the pictures of fewer shots are among those of more. Source: CoOp (Zhou et al., IJCV 2022), and
+    for ages OrdinalCLIP (Li et al., NeurIPS 2022) with 1, 2, 4, 8, 16, 32 and 64 shots.
+
+    Args:
+        data: Any data set.
+        shots: The largest number of training pictures a rank keeps, at least 1.
+        seed: Decides which.
+
+    Returns:
+        The data set with min(shots, available) training pictures a rank, in their old order.
+
+    Raises:
+        InputError: `shots` or `seed` is no whole number in its range.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> few = few_shot(load_dataset("leaves", size=60), shots=2)
+        >>> few.counts("train"), few.protocol[-1]
+        ([2, 2, 2, 2, 2], 'few-shot: at most 2 training pictures a rank, 10 of 40 kept; seed 0')
+    """
+    _whole("few_shot", shots, 1)
+    train = _thin(data.train, dict.fromkeys(data.train.targets, shots), _FEW_SHOT, seed)
+    kept = f"{len(train):,} of {len(data.train):,} kept"
+    return _changed(
+        data, f"few-shot: at most {shots} training pictures a rank, {kept}; seed {seed}", train=train
+    )
+
+
+def label_shift(data: OrdinalDataset, ranks: int, keep: float, seed: int = 0) -> OrdinalDataset:
+    """The most frequent ranks lose most of their training pictures; val and test stay.
+
+    A thinned rank of n pictures keeps max(1, round(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
+    al., NeurIPS 2022), which thins the 10, 20, 30 or 40 most frequent ages to 0.1 or 0.2; its code rounds down.
+
+    Args:
+        data: Any data set.
+        ranks: How many ranks are thinned, the most frequent first; of two equally frequent ones the lower first.
+        keep: The share of their pictures that they keep, between 0 and 1.
+        seed: Decides which.
+
+    Returns:
+        The data set with the thinned training split, in its old order.
+
+    Raises:
+        InputError: More ranks than the training split has, or a number outside its range.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> label_shift(load_dataset("leaves", size=60), ranks=2, keep=0.25).counts("train")
+        [2, 2, 8, 8, 8]
+    """
+    order = _frequent_first(data)
+    _whole("label_shift: the number of ranks", ranks, 1, len(order))
+    if not 0 < _number("label_shift: the share", keep) < 1:
+        raise InputError(f"label_shift: the share to keep must lie between 0 and 1, not {keep!r}.")
+    quota = dict(order) | {rank: max(1, round(keep * count)) for rank, count in order[:ranks]}
+    train = _thin(data.train, quota, _LABEL_SHIFT, seed)
+    return _changed(
+        data,
+        f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training pictures, "
+        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
+        train=train,
+    )
+
+
+def long_tail(data: OrdinalDataset, ratio: float, seed: int = 0) -> OrdinalDataset:
+    """An exponentially falling number of training pictures from rank to rank; val and test stay.
+
+    The K' ranks that have pictures are sorted by their number (of two equally frequent ones the lower first). The
+    i-th of them, i = 0 … K' - 1, keeps n_i = floor(n_0 * ratio ** (-i / (K' - 1))), where n_0 is the largest head
+    for which every rank has as many as it is asked for. Source: the profile of long-tailed CIFAR (Cui et al.,
+    CVPR 2019; Cao et al., NeurIPS 2019).
+
+    Args:
+        data: Any data set.
+        ratio: n_0 / n_(K' - 1), up to the rounding, at least 1 (1 gives every rank the same number).
+        seed: Decides which pictures stay.
+
+    Returns:
+        The data set with the thinned training split, in its old order.
+
+    Raises:
+        InputError: The data has too few pictures for this ratio; the message says which one is possible.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> long_tail(load_dataset("leaves", size=60), ratio=8).counts("train")
+        [8, 4, 2, 1, 1]
+    """
+    if _number("long_tail", ratio) < 1:
+        raise InputError(f"long_tail: the ratio must be 1 or more, not {ratio!r}.")
+    order = _frequent_first(data)
+    if len(order) < 2:
+        raise InputError(f"long_tail: {data.name} has training pictures of one rank only; two are needed.")
+    counts = [count for _, count in order]
+    head = _largest_head(counts, ratio) if ratio <= counts[0] else 0  # beyond that, powers could overflow
+    if head < ratio:
+        raise InputError(
+            f"long_tail: {data.name} has too few training pictures for the ratio {ratio:g}; choose a whole number "
+            f"up to {_largest_ratio(counts)}."
+        )
+    sizes = _tail(head, ratio, len(order))
+    quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
+    train = _thin(data.train, quota, _LONG_TAIL, seed)
+    return _changed(
+        data,
+        f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training pictures, "
+        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
+        train=train,
+    )
+
+
+def rebin(data: OrdinalDataset, count: int) -> OrdinalDataset:
+    """Neighbouring ranks merged into fewer, in all three splits.
+
+    The bins have equally many ranks, the first ones one more where that does not come out even. A bin is called
+    "first to last", and its value is the mean of the merged values. That labels of an ordered quantity may be cut
+    into bins and learned as classes is common for ages (Rothe et al., IJCV 2018); bins of equal width in ranks are
+    our choice. Label deviations, which belong to the old labels, are dropped.
+
+    Args:
+        data: Any data set.
+        count: The number of bins, from 2 to K - 1.
+
+    Returns:
+        The same pictures over `count` ranks.
+
+    Raises:
+        InputError: A number of bins that merges nothing or everything.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> two = rebin(load_dataset("leaves", size=60), count=2)
+        >>> two.ranks.names, two.ranks.values, two.counts("train")
+        (('no to low', 'high to very high'), (1.0, 3.5), [24, 16])
+    """
+    old = data.ranks
+    if len(old) < 3:
+        raise InputError(f"rebin: {data.name} has two ranks, which cannot be merged into fewer.")
+    _whole("rebin", count, 2, len(old) - 1)
+    bins = [[int(rank) for rank in part] for part in np.array_split(np.arange(len(old)), count)]
+    place = {rank: number for number, members in enumerate(bins) for rank in members}
+    ranks = Ranks(
+        tuple(_span(old.names[part[0]], old.names[part[-1]]) for part in bins),
+        tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins),
+        old.template,
+        unit=old.unit,
+    )
+    splits = [part.relabel([place[target] for target in part.targets]) for part in map(data.split, SPLITS)]
+    widths = sorted({len(part) for part in bins})
+    return _changed(
+        data,
+        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}",
+        ranks=ranks,
+        **dict(zip(SPLITS, splits, strict=True)),
+    )
+
+
+def subject_disjoint(
+    data: OrdinalDataset, seed: int = 0, shares: Sequence[float] = (0.7, 0.15, 0.15)
+) -> OrdinalDataset:
+    """The three splits pooled and cut again, so that nobody is in two of them.
+
+    Subjects come in shuffled order, and each goes as a whole to the split that is filled least, measured by its
+    share. So every split gets somebody, and ends within about one subject of its share.
+
+    Args:
+        data: A data set that names its subjects.
+        seed: Decides the order.
+        shares: How much of the pictures train, val and test get, relative to each other.
+
+    Returns:
+        Three splits with all pictures of `data`, in their old order. A rare rank may lose its training pictures, so
+        `allow_empty_ranks` is set.
+
+    Raises:
+        InputError: The data set does not name its subjects, has fewer than three, or a share is not above 0.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> names, friends = [f"{i}.png" for i in range(20)], list("abcdefghij") * 2
+        >>> all_of_us = Split(names, [0, 1, 2, 3, 4] * 4, lambda index: None, subjects=friends)
+        >>> train, val, test = all_of_us[:12], all_of_us[12:16], all_of_us[16:]
+        >>> faces = replace(load_dataset("leaves", size=60), train=train, val=val, test=test)
+        >>> print(subject_disjoint(faces).protocol[-1])
+        subject-disjoint: all 20 pictures split again by subject, train 12 (6 subjects), val 4 (2 subjects), test 4
+        (2 subjects); seed 0
+    """
+    if len(shares) != 3 or any(_number("subject_disjoint: a share", share) <= 0 for share in shares):
+        raise InputError(f"subject_disjoint: give three shares above 0 for train, val, test, not {shares!r}.")
+    pool = data.train + data.val + data.test
+    if pool.subjects is None:
+        raise InputError(
+            f"subject_disjoint: {data.name} does not say who is shown; choose a data set that names its subjects."
+        )
+    pictures = Counter(pool.subjects)
+    if len(pictures) < 3:
+        raise InputError(
+            f"subject_disjoint: {data.name} shows {len(pictures)} subject(s); three splits need three."
+        )
+    filled = [0, 0, 0]
+    home: dict[str, int] = {}
+    for subject in _generator(_SUBJECTS, seed).permutation(sorted(pictures)).tolist():
+        home[subject] = min(range(3), key=lambda split: filled[split] / shares[split])
+        filled[home[subject]] += pictures[subject]
+    splits = [
+        pool.subset(index for index, subject in enumerate(pool.subjects) if home[subject] == split)
+        for split in range(3)
+    ]
+    people = Counter(home.values())
+    parts = ", ".join(f"{name} {filled[i]:,} ({people[i]:,} subjects)" for i, name in enumerate(SPLITS))
+    return _changed(
+        data,
+        f"subject-disjoint: all {len(pool):,} pictures split again by subject, {parts}; seed {seed}",
+        allow_empty_ranks=True,
+        **dict(zip(SPLITS, splits, strict=True)),
+    )
+
+
+# The options below bear the names of the functions above and hide them.
+_subject_disjoint, _rebin, _label_shift = subject_disjoint, rebin, label_shift
+_long_tail, _few_shot = long_tail, few_shot
+
+
+def apply_protocols(
+    data: OrdinalDataset,
+    *,
+    subject_disjoint: bool = False,
+    rebin: int | None = None,
+    label_shift: str | None = None,
+    long_tail: float | None = None,
+    few_shot: int | None = None,
+    seed: int = 0,
+) -> OrdinalDataset:
+    """The chosen changes, in the order of these arguments, whatever the order they are written in.
+
+    Args:
+        data: Any data set.
+        subject_disjoint: Whether to split again so that nobody is in two splits.
+        rebin: The number of ranks to merge the data set's ranks into.
+        label_shift: "10:0.1" cuts the 10 most frequent ranks to a tenth.
+        long_tail: The ratio of the most to the least frequent rank.
+        few_shot: The number of training pictures a rank keeps at most.
+        seed: Decides every draw.
+
+    Returns:
+        The changed data set, or `data` itself if nothing was chosen.
+
+    Raises:
+        InputError: A change that cannot be made.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = load_dataset("leaves", size=60)
+        >>> (
+        ...     apply_protocols(data, label_shift="1:0.1", few_shot=4).counts("train"),
+        ...     apply_protocols(data) is data,
+        ... )
+        ([1, 4, 4, 4, 4], True)
+    """
+    _whole("protocol_seed", seed, 0)
+    if subject_disjoint:
+        data = _subject_disjoint(data, seed)
+    if rebin is not None:
+        data = _rebin(data, rebin)
+    if label_shift is not None:
+        data = _label_shift(data, *_ranks_and_share(label_shift), seed)
+    if long_tail is not None:
+        data = _long_tail(data, long_tail, seed)
+    if few_shot is not None:
+        data = _few_shot(data, few_shot, seed)
+    return data
+
+
+def _span(first: str, last: str) -> str:
+    """What a bin is called."""
+    return first if first == last else f"{first} to {last}"
+
+
+def _ranks_and_share(text: str) -> tuple[int, float]:
+    """The two numbers of "10:0.1"."""
+    ranks, _, share = str(text).partition(":")
+    try:
+        return int(ranks), float(share)
+    except ValueError:
+        raise InputError(
+            f"label_shift: write the number of ranks and the share they keep, such as 10:0.1, not {text!r}."
+        ) from None
+
+
+def _whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Refuse what is no whole number in its range."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
+        up_to = f"from {low} to {high}" if high else f"of {low} or more"
+        raise InputError(f"{name} must be a whole number {up_to}, not {value!r}.")
+
+
+def _number(name: str, value: object) -> float:
+    """A finite number, as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"{name} must be a number, not {value!r}.")
+    return value
+
+
+def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:
+    """`data` with other fields and one more sentence."""
+    return replace(data, protocol=(*data.protocol, sentence), **fields)
+
+
+def _generator(step: int, seed: int, rank: int = 0) -> np.random.Generator:
+    """A stream of its own for each step, and within a step for each rank."""
+    _whole("seed", seed, 0)
+    return np.random.default_rng([seed, step, rank])
+
+
+def _frequent_first(data: OrdinalDataset) -> list[tuple[int, int]]:
+    """(rank, training pictures) of the ranks that have any, the most frequent first, then the lower rank."""
+    present = [(rank, count) for rank, count in enumerate(data.counts("train")) if count]
+    return sorted(present, key=lambda pair: -pair[1])  # stable: equally frequent ranks stay in order
+
+
+def _thin(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Split:
+    """At most `quota[rank]` random pictures of each rank; a smaller quota gives a subset of a larger one."""
+    targets = np.array(split.targets)
+    kept: list[int] = []
+    for rank, count in quota.items():
+        members = np.flatnonzero(targets == rank)
+        kept += _generator(step, seed, rank).permutation(members)[:count].tolist()
+    return split.subset(sorted(kept))
+
+
+def _tail(head: int, ratio: float, ranks: int) -> list[int]:
+    """The sizes n_0 … of a long tail."""
+    return [math.floor(head / math.pow(ratio, i / (ranks - 1)) + _TINY) for i in range(ranks)]
+
+
+def _largest_head(counts: Sequence[int], ratio: float) -> int:
+    """The largest n_0 whose tail asks no rank for more than it has: n_i < count + 1 for each."""
+    last = len(counts) - 1
+    return min(
+        math.ceil((count + 1 - _TINY) * math.pow(ratio, i / last)) - 1 for i, count in enumerate(counts)
+    )
+
+
+def _largest_ratio(counts: Sequence[int]) -> int:
+    """The largest whole ratio with a picture at the end of the tail: the steepest tail of a head falls to 1."""
+    return max(
+        head
+        for head in range(1, counts[0] + 1)
+        if all(size <= count for size, count in zip(_tail(head, head, len(counts)), counts, strict=True))
+    )
