@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -281,15 +281,21 @@ def _data_of(folder: Path, root: str | None) -> OrdinalDataset:
 
 
 def _card(data: OrdinalDataset) -> str:
-    """Source and licence, the ranks, and how many pictures each has: three lines."""
+    """Source and licence, the ranks, how many pictures each has, and a line for each step of the protocol."""
     card, ranks = data.card, data.ranks
     counts = {split: data.counts(split) for split in ("train", "val", "test")}
-    shown = (f"{split} {sum(each)} ({' '.join(map(str, each))})" for split, each in counts.items())
+    shown = (f"{split} {sum(each)} ({_few(map(str, each), ' ')})" for split, each in counts.items())
     return (
         f"data      {card.title}; source: {card.source}; licence: {card.licence}\n"
-        f"ranks     {len(ranks)}, lowest first: {', '.join(ranks.names)}; as in {ranks.sentences[0]!r}\n"
-        f"pictures  {', '.join(shown)}"
+        f"ranks     {len(ranks)}, lowest first: {_few(ranks.names, ', ')}; as in {ranks.sentences[0]!r}\n"
+        f"pictures  {', '.join(shown)}" + "".join(f"\nprotocol  {step}" for step in data.protocol)
     )
+
+
+def _few(words: Iterable[str], separator: str) -> str:
+    """All of a dozen words, the ends of more."""
+    words = list(words)
+    return separator.join(words if len(words) <= 12 else [*words[:3], "...", *words[-3:]])
 
 
 def _results(run: Run) -> str:

@@ -74,7 +74,7 @@ def auc_of_resamples(true: Array, p: Array, rows: Array) -> Array:
     places = rows + count * np.arange(draws)[:, None]
     often = np.bincount(places.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
     digits, power = np.frexp(p)
-    p = np.ldexp(digits.round(12), power)  # rescaling rows to sum to 1 must not untie scores in their last bit
+    p = np.ldexp(digits.round(12), power)  # rescaling a row must not untie its scores in the last bit
     total, present = np.zeros(draws), np.zeros(draws)
     for k in np.unique(true):
         score, rest = p[:, k], true != k

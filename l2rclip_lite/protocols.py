@@ -198,24 +198,20 @@ def subject_disjoint(
         shares: How much of the pictures train, val and test get, relative to each other.
 
     Returns:
-        Three splits with all pictures of `data`, in their old order. A rare rank may lose its training pictures, so
-        `allow_empty_ranks` is set.
+        All pictures in their old order. As a rare rank may lose its training pictures, `allow_empty_ranks` is set.
 
     Raises:
         InputError: The data set does not name its subjects, has fewer than three, or a share is not above 0.
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
-        >>> names, friends = [f"{i}.png" for i in range(20)], list("abcdefghij") * 2
-        >>> all_of_us = Split(names, [0, 1, 2, 3, 4] * 4, lambda index: None, subjects=friends)
-        >>> train, val, test = all_of_us[:12], all_of_us[12:16], all_of_us[16:]
-        >>> faces = replace(load_dataset("leaves", size=60), train=train, val=val, test=test)
+        >>> friends = list("abcdefghij") * 2
+        >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, lambda index: None, subjects=friends)
+        >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
         >>> print(subject_disjoint(faces).protocol[-1])
         subject-disjoint: all 20 pictures split again by subject, train 12 (6 subjects), val 4 (2 subjects), test 4
         (2 subjects); seed 0
     """
-    if len(shares) != 3 or any(_number("subject_disjoint: a share", share) <= 0 for share in shares):
-        raise InputError(f"subject_disjoint: give three shares above 0 for train, val, test, not {shares!r}.")
     pool = data.train + data.val + data.test
     if pool.subjects is None:
         raise InputError(
@@ -226,17 +222,11 @@ def subject_disjoint(
         raise InputError(
             f"subject_disjoint: {data.name} shows {len(pictures)} subject(s); three splits need three."
         )
-    filled = [0, 0, 0]
-    home: dict[str, int] = {}
-    for subject in _generator(_SUBJECTS, seed).permutation(sorted(pictures)).tolist():
-        home[subject] = min(range(3), key=lambda split: filled[split] / shares[split])
-        filled[home[subject]] += pictures[subject]
-    splits = [
-        pool.subset(index for index, subject in enumerate(pool.subjects) if home[subject] == split)
-        for split in range(3)
-    ]
+    home = _homes(pictures, shares, seed)
+    places = [home[subject] for subject in pool.subjects]
+    splits = [pool.subset(i for i, place in enumerate(places) if place == split) for split in range(3)]
     people = Counter(home.values())
-    parts = ", ".join(f"{name} {filled[i]:,} ({people[i]:,} subjects)" for i, name in enumerate(SPLITS))
+    parts = ", ".join(f"{name} {len(splits[i]):,} ({people[i]:,} subjects)" for i, name in enumerate(SPLITS))
     return _changed(
         data,
         f"subject-disjoint: all {len(pool):,} pictures split again by subject, {parts}; seed {seed}",
@@ -298,6 +288,18 @@ def apply_protocols(
     if few_shot is not None:
         data = _few_shot(data, few_shot, seed)
     return data
+
+
+def _homes(pictures: Mapping[str, int], shares: Sequence[float], seed: int) -> dict[str, int]:
+    """Each subject's split: in shuffled order, whichever is filled least."""
+    if len(shares) != 3 or any(_number("subject_disjoint: a share", share) <= 0 for share in shares):
+        raise InputError(f"subject_disjoint: give three shares above 0 for train, val, test, not {shares!r}.")
+    filled = [0, 0, 0]
+    home: dict[str, int] = {}
+    for subject in _generator(_SUBJECTS, seed).permutation(sorted(pictures)).tolist():
+        home[subject] = min(range(3), key=lambda split: filled[split] / shares[split])
+        filled[home[subject]] += pictures[subject]
+    return home
 
 
 def _span(first: str, last: str) -> str:

@@ -61,7 +61,12 @@ def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[st
     if file.is_file():
         return
     counts = {split: data.counts(split) for split in SPLITS}
-    dataset = {"name": data.name, "source": source, "fingerprint": fingerprint(data), "counts": counts}
+    dataset: dict[str, Any] = {
+        "name": data.name,
+        "source": source,
+        "fingerprint": fingerprint(data),
+        "counts": counts,
+    }
     dataset |= {"ranks": data.ranks.to_dict(), "card": data.card.to_dict()}
     dataset |= {"protocol": list(data.protocol), "missing": list(data.missing)}
     write_json(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
 from l2rclip_lite.data.benchmarks import LISTS, carve, one_of, rank_index, read_lists, whole_seed
 from l2rclip_lite.data.listed import Item, listed_dataset, lists_folder
-from l2rclip_lite.data.lists import Entry
+from l2rclip_lite.data.lists import Entry, read_list
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -95,23 +95,26 @@ def load_aesthetics(
         files = [folder / f"{category}_{part}.txt" for part in ("train", "test")]
         training, test = ([_item(entry) for entry in entries] for entries in read_lists(files))
         parts, said = carve(training, test, seed)
-        done = f"aesthetics {category}, official 80/20 split; {said}"
+        said = f"official 80/20 split; {said}"
     else:
-        file = folder / f"{category}_datasets.txt"
-        (entries,) = read_lists([file])
-        if len(entries) < 5:
-            raise InputError(f"{file}: {len(entries)} rows cannot be cut in five folds; list more pictures.")
-        names = five_folds(len(entries), fold, [seed, CATEGORIES.index(category)])
-        items = [_item(entry) for entry in entries]
-        parts = {
-            split: [item for item, name in zip(items, names, strict=True) if name == split]
-            for split in SPLITS
-        }
-        sizes = ", ".join(f"{len(parts[split]):,} {split}" for split in SPLITS)
-        done = f"aesthetics {category}, random fold {fold} of 0 to 4, 75/5/20 ({sizes}), seed {seed}"
+        parts, said = _five_fold(folder / f"{category}_datasets.txt", fold, seed)
+    done = (f"aesthetics {category}, {said}",)
     return listed_dataset(
-        "aesthetics", parts, root, ranks(), CARD, allow_missing=allow_missing, protocol=(done,)
+        "aesthetics", parts, root, ranks(), CARD, allow_missing=allow_missing, protocol=done
     )
+
+
+def _five_fold(file: Path, fold: int, seed: int) -> tuple[dict[str, Sequence[Item]], str]:
+    """The parts of one fold of a category, and what to say about them."""
+    items = [_item(entry) for entry in read_list(file)]
+    if len(items) < 5:
+        raise InputError(f"{file}: {len(items)} rows cannot be cut in five folds; list more pictures.")
+    names = five_folds(len(items), fold, [seed])
+    parts: dict[str, Sequence[Item]] = {
+        split: [item for item, name in zip(items, names, strict=True) if name == split] for split in SPLITS
+    }
+    sizes = ", ".join(f"{len(parts[split]):,} {split}" for split in SPLITS)
+    return parts, f"random fold {fold} of 0 to 4, 75/5/20 ({sizes}), seed {seed}"
 
 
 def five_folds(count: int, fold: int, seeds: list[int]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, stratified
 from l2rclip_lite.data.files import Row, inside, read_table, splits_of_files
+from l2rclip_lite.data.listed import mark_fixture
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -60,7 +61,8 @@ def load_csv(
         notes = f"Split 70/15/15 within every rank, seed {seed}."
     card = Card("csv", f"{len(rows)} images of {file.name}", str(file), "unknown", "none", notes)
     train, val, test = splits_of_files(rows)
-    return OrdinalDataset("csv", train, val, test, label_space, card, allow_empty_ranks=allow_empty_ranks)
+    data = OrdinalDataset("csv", train, val, test, label_space, card, allow_empty_ranks=allow_empty_ranks)
+    return mark_fixture(data, root)
 
 
 def _row(cells: dict[str, str], where: str, root: Path, names: tuple[str, ...]) -> Row:

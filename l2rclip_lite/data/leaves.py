@@ -26,6 +26,8 @@ CARD = Card(
     licence="CC0 1.0",
     citation="none",
     notes="Drawn, not photographed: a result shows that a method works, not how it does on real leaves.",
+    terms="Anything.",
+    leakage="None: no picture is drawn twice.",
 )
 
 

@@ -48,14 +48,23 @@ def is_fixture(root: str | Path | None) -> bool:
     return root is not None and (Path(root) / FIXTURE_MARK).is_file()
 
 
-def fixture_card(card: Card) -> Card:
-    """The card of a data set whose pictures are drawn.
+def mark_fixture(data: OrdinalDataset, root: str | Path | None) -> OrdinalDataset:
+    """The data set as it is, or, where its folder is a fixture, with a card and a record that say so.
+
+    Args:
+        data: A data set.
+        root: The folder its pictures were found in.
 
     Example:
-        >>> fixture_card(Card("morph", "MORPH II", "", "", "", "")).title
-        'MORPH II (SYNTHETIC FIXTURE, not the real pictures)'
+        >>> from l2rclip_lite.data.leaves import load_leaves
+        >>> mark_fixture(load_leaves(size=60), None).card.title
+        'Generated leaves'
     """
-    return replace(card, title=f"{card.title} (SYNTHETIC FIXTURE, not the real pictures)")
+    if not is_fixture(root):
+        return data
+    card = replace(data.card, title=f"{data.card.title} (SYNTHETIC FIXTURE, not the real pictures)")
+    said = f"SYNTHETIC FIXTURE: the pictures are drawn, the results say nothing about {data.name}"
+    return replace(data, card=card, protocol=(*data.protocol, said))
 
 
 def lists_folder(data_set: str, root: str | Path | None, lists: str | Path | None, folder: str) -> Path:
@@ -156,7 +165,8 @@ def _whole_subjects(items: Sequence[Item], wanted: int, rng: np.random.Generator
         if item.subject is None:
             raise InputError(f"{item.where}: {item.name} names no subject; split without subjects.")
         owned.setdefault(item.subject, []).append(index)
-    for mine in [list(owned.values())[place] for place in rng.permutation(len(owned)).tolist()][:-1]:
+    subjects = list(owned.values())
+    for mine in [subjects[place] for place in rng.permutation(len(subjects)).tolist()][:-1]:
         if wanted <= 0:
             return
         wanted -= len(mine)
@@ -210,13 +220,11 @@ def listed_dataset(
             lost = ", ".join(f"{len(parts[part]) - len(left[part]):,} of {part}" for part in SPLITS)
             protocol += (f"{len(missing):,} listed pictures are missing and left out: {lost}",)
             parts = left
-    if is_fixture(root):
-        card = fixture_card(card)
-        protocol += (f"SYNTHETIC FIXTURE: the pictures are drawn, the results say nothing about {name}",)
     train, val, test = (_split(name, parts[part], files) for part in SPLITS)
-    return OrdinalDataset(
+    data = OrdinalDataset(
         name, train, val, test, ranks, card, image_size, True, missing=missing, protocol=protocol
     )
+    return mark_fixture(data, root)
 
 
 def _missing(

@@ -80,7 +80,7 @@ def load_morph(
     root: str | Path | None = None,
     lists: str | Path | None = None,
     protocol: str = "rs-partial",
-    fold: int = 0,
+    fold: int | None = None,
     seed: int = 0,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
@@ -94,7 +94,7 @@ def load_morph(
         protocol: "rs-partial" (A: 4,394 training and 1,098 test pictures of Europeans), "three-fold" (B: three
             parts of 7,000, one for training and two for testing), "random" (RS: the whole set in five parts,
             one of them for testing) or "subject-exclusive" (SE: the same, each person in one part, nearly).
-        fold: 0 to 4; 1 (train on S1) or 2 (train on S2) of "three-fold".
+        fold: 0 to 4; 1 (train on S1) or 2 (train on S2) of "three-fold"; None takes the first.
         seed: Decides which training pictures become validation; whole persons if "subject-exclusive".
         allow_missing: Go on without listed pictures that are not there.
 
@@ -117,6 +117,7 @@ def load_morph(
             f"papers; {meant}."
         )
     one_of("morph", "protocol", protocol, FOLDS)
+    fold = FOLDS[protocol][0] if fold is None else fold
     one_of("morph", f"the fold of {protocol!r}", fold, FOLDS[protocol])
     whole_seed("morph", seed)
     training, test = _published(lists_folder("morph", root, lists, "morph"), protocol, fold)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import one_of
-from l2rclip_lite.data.listed import fixture_card, is_fixture
+from l2rclip_lite.data.listed import is_fixture, mark_fixture
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_atomically
 from l2rclip_lite.ranks import Ranks
@@ -35,7 +35,6 @@ SHA256 = {28: "254915f5f0a2074665c4676356824cf4ef4a3bcab233894b4bafcaf48962bd69"
 NAMES = ("no", "mild", "moderate", "severe", "proliferative")
 TEMPLATE = "a photo of a retina with {rank} diabetic retinopathy"
 IMAGE_SIZE = {28: 112}  # see `load_retinamnist`
-FIXTURE = "SYNTHETIC FIXTURE: the pictures are drawn, the results say nothing about retinamnist"
 CARD = Card(
     name="retinamnist",
     title="RetinaMNIST, grades of diabetic retinopathy",
@@ -93,21 +92,13 @@ def load_retinamnist(root: str | Path | None = None, pixels: int = 28) -> Ordina
     file = Path(root) / name if Path(root).is_dir() else Path(root)
     if not file.is_file():
         raise InputError(f"retinamnist: there is no {name} at {root}; {get}.")
-    synthetic = is_fixture(file.parent)
-    if not synthetic:
+    if not is_fixture(file.parent):
         _check_md5(file, pixels)
     train, val, test = (_split(file, split, pixels) for split in SPLITS)
     ranks = Ranks(NAMES, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
-    return OrdinalDataset(
-        "retinamnist",
-        train,
-        val,
-        test,
-        ranks,
-        fixture_card(CARD) if synthetic else CARD,
-        image_size=IMAGE_SIZE.get(pixels),
-        protocol=(FIXTURE,) if synthetic else (),
-    )
+    size = IMAGE_SIZE.get(pixels)
+    data = OrdinalDataset("retinamnist", train, val, test, ranks, CARD, image_size=size)
+    return mark_fixture(data, file.parent)
 
 
 def _file_name(pixels: object) -> str:

@@ -70,22 +70,24 @@ def test_without_subjects_only_files_are_compared() -> None:
     found = leakage(made("a1 a2", "b1 a1", "a2 c1", named=False))
     assert (found.test_subjects, found.shared_subjects, found.val_images_of_shared) == (None, None, None)
     assert (found.shared_files, found.val_shared_files) == (1, 1)
+    report = leakage_report(lambda _: made("a1", "b1", "c1", named=False), [0])
+    assert "the data set does not say who is shown" in report
 
 
 def test_the_report_of_folds_that_overlap() -> None:
     """The whole text of two folds with a shared test picture, a shared subject, and a file on both sides."""
-    folds = [made("a1 a2", "b1", "a3 c1"), made("a1 b1", "d1", "c1 d1")]
+    folds = [made("a1 a2", "b1", "a3 a4 c1"), made("a1 b1", "d1", "c1 d1")]
     assert leakage_report(folds.__getitem__, [0, 1]).splitlines() == [
         "made: what train + val share with test, and train with val",
         "fold  split  pictures  subjects  also in training  their pictures  files in both",
-        "0     test   2         2         1 (50.0 %)        1 (50.0 %)      0",
+        "0     test   3         2         1 (50.0 %)        2 (66.7 %)      0",
         "0     val    1         1         0 (0.0 %)         0 (0.0 %)       0",
         "1     test   2         2         1 (50.0 %)        1 (50.0 %)      1",
         "1     val    1         1         0 (0.0 %)         0 (0.0 %)       0",
-        "Test pictures that two folds share: 1 (1 pair(s) compared); all test sets together hold 3 of the "
-        "6 pictures of all folds.",
+        "Test pictures that two folds share: 1 (1 pair(s) compared); all test sets together hold 4 of the "
+        "7 pictures of all folds.",
         "Reading: repeated hold-out, not cross-validation, because the test sets overlap and so the results of the "
-        "folds depend on each other; 50.0 % of the test subjects, with 50.0 % of the test pictures, are also in "
+        "folds depend on each other; 50.0 % of the test subjects, with 50.0 to 66.7 % of the test pictures, are also in "
         "training, so the result on new subjects may be worse; up to 1 test files are also in training.",
     ]
 

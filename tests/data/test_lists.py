@@ -54,8 +54,8 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 
 def test_a_header_names_the_columns_and_the_rest_is_kept(tmp_path: Path) -> None:
-    """An index column without a name, quotes, other columns, other names for the two that matter."""
-    text = ',race,years,file\r\n\r\n7,0,"4.0","x, y/a, b.jpg"\r\n8,1,.5e1,c.jpg'
+    """An index column without a name, quotes, spaces, other columns, other names for the two that matter."""
+    text = ',race,years,file\r\n\r\n7,0,"4.0","x, y/a, b.jpg"\r\n8,1, .5e1,c.jpg'
     entries = read_list(write(tmp_path, "\ufeff" + text), name="file", label="years")
     assert [(entry.name, entry.label, entry.where) for entry in entries] == [
         ("a, b.jpg", 4.0, "list.txt row 3"),

@@ -107,13 +107,13 @@ def test_ece_by_hand() -> None:
 
 
 def test_auc_by_hand() -> None:
-    """Ranks 0, 1, 1, 2 of four; p_0 = .5 .5 .1 .2, p_1 = .3 .3 .4 .1, p_2 = .2 .2 .5 .7, p_3 = 0.
+    """Ranks 0, 2, 2, 3 of four; p_0 = .5 .5 .1 .2, p_1 = 0, p_2 = .3 .3 .4 .1, p_3 = .2 .2 .5 .7.
 
-    Rank 0 against the rest: .5 ties with .5, beats .1 and .2: 2½ of 3. Rank 1, .3 and .4 against .3 and .1:
-    1½ + 2 of 4. Rank 2: .7 beats all three. Rank 3 does not occur. (5/6 + 7/8 + 1) / 3 = 65/72.
+    Rank 0 against the rest: .5 ties with .5, beats .1 and .2: 2½ of 3. Rank 1 does not occur. Rank 2, .3 and .4
+    against .3 and .1: 1½ + 2 of 4. Rank 3: .7 beats all three. (5/6 + 7/8 + 1) / 3 = 65/72.
     """
-    p = [[0.5, 0.3, 0.2, 0.0], [0.5, 0.3, 0.2, 0.0], [0.1, 0.4, 0.5, 0.0], [0.2, 0.1, 0.7, 0.0]]
-    assert metrics.auc([0, 1, 1, 2], p, grades(4)) == pytest.approx(65 / 72, abs=1e-12)
+    p = [[0.5, 0.0, 0.3, 0.2], [0.5, 0.0, 0.3, 0.2], [0.1, 0.0, 0.4, 0.5], [0.2, 0.0, 0.1, 0.7]]
+    assert metrics.auc([0, 2, 2, 3], p, grades(4)) == pytest.approx(65 / 72, abs=1e-12)
     assert metrics.auc([0, 1, 2, 3], np.eye(4).tolist(), grades(4)) == 1.0
     assert metrics.auc([1, 0], np.eye(2).tolist(), grades(2)) == 0.0
     assert metrics.auc([2, 2], [[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]], grades(3)) == 0.5  # no pair: chance
@@ -121,15 +121,17 @@ def test_auc_by_hand() -> None:
 
 
 def test_auc_keeps_ties_that_rescaling_would_break() -> None:
-    """Rows that sum to 1.004 are divided by it; .1 / 1.004 and .1 / 1 would differ if a tie were one by its last bit."""
+    """A row whose sum is off in its last bit is divided by it: .1 and .1 differ by a bit then, and must still tie."""
     generator = np.random.default_rng(0)
     p = generator.multinomial(10, [0.2, 0.3, 0.5], size=60) / 10
     y = generator.integers(3, size=60)
     noisy = p * (1 + generator.integers(-4, 5, size=(60, 1)) * 2.0**-52)
     assert (noisy != p).any()
     assert metrics.auc(y, noisy, grades(3)) == metrics.auc(y, p, grades(3))
-    small = np.array([[1 - 1e-9, 1e-9], [1 - 2e-9, 2e-9]])
-    assert metrics.auc([0, 1], small, grades(2)) == 1.0  # tiny probabilities still have an order
+    small = np.array([[1.0, 1e-20], [1.0, 2e-20]])
+    assert (
+        metrics.auc([0, 1], small, grades(2)) == 0.75
+    )  # rank 0 ties, for rank 1 the tiny numbers have an order
 
 
 def test_epsilon_error_by_hand() -> None:

@@ -90,6 +90,12 @@ def test_a_long_tail_is_bounded_by_its_scarcest_rank() -> None:
     assert long_tail(made([100, 100, 9]), 4).counts("train") == [39, 19, 9]
 
 
+def test_a_long_tail_is_exact_where_powers_are_not() -> None:
+    """32 ** 0.8 is 16.000000000000004 to a computer: 32 / 16 is still two, and three of 48 are still too many."""
+    assert long_tail(made([32] * 6), 32).counts("train") == [32, 16, 8, 4, 2, 1]
+    assert long_tail(made([50, 50, 50, 50, 2, 1]), 32).counts("train") == [47, 23, 11, 5, 2, 1]
+
+
 @pytest.mark.parametrize("options", [{"few_shot": 5}, {"label_shift": "3:0.2"}, {"long_tail": 10}])
 def test_only_training_pictures_change_and_the_seed_decides_which(options: dict[str, Any]) -> None:
     """Val and test are the very same objects; names, labels and deviations stay together and in order."""
