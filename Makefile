@@ -2,7 +2,7 @@
 #   make book            execute the chapters, build the HTML   ->  _build/html/index.html
 #   make test            all tests
 #   make help            the rest
-# Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  SHOTS=folder
+# Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  SHOTS=folder
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +14,7 @@ VENV ?= .venv
 CHAPTER ?=
 PROFILE ?= page
 PORT ?= 8000
+JOBS ?= 2
 SHOTS ?= _build/shots
 
 BIN := $(VENV)/bin
@@ -55,7 +56,7 @@ verify: $(STAMP) ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the
 	"$(BIN)/python" scripts/verify.py $(CHAPTER)
 
 test: $(STAMP) ## run every test
-	"$(BIN)/python" -m pytest
+	"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/ruff" check .
