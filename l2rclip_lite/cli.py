@@ -172,7 +172,8 @@ def _fit(options: Namespace) -> int:
     data = load_dataset(**source)
     if not options.quiet:
         print(_card(data), end="\n\n", flush=True)
-        print(freezing_table(L2RCLIP.build(data.ranks, config, data.image_size)), end="\n\n", flush=True)
+        model = L2RCLIP.build(data.ranks, config, data.image_size)
+        print(freezing_table(model, config.scheme), end="\n\n", flush=True)
     run = fit(data, config, options.out, baselines=baselines, source=source, quiet=options.quiet)
     if not options.quiet:
         print(_results(run), end="\n\n")
@@ -301,7 +302,10 @@ def _few(words: Iterable[str], separator: str) -> str:
 def _results(run: Run) -> str:
     """Test accuracy, MAE and QWK with their intervals, the method above what it must be held against."""
     metrics = run.metrics
-    rows = {"L2RCLIP": metrics["test"], "after stage 1": metrics["test_after_stage1"]} | metrics["baselines"]
+    rows = {"L2RCLIP": metrics["test"]}
+    if "test_after_stage1" in metrics:  # joint training has no stage 1
+        rows["after stage 1"] = metrics["test_after_stage1"]
+    rows |= metrics["baselines"]
     names = {"accuracy": "accuracy", "mae": f"MAE ({run.model.ranks.unit})", "qwk": "QWK"}
     lines = [f"{'test':<16}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
     for row, found in rows.items():

@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args, get_type_hints
 
-from l2rclip_lite.choices import Axis, Device, Normalise, Order, Precision, Schedule
+from l2rclip_lite.choices import (
+    Axis,
+    Contrastive,
+    Device,
+    Normalise,
+    Order,
+    Precision,
+    Prototypes,
+    Schedule,
+    Scheme,
+)
 from l2rclip_lite.errors import InputError
 
 WHERE_IT_RUNS = ("device", "threads")  # may differ when a run is taken up again
+WORDS = (Axis, Contrastive, Device, Normalise, Order, Precision, Prototypes, Schedule, Scheme)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,8 @@ class Config:
     """A local safetensors file for an open_clip model."""
     image_size: int | None = None
     """Side of the input picture in pixels; None takes what the data set suggests, else the tower's own."""
+    prototypes: Prototypes = "language"
+    """Text features: 'language'; as controls each rank's sentence given to another ('shuffled') or 'random' vectors."""
     context_length: int = 4
     """Number M of global context vectors (0 leaves them out)."""
     rankformer: bool = True
@@ -47,10 +60,12 @@ class Config:
     """RankFormer's blocks."""
     centre: bool = True
     """Whether text features are centred over the ranks; the paper does not mention it, small text towers need it."""
+    scheme: Scheme = "two-stage"
+    """'two-stage', or 'joint': prompts at lr1 and image tower at lr2 train together for epochs2; epochs1 is not used."""
     epochs1: int = 30
-    """Epochs of stage 1 (RankFormer and context on cached image features)."""
+    """Epochs of stage 1 (RankFormer and context on cached image features); 0 leaves it out."""
     epochs2: int = 10
-    """Epochs of stage 2 (image tower on fixed text features)."""
+    """Epochs of stage 2 (image tower on fixed text features); 0 leaves it out."""
     batch_size: int = 16
     """Images a step."""
     lr1: float = 3.5e-4
@@ -65,16 +80,18 @@ class Config:
     """Share of each stage's steps in which the learning rate rises linearly, in [0, 1)."""
     schedule: Schedule = "cosine"
     """After the warm-up: 'cosine' to 0, or 'step' (a tenth after 1/2 and again after 5/6 of the steps)."""
+    contrastive: Contrastive = "asymmetrical"
+    """Stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that share a rank."""
     lambda1: float = 1.0
-    """Weight of the ordinal pairwise loss in stage 1."""
+    """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
     lambda2: float = 1.0
-    """Weight of the ordinal pairwise loss in stage 2."""
+    """Weight of the ordinal pairwise loss in stage 2; 0 leaves it out."""
     normalise: Normalise = "batch"
-    """Largest rank gap by which the ordinal weight is divided: of the 'batch' (as released) or 'global'."""
+    """Largest rank gap that divides stage 2's ordinal weight: of the 'batch' (as released) or 'global'."""
     order: Order = "true"
-    """Ordinal weight: 'true', 'blind' (all 1) or 'shuffled' (negative control)."""
+    """Ordinal weight in both stages: 'true', 'blind' (all 1) or 'shuffled' (negative control)."""
     push_power: int = 1
-    """Power of the distance in the push: 1 as released, 2 as derived."""
+    """Power of the distance in stage 2's push: 1 as released, 2 as derived."""
     symmetric: bool = False
     """Whether stage 1 uses all pairs, which makes its loss independent of the batch order."""
     augment: bool = True
@@ -101,14 +118,23 @@ class Config:
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
         _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")
         for name, words in get_type_hints(type(self)).items():
-            if words in (Axis, Device, Normalise, Order, Precision, Schedule):
+            if words in WORDS:
                 value = getattr(self, name)
                 _require(
                     value in get_args(words), name, value, f"must be one of {', '.join(get_args(words))}"
                 )
-        if self.epochs1 and not self.rankformer and not self.context_length:
+        if self.epochs1 and self.scheme == "two-stage":
+            self._check_stage_1()
+
+    def _check_stage_1(self) -> None:
+        """Refuse epochs in which nothing could change."""
+        refines = self.rankformer and (self.alpha > 0 or self.learn_alpha)
+        if self.prototypes == "random":
+            raise InputError("config: with random prototypes stage 1 has nothing to train; set epochs1=0.")
+        if not refines and not self.context_length:
             raise InputError(
-                "config: without RankFormer and context stage 1 has nothing to train; set epochs1=0."
+                "config: without RankFormer (or with alpha fixed at 0) and without context stage 1 has nothing to train; "
+                "set epochs1=0."
             )
 
     def to_dict(self) -> dict[str, Any]:

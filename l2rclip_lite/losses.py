@@ -1,4 +1,4 @@
-r"""The losses of L2RCLIP: asymmetrical contrastive, and cross-modal ordinal pairwise in its two released forms.
+r"""The losses of L2RCLIP: contrastive (asymmetrical and plain), and ordinal pairwise in its two released forms.
 
 Notation: image features $z_i$ (B of them) and text features $t_k$ (K of them) are unit vectors, $y_i$ is the rank of
 image i, $r_k$ the value of rank k. For unit vectors $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image
@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_lite.choices import Normalise, Order
+from l2rclip_lite.controls import one_cycle
 
 
 def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:
@@ -41,8 +42,8 @@ def rank_weights(
         values: Value of each rank.
         normalise: M is the largest gap in this `batch` (as released; it changes from batch to batch) or of the whole
             label space (`global`; the same image always gets the same weight).
-        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order; `shuffled` permutes the
-            ranks by a fixed permutation that keeps no rank in place, the negative control.
+        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order; `shuffled` gives text k
+            the value of rank π(k) of `controls.one_cycle`, which keeps no rank in place, the negative control.
 
     Returns:
         Weights in [0, 1] (`blind`: all 1).
@@ -58,7 +59,7 @@ def rank_weights(
     largest = gap.max() if normalise == "batch" else values[-1] - values[0]
     weights = gap / largest.clamp_min(1e-12)
     if order == "shuffled":
-        weights = weights[:, _cyclic_permutation(len(values)).to(weights.device)]
+        weights = weights[:, one_cycle(len(values)).to(weights.device)]
     return weights
 
 
@@ -118,6 +119,7 @@ def ordinal_pairwise_loss_stage1(
     target: Float[Tensor, " batch"] | Int[Tensor, " batch"],
     *,
     symmetric: bool = False,
+    blind: bool = False,
 ) -> Float[Tensor, ""]:
     r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
 
@@ -129,12 +131,17 @@ def ordinal_pairwise_loss_stage1(
     labels agree the released code divides 0 by 0 and where the batch is one it fails; here the push is 0 and the
     tightness remains.
 
+    Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights` does in stage 2. For the
+    shuffled order pass shuffled values as `target`, such as `values[one_cycle(len(values))][y]`: images and texts then
+    stand in one consistent, wrong order, in which a pair of one rank still has no gap.
+
     Args:
         image: Unit image features z.
         text: Unit text features t, row i of the rank of image i.
         anchor: Unit text features g that images are pulled to; with one prompt for both, pass `text`.
         target: Rank value (or index, if ranks are evenly spaced) of each image.
         symmetric: Use all ordered pairs.
+        blind: Push every pair alike, whatever the ranks.
 
     Returns:
         A scalar, in [-3, 2].
@@ -156,9 +163,9 @@ def ordinal_pairwise_loss_stage1(
             ~torch.eye(size, dtype=torch.bool, device=image.device) if symmetric else pairs.triu(diagonal=1)
         )
         gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
-        if not len(gap) or gap.max() == 0:
+        if not len(gap) or (gap.max() == 0 and not blind):
             return tightness
-        weight = (gap - gap.min()) / gap.max()
+        weight = torch.ones_like(gap) if blind else (gap - gap.min()) / gap.max()
         push = (weight * distances(image, text)[pairs]).mean() + 0.5 * (
             weight * distances(text, text)[pairs]
         ).mean()
@@ -236,6 +243,35 @@ def asymmetrical_contrastive_loss(
         return image_to_text + supervised_contrastive_loss(text, image, ranks, target, scale)
 
 
+def contrastive_loss(
+    image: Float[Tensor, "batch dim"], text: Float[Tensor, "batch dim"], scale: float | Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    r"""CLIP's symmetric contrastive loss (InfoNCE; Radford et al. 2021, figure 3; open_clip's `ClipLoss`).
+
+    $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
+
+    Row i of the texts belongs to image i and to no other: two images of one rank count as each other's negatives,
+    although their texts are the same. That is the mistake which `asymmetrical_contrastive_loss` repairs.
+
+    Args:
+        image: Unit image features Z.
+        text: Unit text features T, row i of the rank of image i.
+        scale: s, unitless.
+
+    Returns:
+        A scalar ≥ 0, and at least log m if every rank of the batch has m images; 0 for a batch of one.
+
+    Example:
+        >>> same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two images of one rank: never better than log 2
+        >>> contrastive_loss(same, same, 100.0).round(decimals=6)
+        tensor(0.6931)
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        logits = scale * _wide(image) @ _wide(text).T
+        own = torch.arange(len(logits), device=logits.device)
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
 class OrdinalPairwiseLoss(nn.Module):
     """`ordinal_pairwise_loss` with its options and rank values bound, for use in a model of your own."""
 
@@ -276,13 +312,3 @@ class OrdinalPairwiseLoss(nn.Module):
 def _wide(x: Tensor) -> Tensor:
     """At least fp32: half precision cannot hold the square of a small distance."""
     return x if x.dtype == torch.float64 else x.float()
-
-
-def _cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
-    """A fixed random permutation that is one cycle, so no rank keeps its place (Sattolo, seed 0)."""
-    generator = torch.Generator().manual_seed(0)
-    order = torch.arange(size)
-    for last in range(size - 1, 0, -1):
-        other = int(torch.randint(last, (), generator=generator))
-        order[[last, other]] = order[[other, last]]
-    return order

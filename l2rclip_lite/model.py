@@ -20,7 +20,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.images import as_bytes
 from l2rclip_lite.progress import track
-from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers, load_towers
 
@@ -73,20 +73,7 @@ class L2RCLIP(nn.Module):
         super().__init__()
         self.ranks, self.config = ranks, config
         self.towers = towers
-        self.prompts = RankPrompts(
-            towers,
-            ranks,
-            context_length=config.context_length,
-            rankformer=config.rankformer,
-            centre=config.centre,
-            seed=config.seed,
-            axis=config.axis,
-            alpha=config.alpha,
-            learn_alpha=config.learn_alpha,
-            heads=config.heads,
-            hidden=config.hidden,
-            depth=config.depth,
-        )
+        self.prompts = _prompts(towers, ranks, config)
         self.register_buffer("rank_features", torch.zeros(len(ranks), towers.dim))
         self.refresh()
         self.eval()
@@ -203,6 +190,27 @@ class L2RCLIP(nn.Module):
                 f"{file}: not a model written by this package ({' '.join(str(error).split())}); train the run again."
             ) from error
         return model.to(device)
+
+
+def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts | RandomPrototypes:
+    """What gives the K text features, as the config says."""
+    if config.prototypes == "random":
+        return RandomPrototypes(len(ranks), towers.dim, centre=config.centre, seed=config.seed)
+    return RankPrompts(
+        towers,
+        ranks,
+        context_length=config.context_length,
+        rankformer=config.rankformer,
+        centre=config.centre,
+        seed=config.seed,
+        axis=config.axis,
+        alpha=config.alpha,
+        learn_alpha=config.learn_alpha,
+        heads=config.heads,
+        hidden=config.hidden,
+        depth=config.depth,
+        shuffled=config.prototypes == "shuffled",
+    )
 
 
 def _open(image: Image.Image | str | Path) -> Image.Image:

@@ -33,13 +33,17 @@ DATA_OPTIONS: dict[str, tuple[type, str]] = {  # what `load_dataset` takes besid
     "allow_empty_ranks": (bool, "csv: a rank may have no training picture."),
     "subject_disjoint": (bool, "Split anew so that nobody stands in two splits."),
     "rebin": (int, "Merge neighbouring ranks into so many."),
+    "hold_out": (
+        int,
+        "Unseen ranks: 3 takes a third of those between the ends out of training and validation.",
+    ),
     "label_shift": (
         str,
         "RANKS:KEEP, such as 10:0.1: the 10 most frequent ranks keep a tenth of their pictures.",
     ),
     "long_tail": (float, "Thin the training ranks out to this ratio of most to fewest pictures."),
     "few_shot": (int, "Keep so many training pictures a rank."),
-    "protocol_seed": (int, "Seed of the five options above."),
+    "protocol_seed": (int, "Seed of the six options above."),
 }
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.stages import JOINT
 
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": "#6b7280", "ink": "#1f2933"}
 STYLE: dict[Any, Any] = {
@@ -138,7 +139,7 @@ def rank_histogram(data: OrdinalDataset) -> Figure:
 def training_curves(
     history: Sequence[Mapping[str, float]], ranks: Ranks, *, reference: float | None = None
 ) -> Figure:
-    """Validation MAE and training loss over both stages, with the chosen epochs marked.
+    """Validation MAE and training loss over both stages or joint training, with the chosen epochs marked.
 
     Args:
         history: Rows of `Run.history`.
@@ -149,12 +150,12 @@ def training_curves(
         figure = Figure(figsize=(7.6, 3.1), layout="constrained")
         left, right = figure.subplots(1, 2)
         start = 0
-        for stage in (1, 2):
+        for stage, label in ((1, "stage 1"), (2, "stage 2"), (JOINT, "joint")):
             rows = [row for row in history if row["stage"] == stage]
             if not rows:
                 continue
             x = start + np.arange(1, len(rows) + 1)
-            colour, label = COLOURS[f"stage {stage}"], f"stage {stage}"
+            colour = COLOURS.get(label, COLOURS["stage 2"])
             error = [row["val_mae"] for row in rows]
             best = min(range(len(rows)), key=lambda i: (rows[i]["val_mae"], rows[i]["val_rps"]))
             left.plot(x, error, color=colour, label=label, linewidth=1.8)
@@ -171,12 +172,13 @@ def training_curves(
                 linewidth=1.1,
                 label="median rank (test)",
             )
-        left.set(title="Validation error", xlabel="epoch, both stages", ylabel=f"MAE ({ranks.unit})")
+        both = len({row["stage"] for row in history}) > 1
+        epoch = "epoch, both stages" if both else "epoch"
+        title = "Training loss (the two stages' losses differ)" if both else "Training loss"
+        left.set(title="Validation error", xlabel=epoch, ylabel=f"MAE ({ranks.unit})")
         left.set_ylim(bottom=0)
         left.legend()
-        right.set(
-            title="Training loss (the two stages' losses differ)", xlabel="epoch, both stages", ylabel="loss"
-        )
+        right.set(title=title, xlabel=epoch, ylabel="loss")
     return figure
 
 

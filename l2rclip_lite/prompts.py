@@ -1,4 +1,4 @@
-"""RankPrompts: from K rank sentences to K text features, by way of RankFormer and global context vectors."""
+"""From K ranks to K text features: RankFormer and global context vectors, or random ones as a control."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.choices import Axis
+from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
@@ -34,6 +35,8 @@ class RankPrompts(nn.Module):
         heads: See `RankFormer`.
         hidden: See `RankFormer`.
         depth: See `RankFormer`.
+        shuffled: Whether rank k gets the sentence of rank π(k) of `controls.one_cycle`: a control that speaks the
+            same words about the wrong ranks.
     """
 
     template_embeddings: Tensor
@@ -54,11 +57,15 @@ class RankPrompts(nn.Module):
         heads: int = 8,
         hidden: int = 2048,
         depth: int = 1,
+        shuffled: bool = False,
     ) -> None:
         super().__init__()
         object.__setattr__(self, "_towers", towers)  # not a sub-module: the towers belong to the model
         self.centre = centre
-        self.tokens = towers.tokenize(ranks.sentences, template=ranks.template)
+        sentences = ranks.sentences
+        if shuffled:
+            sentences = [sentences[k] for k in one_cycle(len(ranks)).tolist()]
+        self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.full_tokens = self.tokens.with_context(context_length)
         length = self.full_tokens.ids.shape[1]
         if length > towers.max_tokens:
@@ -114,6 +121,39 @@ class RankPrompts(nn.Module):
         with torch.no_grad():
             features = self._towers.encode_embeddings(self.template_embeddings, tokens)
         return centred(features) if self.centre else features
+
+
+class RandomPrototypes(nn.Module):
+    """K random unit vectors in place of text features: the control that knows no language. Nothing in it trains.
+
+    They get the length and, where asked for, the centring of real text features, so that nothing but their direction
+    differs.
+
+    Args:
+        count: Number of ranks K.
+        dim: Length of a feature.
+        centre: As in `RankPrompts`.
+        seed: Decides the vectors.
+
+    Example:
+        >>> control = RandomPrototypes(3, 8, seed=0)
+        >>> control().norm(dim=1), len(list(control.parameters()))
+        (tensor([1.0000, 1.0000, 1.0000]), 0)
+    """
+
+    features: Tensor
+
+    def __init__(self, count: int, dim: int, *, centre: bool = True, seed: int = 0) -> None:
+        super().__init__()
+        drawn = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
+        features = F.normalize(drawn, dim=-1)
+        self.register_buffer(  # not stored: a model stores its `rank_features`
+            "features", centred(features) if centre else features, persistent=False
+        )
+
+    def forward(self) -> Float[Tensor, "rank dim"]:
+        """The K vectors."""
+        return self.features
 
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:

@@ -1,4 +1,4 @@
-"""Changes to a data set that make it an experiment: few-shot, label shift, long tail, fewer ranks, new subjects.
+"""Changes to a data set that make it an experiment: few-shot, label shift, long tail, unseen ranks, and others.
 
 Each function takes a data set and gives a new one. No picture is opened, every choice follows from a seed, and
 what was done stands as one more sentence in `protocol`, which a run writes into its config.json.
@@ -6,7 +6,6 @@ what was done stands as one more sentence in `protocol`, which a run writes into
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,11 +15,18 @@ import numpy as np
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.protocol_numbers import (
+    largest_head,
+    largest_ratio,
+    number,
+    ranks_and_share,
+    tail,
+    whole,
+)
 from l2rclip_lite.ranks import Ranks
 
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
 _FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
-_TINY = 1e-9  # what a floating-point power may be off before it is rounded to a whole number
 
 
 def few_shot(data: OrdinalDataset, shots: int, seed: int = 0) -> OrdinalDataset:
@@ -46,7 +52,7 @@ def few_shot(data: OrdinalDataset, shots: int, seed: int = 0) -> OrdinalDataset:
         >>> few.counts("train"), few.protocol[-1]
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training pictures a rank, 10 of 40 kept; seed 0')
     """
-    _whole("few_shot", shots, 1)
+    whole("few_shot", shots, 1)
     train = _thin(data.train, dict.fromkeys(data.train.targets, shots), _FEW_SHOT, seed)
     kept = f"{len(train):,} of {len(data.train):,} kept"
     return _changed(
@@ -78,8 +84,8 @@ def label_shift(data: OrdinalDataset, ranks: int, keep: float, seed: int = 0) ->
         [2, 2, 8, 8, 8]
     """
     order = _frequent_first(data)
-    _whole("label_shift: the number of ranks", ranks, 1, len(order))
-    if not 0 < _number("label_shift: the share", keep) < 1:
+    whole("label_shift: the number of ranks", ranks, 1, len(order))
+    if not 0 < number("label_shift: the share", keep) < 1:
         raise InputError(f"label_shift: the share to keep must lie between 0 and 1, not {keep!r}.")
     quota = dict(order) | {rank: max(1, round(keep * count)) for rank, count in order[:ranks]}
     train = _thin(data.train, quota, _LABEL_SHIFT, seed)
@@ -115,19 +121,19 @@ def long_tail(data: OrdinalDataset, ratio: float, seed: int = 0) -> OrdinalDatas
         >>> long_tail(load_dataset("leaves", size=60), ratio=8).counts("train")
         [8, 4, 2, 1, 1]
     """
-    if _number("long_tail", ratio) < 1:
+    if number("long_tail", ratio) < 1:
         raise InputError(f"long_tail: the ratio must be 1 or more, not {ratio!r}.")
     order = _frequent_first(data)
     if len(order) < 2:
         raise InputError(f"long_tail: {data.name} has training pictures of one rank only; two are needed.")
     counts = [count for _, count in order]
-    head = _largest_head(counts, ratio) if ratio <= counts[0] else 0  # beyond that, powers could overflow
+    head = largest_head(counts, ratio) if ratio <= counts[0] else 0  # beyond that, powers could overflow
     if head < ratio:
         raise InputError(
             f"long_tail: {data.name} has too few training pictures for the ratio {ratio:g}; choose a whole number "
-            f"up to {_largest_ratio(counts)}."
+            f"up to {largest_ratio(counts)}."
         )
-    sizes = _tail(head, ratio, len(order))
+    sizes = tail(head, ratio, len(order))
     quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
     train = _thin(data.train, quota, _LONG_TAIL, seed)
     return _changed(
@@ -165,7 +171,7 @@ def rebin(data: OrdinalDataset, count: int) -> OrdinalDataset:
     old = data.ranks
     if len(old) < 3:
         raise InputError(f"rebin: {data.name} has two ranks, which cannot be merged into fewer.")
-    _whole("rebin", count, 2, len(old) - 1)
+    whole("rebin", count, 2, len(old) - 1)
     bins = [[int(rank) for rank in part] for part in np.array_split(np.arange(len(old)), count)]
     place = {rank: number for number, members in enumerate(bins) for rank in members}
     ranks = Ranks(
@@ -235,9 +241,59 @@ def subject_disjoint(
     )
 
 
+def hold_out(data: OrdinalDataset, every: int = 3, seed: int = 0) -> OrdinalDataset:
+    """Unseen ranks: every third one between the two ends loses its training and validation pictures; test stays.
+
+    Ranks are numbered from 0. Of the inner ranks 1 … K − 2 those at o, o + every, o + 2 every, … among them are held out,
+    with o = (⌊every / 2⌋ + seed) mod every. So nothing is drawn, `every` seeds in a row hold out each inner rank once, and
+    between two held-out ranks stand `every` − 1 others. Validation loses them too, or epochs would be chosen
+    on what is meant to be unseen. `unseen.seen_and_unseen` measures both kinds of ranks apart.
+
+    Args:
+        data: Any data set.
+        every: 3 holds out a third; at least 2.
+        seed: Which of the `every` sets of ranks.
+
+    Returns:
+        The data set with `allow_empty_ranks`; the ends are always left as they are.
+
+    Raises:
+        InputError: No rank between the ends is met, or nothing would be left to validate on.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = hold_out(load_dataset("leaves", size=60))
+        >>> data.counts("train"), data.counts("val"), data.counts("test")
+        ([8, 8, 0, 8, 8], [2, 2, 0, 2, 2], [2, 2, 2, 2, 2])
+        >>> print(data.protocol[-1])
+        held out: 1 of 5 ranks (2), one in 3 between the ends; 8 training and 2 validation pictures removed; seed 0
+    """
+    whole("hold_out", every, 2)
+    whole("seed", seed, 0)
+    ranks = list(range(1, len(data.ranks) - 1))[(every // 2 + seed) % every :: every]
+    if not ranks:
+        raise InputError(
+            f"hold_out: of the {len(data.ranks)} ranks of {data.name} none between the ends is held out "
+            f"by one in {every} with seed {seed}; choose another seed or a smaller number."
+        )
+    train, val = (
+        part.subset(i for i, rank in enumerate(part.targets) if rank not in ranks)
+        for part in (data.train, data.val)
+    )
+    return _changed(
+        data,
+        f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the "
+        f"ends; {len(data.train) - len(train):,} training and {len(data.val) - len(val):,} validation pictures removed; "
+        f"seed {seed}",
+        allow_empty_ranks=True,
+        train=train,
+        val=val,
+    )
+
+
 # The options below bear the names of the functions above and hide them.
 _subject_disjoint, _rebin, _label_shift = subject_disjoint, rebin, label_shift
-_long_tail, _few_shot = long_tail, few_shot
+_long_tail, _few_shot, _hold_out = long_tail, few_shot, hold_out
 
 
 def apply_protocols(
@@ -245,6 +301,7 @@ def apply_protocols(
     *,
     subject_disjoint: bool = False,
     rebin: int | None = None,
+    hold_out: int | None = None,
     label_shift: str | None = None,
     long_tail: float | None = None,
     few_shot: int | None = None,
@@ -256,10 +313,11 @@ def apply_protocols(
         data: Any data set.
         subject_disjoint: Whether to split again so that nobody is in two splits.
         rebin: The number of ranks to merge the data set's ranks into.
+        hold_out: Every so-manyth rank between the ends is left out of training and validation.
         label_shift: "10:0.1" cuts the 10 most frequent ranks to a tenth.
         long_tail: The ratio of the most to the least frequent rank.
         few_shot: The number of training pictures a rank keeps at most.
-        seed: Decides every draw.
+        seed: Decides every draw, and which ranks are held out.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -276,13 +334,15 @@ def apply_protocols(
         ... )
         ([1, 4, 4, 4, 4], True)
     """
-    _whole("protocol_seed", seed, 0)
+    whole("protocol_seed", seed, 0)
     if subject_disjoint:
         data = _subject_disjoint(data, seed)
     if rebin is not None:
         data = _rebin(data, rebin)
+    if hold_out is not None:
+        data = _hold_out(data, hold_out, seed)
     if label_shift is not None:
-        data = _label_shift(data, *_ranks_and_share(label_shift), seed)
+        data = _label_shift(data, *ranks_and_share(label_shift), seed)
     if long_tail is not None:
         data = _long_tail(data, long_tail, seed)
     if few_shot is not None:
@@ -292,7 +352,7 @@ def apply_protocols(
 
 def _homes(pictures: Mapping[str, int], shares: Sequence[float], seed: int) -> dict[str, int]:
     """Each subject's split: in shuffled order, whichever is filled least."""
-    if len(shares) != 3 or any(_number("subject_disjoint: a share", share) <= 0 for share in shares):
+    if len(shares) != 3 or any(number("subject_disjoint: a share", share) <= 0 for share in shares):
         raise InputError(f"subject_disjoint: give three shares above 0 for train, val, test, not {shares!r}.")
     filled = [0, 0, 0]
     home: dict[str, int] = {}
@@ -307,31 +367,6 @@ def _span(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _ranks_and_share(text: str) -> tuple[int, float]:
-    """The two numbers of "10:0.1"."""
-    ranks, _, share = str(text).partition(":")
-    try:
-        return int(ranks), float(share)
-    except ValueError:
-        raise InputError(
-            f"label_shift: write the number of ranks and the share they keep, such as 10:0.1, not {text!r}."
-        ) from None
-
-
-def _whole(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Refuse what is no whole number in its range."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
-        up_to = f"from {low} to {high}" if high else f"of {low} or more"
-        raise InputError(f"{name} must be a whole number {up_to}, not {value!r}.")
-
-
-def _number(name: str, value: object) -> float:
-    """A finite number, as it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{name} must be a number, not {value!r}.")
-    return value
-
-
 def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:
     """`data` with other fields and one more sentence."""
     return replace(data, protocol=(*data.protocol, sentence), **fields)
@@ -339,7 +374,7 @@ def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDatas
 
 def _generator(step: int, seed: int, rank: int = 0) -> np.random.Generator:
     """A stream of its own for each step, and within a step for each rank."""
-    _whole("seed", seed, 0)
+    whole("seed", seed, 0)
     return np.random.default_rng([seed, step, rank])
 
 
@@ -357,25 +392,3 @@ def _thin(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Split
         members = np.flatnonzero(targets == rank)
         kept += _generator(step, seed, rank).permutation(members)[:count].tolist()
     return split.subset(sorted(kept))
-
-
-def _tail(head: int, ratio: float, ranks: int) -> list[int]:
-    """The sizes n_0 … of a long tail."""
-    return [math.floor(head / math.pow(ratio, i / (ranks - 1)) + _TINY) for i in range(ranks)]
-
-
-def _largest_head(counts: Sequence[int], ratio: float) -> int:
-    """The largest n_0 whose tail asks no rank for more than it has: n_i < count + 1 for each."""
-    last = len(counts) - 1
-    return min(
-        math.ceil((count + 1 - _TINY) * math.pow(ratio, i / last)) - 1 for i, count in enumerate(counts)
-    )
-
-
-def _largest_ratio(counts: Sequence[int]) -> int:
-    """The largest whole ratio with a picture at the end of the tail: the steepest tail of a head falls to 1."""
-    return max(
-        head
-        for head in range(1, counts[0] + 1)
-        if all(size <= count for size, count in zip(_tail(head, head, len(counts)), counts, strict=True))
-    )

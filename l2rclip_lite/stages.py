@@ -17,32 +17,37 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_lite.checkpoint import Checkpoint, Snapshot
+from l2rclip_lite.choices import Scheme
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.progress import track
 from l2rclip_lite.ranks import Ranks
 
-FREEZING: tuple[tuple[str, bool, bool], ...] = (
-    # pattern                stage 1  stage 2
-    ("prompts.context", True, False),
-    ("prompts.rankformer.*", True, False),
-    ("towers.image.*", False, True),
-    ("towers.text.*", False, False),
-    ("towers.logit_scale", False, False),
+JOINT = 0  # the number of joint training; 1 and 2 are the two stages
+COLUMNS: dict[Scheme, dict[str, int]] = {"two-stage": {"stage 1": 1, "stage 2": 2}, "joint": {"joint": JOINT}}
+FREEZING: tuple[tuple[str, bool, bool, bool], ...] = (
+    # pattern                joint  stage 1  stage 2: a stage's number is its column
+    ("prompts.context", True, True, False),
+    ("prompts.rankformer.*", True, True, False),
+    ("towers.image.*", True, False, True),
+    ("towers.text.*", False, False, False),
+    ("towers.logit_scale", False, False, False),
 )
 
 
 def trains(name: str, stage: int) -> bool:
-    """Whether the freezing table lets a parameter train in stage 1 or 2; the first pattern that fits decides.
+    """Whether the freezing table lets a parameter train in stage 1, 2 or JOINT; the first pattern that fits decides.
 
     Example:
         >>> trains("prompts.context", 1), trains("towers.image.projection.weight", 1)
         (True, False)
+        >>> trains("towers.image.projection.weight", JOINT)
+        True
     """
     for pattern, *stages in FREEZING:
         if fnmatchcase(name, pattern):
-            return stages[stage - 1]
+            return stages[stage]
     raise TrainingError(
         f"the freezing table has no row for the parameter {name!r}; add one to l2rclip_lite.stages."
     )
@@ -55,15 +60,16 @@ def freeze(model: nn.Module, stage: int) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def freezing_table(model: nn.Module) -> str:
-    """The freezing table with parameter counts, ready to print."""
+def freezing_table(model: nn.Module, scheme: Scheme = "two-stage") -> str:
+    """The freezing table with parameter counts and the columns of a training scheme, ready to print."""
+    columns = COLUMNS[scheme]
     counts = {pattern: 0 for pattern, *_ in FREEZING}
     for name, parameter in model.named_parameters():
         counts[next(pattern for pattern in counts if fnmatchcase(name, pattern))] += parameter.numel()
-    lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
+    lines = [f"{'parameters':<22}{'number':>12}" + "".join(f"   {title}" for title in columns)]
     for pattern, *stages in FREEZING:
-        words = ["trains" if on else "frozen" for on in stages]
-        lines.append(f"{pattern:<22}{counts[pattern]:>12,}   {words[0]:<7}   {words[1]:<7}")
+        words = ["trains" if stages[number] else "frozen" for number in columns.values()]
+        lines.append(f"{pattern:<22}{counts[pattern]:>12,}" + "".join(f"   {word:<7}" for word in words))
     return "\n".join(lines)
 
 
@@ -72,14 +78,14 @@ class Stage:
     """What one stage trains, and how it is judged.
 
     Args:
-        number: Its number; seeds its random draws and names it in the history.
+        number: Its number (`JOINT`, 1 or 2); seeds its random draws and names it in the history.
         title: For the progress bar.
         parameters: What trains, by name.
         epochs: How many.
         lr: Peak learning rate.
         loss: Loss of a batch, from image indices and the generator of the epoch.
         validate: Probabilities over the ranks of the validation images.
-        lr_factors: Parameters whose name ends so learn that many times faster.
+        lr_factors: Parameters whose name holds this learn so many times faster; the first that fits decides.
     """
 
     number: int
@@ -141,6 +147,8 @@ def train_stage(
     Raises:
         TrainingError: A loss that is not a finite number.
     """
+    if not stage.epochs:
+        return []  # such as stage 1 of random prototypes, which have no parameters for an optimiser
     train_targets, val_targets = targets
     optimizer = _optimizer(stage, config)
     state = checkpoint.load(stage, optimizer) or Snapshot.start(stage)
@@ -185,9 +193,10 @@ def _step(
 
 def _not_finite(stage: Stage, epoch: int, what: str) -> TrainingError:
     """Numbers that ran away, in one sentence."""
+    option = {JOINT: "--lr1, --lr2", 1: "--lr1"}.get(stage.number, "--lr2")
     return TrainingError(
         f"{stage.title}, epoch {epoch + 1}: {what}; the epochs before are kept. Use a smaller learning "
-        f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
+        f"rate ({option}) with a new --out, or --precision fp32."
     )
 
 

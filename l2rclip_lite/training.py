@@ -1,7 +1,8 @@
 """`fit`: the two stages of L2RCLIP from a data set to a run directory, resumable at any moment.
 
 Stage 1 trains RankFormer and context prompts against image features that are computed once. Stage 2 trains the image
-tower against text features that are computed once. Which parameters move is written in `stages.FREEZING`.
+tower against text features that are computed once. What they minimise is written in `objectives`, which parameters move
+in `stages.FREEZING`; the scheme "joint" trains everything in one stage instead.
 """
 
 from __future__ import annotations
@@ -23,18 +24,14 @@ from l2rclip_lite.allocator import keep_freed_memory
 from l2rclip_lite.baselines import Baseline, check_baselines, run_baseline
 from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import save_tensors
-from l2rclip_lite.images import augmented, load_pixels
-from l2rclip_lite.losses import (
-    asymmetrical_contrastive_loss,
-    ordinal_pairwise_loss,
-    ordinal_pairwise_loss_stage1,
-)
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.stages import Stage, freeze, train_stage
+from l2rclip_lite.objectives import Pictures, joint, stage1, stage2
+from l2rclip_lite.stages import train_stage
+from l2rclip_lite.unseen import seen_and_unseen
 
 CHECKPOINT = "checkpoint"
 
@@ -45,8 +42,9 @@ class Run:
 
     Args:
         model: The trained model.
-        metrics: `test`, `val` (see `metrics.evaluate`), `test_after_stage1`, and `baselines` by name.
-        history: One row an epoch, both stages.
+        metrics: `test`, `val` (see `metrics.evaluate`), `test_after_stage1` (not of joint training), and
+            `baselines` by name.
+        history: One row an epoch, both stages; joint training is stage 0.
         out: Its directory.
     """
 
@@ -54,20 +52,6 @@ class Run:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     out: Path
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """A data set in memory: squashed pictures as bytes, targets as tensors."""
-
-    pixels: dict[str, Tensor]
-    targets: dict[str, Tensor]
-
-    @classmethod
-    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
-        """Decode every picture once."""
-        pixels = {split: load_pixels(data.split(split), model.towers, quiet=quiet) for split in SPLITS}
-        return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
 
 
 def fit(
@@ -138,16 +122,20 @@ def _train(
     checkpoint: Checkpoint,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Both stages, then everything in the run directory but `metrics.json`."""
-    features = _cached_features(model, pictures, checkpoint, quiet)
+    """All epochs, then everything in the run directory but `metrics.json`."""
     targets = (pictures.targets["train"], pictures.targets["val"])
-    history = train_stage(
-        stage1(model, features, targets[0]), targets, data.ranks, config, checkpoint, quiet=quiet
-    )
-    model.refresh()
-    after_stage1 = judge(model.probabilities(features["test"]), data, "test")
-    history += train_stage(stage2(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
-    metrics: dict[str, Any] = {"test_after_stage1": after_stage1, "baselines": {}}
+    metrics: dict[str, Any] = {}
+    if config.scheme == "joint":
+        history = train_stage(joint(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
+        model.refresh()  # the prompts of the best epoch
+    else:
+        features = _cached_features(model, pictures, checkpoint, quiet)
+        first = stage1(model, features, targets[0])
+        history = train_stage(first, targets, data.ranks, config, checkpoint, quiet=quiet)
+        model.refresh()
+        metrics["test_after_stage1"] = judge(model.probabilities(features["test"]), data, "test")
+        history += train_stage(stage2(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
+    metrics["baselines"] = {}
     for split in ("val", "test"):
         probabilities = model.probabilities(model.features(pictures.pixels[split], quiet=quiet))
         metrics[split] = judge(probabilities, data, split, intervals=True)
@@ -158,66 +146,12 @@ def _train(
     return metrics
 
 
-def stage1(model: L2RCLIP, features: dict[str, Tensor], targets: Tensor) -> Stage:
-    """Stage 1: RankFormer and context, on image features computed once.
-
-    Loss: asymmetrical contrastive + λ1 · ordinal pairwise (stage-1 form).
-    """
-    config, device = model.config, model.rank_features.device
-    train, values = features["train"].to(device), model.ranks.values_tensor().to(device)
-    targets = targets.to(device)
-
-    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        text, image, target = model.prompts(), train[chosen], targets[chosen]
-        contrastive = asymmetrical_contrastive_loss(image, text, target, model.scale)
-        paired = text[target]
-        ordinal = ordinal_pairwise_loss_stage1(
-            image, paired, paired, values[target], symmetric=config.symmetric
-        )
-        return contrastive + config.lambda1 * ordinal
-
-    def validate() -> Tensor:
-        model.refresh()
-        return model.probabilities(features["val"])
-
-    return Stage(1, "stage 1", freeze(model, 1), config.epochs1, config.lr1, loss, validate)
-
-
-def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
-    """Stage 2: the image tower, on text features computed once.
-
-    Loss: cross-entropy image → text + λ2 · ordinal pairwise (stage-2 form).
-    """
-    config, device = model.config, model.rank_features.device
-    train, targets = pictures.pixels["train"], pictures.targets["train"]
-    values, text = model.ranks.values_tensor().to(device), model.rank_features
-
-    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
-        ordinal = ordinal_pairwise_loss(
-            image,
-            text,
-            target,
-            values,
-            normalise=config.normalise,
-            order=config.order,
-            push_power=config.push_power,
-        )
-        return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
-
-    def validate() -> Tensor:
-        return model.probabilities(model.features(pictures.pixels["val"]))
-
-    factors = {"projection": config.projection_lr_factor}
-    lr = config.lr2 or model.towers.image_lr
-    return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
-
-
 def judge(
     probabilities: Tensor, data: OrdinalDataset, split: str, *, intervals: bool = False
 ) -> dict[str, float]:
     """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations.
+
+    Where the split shows ranks without a training picture, `unseen.seen_and_unseen` is added.
 
     Args:
         probabilities: A row of K for each picture of the split.
@@ -226,11 +160,12 @@ def judge(
         intervals: Whether to add 95 % intervals.
 
     Returns:
-        What `evaluate` returns.
+        What they return.
     """
     part = data.split(split)
     target = torch.tensor(part.targets)
-    return evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
+    found = evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
+    return found | seen_and_unseen(probabilities, data, split, intervals=intervals)
 
 
 def median_rank(data: OrdinalDataset) -> dict[str, float]:

@@ -26,7 +26,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
         raise SystemExit(f"{folder}: this run is not finished; give the same `l2rclip fit` again.")
     source = state["dataset"]["source"] or {}
     about = {"data": state["dataset"]["name"], "fold": source.get("fold"), "seed": state["seed"]}
-    methods = {"L2RCLIP": metrics["test"], "L2RCLIP, stage 1 only": metrics["test_after_stage1"]}
+    methods = {"L2RCLIP": metrics["test"]}
+    if "test_after_stage1" in metrics:  # joint training has no stage 1
+        methods["L2RCLIP, stage 1 only"] = metrics["test_after_stage1"]
     return [about | {"method": name} | found for name, found in (methods | metrics["baselines"]).items()]
 
 

@@ -1,0 +1,158 @@
+"""What each stage trains on and minimises: stage 1, stage 2, and both at once.
+
+| stage | images | texts | loss |
+|---|---|---|---|
+| 1 | features, encoded once | encoded in every step | contrastive + λ1 · ordinal pairwise (stage-1 form) |
+| 2 | encoded in every step | features, encoded once | cross-entropy image → text + λ2 · ordinal pairwise (stage-2 form) |
+| joint | encoded in every step | encoded in every step | contrastive + λ1 · stage-1 form + λ2 · stage-2 form |
+
+The joint loss is the sum of the other two. Stage 2's cross-entropy stands in it once: it is the image → text half of the
+asymmetrical contrastive loss. A λ of 0 leaves its term out, which is then not even computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.controls import one_cycle
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.images import augmented, load_pixels
+from l2rclip_lite.losses import (
+    asymmetrical_contrastive_loss,
+    contrastive_loss,
+    ordinal_pairwise_loss,
+    ordinal_pairwise_loss_stage1,
+)
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import JOINT, Stage, freeze
+
+Image = Float[Tensor, "batch dim"]
+Text = Float[Tensor, "rank dim"]
+Target = Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A data set in memory: squashed pictures as bytes, targets as tensors."""
+
+    pixels: dict[str, Tensor]
+    targets: dict[str, Tensor]
+
+    @classmethod
+    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
+        """Decode every picture once."""
+        pixels = {split: load_pixels(data.split(split), model.towers, quiet=quiet) for split in SPLITS}
+        return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
+
+
+def contrastive(model: L2RCLIP, image: Image, text: Text, target: Target) -> Float[Tensor, ""]:
+    """The contrastive loss that the config names; both kinds are the sum of their two directions.
+
+    The plain loss is CLIP's mean, doubled: so λ1 weighs the ordinal loss against the same number of terms in both arms.
+    """
+    if model.config.contrastive == "plain":
+        return 2 * contrastive_loss(image, text[target], model.scale)
+    return asymmetrical_contrastive_loss(image, text, target, model.scale)
+
+
+def ordinal_stage1(
+    config: Config, image: Image, text: Text, target: Target, values: Float[Tensor, " rank"]
+) -> Float[Tensor, ""]:
+    """The stage-1 form with each image's own text as partner and anchor, and the config's order."""
+    if config.order == "shuffled":
+        values = values[one_cycle(len(values)).to(values.device)]
+    paired, blind = text[target], config.order == "blind"
+    return ordinal_pairwise_loss_stage1(
+        image, paired, paired, values[target], symmetric=config.symmetric, blind=blind
+    )
+
+
+def ordinal_stage2(
+    config: Config, image: Image, text: Text, target: Target, values: Float[Tensor, " rank"]
+) -> Float[Tensor, ""]:
+    """The stage-2 form with the config's normalisation, order and power."""
+    return ordinal_pairwise_loss(
+        image,
+        text,
+        target,
+        values,
+        normalise=config.normalise,
+        order=config.order,
+        push_power=config.push_power,
+    )
+
+
+def stage1(model: L2RCLIP, features: dict[str, Tensor], targets: Tensor) -> Stage:
+    """Stage 1: RankFormer and context, on image features computed once."""
+    config, device = model.config, model.rank_features.device
+    train, values = features["train"].to(device), model.ranks.values_tensor().to(device)
+    targets = targets.to(device)
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        text, image, target = model.prompts(), train[chosen], targets[chosen]
+        total = contrastive(model, image, text, target)
+        if config.lambda1:
+            total = total + config.lambda1 * ordinal_stage1(config, image, text, target, values)
+        return total
+
+    def validate() -> Tensor:
+        model.refresh()
+        return model.probabilities(features["val"])
+
+    return Stage(1, "stage 1", freeze(model, 1), config.epochs1, config.lr1, loss, validate)
+
+
+def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
+    """Stage 2: the image tower, on text features computed once."""
+    config, device = model.config, model.rank_features.device
+    train, targets = pictures.pixels["train"], pictures.targets["train"]
+    values, text = model.ranks.values_tensor().to(device), model.rank_features
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        target = targets[chosen].to(device)
+        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        # The ordinal loss first: autograd sums gradients by the order of creation, and published runs hang on its last bit.
+        ordinal = ordinal_stage2(config, image, text, target, values) if config.lambda2 else 0.0
+        return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
+
+    def validate() -> Tensor:
+        return model.probabilities(model.features(pictures.pixels["val"]))
+
+    factors = {"projection": config.projection_lr_factor}
+    lr = config.lr2 or model.towers.image_lr
+    return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
+
+
+def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
+    """Joint training: prompts at the learning rate of stage 1 and image tower at that of stage 2, for `epochs2` epochs.
+
+    Gradients of every term reach both sides; in stage 2 alone the texts would not feel its push.
+    """
+    config, device = model.config, model.rank_features.device
+    train, targets = pictures.pixels["train"], pictures.targets["train"]
+    values = model.ranks.values_tensor().to(device)
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        target = targets[chosen].to(device)
+        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        text = model.prompts()
+        total = contrastive(model, image, text, target)
+        if config.lambda1:
+            total = total + config.lambda1 * ordinal_stage1(config, image, text, target, values)
+        if config.lambda2:
+            total = total + config.lambda2 * ordinal_stage2(config, image, text, target, values)
+        return total
+
+    def validate() -> Tensor:
+        model.refresh()
+        return model.probabilities(model.features(pictures.pixels["val"]))
+
+    lr = config.lr2 or model.towers.image_lr
+    factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
+    return Stage(JOINT, "joint", freeze(model, JOINT), config.epochs2, lr, loss, validate, factors)
