@@ -188,6 +188,24 @@ def test_evaluate_needs_to_know_where_the_data_came_from(fitted: Fitted, tmp_pat
     refused(run("evaluate", tmp_path / "run"), "does not say where its data came from")
 
 
+def test_arms_and_unseen_ranks_are_options(tmp_path: Path) -> None:
+    """Joint training on five ranks, the middle one held out: one column in the table, no row of stage 1."""
+    data = ("--dataset", "leaves", "--size", "60", "--pixels", "64", "--hold-out", "3")
+    arm = ("--scheme", "joint", "--contrastive", "plain", "--order", "blind", "--prototypes", "shuffled")
+    said = run("fit", *data, *TINY, *arm, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    assert "held out: 1 of 5 ranks (2), one in 3" in said.out
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["parameters", "number", "joint"] in lines
+    assert not any(line[:2] == ["after", "stage"] for line in lines)
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["dataset"]["source"]["hold_out"] == 3
+    assert stored["config"]["prototypes"] == "shuffled"
+    table = run("evaluate", tmp_path / "run").out
+    assert "\nmae_seen  " in table
+    assert "\nmae_unseen  " in table
+
+
 FIT = "fit --dataset leaves --out x"
 
 
@@ -200,6 +218,8 @@ FIT = "fit --dataset leaves --out x"
         (f"{FIT} --fold 2", "the data set 'leaves' has no option 'fold'"),
         (f"{FIT} --ranks a,b", "leaves takes the number of ranks"),
         (f"{FIT} --alpha 2", "alpha=2.0 must lie between 0 and 1"),
+        (f"{FIT} --prototypes random", "with random prototypes stage 1 has nothing to train; set epochs1=0"),
+        (f"{FIT} --scheme both", "--scheme does not take 'both'"),
         (f"{FIT} --baselines svm", "--baselines: 'svm' is unknown"),
         ("fit --dataset leaves", "missing: --out; see `l2rclip fit --help`"),
         ("fit --dataset leafs --out x", "choose one of leaves, bracol, csv"),

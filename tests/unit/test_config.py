@@ -45,7 +45,17 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
         Config(**{name: value})  # type: ignore[arg-type]
 
 
-WORDS = ("axis", "schedule", "normalise", "order", "precision", "device")
+WORDS = (
+    "axis",
+    "schedule",
+    "normalise",
+    "order",
+    "precision",
+    "device",
+    "scheme",
+    "contrastive",
+    "prototypes",
+)
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -67,10 +77,21 @@ def test_edges_that_are_allowed() -> None:
     assert Config(alpha=0.0).alpha + Config(alpha=1.0).alpha == 1
 
 
-def test_a_stage_1_without_anything_to_train_is_refused() -> None:
-    """Neither RankFormer nor context: nothing would ever change."""
-    with pytest.raises(InputError, match="set epochs1=0"):
-        Config(rankformer=False, context_length=0)
+NOTHING_TO_TRAIN: tuple[dict[str, Any], ...] = (
+    {"rankformer": False, "context_length": 0},
+    {"alpha": 0.0, "learn_alpha": False, "context_length": 0},
+    {"prototypes": "random"},
+)
+
+
+@pytest.mark.parametrize("settings", NOTHING_TO_TRAIN)
+def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]) -> None:
+    """Neither RankFormer nor context, or random vectors: nothing would ever change. Joint training has the image tower."""
+    with pytest.raises(InputError, match=r"stage 1 has nothing to train; set epochs1=0\.$"):
+        Config(**settings)
+    Config(**settings, epochs1=0)
+    Config(**settings, scheme="joint")
+    Config(alpha=0.0, context_length=0)  # learned: alpha itself is what trains
 
 
 @given(

@@ -15,6 +15,7 @@ from torch import Tensor
 from l2rclip_lite.losses import (
     OrdinalPairwiseLoss,
     asymmetrical_contrastive_loss,
+    contrastive_loss,
     distances,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
@@ -143,6 +144,25 @@ def test_stage_1_by_hand(pencil: Tensor) -> None:
     )
 
 
+def test_stage_1_blind_by_hand(pencil: Tensor) -> None:
+    """Every ω = 1: texts at 0°, 60°, 120° push by 1, √3, 1 from images and half as much from each other.
+
+    Three perfect images: L = −(3/2)(2 + √3)/3 = −(2 + √3)/2; over all ordered pairs the same. Two images of rank 0 at 0° and
+    60°, with text at 0°: tightness ½·(0 + 1)/2 = ¼; image 0 is on text 1: no push. Both orders of that pair: push
+    (0 + 1)/2, L = −¼. A batch of one has no pair: ½·1.
+    """
+    whole = -(2 + math.sqrt(3)) / 2
+    for symmetric in (False, True):
+        found = ordinal_pairwise_loss_stage1(pencil, pencil, pencil, THREE, symmetric=symmetric, blind=True)
+        assert float(found) == pytest.approx(whole, abs=1e-5)
+    image, text, same = pencil[[0, 1]], pencil[[0, 0]], torch.tensor([0, 0])
+    for symmetric, expected in ((False, 0.25), (True, -0.25)):
+        found = ordinal_pairwise_loss_stage1(image, text, text, same, symmetric=symmetric, blind=True)
+        assert float(found) == pytest.approx(expected, abs=1e-5)
+    alone = ordinal_pairwise_loss_stage1(image[1:], text[1:], text[1:], same[1:], blind=True)
+    assert float(alone) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_stage_1_where_the_released_code_fails(symmetric: bool, pencil: Tensor) -> None:
     """All labels equal (released: 0/0) and a batch of one (released: an exception): the tightness is left.
@@ -196,6 +216,23 @@ def test_contrastive_loss_by_hand_with_an_absent_rank() -> None:
     assert float(nobody) == 0
 
 
+def test_plain_contrastive_by_hand() -> None:
+    """The same images e1, e1, e2 of ranks 0, 0, 1, each with its own copy of a text; s = log 2, a match weighs 2.
+
+    Images 0 and 1 see 2, 2, 1 among the texts and only one of the two equal texts counts as right: 2/5. Image 2 sees
+    1, 1, 2: 2/4. Texts see the same among the images. L = (2 log 2.5 + log 2)/3, and never below (2/3) log 2, where the
+    asymmetrical loss goes to 0.
+    """
+    image = torch.eye(3)[[0, 0, 1]]
+    found = contrastive_loss(image, image, math.log(2))
+    assert float(found) == pytest.approx((2 * math.log(2.5) + math.log(2)) / 3, abs=1e-6)
+    assert float(contrastive_loss(image, image, 100.0)) == pytest.approx(2 / 3 * math.log(2), abs=1e-6)
+    target = torch.tensor([0, 0, 1])
+    one_image_a_rank = asymmetrical_contrastive_loss(image[1:], torch.eye(3), target[1:], 100.0)
+    assert float(one_image_a_rank) == pytest.approx(0, abs=1e-6)
+    assert float(contrastive_loss(image[:1], image[:1], 5.0)) == 0
+
+
 def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> dict[str, Tensor]:
     """All forms of all losses."""
     paired, own = text[target], torch.arange(len(text))
@@ -208,6 +245,10 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
         "stage 1, symmetric": ordinal_pairwise_loss_stage1(
             image, paired, paired, values[target], symmetric=True
         ),
+        "stage 1, blind": ordinal_pairwise_loss_stage1(
+            image, paired, paired, values[target], symmetric=True, blind=True
+        ),
+        "plain": contrastive_loss(image, paired, 3.0),
         "supcon": supervised_contrastive_loss(text, image, own, target, 3.0),
         "contrastive": asymmetrical_contrastive_loss(image, text, target, 3.0),
     }
@@ -253,7 +294,13 @@ def test_any_batch_is_finite_and_inside_its_bounds(labels: list[int], seed: int)
     generator = torch.Generator().manual_seed(seed)
     image, text = unit(len(labels), generator).requires_grad_(), unit(5, generator)
     found = every_loss(image, text, torch.tensor(labels), RANKS)
-    bounds = {"stage 2": (-2, 4), "stage 1": (-3, 2), "stage 1, symmetric": (-3, 2), "supcon": (0, math.inf)}
+    bounds = {
+        "stage 2": (-2, 4),
+        "stage 1": (-3, 2),
+        "stage 1, symmetric": (-3, 2),
+        "stage 1, blind": (-3, 2),
+    }
+    bounds |= {"supcon": (0, math.inf), "plain": (0, math.inf)}
     for name, loss in found.items():
         low, high = bounds.get(name, (-math.inf, math.inf))
         assert low <= float(loss.detach()) <= high, name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.prompts import RankPrompts, centred
+from l2rclip_lite.prompts import RandomPrototypes, RankPrompts, centred
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers, load_towers
 
@@ -122,6 +123,36 @@ def test_centring_keeps_what_tells_ranks_apart() -> None:
     angle = torch.deg2rad(torch.tensor([0.0, 120.0, 240.0]))
     features = torch.stack([10 * torch.ones(3), angle.cos(), angle.sin()], dim=1)
     assert torch.allclose(centred(features) @ centred(features).T, 1.5 * torch.eye(3) - 0.5, atol=1e-5)
+
+
+def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
+    """Rank k speaks the sentence of π(k) = 4, 5, 1, 2, 0, 3 (K = 6), whatever attends to whom: nothing else changes."""
+    order = one_cycle(6)
+    for axis in ("token", "rank", "joint"):
+        true, other = (
+            RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis, shuffled=shuffled)  # type: ignore[arg-type]
+            for shuffled in (False, True)
+        )
+        for prompts in (true, other):
+            assert prompts.rankformer is not None
+            torch.nn.init.constant_(prompts.rankformer.ffn_layers[0][2].weight, 0.02)
+        assert torch.allclose(other(), true()[order], atol=1e-5), axis
+        assert torch.allclose(other.template_features(), true.template_features()[order], atol=1e-5)
+        assert not torch.allclose(other(), true(), atol=0.1)
+
+
+def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
+    """Unit vectors, centred on request as text features are; the seed decides them, and nothing trains or is stored."""
+    before = torch.random.get_rng_state()
+    one, same, other = (RandomPrototypes(6, tiny.dim, seed=seed)() for seed in (5, 5, 6))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other, atol=0.1)
+    bare = RandomPrototypes(6, tiny.dim, centre=False, seed=5)
+    assert torch.allclose(bare().norm(dim=1), torch.ones(6))
+    assert torch.allclose(one, spread(bare()), atol=1e-6)
+    assert not list(bare.parameters())
+    assert not bare.state_dict()
 
 
 def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,15 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.protocols import apply_protocols, few_shot, label_shift, long_tail, rebin, subject_disjoint
+from l2rclip_lite.protocols import (
+    apply_protocols,
+    few_shot,
+    hold_out,
+    label_shift,
+    long_tail,
+    rebin,
+    subject_disjoint,
+)
 from l2rclip_lite.ranks import Ranks
 
 COUNTS = [3, 40, 20, 0, 20, 7]
@@ -74,6 +83,23 @@ def place(path: str) -> int:
             {"long_tail": 1},
             [3, 3, 3, 0, 3, 3],
             "long tail of ratio 1: 5 ranks from 3 down to 3 training pictures, 15 of 90 in all; seed 0",
+        ),
+        (  # of the inner ranks 1, 2, 3, 4 those from the second on, one in three
+            {"hold_out": 3},
+            [3, 40, 0, 0, 20, 7],
+            "held out: 1 of 6 ranks (2), one in 3 between the ends; 20 training and 1 validation pictures removed; seed 0",
+        ),
+        (  # the second and the fourth
+            {"hold_out": 2},
+            [3, 40, 0, 0, 0, 7],
+            "held out: 2 of 6 ranks (2, 4), one in 2 between the ends; 40 training and 2 validation pictures removed; "
+            "seed 0",
+        ),
+        (  # from the first on when the seed has gone round
+            {"hold_out": 3, "seed": 2},
+            [3, 0, 20, 0, 0, 7],
+            "held out: 2 of 6 ranks (1, 4), one in 3 between the ends; 60 training and 2 validation pictures removed; "
+            "seed 2",
         ),
         ({"rebin": 4}, [43, 20, 20, 7], "6 ranks merged into 4 bins of 1 or 2"),
     ],
@@ -157,8 +183,36 @@ def test_three_subjects_are_enough_even_if_one_owns_nearly_everything() -> None:
         assert all(len(set(apart.split(name).subjects or ())) == 1 for name in SPLITS)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "held"), [(5, [2]), (20, list(range(2, 20, 3))), (62, list(range(2, 62, 3)))]
+)
+def test_a_third_of_the_ranks_is_held_out(ranks: int, held: list[int]) -> None:
+    """5, 20 and 62 ranks: 1, 6 and 20 of them lose both kinds of pictures; test is the very same object."""
+    names = tuple(f"rank{k}" for k in range(ranks))
+    data = replace(made([4] * ranks), allow_empty_ranks=False) if ranks <= 16 else many(names)
+    unseen = hold_out(data)
+    assert len(held) == {5: 1, 20: 6, 62: 20}[ranks]
+    for split in ("train", "val"):
+        assert [rank for rank, count in enumerate(unseen.counts(split)) if not count] == held
+        kept = [count for rank, count in enumerate(data.counts(split)) if rank not in held]
+        assert [count for count in unseen.counts(split) if count] == kept
+    assert unseen.test is data.test
+    assert unseen.allow_empty_ranks
+    assert not data.allow_empty_ranks
+
+
+def many(names: tuple[str, ...]) -> OrdinalDataset:
+    """More ranks than the alphabet has: three training pictures, one val and one test picture of each."""
+    ranks = Ranks(names, tuple(range(len(names))), "{rank}")
+    parts = [
+        Split([f"{split}{i}.png" for i in range(n * len(names))], list(range(len(names))) * n, closed)
+        for split, n in (("train", 3), ("val", 1), ("test", 1))
+    ]
+    return OrdinalDataset("many", *parts, ranks, Card("many", "", "", "", "", ""))
+
+
 def test_changes_follow_one_order() -> None:
-    """Bins before shots: two bins of two shots, not six ranks of two shots merged."""
+    """Bins before shots: two bins of two shots, not six ranks of two shots merged; held-out ranks before both thin."""
     data = apply_protocols(made(people=list("uvwxyz")), few_shot=2, rebin=2, subject_disjoint=True)
     assert data.counts("train") == [2, 2]
     assert [sentence.split()[0] for sentence in data.protocol[1:]] == ["subject-disjoint:", "6", "few-shot:"]
@@ -190,6 +244,11 @@ def test_one_step_after_another_is_a_fair_draw() -> None:
         ({"long_tail": 0.5}, "the ratio must be 1 or more, not 0.5"),
         ({"long_tail": float("inf")}, "long_tail must be a number, not inf"),
         ({"long_tail": 1e308}, "made has too few training pictures for the ratio 1e.308; choose .* up to 40"),
+        ({"hold_out": 1}, "hold_out must be a whole number of 2 or more, not 1"),
+        (
+            {"hold_out": 9, "seed": 3},
+            "of the 6 ranks of made none between the ends is held out by one in 9 with seed 3",
+        ),
         ({"rebin": 1}, "rebin must be a whole number from 2 to 5, not 1"),
         ({"rebin": 6}, "rebin must be a whole number from 2 to 5, not 6"),
         ({"subject_disjoint": True}, "made does not say who is shown"),
@@ -207,6 +266,8 @@ def test_data_that_is_too_small_is_refused() -> None:
     """One rank has no tail, two ranks have no bins, two subjects no three splits, no share is nothing."""
     with pytest.raises(InputError, match="training pictures of one rank only"):
         long_tail(made([5, 0, 0]), 2)
+    with pytest.raises(InputError, match="made: the val split is empty"):
+        hold_out(replace(made([5, 5, 5]), val=made([5, 5, 5]).val[1:2]), seed=2)
     with pytest.raises(InputError, match="two ranks, which cannot be merged"):
         rebin(made([5, 5]), 2)
     with pytest.raises(InputError, match="shows 2 subject"):
@@ -262,6 +323,17 @@ def test_a_long_tail_has_its_ratio_and_no_larger_head_fits(counts: list[int], ra
         after = long_tail(data, ratio).counts("train")
         assert [after[rank] for rank in order] == sizes(head)
         assert sum(after) == sum(sizes(head))
+
+
+@given(st.integers(3, 16), st.integers(2, 20), st.integers(0, 99))
+def test_each_inner_rank_is_held_out_once(ranks: int, every: int, first: int) -> None:
+    """`every` seeds in a row: every rank between the ends once, the ends never; what is refused would hold out none."""
+    held: Counter[int] = Counter()
+    for seed in range(first, first + every):
+        with suppress(InputError):
+            counts = hold_out(made([2] * ranks), every, seed).counts("train")
+            held.update(rank for rank, count in enumerate(counts) if not count)
+    assert held == Counter(range(1, ranks - 1))
 
 
 @given(st.integers(3, 16), st.data())

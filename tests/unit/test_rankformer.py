@@ -152,12 +152,15 @@ def test_it_starts_at_the_template_a_little_shorter() -> None:
 
 
 def test_alpha_may_be_fixed() -> None:
-    """Then it is no parameter, but it is stored; α = 0 is the template itself."""
+    """Then it is no parameter, but it is stored; α = 0 is the template itself, to the last bit and for any weights."""
     fixed = RankFormer(8, heads=2, hidden=16, alpha=0.0, learn_alpha=False)
     assert "alpha" not in dict(fixed.named_parameters())
     assert float(fixed.state_dict()["alpha"]) == 0
     assert isinstance(RankFormer(8, heads=2).alpha, nn.Parameter)
     tokens = sentences()
+    with torch.no_grad():
+        for parameter in fixed.parameters():
+            parameter.copy_(torch.linspace(-3, 5, parameter.numel()).view_as(parameter))
     assert torch.equal(fixed(drawn(tokens).float(), tokens), drawn(tokens).float())
 
 

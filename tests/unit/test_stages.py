@@ -18,7 +18,16 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.stages import Stage, epoch_generator, freeze, freezing_table, rate, train_stage, trains
+from l2rclip_lite.stages import (
+    JOINT,
+    Stage,
+    epoch_generator,
+    freeze,
+    freezing_table,
+    rate,
+    train_stage,
+    trains,
+)
 
 RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), template="a {rank} grade")
 TARGETS = (torch.tensor([0, 1, 2, 0, 1, 2, 0]), torch.tensor([0, 2]))
@@ -62,16 +71,19 @@ class Toy:
 
 
 def test_the_freezing_table() -> None:
-    """Prompts in stage 1, the image tower in stage 2, text tower and scale never; a name without a row is an error."""
+    """Prompts in stage 1, the image tower in stage 2, both in joint training, text tower and scale never.
+
+    A name without a row is an error.
+    """
     expected = {
-        "prompts.context": (True, False),
-        "prompts.rankformer.alpha": (True, False),
-        "towers.image.projection.weight": (False, True),
-        "towers.text.bert.embeddings.word_embeddings.weight": (False, False),
-        "towers.text.text_projection": (False, False),
-        "towers.logit_scale": (False, False),
+        "prompts.context": (True, False, True),
+        "prompts.rankformer.alpha": (True, False, True),
+        "towers.image.projection.weight": (False, True, True),
+        "towers.text.bert.embeddings.word_embeddings.weight": (False, False, False),
+        "towers.text.text_projection": (False, False, False),
+        "towers.logit_scale": (False, False, False),
     }
-    assert {name: (trains(name, 1), trains(name, 2)) for name in expected} == expected
+    assert {name: tuple(trains(name, stage) for stage in (1, 2, JOINT)) for name in expected} == expected
     with pytest.raises(TrainingError, match=r"no row for the parameter 'prompts\.new'"):
         trains("prompts.new", 1)
 
@@ -89,6 +101,9 @@ def test_freeze_switches_gradients_and_the_table_counts_them() -> None:
     assert rows["prompts.rankformer.*"] == ["20,961", "trains", "frozen"]
     assert rows["towers.image.*"][1:] == ["frozen", "trains"]
     assert rows["towers.logit_scale"] == ["1", "frozen", "frozen"]
+    joint = [line.split()[2] for line in freezing_table(model, "joint").splitlines()]
+    assert joint == ["joint", "trains", "trains", "trains", "frozen", "frozen"]
+    assert len(freeze(model, JOINT)) == len(freeze(model, 1)) + len(freeze(model, 2))
     counted = sum(int(row[0].replace(",", "")) for row in rows.values())
     assert counted == sum(p.numel() for p in model.parameters())
 
@@ -114,7 +129,7 @@ def test_rates_rise_then_fall_and_are_never_zero(steps: int, warmup: float, sche
     assert found[warm:] == sorted(found[warm:], reverse=True)
 
 
-EPOCH = st.tuples(st.integers(0, 99), st.integers(1, 3), st.integers(0, 999))
+EPOCH = st.tuples(st.integers(0, 99), st.integers(0, 3), st.integers(0, 999))
 
 
 @given(EPOCH, EPOCH)
@@ -223,6 +238,16 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_done(value: float, tm
     assert [row["epoch"] for row in history] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("number", "option"), [(JOINT, "--lr1, --lr2"), (1, "--lr1"), (2, "--lr2"), (3, "--lr2")]
+)
+def test_the_advice_names_the_options_of_the_stage(number: int, option: str, tmp_path: Path) -> None:
+    """Joint training has two learning rates; baselines, numbered from 3, train at that of stage 2."""
+    toy = Toy([scores(0)], lambda x, noise: x.sum() * float("nan"))
+    with pytest.raises(TrainingError, match=rf"learning rate \({option}\) with a new --out"):
+        train_stage(toy.stage(1, number=number), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+
+
 def test_parameters_that_are_no_numbers_are_never_the_best(tmp_path: Path) -> None:
     """The last step of an epoch may blow up without its own loss showing it: such an epoch must not be kept."""
 
@@ -282,10 +307,13 @@ def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_no_epochs_change_nothing(tmp_path: Path) -> None:
-    """Neither parameters nor disk."""
+    """Neither parameters nor disk, and there need be no parameters: random prototypes have none in stage 1."""
     toy = Toy([])
     assert train_stage(toy.stage(0), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path / "c"), quiet=True) == []
     assert toy.x.flatten().tolist() == [1, 2, 3]
+    empty = toy.stage(0)
+    empty.parameters.clear()
+    assert train_stage(empty, TARGETS, RANKS, PLAIN, Checkpoint(tmp_path / "c"), quiet=True) == []
     assert not (tmp_path / "c").exists()
 
 
