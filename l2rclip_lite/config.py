@@ -63,7 +63,7 @@ class Config:
     scheme: Scheme = "two-stage"
     """'two-stage', or 'joint': prompts at lr1 and image tower at lr2 train together for epochs2; epochs1 is not used."""
     epochs1: int = 30
-    """Epochs of stage 1 (RankFormer and context on cached image features); 0 leaves the random context untrained."""
+    """Epochs of stage 1 (RankFormer and context on cached image features); with 0 the context stays as it was drawn."""
     epochs2: int = 10
     """Epochs of stage 2 (image tower on fixed text features); 0 leaves it out."""
     batch_size: int = 16

@@ -222,11 +222,14 @@ def test_plain_contrastive_by_hand() -> None:
     Images 0 and 1 see 2, 2, 1 among the texts and only one of the two equal texts counts as right: 2/5. Image 2 sees
     1, 1, 2: 2/4. Texts see the same among the images. L = (2 log 2.5 + log 2)/3, and never below (2/3) log 2, where the
     asymmetrical loss goes to 0.
+    With the text e1 for all three, images cannot choose, log 3, but texts can: e1, e1, e2 get 2/5, 2/5 and 1/5.
     """
     image = torch.eye(3)[[0, 0, 1]]
     found = contrastive_loss(image, image, math.log(2))
     assert float(found) == pytest.approx((2 * math.log(2.5) + math.log(2)) / 3, abs=1e-6)
     assert float(contrastive_loss(image, image, 100.0)) == pytest.approx(2 / 3 * math.log(2), abs=1e-6)
+    one_text = float(contrastive_loss(image, image[[0, 0, 0]], math.log(2)))
+    assert one_text == pytest.approx((math.log(3) + (2 * math.log(2.5) + math.log(5)) / 3) / 2, abs=1e-6)
     target = torch.tensor([0, 0, 1])
     one_image_a_rank = asymmetrical_contrastive_loss(image[1:], torch.eye(3), target[1:], 100.0)
     assert float(one_image_a_rank) == pytest.approx(0, abs=1e-6)

@@ -123,6 +123,22 @@ def test_save_and_load_give_equal_predictions(model: L2RCLIP, tmp_path: Path, le
     assert names == {name for name in model.state_dict() if not name.startswith("towers.text.")}
 
 
+def test_prototypes_are_what_the_config_says(tmp_path: Path) -> None:
+    """Shuffled: π = 1, 2, 0 for three ranks, so "new" speaks of "used". Random: by the run's seed, and loaded as saved."""
+    bare = {"context_length": 0, "rankformer": False, "epochs1": 0}
+
+    def built(**settings: object) -> L2RCLIP:
+        return L2RCLIP.build(RANKS, Config(**(CONFIG.to_dict() | bare | settings)))  # type: ignore[arg-type]
+
+    true, shuffled, random = (built(prototypes=word) for word in ("language", "shuffled", "random"))
+    assert torch.allclose(shuffled.rank_features, true.rank_features[[1, 2, 0]], atol=1e-6)
+    other = built(prototypes="random", seed=1)
+    assert not torch.allclose(random.rank_features, other.rank_features, atol=0.1)
+    assert not any(name.startswith("prompts.") for name in other.changed_tensors())
+    other.save(tmp_path)
+    assert torch.equal(L2RCLIP.load(tmp_path).rank_features, other.rank_features)
+
+
 def test_bf16_predicts_nearly_the_same() -> None:
     """Autocast on the image tower alone; features leave it in fp32."""
     exact, half = (

@@ -215,6 +215,20 @@ def test_joint_training_that_was_stopped_ends_as_if_nothing_had_been(
     same_results(tmp_path / "run", whole.out)
 
 
+def test_joint_training_keeps_the_texts_of_its_best_epoch(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch is judged better than the second: the cached texts are those of its prompts, not the last ones."""
+    errors = iter((0.0, 1.0))
+
+    def judged(*args: object) -> dict[str, float]:
+        return dict.fromkeys(("val_mae", "val_mae_expected", "val_accuracy", "val_rps"), next(errors))
+
+    monkeypatch.setattr(stages, "_judge", judged)
+    model = fit(leaves, replace(small, scheme="joint"), tmp_path / "run", quiet=True).model
+    assert torch.allclose(model.prompts(), model.rank_features, atol=1e-6)
+
+
 def test_killed_while_it_claims_its_directory_it_can_start_again(
     leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
