@@ -85,7 +85,8 @@ class Stage:
         lr: Peak learning rate.
         loss: Loss of a batch, from image indices and the generator of the epoch.
         validate: Probabilities over the ranks of the validation images.
-        lr_factors: Parameters whose name holds this learn so many times faster; the first that fits decides.
+        lr_factors: Parameters whose name ends so learn that many times faster.
+        lr_option: The option that sets `lr`, for the error message; empty means `--lr` and the number.
     """
 
     number: int
@@ -96,6 +97,7 @@ class Stage:
     loss: Callable[[Int[Tensor, " batch"], torch.Generator], Float[Tensor, ""]]
     validate: Callable[[], Float[Tensor, "batch rank"]]
     lr_factors: dict[str, float] = field(default_factory=dict)
+    lr_option: str = ""
 
 
 def rate(step: int, steps: int, config: Config) -> float:
@@ -193,15 +195,14 @@ def _step(
 
 def _not_finite(stage: Stage, epoch: int, what: str) -> TrainingError:
     """Numbers that ran away, in one sentence."""
-    option = {JOINT: "--lr1, --lr2", 1: "--lr1"}.get(stage.number, "--lr2")
     return TrainingError(
         f"{stage.title}, epoch {epoch + 1}: {what}; the epochs before are kept. Use a smaller learning "
-        f"rate ({option}) with a new --out, or --precision fp32."
+        f"rate ({stage.lr_option or f'--lr{stage.number}'}) with a new --out, or --precision fp32."
     )
 
 
 def _optimizer(stage: Stage, config: Config) -> torch.optim.Adam:
-    """Adam over the stage's parameters, one group for each learning-rate factor."""
+    """Adam over the stage's parameters, one group for each learning-rate factor; the first part of a name decides."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in stage.parameters.items():
         factor = next((f for part, f in stage.lr_factors.items() if part in name), 1.0)

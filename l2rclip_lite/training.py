@@ -1,7 +1,7 @@
 """`fit`: the two stages of L2RCLIP from a data set to a run directory, resumable at any moment.
 
 Stage 1 trains RankFormer and context prompts against image features that are computed once. Stage 2 trains the image
-tower against text features that are computed once. What they minimise is written in `objectives`, which parameters move
+tower against text features that are computed once. What they minimise is written in `schemes`, which parameters move
 in `stages.FREEZING`; the scheme "joint" trains everything in one stage instead.
 """
 
@@ -29,7 +29,7 @@ from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.objectives import Pictures, joint, stage1, stage2
+from l2rclip_lite.schemes import Pictures, joint, stage1, stage2
 from l2rclip_lite.stages import train_stage
 from l2rclip_lite.unseen import seen_and_unseen
 

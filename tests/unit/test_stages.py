@@ -238,16 +238,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_done(value: float, tm
     assert [row["epoch"] for row in history] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("number", "option"), [(JOINT, "--lr1, --lr2"), (1, "--lr1"), (2, "--lr2"), (3, "--lr2")]
-)
-def test_the_advice_names_the_options_of_the_stage(number: int, option: str, tmp_path: Path) -> None:
-    """Joint training has two learning rates; baselines, numbered from 3, train at that of stage 2."""
-    toy = Toy([scores(0)], lambda x, noise: x.sum() * float("nan"))
-    with pytest.raises(TrainingError, match=rf"learning rate \({option}\) with a new --out"):
-        train_stage(toy.stage(1, number=number), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
-
-
 def test_parameters_that_are_no_numbers_are_never_the_best(tmp_path: Path) -> None:
     """The last step of an epoch may blow up without its own loss showing it: such an epoch must not be kept."""
 

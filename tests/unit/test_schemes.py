@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite import objectives
+from l2rclip_lite import schemes
 from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
@@ -25,7 +25,7 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss_stage1,
 )
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.objectives import Pictures, joint, ordinal_stage1, stage1, stage2
+from l2rclip_lite.schemes import Pictures, joint, ordinal_stage1, stage1, stage2
 from l2rclip_lite.stages import train_stage
 
 CHOSEN = torch.tensor([0, 1, 9, 11, 23, 8])
@@ -91,7 +91,9 @@ def test_joint_training_minimises_the_sum(built: Callable[..., tuple[L2RCLIP, Pi
     expected = asymmetrical_contrastive_loss(image, text, target, scale)
     expected += 0.5 * ordinal_pairwise_loss_stage1(image, text[target], text[target], values[target])
     expected += 0.25 * ordinal_pairwise_loss(image, text, target, values)
-    loss = joint(model, pictures).loss(CHOSEN, torch.Generator())
+    stage = joint(model, pictures)
+    assert stage.lr_option == "--lr1, --lr2", "what to lower if it blows up"
+    loss = stage.loss(CHOSEN, torch.Generator())
     assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-5)
     loss.backward()
     prompts, tower = model.prompts.context, next(model.towers.get_submodule("image").parameters())
@@ -107,7 +109,7 @@ def test_a_lambda_of_0_leaves_its_term_out(
         raise AssertionError("computed")
 
     for name in ("ordinal_pairwise_loss", "ordinal_pairwise_loss_stage1"):
-        monkeypatch.setattr(objectives, name, never)
+        monkeypatch.setattr(schemes, name, never)
     for scheme in ("two-stage", "joint"):
         model, pictures = built(scheme=scheme, lambda1=0.0, lambda2=0.0)
         image, text, target, _, scale = parts(model, pictures)

@@ -155,4 +155,5 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     lr = config.lr2 or model.towers.image_lr
     factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
-    return Stage(JOINT, "joint", freeze(model, JOINT), config.epochs2, lr, loss, validate, factors)
+    parameters = freeze(model, JOINT)
+    return Stage(JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, "--lr1, --lr2")
