@@ -129,6 +129,9 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load_dataset("bracol", root=tmp_path)
     with pytest.raises(InputError, match="fold must be 1, 2, 3, 4 or 5, not 6"):
         load_dataset("bracol", root=tmp_path, fold=6)
+    (tmp_path / "labels.csv").write_text("path,label,split\n1.jpg,0,train\n./1.jpg,4,test\n")
+    with pytest.raises(InputError, match=r"labels.csv row 3: the image ./1.jpg stands in labels.csv row 2"):
+        load_dataset("bracol", root=tmp_path)
     (tmp_path / "labels.csv").write_text("path,label,split\nimages/1.jpg,5,train\n")
     with pytest.raises(InputError, match=r"labels.csv row 2: the severity '5' is none of"):
         load_dataset("bracol", root=tmp_path)
