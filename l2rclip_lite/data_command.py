@@ -241,6 +241,11 @@ def _card(name: str) -> str:
                 ": ".join([", ".join(words), facts.said[protocol]] if words else [facts.said[protocol]]),
             )
         )
+    if name not in ("leaves", "csv"):  # the counts of leaves follow, and only you know those of your pictures
+        where = "--root" if name in ("bracol", "retinamnist") else "--lists"
+        fields.append(
+            ("counts", f"`l2rclip data {name} {where} DIR` counts every rank, --histogram FILE draws it")
+        )
     return "\n".join(_field(label, text) for label, text in fields if text)
 
 
