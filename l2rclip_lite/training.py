@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,8 @@ def fit(
         TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
     """
     folder = Path(out)
+    if config.upside_down is None:
+        config = replace(config, upside_down=not data.upright)
     check_baselines(baselines)
     keep_freed_memory()
     rundir.check_run(folder, data, config)
@@ -194,7 +196,7 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        image = model.encode_bytes(augmented(train[chosen], config, generator))
         ordinal = ordinal_pairwise_loss(
             image,
             text,

@@ -70,6 +70,7 @@ def load_csv(
         card,
         allow_missing=allow_missing,
         allow_empty_ranks=allow_empty_ranks,
+        upright=True,
     )
 
 

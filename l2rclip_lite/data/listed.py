@@ -213,7 +213,8 @@ def listed_dataset(
         >>> data.counts("train"), data.train.subjects
         ([1, 0], ('anna',))
     """
-    fields: dict[str, Any] = {"image_size": image_size, "allow_empty_ranks": True, "protocol": protocol}
+    fields: dict[str, Any] = {"image_size": image_size, "protocol": protocol}
+    fields |= {"allow_empty_ranks": True, "upright": True}
     if root is None:
         train, val, test = (_split(name, parts[part], None) for part in SPLITS)
         return OrdinalDataset(name, train, val, test, ranks, card, **fields)
@@ -231,6 +232,7 @@ def dataset_of_rows(
     *,
     allow_missing: bool = False,
     allow_empty_ranks: bool = False,
+    upright: bool = False,
 ) -> OrdinalDataset:
     """A data set from a labels file that names each picture by its path; no picture is opened.
 
@@ -242,6 +244,7 @@ def dataset_of_rows(
         card: Source, licence, citation.
         allow_missing: Whether to go on without the pictures that are not there.
         allow_empty_ranks: Whether a rank may have no training picture.
+        upright: Whether the pictures have an up and a down.
 
     Returns:
         Three splits in the order of the rows; what is missing is recorded.
@@ -255,9 +258,8 @@ def dataset_of_rows(
     files = {
         row.path: Path(row.file) for row in rows if os.path.isfile(row.file)
     }  # a name too long is no file
-    return _of_files(
-        name, parts, files, root, ranks, card, allow_missing, allow_empty_ranks=allow_empty_ranks
-    )
+    fields: dict[str, Any] = {"allow_empty_ranks": allow_empty_ranks, "upright": upright}
+    return _of_files(name, parts, files, root, ranks, card, allow_missing, **fields)
 
 
 def _of_files(
