@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,6 @@ from l2rclip_lite.data.leakage import Leakage, leakage, leakage_report
 from l2rclip_lite.data.morph import load_morph
 from l2rclip_lite.protocols import subject_disjoint
 from l2rclip_lite.ranks import Ranks
-
-
-@pytest.fixture(scope="module")
-def official() -> Path:
-    """The official lists: under $L2RCLIP_DATA, or shared/data in a folder above this one."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    for folder in above:
-        if (folder / "datalists" / "morph").is_dir():
-            return folder / "datalists"
-    pytest.skip(
-        "no datalists under $L2RCLIP_DATA or shared/data in a folder above; see download_official_lists"
-    )
 
 
 def closed(index: int) -> Image.Image:

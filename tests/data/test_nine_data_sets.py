@@ -55,6 +55,7 @@ def test_a_fixture_becomes_a_run(name: str, tmp_path: Path, capsys: pytest.Captu
     assert config["dataset"]["ranks"]["unit"] == unit
     assert any("FIXTURE" in step for step in config["dataset"]["protocol"]) == (name != "leaves")
     assert ("epsilon_error" in metrics["test"]) == (name == "clap2015")
+    assert config["config"]["upside_down"] == (name in ("leaves", "bracol", "retinamnist"))
     with (out / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     values = config["dataset"]["ranks"]["values"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import real_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,8 +25,8 @@ from l2rclip_lite.options import NAMES
 from l2rclip_lite.plots import rank_histogram
 from l2rclip_lite.ranks import Ranks
 
-OFFICIAL = Path(__file__).parents[3] / "shared" / "data" / "datalists"
-needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not in ../shared")
+OFFICIAL = real_data.folder_of("datalists")
+needs_official = pytest.mark.skipif(OFFICIAL is None, reason=real_data.missing("datalists"))
 Say = Callable[..., str]
 
 
