@@ -717,8 +717,8 @@ shown
 # python scripts/collect_results.py runs/retinamnist* --out book/results/retinamnist.csv
 # ```
 #
-# With 400 test pictures, five points of accuracy are noise within a seed. The published networks were trained on these pictures
-# from scratch or from ImageNet, on more epochs than ours; their MAE and QWK were not found.
+# With 400 test pictures, five points of accuracy are the width of one seed's interval on either side. How the published
+# networks were trained and chosen was not checked here, and their MAE and QWK were not found.
 #
 # ## Exercises
 #
