@@ -108,7 +108,7 @@ def finetuned_cross_entropy(
         return found
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        images = model.encode_bytes(augmented(pixels["train"][chosen], config.augment, generator))
+        images = model.encode_bytes(augmented(pixels["train"][chosen], config, generator))
         return F.cross_entropy(logits(images), targets["train"][chosen].to(device))
 
     @torch.inference_mode()

@@ -147,6 +147,7 @@ def _evaluate_parser() -> ArgumentParser:
     parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
     parser.add_argument("--split", type=str, default="test", help="train, val or test.")
     parser.add_argument("--root", type=str | None, help="Where the data lies now, if it has moved.")
+    parser.add_argument("--lists", type=str | None, help="Where the split lists lie now, if they have moved.")
     parser.add_argument("--device", type=Literal["cpu", "cuda"], default="cpu", help="Where to run.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object instead of a table.")
     return parser
@@ -227,7 +228,8 @@ def _evaluate(options: Namespace) -> int:
     from l2rclip_lite.images import load_pixels
     from l2rclip_lite.training import judge
 
-    data = _data_of(Path(options.run), options.root)
+    moved = {key: options[key] for key in ("root", "lists") if options[key]}
+    data = _data_of(Path(options.run), moved)
     split = data.split(options.split)
     model = _model(options)
     features = model.features(load_pixels(split, model.towers, quiet=options.json), quiet=options.json)
@@ -260,7 +262,7 @@ def _model(options: Namespace) -> L2RCLIP:
     return L2RCLIP.load(options.run, device=options.device)
 
 
-def _data_of(folder: Path, root: str | None) -> OrdinalDataset:
+def _data_of(folder: Path, moved: dict[str, str]) -> OrdinalDataset:
     """The data set of a run, read again and compared with what it was."""
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.rundir import fingerprint, read_config
@@ -269,9 +271,9 @@ def _data_of(folder: Path, root: str | None) -> OrdinalDataset:
     if not stored.get("source"):
         raise InputError(f"{folder}: does not say where its data came from; fit it with `l2rclip fit`.")
     try:
-        data = load_dataset(**(stored["source"] | ({"root": root} if root else {})))
+        data = load_dataset(**(stored["source"] | moved))
     except InputError as error:
-        hint = "its data cannot be read again; if it has moved, pass --root"
+        hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
         raise InputError(f"{folder}: {hint} ({error})") from error
     if fingerprint(data) != stored["fingerprint"]:
         raise InputError(

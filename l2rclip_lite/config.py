@@ -96,6 +96,8 @@ class Config:
     """Whether stage 1 uses all pairs, which makes its loss independent of the batch order."""
     augment: bool = True
     """Whether stage 2 flips and re-lights its pictures."""
+    upside_down: bool | None = None
+    """Whether flips also turn a picture on its head; None does so where the data set has no up and down."""
     seed: int = 0
     """Decides every random draw."""
     device: Device = "auto"

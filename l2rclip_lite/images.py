@@ -8,19 +8,21 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.progress import track
 from l2rclip_lite.towers import Towers
 
 
 def augment(
-    pixels: Float[Tensor, "batch 3 height width"], generator: torch.Generator
+    pixels: Float[Tensor, "batch 3 height width"], generator: torch.Generator, upside_down: bool = True
 ) -> Float[Tensor, "batch 3 height width"]:
-    """Random flips in both directions and light changes that keep every grade what it was.
+    """Random flips and light changes that keep every grade what it was.
 
     Args:
         pixels: Pictures in [0, 1].
         generator: Decides everything; the same state gives the same pictures.
+        upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
 
     Returns:
         Pictures in [0, 1], changed independently.
@@ -32,17 +34,19 @@ def augment(
     batch = len(pixels)
     draw = torch.rand(4, batch, 1, 1, 1, generator=generator).to(pixels.device)
     pixels = torch.where(draw[0] < 0.5, pixels.flip(3), pixels)
-    pixels = torch.where(draw[1] < 0.5, pixels.flip(2), pixels)
+    pixels = torch.where(draw[1] < 0.5, pixels.flip(2), pixels) if upside_down else pixels
     brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
     middle = pixels.mean(dim=(1, 2, 3), keepdim=True)
     return ((pixels * brightness - middle) * contrast + middle).clamp(0, 1)
 
 
 def augmented(
-    pixels: UInt8[Tensor, "batch 3 height width"], on: bool, generator: torch.Generator
+    pixels: UInt8[Tensor, "batch 3 height width"], config: Config, generator: torch.Generator
 ) -> UInt8[Tensor, "batch 3 height width"]:
-    """A training batch of bytes, changed by `augment` where that is switched on."""
-    return augment(pixels.float() / 255, generator).mul(255).round().byte() if on else pixels
+    """A training batch of bytes, changed by `augment` as the config says."""
+    if not config.augment:
+        return pixels
+    return augment(pixels.float() / 255, generator, bool(config.upside_down)).mul(255).round().byte()
 
 
 def load_pixels(split: Split, towers: Towers, *, quiet: bool = True) -> UInt8[Tensor, "batch 3 height width"]:

@@ -43,7 +43,7 @@ DATA_OPTIONS: dict[str, tuple[type, str]] = {  # what `load_dataset` takes besid
     ),
     "long_tail": (float, "Thin the training ranks out to this ratio of most to fewest pictures."),
     "few_shot": (int, "Keep so many training pictures a rank."),
-    "protocol_seed": (int, "Seed of the six options above."),
+    "protocol_seed": (int, "Seed of what the six options above draw or choose."),
 }
 
 

@@ -63,7 +63,7 @@ def few_shot(data: OrdinalDataset, shots: int, seed: int = 0) -> OrdinalDataset:
 def label_shift(data: OrdinalDataset, ranks: int, keep: float, seed: int = 0) -> OrdinalDataset:
     """The most frequent ranks lose most of their training pictures; val and test stay.
 
-    A thinned rank of n pictures keeps max(1, round(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
+    A thinned rank of n pictures keeps max(1, floor(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
     al., NeurIPS 2022), which thins the 10, 20, 30 or 40 most frequent ages to 0.1 or 0.2; its code rounds down.
 
     Args:
@@ -87,7 +87,7 @@ def label_shift(data: OrdinalDataset, ranks: int, keep: float, seed: int = 0) ->
     whole("label_shift: the number of ranks", ranks, 1, len(order))
     if not 0 < number("label_shift: the share", keep) < 1:
         raise InputError(f"label_shift: the share to keep must lie between 0 and 1, not {keep!r}.")
-    quota = dict(order) | {rank: max(1, round(keep * count)) for rank, count in order[:ranks]}
+    quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
     train = _thin(data.train, quota, _LABEL_SHIFT, seed)
     return _changed(
         data,

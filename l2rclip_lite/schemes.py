@@ -116,7 +116,7 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        image = model.encode_bytes(augmented(train[chosen], config, generator))
         # The ordinal loss first: autograd sums gradients by the order of creation, and published runs hang on its last bit.
         ordinal = ordinal_stage2(config, image, text, target, values) if config.lambda2 else 0.0
         return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
@@ -140,7 +140,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config.augment, generator))
+        image = model.encode_bytes(augmented(train[chosen], config, generator))
         text = model.prompts()
         total = contrastive(model, image, text, target)
         if config.lambda1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,8 @@ def fit(
         TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
     """
     folder = Path(out)
+    if config.upside_down is None:
+        config = replace(config, upside_down=not data.upright)
     check_baselines(baselines)
     keep_freed_memory()
     rundir.check_run(folder, data, config)

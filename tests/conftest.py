@@ -7,11 +7,13 @@ import kernels
 kernels.prepare_environment()
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import jaxtyping
 import matplotlib
 import pytest
+import real_data
 import torch
 
 matplotlib.use("Agg")
@@ -27,6 +29,30 @@ def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", off)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def _real(name: str) -> Path:
+    """A folder of real data, or a skip with the reason."""
+    folder = real_data.folder_of(name)
+    return folder if folder else pytest.skip(real_data.missing(name))
+
+
+@pytest.fixture(scope="session")
+def official() -> Path:
+    """The official split lists."""
+    return _real("datalists")
+
+
+@pytest.fixture(scope="session")
+def real_bracol() -> Path:
+    """The real coffee leaves."""
+    return _real("bracol_severity")
+
+
+@pytest.fixture(scope="session")
+def real_retinamnist() -> Path:
+    """The published RetinaMNIST file's folder."""
+    return _real("retinamnist")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,7 +72,12 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     valid = [*own, *changes, "protocol_seed"]
     for option in options:
         if option not in valid:
-            raise InputError(f"the data set {name!r} has no option {option!r}; it takes {', '.join(valid)}.")
+            flag = (
+                " (--data-seed)" if option == "seed" else ""
+            )  # the only one that the command line calls otherwise
+            raise InputError(
+                f"the data set {name!r} has no option {option!r}{flag}; it takes {', '.join(valid)}."
+            )
     data = loaders[name](**{key: value for key, value in options.items() if key in own})
     return apply_protocols(
         data,

@@ -38,7 +38,7 @@ CARD = Card(
     ),
     terms="For research; the rights lie with the photographers. People can be seen: do not identify them.",
     leakage=(
-        "No picture is in training and test, none in two categories. Whether one photographer is in both is unknown."
+        "No file name is in training and test, none in two categories. Whether one photographer is in both is unknown."
     ),
 )
 

@@ -170,6 +170,7 @@ class OrdinalDataset:
         image_size: Suggested side of the towers' input in pixels; None means the towers' own.
         allow_empty_ranks: Whether a rank may have no training image (unseen ranks are an experiment of their
             own).
+        upright: Whether its pictures have an up and a down, so that training may not turn them on their head.
         missing: The files that the data set's lists name and the user does not have.
         protocol: What was done to the published splits, one sentence a step, for the run's record.
 
@@ -192,6 +193,7 @@ class OrdinalDataset:
     card: Card
     image_size: int | None = None
     allow_empty_ranks: bool = False
+    upright: bool = False
     missing: tuple[str, ...] = ()
     protocol: tuple[str, ...] = ()
 

@@ -13,9 +13,9 @@ from l2rclip_lite.errors import InputError
 
 LISTS = "split lists: github.com/raywang335/L2RCLIP, commit 168fd4b, MIT; the pictures are not part of them"
 FACES = (
-    "Pictures of real people. Use them for research, under the licence of their owner, and do not pass them "
-    "on. Never use them, or a model trained on them, to identify a person or to decide anything about one: "
-    "who is served, hired, admitted, insured or watched."
+    "Pictures of real people. Use them for research, under the licence of their owner; do not pass them on, and "
+    "train no product on them. Never use them, or a model trained on them, to identify a person or to decide "
+    "anything about one: who is served, hired, admitted, insured or watched."
 )
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
 from l2rclip_lite.data.fetch import Members, fetch_archive, sha256
-from l2rclip_lite.data.files import Row, inside, read_table, splits_of_files
-from l2rclip_lite.data.listed import mark_fixture
+from l2rclip_lite.data.files import Folder, Row, read_table, refuse_repeats
+from l2rclip_lite.data.listed import dataset_of_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -67,9 +67,8 @@ def authors_folds(count: int, fold: int) -> list[str]:
         >>> [parts.count(name) for name in ("train", "val", "test")], parts[:3]
         ([1180, 253, 252], ['train', 'train', 'train'])
     """
-    order = np.random.RandomState(150).permutation(
-        count
-    )  # the generator of 2019; a new one gives other folds
+    # The generator of 2019: a new one gives other folds.
+    order = np.random.RandomState(150).permutation(count)
     order = np.roll(order, -(fold - 1) * (count // 5))
     parts = ["test"] * count
     for place, index in enumerate(order.tolist()):
@@ -78,13 +77,14 @@ def authors_folds(count: int, fold: int) -> list[str]:
     return parts
 
 
-def load_bracol(root: str | Path | None = None, fold: int = 1) -> OrdinalDataset:
+def load_bracol(root: str | Path | None = None, fold: int = 1, allow_missing: bool = False) -> OrdinalDataset:
     """Real coffee leaves, severity 0 to 4, in one of the authors' five folds.
 
     Args:
         root: A folder with `labels.csv` (columns path, label, split, split_fold2 … split_fold5), or with the
             original `dataset.csv` beside `leaf/<id>.jpg` or `images/<id>.jpg`, as `download_bracol` makes it.
         fold: 1 to 5. The five test sets are disjoint.
+        allow_missing: Whether to go on without the listed pictures that are not there; the run records them.
 
     Returns:
         1,180 training, 253 validation and 252 test pictures of 512 x 256.
@@ -102,16 +102,16 @@ def load_bracol(root: str | Path | None = None, fold: int = 1) -> OrdinalDataset
         raise InputError(f"bracol: pass root=..., the folder that holds labels.csv or dataset.csv; {get}.")
     if isinstance(fold, bool) or fold not in range(1, 6):
         raise InputError(f"bracol: fold must be 1, 2, 3, 4 or 5, not {fold!r}.")
-    root = Path(root)
-    if (root / "labels.csv").is_file():
-        rows = list(_labels_rows(root, fold))
-    elif (root / "dataset.csv").is_file():
-        rows = list(_original_rows(root, fold))
+    folder = Folder(root)
+    if (folder.root / "labels.csv").is_file():
+        rows = list(_labels_rows(folder, fold))
+    elif (folder.root / "dataset.csv").is_file():
+        rows = list(_original_rows(folder, fold))
     else:
         raise InputError(f"bracol: {root} holds neither labels.csv nor dataset.csv; {get}.")
-    train, val, test = splits_of_files(rows)
+    refuse_repeats(rows)
     ranks = Ranks(NAMES, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
-    return mark_fixture(OrdinalDataset("bracol", train, val, test, ranks, CARD), root)
+    return dataset_of_rows("bracol", rows, folder.root, ranks, CARD, allow_missing=allow_missing)
 
 
 def _grade(text: str, where: str) -> int:
@@ -121,26 +121,25 @@ def _grade(text: str, where: str) -> int:
     return int(text)
 
 
-def _labels_rows(root: Path, fold: int) -> Iterator[Row]:
+def _labels_rows(folder: Folder, fold: int) -> Iterator[Row]:
     """Rows of labels.csv: the folds stand in columns."""
     column = "split" if fold == 1 else f"split_fold{fold}"
-    for row, where in read_table(root / "labels.csv", ("path", "label", column)):
+    for row, where in read_table(folder.root / "labels.csv", ("path", "label", column)):
         if row[column] not in SPLITS:
             raise InputError(
                 f"{where}: the {column} {row[column]!r} is none of {', '.join(SPLITS)}; correct it."
             )
-        yield Row(
-            row["path"], inside(root, row["path"], where), _grade(row["label"], where), row[column], where
-        )
+        file = folder.file(row["path"], where)
+        yield Row(row["path"], file, _grade(row["label"], where), row[column], where)
 
 
-def _original_rows(root: Path, fold: int) -> Iterator[Row]:
+def _original_rows(folder: Folder, fold: int) -> Iterator[Row]:
     """Rows of the authors' dataset.csv: the folds follow from the number of rows."""
-    folder = "leaf" if (root / "leaf").is_dir() else "images"
-    rows = read_table(root / "dataset.csv", ("id", "severity"))
+    pictures = "leaf" if (folder.root / "leaf").is_dir() else "images"
+    rows = read_table(folder.root / "dataset.csv", ("id", "severity"))
     for (row, where), part in zip(rows, authors_folds(len(rows), fold), strict=True):
-        path = f"{folder}/{row['id']}.jpg"
-        yield Row(path, inside(root, path, where), _grade(row["severity"], where), part, where)
+        path = f"{pictures}/{row['id']}.jpg"
+        yield Row(path, folder.file(path, where), _grade(row["severity"], where), part, where)
 
 
 def download_bracol(root: str | Path, *, url: str = ARCHIVE) -> Path:

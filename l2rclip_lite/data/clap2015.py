@@ -116,7 +116,7 @@ def _item(entry: Entry) -> Item:
     """The row with its rank and the deviation of the votes."""
     text = _cell(entry, "stdv")
     try:
-        deviation = float(text)
+        deviation = math.nan if "_" in text else float(text)  # Python reads 1_0 as ten
     except ValueError:
         deviation = math.nan
     if not 0 <= deviation < math.inf:

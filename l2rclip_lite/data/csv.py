@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, stratified
-from l2rclip_lite.data.files import Row, inside, read_table, splits_of_files
-from l2rclip_lite.data.listed import mark_fixture
+from l2rclip_lite.data.files import Folder, Row, read_table, refuse_repeats
+from l2rclip_lite.data.listed import dataset_of_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -18,6 +18,7 @@ def load_csv(
     template: str = "a photo of a {rank} object",
     seed: int = 0,
     allow_empty_ranks: bool = False,
+    allow_missing: bool = False,
 ) -> OrdinalDataset:
     """Anybody's pictures, graded in a CSV file.
 
@@ -32,6 +33,7 @@ def load_csv(
         template: A sentence with exactly one `{rank}`.
         seed: Decides the split where the file does not.
         allow_empty_ranks: Whether a rank may have no training image.
+        allow_missing: Whether to go on without the listed pictures that are not there.
 
     Returns:
         Three splits in the order of the file.
@@ -50,27 +52,34 @@ def load_csv(
         raise InputError('csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".')
     names = tuple(name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks))
     label_space = Ranks(names, tuple(float(rank) for rank in range(len(names))), template)
-    root = Path(root)
-    file = root / labels  # an absolute `labels` wins
+    folder = Folder(root)
+    file = folder.root / labels  # an absolute `labels` wins
     table = read_table(file, ("path", "label"))
-    rows = [_row(cells, where, root, names) for cells, where in table]
-    _refuse_repeats(rows)
+    rows = [_row(cells, where, folder, names) for cells, where in table]
+    refuse_repeats(rows)
     notes = "Split by the labels file."
     if "split" not in table[0][0]:
         rows = _with_split(rows, file, names, seed)
         notes = f"Split 70/15/15 within every rank, seed {seed}."
     card = Card("csv", f"{len(rows)} images of {file.name}", str(file), "unknown", "none", notes)
-    train, val, test = splits_of_files(rows)
-    data = OrdinalDataset("csv", train, val, test, label_space, card, allow_empty_ranks=allow_empty_ranks)
-    return mark_fixture(data, root)
+    return dataset_of_rows(
+        "csv",
+        rows,
+        folder.root,
+        label_space,
+        card,
+        allow_missing=allow_missing,
+        allow_empty_ranks=allow_empty_ranks,
+        upright=True,
+    )
 
 
-def _row(cells: dict[str, str], where: str, root: Path, names: tuple[str, ...]) -> Row:
+def _row(cells: dict[str, str], where: str, folder: Folder, names: tuple[str, ...]) -> Row:
     """One checked line; a missing split stays empty."""
     label = cells["label"]
     if label in names:
         target = names.index(label)
-    elif label.isdecimal() and int(label) < len(names):
+    elif label.isdecimal() and len(label) < 10 and int(label) < len(names):
         target = int(label)
     else:
         raise InputError(
@@ -80,18 +89,7 @@ def _row(cells: dict[str, str], where: str, root: Path, names: tuple[str, ...]) 
     split = cells.get("split")
     if split is not None and split not in SPLITS:
         raise InputError(f"{where}: the split {split!r} is none of {', '.join(SPLITS)}; correct it.")
-    return Row(cells["path"], inside(root, cells["path"], where), target, split or "", where)
-
-
-def _refuse_repeats(rows: list[Row]) -> None:
-    """The same file twice could stand in train and test at once."""
-    first: dict[Path, Row] = {}
-    for row in rows:
-        before = first.setdefault(row.file.resolve(), row)
-        if before is not row:
-            raise InputError(
-                f"{row.where}: the image {row.path} stands in {before.where} already; remove one of them."
-            )
+    return Row(cells["path"], folder.file(cells["path"], where), target, split or "", where)
 
 
 def _with_split(rows: list[Row], file: Path, names: tuple[str, ...], seed: int) -> list[Row]:

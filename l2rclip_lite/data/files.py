@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 
 
 class Row(NamedTuple):
-    """One line of a labels file: the path as written, the file it means, and what an error should call it."""
+    """One line of a labels file: the path as written, the file it leads to, and what an error should call it."""
 
     path: str
-    file: Path
+    file: str
     target: int
     split: str
     where: str
@@ -78,38 +78,58 @@ def on_white(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def inside(root: str | Path, relative: str, where: str) -> Path:
-    """The file a labels file means, which must lie under `root`.
+class Folder:
+    """A data folder, and which file in it a path of a labels file means.
+
+    Links are followed once a sub-folder, not once a row, so that long files are read at once.
 
     Args:
-        root: The folder of the data set.
-        relative: The path as written.
-        where: What to call it in an error, such as "labels.csv row 7".
-
-    Returns:
-        The path under `root`; whether the file exists is not looked at.
-
-    Raises:
-        InputError: An empty or absolute path, one with "..", or a link that leaves `root`.
+        root: The folder; it need not exist.
 
     Example:
-        >>> inside("data", "../secret.png", "labels.csv row 2")  # doctest: +ELLIPSIS
+        >>> Folder("data").file("../secret.png", "labels.csv row 2")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leaves the data folder; ...
     """
-    if not relative or "\0" in relative:
-        raise InputError(
-            f"{where}: the path {relative!r} names no file; write a path relative to the data folder."
-        )
-    windows = PureWindowsPath(relative)
-    absolute = PurePosixPath(relative).is_absolute() or bool(windows.drive or windows.root)
-    path = Path(root) / relative
-    if absolute or ".." in windows.parts or not path.resolve().is_relative_to(Path(root).resolve()):
-        raise InputError(
-            f"{where}: the path {relative!r} leaves the data folder; write it relative to the folder, "
-            "without '..'."
-        )
-    return path
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._top = os.path.realpath(root)
+        self._real_folders: dict[str, str] = {}
+
+    def file(self, relative: str, where: str) -> str:
+        """The file itself, links followed: two paths to one file give the same. It need not exist.
+
+        Args:
+            relative: The path as written.
+            where: What to call it in an error, such as "labels.csv row 7".
+
+        Raises:
+            InputError: An empty or absolute path, one with "..", or a link that leaves the folder.
+        """
+        if not relative or "\0" in relative:
+            raise InputError(
+                f"{where}: the path {relative!r} names no file; write a path relative to the data folder."
+            )
+        windows = PureWindowsPath(relative) if "\\" in relative or ":" in relative else None
+        absolute = relative.startswith("/") or (windows is not None and bool(windows.drive or windows.root))
+        parts = windows.parts if windows else relative.split("/")
+        path = self._real(os.path.join(self._top, relative))
+        if absolute or ".." in parts or not path.startswith(os.path.join(self._top, "")):
+            raise InputError(
+                f"{where}: the path {relative!r} leaves the data folder; write it relative to the folder, "
+                "without '..'."
+            )
+        return path
+
+    def _real(self, path: str) -> str:
+        """The path without links; each folder is looked at once."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._real_folders[folder], name)
 
 
 def read_table(file: str | Path, needed: tuple[str, ...]) -> list[tuple[dict[str, str], str]]:
@@ -166,30 +186,19 @@ def read_table(file: str | Path, needed: tuple[str, ...]) -> list[tuple[dict[str
     return table
 
 
-def splits_of_files(rows: Sequence[Row]) -> tuple[Split, Split, Split]:
-    """Train, val and test of pictures that lie in files, in the order of the rows.
+def refuse_repeats(rows: Sequence[Row]) -> None:
+    """The same file twice could stand in train and test at once.
 
     Args:
         rows: The labels file, line by line.
 
-    Returns:
-        Three splits; a file is decoded each time it is asked for.
-
     Raises:
-        InputError: A file that does not exist: better now than in the middle of an epoch.
+        InputError: Two rows that mean one file, also through a link or another spelling.
     """
+    first: dict[str, Row] = {}
     for row in rows:
-        if not row.file.is_file():
+        before = first.setdefault(row.file, row)
+        if before is not row:
             raise InputError(
-                f"{row.where}: the image {row.file} does not exist; correct the path or remove the row."
+                f"{row.where}: the image {row.path} stands in {before.where} already; remove one of them."
             )
-
-    def one(name: str) -> Split:
-        mine = [row for row in rows if row.split == name]
-        return Split(
-            [row.path for row in mine],
-            [row.target for row in mine],
-            lambda index: read_image(mine[index].file, mine[index].where),
-        )
-
-    return one("train"), one("val"), one("test")

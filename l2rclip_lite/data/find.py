@@ -57,6 +57,13 @@ def find_files(root: Path, names: Iterable[str]) -> dict[str, Path]:
             if len(free) > 1:
                 raise _twice(name, free[0], free[1])
             exact[name] = free[0]
+    both = {path: name for name, path in exact.items()}
+    for name, path in exact.items():
+        if both[path] != name:
+            raise InputError(
+                f"{path} is the only file for both {name} and {both[path]}; the list tells upper and lower case "
+                "apart, so keep the names as they were published."
+            )
     top = root.resolve()
     for name, path in exact.items():
         if os.path.islink(path) and not Path(path).resolve().is_relative_to(top):
@@ -76,7 +83,7 @@ def _files(root: Path) -> Iterator[str]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif entry.is_file():  # false for a link to nothing and for a device
+                    elif os.path.isfile(entry.path):  # not a link to nothing or to itself, not a device
                         yield entry.path
         except OSError as error:
             raise InputError(

@@ -33,7 +33,7 @@ CARD = Card(
     ),
     terms="For research; the rights lie with the photographers. People can be seen: do not identify them.",
     leakage=(
-        "No picture is in two parts of a repeat, but the test parts of different repeats overlap. Whether two "
+        "No file name is in two parts of a repeat, but the test parts of different repeats overlap. Whether two "
         "pictures come from one photographer or one film is unknown."
     ),
 )

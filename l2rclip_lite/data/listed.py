@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
-from l2rclip_lite.data.files import read_image
+from l2rclip_lite.data.files import Row, read_image
 from l2rclip_lite.data.find import find_files
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
@@ -48,19 +49,21 @@ def is_fixture(root: str | Path | None) -> bool:
     return root is not None and (Path(root) / FIXTURE_MARK).is_file()
 
 
-def mark_fixture(data: OrdinalDataset, root: str | Path | None) -> OrdinalDataset:
-    """The data set as it is, or, where its folder is a fixture, with a card and a record that say so.
+def mark_fixture(data: OrdinalDataset, files: Iterable[Path]) -> OrdinalDataset:
+    """The data set as it is, or, where a picture lies in a fixture, with a card and a record that say so.
 
     Args:
         data: A data set.
-        root: The folder its pictures were found in.
+        files: Its pictures. A fixture is recognised from any folder above or below the one that was named.
 
     Example:
         >>> from l2rclip_lite.data.leaves import load_leaves
-        >>> mark_fixture(load_leaves(size=60), None).card.title
+        >>> mark_fixture(load_leaves(size=60), []).card.title
         'Generated leaves'
     """
-    if not is_fixture(root):
+    nearest = {os.path.dirname(os.path.abspath(file)) for file in files}
+    above = {parent for folder in nearest for parent in Path(folder).parents}
+    if not any(map(is_fixture, {*map(Path, nearest), *above})):
         return data
     card = replace(data.card, title=f"{data.card.title} (SYNTHETIC FIXTURE, not the real pictures)")
     said = f"SYNTHETIC FIXTURE: the pictures are drawn, the results say nothing about {data.name}"
@@ -210,25 +213,87 @@ def listed_dataset(
         >>> data.counts("train"), data.train.subjects
         ([1, 0], ('anna',))
     """
-    files: dict[str, Path] | None = None
-    missing: tuple[str, ...] = ()
-    if root is not None:
-        files = find_files(Path(root), (item.name for part in SPLITS for item in parts[part]))
-        missing = _missing(name, parts, files, Path(root), allow_missing)
-        if missing:
-            left = {part: [item for item in parts[part] if item.name in files] for part in SPLITS}
-            lost = ", ".join(f"{len(parts[part]) - len(left[part]):,} of {part}" for part in SPLITS)
-            protocol += (f"{len(missing):,} listed pictures are missing and left out: {lost}",)
-            parts = left
+    fields: dict[str, Any] = {"image_size": image_size, "protocol": protocol}
+    fields |= {"allow_empty_ranks": True, "upright": True}
+    if root is None:
+        train, val, test = (_split(name, parts[part], None) for part in SPLITS)
+        return OrdinalDataset(name, train, val, test, ranks, card, **fields)
+    files = find_files(Path(root), (item.name for part in SPLITS for item in parts[part]))
+    fields["hint"] = _linked_folder(Path(root))
+    return _of_files(name, parts, files, Path(root), ranks, card, allow_missing, **fields)
+
+
+def dataset_of_rows(
+    name: str,
+    rows: Sequence[Row],
+    root: Path,
+    ranks: Ranks,
+    card: Card,
+    *,
+    allow_missing: bool = False,
+    allow_empty_ranks: bool = False,
+    upright: bool = False,
+) -> OrdinalDataset:
+    """A data set from a labels file that names each picture by its path; no picture is opened.
+
+    Args:
+        name: The name `load_dataset` knows.
+        rows: The labels file, line by line.
+        root: The folder its paths start from.
+        ranks: What the targets point into.
+        card: Source, licence, citation.
+        allow_missing: Whether to go on without the pictures that are not there.
+        allow_empty_ranks: Whether a rank may have no training picture.
+        upright: Whether the pictures have an up and a down.
+
+    Returns:
+        Three splits in the order of the rows; what is missing is recorded.
+
+    Raises:
+        InputError: As `listed_dataset`.
+    """
+    parts = {
+        part: [Item(row.path, row.target, row.where) for row in rows if row.split == part] for part in SPLITS
+    }
+    files = {
+        row.path: Path(row.file) for row in rows if os.path.isfile(row.file)
+    }  # a name too long is no file
+    fields: dict[str, Any] = {"allow_empty_ranks": allow_empty_ranks, "upright": upright}
+    return _of_files(name, parts, files, root, ranks, card, allow_missing, **fields)
+
+
+def _of_files(
+    name: str,
+    parts: Mapping[str, Sequence[Item]],
+    files: Mapping[str, Path],
+    root: Path,
+    ranks: Ranks,
+    card: Card,
+    allow_missing: bool,
+    *,
+    hint: str = "",
+    protocol: tuple[str, ...] = (),
+    **fields: Any,
+) -> OrdinalDataset:
+    """The data set of the pictures that are there, with a record of those that are not."""
+    missing = _missing(name, parts, files, root, allow_missing, hint)
+    if missing:
+        left = {part: [item for item in parts[part] if item.name in files] for part in SPLITS}
+        lost = ", ".join(f"{len(parts[part]) - len(left[part]):,} of {part}" for part in SPLITS)
+        protocol += (f"{len(missing):,} listed pictures are missing and left out: {lost}",)
+        parts = left
     train, val, test = (_split(name, parts[part], files) for part in SPLITS)
-    data = OrdinalDataset(
-        name, train, val, test, ranks, card, image_size, True, missing=missing, protocol=protocol
-    )
-    return mark_fixture(data, root)
+    data = OrdinalDataset(name, train, val, test, ranks, card, missing=missing, protocol=protocol, **fields)
+    return mark_fixture(data, files.values())
 
 
 def _missing(
-    name: str, parts: Mapping[str, Sequence[Item]], files: Mapping[str, Path], root: Path, allowed: bool
+    name: str,
+    parts: Mapping[str, Sequence[Item]],
+    files: Mapping[str, Path],
+    root: Path,
+    allowed: bool,
+    hint: str,
 ) -> tuple[str, ...]:
     """The listed names without a file; refused unless allowed, and always where a whole split is missing."""
     absent = {item.name: item for part in SPLITS for item in parts[part] if item.name not in files}
@@ -240,6 +305,7 @@ def _missing(
         f"{name}: {len(absent):,} of the {total:,} listed pictures are not under {root}, the first is "
         f"{first.name} ({first.where})"
     )
+    sentence += hint
     gone = [part for part in SPLITS if all(item.name in absent for item in parts[part])]
     if gone:
         raise InputError(
@@ -247,9 +313,18 @@ def _missing(
         )
     if not allowed:
         raise InputError(
-            f"{sentence}; name the folder that holds them (--root), or go on without them (--allow-missing)."
+            f"{sentence}; correct the row, name the folder that holds them (--root), or go on without them "
+            "(--allow-missing)."
         )
     return tuple(absent)
+
+
+def _linked_folder(root: Path) -> str:
+    """The first folder right below the root that is a link: the likely reason that pictures are not found."""
+    for path in sorted(root.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            return f"; the folder {path.name} is a link, and linked folders are not entered"
+    return ""
 
 
 def _split(name: str, items: Sequence[Item], files: Mapping[str, Path] | None) -> Split:

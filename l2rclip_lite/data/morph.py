@@ -46,7 +46,7 @@ CARD = Card(
     terms=f"{FACES} The people were photographed when arrested, not as volunteers; the label is the recorded age.",
     leakage=(
         "Persons of the test part who are also in training: rs-partial 75.5 to 78.6 %, three-fold 43.3 and 44.0 %, "
-        "random 96.4 to 96.8 %, subject-exclusive 2.3 to 3.1 %. No picture is in both. The five test parts of "
+        "random 96.4 to 96.8 %, subject-exclusive 2.3 to 3.1 %. No file name is in both. The five test parts of "
         "rs-partial share 184 to 216 pictures pairwise: repeated hold-out, not cross-validation. "
         "Report subject-exclusive beside the published protocol."
     ),

@@ -98,7 +98,7 @@ def load_retinamnist(root: str | Path | None = None, pixels: int = 28) -> Ordina
     ranks = Ranks(NAMES, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
     size = IMAGE_SIZE.get(pixels)
     data = OrdinalDataset("retinamnist", train, val, test, ranks, CARD, image_size=size)
-    return mark_fixture(data, file.parent)
+    return mark_fixture(data, [file])
 
 
 def _file_name(pixels: object) -> str:

@@ -149,7 +149,7 @@ def test_cost_follows_from_the_counts(file: Path) -> None:
         train = [min(count, given["FEW_SHOT"]) for count in train]
     if "LABEL_SHIFT" in given:
         top, keep = given["LABEL_SHIFT"].split(":")
-        train = [max(1, round(float(keep) * n)) if at < int(top) else n for at, n in enumerate(train)]
+        train = [max(1, int(float(keep) * n)) if at < int(top) else n for at, n in enumerate(train)]
     n, v, m = sum(train), int(counts["val"].sum()), int(counts["test"].sum())
     assert "cross-entropy" in given["BASELINES"]
     work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))

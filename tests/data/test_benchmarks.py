@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import chapters
 import numpy as np
+import pandas as pd
 import pytest
+import real_data
 from PIL import Image
 
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.adience import load_adience
 from l2rclip_lite.data.aesthetics import load_aesthetics
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
@@ -21,19 +24,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import mae
 
 Loader = Callable[..., OrdinalDataset]
-
-
-@pytest.fixture(scope="module")
-def official() -> Path:
-    """The official lists: under $L2RCLIP_DATA, or shared/data in a folder above this one."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    for folder in above:
-        if (folder / "datalists" / "morph").is_dir():
-            return folder / "datalists"
-    pytest.skip(
-        "no datalists under $L2RCLIP_DATA or shared/data in a folder above; see download_official_lists"
-    )
+KEY = ["data", "protocol", "category", "fold"]
 
 
 @pytest.fixture
@@ -265,3 +256,32 @@ def test_every_card_answers_the_same_questions(official: Path, load: Loader) -> 
     assert "identify" in data.card.terms
     with pytest.raises(InputError, match=f"{data.name}: pass root="):
         data.train[0]
+
+
+COUNTED = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv", keep_default_na=False)
+FIRST = COUNTED.drop_duplicates(["data", "protocol", "category"]).query("data != 'leaves'")
+NEEDS = {"bracol": ("root", "bracol_severity"), "retinamnist": ("root", "retinamnist")}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(key, id="-".join(filter(None, key[:3])))
+        for key in FIRST[KEY].itertuples(index=False, name=None)
+    ],
+)
+def test_the_books_counts_are_those_of_the_loaders(key: tuple[str, str, str, str]) -> None:
+    """`book/results/data_sets.csv`, the first fold of each protocol and category, rank by rank and split by split."""
+    where, folder = NEEDS.get(key[0], ("lists", "datalists"))
+    place = real_data.folder_of(folder)
+    if place is None:
+        pytest.skip(real_data.missing(folder))
+    options = {name: value for name, value in zip(KEY[1:], key[1:], strict=True) if value}
+    if "fold" in options:
+        options["fold"] = int(options["fold"])
+    data = load_dataset(key[0], **{where: place}, **options)
+    rows = COUNTED[(COUNTED[KEY] == list(key)).all(axis=1)]
+    assert {split: rows[split].tolist() for split in SPLITS} == {
+        split: data.counts(split) for split in SPLITS
+    }
+    assert rows["name"].tolist() == list(data.ranks.names)

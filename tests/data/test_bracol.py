@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import tarfile
 from pathlib import Path
 
@@ -24,39 +23,29 @@ TEST_COUNTS = {  # of the project's data notes, section 8
 }
 
 
-@pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of the real data: $L2RCLIP_DATA, or shared/data in a folder above this one."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    for folder in above:
-        if (folder / "bracol_severity" / "labels.csv").is_file():
-            return folder / "bracol_severity"
-    pytest.skip(
-        "no bracol_severity under $L2RCLIP_DATA or shared/data in a folder above; see download_bracol"
-    )
-
-
 @pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])
-def test_the_authors_folds_are_those_of_the_labels_file(real: Path, fold: int) -> None:
+def test_the_authors_folds_are_those_of_the_labels_file(real_bracol: Path, fold: int) -> None:
     """All 1,685 rows of all five folds; counts as in the data notes."""
-    with (real / "labels.csv").open(newline="") as opened:
+    with (real_bracol / "labels.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
     column = "split" if fold == 1 else f"split_fold{fold}"
     assert authors_folds(len(rows), fold) == [row[column] for row in rows]
-    data = load_dataset("bracol", root=real, fold=fold)
+    data = load_dataset("bracol", root=real_bracol, fold=fold)
     assert data.counts("test") == TEST_COUNTS[fold]
     assert data.test[0][0].size == (512, 256)
 
 
-def test_both_layouts_give_the_same_data(real: Path, tmp_path: Path) -> None:
+def test_both_layouts_give_the_same_data(real_bracol: Path, tmp_path: Path) -> None:
     """labels.csv + images/ and dataset.csv + leaf/ hold the same pictures in the same order."""
-    (tmp_path / "dataset.csv").write_bytes((real / "dataset.csv").read_bytes())
+    (tmp_path / "dataset.csv").write_bytes((real_bracol / "dataset.csv").read_bytes())
     (tmp_path / "leaf").mkdir()
     for number in range(1, 1748):
-        if (real / "images" / f"{number}.jpg").exists():
+        if (real_bracol / "images" / f"{number}.jpg").exists():
             (tmp_path / "leaf" / f"{number}.jpg").touch()
-    ours, theirs = load_dataset("bracol", root=real, fold=3), load_dataset("bracol", root=tmp_path, fold=3)
+    ours, theirs = (
+        load_dataset("bracol", root=real_bracol, fold=3),
+        load_dataset("bracol", root=tmp_path, fold=3),
+    )
     for split in ("train", "val", "test"):
         assert ours.split(split).targets == theirs.split(split).targets
         assert [Path(path).name for path in ours.split(split).paths] == [
@@ -64,11 +53,11 @@ def test_both_layouts_give_the_same_data(real: Path, tmp_path: Path) -> None:
         ]
 
 
-def test_the_digests_in_the_code_are_those_of_the_real_files(real: Path, tmp_path: Path) -> None:
+def test_the_digests_in_the_code_are_those_of_the_real_files(real_bracol: Path, tmp_path: Path) -> None:
     """The real licence, labels and 1,685 pictures pass the check of the download."""
     for name in ("LICENSE", "dataset.csv"):
-        (tmp_path / name).symlink_to(real / name)
-    (tmp_path / "leaf").symlink_to(real / "images")
+        (tmp_path / name).symlink_to(real_bracol / name)
+    (tmp_path / "leaf").symlink_to(real_bracol / "images")
     bracol._check(tmp_path)
 
 
@@ -129,6 +118,9 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load_dataset("bracol", root=tmp_path)
     with pytest.raises(InputError, match="fold must be 1, 2, 3, 4 or 5, not 6"):
         load_dataset("bracol", root=tmp_path, fold=6)
+    (tmp_path / "labels.csv").write_text("path,label,split\n1.jpg,0,train\n./1.jpg,4,test\n")
+    with pytest.raises(InputError, match=r"labels.csv row 3: the image ./1.jpg stands in labels.csv row 2"):
+        load_dataset("bracol", root=tmp_path)
     (tmp_path / "labels.csv").write_text("path,label,split\nimages/1.jpg,5,train\n")
     with pytest.raises(InputError, match=r"labels.csv row 2: the severity '5' is none of"):
         load_dataset("bracol", root=tmp_path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.errors import InputError
 
 RANKS = "fresh, ripe, over ripe"
@@ -17,6 +20,8 @@ def write(root: Path, text: str, pictures: int = 12) -> None:
     """Pictures 0.png to 11.png, each of its own red, and the labels file."""
     for number in range(pictures):
         Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / f"{number}.png")
+    for link, target in {"loop.png": "loop.png", "out.png": root.parent, "twin.png": "0.png"}.items():
+        (root / link).symlink_to(target)
     (root / "labels.csv").write_bytes(text.encode())
 
 
@@ -64,7 +69,24 @@ def test_without_a_split_column_every_rank_is_in_every_split(tmp_path: Path) -> 
             "labels.csv row 2: the split 'valid' is none of train, val, test",
         ),
         ("path,label,split\n0.png,0\n", "labels.csv row 2: 2 cells, but the header has 3"),
-        ("path,label,split\n99.png,0,train\n", "labels.csv row 2: the image .*99.png does not exist"),
+        (
+            "path,label,split\n99.png,0,train\n98.png,0,val\n1.png,0,test\n",
+            r"csv: 2 of the 3 listed pictures are not under .*, the first is 99.png \(labels.csv row 2\)",
+        ),
+        (
+            f"path,label,split\n{'9' * 5000}.png,0,train\n",
+            "row 2.*none of the train split is there; name another",
+        ),
+        (f"path,label,split\n0.png,{'9' * 5000},train\n", "labels.csv row 2: the label '9+' is no rank"),
+        ("path,label,split\nloop.png,0,train\n", "the first is loop.png .labels.csv row 2."),
+        (
+            "path,label,split\nout.png,0,train\n",
+            "labels.csv row 2: the path 'out.png' leaves the data folder",
+        ),
+        (
+            "path,label,split\n0.png,0,train\ntwin.png,0,test\n",
+            "row 3: the image twin.png stands in .* row 2",
+        ),
         (
             "path,label,split\n0.png,0,train\n./0.png,0,test\n",
             "row 3: the image ./0.png stands in labels.csv row 2",
@@ -88,6 +110,38 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
     write(tmp_path, text)
     with pytest.raises(InputError, match=sentence):
         load(tmp_path)
+
+
+def test_missing_pictures_can_be_left_out(tmp_path: Path) -> None:
+    """Two of nine pictures are not there: the data set goes on without them and says so."""
+    rows = [f"{number}.png,{number % 3},{('train', 'val', 'test')[number // 3]}" for number in range(9)]
+    write(tmp_path, "path,label,split\n" + "\n".join([*rows, "98.png,0,train", "99.png,1,val"]))
+    with pytest.raises(InputError, match=r"2 of the 11 listed pictures .*--allow-missing"):
+        load(tmp_path)
+    data = load(tmp_path, allow_missing=True)
+    assert data.missing == ("98.png", "99.png")
+    assert [len(data.split(split)) for split in ("train", "val", "test")] == [3, 3, 3]
+    assert "2 listed pictures are missing and left out: 1 of train, 1 of val, 0 of test" in data.protocol
+
+
+def test_a_long_file_is_read_at_once(tmp_path: Path) -> None:
+    """100,000 rows in sub-folders, none of them there: 2 s of processor time, without the type checks of pytest."""
+    rows = (f"{number % 50}/{number}.png,{number % 3},{SPLITS[number % 3]}" for number in range(10**5))
+    write(tmp_path, "path,label,split\n" + "\n".join(rows), pictures=0)
+    code = """if True:
+        import sys, time
+        from l2rclip_lite.data.csv import load_csv
+        from l2rclip_lite.errors import InputError
+        start = time.process_time()
+        try:
+            load_csv(sys.argv[1], ranks="fresh,ripe,over ripe")
+        except InputError as error:
+            print(time.process_time() - start, error)
+    """
+    said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    seconds, _, sentence = said.stdout.partition(" ")
+    assert sentence.startswith("csv: 100,000 of the 100,000 listed pictures are not under")
+    assert float(seconds) < 2
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split, stratified
-from l2rclip_lite.data.files import inside, read_image
+from l2rclip_lite.data.files import Folder, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -56,8 +56,8 @@ def test_paths_stay_inside_the_root(tmp_path: Path, path: str) -> None:
     root.mkdir()
     (root / "link").symlink_to(tmp_path)
     with pytest.raises(InputError, match="row 2: the path"):
-        inside(root, path, "row 2")
-    assert inside(root, "a b/ü.jpg", "row 2") == root / "a b" / "ü.jpg"
+        Folder(root).file(path, "row 2")
+    assert Folder(root).file("a b/ü.jpg", "row 2") == str(root / "a b" / "ü.jpg")
 
 
 @given(st.lists(st.integers(3, 40), min_size=1, max_size=6), st.integers(0, 99))

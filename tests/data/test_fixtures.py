@@ -10,6 +10,7 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
+import real_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,8 +20,8 @@ from l2rclip_lite.data.fixtures import LAYOUTS, _order, _pixels, make_fixture
 from l2rclip_lite.data.lists import Entry, read_list
 from l2rclip_lite.errors import InputError
 
-OFFICIAL = Path(__file__).parents[3] / "shared" / "data" / "datalists"
-needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not in ../shared")
+OFFICIAL = real_data.folder_of("datalists")
+needs_official = pytest.mark.skipif(OFFICIAL is None, reason=real_data.missing("datalists"))
 ALL = [*LAYOUTS, "retinamnist", "bracol", "csv"]
 MORPH_FILE = r"\d{6}_\d\d[MF]\d\d\.JPG"
 MORPH_PATH = rb"\.\./\.\./datasets/Morph/image/\d{6}_\d\d[MF]\d\d\.JPG \d\d\n"
@@ -68,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ALL:
         make_fixture(name, base / "made-up" / name)
     jaxtyping.config.update("jaxtyping_disable", True)  # for 150,000 rows; the calls above were checked
-    for name in LAYOUTS if OFFICIAL.is_dir() else ():
+    for name in LAYOUTS if OFFICIAL else ():
         make_fixture(name, base / "sampled" / name, lists=OFFICIAL)
     jaxtyping.config.update("jaxtyping_disable", False)
     return base

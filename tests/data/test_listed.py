@@ -74,7 +74,7 @@ def test_missing_pictures_are_refused_or_recorded(tmp_path: Path) -> None:
         load(root)
     assert str(caught.value) == (
         f"tiny: 2 of the 5 listed pictures are not under {root}, the first is ben/1.png (train.txt row 2); "
-        "name the folder that holds them (--root), or go on without them (--allow-missing)."
+        "correct the row, name the folder that holds them (--root), or go on without them (--allow-missing)."
     )
     data = load(root, allow_missing=True)
     assert data.missing == ("ben/1.png", "cleo/1.png")

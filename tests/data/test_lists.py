@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -33,17 +32,14 @@ OFFICIAL = [  # file, components that name a picture, rows, first name and label
 
 
 @pytest.mark.parametrize(("file", "keep", "rows", "name", "label"), OFFICIAL)
-def test_the_official_dialects(file: str, keep: int, rows: int, name: str, label: float) -> None:
+def test_the_official_dialects(
+    official: Path, file: str, keep: int, rows: int, name: str, label: float
+) -> None:
     """Space, comma and tab; header, index column and none; CRLF and LF; counts of the data notes."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    found = [folder / "datalists" / file for folder in above if (folder / "datalists" / file).is_file()]
-    if not found:
-        pytest.skip("no datalists under $L2RCLIP_DATA or shared/data in a folder above")
-    entries = read_list(found[0], keep=keep)
+    entries = read_list(official / file, keep=keep)
     assert (len(entries), entries[0].name, entries[0].label) == (rows, name, label)
     first = 2 if entries[0].cells else 1
-    assert entries[-1].where == f"{found[0].name} row {rows + first - 1}"
+    assert entries[-1].where == f"{Path(file).name} row {rows + first - 1}"
 
 
 def write(folder: Path, text: str | bytes) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from pathlib import Path
 
 import pytest
+import real_data
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,12 +109,10 @@ def test_any_order_is_fine_and_any_gap_is_not(
 
 def test_the_digests_are_those_of_the_real_lists(tmp_path: Path) -> None:
     """All 46 lists and the licence, packed as the repository packs them, come out byte for byte."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    found = [folder / "datalists" for folder in above if (folder / "datalists" / "LICENSE").is_file()]
-    if not found:
-        pytest.skip("no datalists under $L2RCLIP_DATA or shared/data in a folder above")
-    real = contents(found[0])
+    folder = real_data.folder_of("datalists")
+    if folder is None:
+        pytest.skip(real_data.missing("datalists"))
+    real = contents(folder)
     assert sorted(real) == sorted(official_digests())
     url = archive(tmp_path / "a.tar.gz", {f"datalist/{name}": content for name, content in real.items()})
     assert contents(download_official_lists(tmp_path / "lists", url=url)) == real

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,6 @@ from l2rclip_lite.data.retinamnist import download_retinamnist, load_retinamnist
 from l2rclip_lite.errors import InputError
 
 Arrays = dict[str, np.ndarray]
-
-
-@pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of the real data: $L2RCLIP_DATA, or shared/data in a folder above this one."""
-    above = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    above += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    for folder in above:
-        if (folder / "retinamnist" / "retinamnist.npz").is_file():
-            return folder / "retinamnist"
-    pytest.skip(
-        "no retinamnist under $L2RCLIP_DATA or shared/data in a folder above; see download_retinamnist"
-    )
 
 
 def arrays(labels: list[int], pixels: int = 28) -> Arrays:
@@ -52,25 +38,25 @@ def fixture(folder: Path, content: Arrays, name: str = "retinamnist.npz") -> Pat
     return folder
 
 
-def test_the_published_file(real: Path) -> None:
+def test_the_published_file(real_retinamnist: Path) -> None:
     """Counts of the data notes, section 9; pixels and labels of the file, in its order, by folder or by file."""
-    data = load_retinamnist(real)
+    data = load_retinamnist(real_retinamnist)
     assert [data.counts(split) for split in SPLITS] == [
         [486, 128, 206, 194, 66],
         [54, 12, 28, 20, 6],
         [174, 46, 92, 68, 20],
     ]
-    with np.load(real / "retinamnist.npz") as archive:
+    with np.load(real_retinamnist / "retinamnist.npz") as archive:
         assert data.test.targets == tuple(archive["test_labels"][:, 0])
         assert np.array_equal(np.array(data.val[119][0]), archive["val_images"][119])
     assert (data.val.paths[119], data.val[119][0].mode, data.ranks.unit) == ("val/0119", "RGB", "grade")
-    assert load_retinamnist(real / "retinamnist.npz").val.targets == data.val.targets
+    assert load_retinamnist(real_retinamnist / "retinamnist.npz").val.targets == data.val.targets
     assert "SYNTHETIC" not in data.card.title + "".join(data.protocol)
 
 
-def test_a_file_that_is_not_the_published_one(real: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_the_published_one(real_retinamnist: Path, tmp_path: Path) -> None:
     """One changed byte, the wrong size, no file, no folder: one sentence with the fix."""
-    content = bytearray((real / "retinamnist.npz").read_bytes())
+    content = bytearray((real_retinamnist / "retinamnist.npz").read_bytes())
     (tmp_path / "retinamnist_64.npz").write_bytes(content)
     with pytest.raises(
         InputError, match=r"retinamnist_64\.npz: these are the pictures of 28 pixels; pass pixels=28"
@@ -194,7 +180,7 @@ def test_a_download_is_right_or_not_there(tmp_path: Path, monkeypatch: pytest.Mo
         download_retinamnist(root, url=origin.as_uri())
 
 
-def test_the_digest_in_the_code_is_that_of_the_real_file(real: Path, tmp_path: Path) -> None:
+def test_the_digest_in_the_code_is_that_of_the_real_file(real_retinamnist: Path, tmp_path: Path) -> None:
     """The real file passes the check of the download, and what is kept loads."""
-    root = download_retinamnist(tmp_path / "data", url=(real / "retinamnist.npz").as_uri())
+    root = download_retinamnist(tmp_path / "data", url=(real_retinamnist / "retinamnist.npz").as_uri())
     assert load_retinamnist(root).counts("val") == [54, 12, 28, 20, 6]

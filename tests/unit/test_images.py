@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import as_bytes, augment, augmented, load_pixels
@@ -44,6 +45,16 @@ def test_flips_are_fair_independent_and_only_mirror() -> None:
     assert (corners.min(1).values < inner.min(1).values).all(), "the dark pixel stays the dark pixel"
 
 
+def test_what_is_upright_stays_upright() -> None:
+    """The dark corner of a face at the top left lands at the top left or right, and never below."""
+    pixels = torch.full((500, 3, 4, 4), 0.5)
+    pixels[:, :, 0, 0] = 0.1
+    found = augment(pixels, seeded(0), upside_down=False).mean(1)
+    left = found[:, 0, 0] < found[:, 0, 3]
+    assert float(left.float().mean()) == pytest.approx(0.5, abs=0.07)  # sd 0.022
+    assert (found[:, 3].min(1).values > found[:, 0].min(1).values).all()
+
+
 def test_light_changes_by_hand() -> None:
     """Half black, half at 0.4: difference ×(brightness·contrast), mean ×brightness about ... the old mean.
 
@@ -67,11 +78,12 @@ def test_light_changes_by_hand() -> None:
 def test_switched_off_it_is_the_picture_itself() -> None:
     """Bytes in, the same bytes out; switched on, bytes as well, within a rounding of the float path."""
     pixels = torch.randint(0, 256, (3, 3, 5, 5), dtype=torch.uint8, generator=seeded(0))
-    assert augmented(pixels, False, seeded(0)) is pixels
-    found = augmented(pixels, True, seeded(0))
-    exact = augment(pixels.float() / 255, seeded(0)) * 255
-    assert found.dtype == torch.uint8
-    assert float((found.float() - exact).abs().max()) <= 0.5 + 1e-4
+    assert augmented(pixels, Config(augment=False), seeded(0)) is pixels
+    for upside_down in (True, False):
+        found = augmented(pixels, Config(upside_down=upside_down), seeded(0))
+        exact = augment(pixels.float() / 255, seeded(0), upside_down) * 255
+        assert found.dtype == torch.uint8
+        assert float((found.float() - exact).abs().max()) <= 0.5 + 1e-4
 
 
 def test_bytes_of_a_split_are_its_squashed_pictures(leaves: OrdinalDataset, tiny: Towers) -> None:
