@@ -69,10 +69,10 @@ def place(path: str) -> int:
             [3, 4, 2, 0, 20, 7],
             "label shift: the 2 most frequent ranks keep 0.1 of their training pictures, 36 of 90 in all; seed 0",
         ),
-        (  # 1.2, 16, 8, 8, 2.8 are rounded to the nearest
+        (  # 1.2, 16, 8, 8, 2.8 are rounded down
             {"label_shift": "5:0.4"},
-            [1, 16, 8, 0, 8, 3],
-            "label shift: the 5 most frequent ranks keep 0.4 of their training pictures, 36 of 90 in all; seed 0",
+            [1, 16, 8, 0, 8, 2],
+            "label shift: the 5 most frequent ranks keep 0.4 of their training pictures, 35 of 90 in all; seed 0",
         ),
         (  # sorted 40, 20, 20, 7, 3 over 1, 2, 4, 8, 16: the last asks for 3.9 of 3 at a head of 63, so 40 it is
             {"long_tail": 16.0},
