@@ -155,6 +155,10 @@ class RandomPrototypes(nn.Module):
         """The K vectors."""
         return self.features
 
+    def template_features(self) -> Float[Tensor, "rank dim"]:
+        """The same: there are no sentences behind them."""
+        return self.features
+
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:
     """Features relative to their mean over the ranks, unit length again.

@@ -151,6 +151,7 @@ def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
     bare = RandomPrototypes(6, tiny.dim, centre=False, seed=5)
     assert torch.allclose(bare().norm(dim=1), torch.ones(6))
     assert torch.allclose(one, spread(bare()), atol=1e-6)
+    assert torch.equal(bare.template_features(), bare())
     assert not list(bare.parameters())
     assert not bare.state_dict()
 
