@@ -58,7 +58,9 @@ def test_the_run_directory_holds_what_it_should(run: Run, leaves: OrdinalDataset
     """Five files, no checkpoint, nothing half-written; and they say the same as each other."""
     assert {path.name for path in run.out.iterdir()} == FILES
     stored = json.loads((run.out / "config.json").read_text(encoding="utf-8"))
-    assert Config.from_dict(stored["config"]) == replace(small, upside_down=True)  # leaves have no up and down
+    assert Config.from_dict(stored["config"]) == replace(
+        small, upside_down=True
+    )  # leaves have no up and down
     assert stored["dataset"]["card"]["licence"] == "CC0 1.0"
     assert [(row["stage"], row["epoch"]) for row in run.history] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert json.loads((run.out / "metrics.json").read_text(encoding="utf-8")) == run.metrics
