@@ -14,11 +14,12 @@ from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from l2rclip_lite import __version__
+from l2rclip_lite.choices import FROZEN, PROBES, TRAINED
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
@@ -125,7 +126,11 @@ def _fit_parser() -> ArgumentParser:
     named: dict[str, Any] = {"type": str, "required": True}
     parser.add_argument("--dataset", **named, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
     parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
-    parser.add_argument("--baselines", type=str, default="", help="linear-probe,cross-entropy, or only one.")
+    others = (
+        f"What to train beside it, with commas: {', '.join(PROBES)}; fine-tuning the image tower: {', '.join(TRAINED)}; "
+        f"each of these with {FROZEN} behind its name trains on image features computed once."
+    )
+    parser.add_argument("--baselines", type=str, default="", metavar="NAMES", help=others)
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
     add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
@@ -180,14 +185,12 @@ def _fit(options: Namespace) -> int:
     return 0
 
 
-def _baselines(text: str) -> tuple[Any, ...]:
+def _baselines(text: str) -> tuple[str, ...]:
     """The baselines' names, refused here rather than after an hour of training."""
-    from l2rclip_lite.baselines import Baseline
+    from l2rclip_lite.baselines import check_baselines
 
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in get_args(Baseline):
-            raise InputError(f"--baselines: {name!r} is unknown; it takes {', '.join(get_args(Baseline))}.")
+    check_baselines(names, option="--baselines")
     return names
 
 

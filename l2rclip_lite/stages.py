@@ -80,6 +80,7 @@ class Stage:
         loss: Loss of a batch, from image indices and the generator of the epoch.
         validate: Probabilities over the ranks of the validation images.
         lr_factors: Parameters whose name ends so learn that many times faster.
+        lr_option: The option that sets `lr`, for the error message; empty means `--lr` and the number.
     """
 
     number: int
@@ -90,6 +91,7 @@ class Stage:
     loss: Callable[[Int[Tensor, " batch"], torch.Generator], Float[Tensor, ""]]
     validate: Callable[[], Float[Tensor, "batch rank"]]
     lr_factors: dict[str, float] = field(default_factory=dict)
+    lr_option: str = ""
 
 
 def rate(step: int, steps: int, config: Config) -> float:
@@ -187,7 +189,7 @@ def _not_finite(stage: Stage, epoch: int, what: str) -> TrainingError:
     """Numbers that ran away, in one sentence."""
     return TrainingError(
         f"{stage.title}, epoch {epoch + 1}: {what}; the epochs before are kept. Use a smaller learning "
-        f"rate (--lr{stage.number}) with a new --out, or --precision fp32."
+        f"rate ({stage.lr_option or f'--lr{stage.number}'}) with a new --out, or --precision fp32."
     )
 
 
