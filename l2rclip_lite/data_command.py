@@ -6,7 +6,6 @@ Whatever needs torch or matplotlib is imported when it is asked for, so that hel
 from __future__ import annotations
 
 import difflib
-import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,11 +166,8 @@ def _leakage(name: str, given: Mapping[str, Any]) -> str:
     protocols = catalogue()[name].folds
     folds = protocols.get(given.get("protocol", next(iter(protocols))), ())
     if "fold" in given or not folds:  # a protocol that does not exist is refused by the loader
-        report = leakage_report(lambda _: load_dataset(name, **given), (given.get("fold", 0),))
-    else:
-        report = leakage_report(lambda fold: load_dataset(name, **given, fold=fold), folds)
-    prose = re.compile(r"^(?:Reading|Test pictures).*$", re.MULTILINE)  # the table keeps its lines
-    return prose.sub(lambda line: textwrap.fill(line[0], WIDTH), report)
+        return leakage_report(lambda _: load_dataset(name, **given), (given.get("fold", 0),))
+    return leakage_report(lambda fold: load_dataset(name, **given, fold=fold), folds)
 
 
 def _show(name: str, given: Mapping[str, Any], histogram: str | None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from l2rclip_lite.data.base import OrdinalDataset, Split
+
+WIDTH = 80  # of prose in a report; as wide as its table
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,13 @@ def leakage_report(load: Callable[[int], OrdinalDataset], folds: Sequence[int]) 
     if len(tests) > 1:
         shared = [len(one & other) for one, other in combinations(tests, 2)]
         union = set[str]().union(*tests)
-        lines.append(
+        said = (
             f"Test pictures that two folds share: {_span(shared)} ({len(shared)} pair(s) compared); "
             f"all test sets together hold {len(union):,} of the {len(pictures):,} pictures of all folds."
         )
+        lines.append(textwrap.fill(said, WIDTH))
         reading.insert(0, _kind(max(shared), union == pictures))
-    return "\n".join([*lines, f"Reading: {'; '.join(reading)}."])
+    return "\n".join([*lines, textwrap.fill(f"Reading: {'; '.join(reading)}.", WIDTH)])
 
 
 def _table(folds: Sequence[int], found: Sequence[Leakage]) -> list[str]:

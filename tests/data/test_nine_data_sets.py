@@ -46,7 +46,8 @@ def test_a_fixture_becomes_a_run(name: str, tmp_path: Path, capsys: pytest.Captu
     out = tmp_path / "run"
     assert cli.main(["fit", "--dataset", name, *options, *TINY, "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert f"MAE ({unit})" in said and said.splitlines()[-1].endswith(f"; the run is in {out}")
+    assert f"MAE ({unit})" in said
+    assert said.splitlines()[-1].endswith(f"; the run is in {out}")
     assert ("SYNTHETIC FIXTURE" in said) == (name != "leaves")
     assert {path.name for path in out.iterdir()} == FILES
     config: dict[str, Any] = json.loads((out / "config.json").read_text())
@@ -73,7 +74,9 @@ def test_missing_pictures_are_counted_then_left_out_and_recorded(
     capsys.readouterr()
     assert cli.main([*words, "--out", str(tmp_path / "a")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: clap2015: 1 of ") and lost.name in said and "--allow-missing" in said
+    assert said.startswith("error: clap2015: 1 of ")
+    assert lost.name in said
+    assert "--allow-missing" in said
     assert cli.main([*words, "--out", str(tmp_path / "b"), "--allow-missing"]) == 0
     stored = json.loads((tmp_path / "b" / "config.json").read_text())["dataset"]
     assert stored["missing"] == [lost.name]
@@ -89,7 +92,8 @@ def test_protocols_are_recorded_and_read_again_by_evaluate(
     words = ["--rebin", "3", "--few-shot", "2", "--protocol-seed", "5", "--quiet", *TINY]
     assert cli.main(["fit", "--dataset", "hci", "--root", str(data), *words, "--out", str(out)]) == 0
     stored = json.loads((out / "config.json").read_text())["dataset"]
-    assert stored["counts"]["train"] == [2, 2, 2] and stored["source"]["few_shot"] == 2
+    assert stored["counts"]["train"] == [2, 2, 2]
+    assert stored["source"]["few_shot"] == 2
     capsys.readouterr()
     assert cli.main(["evaluate", str(out), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)["metrics"]
@@ -98,6 +102,16 @@ def test_protocols_are_recorded_and_read_again_by_evaluate(
 
 def test_fold_0_is_given_on_not_taken_for_no_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """BRACOL counts its folds from 1; a 0 that vanished would train fold 1."""
-    words = ["fit", "--dataset", "bracol", "--root", str(tmp_path), "--fold", "0", "--out", str(tmp_path / "a")]
+    words = [
+        "fit",
+        "--dataset",
+        "bracol",
+        "--root",
+        str(tmp_path),
+        "--fold",
+        "0",
+        "--out",
+        str(tmp_path / "a"),
+    ]
     assert cli.main(words) == 2
     assert "fold must be 1, 2, 3, 4 or 5, not 0" in capsys.readouterr().err
