@@ -109,11 +109,6 @@ def _dldl_v2(batch: Batch) -> Tensor:
     return losses.dldl_v2_loss(batch.outputs, batch.target, batch.position, sigma)
 
 
-def _rank_n_contrast(batch: Batch) -> Tensor:
-    """On S · z, since the published temperature is one for features that are not cut to unit length."""
-    return losses.rank_n_contrast_loss(batch.scale * batch.features, batch.position[batch.target])
-
-
 CORAL, SORD = "coral_pytorch", "dlordinal.losses"
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, lambda b: F.cross_entropy(b.outputs, b.target)),
@@ -145,7 +140,13 @@ OBJECTIVES: dict[str, Objective] = {
     "supcon": Objective(
         17, lambda b: losses.supcon_loss(b.features, b.target, b.scale), no_head, None, on_features=True
     ),
-    "rank-n-contrast": Objective(19, _rank_n_contrast, no_head, None, on_features=True),
+    "rank-n-contrast": Objective(
+        19,
+        lambda b: losses.rank_n_contrast_loss(b.features, b.position[b.target]),
+        no_head,
+        None,
+        on_features=True,
+    ),
     "coop": Objective(21, lambda b: F.cross_entropy(b.outputs, b.target), coop_head),
     "ordinalclip": Objective(23, lambda b: losses.ordinalclip_loss(b.outputs, b.target), ordinalclip_head),
     "ordinalclip-inverse": Objective(
