@@ -133,7 +133,7 @@ class _Training:
         if self.objective.readout is not None:
             return self.probabilities("test")
         with torch.inference_mode():
-            features = {split: self.features(split).cpu() for split in self.bench.pixels}
+            features = {split: self.features(split).cpu() for split in self.targets}
         return linear_probe(features, self.targets, self.model.ranks)
 
     def stage(self) -> Stage:
@@ -170,8 +170,8 @@ class _Training:
 
     def features(self, split: str) -> Float[Tensor, "batch dim"]:
         """Unit features of a split, as they are now."""
-        pixels = self.bench.pixels[split]
-        features = self.model.features(pixels) if self.tower else self.bench.features[split]
+        bench = self.bench
+        features = self.model.features(bench.pixels[split]) if self.tower else bench.features[split]
         mapped: Tensor = self.map(features.to(self.device))
         return mapped
 

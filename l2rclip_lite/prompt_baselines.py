@@ -42,28 +42,17 @@ def interpolation_weights(
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]])
     """
-    gap = (torch.arange(float(ranks))[:, None] - base_positions(ranks, base_ranks)).abs()
+    stand = torch.linspace(0, ranks - 1, base_ranks) if base_ranks > 1 else torch.tensor([(ranks - 1) / 2])
+    gap = (torch.arange(float(ranks))[:, None] - stand).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)
-
-
-def base_positions(ranks: int, base_ranks: int) -> Float[Tensor, " base"]:
-    """Where the base embeddings stand among the ranks 0 … K−1.
-
-    Example:
-        >>> base_positions(6, 3), base_positions(6, 1)
-        (tensor([0.0000, 2.5000, 5.0000]), tensor([2.5000]))
-    """
-    if base_ranks == 1:
-        return torch.tensor([(ranks - 1) / 2])
-    return torch.linspace(0, ranks - 1, base_ranks)
 
 
 class InterpolatedPrompts(RankPrompts):
     """OrdinalCLIP's text side: `[SOS] context · template with one learned rank vector [EOS]`.
 
-    The vector of rank k is Σ_b w_kb e_b. The base embeddings e_b are learned and start as the mean word embedding of
-    the name of the rank they stand on, the lower one where they stand between two; so B < K needs no names of its own.
+    The vector of rank k is Σ_b w_kb e_b. The base embeddings e_b are learned and start at random, as the authors' own
+    OrdinalCLIP does, on the scale of the tower's word embeddings; the names of the ranks are not read.
 
     Args:
         towers: The dual encoder.
@@ -92,15 +81,18 @@ class InterpolatedPrompts(RankPrompts):
             towers, ranks, context_length=context_length, rankformer=False, centre=centre, seed=seed
         )
         base_ranks = min(base_ranks, len(ranks))
-        spelt = self.tokens.rank_words[..., None].to(self.template_embeddings)
-        names = (self.template_embeddings * spelt).sum(dim=1) / spelt.sum(dim=1)
-        self.base = nn.Parameter(names[base_positions(len(ranks), base_ranks).floor().long()])
+        embedded = self.template_embeddings
+        scale = float(embedded[self.tokens.words.to(embedded.device)].std())
+        generator = torch.Generator().manual_seed(seed)
+        # the first rows of this seed are the context vectors
+        drawn = torch.randn(context_length + base_ranks, towers.width, generator=generator)[context_length:]
+        self.base = nn.Parameter(drawn * scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
         sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.full_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
-            self.template_embeddings = towers.embed(self.tokens.ids.to(names.device)).float()
+            self.template_embeddings = towers.embed(self.tokens.ids.to(embedded.device)).float()
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """The template with the interpolated vector of each rank in the place of its name."""
