@@ -43,6 +43,12 @@ def check_baselines(names: Sequence[str], config: Config | None = None, *, optio
 
     Raises:
         InputError: An unknown name, a library that is not installed, or settings that leave nothing to train.
+
+    Example:
+        >>> check_baselines(["ridge", "coop-frozen"], Config(context_length=0))
+        Traceback (most recent call last):
+        ...
+        l2rclip_lite.errors.InputError: baselines: coop-frozen learns the context; set context_length, or leave it out.
     """
     for name in names:
         if name not in BASELINES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import traceback
 from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
@@ -122,19 +123,36 @@ def _parsers() -> dict[str, ArgumentParser]:
 
 def _fit_parser() -> ArgumentParser:
     usage = "l2rclip fit --dataset NAME --out DIR [options]"
-    parser = Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
+    parser = Parser(
+        usage,
+        "Train on a data set, in two stages, and write a run directory.",
+        f"{FIT_EXAMPLES}\n\n{_listed()}",
+    )
     named: dict[str, Any] = {"type": str, "required": True}
     parser.add_argument("--dataset", **named, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
     parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
-    others = (
-        f"What to train beside it, with commas: {', '.join(PROBES)}; fine-tuning the image tower: {', '.join(TRAINED)}; "
-        f"each of these with {FROZEN} behind its name trains on image features computed once."
-    )
+    others = "What to train beside it: names from the list below, with commas."
     parser.add_argument("--baselines", type=str, default="", metavar="NAMES", help=others)
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
     add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
     return parser
+
+
+def _listed() -> str:
+    """The baselines, for the end of the help."""
+    shown = {}
+    for title, names in (("probes", PROBES), ("trained", TRAINED)):
+        shown[title] = textwrap.fill(
+            ", ".join(names), 96, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
+        )
+    return f"""baselines:
+  without training a network:
+{shown["probes"]}
+  fine-tuning the image tower under another loss, with the epochs and learning rate of stage 2:
+{shown["trained"]}
+  each of these with {FROZEN} behind its name, such as coral{FROZEN}: only what stands on the tower, on image features
+  that are computed once, with the epochs and learning rate of stage 1"""
 
 
 def _predict_parser() -> ArgumentParser:
@@ -306,9 +324,10 @@ def _results(run: Run) -> str:
     metrics = run.metrics
     rows = {"L2RCLIP": metrics["test"], "after stage 1": metrics["test_after_stage1"]} | metrics["baselines"]
     names = {"accuracy": "accuracy", "mae": f"MAE ({run.model.ranks.unit})", "qwk": "QWK"}
-    lines = [f"{'test':<16}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
+    width = max(16, *(len(row) + 2 for row in rows))
+    lines = [f"{'test':<{width}}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
     for row, found in rows.items():
-        lines.append(f"{row:<16}" + "".join(f"{_interval(found, name):<24}" for name in names).rstrip())
+        lines.append(f"{row:<{width}}" + "".join(f"{_interval(found, name):<24}" for name in names).rstrip())
     return "\n".join(lines)
 
 

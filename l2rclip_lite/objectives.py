@@ -69,6 +69,10 @@ class FeatureMap(nn.Module):
 
     Args:
         dim: Length of a feature.
+
+    Example:
+        >>> FeatureMap(2)(torch.tensor([[0.6, 0.8]])).detach()
+        tensor([[0.6000, 0.8000]])
     """
 
     def __init__(self, dim: int) -> None:
@@ -93,6 +97,10 @@ class Objective:
             linear probe (to answer).
         on_features: Whether the loss acts on the features, so that a frozen tower needs a `FeatureMap`.
         needs: A module of the extra `baselines`.
+
+    Example:
+        >>> OBJECTIVES["coral"].number, OBJECTIVES["coral"].needs
+        (5, 'coral_pytorch')
     """
 
     number: int

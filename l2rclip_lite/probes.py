@@ -71,6 +71,13 @@ def ridge(features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks)
 
     Returns:
         Test probabilities: all mass on the two ranks around the predicted number, see `neighbour_probabilities`.
+
+    Example:
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> line, rank = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
+        >>> features = {"train": line, "val": line, "test": torch.tensor([[1.25]])}
+        >>> ridge(features, {"train": rank, "val": rank}, three).round(decimals=2)
+        tensor([[0.0000, 0.7500, 0.2500]], dtype=torch.float64)
     """
     from sklearn.linear_model import Ridge
 

@@ -9,12 +9,22 @@ from torch import Tensor
 
 
 def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\sigma(f_k)$, made a row of K. See `survival_probabilities`."""
+    r"""$P(y>k)=\sigma(f_k)$, made a row of K. See `survival_probabilities`.
+
+    Example:
+        >>> coral_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.0, 0.5]]
+    """
     return survival_probabilities(logits.sigmoid())
 
 
 def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, made a row of K. See `survival_probabilities`."""
+    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, made a row of K. See `survival_probabilities`.
+
+    Example:
+        >>> corn_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.25, 0.25]]
+    """
     return survival_probabilities(logits.sigmoid().cumprod(dim=1))
 
 

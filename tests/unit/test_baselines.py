@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from l2rclip_lite import ordinal_losses
 from l2rclip_lite.baselines import Bench, check_baselines, run_baseline
 from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.choices import BASELINES, FROZEN, TRAINED
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.objectives import OBJECTIVES
 from l2rclip_lite.training import Pictures
@@ -36,6 +37,7 @@ def make(leaves: OrdinalDataset, small: Config) -> Callable[..., Bench]:
 
     def fresh(folder: Path) -> Bench:
         model.load_state_dict(start)
+        model.zero_grad(set_to_none=True)
         return Bench(model, pixels, features, targets, Checkpoint(folder), quiet=True)
 
     return fresh
@@ -55,7 +57,10 @@ def test_the_table_is_whole() -> None:
 def test_answers_with_a_rank_absent_and_moves_only_what_it_may(
     name: str, make: Callable[..., Bench], tmp_path: Path
 ) -> None:
-    """K probabilities a picture; the image tower moves if and only if the name says so, the text tower never does."""
+    """K probabilities a picture; the image tower moves if and only if the name says so, the text tower never does.
+
+    Nor does the text tower collect a gradient that nobody asked for, through which prompts learn.
+    """
     bench = make(tmp_path)
     before = {key: value.clone() for key, value in bench.model.state_dict().items()}
     found = run_baseline(name, bench)
@@ -65,6 +70,7 @@ def test_answers_with_a_rank_absent_and_moves_only_what_it_may(
     moved = {key for key, value in bench.model.state_dict().items() if not torch.equal(value, before[key])}
     assert all(key.startswith("towers.image.") for key in moved)
     assert bool(moved) == (name in TRAINED)
+    assert all(p.grad is None for key, p in bench.model.towers.named_parameters() if key.startswith("text."))
 
 
 @pytest.mark.slow
@@ -93,12 +99,41 @@ def test_killed_after_its_first_epoch_it_ends_the_same(
 def test_coop_goes_on_from_its_frozen_form(make: Callable[..., Bench], tmp_path: Path) -> None:
     """The same stage of the same number: trained once for both, and it changes nothing whether it was there before."""
     alone = run_baseline("coop", make(tmp_path / "alone"))
+    assert (tmp_path / "alone" / "stage22.safetensors").is_file()
     frozen = run_baseline("coop-frozen", make(tmp_path / "both"))
     text = tmp_path / "both" / "stage22.safetensors"
     written = text.stat().st_mtime_ns
     assert torch.equal(run_baseline("coop", make(tmp_path / "both")), alone)
     assert text.stat().st_mtime_ns == written
     assert not torch.equal(frozen, alone)
+
+
+def test_contrastive_losses_see_two_views(
+    make: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of 16, 16 and the rest: twice as many rows where the tower trains on augmented pictures, else as many."""
+    rows: list[int] = []
+
+    def spy(features: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        rows.append(len(target))
+        assert torch.equal(target, target[: len(target) // 2].repeat(2)) == (len(features) == 32)
+        return features.square().mean()
+
+    monkeypatch.setattr(ordinal_losses, "supcon_loss", spy)
+    run_baseline("supcon", make(tmp_path / "tower"))
+    run_baseline("supcon-frozen", make(tmp_path / "head"))
+    assert max(rows[: len(rows) // 2]) == 32
+    assert max(rows[len(rows) // 2 :]) == 16
+
+
+@pytest.mark.parametrize(("name", "option"), [("cross-entropy", "--lr2"), ("cross-entropy-frozen", "--lr1")])
+def test_numbers_that_run_away_name_the_right_option(
+    name: str, option: str, make: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no --lr3: a baseline has the learning rate of the stage whose budget it has."""
+    monkeypatch.setattr(F, "cross_entropy", lambda outputs, target: outputs.sum() * torch.nan)
+    with pytest.raises(TrainingError, match=rf"^{name}, epoch 1: the loss is nan; .*\({option}\)"):
+        run_baseline(name, make(tmp_path))
 
 
 def arc(small: Config, leaves: OrdinalDataset, folder: Path) -> Bench:
