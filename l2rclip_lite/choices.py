@@ -13,3 +13,23 @@ Precision = Literal["fp32", "bf16"]
 Scheme = Literal["two-stage", "joint"]
 Schedule = Literal["cosine", "step"]
 Device = Literal["auto", "cpu", "cuda"]
+
+# What `fit` can train beside L2RCLIP. The first answer without training a network; each of the second fine-tunes the
+# image tower, and with "-frozen" behind its name trains on cached image features alone.
+PROBES = ("zero-shot", "zero-shot-raw", "linear-probe", "ridge")
+TRAINED = (
+    "cross-entropy",
+    "coral",
+    "corn",
+    "sord",
+    "dldl-v2",
+    "mean-variance",
+    "ordinal-entropy",
+    "supcon",
+    "rank-n-contrast",
+    "coop",
+    "ordinalclip",
+    "ordinalclip-inverse",
+)
+FROZEN = "-frozen"
+BASELINES = (*PROBES, *(name + suffix for name in TRAINED for suffix in ("", FROZEN)))

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import traceback
 from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from l2rclip_lite import __version__
+from l2rclip_lite.choices import FROZEN, PROBES, TRAINED
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
@@ -121,15 +123,36 @@ def _parsers() -> dict[str, ArgumentParser]:
 
 def _fit_parser() -> ArgumentParser:
     usage = "l2rclip fit --dataset NAME --out DIR [options]"
-    parser = Parser(usage, "Train on a data set, in two stages, and write a run directory.", FIT_EXAMPLES)
+    parser = Parser(
+        usage,
+        "Train on a data set, in two stages, and write a run directory.",
+        f"{FIT_EXAMPLES}\n\n{_listed()}",
+    )
     named: dict[str, Any] = {"type": str, "required": True}
     parser.add_argument("--dataset", **named, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
     parser.add_argument("--out", **named, metavar="DIR", help="The run directory: new, or of the same run.")
-    parser.add_argument("--baselines", type=str, default="", help="linear-probe,cross-entropy, or only one.")
+    others = "What to train beside it: names from the list below, with commas."
+    parser.add_argument("--baselines", type=str, default="", metavar="NAMES", help=others)
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
     add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
     return parser
+
+
+def _listed() -> str:
+    """The baselines, for the end of the help."""
+    shown = {}
+    for title, names in (("probes", PROBES), ("trained", TRAINED)):
+        shown[title] = textwrap.fill(
+            ", ".join(names), 96, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
+        )
+    return f"""baselines:
+  without training a network:
+{shown["probes"]}
+  fine-tuning the image tower under another loss, with the epochs and learning rate of stage 2:
+{shown["trained"]}
+  each of these with {FROZEN} behind its name, such as coral{FROZEN}: only what stands on the tower, on image features
+  that are computed once, with the epochs and learning rate of stage 1"""
 
 
 def _predict_parser() -> ArgumentParser:
@@ -182,14 +205,12 @@ def _fit(options: Namespace) -> int:
     return 0
 
 
-def _baselines(text: str) -> tuple[Any, ...]:
+def _baselines(text: str) -> tuple[str, ...]:
     """The baselines' names, refused here rather than after an hour of training."""
-    from l2rclip_lite.baselines import Baseline
+    from l2rclip_lite.baselines import check_baselines
 
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in get_args(Baseline):
-            raise InputError(f"--baselines: {name!r} is unknown; it takes {', '.join(get_args(Baseline))}.")
+    check_baselines(names, option="--baselines")
     return names
 
 
@@ -309,9 +330,10 @@ def _results(run: Run) -> str:
         rows["after stage 1"] = metrics["test_after_stage1"]
     rows |= metrics["baselines"]
     names = {"accuracy": "accuracy", "mae": f"MAE ({run.model.ranks.unit})", "qwk": "QWK"}
-    lines = [f"{'test':<16}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
+    width = max(16, *(len(row) + 2 for row in rows))
+    lines = [f"{'test':<{width}}" + "".join(f"{title:<24}" for title in names.values()).rstrip()]
     for row, found in rows.items():
-        lines.append(f"{row:<16}" + "".join(f"{_interval(found, name):<24}" for name in names).rstrip())
+        lines.append(f"{row:<{width}}" + "".join(f"{_interval(found, name):<24}" for name in names).rstrip())
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from l2rclip_lite import rundir
 from l2rclip_lite.allocator import keep_freed_memory
-from l2rclip_lite.baselines import Baseline, check_baselines, run_baseline
+from l2rclip_lite.baselines import Bench, check_baselines, run_baseline
 from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
@@ -59,7 +59,7 @@ def fit(
     config: Config,
     out: str | Path,
     *,
-    baselines: Sequence[Baseline] = (),
+    baselines: Sequence[str] = (),
     source: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -69,7 +69,7 @@ def fit(
         data: Three splits; validation chooses epochs, test is only reported.
         config: Everything that can be set.
         out: The run directory. An unfinished run of the same config is taken up again, a finished one is loaded.
-        baselines: `"linear-probe"`, `"cross-entropy"`: what to train beside it, on the same towers, data and budget.
+        baselines: What to train beside it, on the same towers, data and budget: names of `choices.BASELINES`.
         source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
         quiet: Whether to hide progress bars.
 
@@ -83,7 +83,7 @@ def fit(
     folder = Path(out)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
-    check_baselines(baselines)
+    check_baselines(baselines, config)
     keep_freed_memory()
     rundir.check_run(folder, data, config)
     with _threads(config.threads), _memory_advice(config):
@@ -100,9 +100,12 @@ def fit(
         start = {name: value.clone() for name, value in image_tower.state_dict().items()}
         if finished is None:
             finished = _train(model, data, pictures, config, folder, checkpoint, quiet)
+        image_tower.load_state_dict(start)
+        features = _cached_features(model, pictures, checkpoint, quiet) if missing else {}
+        bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet)
         for name in missing:
             image_tower.load_state_dict(start)
-            probabilities = run_baseline(name, model, pictures.pixels, pictures.targets, checkpoint, quiet)
+            probabilities = run_baseline(name, bench)
             finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
         rundir.write_metrics(folder, finished)
         _clean_up(folder)

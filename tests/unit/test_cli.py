@@ -20,6 +20,7 @@ from PIL import Image
 
 import l2rclip_lite
 from l2rclip_lite import cli, training
+from l2rclip_lite.choices import FROZEN, PROBES, TRAINED
 from l2rclip_lite.config import Config
 
 REPO = Path(l2rclip_lite.__file__).parents[1]
@@ -271,7 +272,7 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
 
 
 def test_help_teaches() -> None:
-    """Examples in each command; every setting of Config under `fit`, with hyphens and its docstring."""
+    """Examples in each command; under `fit` every baseline, and every setting of Config with hyphens and its docstring."""
     for command in ("fit", "predict", "evaluate", "doctor"):
         said = run(command, "--help")
         assert said.code == 0
@@ -280,6 +281,7 @@ def test_help_teaches() -> None:
     for field in fields(Config):
         assert f" --{field.name.replace('_', '-')} " in text
     assert "Images a step. (type: int, default: 16)" in text
+    assert all(name in text for name in (*PROBES, *TRAINED, FROZEN))
     assert run("--version").out == f"l2rclip {l2rclip_lite.__version__}\n"
     assert run().code == 2
 

@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 
 from l2rclip_lite import training
-from l2rclip_lite.baselines import linear_probe
 from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
@@ -31,6 +30,7 @@ from l2rclip_lite.losses import (
 )
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.probes import linear_probe
 from l2rclip_lite.stages import train_stage, trains
 from l2rclip_lite.training import Pictures, Run, fit, median_rank, stage1, stage2
 

@@ -1,0 +1,345 @@
+r"""The losses that L2RCLIP is held against, all functions of tensors.
+
+Notation: outputs of image i are $f_i$, $p_i=\operatorname{softmax}(f_i)$, its label is rank $y_i$ of K, its feature is
+$z_i$. Where a loss measures along the scale, rank k stands at position $x_k$, see `positions`. CORAL, CORN and SORD are
+those of the libraries that their authors and others maintain (extra `baselines`), under one signature.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.losses import distances
+
+
+def extra(module: str) -> Any:
+    """A module of the extra `baselines`, imported when it is first needed.
+
+    Args:
+        module: Its name, such as `"coral_pytorch.losses"`.
+
+    Raises:
+        InputError: It is not installed.
+
+    Example:
+        >>> extra("coral_pytorch.losses").__name__
+        'coral_pytorch.losses'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.split(".")[0].replace("_", "-")
+        raise InputError(
+            f"baselines: {name} is not installed; run: pip install 'l2rclip-lite[baselines]'."
+        ) from error
+
+
+def positions(values: Float[Tensor, " rank"]) -> Float[Tensor, " rank"]:
+    r"""Where the ranks stand, in mean steps: $x_k=(K-1)(r_k-r_1)/(r_K-r_1)$.
+
+    Evenly spaced ranks stand at 0, 1, … K−1 whatever their unit, so a weight or a width that was published for ages
+    means the same for decades; uneven ones keep their proportions.
+
+    Args:
+        values: Rank values, increasing.
+
+    Returns:
+        Positions from 0 to K−1.
+
+    Example:
+        >>> positions(torch.tensor([1930.0, 1940.0, 1970.0])).tolist()
+        [0.0, 0.5, 2.0]
+    """
+    return (values - values[0]) * (len(values) - 1) / (values[-1] - values[0])
+
+
+def coral_loss(logits: Float[Tensor, "batch threshold"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    r"""CORAL: is the rank above k? K−1 questions that share one weight vector (the head's part) and differ in bias.
+
+    $$L=-\frac1B\sum_i\sum_{k=0}^{K-2}\log\sigma(\pm f_{ik}),\quad +\text{ where } y_i>k$$
+
+    Source: Cao, Mirjalili and Raschka 2020, doi:10.1016/j.patrec.2020.11.008; coral-pytorch.
+
+    Args:
+        logits: K−1 outputs an image.
+        target: Rank indices.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Raises:
+        InputError: coral-pytorch is not installed.
+
+    Example:
+        >>> logits = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+        >>> round(float(coral_loss(logits, torch.tensor([2, 1, 4]))), 4)
+        0.692
+    """
+    levels = (target[:, None] > torch.arange(logits.shape[1], device=target.device)).to(logits.dtype)
+    loss: Tensor = extra("coral_pytorch.losses").coral_loss(logits, levels)
+    return loss
+
+
+def corn_loss(logits: Float[Tensor, "batch threshold"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    r"""CORN: is the rank above k, given that it is above k−1? Question k is asked of the images it concerns only.
+
+    $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad S_k=\{i: y_i>k-1\},\;
+    +\text{ where } y_i>k$$
+
+    Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch.
+
+    Args:
+        logits: K−1 outputs an image.
+        target: Rank indices.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Raises:
+        InputError: coral-pytorch is not installed.
+
+    Example:
+        >>> logits = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+        >>> round(float(corn_loss(logits, torch.tensor([2, 1, 4]))), 4)
+        0.1645
+    """
+    loss: Tensor = extra("coral_pytorch.losses").corn_loss(logits, target, logits.shape[1] + 1)
+    return loss
+
+
+def sord_loss(logits: Float[Tensor, "batch rank"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    r"""SORD: cross-entropy against a soft label that falls off with the rank gap.
+
+    $$L=-\frac1B\sum_i\sum_k q_{ik}\log p_{ik},\quad q_i=\operatorname{softmax}_k(-|k-y_i|)$$
+
+    Source: Díaz and Marathe, CVPR 2019, doi:10.1109/CVPR.2019.00487, with φ = |·|; dlordinal.
+
+    Args:
+        logits: K outputs an image.
+        target: Rank indices.
+
+    Returns:
+        A scalar, at least the entropy of the soft labels.
+
+    Raises:
+        InputError: dlordinal is not installed.
+
+    Example:
+        >>> round(float(sord_loss(torch.zeros(1, 3), torch.tensor([0]))), 6)  # log 3, whatever the labels
+        1.098612
+    """
+    sord = extra("dlordinal.losses").SORDLoss(alpha=1.0, num_classes=logits.shape[1], train_targets=target)
+    loss: Tensor = sord(logits, target)
+    return loss.to(logits.dtype)
+
+
+def dldl_v2_loss(
+    logits: Float[Tensor, "batch rank"],
+    target: Int[Tensor, " batch"],
+    position: Float[Tensor, " rank"],
+    sigma: float = 2.0,
+) -> Float[Tensor, ""]:
+    r"""DLDL-v2: divergence from a Gaussian around the label, and the error of the expectation.
+
+    $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}+\Big|\sum_k p_{ik}x_k-x_{y_i}\Big|\Big],\quad
+    q_{ik}\propto e^{-(x_k-x_{y_i})^2/2\sigma^2}$$
+
+    Source: Gao, Zhou, Wu and Geng, "Age estimation using expectation of label distribution learning", IJCAI 2018, λ = 1.
+
+    Args:
+        logits: K outputs an image.
+        target: Rank indices.
+        position: Where the ranks stand.
+        sigma: Width of the Gaussian, in `position`'s unit; 2 is what the authors take for ages.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Example:
+        >>> round(float(dldl_v2_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))), 4)
+        1.0206
+    """
+    log_p = logits.log_softmax(dim=1)
+    q = (-(position - position[target][:, None]).square() / (2 * sigma**2)).softmax(dim=1)
+    error = (log_p.exp() @ position - position[target]).abs().mean()
+    return F.kl_div(log_p, q, reduction="batchmean") + error
+
+
+def mean_variance_loss(
+    logits: Float[Tensor, "batch rank"],
+    target: Int[Tensor, " batch"],
+    position: Float[Tensor, " rank"],
+    mean_weight: float = 0.2,
+    variance_weight: float = 0.05,
+) -> Float[Tensor, ""]:
+    r"""Mean-Variance: cross-entropy, and the probabilities' mean at the label and their variance small.
+
+    $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2+\lambda_2\sum_k p_{ik}(x_k-m_i)^2\Big],\quad
+    m_i=\sum_k p_{ik}x_k$$
+
+    Source: Pan, Han, Shan and Chen, CVPR 2018, doi:10.1109/CVPR.2018.00554.
+
+    Args:
+        logits: K outputs an image.
+        target: Rank indices.
+        position: Where the ranks stand.
+        mean_weight: λ1.
+        variance_weight: λ2.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Example:
+        >>> round(float(mean_variance_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))), 6)
+        1.231946
+    """
+    p = logits.softmax(dim=1)
+    mean = p @ position
+    variance = (p * (position - mean[:, None]).square()).sum(dim=1).mean()
+    error = (mean - position[target]).square().mean() / 2
+    return F.cross_entropy(logits, target) + mean_weight * error + variance_weight * variance
+
+
+def ordinal_entropy_loss(
+    features: Float[Tensor, "batch dim"], target: Int[Tensor, " batch"], position: Float[Tensor, " rank"]
+) -> Float[Tensor, ""]:
+    r"""Ordinal Entropy: images near the centre of their rank, centres apart by their rank gap. An addition to a task loss.
+
+    $$L=\operatorname*{mean}_{i:\,n_{y_i}>1}\lVert z_i-c_{y_i}\rVert^2-\operatorname*{mean}_{a<b}\omega_{ab}\lVert c_a-c_b
+    \rVert,\quad\omega_{ab}=\frac{|x_a-x_b|-m}{M}$$
+
+    over the ranks a, b present in the batch, with centres $c_a$ the normalised means of their $n_a$ images, and m and M
+    the least and largest gap. As released, images that are their own centre do not count in the first term. Where a mean
+    has nothing to run over it is 0 (released: NaN).
+
+    Source: Zhang, Yang, Mi, Zheng and Yao, ICLR 2023 (arXiv 2301.08915); needylove/OrdinalEntropy, `AgeEstimation`.
+
+    Args:
+        features: Unit image features.
+        target: Rank indices.
+        position: Where the ranks stand.
+
+    Returns:
+        A scalar in [-2, 4].
+
+    Example:
+        >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+        >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
+        >>> round(float(ordinal_entropy_loss(point, torch.arange(3), torch.arange(3.0))), 6)  # -sqrt 3 / 6
+        -0.288675
+    """
+    own = F.one_hot(target, len(position)).to(features.dtype)
+    counts = own.sum(dim=0)
+    centres = F.normalize(own.T @ features, dim=1)
+    crowded = counts[target] > 1
+    far: Tensor = ((features - centres[target]).square().sum(dim=1) * crowded).sum()
+    tightness = far / crowded.sum().clamp_min(1)
+    present = counts.nonzero()[:, 0]
+    a, b = present[torch.triu_indices(len(present), len(present), offset=1, device=target.device)]
+    if not len(a):
+        return tightness
+    gap = position[b] - position[a]
+    return tightness - ((gap - gap.min()) / gap.max() * distances(centres, centres)[a, b]).mean()
+
+
+def supcon_loss(
+    features: Float[Tensor, "batch dim"],
+    target: Int[Tensor, " batch"],
+    scale: float | Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    r"""Supervised contrastive loss among images: those of an image's rank are near, all others far, without order.
+
+    $$L=-\operatorname*{mean}_i\frac1{|P(i)|}\sum_{j\in P(i)}\log\frac{e^{s\,z_i\cdot z_j}}{\sum_{k\ne i}e^{s\,z_i\cdot
+    z_k}},\quad P(i)=\{j\ne i:y_j=y_i\}$$
+
+    Source: Khosla et al., NeurIPS 2020 (arXiv 2004.11362), eq. 2.
+
+    Args:
+        features: Unit image features.
+        target: Rank indices.
+        scale: s, the inverse of the paper's temperature.
+
+    Returns:
+        A scalar ≥ 0. Images without a partner are left out; with none at all the loss is 0.
+
+    Example:
+        >>> point = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> round(float(supcon_loss(point, torch.tensor([0, 0, 1]), 1.0)), 6)  # log(1 + 1/e)
+        0.313262
+    """
+    self = torch.eye(len(target), dtype=torch.bool, device=target.device)
+    # a finite stand-in for -inf, which times 0 would be NaN
+    logits = (scale * features @ features.T).masked_fill(self, -1e9)
+    positive = (target[:, None] == target) & ~self
+    counts = positive.sum(dim=1)
+    total = (logits.log_softmax(dim=1) * positive).sum(dim=1) / counts.clamp_min(1)
+    return -total.sum() / (counts > 0).sum().clamp_min(1)
+
+
+def rank_n_contrast_loss(
+    features: Float[Tensor, "batch dim"], label: Float[Tensor, " batch"], temperature: float = 2.0
+) -> Float[Tensor, ""]:
+    r"""Rank-N-Contrast: an image is nearer to a second one than to all that differ from it as much or more in label.
+
+    $$L=-\frac1{n(n-1)}\sum_i\sum_{j\ne i}\log\frac{e^{-\lVert z_i-z_j\rVert/\tau}}{\sum_{k\ne i:\,|y_i-y_k|\ge|y_i-y_j|}
+    e^{-\lVert z_i-z_k\rVert/\tau}}$$
+
+    Source: Zha, Cao, Son, Yang and Katabi, NeurIPS 2023 (arXiv 2210.01189), eq. 1 and 2; kaiwenzha/Rank-N-Contrast.
+
+    Args:
+        features: Image features of any length; two views of an image are two rows.
+        label: Rank value (or position) of each.
+        temperature: τ, in the unit of the distances.
+
+    Returns:
+        A scalar ≥ 0; a batch of one has no pair and gives 0.
+
+    Example:
+        >>> point = torch.tensor([[0.0], [1.0], [2.0]])  # (2 log(1 + e^-½) + 2 log 2)/6
+        >>> round(float(rank_n_contrast_loss(point, torch.arange(3.0))), 6)
+        0.389075
+    """
+    size = len(label)
+    off = ~torch.eye(size, dtype=torch.bool, device=label.device)
+    similarity = -distances(features, features) / temperature
+    gap = (label[:, None] - label).abs()
+    farther = (gap[:, None, :] >= gap[:, :, None]) & off[:, None, :]  # anchor, partner, rival
+    rivals = similarity[:, None, :].expand(-1, size, -1).masked_fill(~farther, -1e9).logsumexp(dim=2)
+    return ((rivals - similarity) * off).sum() / max(1, size * (size - 1))
+
+
+def ordinalclip_loss(logits: Float[Tensor, "batch rank"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    r"""OrdinalCLIP: cross-entropy over the ranks of an image, and divergence over the images of a rank.
+
+    $$L=-\frac1B\sum_i\log p_{iy_i}+\frac1{|R|}\sum_{k\in R}\mathrm{KL}\big(\operatorname{softmax}_i(10\cdot 1[y_i=k])\,
+    \big\Vert\,\operatorname{softmax}_i(f_{ik})\big)$$
+
+    with R the ranks present in the batch.
+
+    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `runner.py`, for the factor 10.
+
+    Args:
+        logits: K outputs an image.
+        target: Rank indices.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Example:
+        >>> round(
+        ...     float(ordinalclip_loss(torch.zeros(2, 2), torch.tensor([0, 1]))), 4
+        ... )  # 2 log 2, but for e^-10
+        1.3858
+    """
+    columns = F.one_hot(target, logits.shape[1]).T.to(logits.dtype)
+    present = columns.sum(dim=1) > 0
+    goal = (10 * columns[present]).softmax(dim=1)
+    found = logits.T[present].log_softmax(dim=1)
+    return F.cross_entropy(logits, target) + F.kl_div(found, goal, reduction="batchmean")

@@ -1,0 +1,98 @@
+"""Baselines that train no network: the bare sentences, and two classical models on frozen image features."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from l2rclip_lite.metrics import mae, rps
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.readouts import neighbour_probabilities
+
+
+@torch.inference_mode()
+def zero_shot(
+    model: L2RCLIP, features: Float[Tensor, "batch dim"], *, raw: bool = False
+) -> Float[Tensor, "batch rank"]:
+    """Softmax of S · z · t against the bare sentences: no picture was ever shown.
+
+    Args:
+        model: Its towers, ranks and config; whatever it has learned is not used.
+        features: Unit image features of the towers in their starting state.
+        raw: Take the text features as they are, also where the config centres them over the ranks.
+
+    Returns:
+        A row of K an image.
+    """
+    text = model.towers.encode_text(model.ranks.sentences) if raw else model.prompts.template_features()
+    return F.softmax(model.scale * features.to(text.device) @ text.T, dim=1).cpu()
+
+
+def linear_probe(features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks) -> Tensor:
+    """Multinomial logistic regression on frozen features; its strength is chosen by validation MAE.
+
+    Args:
+        features: Unit image features of each split.
+        targets: Rank indices of each split.
+        ranks: The label space; ranks absent from training get probability 0.
+
+    Returns:
+        Test probabilities, one row an image.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    best, chosen = float("inf"), None
+    for strength in 10.0 ** np.arange(-1, 5):
+        probe = LogisticRegression(C=strength, max_iter=2000).fit(
+            features["train"].numpy(), targets["train"].numpy()
+        )
+        error = mae(targets["val"], probe.predict(features["val"].numpy()), ranks)
+        if error < best:
+            best, chosen = error, probe
+    assert chosen is not None
+    probabilities = torch.zeros(len(features["test"]), len(ranks), dtype=torch.float64)
+    probabilities[:, chosen.classes_] = torch.from_numpy(
+        chosen.predict_proba(features["test"].numpy())
+    ).double()
+    return probabilities
+
+
+def ridge(features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks) -> Tensor:
+    """Ridge regression of the rank values on frozen features; its strength is chosen by validation MAE, then RPS.
+
+    Args:
+        features: Unit image features of each split.
+        targets: Rank indices of each split.
+        ranks: The label space; its values need not be evenly spaced.
+
+    Returns:
+        Test probabilities: all mass on the two ranks around the predicted number, see `neighbour_probabilities`.
+
+    Example:
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> line, rank = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
+        >>> features = {"train": line, "val": line, "test": torch.tensor([[1.25]])}
+        >>> ridge(features, {"train": rank, "val": rank}, three).round(decimals=2)
+        tensor([[0.0000, 0.7500, 0.2500]], dtype=torch.float64)
+    """
+    from sklearn.linear_model import Ridge
+
+    values = torch.tensor(ranks.values, dtype=torch.float64)
+    best, answer = (float("inf"), float("inf")), None
+    for strength in 10.0 ** np.arange(-4, 4):
+        line = Ridge(alpha=strength).fit(features["train"].double().numpy(), values[targets["train"]].numpy())
+        row = {
+            split: neighbour_probabilities(
+                torch.from_numpy(line.predict(features[split].double().numpy())), values
+            )
+            for split in ("val", "test")
+        }
+        score = (mae(targets["val"], row["val"].argmax(1), ranks), rps(targets["val"], row["val"], ranks))
+        if score < best:
+            best, answer = score, row["test"]
+    assert answer is not None
+    return answer

@@ -1,0 +1,158 @@
+"""CoOp and OrdinalCLIP: the text side of L2RCLIP without RankFormer, the second with ranks between base ranks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.ranks import SLOT, Ranks
+from l2rclip_lite.towers import Towers
+
+Weighting = Literal["linear", "inverse"]
+BASE_RANKS = 3  # OrdinalCLIP's own number for 62 ages
+STAND_IN = "one"  # a word of one token in both tokenizers, where the learned rank embedding goes
+
+
+def interpolation_weights(
+    ranks: int, base_ranks: int, weighting: Weighting = "linear"
+) -> Float[Tensor, "rank base"]:
+    r"""How much of each base embedding goes into each rank: $w_{kb}\propto1-|k-p_b|/(K-1)$ or $1/(|k-p_b|+10^{-5})$.
+
+    The base embeddings stand at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
+
+    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `rank_prompt_learner.py`.
+
+    Args:
+        ranks: K.
+        base_ranks: B, from 1 to K.
+        weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank that stands on a base
+            embedding nearly that one alone.
+
+    Returns:
+        The weights.
+
+    Example:
+        >>> interpolation_weights(3, 2)
+        tensor([[1.0000, 0.0000],
+                [0.5000, 0.5000],
+                [0.0000, 1.0000]])
+    """
+    stand = torch.linspace(0, ranks - 1, base_ranks) if base_ranks > 1 else torch.tensor([(ranks - 1) / 2])
+    gap = (torch.arange(float(ranks))[:, None] - stand).abs()
+    weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+class InterpolatedPrompts(RankPrompts):
+    """OrdinalCLIP's text side: `[SOS] context · template with one learned rank vector [EOS]`.
+
+    The vector of rank k is Σ_b w_kb e_b. The base embeddings e_b are learned and start at random, as the authors' own
+    OrdinalCLIP does, on the scale of the tower's word embeddings; the names of the ranks are not read.
+
+    Args:
+        towers: The dual encoder.
+        ranks: The ordered label space.
+        base_ranks: B; more than K are cut down to K.
+        weighting: See `interpolation_weights`.
+        context_length: See `RankPrompts`.
+        centre: See `RankPrompts`.
+        seed: See `RankPrompts`.
+    """
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        towers: Towers,
+        ranks: Ranks,
+        *,
+        base_ranks: int = BASE_RANKS,
+        weighting: Weighting = "linear",
+        context_length: int = 4,
+        centre: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            towers, ranks, context_length=context_length, rankformer=False, centre=centre, seed=seed
+        )
+        base_ranks = min(base_ranks, len(ranks))
+        embedded = self.template_embeddings
+        scale = float(embedded[self.tokens.words.to(embedded.device)].std())
+        generator = torch.Generator().manual_seed(seed)
+        # the first rows of this seed are the context vectors
+        drawn = torch.randn(context_length + base_ranks, towers.width, generator=generator)[context_length:]
+        self.base = nn.Parameter(drawn * scale)
+        self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
+        sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
+        self.tokens = towers.tokenize(sentences, template=ranks.template)
+        self.full_tokens = self.tokens.with_context(context_length)
+        with torch.no_grad():
+            self.template_embeddings = towers.embed(self.tokens.ids.to(embedded.device)).float()
+
+    def embeddings(self) -> Float[Tensor, "rank token width"]:
+        """The template with the interpolated vector of each rank in the place of its name."""
+        sentences = super().embeddings()
+        slots = self.full_tokens.rank_words[..., None].to(sentences.device)
+        return torch.where(slots, (self.weights @ self.base)[:, None], sentences)
+
+
+class PromptHead(nn.Module):
+    """Logits of images against prompts that are encoded anew in every call, and so learn.
+
+    Args:
+        prompts: The text side.
+    """
+
+    def __init__(self, prompts: RankPrompts) -> None:
+        super().__init__()
+        self.prompts = prompts
+
+    def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
+        """s·z · t_k, from s·z."""
+        text: Tensor = self.prompts()
+        return scaled @ text.T
+
+    def fixed(self) -> nn.Linear:
+        """The same logits from text features that are encoded once and learn no more."""
+        text: Tensor = self.prompts().detach()
+        head = nn.Linear(text.shape[1], text.shape[0], bias=False)
+        head.weight = nn.Parameter(text, requires_grad=False)
+        return head
+
+
+def coop_head(model: L2RCLIP) -> PromptHead:
+    """CoOp: learned context vectors before the sentence, whose words stay as they are.
+
+    Source: Zhou, Yang, Loy and Liu, IJCV 2022 (arXiv 2109.01134), with the whole sentence as the name of a class.
+    """
+    config = model.config
+    return PromptHead(
+        RankPrompts(
+            model.towers,
+            model.ranks,
+            context_length=config.context_length,
+            rankformer=False,
+            centre=config.centre,
+            seed=config.seed,
+        )
+    )
+
+
+def ordinalclip_head(model: L2RCLIP, weighting: Weighting = "linear") -> PromptHead:
+    """OrdinalCLIP: learned context vectors and base ranks. See `InterpolatedPrompts`."""
+    config = model.config
+    return PromptHead(
+        InterpolatedPrompts(
+            model.towers,
+            model.ranks,
+            weighting=weighting,
+            context_length=config.context_length,
+            centre=config.centre,
+            seed=config.seed,
+        )
+    )

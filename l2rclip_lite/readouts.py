@@ -1,0 +1,105 @@
+"""How outputs that are not K logits become a row of K probabilities, so that one inference rule judges every method."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""$P(y>k)=\sigma(f_k)$, made a row of K. See `survival_probabilities`.
+
+    Example:
+        >>> coral_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.0, 0.5]]
+    """
+    return survival_probabilities(logits.sigmoid())
+
+
+def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, made a row of K. See `survival_probabilities`.
+
+    Example:
+        >>> corn_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.25, 0.25]]
+    """
+    return survival_probabilities(logits.sigmoid().cumprod(dim=1))
+
+
+def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""From $P(y>k)$ to $P(y=k)=P(y>k-1)-P(y>k)$.
+
+    CORAL's biases need not be in order while it trains; a survival that rises is cut down to what went before, so no
+    probability is negative. The expectation is CORAL's and CORN's own; their own rank, the number of survivals above ½,
+    is the median of this row, which need not be its mode.
+
+    Args:
+        survival: K−1 numbers in [0, 1] an image.
+
+    Returns:
+        K numbers ≥ 0 that sum to 1.
+
+    Example:
+        >>> survival_probabilities(torch.tensor([[0.75, 0.25], [0.5, 0.75]])).tolist()
+        [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
+    """
+    falling = survival.cummin(dim=1).values
+    ones, zeros = torch.ones_like(falling[:, :1]), torch.zeros_like(falling[:, :1])
+    return torch.cat([ones, falling], dim=1) - torch.cat([falling, zeros], dim=1)
+
+
+def neighbour_probabilities(
+    predicted: Float[Tensor, " batch"], values: Float[Tensor, " rank"]
+) -> Float[Tensor, "batch rank"]:
+    """A number as the row that puts its mass on the two neighbouring ranks so that the expectation is the number.
+
+    Args:
+        predicted: Numbers on the scale of the values; what lies outside is cut off at the ends.
+        values: Rank values, increasing, evenly spaced or not.
+
+    Returns:
+        Rows with at most two neighbouring entries that are not 0; the larger is that of the nearer rank.
+
+    Example:
+        >>> neighbour_probabilities(
+        ...     torch.tensor([1945.0, 1999.0]), torch.tensor([1930.0, 1940.0, 1960.0])
+        ... ).tolist()
+        [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0]]
+    """
+    clipped = predicted.clamp(values[0], values[-1])
+    lower = (torch.searchsorted(values, clipped, right=True) - 1).clamp(0, len(values) - 2)
+    share = (clipped - values[lower]) / (values[lower + 1] - values[lower])
+    row = torch.zeros(len(predicted), len(values), dtype=predicted.dtype, device=predicted.device)
+    row.scatter_(1, lower[:, None], (1 - share)[:, None])
+    return row.scatter_(1, lower[:, None] + 1, share[:, None])
+
+
+def prototype_probabilities(
+    features: Float[Tensor, "batch dim"],
+    train: Float[Tensor, "train dim"],
+    target: Int[Tensor, " train"],
+    ranks: int,
+    scale: float | Float[Tensor, ""],
+) -> Float[Tensor, "batch rank"]:
+    r"""$\operatorname{softmax}_k(s\,z\cdot c_k)$ with $c_k$ the normalised mean of the training images of rank k.
+
+    Args:
+        features: Unit image features to judge.
+        train: Unit features of the training images.
+        target: Their rank indices.
+        ranks: K; a rank without a training image gets probability 0.
+        scale: s.
+
+    Returns:
+        A row of K an image.
+
+    Example:
+        >>> points = torch.eye(2)
+        >>> prototype_probabilities(points[:1], points, torch.tensor([0, 2]), 3, 1.0).round(decimals=4)
+        tensor([[0.7311, 0.0000, 0.2689]])
+    """
+    own = F.one_hot(target, ranks).to(train.dtype)
+    logits = scale * features @ F.normalize(own.T @ train, dim=1).T
+    return logits.masked_fill(own.sum(dim=0) == 0, float("-inf")).softmax(dim=1)

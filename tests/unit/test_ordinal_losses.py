@@ -1,0 +1,176 @@
+"""Each loss worked out on paper, the golden numbers of the libraries, and every loss on any batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from l2rclip_lite import ordinal_losses
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ordinal_losses import (
+    coral_loss,
+    corn_loss,
+    dldl_v2_loss,
+    mean_variance_loss,
+    ordinal_entropy_loss,
+    ordinalclip_loss,
+    positions,
+    rank_n_contrast_loss,
+    sord_loss,
+    supcon_loss,
+)
+
+THRESHOLDS = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1.0, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+THREE = torch.arange(3.0)
+HALF = torch.tensor([[math.log(2), 0.0, 0.0]])  # p = ½, ¼, ¼
+ZERO = torch.tensor([0])
+
+
+def on_circle(*degrees: float) -> Tensor:
+    """Unit vectors of the plane, so distances are chords 2 sin(angle / 2)."""
+    angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def test_coral() -> None:
+    """With s(x) = log(1 + e^−x), a right answer costs s(|f|) and a wrong one s(−|f|); here all but one are right.
+
+    Rows: 2 s(2.1) + 2 s(1.8) = 0.5370; s(1.9) + s(1) + s(1.5) + s(1.3) = 0.8951; s(1.9) + … + s(1.6) = 0.6441.
+    """
+    found = coral_loss(THRESHOLDS, torch.tensor([2, 1, 4]))
+    assert float(found) == pytest.approx((0.5370 + 0.8951 + 0.6441) / 3, abs=1e-4)
+
+
+def test_corn() -> None:
+    """Rank 2 is asked questions 0, 1, 2; rank 1 is asked 0, 1; rank 4 all four: nine answers.
+
+    Rows: s(2.1) + s(1.8) + s(2.1) = 0.3840; s(1.9) + s(1) = 0.4526; 0.6441 as for CORAL; over nine 0.1645.
+    """
+    found = corn_loss(THRESHOLDS, torch.tensor([2, 1, 4]))
+    assert float(found) == pytest.approx((0.3840 + 0.4526 + 0.6441) / 9, abs=1e-4)
+
+
+def test_sord() -> None:
+    """Label 0: q ∝ 1, 1/e, 1/e², so q_0 = 0.665241; L = q_0 log 2 + (1 − q_0) log 4 = 0.925185."""
+    assert float(sord_loss(HALF, ZERO)) == pytest.approx(0.925185, abs=1e-6)
+
+
+def test_dldl_v2() -> None:
+    """σ with e^(−1/2σ²) = ½ makes the Gaussian 1, ½, 1/16, so q = (16, 8, 1)/25; p is uniform and E[y] = 1.
+
+    KL = log 3 + Σ q log q = 1.098612 − 0.778997 = 0.319615, and the expectation is 1 off.
+    """
+    sigma = 1 / math.sqrt(2 * math.log(2))
+    assert float(dldl_v2_loss(torch.zeros(1, 3), ZERO, THREE, sigma)) == pytest.approx(1.319615, abs=1e-6)
+
+
+def test_mean_variance() -> None:
+    """At p = ½, ¼, ¼: mean 0.75, variance 0.6875, log 2 + 0.2 · ½ · 0.75² + 0.05 · 0.6875 = 0.783772."""
+    assert float(mean_variance_loss(HALF, ZERO, THREE)) == pytest.approx(0.783772, abs=1e-6)
+
+
+def test_ordinal_entropy() -> None:
+    """Rank 0 at 0° and 60°, so its centre is at 30°; ranks 1 and 2 alone at 120° and 210°.
+
+    Tightness: (2 sin 15°)² = 2 − √3, twice, and images alone do not count. Centres are √2, √2 and 2 apart with gaps
+    1, 1 and 2, so weights 0, 0 and ½: spread (½ · 2)/3. L = 2 − √3 − 1/3 = −0.065384.
+    """
+    features, target = on_circle(0, 60, 120, 210), torch.tensor([0, 0, 1, 2])
+    found = ordinal_entropy_loss(features, target, THREE.double())
+    assert float(found) == pytest.approx(2 - math.sqrt(3) - 1 / 3)
+    assert float(ordinal_entropy_loss(features[:2], target[:2], THREE.double())) == pytest.approx(
+        2 - math.sqrt(3)
+    )
+
+
+def test_supcon() -> None:
+    """Two ranks of two equal images, at right angles: logit 1 for the partner, 0 for both others: log(1 + 2/e).
+
+    An image of a rank of its own is a rival, but asks nothing: at right angles to all it makes it log(1 + 3/e).
+    """
+    point = torch.eye(3)
+    four, five = point[[0, 0, 1, 1]], point[[0, 0, 1, 1, 2]]
+    assert float(supcon_loss(four, torch.tensor([0, 0, 1, 1]), 1.0)) == pytest.approx(
+        math.log(1 + 2 / math.e)
+    )
+    assert float(supcon_loss(five, torch.tensor([0, 0, 1, 1, 2]), 1.0)) == pytest.approx(
+        math.log(1 + 3 / math.e)
+    )
+
+
+def test_rank_n_contrast() -> None:
+    """The released code's number for six images in two views, and three points on a line.
+
+    Points 0, 1, 2 at ranks 0, 1, 2, τ = 2: each end has log(1 + e^−½) to pay for its neighbour and nothing for the
+    other end; the middle pays log 2 twice. Ranks 0, 5, 6 instead: for rank 5 the nearer 6 has a rival, 0 has none.
+    """
+    generator = torch.Generator().manual_seed(0)
+    torch.randn(5, 8, generator=generator, dtype=torch.float64)  # the texts of the fixture
+    image = F.normalize(torch.randn(6, 8, generator=generator, dtype=torch.float64), dim=1)
+    views, label = torch.cat([image, image + 0.01]), torch.tensor([0, 1, 2, 3, 4, 2.0] * 2)
+    assert float(rank_n_contrast_loss(views, label)) == pytest.approx(1.815708, abs=1e-6)
+    line, end = torch.tensor([[0.0], [1.0], [2.0]]), math.log(1 + math.exp(-0.5))
+    assert float(rank_n_contrast_loss(line, THREE)) == pytest.approx((2 * end + 2 * math.log(2)) / 6)
+    uneven = rank_n_contrast_loss(line, torch.tensor([0.0, 5.0, 6.0]))
+    assert float(uneven) == pytest.approx((2 * end + math.log(2)) / 6)
+
+
+def test_ordinalclip() -> None:
+    """Two images of rank 0 with p_0 = ¾ and ½: CE = (log 4/3 + log 2)/2 = 0.490415.
+
+    Over the images, rank 0 has softmax (¾, ¼) and goal (½, ½): KL = ½ log 2/3 + ½ log 2 = 0.143841; rank 1 is absent.
+    """
+    found = ordinalclip_loss(torch.tensor([[math.log(3), 0.0], [0.0, 0.0]]), torch.tensor([0, 0]))
+    assert float(found) == pytest.approx(0.490415 + 0.143841, abs=1e-6)
+
+
+def test_a_unit_changes_no_loss() -> None:
+    """Decades 1930, 1940, 1950 stand at 0, 1, 2 as grades do; uneven ones keep their proportions."""
+    assert torch.equal(positions(torch.tensor([1930.0, 1940.0, 1950.0])), THREE)
+    assert positions(torch.tensor([0.0, 1.0, 8.0])).tolist() == [0.0, 0.25, 2.0]
+
+
+def test_a_missing_library_is_one_sentence() -> None:
+    """It names what to install."""
+    with pytest.raises(InputError, match=r"^baselines: no-such-lib is not installed; run: pip install 'l2r"):
+        ordinal_losses.extra("no_such_lib.losses")
+
+
+LOSSES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    lambda x, y: coral_loss(x[:, 1:], y),
+    lambda x, y: corn_loss(x[:, 1:], y),
+    sord_loss,
+    lambda x, y: dldl_v2_loss(x, y, torch.arange(5.0)),
+    lambda x, y: mean_variance_loss(x, y, torch.arange(5.0)),
+    lambda x, y: ordinal_entropy_loss(F.normalize(x, dim=1), y, torch.arange(5.0)),
+    lambda x, y: supcon_loss(F.normalize(x, dim=1), y, 20.0),
+    lambda x, y: rank_n_contrast_loss(x, y.float()),
+    ordinalclip_loss,
+)
+
+
+@given(target=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_any_batch_trains(loss: Callable[[Tensor, Tensor], Tensor], target: list[int], seed: int) -> None:
+    """One image, one label, equal images: a finite loss with a finite gradient that does not depend on the order."""
+    generator = torch.Generator().manual_seed(seed)
+    outputs = torch.randn(len(target), 5, generator=generator)
+    outputs[-1] = outputs[0]
+    outputs.requires_grad_()
+    label = torch.tensor(target)
+    found = loss(outputs, label)
+    torch.autograd.backward(found)
+    assert found.isfinite()
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    order = torch.randperm(len(target), generator=generator)
+    assert float(loss(outputs[order], label[order]).detach()) == pytest.approx(
+        float(found.detach()), abs=1e-5
+    )
