@@ -198,10 +198,12 @@ def _fit(options: Namespace) -> int:
         print(_card(data), end="\n\n", flush=True)
         model = L2RCLIP.build(data.ranks, config, data.image_size)
         print(freezing_table(model, config.scheme), end="\n\n", flush=True)
+        if standing := _standing(Path(options.out)):
+            print(standing, end="\n\n", flush=True)
     run = fit(data, config, options.out, baselines=baselines, source=source, quiet=options.quiet)
     if not options.quiet:
         print(_results(run), end="\n\n")
-    print(_last_line(run))
+    print(_last_line(run, data.caveat))
     return 0
 
 
@@ -258,10 +260,12 @@ def _evaluate(options: Namespace) -> int:
     if options.json:
         print(json.dumps({"run": options.run, "split": options.split, "metrics": metrics}))
         return 0
-    print(f"{options.run}, {options.split}: {len(split)} pictures, unit {data.ranks.unit}, 95 % intervals")
+    caveat = f" ({data.caveat})" if data.caveat else ""
+    print(f"{options.run}, {options.split}: {len(split)} pictures{caveat}, 95 % intervals")
+    print(f"mae and rmse in {data.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
     for name in metrics:
         if f"{name}_low" in metrics:
-            print(f"{name:<20}{_interval(metrics, name)}")
+            print(f"{name:<24}{_interval(metrics, name)}")
     return 0
 
 
@@ -344,11 +348,20 @@ def _interval(metrics: dict[str, float], name: str) -> str:
     return f"{metrics[name]:.3f} [{metrics[f'{name}_low']:.3f}, {metrics[f'{name}_high']:.3f}]"
 
 
-def _last_line(run: Run) -> str:
+def _standing(out: Path) -> str:
+    """Whether a run is taken up again."""
+    if (out / "metrics.json").is_file():
+        return f"{out} is a finished run: it is loaded, and only baselines that it lacks are trained."
+    if (out / "checkpoint").is_dir():
+        return f"{out} was stopped: it goes on after its last complete epoch."
+    return ""
+
+
+def _last_line(run: Run, caveat: str) -> str:
     """What a script wants to keep."""
     test, unit = run.metrics["test"], run.model.ranks.unit
     figures = f"test accuracy {test['accuracy']:.3f}, MAE {test['mae']:.3f} {unit}, QWK {test['qwk']:.3f}"
-    return f"{figures}; the run is in {run.out}"
+    return f"{figures}{f' ({caveat})' if caveat else ''}; the run is in {run.out}"
 
 
 if __name__ == "__main__":

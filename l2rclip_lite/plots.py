@@ -113,19 +113,24 @@ def rank_histogram(data: OrdinalDataset) -> Figure:
         for axis, split in zip(axes, SPLITS, strict=True):
             counts = np.array(data.counts(split))
             empty = np.flatnonzero(counts == 0)
-            bars = axis.bar(range(number), counts, color=rank_colours(number), width=0.82)
+            top = 1.25 * max(counts.max(), 1)
+            visible = np.where(
+                counts, np.maximum(counts, 0.012 * top), 0
+            )  # one picture of thousands is a line, not nothing
+            bars = axis.bar(range(number), visible, color=rank_colours(number), width=0.82)
             axis.scatter(empty, np.zeros(len(empty)), marker="x", s=18, color=COLOURS["stage 2"], zorder=3,
                          clip_on=False)  # fmt: skip
             said = f"{split}: {counts.sum():,} pictures"
-            axis.set_title(f"{said}, {len(empty)} of {number} ranks empty" if len(empty) else said)
-            axis.set(ylim=(0, 1.25 * max(counts.max(), 1)), ylabel="pictures")
+            axis.set_title(f"{said}, {len(empty)} of {number} ranks empty (×)" if len(empty) else said)
+            axis.set(ylim=(0, top), ylabel="pictures")
             axis.yaxis.get_major_locator().set_params(integer=True, nbins=4)
             axis.yaxis.set_major_formatter("{x:,.0f}")
             if number <= 12:
                 axis.bar_label(bars, labels=[f"{count:,}" if count else "" for count in counts.tolist()],
                                fontsize=8, color=COLOURS["ink"], padding=1)  # fmt: skip
             axis.tick_params(bottom=False, labelbottom=axis is axes[-1])
-        at = range(0, number, -(-number // 12))
+        step = -(-number // 12)
+        at = [*range(0, number - step // 2 - 1, step), number - 1]  # the highest rank always has its name
         axes[-1].set_xticks(
             at, [data.ranks.names[k] for k in at], rotation=35, ha="right", rotation_mode="anchor"
         )
@@ -160,8 +165,9 @@ def training_curves(
             best = min(range(len(rows)), key=lambda i: (rows[i]["val_mae"], rows[i]["val_rps"]))
             left.plot(x, error, color=colour, label=label, linewidth=1.8)
             left.scatter(x[best], error[best], color=colour, s=34, zorder=3, edgecolor="white")
-            left.annotate(f"{error[best]:.2f}", (x[best], error[best]), (0, -13), textcoords="offset points",
-                          ha="center", color=colour, fontsize=8.5)  # fmt: skip
+            low = error[best] < 0.15 * max(*error, reference or 0.0)  # no room between the point and the axis
+            left.annotate(f"{error[best]:.2f}", (x[best], error[best]), (0, 7 if low else -13),
+                          textcoords="offset points", ha="center", color=colour, fontsize=8.5)  # fmt: skip
             right.plot(x, [row["loss"] for row in rows], color=colour, label=label, linewidth=1.8)
             start += len(rows)
         if reference is not None:
@@ -177,7 +183,7 @@ def training_curves(
         title = "Training loss (the two stages' losses differ)" if both else "Training loss"
         left.set(title="Validation error", xlabel=epoch, ylabel=f"MAE ({ranks.unit})")
         left.set_ylim(bottom=0)
-        left.legend()
+        left.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
         right.set(title=title, xlabel=epoch, ylabel="loss")
     return figure
 

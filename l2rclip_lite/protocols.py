@@ -184,7 +184,8 @@ def rebin(data: OrdinalDataset, count: int) -> OrdinalDataset:
     widths = sorted({len(part) for part in bins})
     return _changed(
         data,
-        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}",
+        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; errors are between the means of "
+        "bins",
         ranks=ranks,
         **dict(zip(SPLITS, splits, strict=True)),
     )
@@ -363,8 +364,12 @@ def _homes(pictures: Mapping[str, int], shares: Sequence[float], seed: int) -> d
 
 
 def _span(first: str, last: str) -> str:
-    """What a bin is called."""
-    return first if first == last else f"{first} to {last}"
+    """What a bin is called: from where its first rank begins to where its last one ends."""
+    if first == last:
+        return first
+    if last.endswith(" or more"):
+        return f"{first.split(' to ')[0]} or more"
+    return f"{first.split(' to ')[0]} to {last.split(' to ')[-1]}"
 
 
 def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +67,9 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         "aesthetics": load_aesthetics,
     }
     if name not in loaders:
-        raise InputError(f"there is no data set {name!r}; choose one of {', '.join(loaders)}.")
+        near = difflib.get_close_matches(name, loaders, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(loaders)}."
+        raise InputError(f"there is no data set {name!r}; {hint}")
     changes = [key for key in inspect.signature(apply_protocols).parameters if key not in ("data", "seed")]
     own = list(inspect.signature(loaders[name]).parameters)
     valid = [*own, *changes, "protocol_seed"]
@@ -78,6 +81,10 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
             raise InputError(
                 f"the data set {name!r} has no option {option!r}{flag}; it takes {', '.join(valid)}."
             )
+    if "protocol_seed" in options and not any(options.get(change) for change in changes):
+        raise InputError(
+            "protocol_seed: there is nothing for it to draw; leave it out, or name a change such as few_shot."
+        )
     data = loaders[name](**{key: value for key, value in options.items() if key in own})
     return apply_protocols(
         data,

@@ -14,6 +14,8 @@ from l2rclip_lite.ranks import Ranks
 
 SPLITS = ("train", "val", "test")
 
+FIXTURE = "SYNTHETIC FIXTURE"  # how the record of drawn pictures begins
+
 
 @dataclass(frozen=True)
 class Card:
@@ -215,6 +217,13 @@ class OrdinalDataset:
                 f"{self.name}: no training image has rank {empty[0]} ({self.ranks.names[empty[0]]!r}); "
                 "add some, leave the rank out, or pass allow_empty_ranks=True."
             )
+
+    @property
+    def caveat(self) -> str:
+        """What no result may be quoted without: that pictures are drawn, or missing; else nothing."""
+        drawn = [step for step in self.protocol if step.startswith(FIXTURE)]
+        lost = [f"{len(self.missing):,} listed picture(s) missing"] if self.missing else []
+        return "; ".join([FIXTURE, *lost] if drawn else lost)
 
     def split(self, name: str) -> Split:
         """The split called "train", "val" or "test"."""

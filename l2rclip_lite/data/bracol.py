@@ -111,7 +111,10 @@ def load_bracol(root: str | Path | None = None, fold: int = 1, allow_missing: bo
         raise InputError(f"bracol: {root} holds neither labels.csv nor dataset.csv; {get}.")
     refuse_repeats(rows)
     ranks = Ranks(NAMES, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
-    return dataset_of_rows("bracol", rows, folder.root, ranks, CARD, allow_missing=allow_missing)
+    said = (f"the authors' fold {fold} of 1 to 5",)
+    return dataset_of_rows(
+        "bracol", rows, folder.root, ranks, CARD, allow_missing=allow_missing, protocol=said
+    )
 
 
 def _grade(text: str, where: str) -> int:

@@ -57,11 +57,13 @@ def load_csv(
     table = read_table(file, ("path", "label"))
     rows = [_row(cells, where, folder, names) for cells, where in table]
     refuse_repeats(rows)
-    notes = "Split by the labels file."
+    notes = "split by the labels file"
     if "split" not in table[0][0]:
         rows = _with_split(rows, file, names, seed)
-        notes = f"Split 70/15/15 within every rank, seed {seed}."
-    card = Card("csv", f"{len(rows)} images of {file.name}", str(file), "unknown", "none", notes)
+        notes = f"split 70/15/15 within every rank, seed {seed}"
+    card = Card(
+        "csv", f"{len(rows)} images of {file.name}", str(file), "unknown", "none", f"{notes.capitalize()}."
+    )
     return dataset_of_rows(
         "csv",
         rows,
@@ -71,6 +73,7 @@ def load_csv(
         allow_missing=allow_missing,
         allow_empty_ranks=allow_empty_ranks,
         upright=True,
+        protocol=(notes,),
     )
 
 

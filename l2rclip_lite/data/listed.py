@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
+from l2rclip_lite.data.base import FIXTURE, SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.data.files import Row, read_image
 from l2rclip_lite.data.find import find_files
 from l2rclip_lite.errors import InputError
@@ -65,8 +65,8 @@ def mark_fixture(data: OrdinalDataset, files: Iterable[Path]) -> OrdinalDataset:
     above = {parent for folder in nearest for parent in Path(folder).parents}
     if not any(map(is_fixture, {*map(Path, nearest), *above})):
         return data
-    card = replace(data.card, title=f"{data.card.title} (SYNTHETIC FIXTURE, not the real pictures)")
-    said = f"SYNTHETIC FIXTURE: the pictures are drawn, the results say nothing about {data.name}"
+    card = replace(data.card, title=f"{data.card.title} ({FIXTURE}, not the real pictures)")
+    said = f"{FIXTURE}: the pictures are drawn, the results say nothing about {data.name}"
     return replace(data, card=card, protocol=(*data.protocol, said))
 
 
@@ -233,6 +233,7 @@ def dataset_of_rows(
     allow_missing: bool = False,
     allow_empty_ranks: bool = False,
     upright: bool = False,
+    protocol: tuple[str, ...] = (),
 ) -> OrdinalDataset:
     """A data set from a labels file that names each picture by its path; no picture is opened.
 
@@ -245,6 +246,7 @@ def dataset_of_rows(
         allow_missing: Whether to go on without the pictures that are not there.
         allow_empty_ranks: Whether a rank may have no training picture.
         upright: Whether the pictures have an up and a down.
+        protocol: Which split this is, in words.
 
     Returns:
         Three splits in the order of the rows; what is missing is recorded.
@@ -258,7 +260,11 @@ def dataset_of_rows(
     files = {
         row.path: Path(row.file) for row in rows if os.path.isfile(row.file)
     }  # a name too long is no file
-    fields: dict[str, Any] = {"allow_empty_ranks": allow_empty_ranks, "upright": upright}
+    fields: dict[str, Any] = {
+        "allow_empty_ranks": allow_empty_ranks,
+        "upright": upright,
+        "protocol": protocol,
+    }
     return _of_files(name, parts, files, root, ranks, card, allow_missing, **fields)
 
 

@@ -97,7 +97,8 @@ def load_retinamnist(root: str | Path | None = None, pixels: int = 28) -> Ordina
     train, val, test = (_split(file, split, pixels) for split in SPLITS)
     ranks = Ranks(NAMES, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
     size = IMAGE_SIZE.get(pixels)
-    data = OrdinalDataset("retinamnist", train, val, test, ranks, CARD, image_size=size)
+    said = (f"the published split, pictures of {pixels} pixels",)
+    data = OrdinalDataset("retinamnist", train, val, test, ranks, CARD, image_size=size, protocol=said)
     return mark_fixture(data, [file])
 
 

@@ -95,7 +95,7 @@ def test_pictures_stay_with_their_labels(
     last = data.test[-1][0]
     assert (last.size, last.getpixel((0, 0))) == ((pixels, pixels), (len(labels) - 1,) * 3)
     assert "SYNTHETIC FIXTURE" in data.card.title
-    assert "SYNTHETIC FIXTURE" in data.protocol[0]
+    assert "SYNTHETIC FIXTURE" in data.protocol[-1]
 
 
 def test_pictures_are_unpacked_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
