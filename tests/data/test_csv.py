@@ -125,18 +125,25 @@ def test_missing_pictures_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_long_file_is_read_at_once(tmp_path: Path) -> None:
-    """100,000 rows in sub-folders, none of them there: 2 s of processor time, without the type checks of pytest."""
+    """100,000 rows in sub-folders, none of them there: 2 s of processor time, without the type checks of pytest.
+
+    The best of three, because other processes slow this one down, too.
+    """
     rows = (f"{number % 50}/{number}.png,{number % 3},{SPLITS[number % 3]}" for number in range(10**5))
     write(tmp_path, "path,label,split\n" + "\n".join(rows), pictures=0)
     code = """if True:
         import sys, time
         from l2rclip_lite.data.csv import load_csv
         from l2rclip_lite.errors import InputError
-        start = time.process_time()
-        try:
-            load_csv(sys.argv[1], ranks="fresh,ripe,over ripe")
-        except InputError as error:
-            print(time.process_time() - start, error)
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            try:
+                load_csv(sys.argv[1], ranks="fresh,ripe,over ripe")
+            except InputError as error:
+                sentence = error
+            seconds.append(time.process_time() - start)
+        print(min(seconds), sentence)
     """
     said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     seconds, _, sentence = said.stdout.partition(" ")
@@ -152,8 +159,10 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         load_dataset("csv", ranks=RANKS)
     with pytest.raises(InputError, match=r"labels.csv: there is no such file"):
         load(tmp_path)
-    with pytest.raises(InputError, match="no data set 'leafs'; choose one of leaves, bracol, csv"):
+    with pytest.raises(InputError, match=r"no data set 'leafs'; did you mean leaves\?"):
         load_dataset("leafs")
+    with pytest.raises(InputError, match="no data set 'x'; choose one of leaves, bracol, csv"):
+        load_dataset("x")
     (tmp_path / "labels.csv").write_bytes("path,label\nblé.png,0\n".encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8; save it as 'CSV UTF-8'"):
         load(tmp_path)

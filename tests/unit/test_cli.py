@@ -166,7 +166,8 @@ def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
     assert json.loads(said.out)["metrics"] == pytest.approx(stored["test"], abs=1e-5, nan_ok=True)
     table = run("evaluate", fitted.out, "--split", "val").out.splitlines()
     mae = stored["val"]["mae"], stored["val"]["mae_low"], stored["val"]["mae_high"]
-    assert f"{'mae':<20}{mae[0]:.3f} [{mae[1]:.3f}, {mae[2]:.3f}]" in table
+    assert "mae and rmse in grade; mae_rank, amae" in table[1]
+    assert f"{'mae':<24}{mae[0]:.3f} [{mae[1]:.3f}, {mae[2]:.3f}]" in table
 
 
 def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fitted, tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ FIT = "fit --dataset leaves --out x"
         (f"{FIT} --scheme both", "--scheme does not take 'both'"),
         (f"{FIT} --baselines svm", "--baselines: 'svm' is unknown"),
         ("fit --dataset leaves", "missing: --out; see `l2rclip fit --help`"),
-        ("fit --dataset leafs --out x", "choose one of leaves, bracol, csv"),
+        ("fit --dataset leafs --out x", "did you mean leaves?"),
         ("predict runs/none", "missing: PHOTO"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
         ("evaluate runs/none", "runs/none/config.json: cannot be read"),

@@ -173,9 +173,13 @@ def test_the_histogram_draws_each_count_and_crosses_out_empty_ranks() -> None:
     )
     heights = [[bar.get_height() for bar in axis.patches] for axis in figure.axes]
     assert heights == [[2, 0, 1], [2, 0, 0], [2, 0, 1]]
+    many = Split([str(n) for n in range(1000)], [0] * 999 + [2], lambda _: Image.new("L", (1, 1)))
+    tall = rank_histogram(OrdinalDataset("x", many, many, many, ranks, card, allow_empty_ranks=True))
+    low = tall.axes[0].patches[2].get_height()
+    assert 10 < low < 20, "one picture among a thousand can be seen"
     crosses: list[Any] = [axis.collections[0].get_offsets() for axis in figure.axes]
     assert [[int(x) for x, _ in each] for each in crosses] == [[1], [1, 2], [1]]
-    assert figure.axes[1].get_title("left") == "val: 2 pictures, 2 of 3 ranks empty"
+    assert figure.axes[1].get_title("left") == "val: 2 pictures, 2 of 3 ranks empty (×)"
     assert (figure.get_suptitle(), figure.get_supxlabel()) == ("My title", "done")
 
 

@@ -101,7 +101,11 @@ def place(path: str) -> int:
             "held out: 2 of 6 ranks (1, 4), one in 3 between the ends; 60 training and 2 validation pictures removed; "
             "seed 2",
         ),
-        ({"rebin": 4}, [43, 20, 20, 7], "6 ranks merged into 4 bins of 1 or 2"),
+        (
+            {"rebin": 4},
+            [43, 20, 20, 7],
+            "6 ranks merged into 4 bins of 1 or 2; errors are between the means of bins",
+        ),
     ],
 )
 def test_exact_counts_and_the_sentence(options: dict[str, Any], counts: list[int], sentence: str) -> None:
