@@ -315,10 +315,9 @@ def with_interval(found: dict[str, float], name: str) -> str:
     )
 
 
-rows = {
-    "L2RCLIP": run.metrics["test"],
-    "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
-}
+rows = {"L2RCLIP": run.metrics["test"]}
+if "test_after_stage1" in run.metrics:  # joint training has no stages
+    rows["L2RCLIP, stage 1 only"] = run.metrics["test_after_stage1"]
 rows |= run.metrics["baselines"]
 for row in () if synthetic else PUBLISHED:  # beside discs they would mislead
     seen = len(row) > 2  # more than the method and its source
@@ -418,10 +417,9 @@ def collect(pattern: str) -> pd.DataFrame:
     rows = []
     for file in sorted(out.glob(f"{pattern}/metrics.json")):
         metrics = json.loads(file.read_text(encoding="utf-8"))
-        methods = {
-            "L2RCLIP": metrics["test"],
-            "L2RCLIP, stage 1 only": metrics["test_after_stage1"],
-        }
+        methods = {"L2RCLIP": metrics["test"]}
+        if "test_after_stage1" in metrics:
+            methods["L2RCLIP, stage 1 only"] = metrics["test_after_stage1"]
         rows += [
             {"run": file.parent.name, "method": name} | found
             for name, found in (methods | metrics["baselines"]).items()
