@@ -67,12 +67,7 @@ class RankPrompts(nn.Module):
             sentences = [sentences[k] for k in one_cycle(len(ranks)).tolist()]
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.full_tokens = self.tokens.with_context(context_length)
-        length = self.full_tokens.ids.shape[1]
-        if length > towers.max_tokens:
-            raise InputError(
-                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower "
-                f"takes {towers.max_tokens}; shorten the template or use a smaller --context-length."
-            )
+        self._refuse_long_sentences(context_length)
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
         self.register_buffer("template_embeddings", embedded.float(), persistent=False)
@@ -92,6 +87,15 @@ class RankPrompts(nn.Module):
                 )
                 if rankformer
                 else None
+            )
+
+    def _refuse_long_sentences(self, context_length: int) -> None:
+        """A sentence that the text tower would cut off loses its rank."""
+        length, most = self.full_tokens.ids.shape[1], self._towers.max_tokens
+        if length > most:
+            raise InputError(
+                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower "
+                f"takes {most}; shorten the template or use a smaller --context-length."
             )
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:

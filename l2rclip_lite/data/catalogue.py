@@ -55,7 +55,7 @@ def catalogue() -> dict[str, About]:
         (9, "the owner's own licenc", 9)
     """
     five = (0.0, 1.0, 2.0, 3.0, 4.0)
-    return {
+    free = {
         "leaves": About(
             leaves.CARD,
             Ranks(leaves.FIVE, five, leaves.TEMPLATE),
@@ -86,6 +86,13 @@ def catalogue() -> dict[str, About]:
                 "": "as published: 1,080 training, 120 validation and 400 test pictures; --pixels 28, 64, 128 or 224"
             },
         ),
+    }
+    return free | _listed()
+
+
+def _listed() -> dict[str, About]:
+    """The data sets whose split is a published list."""
+    return {
         "morph": About(morph.CARD, morph.ranks(), "55,134", morph.FOLDS, morph.SETTINGS),
         "clap2015": About(
             clap2015.CARD,
