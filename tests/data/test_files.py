@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split, stratified
-from l2rclip_lite.data.files import Folder, read_image
+from l2rclip_lite.data.files import Folder, Row, read_image, refuse_repeats
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -58,6 +60,53 @@ def test_paths_stay_inside_the_root(tmp_path: Path, path: str) -> None:
     with pytest.raises(InputError, match="row 2: the path"):
         Folder(root).file(path, "row 2")
     assert Folder(root).file("a b/ü.jpg", "row 2") == str(root / "a b" / "ü.jpg")
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a sub-folder, a link within, links that lead out, and one that leads to itself."""
+    top = tmp_path_factory.mktemp("linked")
+    root = top / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "b").touch()
+    (top / "secret").touch()
+    links = {"in": "a", "out": "..", "file": "../secret", "loop": "loop", "deep": "a/../../secret"}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    return root
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "b", "..", ".", "", "in", "out", "file", "loop", "deep", "C:", "\\", "secret", "ü"]
+        ),
+        max_size=5,
+    )
+)
+def test_no_path_ever_leaves_the_root(linked: Path, parts: list[str]) -> None:
+    """Whatever is put together from dots, drives, slashes and links: refused, or a file below the root."""
+    with contextlib.suppress(InputError):
+        file = Folder(linked).file("/".join(parts), "row 2")
+        assert os.path.realpath(file).startswith(f"{os.path.realpath(linked)}{os.sep}")
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8), st.sampled_from(["", "./", ".//"]))
+def test_the_second_row_of_a_file_is_named(linked: Path, names: list[str], prefix: str) -> None:
+    """Repeats are refused at the first row that repeats, and only then; another spelling is the same file."""
+    folder = Folder(linked)
+    rows = [
+        Row(name, folder.file(f"{prefix if row % 2 else ''}{name}", f"row {row}"), 0, "train", f"row {row}")
+        for row, name in enumerate(names)
+    ]
+    again = next((row for row, name in enumerate(names) if name in names[:row]), None)
+    if again is None:
+        refuse_repeats(rows)
+        return
+    with pytest.raises(
+        InputError, match=f"row {again}: the image .* stands in row {names.index(names[again])} "
+    ):
+        refuse_repeats(rows)
 
 
 @given(st.lists(st.integers(3, 40), min_size=1, max_size=6), st.integers(0, 99))
