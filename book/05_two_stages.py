@@ -170,7 +170,8 @@ print(freezing_table(before))
 run = fit(data, config, out, baselines=["linear-probe"], quiet=True)
 print(
     "files of the run:",
-    ", ".join(sorted(path.name for path in run.out.iterdir())),
+    *sorted(path.name for path in run.out.iterdir()),
+    sep="\n  ",
 )
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, falling slowly in stage 1 and steeply in stage 2, below the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: the lowest validation MAE. The test split plays no part in that choice.", "name": "fig-05-curves"}} tags=["nbval-ignore-output"]
@@ -215,9 +216,8 @@ print(f"{run.metrics['test']['n']:.0f} test pictures, one seed")
 
 # %%
 median_mae = run.metrics["baselines"]["median-rank"]["mae"]
-if (
-    PROFILE != "smoke"
-):  # a smoke run trains for seconds and proves only that the code runs
+# a smoke run trains for seconds and proves only that the code runs
+if PROFILE != "smoke":
     assert run.metrics["test"]["mae"] <= 0.5 * median_mae, (
         "L2RCLIP should halve the error of the median rank"
     )

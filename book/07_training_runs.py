@@ -275,7 +275,7 @@ def train(seed: int) -> l2rclip_lite.training.Run:
 start = time.perf_counter()
 run = train(SEED)
 print(f"{run.out.name}: {time.perf_counter() - start:.0f} s")
-print("files:", ", ".join(sorted(path.name for path in run.out.iterdir())))
+print("files:", *sorted(path.name for path in run.out.iterdir()), sep="\n  ")
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages; a dot marks the epoch that was kept. Six validation pictures make the error move in coarse steps: on real data trust the curve more, on this one only that it falls.", "name": "fig-07-curves"}} tags=["nbval-ignore-output"]
 plots.training_curves(

@@ -56,9 +56,7 @@ import l2rclip_lite
 print("l2rclip_lite", l2rclip_lite.__version__)
 
 # %% tags=["parameters"]
-PROFILE = (
-    "page"  # how many leaves are generated where the counts are not at hand
-)
+PROFILE = "page"  # how many leaves, where the counts are not at hand
 SEED = 0  # decides these leaves
 
 # %% tags=["hide-input"]

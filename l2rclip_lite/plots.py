@@ -182,7 +182,8 @@ def training_curves(
         epoch = "epoch, both stages" if both else "epoch"
         title = "Training loss (the two stages' losses differ)" if both else "Training loss"
         left.set(title="Validation error", xlabel=epoch, ylabel=f"MAE ({ranks.unit})")
-        left.set_ylim(bottom=0)
+        highest = max([row["val_mae"] for row in history], default=1.0)
+        left.set_ylim(0, 1.35 * max(highest, reference or 0.0))  # room for the legend above the curves
         left.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
         right.set(title=title, xlabel=epoch, ylabel="loss")
     return figure
