@@ -107,7 +107,7 @@ class Folder:
         Raises:
             InputError: An empty or absolute path, one with "..", or a link that leaves the folder.
         """
-        if not relative or "\0" in relative:
+        if not relative or "\0" in relative or relative.rsplit("/", 1)[-1] in ("", "."):
             raise InputError(
                 f"{where}: the path {relative!r} names no file; write a path relative to the data folder."
             )
