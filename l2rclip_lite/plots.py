@@ -114,9 +114,8 @@ def rank_histogram(data: OrdinalDataset) -> Figure:
             counts = np.array(data.counts(split))
             empty = np.flatnonzero(counts == 0)
             top = 1.25 * max(counts.max(), 1)
-            visible = np.where(
-                counts, np.maximum(counts, 0.012 * top), 0
-            )  # one picture of thousands is a line, not nothing
+            # one picture among thousands is a line, not nothing
+            visible = np.where(counts, np.maximum(counts, 0.012 * top), 0)
             bars = axis.bar(range(number), visible, color=rank_colours(number), width=0.82)
             axis.scatter(empty, np.zeros(len(empty)), marker="x", s=18, color=COLOURS["stage 2"], zorder=3,
                          clip_on=False)  # fmt: skip

@@ -75,9 +75,8 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     valid = [*own, *changes, "protocol_seed"]
     for option in options:
         if option not in valid:
-            flag = (
-                " (--data-seed)" if option == "seed" else ""
-            )  # the only one that the command line calls otherwise
+            # the only option that has another name on the command line
+            flag = " (--data-seed)" if option == "seed" else ""
             raise InputError(
                 f"the data set {name!r} has no option {option!r}{flag}; it takes {', '.join(valid)}."
             )

@@ -257,9 +257,8 @@ def dataset_of_rows(
     parts = {
         part: [Item(row.path, row.target, row.where) for row in rows if row.split == part] for part in SPLITS
     }
-    files = {
-        row.path: Path(row.file) for row in rows if os.path.isfile(row.file)
-    }  # a name too long is no file
+    # `Path.is_file` raises where a name is too long; such a file is simply not there
+    files = {row.path: Path(row.file) for row in rows if os.path.isfile(row.file)}
     fields: dict[str, Any] = {
         "allow_empty_ranks": allow_empty_ranks,
         "upright": upright,

@@ -108,6 +108,39 @@ def test_a_fixture_is_called_one(tmp_path: Path) -> None:
     assert load(root).protocol[1].startswith("SYNTHETIC FIXTURE: the pictures are drawn")
 
 
+def test_a_fixture_is_recognised_from_above_and_below(tmp_path: Path) -> None:
+    """Naming its folder of pictures, or the folder it lies in, does not make the pictures real."""
+    root = pictures(tmp_path / "fixture", "anna/1.png", "anna/2.png", "ben/1.png", "cleo/1.png", "cleo/2.png")
+    (tmp_path / "fixture" / "FIXTURE.json").write_text("{}")
+    for folder in (tmp_path, tmp_path / "fixture", root):
+        assert load(folder).caveat == "SYNTHETIC FIXTURE"
+
+
+def test_two_names_that_differ_in_case_are_not_one_file(tmp_path: Path) -> None:
+    """It would stand in training and test at once."""
+    (tmp_path / "a.Jpg").touch()
+    with pytest.raises(
+        InputError, match=r"a\.Jpg is the only file for both .*; the list tells upper and lower"
+    ):
+        find_files(tmp_path, ["a.jpg", "A.JPG"])
+    assert set(find_files(tmp_path, ["a.jpg", "b.jpg"])) == {"a.jpg"}
+
+
+def test_a_linked_folder_is_named_as_the_reason(tmp_path: Path) -> None:
+    """Pictures behind it are missing, and the sentence says why; without a link it does not."""
+    elsewhere = pictures(
+        tmp_path / "elsewhere", "anna/1.png", "anna/2.png", "ben/1.png", "cleo/1.png", "cleo/2.png"
+    )
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.raises(InputError) as plain:
+        load(root)
+    (root / "pictures").symlink_to(elsewhere)
+    with pytest.raises(InputError, match="the folder pictures is a link, and linked folders are not entered"):
+        load(root)
+    assert "is a link" not in str(plain.value)
+
+
 def test_a_name_in_two_places_is_refused_only_if_it_is_asked_for(tmp_path: Path) -> None:
     """An exact name wins over one in other case; two exact ones, or two others, are ambiguous."""
     root = pictures(tmp_path, "a/1.png", "b/1.png", "a/2.png", "b/2.PNG", "a/3.PNG", "b/3.Png", "a/4.png")

@@ -79,6 +79,12 @@ def test_missing_pictures_are_counted_then_left_out_and_recorded(
     assert lost.name in said
     assert "--allow-missing" in said
     assert cli.main([*words, "--out", str(tmp_path / "b"), "--allow-missing"]) == 0
+    caveat = "(SYNTHETIC FIXTURE; 1 listed picture(s) missing)"
+    assert f" {caveat}; the run is in" in capsys.readouterr().out, "no figure travels without it"
+    assert cli.main([*words[:-1], "--out", str(tmp_path / "b"), "--allow-missing"]) == 0
+    assert f"{tmp_path / 'b'} is a finished run: it is loaded" in capsys.readouterr().out
+    assert cli.main(["evaluate", str(tmp_path / "b")]) == 0
+    assert f"pictures {caveat}, 95 % intervals" in capsys.readouterr().out
     stored = json.loads((tmp_path / "b" / "config.json").read_text())["dataset"]
     assert stored["missing"] == [lost.name]
     assert any(step.startswith("1 listed pictures are missing") for step in stored["protocol"])

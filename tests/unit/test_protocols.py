@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.protocols import (
@@ -367,3 +368,10 @@ def test_whatever_the_subjects_own_the_splits_share_nobody(owners: list[int], se
     assert sum(map(len, who)) == len(set.union(*who)) == len(total)
     for name, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
         assert len(apart.split(name)) < share * len(pool) + max(total.values())
+
+
+def test_a_seed_with_nothing_to_draw_is_refused() -> None:
+    """It would be written into the run's record and mean nothing."""
+    with pytest.raises(InputError, match="protocol_seed: there is nothing for it to draw"):
+        load_dataset("leaves", size=60, protocol_seed=3)
+    assert load_dataset("leaves", size=60, few_shot=2, protocol_seed=3).counts("train") == [2] * 5
