@@ -2,6 +2,7 @@
 
 `NAME` fine-tunes the image tower under another loss, with stage 2's epochs, learning rate and augmentation.
 `NAME-frozen` trains what stands on the tower, on image features computed once, with stage 1's epochs and learning rate.
+With `image_side="adapter"` the adapter is tuned in the tower's place, on the cached features, with stage 2's budget.
 `coop` and `ordinalclip` are first trained as their `-frozen` forms, then fine-tune the tower against the text features
 found, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on them answers.
 
@@ -19,18 +20,19 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from l2rclip_lite.adapter import FeatureMap
 from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.choices import BASELINES, FROZEN
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import augmented
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.objectives import OBJECTIVES, Batch, FeatureMap, Objective
+from l2rclip_lite.objectives import OBJECTIVES, Batch, Objective
 from l2rclip_lite.ordinal_losses import extra, positions
 from l2rclip_lite.probes import linear_probe, ridge, zero_shot
 from l2rclip_lite.prompt_baselines import PromptHead
 from l2rclip_lite.readouts import prototype_probabilities
-from l2rclip_lite.stages import Stage, freeze, train_stage
+from l2rclip_lite.stages import ADAPTER, Stage, freeze, train_stage
 
 
 def check_baselines(names: Sequence[str], config: Config | None = None, *, option: str = "baselines") -> None:
@@ -69,7 +71,7 @@ class Bench:
         pixels: Pictures of each split.
         features: Image features of each split, of the towers in their starting state.
         targets: Rank indices of each split.
-        checkpoint: Where complete epochs are kept.
+        checkpoint: Where complete epochs are kept; None keeps none.
         quiet: Whether to hide progress bars.
     """
 
@@ -77,7 +79,7 @@ class Bench:
     pixels: dict[str, UInt8[Tensor, "_ 3 height width"]]
     features: dict[str, Float[Tensor, "_ dim"]]
     targets: dict[str, Int[Tensor, " _"]]
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     quiet: bool = False
 
 
@@ -126,11 +128,13 @@ class _Training:
         self.model, self.config, self.targets = bench.model, bench.model.config, bench.targets
         self.device = bench.model.rank_features.device
         mapped = objective.on_features and not tower
+        self.adapted = tower and bench.model.config.image_side == "adapter"
         self.map = (FeatureMap(self.model.towers.dim) if mapped else nn.Identity()).to(self.device)
         self.cached = bench.features["train"].to(self.device)
         self.position = positions(self.model.ranks.values_tensor()).to(self.device)
         # without augmentation a second view would be a copy
-        self.views = 2 if objective.readout is None and tower and self.config.augment else 1
+        pictures = tower and not self.adapted
+        self.views = 2 if objective.readout is None and pictures and self.config.augment else 1
 
     def run(self) -> Float[Tensor, "batch rank"]:
         """Train, then answer on the test split."""
@@ -145,7 +149,8 @@ class _Training:
     def stage(self) -> Stage:
         """What trains, and with whose budget."""
         config = self.config
-        trained = freeze(self.model, 2 if self.tower else 1)  # 1: no gradient enters either tower
+        # 1: no gradient enters either tower
+        trained = freeze(self.model, ADAPTER if self.adapted else 2 if self.tower else 1)
         parameters = trained if self.tower else {}
         for part, module in (("head", self.head), ("map", self.map)):
             parameters |= {f"{part}.{n}": p for n, p in module.named_parameters() if p.requires_grad}
@@ -164,7 +169,9 @@ class _Training:
 
     def loss(self, chosen: Int[Tensor, " batch"], generator: torch.Generator) -> Float[Tensor, ""]:
         """The objective on a batch, of two views where it compares features."""
-        if self.tower:
+        if self.adapted:
+            features = self.model.adapter(self.cached[chosen])
+        elif self.tower:
             pixels = self.bench.pixels["train"][chosen]
             views = [
                 self.model.encode_bytes(augmented(pixels, self.config, generator)) for _ in range(self.views)
@@ -179,6 +186,9 @@ class _Training:
     def features(self, split: str) -> Float[Tensor, "batch dim"]:
         """Unit features of a split, as they are now."""
         bench = self.bench
+        if self.adapted:
+            adapted: Tensor = self.model.adapter(bench.features[split].to(self.device))
+            return adapted
         features = self.model.features(bench.pixels[split]) if self.tower else bench.features[split]
         mapped: Tensor = self.map(features.to(self.device))
         return mapped

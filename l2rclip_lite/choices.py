@@ -6,9 +6,11 @@ from typing import Literal
 
 Axis = Literal["token", "rank", "joint"]
 Contrastive = Literal["asymmetrical", "plain"]
+ImageSide = Literal["tower", "adapter"]
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
 Prototypes = Literal["language", "shuffled", "random"]
+OrdinalLoss = Literal["pairwise", "ordinal-entropy", "supcon", "rank-n-contrast", "sord", "mean-variance"]
 Precision = Literal["fp32", "bf16"]
 Scheme = Literal["two-stage", "joint"]
 Schedule = Literal["cosine", "step"]

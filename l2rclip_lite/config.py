@@ -9,8 +9,10 @@ from l2rclip_lite.choices import (
     Axis,
     Contrastive,
     Device,
+    ImageSide,
     Normalise,
     Order,
+    OrdinalLoss,
     Precision,
     Prototypes,
     Schedule,
@@ -19,7 +21,10 @@ from l2rclip_lite.choices import (
 from l2rclip_lite.errors import InputError
 
 WHERE_IT_RUNS = ("device", "threads")  # may differ when a run is taken up again
-WORDS = (Axis, Contrastive, Device, Normalise, Order, Precision, Prototypes, Schedule, Scheme)
+WORDS = (
+    *(Axis, Contrastive, Device, ImageSide, Normalise, Order, OrdinalLoss),
+    *(Precision, Prototypes, Schedule, Scheme),
+)
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,12 @@ class Config:
     """Whether text features are centred over the ranks; the paper does not mention it, small text towers need it."""
     scheme: Scheme = "two-stage"
     """'two-stage', or 'joint': prompts at lr1 and image tower at lr2 train together for epochs2; epochs1 is not used."""
+    image_side: ImageSide = "tower"
+    """What stage 2 trains: the image 'tower', or an 'adapter', a linear map on the features of the frozen tower."""
     epochs1: int = 30
     """Epochs of stage 1 (RankFormer and context on cached image features); with 0 the context stays as it was drawn."""
     epochs2: int = 10
-    """Epochs of stage 2 (image tower on fixed text features); 0 leaves it out."""
+    """Epochs of stage 2 (image side on fixed text features); 0 leaves it out."""
     batch_size: int = 16
     """Images a step."""
     lr1: float = 3.5e-4
@@ -86,6 +93,8 @@ class Config:
     """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
     lambda2: float = 1.0
     """Weight of the ordinal pairwise loss in stage 2; 0 leaves it out."""
+    ordinal_loss: OrdinalLoss = "pairwise"
+    """What lambda2 weighs: the ordinal 'pairwise' loss, or another ordinal or metric-learning loss in its place."""
     normalise: Normalise = "batch"
     """Largest rank gap that divides stage 2's ordinal weight: of the 'batch' (as released) or 'global'."""
     order: Order = "true"
@@ -125,6 +134,10 @@ class Config:
                 _require(
                     value in get_args(words), name, value, f"must be one of {', '.join(get_args(words))}"
                 )
+        if self.scheme == "joint" and self.image_side == "adapter":
+            raise InputError(
+                "config: joint training moves the image tower; set image_side='tower', or scheme='two-stage'."
+            )
         if self.epochs1 and self.scheme == "two-stage":
             self._check_stage_1()
 

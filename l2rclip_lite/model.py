@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from l2rclip_lite.adapter import FeatureMap
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.files import on_white, read_image
 from l2rclip_lite.errors import InputError
@@ -73,6 +74,7 @@ class L2RCLIP(nn.Module):
         super().__init__()
         self.ranks, self.config = ranks, config
         self.towers = towers
+        self.adapter = FeatureMap(towers.dim) if config.image_side == "adapter" else nn.Identity()
         self.prompts = _prompts(towers, ranks, config)
         self.register_buffer("rank_features", torch.zeros(len(ranks), towers.dim))
         self.refresh()
@@ -99,7 +101,7 @@ class L2RCLIP(nn.Module):
         self.rank_features.copy_(self.prompts())
 
     def encode_bytes(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
-        """Unit image features of squashed pictures, as bytes."""
+        """Unit image features of squashed pictures, as bytes; those of the tower, before an adapter."""
         pixels = pixels.to(self.rank_features.device, non_blocking=True)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             return self.towers.encode_image(self.towers.normalize(pixels.float() / 255)).float()
@@ -116,7 +118,7 @@ class L2RCLIP(nn.Module):
             quiet: Whether to hide the progress bar.
         """
         batches: Iterator[Tensor] = track(torch.split(pixels, batch_size), "encoding pictures", quiet=quiet)
-        return torch.cat([self.encode_bytes(batch).cpu() for batch in batches])
+        return torch.cat([self.adapter(self.encode_bytes(batch)).cpu() for batch in batches])
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """S · z · t against the cached text features."""
@@ -150,7 +152,7 @@ class L2RCLIP(nn.Module):
         return Prediction.of(self.probabilities(features), self.ranks)
 
     def changed_tensors(self) -> dict[str, Tensor]:
-        """What training may change: image tower, prompts and text features. The text tower is frozen and not stored."""
+        """What training may change: image tower, adapter, prompts, text features. The text tower stays frozen and out."""
         return {
             name: value for name, value in self.state_dict().items() if not name.startswith("towers.text.")
         }

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -62,26 +61,6 @@ def _zeroed(head: nn.Linear) -> nn.Linear:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head
-
-
-class FeatureMap(nn.Module):
-    """A linear map between unit features, the identity at the start: what a loss of features trains if the tower is frozen.
-
-    Args:
-        dim: Length of a feature.
-
-    Example:
-        >>> FeatureMap(2)(torch.tensor([[0.6, 0.8]])).detach()
-        tensor([[0.6000, 0.8000]])
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.eye(dim))
-
-    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Unit features."""
-        return F.normalize(features @ self.weight.T, dim=1)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | 1 | features, encoded once | encoded in every step | contrastive + λ1 · ordinal pairwise (stage-1 form) |
 | 2 | encoded in every step | features, encoded once | cross-entropy image → text + λ2 · ordinal pairwise (stage-2 form) |
+| 2, adapter | features, encoded once, mapped in every step | features, encoded once | as stage 2 |
 | joint | encoded in every step | encoded in every step | contrastive + λ1 · stage-1 form + λ2 · stage-2 form |
 
 The joint loss is the sum of the other two. Stage 2's cross-entropy stands in it once: it is the image → text half of the
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from l2rclip_lite import ordinal_losses as others
 from l2rclip_lite.config import Config
 from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
@@ -30,7 +32,7 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss_stage1,
 )
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.stages import JOINT, Stage, freeze
+from l2rclip_lite.stages import ADAPTER, JOINT, Stage, freeze
 
 Image = Float[Tensor, "batch dim"]
 Text = Float[Tensor, "rank dim"]
@@ -74,9 +76,30 @@ def ordinal_stage1(
 
 
 def ordinal_stage2(
-    config: Config, image: Image, text: Text, target: Target, values: Float[Tensor, " rank"]
+    config: Config,
+    image: Image,
+    text: Text,
+    target: Target,
+    values: Float[Tensor, " rank"],
+    scale: Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
-    """The stage-2 form with the config's normalisation, order and power."""
+    """What λ2 weighs: the stage-2 form with the config's normalisation, order and power, or what stands in its place.
+
+    Of the others, `ordinal-entropy`, `supcon` and `rank-n-contrast` compare image features, `sord` and `mean-variance`
+    the logits; `mean-variance` is used without the cross-entropy that is part of its published form.
+    """
+    kind, position = config.ordinal_loss, others.positions(values)
+    if kind == "ordinal-entropy":
+        return others.ordinal_entropy_loss(image, target, position)
+    if kind == "supcon":
+        return others.supcon_loss(image, target, scale)
+    if kind == "rank-n-contrast":
+        return others.rank_n_contrast_loss(image, position[target])
+    logits = scale * image @ text.T
+    if kind == "sord":
+        return others.sord_loss(logits, target)
+    if kind == "mean-variance":
+        return others.mean_variance_loss(logits, target, position) - F.cross_entropy(logits, target)
     return ordinal_pairwise_loss(
         image,
         text,
@@ -108,18 +131,40 @@ def stage1(model: L2RCLIP, features: dict[str, Tensor], targets: Tensor) -> Stag
     return Stage(1, "stage 1", freeze(model, 1), config.epochs1, config.lr1, loss, validate)
 
 
+def loss_stage2(model: L2RCLIP, image: Image, target: Target) -> Float[Tensor, ""]:
+    """Cross-entropy image → text + λ2 · ordinal pairwise loss, against text features that stay as they are."""
+    config, values = model.config, model.ranks.values_tensor().to(image.device)
+    # The ordinal loss first: autograd sums gradients by the order of creation, and published runs hang on its last bit.
+    if not config.lambda2:
+        return F.cross_entropy(model.logits(image), target)
+    ordinal = ordinal_stage2(config, image, model.rank_features, target, values, model.scale)
+    return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
+
+
+def stage2_adapter(model: L2RCLIP, features: dict[str, Tensor], targets: Tensor) -> Stage:
+    """Stage 2 of a frozen image tower: the adapter, on image and text features computed once."""
+    config, device = model.config, model.rank_features.device
+    train, targets = features["train"].to(device), targets.to(device)
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        return loss_stage2(model, model.adapter(train[chosen]), targets[chosen])
+
+    @torch.inference_mode()
+    def validate() -> Tensor:
+        return model.probabilities(model.adapter(features["val"].to(device)))
+
+    lr = config.lr2 or model.towers.image_lr
+    return Stage(2, "stage 2", freeze(model, ADAPTER), config.epochs2, lr, loss, validate)
+
+
 def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
     """Stage 2: the image tower, on text features computed once."""
     config, device = model.config, model.rank_features.device
     train, targets = pictures.pixels["train"], pictures.targets["train"]
-    values, text = model.ranks.values_tensor().to(device), model.rank_features
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        target = targets[chosen].to(device)
         image = model.encode_bytes(augmented(train[chosen], config, generator))
-        # The ordinal loss first: autograd sums gradients by the order of creation, and published runs hang on its last bit.
-        ordinal = ordinal_stage2(config, image, text, target, values) if config.lambda2 else 0.0
-        return F.cross_entropy(model.logits(image), target) + config.lambda2 * ordinal
+        return loss_stage2(model, image, targets[chosen].to(device))
 
     def validate() -> Tensor:
         return model.probabilities(model.features(pictures.pixels["val"]))
@@ -146,7 +191,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
         if config.lambda1:
             total = total + config.lambda1 * ordinal_stage1(config, image, text, target, values)
         if config.lambda2:
-            total = total + config.lambda2 * ordinal_stage2(config, image, text, target, values)
+            total = total + config.lambda2 * ordinal_stage2(config, image, text, target, values, model.scale)
         return total
 
     def validate() -> Tensor:

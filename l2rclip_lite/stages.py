@@ -24,20 +24,21 @@ from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.progress import track
 from l2rclip_lite.ranks import Ranks
 
-JOINT = 0  # the number of joint training; 1 and 2 are the two stages
+JOINT, ADAPTER = 0, 3  # columns of the table beside the two stages: joint training, stage 2 on a frozen tower
 COLUMNS: dict[Scheme, dict[str, int]] = {"two-stage": {"stage 1": 1, "stage 2": 2}, "joint": {"joint": JOINT}}
-FREEZING: tuple[tuple[str, bool, bool, bool], ...] = (
-    # pattern                joint  stage 1  stage 2: a stage's number is its column
-    ("prompts.context", True, True, False),
-    ("prompts.rankformer.*", True, True, False),
-    ("towers.image.*", True, False, True),
-    ("towers.text.*", False, False, False),
-    ("towers.logit_scale", False, False, False),
+FREEZING: tuple[tuple[str, bool, bool, bool, bool], ...] = (
+    # pattern                joint  stage 1  stage 2  stage 2 with an adapter
+    ("prompts.context", True, True, False, False),
+    ("prompts.rankformer.*", True, True, False, False),
+    ("adapter.*", False, False, False, True),
+    ("towers.image.*", True, False, True, False),
+    ("towers.text.*", False, False, False, False),
+    ("towers.logit_scale", False, False, False, False),
 )
 
 
 def trains(name: str, stage: int) -> bool:
-    """Whether the freezing table lets a parameter train in stage 1, 2 or JOINT; the first pattern that fits decides.
+    """Whether the freezing table lets a parameter train in stage 1, 2, JOINT or ADAPTER; the first pattern decides.
 
     Example:
         >>> trains("prompts.context", 1), trains("towers.image.projection.weight", 1)
@@ -63,11 +64,15 @@ def freeze(model: nn.Module, stage: int) -> dict[str, nn.Parameter]:
 def freezing_table(model: nn.Module, scheme: Scheme = "two-stage") -> str:
     """The freezing table with parameter counts and the columns of a training scheme, ready to print."""
     columns = COLUMNS[scheme]
+    if any(fnmatchcase(name, "adapter.*") for name, _ in model.named_parameters()):
+        columns = columns | {"stage 2": ADAPTER}
     counts = {pattern: 0 for pattern, *_ in FREEZING}
     for name, parameter in model.named_parameters():
         counts[next(pattern for pattern in counts if fnmatchcase(name, pattern))] += parameter.numel()
     lines = [f"{'parameters':<22}{'number':>12}" + "".join(f"   {title}" for title in columns)]
     for pattern, *stages in FREEZING:
+        if pattern == "adapter.*" and not counts[pattern]:
+            continue  # the tower itself is tuned
         words = ["trains" if stages[number] else "frozen" for number in columns.values()]
         lines.append(f"{pattern:<22}{counts[pattern]:>12,}" + "".join(f"   {word:<7}" for word in words))
     return "\n".join(lines)
@@ -126,7 +131,7 @@ def train_stage(
     targets: tuple[Int[Tensor, " train"], Int[Tensor, " val"]],
     ranks: Ranks,
     config: Config,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | None,
     *,
     quiet: bool = False,
 ) -> list[dict[str, float]]:
@@ -140,7 +145,7 @@ def train_stage(
         targets: Rank indices of the training and of the validation images.
         ranks: The label space.
         config: Batch size, schedule, seed.
-        checkpoint: Where each complete epoch is kept.
+        checkpoint: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the progress bar.
 
     Returns:
@@ -153,7 +158,7 @@ def train_stage(
         return []  # such as stage 1 of random prototypes, which have no parameters for an optimiser
     train_targets, val_targets = targets
     optimizer = _optimizer(stage, config)
-    state = checkpoint.load(stage, optimizer) or Snapshot.start(stage)
+    state = (checkpoint and checkpoint.load(stage, optimizer)) or Snapshot.start(stage)
     per_epoch = math.ceil(len(train_targets) / config.batch_size)
     total = stage.epochs * per_epoch
     for epoch in range(state.epochs_done, stage.epochs):
@@ -174,7 +179,8 @@ def train_stage(
             raise _not_finite(stage, epoch, "the validation output is not finite")
         row |= _judge(probabilities, val_targets, ranks)
         state.record(stage, row)
-        checkpoint.save(stage, optimizer, state)
+        if checkpoint:
+            checkpoint.save(stage, optimizer, state)
     state.restore_best(stage)
     return state.history
 

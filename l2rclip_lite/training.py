@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -29,8 +30,8 @@ from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.schemes import Pictures, joint, stage1, stage2
-from l2rclip_lite.stages import train_stage
+from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
+from l2rclip_lite.stages import Stage, train_stage
 from l2rclip_lite.unseen import seen_and_unseen
 
 CHECKPOINT = "checkpoint"
@@ -96,15 +97,15 @@ def fit(
         pictures = Pictures.load(data, model, quiet)
         rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
         checkpoint = Checkpoint(folder / CHECKPOINT)
-        image_tower = model.towers.get_submodule("image")
-        start = {name: value.clone() for name, value in image_tower.state_dict().items()}
-        if finished is None:
-            finished = _train(model, data, pictures, config, folder, checkpoint, quiet)
-        image_tower.load_state_dict(start)
-        features = _cached_features(model, pictures, checkpoint, quiet) if missing else {}
+        changing = ("towers.image.", "adapter.")
+        start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
+        cached = config.scheme == "two-stage" or missing
+        features = _cached_features(model, pictures, checkpoint, quiet) if cached else {}
         bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet)
+        if finished is None:
+            finished = _train(bench, data, folder)
         for name in missing:
-            image_tower.load_state_dict(start)
+            model.load_state_dict(start, strict=False)
             probabilities = run_baseline(name, bench)
             finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
         rundir.write_metrics(folder, finished)
@@ -118,31 +119,44 @@ def _clean_up(folder: Path) -> None:
     rundir.remove_leftovers(folder)
 
 
-def _train(
-    model: L2RCLIP,
-    data: OrdinalDataset,
-    pictures: Pictures,
-    config: Config,
-    folder: Path,
-    checkpoint: Checkpoint,
-    quiet: bool,
-) -> dict[str, Any]:
-    """All epochs, then everything in the run directory but `metrics.json`."""
-    targets = (pictures.targets["train"], pictures.targets["val"])
-    metrics: dict[str, Any] = {}
-    if config.scheme == "joint":
-        history = train_stage(joint(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
+def run_l2rclip(bench: Bench) -> tuple[list[dict[str, float]], Float[Tensor, "batch rank"] | None]:
+    """All epochs of L2RCLIP under the config of the bench's model, which is left at its best epoch.
+
+    Args:
+        bench: Model, data and features; without pixels only an adapter can be trained in stage 2.
+
+    Returns:
+        One row an epoch, and the test probabilities after stage 1 (None for joint training, which has no stage 1).
+    """
+    model, targets = bench.model, bench.targets
+    pictures = Pictures(bench.pixels, targets)
+
+    def train(stage: Stage) -> list[dict[str, float]]:
+        judged = (targets["train"], targets["val"])
+        return train_stage(stage, judged, model.ranks, model.config, bench.checkpoint, quiet=bench.quiet)
+
+    if model.config.scheme == "joint":
+        history = train(joint(model, pictures))
         model.refresh()  # the prompts of the best epoch
-    else:
-        features = _cached_features(model, pictures, checkpoint, quiet)
-        first = stage1(model, features, targets[0])
-        history = train_stage(first, targets, data.ranks, config, checkpoint, quiet=quiet)
-        model.refresh()
-        metrics["test_after_stage1"] = judge(model.probabilities(features["test"]), data, "test")
-        history += train_stage(stage2(model, pictures), targets, data.ranks, config, checkpoint, quiet=quiet)
+        return history, None
+    history = train(stage1(model, bench.features, targets["train"]))
+    model.refresh()
+    after_stage1 = model.probabilities(bench.features["test"])
+    if model.config.image_side == "adapter":
+        return history + train(stage2_adapter(model, bench.features, targets["train"])), after_stage1
+    return history + train(stage2(model, pictures)), after_stage1
+
+
+def _train(bench: Bench, data: OrdinalDataset, folder: Path) -> dict[str, Any]:
+    """All epochs, then everything in the run directory but `metrics.json`."""
+    model = bench.model
+    history, after_stage1 = run_l2rclip(bench)
+    metrics: dict[str, Any] = {}
+    if after_stage1 is not None:
+        metrics["test_after_stage1"] = judge(after_stage1, data, "test")
     metrics["baselines"] = {}
     for split in ("val", "test"):
-        probabilities = model.probabilities(model.features(pictures.pixels[split], quiet=quiet))
+        probabilities = model.probabilities(model.features(bench.pixels[split], quiet=bench.quiet))
         metrics[split] = judge(probabilities, data, split, intervals=True)
     metrics["baselines"]["median-rank"] = median_rank(data)
     model.save(folder)

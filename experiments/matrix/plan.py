@@ -1,0 +1,137 @@
+"""What `studies.yaml` says, as units of work. Needs nothing but PyYAML, so that Snakemake's own environment can read it.
+
+python experiments/matrix/plan.py                 what there is to run
+python experiments/matrix/plan.py --preset smoke  the same in miniature
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+STUDIES = Path(__file__).with_name("studies.yaml")
+# In miniature: every study, every arm, every condition, one run each, on drawn leaves and with tiny random towers.
+SMOKE_DATA = {"bracol": 5, "retinamnist": 5, "leaves5": 5, "leaves20": 20, "leaves62": 62}
+SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
+
+
+def read(preset: str = "page") -> dict[str, Any]:
+    """The plan of a preset.
+
+    Args:
+        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds.
+
+    Raises:
+        ValueError: Another preset.
+    """
+    if preset not in ("page", "smoke"):
+        raise ValueError(f"preset {preset!r} is unknown; choose page or smoke")
+    plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
+    if preset == "smoke":
+        for name, ranks in SMOKE_DATA.items():
+            size = 110 if ranks == 5 else 8 * ranks
+            plan["data"][name] = {"load": {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}}
+            plan["data"][name] |= {"run": "seed", "runs": 1}
+    return plan
+
+
+def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
+    """Every unit of a plan, in the order in which the studies stand there.
+
+    Args:
+        plan: From `read`.
+        data_folder: Units whose pictures are not under it are left out; None leaves out all that need a folder.
+
+    Returns:
+        `study`, `data` and `run` of each unit; runs count from 0.
+    """
+    found = []
+    for study, what in plan["studies"].items():
+        for name in data_of(plan, what):
+            about = plan["data"][name]
+            if "folder" in about and not (data_folder and (data_folder / about["folder"]).is_dir()):
+                continue
+            runs = min(about["runs"], what.get("runs", about["runs"]))
+            found += [{"study": study, "data": name, "run": run} for run in range(runs)]
+    return found
+
+
+def data_of(plan: dict[str, Any], study: dict[str, Any]) -> list[str]:
+    """The data sets of a study, which may name a group of them."""
+    names = study["data"]
+    return list(plan["groups"][names] if isinstance(names, str) else names)
+
+
+def unit(
+    plan: dict[str, Any], study: str, data: str, run: int, preset: str, data_folder: Path | None
+) -> dict[str, Any]:
+    """Everything that a unit needs to know.
+
+    Returns:
+        `load` (arguments of `load_dataset`), `fold`, `seed`, `settings` (of `Config`), `arms` and `conditions`.
+    """
+    what, about = plan["studies"][study], plan["data"][data]
+    load = dict(about["load"])
+    fold = run + 1 if about["run"] == "fold" else None
+    if fold is not None:
+        load["fold"] = fold
+    elif load["name"] == "leaves":
+        load["seed"] = run  # other pictures, not only another start
+    if "folder" in about and data_folder:
+        load["root"] = str(data_folder / about["folder"])
+    settings = plan["settings"] | about.get("settings", {}) | what.get("settings", {})
+    conditions = [(dict(one), dict(one).pop("settings", {})) for one in what.get("conditions", [{}])]
+    arms = {name: {"method": name} if arm is None else arm for name, arm in what["arms"].items()}
+    if preset == "smoke":
+        settings, conditions, arms = _small(settings, conditions, arms)
+    return {
+        "load": load,
+        "fold": fold,
+        "seed": run,
+        "settings": settings | {"seed": run},
+        "conditions": [({k: v for k, v in one.items() if k != "settings"}, own) for one, own in conditions],
+        "arms": arms,
+    }
+
+
+def _small(
+    settings: dict[str, Any], conditions: list[tuple[dict[str, Any], dict[str, Any]]], arms: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[dict[str, Any], dict[str, Any]]], dict[str, Any]]:
+    """The same arms and conditions, an epoch each; what is 0 stays 0. A long tail is shorter where pictures are few."""
+
+    def less(own: dict[str, Any]) -> dict[str, Any]:
+        return {key: min(value, 1) if key in ("epochs1", "epochs2") else value for key, value in own.items()}
+
+    arms = {name: arm | {"settings": less(arm.get("settings", {}))} for name, arm in arms.items()}
+    fewer = [
+        one | {"long_tail": min(one["long_tail"], 4)} if "long_tail" in one else one for one, _ in conditions
+    ]
+    return (
+        settings | SMOKE_SETTINGS,
+        [(one, less(own)) for one, (_, own) in zip(fewer, conditions, strict=True)],
+        arms,
+    )
+
+
+def main() -> None:
+    """Print the units of a preset."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--preset", default="page", choices=("page", "smoke"))
+    parser.add_argument("--data", type=Path, help="folder of the real data sets")
+    options = parser.parse_args()
+    plan = read(options.preset)
+    found = units(plan, options.data)
+    for study, what in plan["studies"].items():
+        mine = [one for one in found if one["study"] == study]
+        rows = len(what["arms"]) * len(what.get("conditions", [{}]))
+        print(f"{study:<18}{len(mine):>3} units of {rows:>2} rows  {what['question']}")
+    print(f"{len(found)} units in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One unit of the matrix
+#
+# One study on one data set and one fold or seed: every arm under every condition. `experiments/Snakefile` runs this notebook
+# once for each unit with papermill and keeps it, executed, as the log of the unit; where an arm fails, the notebook shows
+# where, and no row is written. What the studies are stands in `studies.yaml`.
+
+# %% tags=["parameters"]
+STUDY = "main"  # a study of studies.yaml
+DATA = "leaves5"  # one of its data sets
+RUN = 0  # which fold or seed, counted from 0
+PRESET = "page"  # or smoke: the same in miniature
+DATA_FOLDER = ""  # where the folders of the real data sets are
+CACHE = ""  # folder for image features; empty keeps none
+OUT = "rows.csv"  # where the rows go
+COMMIT = ""  # of the code, written into every row
+
+# %%
+import math
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+
+import l2rclip_lite.plots as plots
+from l2rclip_lite import Config, load_dataset, load_towers
+from l2rclip_lite.allocator import keep_freed_memory
+from l2rclip_lite.evidence import Arm, Study, image_features
+from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.rundir import versions
+
+sys.path.insert(0, "experiments/matrix")
+import plan as planning
+
+# %matplotlib inline
+
+torch.set_num_threads(1)  # the rows do not depend on the machine's cores
+keep_freed_memory()
+plan = planning.read(PRESET)
+folder = Path(DATA_FOLDER) if DATA_FOLDER else None
+unit = planning.unit(plan, STUDY, DATA, RUN, PRESET, folder)
+print(plan["studies"][STUDY]["question"])
+unit["settings"]
+
+# %%
+data = load_dataset(**unit["load"])
+config = Config(**unit["settings"])
+towers = load_towers(config.towers, image_size=config.image_size or data.image_size, seed=0)
+drawn = f"-{RUN}" if unit["load"]["name"] == "leaves" else ""
+cache = Path(CACHE) / f"{DATA}{drawn}.safetensors" if CACHE else None
+features = image_features(data, towers, cache)
+print(f"{len(features)} pictures, {len(data.ranks)} ranks")
+
+# %%
+rows = []
+for condition, own in unit["conditions"]:
+    said = ", ".join(f"{name}={value}" for name, value in condition.items())
+    factor, level = next(iter(condition.items()), ("", ""))
+    config = Config(**unit["settings"] | own)
+    study = Study(data, towers, config, features)
+    arms = [Arm(name, **about) for name, about in unit["arms"].items()]
+    for found in study.rows(arms, condition):
+        about = {"study": STUDY, "data": DATA, "fold": unit["fold"]}
+        about |= {"seed": unit["seed"], "factor": factor, "level": level}
+        rows.append(about | {"condition": said} | found | {"commit": COMMIT})
+        print(
+            f"{said:<24}{found['arm']:<32}MAE {found['mae']:7.3f}  expectation "
+            f"{found['mae_expected']:7.3f}  {found['seconds']:6.1f} s",
+            flush=True,
+        )
+
+# %%
+table = pd.DataFrame(rows)
+assert not any(math.isnan(value) for value in table["mae"]), "an error is missing"
+write_text(Path(OUT), table.to_csv(index=False))
+made = {"unit": unit, "versions": versions(), "commit": COMMIT}
+write_json(Path(OUT).with_suffix(".json"), made | {"card": data.card.to_dict()})
+
+# %%
+with plots.style():
+    pivot = table.pivot_table("mae_expected", "arm", "condition", sort=False)
+    axis = pivot.plot.barh(figsize=(7, 0.3 * pivot.size + 1), width=0.8)
+    axis.invert_yaxis()
+    axis.set(xlabel=f"MAE of the expectation ({data.ranks.unit})", ylabel="")
+    plt.show()
