@@ -310,8 +310,12 @@ def rank_n_contrast_loss(
     off = ~torch.eye(size, dtype=torch.bool, device=label.device)
     similarity = -distances(features, features) / temperature
     gap = (label[:, None] - label).abs()
-    farther = (gap[:, None, :] >= gap[:, :, None]) & off[:, None, :]  # anchor, partner, rival
-    rivals = similarity[:, None, :].expand(-1, size, -1).masked_fill(~farther, -1e9).logsumexp(dim=2)
+    # The farthest first: the rivals of a partner are then all rows up to the last one that is as far as it, and one
+    # cumulative sum serves every partner of an anchor.
+    order = gap.argsort(dim=1, descending=True, stable=True)
+    cumulated = similarity.masked_fill(~off, -1e9).gather(1, order).logcumsumexp(dim=1)
+    as_far = torch.searchsorted(-gap.gather(1, order), -gap, right=True)
+    rivals = cumulated.gather(1, as_far - 1)
     return ((rivals - similarity) * off).sum() / max(1, size * (size - 1))
 
 

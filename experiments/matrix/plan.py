@@ -54,7 +54,8 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             about = plan["data"][name]
             if "folder" in about and not (data_folder and (data_folder / about["folder"]).is_dir()):
                 continue
-            runs = min(about["runs"], what.get("runs", about["runs"]))
+            limit = what.get("runs", about["runs"])  # one number, or one for some data sets
+            runs = min(about["runs"], limit.get(name, about["runs"]) if isinstance(limit, dict) else limit)
             found += [{"study": study, "data": name, "run": run} for run in range(runs)]
     return found
 
