@@ -1,4 +1,4 @@
-"""How much of its error one arm saves against another, in percent: a setting at a time, and over many settings.
+"""How much of its error one arm saves against another, in percent: a setting at a time, over many settings, in words.
 
 A setting is a study on a data set under one condition. Percent make settings with other units and other numbers of
 ranks comparable. The verdict is that of `comparison.verdict`, with Holm's correction over the rows of one table.
@@ -6,7 +6,8 @@ ranks comparable. The verdict is that of `comparison.verdict`, with Holm's corre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,4 +98,122 @@ def summarise(runs: pd.DataFrame, by: Sequence[str] = SETTING, *, seed: int = 0)
             dict(zip(by, key, strict=True)) | numbers | {"holm": p, "verdict": verdict(found, p_value=p)}
             for (key, found, numbers), p in zip(rows, adjusted, strict=True)
         ]
+    )
+
+
+def gains_by(
+    table: pd.DataFrame, by: str, one: str, other: str, metric: str = "mae_expected"
+) -> pd.DataFrame:
+    """`run_gains` and `summarise` in one: a line for each value of a column of the table.
+
+    Args:
+        table: As `run_gains` takes it, with the column `by`.
+        by: A column that a setting has one value of.
+        one: Name of the first arm.
+        other: Name of the second arm.
+        metric: An error above 0.
+
+    Returns:
+        As `summarise`; empty where no run has both arms.
+
+    Example:
+        >>> runs = pd.DataFrame(
+        ...     {"study": "few", "data": "leaves", "condition": ["few_shot=1"] * 4, "fold": None}
+        ... )
+        >>> runs = runs.assign(seed=[0, 0, 1, 1], ranks=5, n_train=5, shots="1", arm=["full", "ridge"] * 2)
+        >>> gains_by(runs.assign(mae_expected=[3.0, 4.0, 2.0, 4.0]), "shots", "full", "ridge")[
+        ...     "gain"
+        ... ].tolist()
+        [37.5]
+    """
+    runs = run_gains(table, one, other, metric)
+    if not len(runs):
+        return runs
+    if by not in runs:
+        runs = runs.merge(table[[*SETTING, by]].drop_duplicates())
+    return summarise(runs, [by])
+
+
+def gain_text(row: Mapping[str, Any]) -> str:
+    """A row of `summarise` as a cell of a Markdown table, bold with its verdict where it has one.
+
+    Example:
+        >>> row = {"gain": 5.0, "low": -1.0, "high": 9.5, "wins": 4, "n": 5, "verdict": "no difference shown"}
+        >>> gain_text(row)
+        '+5.0 (−1.0 to +9.5), 4/5'
+        >>> gain_text(row | {"low": 1.0, "verdict": "better"})
+        '**+5.0 (+1.0 to +9.5), 4/5 better**'
+    """
+    text = f"{row['gain']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), {row['wins']}/{row['n']}"
+    text = text.replace("-", "−")
+    return text if row["verdict"] == "no difference shown" else f"**{text} {row['verdict']}**"
+
+
+def gain_table(columns: Mapping[str, pd.DataFrame], by: str, title: str) -> str:
+    """A Markdown table: what is compared in columns, settings in lines, `gain_text` in the cells.
+
+    Args:
+        columns: From `summarise` or `gains_by`, by heading; empty ones are left out.
+        by: Their column that names the lines.
+        title: Of the first column.
+
+    Example:
+        >>> row = {"gain": 5.0, "low": 1.0, "high": 9.0, "wins": 4, "n": 5, "verdict": "no difference shown"}
+        >>> print(gain_table({"against random": pd.DataFrame([{"ranks": 62} | row])}, "ranks", "K"))
+        | K | against random |
+        |---|---|
+        | 62 | +5.0 (+1.0 to +9.0), 4/5 |
+    """
+    cells = {
+        head: {row[by]: gain_text(row) for row in done.to_dict("records")}
+        for head, done in columns.items()
+        if len(done)
+    }
+    if not cells:
+        return "*no rows of these runs here*"
+    lines = [f"| {title} | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
+    for key in dict.fromkeys(key for column in cells.values() for key in column):
+        lines.append(f"| {key} | {' | '.join(column.get(key, '–') for column in cells.values())} |")
+    return "\n".join(lines)
+
+
+def listed(words: Sequence[object]) -> str:
+    """Words with commas and an "and"; "none" for no words.
+
+    Example:
+        >>> listed([1, 2, 4]), listed(["one"]), listed([])
+        ('1, 2 and 4', 'one', 'none')
+    """
+    texts = [str(word) for word in words]
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts) or "none"
+
+
+def in_words(done: pd.DataFrame, by: str) -> str:
+    """Where the gain is largest, where its interval lies, and what so few runs could show at best.
+
+    Args:
+        done: From `summarise` or `gains_by`.
+        by: Its column that names the rows.
+
+    Example:
+        >>> row = {"gain": 5.0, "low": 1.0, "high": 9.0, "n": 3, "smallest_p": 0.25}
+        >>> print(in_words(pd.DataFrame([{"ranks": 62} | row]), "ranks"))
+        Largest gain: 5.0 % (1.0 to 9.0) at 62. Interval above 0: 62. Below 0: none. On both sides: none. With n = 3 no
+        p-value can be below 0.25.
+    """
+    if not len(done):
+        return ""
+    place = done["gain"].idxmax()
+    best, name = done.loc[place], done.at[place, by]
+    above, below = done["low"] > 0, done["high"] < 0
+    where = [listed(done.loc[side, by].tolist()) for side in (above, below, ~above & ~below)]
+    most = done["n"].max()
+    return (
+        (
+            f"Largest gain: {best['gain']:.1f} % ({best['low']:.1f} to {best['high']:.1f}) at {name}. Interval above 0: "
+            f"{where[0]}. Below 0: {where[1]}. On both sides: {where[2]}. With n = {most} no p-value can be below "
+            f"{done['smallest_p'].min():.3g}."
+        )
+        .replace("-", "−")
+        .replace("p−value", "p-value")
     )
