@@ -8,6 +8,7 @@ Units that have not been run, or failed, are named in the JSON file: no row is l
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,20 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         "missing": [f"{study}/{data}-{run}" for study, data, run in files.keys() - done.keys()],
         "commits": sorted({one["commit"] for one in made}),
         "versions": made[0]["versions"],
+        "features": {
+            file.stem: _sha256(file) for file in sorted((folder / "features").glob("*.safetensors"))
+        },
         "settings": plan["settings"],
         "data": {name: every[name] | {"card": card} for name, card in cards.items()},
         "studies": plan["studies"],
     }
     about["missing"] = sorted(about["missing"])
     return table, about
+
+
+def _sha256(file: Path) -> str:
+    """Where a rerun's features have another hash, its processor rounds otherwise, and rows may differ in last digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _file(folder: Path, unit: dict[str, Any]) -> Path:
