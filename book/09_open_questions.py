@@ -65,6 +65,7 @@ SEED = 0  # decides the pictures and draws of the live runs
 # %% tags=["hide-input"]
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,7 +107,7 @@ if found is None:
     table, about = pd.DataFrame(columns=COLUMNS.split()), {}
     print(
         "This notebook is alone, as on Colab: the table of runs lies in the\n"
-        "repository, book/results/matrix.csv; its address in RESULTS is enough.\n"
+        "repository, book/results/matrix.csv; put its address into RESULTS.\n"
         "The figures made from it are on this chapter's page in the book."
     )
 else:
@@ -117,11 +118,13 @@ else:
     sidecar = Path(str(found)).with_suffix(".json")
     about = json.loads(sidecar.read_text()) if sidecar.is_file() else {}
     print(
-        f"{len(table):,} rows, {table['study'].nunique()} studies, made by commit",
+        f"{len(table):,} rows of {table['study'].nunique()} studies; code:",
         ", ".join(about.get("commits", ["unknown"])),
     )
-    missing = ", ".join(about.get("missing", [])) or "none"
-    print(textwrap.fill(f"units that were not run: {missing}", 100))
+    lacking = Counter(unit.split("/")[0] for unit in about.get("missing", []))
+    words = [f"{study} ({number})" for study, number in lacking.items()]
+    said = f"units that were not run: {', '.join(words) or 'none'}"
+    print(textwrap.fill(said, 80, break_on_hyphens=False))
 
 
 # %% tags=["hide-input"]
@@ -154,18 +157,23 @@ def show(make: Callable[..., Figure], given: object, **words: object) -> object:
 
 def all_gains(one: str, other: str, kind: str = "mae_expected") -> pd.DataFrame:
     """Gains of every setting; seen and unseen ranks count apart."""
-    seen = rows_of("unseen")
-    parts = [
-        run_gains(table[table["study"] != "unseen"], one, other, kind),
-        *(
-            run_gains(seen, one, other, f"{kind}_{half}").assign(half=half)
-            for half in ("seen", "unseen")
-        ),
+    seen, rest = rows_of("unseen"), table[table["study"] != "unseen"]
+    parts = [run_gains(rest, one, other, kind).assign(half="")]
+    parts += [
+        run_gains(seen, one, other, f"{kind}_{half}").assign(half=half)
+        for half in ("seen", "unseen")
     ]
-    parts = [part for part in parts if len(part)] or parts[:1]
-    return pd.concat(parts).assign(
-        half=lambda all_: all_.get("half", pd.Series(dtype=str)).fillna("")
-    )
+    return pd.concat([part for part in parts if len(part)] or parts[:1])
+
+
+def n_of(title: str, rows: pd.DataFrame) -> str:
+    """A title with the number of runs."""
+    return f"{title}, n = {rows['seed'].nunique()}"
+
+
+def titled(panels: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Panels with the number of runs in their titles."""
+    return {n_of(title, rows): rows for title, rows in panels.items()}
 
 
 SETTING = ["study", "data", "condition", "half", "ranks", "n_train"]
@@ -173,7 +181,7 @@ SETTING = ["study", "data", "condition", "half", "ranks", "n_train"]
 # %% [markdown]
 # ## The answer in one picture
 
-# %% mystnb={"image": {"alt": "Scatter plot. Horizontal: training pictures a rank, from one to several hundred. Vertical: percent of the error that sentences save against random vectors. Dots are coloured by the number of ranks."}, "figure": {"caption": "What sentences alone (arm *template only*) save of the error that random vectors make, on the same runs. A dot is a setting, its bar the 95 % bootstrap interval over 3 to 5 runs; darker means fewer ranks. Unseen ranks and fine-tuned towers are left out.", "name": "fig-09-pattern"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Scatter plot. Horizontal: training pictures a rank, from one to several hundred. Vertical: percent of the error that sentences save against random vectors. Dots are coloured by the number of ranks."}, "figure": {"caption": "What sentences alone (arm *template only*) save of the error that random vectors make, on the same runs. A dot is a setting, its bar the 95 % bootstrap interval over its runs; darker means fewer ranks. Unseen ranks and fine-tuned towers are left out.", "name": "fig-09-pattern"}} tags=["hide-input"]
 alone = all_gains("template only", RANDOM)
 alone = alone[alone["half"] == ""]
 first = summarise(alone, SETTING) if len(alone) else alone
@@ -269,7 +277,9 @@ def gains(
         said: gains_by(rows, by, one, other, kind)
         for said, one, other in against
     }
-    return Markdown(gain_table(columns, by, title) + NOTE)
+    return Markdown(
+        gain_table(columns, by, title) + NOTE * any(map(len, columns.values()))
+    )
 
 
 def reading(
@@ -320,19 +330,19 @@ def against_random(rows: pd.DataFrame, x: str) -> pd.DataFrame:
     return runs.assign(x=runs[x].astype(str), y=runs["gain"])
 
 
-# %% mystnb={"image": {"alt": "Two panels over 3, 5, 10, 20 and 62 ranks of the same leaves. Left: error in percent of the leaf, a line a method. Right: percent of the error saved against random prototypes."}, "figure": {"caption": "Same leaves, finer and finer scales. A point is the mean over runs, the bar goes from the worst to the best run (n = 3). Left the error, right what sentences, cross-entropy and ridge save of the error of random prototypes. Shuffled templates were not run with 62 ranks.", "name": "fig-09-granularity"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels over 3, 5, 10, 20 and 62 ranks of the same leaves. Left: error in percent of the leaf, a line a method. Right: percent of the error saved against random prototypes."}, "figure": {"caption": "Same leaves, finer and finer scales. A point is the mean over runs, the bar goes from the best to the worst run. Left the error, right what sentences, cross-entropy and ridge save of the error of random prototypes. Shuffled templates were not run with 62 ranks.", "name": "fig-09-granularity"}} tags=["hide-input"]
 scales = granularity()
 show(
     draw.curves,
     {
-        "error": scales.assign(
+        n_of("error", scales): scales.assign(
             x=scales["ranks"].astype(str), y=scales["mae_expected"]
         ),
         "against random prototypes": against_random(scales, "ranks"),
     },
     xlabel="number of ranks",
     ylabel={
-        "error": "MAE (percent of the leaf)",
+        n_of("error", scales): "MAE (percent of the leaf)",
         "against random prototypes": "error saved (%)",
     },
 )
@@ -361,11 +371,13 @@ def by_level(
     return rows.assign(x=rows["level"].str.removesuffix(drop), y=rows[y])
 
 
-# %% mystnb={"image": {"alt": "Two panels of learning curves: error over pictures a rank, on BRACOL with 5 ranks from 1 to 64 and on drawn leaves with 62 ranks from 1 to 16. A line a method."}, "figure": {"caption": "Error when each rank keeps 1, 2, 4, … training pictures; validation and test stay. A point is the mean over runs, the bar goes from the best to the worst run (n = 5 folds on the left, 3 seeds on the right).", "name": "fig-09-few"}} tags=["hide-input"]
-few = {
-    "BRACOL, 5 ranks (grades)": by_level("few-shot", "bracol"),
-    "leaves, 62 ranks (percent)": by_level("few-shot-62", "leaves62"),
-}
+# %% mystnb={"image": {"alt": "Two panels of learning curves: error over pictures a rank, on BRACOL with 5 ranks from 1 to 64 and on drawn leaves with 62 ranks from 1 to 16. A line a method."}, "figure": {"caption": "Error when each rank keeps 1, 2, 4, … training pictures; validation and test stay. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-few"}} tags=["hide-input"]
+few = titled(
+    {
+        "BRACOL, 5 ranks": by_level("few-shot", "bracol"),
+        "leaves, 62 ranks": by_level("few-shot-62", "leaves62"),
+    }
+)
 show(draw.curves, few, xlabel="training pictures a rank", ylabel="MAE")
 
 # %% tags=["hide-input"]
@@ -402,10 +414,10 @@ def halves(data: str) -> pd.DataFrame:
     )
 
 
-# %% mystnb={"image": {"alt": "Two panels, 20 and 62 ranks. For each method a hollow dot for the error on seen ranks and a filled dot for the error on unseen ranks, joined by a line."}, "figure": {"caption": "A third of the ranks without training pictures. Hollow: error on pictures of seen ranks; filled: of unseen ranks. Large marks are means over the runs, faint ones the runs (n = 5 seeds).", "name": "fig-09-unseen"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels, 20 and 62 ranks. For each method a hollow dot for the error on seen ranks and a filled dot for the error on unseen ranks, joined by a line."}, "figure": {"caption": "A third of the ranks without training pictures. Hollow: error on pictures of seen ranks; filled: of unseen ranks. Large marks are means over the runs, faint ones the n runs.", "name": "fig-09-unseen"}} tags=["hide-input"]
 show(
     draw.seen_and_unseen,
-    {"20 ranks": halves("leaves20"), "62 ranks": halves("leaves62")},
+    titled({"20 ranks": halves("leaves20"), "62 ranks": halves("leaves62")}),
     xlabel="MAE (percent of the leaf)",
 )
 
@@ -415,9 +427,8 @@ named = unseen.pivot_table(
     "accuracy_unseen", "arm", "ranks", aggfunc="mean", sort=False
 )
 named = named.rename(columns="{} ranks".format, index=title_of)
-named.mul(100).round(1).rename_axis(
-    index="unseen ranks named rightly, %", columns=None
-)
+named = named.mul(100).round(1)
+named.rename_axis(index="unseen ranks named rightly, %", columns=None)
 
 # %% tags=["hide-input"]
 gains(unseen, "ranks", "unseen ones of", kind="mae_expected_unseen")
@@ -434,13 +445,13 @@ reading(unseen, "ranks", "full", "ridge", "mae_expected_unseen")
 # The most frequent ranks lose nine of ten training pictures, the test set keeps its proportions. With 5 ranks that hits one,
 # two or three ranks, with 62 twenty or forty.
 
-# %% mystnb={"image": {"alt": "Two panels: error when the most frequent ranks are cut to a tenth. BRACOL with one, two, three ranks cut; leaves with twenty and forty of 62 cut. A line a method."}, "figure": {"caption": "Error after a label shift: the most frequent ranks keep a tenth of their training pictures. A point is the mean over runs, the bar goes from the best to the worst run (n = 3).", "name": "fig-09-shift"}} tags=["hide-input"]
-shift = {
-    "BRACOL, 5 ranks (grades)": by_level("label-shift", "bracol", drop=":0.1"),
-    "leaves, 62 ranks (percent)": by_level(
-        "label-shift-62", "leaves62", drop=":0.1"
-    ),
-}
+# %% mystnb={"image": {"alt": "Two panels: error when the most frequent ranks are cut to a tenth. BRACOL with one, two, three ranks cut; leaves with twenty and forty of 62 cut. A line a method."}, "figure": {"caption": "Error after a label shift: the most frequent ranks keep a tenth of their training pictures. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-shift"}} tags=["hide-input"]
+shift = titled(
+    {
+        "BRACOL, 5 ranks": by_level("label-shift", "bracol", drop=":0.1"),
+        "leaves, 62 ranks": by_level("label-shift-62", "leaves62", drop=":0.1"),
+    }
+)
 show(draw.curves, shift, xlabel="ranks cut to a tenth", ylabel="MAE")
 
 # %% tags=["hide-input"]
@@ -471,25 +482,26 @@ def tail(data: str, y: str) -> pd.DataFrame:
     return rows.assign(x=rows["level"] + "\nn = " + n, y=rows[y])
 
 
-# %% mystnb={"image": {"alt": "Four panels: MAE and average MAE over ranks, on BRACOL and on leaves with 20 ranks, over the ratio of the most to the least frequent rank. A line a method."}, "figure": {"caption": "MAE and AMAE (the mean of the ranks' own MAE), both of the most probable rank, over the ratio of the most to the least frequent rank. A point is the mean over runs, the bar goes from the best to the worst run (n = 3).", "name": "fig-09-imbalance"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four panels: MAE and average MAE over ranks, on BRACOL and on leaves with 20 ranks, over the ratio of the most to the least frequent rank. A line a method."}, "figure": {"caption": "MAE and AMAE (the mean of the ranks' own MAE), both of the most probable rank, over the ratio of the most to the least frequent rank. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-imbalance"}} tags=["hide-input"]
 show(
     draw.curves,
     {
-        f"{where}, {kind.upper()}": tail(data, kind)
+        n_of(f"{where}, {kind.upper()}", tail(data, kind)): tail(data, kind)
         for data, where in (("bracol", "BRACOL"), ("leaves20", "20 ranks"))
         for kind in ("mae", "amae")
     },
-    xlabel="ratio of the most to the least frequent rank, and training pictures",
+    xlabel="ratio of most to least frequent rank; n: training pictures",
     ylabel="error",
 )
 
 
 # %% tags=["hide-input"]
+tails = rows_of("imbalance")
+
+
 def paying(data: str, kind: str) -> str:
     """Which arm has the least error at the ends, and what the tail costs it."""
     rows = rows_of("imbalance", data)
-    if not len(rows):
-        return ""
     mean = rows.pivot_table(kind, "arm", "level", sort=False)
     ends = [mean.columns[0], mean.columns[-1]]
     best = [mean[end].idxmin() for end in ends]
@@ -508,13 +520,12 @@ def paying(data: str, kind: str) -> str:
 Markdown(
     "\n".join(
         paying(data, kind)
-        for data in ("bracol", "leaves20")
+        for data in tails["data"].unique()
         for kind in ("mae", "amae")
     )
 )
 
 # %% tags=["hide-input"]
-tails = rows_of("imbalance")
 tails = tails.assign(
     at=tails["data"].map(DATA)
     + ", "
@@ -550,11 +561,13 @@ def by_arm(study: str, y: str = "mae_expected") -> dict[str, pd.DataFrame]:
     for data in rows_of(study)["data"].unique():
         rows = rows_of(study, data)
         title = f"{DATA[data]}\n{rows['ranks'].iloc[0]} ranks"
-        panels[title] = rows.assign(row=rows["arm"], arm="full", y=rows[y])
+        panels[n_of(title, rows)] = rows.assign(
+            row=rows["arm"], arm="full", y=rows[y]
+        )
     return panels
 
 
-# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are the losses in place of the pairwise loss; a dashed line marks the pairwise loss."}, "figure": {"caption": "Error with another loss in the place of the ordinal pairwise loss. Large dots are means, faint dots runs (n = 3); the dashed line is the mean of the pairwise loss. Axes start where the numbers do, to show small differences.", "name": "fig-09-losses"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are the losses in place of the pairwise loss; a dashed line marks the pairwise loss."}, "figure": {"caption": "Error with another loss in the place of the ordinal pairwise loss. Large dots are means, faint dots the n runs; the dashed line is the mean of the pairwise loss. Axes start where the numbers do, to show small differences.", "name": "fig-09-losses"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("metric-learning"),
@@ -595,7 +608,7 @@ versus("metric-learning", "pairwise")
 #
 # The paper leaves the number of global context vectors open. Here it runs from none to 32; 4 is this package's default.
 
-# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are 0, 1, 2, 4, 8, 16 and 32 context vectors; a dashed line marks four."}, "figure": {"caption": "Error over the number of context vectors. Large dots are means, faint dots runs (n = 3); the dashed line is the mean of the default.", "name": "fig-09-context"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are 0, 1, 2, 4, 8, 16 and 32 context vectors; a dashed line marks four."}, "figure": {"caption": "Error over the number of context vectors. Large dots are means, faint dots the n runs; the dashed line is the mean of the default.", "name": "fig-09-context"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("context"),
@@ -612,7 +625,7 @@ versus("context", "4")
 # Attention can run over the words of a sentence (*token*), over the ranks at the same place of their sentences (*rank*), or
 # over both at once. Its result is blended in with weight $\alpha$, here fixed or learned from 0.1.
 
-# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are three attention axes with learned alpha, and five fixed values of alpha; a dashed line marks the default."}, "figure": {"caption": "Error over axis and α. Large dots are means, faint dots runs (n = 3); the dashed line is the mean of the default, axis rank with learned α.", "name": "fig-09-axis"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are three attention axes with learned alpha, and five fixed values of alpha; a dashed line marks the default."}, "figure": {"caption": "Error over axis and α. Large dots are means, faint dots the n runs; the dashed line is the mean of the default, axis rank with learned α.", "name": "fig-09-axis"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("axis-and-alpha"),
@@ -653,20 +666,20 @@ for data, study in SENTENCES.items():
     rows = rows_of(study, data)
     if len(rows):
         title = f"{DATA[data]}, {rows['ranks'].iloc[0]} ranks"
-        wording[title] = rows.assign(
+        wording[n_of(title, rows)] = rows.assign(
             row=rows["condition"].map(kind_of), y=rows["mae_expected"]
         )
 lines = ["| kind | sentence |", "|---|---|"]
 for rows in list(wording.values())[:1]:
     lines += [
-        f"| {row} | {condition.removeprefix('template=') or 'of the data set'} |"
+        f"| {row} | {condition.removeprefix('template=') or 'its own'} |"
         for row, condition in rows[["row", "condition"]]
         .drop_duplicates()
         .itertuples(index=False)
     ]
 Markdown("\n".join(lines) if wording else "*no rows of these runs here*")
 
-# %% mystnb={"image": {"alt": "Dot plots for leaves with 20 ranks and BRACOL. Rows are seven kinds of sentence; two marks a row, L2RCLIP with stage 1 and the template only."}, "figure": {"caption": "Error over the kind of sentence. Large marks are means, faint dots runs (n = 3). The dashed line is the mean of both arms with the data set's own sentence.", "name": "fig-09-sentences"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots for leaves with 20 ranks and BRACOL. Rows are seven kinds of sentence; two marks a row, L2RCLIP with stage 1 and the template only."}, "figure": {"caption": "Error over the kind of sentence. Large marks are means, faint dots the n runs. The dashed line is the mean of both arms with the data set's own sentence.", "name": "fig-09-sentences"}} tags=["hide-input"]
 show(draw.dots, wording, xlabel="MAE", reference="own sentence")
 
 
@@ -793,8 +806,8 @@ def family_table(kind: str) -> str:
 
 Markdown(
     family_table("mae_expected")
-    + "\n\n*Gain in percent of the MAE of the expectation (95 % interval), runs "
-    "won. Bold: the verdict after Holm's correction over the lines of a column. "
+    + "\n\n*Gain in percent of the MAE of the expectation (95 % interval), "
+    "runs won. Bold: a verdict after Holm's correction over a column. "
     "All others: no difference shown.*"
 )
 
@@ -990,6 +1003,7 @@ show(
         )
     },
     xlabel="MAE (percent of the leaf)",
+    sharex=True,
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -1082,8 +1096,8 @@ points = []
 if len(ends):
     top, bottom = ends.iloc[0], ends.iloc[-1]
     points = [
-        f"- L2RCLIP saves most against random prototypes in: *{top['setting']}* "
-        f"({top['gain']:.0f} %), least in: *{bottom['setting']}* "
+        f"- L2RCLIP saves most against random vectors in: *{top['setting']}* ("
+        f"{top['gain']:.0f} %), least in: *{bottom['setting']}* "
         f"({bottom['gain']:.0f} %).",
         heart,
     ]

@@ -75,13 +75,16 @@ def curves(
     return figure
 
 
-def dots(panels: Mapping[str, pd.DataFrame], *, xlabel: str, reference: str | None = None) -> Figure:
+def dots(
+    panels: Mapping[str, pd.DataFrame], *, xlabel: str, reference: str | None = None, sharex: bool = False
+) -> Figure:
     """An error a choice: a faint dot a run and a large one for their mean, a panel a data set.
 
     Args:
         panels: A tidy table a panel: `row` (the choice), `arm` (its colour) and `y`.
         xlabel: Under each panel.
         reference: The row at whose mean a line is drawn.
+        sharex: Whether all panels have the same scale.
 
     Example:
         >>> runs = pd.DataFrame({"row": ["0", "0", "4"], "arm": "full", "y": [4.0, 6.0, 3.0]})
@@ -94,7 +97,7 @@ def dots(panels: Mapping[str, pd.DataFrame], *, xlabel: str, reference: str | No
     with style():
         height = (0.46 if several else 0.36) * len(rows) + 1.2 + 0.3 * several
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(1, len(panels), sharex=sharex, sharey=True, squeeze=False)[0]
         for axis, runs in zip(axes, panels.values(), strict=True):
             if reference is not None and (runs["row"] == reference).any():
                 axis.axvline(float(runs.loc[runs["row"] == reference, "y"].mean()), color=COLOURS["reference"],

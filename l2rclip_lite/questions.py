@@ -137,6 +137,8 @@ def gains_by(
 def gain_text(row: Mapping[str, Any]) -> str:
     """A row of `summarise` as a cell of a Markdown table, bold with its verdict where it has one.
 
+    Where a data set has a single run there is no interval, see `comparison.compare`.
+
     Example:
         >>> row = {"gain": 5.0, "low": -1.0, "high": 9.5, "wins": 4, "n": 5, "verdict": "no difference shown"}
         >>> gain_text(row)
@@ -144,7 +146,8 @@ def gain_text(row: Mapping[str, Any]) -> str:
         >>> gain_text(row | {"low": 1.0, "verdict": "better"})
         '**+5.0 (+1.0 to +9.5), 4/5 better**'
     """
-    text = f"{row['gain']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), {row['wins']}/{row['n']}"
+    interval = f"{row['low']:+.1f} to {row['high']:+.1f}" if row["low"] == row["low"] else "no interval"
+    text = f"{row['gain']:+.1f} ({interval}), {row['wins']}/{row['n']}"
     text = text.replace("-", "−")
     return text if row["verdict"] == "no difference shown" else f"**{text} {row['verdict']}**"
 

@@ -71,6 +71,7 @@ def test_a_single_run_has_no_interval() -> None:
     done = summarise(run_gains(runs(full=[3], ridge=[4]), "full", "ridge"), ["ranks"])
     assert math.isnan(done["low"][0])
     assert "Interval above 0: none. Below 0: none." in in_words(done, "ranks")
+    assert gain_text(done.iloc[0].to_dict()) == "+25.0 (no interval), 1/1"
 
 
 def test_words_follow_the_numbers() -> None:
