@@ -104,7 +104,7 @@ def dots(
                              linestyle="--", linewidth=1.0, zorder=1)  # fmt: skip
             for (row, arm), part in runs.groupby(["row", "arm"], sort=False):
                 colour, marker = look(str(arm))
-                at = rows.index(row) + several * 0.26 * (arms.index(str(arm)) - (len(arms) - 1) / 2)
+                at = rows.index(str(row)) + several * 0.26 * (arms.index(str(arm)) - (len(arms) - 1) / 2)
                 axis.scatter(
                     part["y"], [at] * len(part), color=colour, s=20, alpha=0.4, linewidth=0, zorder=2
                 )
@@ -152,7 +152,7 @@ def seen_and_unseen(panels: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figur
                         part[name].mean(), at, s=58, facecolor=face, edgecolor=colour, linewidth=1.8, zorder=3
                     )
             axis.set_xlabel(xlabel)
-            axis.set_xlim(0, None)
+            axis.margins(x=0.1)
         grid(axes, list(panels), "x")
         name_rows(axes[0], [title_of(arm) for arm in arms])
         marks = [

@@ -134,7 +134,7 @@ def gains_by(
     return summarise(runs, [by])
 
 
-def gain_text(row: Mapping[str, Any]) -> str:
+def gain_text(row: Mapping[Any, Any]) -> str:
     """A row of `summarise` as a cell of a Markdown table, bold with its verdict where it has one.
 
     Where a data set has a single run there is no interval, see `comparison.compare`.
@@ -206,14 +206,13 @@ def in_words(done: pd.DataFrame, by: str) -> str:
     """
     if not len(done):
         return ""
-    place = done["gain"].idxmax()
-    best, name = done.loc[place], done.at[place, by]
+    best = max(done.to_dict("records"), key=lambda row: float(row["gain"]))
     above, below = done["low"] > 0, done["high"] < 0
     where = [listed(done.loc[side, by].tolist()) for side in (above, below, ~above & ~below)]
     most = done["n"].max()
     return (
         (
-            f"Largest gain: {best['gain']:.1f} % ({best['low']:.1f} to {best['high']:.1f}) at {name}. Interval above 0: "
+            f"Largest gain: {best['gain']:.1f} % ({best['low']:.1f} to {best['high']:.1f}) at {best[by]}. Interval above 0: "
             f"{where[0]}. Below 0: {where[1]}. On both sides: {where[2]}. With n = {most} no p-value can be below "
             f"{done['smallest_p'].min():.3g}."
         )
