@@ -91,6 +91,7 @@ from l2rclip_lite.claims import (
     supported,
 )
 from l2rclip_lite.evidence import Arm, Study, image_features
+from l2rclip_lite.ordinality import ordinality
 from l2rclip_lite.training import run_l2rclip
 
 # %matplotlib inline
@@ -98,7 +99,7 @@ from l2rclip_lite.training import run_l2rclip
 
 scale = {
     "smoke": {"size": 60, "image_size": 64, "epochs1": 2, "epochs2": 2},
-    "page": {"size": 300, "image_size": 128, "epochs1": 10, "epochs2": 60},
+    "page": {"size": 300, "image_size": 128, "epochs1": 10, "epochs2": 30},
     "full": {"size": 1200, "image_size": 128, "epochs1": 20, "epochs2": 60},
 }[PROFILE]
 
@@ -229,7 +230,7 @@ def points_of(asked: list[Claim], metric: str = EXPECTATION) -> pd.DataFrame:
 # How much of the error of a plain cross-entropy does each method save? All of them see the same pictures through the same
 # frozen towers; [below](ablation-setup) stands what else they share.
 
-# %% mystnb={"image": {"alt": "A forest plot, a row a method, best above. A diamond with a line shows the mean percentage of the error of cross-entropy that the method saves, coloured blue if shown to be better, red if worse, grey otherwise; small coloured marks show the five data sets."}, "figure": {"caption": "Percent of the error of cross-entropy (with an adapter) that each method saves; the error is the MAE of the expected rank. A diamond is the mean over all runs with its 95 % interval: blue is better, red worse, grey not shown. Small marks are the data sets. *Head only* trains no adapter.", "name": "fig-08-methods"}}
+# %% mystnb={"image": {"alt": "A forest plot, a row a method, best above. A diamond with a line shows the mean percentage of the error of cross-entropy that the method saves, coloured blue if shown to be better, red if worse, grey otherwise; small coloured marks show the five data sets."}, "figure": {"caption": "Percent of the error of cross-entropy (with an adapter) that each method saves; the error is the MAE of the expected rank. A diamond is the mean over all runs with its 95 % interval: blue is better, red worse, grey not shown. Small marks are the data sets; those at the edge lie beyond it. *Head only* trains no adapter.", "name": "fig-08-methods"}} tags=["hide-input"]
 in_main = list(dict.fromkeys(table.loc[table["study"] == "main", "arm"]))
 against = [
     Claim(called(arm), arm, "cross-entropy")
@@ -323,7 +324,8 @@ wide[evidence_plots.known(list(wide.columns))]
 # positive where *one* is better. (An error of exactly 0 would have no percentage; the code refuses it, and no run here has
 # one.) The mean of all $q_i$ gets an interval by drawing runs again within each data set. *Better* is said only if three things
 # agree: the whole interval lies above 0, wins outnumber losses, and Wilcoxon's signed-rank test gives $p \le 0.05$ after
-# Holm's correction over *all* rows of the table {cite:p}`holm1979simple`: with 40 questions, two would look significant by luck.
+# Holm's correction over *all* rows of the table {cite:p}`holm1979simple`: of so many questions, one or two would look answered by
+# luck alone.
 #
 # | what | function | test |
 # |---|---|---|
@@ -344,19 +346,20 @@ wide[evidence_plots.known(list(wide.columns))]
 #
 # Each question is asked three times: of the expected rank, of the most probable rank, and of RPS, a score of all probabilities
 # together, which rewards a model that knows how sure it is {cite:p}`epstein1969scoring`. In `matrix.csv` these are `mae_expected`, `mae` and `rps`.
+# Holm's correction is applied to each of the three columns on its own.
 
-# %% mystnb={"image": {"alt": "A grid, a row a claim, three columns for expected rank, most probable rank and RPS. Each cell holds the percentage saved; blue cells show L2RCLIP better, red ones worse, grey ones neither."}, "figure": {"caption": "All claims at a glance: percent of the other method's error that L2RCLIP saves, in its mean over all runs. Blue: better, red: worse, grey: not shown either way. Lines separate baselines (the hardest first), language, order in the weight, and components.", "name": "fig-08-verdicts"}}
+# %% mystnb={"image": {"alt": "A grid, a row a claim, three columns for expected rank, most probable rank and RPS. Each cell holds the percentage saved; blue cells show L2RCLIP better, red ones worse, grey ones neither."}, "figure": {"caption": "All claims at a glance: percent of the other method's error that L2RCLIP saves, in its mean over all runs. Blue: better, red: worse, grey: not shown either way. Lines separate baselines (the hardest first), language, order in the weight, and components.", "name": "fig-08-verdicts"}} tags=["hide-input"]
 BEATS, LANGUAGE, ORDER, PARTS = "beats", "language", "order", "components"
 questions = [
     Claim(called(arm), "full", arm, topic=BEATS)
     for arm in in_main
     if arm not in TEXTS
 ]
-questions += [
-    Claim("words beat random vectors", "full", "random prototypes", "main"),
-    Claim("true text beats shuffled", "full", "shuffled text", "main"),
-]
 asked = {
+    LANGUAGE: {
+        "random prototypes": "words beat random vectors",
+        "shuffled text": "true text beats shuffled",
+    },
     ORDER: {
         "order-blind weight": "ordinal weight beats order-blind",
         "order-blind, same mean weight": "… beats order-blind, same mean",
@@ -373,21 +376,15 @@ asked = {
         "stage 2 only": "stage 1 helps",
     },
 }
-questions = [
-    one if one.topic else Claim(one.text, one.one, one.other, "main", LANGUAGE)
-    for one in questions
-] + [
-    Claim(text, "full", arm, "components", topic)
-    for topic, texts in asked.items()
-    for arm, text in texts.items()
-]
+for topic, texts in asked.items():
+    study = "main" if topic == LANGUAGE else "components"
+    for arm, text in texts.items():
+        questions.append(Claim(text, "full", arm, study, topic))
 number = len(questions)
 questions = supported(table, questions)
 hardest = judged(table, [one for one in questions if one.topic == BEATS])
-place = dict(zip(hardest["claim"], hardest["percent"], strict=True))
-questions = sorted(
-    questions, key=lambda one: (one.topic != BEATS, place.get(one.text, 0))
-)
+margin = dict(zip(hardest["claim"], hardest["percent"], strict=True))
+questions.sort(key=lambda one: (one.topic != BEATS, margin.get(one.text, 0)))
 READINGS = {
     "expected rank": EXPECTATION,
     "most probable rank": ARGMAX,
@@ -398,7 +395,14 @@ judgements = {
     for reading, metric in READINGS.items()
 }
 print(f"{len(questions)} of {number} claims have runs")
-evidence_plots.grid(judgements)
+evidence_plots.grid(
+    {
+        f"by {reading}": rows.assign(
+            claim=np.where(rows["topic"] == BEATS, "beats ", "") + rows["claim"]
+        )
+        for reading, rows in judgements.items()
+    }
+)
 
 # %% [markdown]
 # The same with all numbers. Read *+5 [2, 8]* as "saves 5 % of the other's error, and between 2 and 8 % is plausible".
@@ -545,24 +549,48 @@ Markdown(
 )
 
 # %% [markdown]
-# Why can random vectors do so well where ranks are few? Five directions in a space of hundreds of dimensions are easily told
-# apart, whatever they are, and the adapter is a free linear map: it can turn the images towards any five targets. The
-# vectors need no meaning when training shows enough pictures of each. With 62 ranks and few pictures of each, a rank must borrow from its
-# neighbours, and then it matters who the neighbours are.
+# Why can random vectors do well where ranks are few? A likely reason: five directions in a space of hundreds of dimensions are easily
+# told apart, whatever they are, and the adapter is a free linear map that can turn the images towards any five targets. The
+# vectors need no meaning when training shows enough pictures of each. With 62 ranks and few pictures of each, a rank must borrow from
+# its neighbours, and then it matters who the neighbours are.
 #
-# And why can *shuffled text* do well? Because stage 1 mends it. RankFormer and context see all ranks and learn from
-# images, so they can move a misplaced sentence back. The order of the text features after training shows whether they did: the share of
-# triples $i<j<k$ in which the outer pair is the farthest (`ordinality.ordinality`, chance 0.5).
+# And *shuffled text*? Stage 1 may mend it: RankFormer and context see all ranks and learn from images, so they can move a misplaced
+# sentence back. Whether they did can be read from the text features: the share of triples $i<j<k$ in which the outer pair is the
+# farthest (`ordinality.ordinality`; 1 is perfect order, chance 0.5). The first row is the shuffled text of a model that has not been trained.
 
-# %%
+# %% tags=["hide-input", "nbval-ignore-output"]
+towers = leaves(SEED)[1]
+start = {}
+for data, number in (("leaves5", 5), ("leaves20", 20), ("leaves62", 62)):
+    few = load_dataset("leaves", ranks=number, size=3 * number, pixels=16)
+    model = L2RCLIP(towers, few.ranks, settings(SEED, prototypes="shuffled"))
+    start[data] = ordinality(model.rank_features)["triplets"]
 orders = table[table["text_triplets"].notna()]
 orders = orders[orders["study"].isin(["main", "components"])]
-kept = ["full", "template only", "shuffled text", "random prototypes"]
+kept = ["shuffled text", "full", "template only", "random prototypes"]
 kept += ["no RankFormer", "no pairwise loss, stage 1", "order-blind weight"]
 kept += ["shuffled weight"]
 mean = orders.groupby(["arm", "data"])["text_triplets"].mean().unstack("data")
-mean = mean.reindex([arm for arm in kept if arm in mean.index]).round(2)
-mean[evidence_plots.known(list(mean.columns))]
+mean = mean.reindex([arm for arm in kept if arm in mean.index])
+first = pd.DataFrame([start], index=["shuffled text, before stage 1"])
+order_of_texts = pd.concat([first, mean])[
+    evidence_plots.known(list(mean.columns))
+].round(2)
+order_of_texts.astype(object).fillna("")
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+lines = []
+for data in order_of_texts.columns:
+    if data not in start or "shuffled text" not in order_of_texts.index:
+        continue
+    before, after = start[data], order_of_texts.loc["shuffled text", data]
+    whole = order_of_texts.loc["full", data]
+    mended = "mended" if after > (before + whole) / 2 else "not mended"
+    lines.append(
+        f"- {evidence_plots.look(data)[0]}: {mended}, from {before:.2f} to "
+        f"{after:.2f}; with the true text it is {whole:.2f}."
+    )
+Markdown("\n".join(lines) or "No run with shuffled text is at hand.")
 
 # %% tags=["hide-input"]
 lines = []
@@ -695,7 +723,7 @@ for study, arm in wanted:
         rps = judged(table, claim, "rps").iloc[0]
         gained = f"{rps['percent']:+.1f} [{rps['low']:.1f}, {rps['high']:.1f}]"
     else:
-        gained = "0, by definition"
+        gained = "–"
     lines.append(
         f"| {called(arm)} | {means['ece']:.3f} | {means['gap']:+.1f} | {gained} |"
     )
@@ -724,9 +752,10 @@ if {"full", part} <= set(ece):
 Markdown(" ".join(said) or "Too few arms to tell.")
 
 # %% [markdown]
-# A test needs the probabilities, so two small live models are asked: divide their logits by a temperature $T$. It moves no
+# A test needs the probabilities, so small live models are asked: divide their logits by a temperature $T$. It moves no
 # image and turns no answer of the most probable rank, it only makes the model more or less sure. If the readings disagree because
-# of sharpness, their curves must fall and rise with $T$.
+# of sharpness, two of them must change with $T$. One suspect is the centring of the text features: subtracting their mean
+# turns texts that all point the same way into texts that point in opposite ways, so cosines spread, and with them the logits.
 
 
 # %% tags=["hide-input"]
@@ -759,7 +788,7 @@ def scores(
 
 arms = {
     "L2RCLIP": ("L2RCLIP", {}),
-    "no pairwise loss": ("L2RCLIP", {"lambda1": 0.0, "lambda2": 0.0}),
+    "texts not centred": ("L2RCLIP", {"centre": False}),
     "cross-entropy": ("cross-entropy", {}),
 }
 grid = np.geomspace(0.25, 4, 17)
@@ -782,7 +811,7 @@ for title, (method, changed) in arms.items():
         )
 curves = pd.DataFrame(curves)
 
-# %% mystnb={"image": {"alt": "Three panels over the temperature: error of the expected rank, of the most probable rank, and RPS, for L2RCLIP with and without its pairwise loss and for cross-entropy. The middle panel is flat."}, "figure": {"caption": "Small live models on two sets of drawn leaves: the same answers made sharper (left) or softer (right). Dots are the models as trained. The most probable rank does not move; the other two scores have their minima in different places.", "name": "fig-08-temperature"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three panels over the temperature: error of the expected rank, of the most probable rank, and RPS, for L2RCLIP with centred and with plain texts and for cross-entropy. The middle panel is flat."}, "figure": {"caption": "Small live models on two sets of drawn leaves: the same answers made sharper (left) or softer (right). Dots are the models as trained. The most probable rank does not move; the other two scores have their minima in different places.", "name": "fig-08-temperature"}} tags=["nbval-ignore-output"]
 with plots.style():
     figure = Figure(figsize=(8.8, 3.0), layout="constrained")
     axes = figure.subplots(1, 3)
@@ -799,16 +828,30 @@ with plots.style():
         axis.set(title=reading, xscale="log", xlabel="temperature")
         axis.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
         axis.minorticks_off()
+    axes[1].set_ylim(axes[0].get_ylim())  # the same unit, the same scale
     axes[0].set_ylabel("error (grades)")
     axes[0].legend()
 figure
 
 # %% tags=["nbval-ignore-output"]
-pd.DataFrame(fitted).set_index(["method", "temperature"])
+fitted = pd.DataFrame(fitted).set_index(["method", "temperature"])
+fitted
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+before, after = ("as trained", "chosen on validation")
+rps, sharp = fitted["RPS"], fitted.loc[("L2RCLIP", after), "T"]
+Markdown(
+    f"L2RCLIP wants to be {'softer' if sharp > 1 else 'no softer'} here "
+    f"(T = {sharp}), which moves its RPS from {rps['L2RCLIP', before]:.3f} to "
+    f"{rps['L2RCLIP', after]:.3f}; cross-entropy has "
+    f"{rps['cross-entropy', before]:.3f} as trained. Without centring L2RCLIP has "
+    f"{rps['texts not centred', before]:.3f} as trained, with the temperature "
+    f"{rps['texts not centred', after]:.3f}."
+)
 
 # %% [markdown]
-# The second row of each method has a temperature chosen by the RPS of the validation split. It is one number, fitted after training, and it closes
-# gaps that a table of one reading would call progress. Compare methods by one reading only if it is the one that the task will use.
+# The temperature is one number, chosen after training by the RPS of the validation split, and it moves scores by as much as
+# many a method does. So compare methods by one reading only if it is the one that the task will use.
 #
 # (ablation-tower)=
 # ## When the image tower itself is trained
@@ -880,11 +923,11 @@ Markdown("\n".join(lines) or "No pair of runs is at hand.")
 # ## Four ways it fails, and how to see it
 #
 # An ablation says whether a part is worth its keep when all goes well. It does not say how a part looks when it is broken. Here
-# is a healthy stage 1 beside four that were broken on purpose, on a small set of drawn leaves:
+# is a healthy stage 1 beside some that were broken on purpose, on a small set of drawn leaves:
 #
 # | failure | how it was made | what to look at |
 # |---|---|---|
-# | RankFormer adds no order | attention within each sentence (`axis="token"`), so that ranks cannot see each other | who moves when the words of one rank are disturbed |
+# | RankFormer adds no order | attention within each sentence (`axis="token"`), so that ranks cannot see each other; a blend that stays closed ($\alpha=0$) | who moves when the words of one rank are disturbed |
 # | the pairwise loss breaks the alignment | $\lambda_1 = 100$ | how clearly an image prefers its own text |
 # | the context drifts | a learning rate of 0.1 | how far the context vectors wander, in lengths of a word |
 # | many-to-many pairs are ignored | CLIP's plain contrastive loss | which pairs of one rank are pushed apart |
@@ -896,6 +939,7 @@ from l2rclip_lite.signatures import failure_signatures
 broken = {
     "healthy": {},
     "tokens only": {"axis": "token"},
+    "α = 0": {"alpha": 0.0, "learn_alpha": False},
     "λ₁ = 100": {"lambda1": 100.0},
     "lr₁ = 0.1": {"lr1": 0.1},
     "plain contrastive": {"contrastive": "plain"},
@@ -927,11 +971,12 @@ for every in zip(*signs.values(), strict=True):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Bold numbers fire. Each column but the first should fire in its own two rows, and the first nowhere; a second failure in a column
-# is no contradiction, since a broken run may be broken twice. Now the pictures, a healthy model on the left of each.
+# Bold numbers fire: nowhere in the healthy column, and in each other column in the rows of its own failure. With attention within
+# sentences only `mixing` fires: RankFormer then still learns from images where a sentence should go, but not from the other ranks. Now the
+# pictures, the healthy model on the left of each.
 
-# %% mystnb={"image": {"alt": "Two heat maps of who moves when the words of one rank are disturbed, healthy and tokens only, and below them the mean answer over the true rank with and without RankFormer."}, "figure": {"caption": "RankFormer adds no order. Above: how far the text of each rank moves when the words of another are disturbed. If attention stays within a sentence, no text hears of the others. Below: the answers with and without RankFormer.", "name": "fig-08-order-failure"}} tags=["nbval-ignore-output"]
-pair = {name: models[name] for name in ("healthy", "tokens only")}
+# %% mystnb={"image": {"alt": "Three heat maps of who moves when the words of one rank are disturbed, healthy, tokens only and alpha zero, and below them the mean answer over the true rank with and without RankFormer."}, "figure": {"caption": "RankFormer adds no order. Above: how far the text of each rank moves when the words of another are disturbed. If attention stays within a sentence, or the blend is closed, no text hears of the others. Below: the answers with and without RankFormer.", "name": "fig-08-order-failure"}} tags=["nbval-ignore-output"]
+pair = {name: models[name] for name in ("healthy", "tokens only", "α = 0")}
 signature_plots.order_figure(pair, seen, truth)
 
 # %% mystnb={"image": {"alt": "Histograms of the lead of an image's own text for a healthy model and one with a pairwise weight of 100, with the share of both losses in the pull below."}, "figure": {"caption": "The pairwise loss breaks the alignment. Lead of an image's own text over the best other; left of the dashed line a model is worse than one that gives all ranks the same probability. Below: which loss pulls at the texts.", "name": "fig-08-alignment-failure"}} tags=["nbval-ignore-output"]

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from l2rclip_lite.comparison import compare
 from l2rclip_lite.plots import COLOURS, style
 
-# data set: name, colour (Okabe and Ito's, told apart by colour-blind readers), marker
+# name, colour (Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol": ("BRACOL", "#d55e00", "o"),
     "retinamnist": ("RetinaMNIST", "#cc79a7", "s"),
@@ -79,26 +79,13 @@ def forest(
             axis.scatter(x, order.index, s=17, marker=marker, color=colour, alpha=0.85, linewidth=0, label=name,
                          clip_on=False)  # fmt: skip
         for row, (_, one) in enumerate(order.iterrows()):
-            colour, mean, side = VERDICTS[one["verdict"]], float(one["percent"]), np.sign(one["percent"])
-            if abs(mean) > reach:
-                axis.scatter(
-                    side * reach,
-                    row,
-                    marker="<" if side < 0 else ">",
-                    color=colour,
-                    s=60,
-                    zorder=4,
-                    clip_on=False,
-                )
-                axis.annotate(f"{mean:+.0f} %", (side * reach, row), (-side * 9, 0), textcoords="offset points", va="center",
-                              ha="left" if side < 0 else "right", color=colour, fontsize=8.5)  # fmt: skip
-            else:
-                axis.plot(
-                    np.clip([one["low"], one["high"]], -reach, reach), [row, row], color=colour, linewidth=2.2
-                )
-                axis.scatter(
-                    mean, row, marker="D", s=40, color=colour, edgecolor="white", linewidth=0.8, zorder=4
-                )
+            _mean(
+                axis,
+                one[["percent", "low", "high"]].to_numpy(dtype=float),
+                row,
+                VERDICTS[one["verdict"]],
+                reach,
+            )
         for text in axis.get_yticklabels():
             if text.get_text() in ours:
                 text.set(color=COLOURS["stage 1"], weight="bold")
@@ -115,6 +102,19 @@ def _rows(axis: Axes, names: Sequence[str]) -> None:
     axis.set_yticks(range(len(names)), names, color=COLOURS["ink"])
     axis.tick_params(left=False)
     axis.spines["left"].set_visible(False)
+
+
+def _mean(axis: Axes, found: Sequence[float] | np.ndarray, row: float, colour: str, reach: float) -> None:
+    """A diamond at the mean and a line for its interval, or an arrow at the edge with the mean beside it."""
+    mean, low, high = np.clip(found, -reach, reach)
+    if abs(found[0]) <= reach:
+        axis.plot([low, high], [row, row], color=colour, linewidth=2.2)
+        axis.scatter(mean, row, marker="D", s=36, color=colour, edgecolor="white", linewidth=0.8, zorder=4)
+        return
+    left = mean < 0
+    axis.scatter(mean, row, marker="<" if left else ">", color=colour, s=60, zorder=4, clip_on=False)
+    axis.annotate(f"{found[0]:+.0f} %", (mean, row), (9 if left else -9, 0), textcoords="offset points", va="center",
+                  ha="left" if left else "right", color=colour, fontsize=8.5)  # fmt: skip
 
 
 def by_data(points: pd.DataFrame, *, label: str, limit: float = 40.0) -> Figure:
@@ -136,17 +136,9 @@ def by_data(points: pd.DataFrame, *, label: str, limit: float = 40.0) -> Figure:
             for row, name in enumerate(names):
                 runs = points.loc[(points["data"] == data) & (points["claim"] == name), "percent"]
                 if len(runs):
-                    mean, low, high = np.clip(mean_interval(runs), -reach, reach)
-                    axis.scatter(
-                        np.clip(runs, -reach, reach),
-                        [row] * len(runs),
-                        s=12,
-                        color=colour,
-                        alpha=0.45,
-                        linewidth=0,
-                    )
-                    axis.plot([low, high], [row, row], color=colour, linewidth=2)
-                    axis.scatter(mean, row, marker="D", s=30, color=colour, edgecolor="white", zorder=3)
+                    x = np.clip(runs, -reach, reach)
+                    axis.scatter(x, [row] * len(runs), s=12, color=colour, alpha=0.45, linewidth=0)
+                    _mean(axis, mean_interval(runs), row, colour, reach)
             axis.set_title(title, fontsize=9.5)
             axis.set(xlim=(-1.05 * reach, 1.05 * reach), ylim=(len(names) - 0.4, -0.6))
         figure.supxlabel(label, fontsize=9.5, color=COLOURS["ink"])
