@@ -28,6 +28,7 @@ class Claim:
         other: The arm that should be worse.
         study: Where both were run.
         topic: The part of a table it belongs to.
+        data: The data sets it speaks of; none means all.
     """
 
     text: str
@@ -35,6 +36,12 @@ class Claim:
     other: str
     study: str = "main"
     topic: str = ""
+    data: tuple[str, ...] = ()
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of its study, and of its data sets where it names some."""
+        here = table["study"] == self.study
+        return table[here & table["data"].isin(self.data)] if self.data else table[here]
 
 
 def saved(table: pd.DataFrame, claim: Claim, metric: str = EXPECTATION) -> pd.DataFrame:
@@ -58,7 +65,7 @@ def saved(table: pd.DataFrame, claim: Claim, metric: str = EXPECTATION) -> pd.Da
         >>> saved(runs, Claim("a helps", "a", "b"), "mae")["percent"].tolist()
         [25.0]
     """
-    shared, _ = pairs(table[table["study"] == claim.study], claim.one, claim.other, metric)
+    shared, _ = pairs(claim.rows(table), claim.one, claim.other, metric)
     if (shared["other"] <= 0).any():
         raise InputError(f"claims: {claim.other!r} has a run with {metric} 0; no percentage of it exists.")
     return shared.assign(percent=100 * (shared["other"] - shared["one"]) / shared["other"])
@@ -66,15 +73,14 @@ def saved(table: pd.DataFrame, claim: Claim, metric: str = EXPECTATION) -> pd.Da
 
 def supported(table: pd.DataFrame, claims: Sequence[Claim]) -> list[Claim]:
     """The claims of which the table has at least one run of both arms."""
-    return [claim for claim in claims if _runs(table, claim.study, claim.one, claim.other)]
+    return [claim for claim in claims if _share_a_run(claim.rows(table), claim.one, claim.other)]
 
 
-def _runs(table: pd.DataFrame, study: str, one: str, other: str) -> bool:
-    """Whether two arms share a run."""
+def _share_a_run(table: pd.DataFrame, one: str, other: str) -> bool:
+    """Whether two arms have a run in common."""
     names = [name for name in ("data", "condition", "fold", "seed") if name in table]
-    rows = table[(table["study"] == study) & table["arm"].isin([one, other])]
-    counts = rows.groupby(names, dropna=False)["arm"].nunique()
-    return bool((counts == 2).any())
+    runs = table[table["arm"].isin([one, other])].groupby(names, dropna=False)["arm"].nunique()
+    return bool((runs == 2).any())
 
 
 def judged(

@@ -46,6 +46,15 @@ def test_percent_of_the_others_error_by_hand() -> None:
     assert np.isnan(row["low"])  # one run a data set does not show how runs vary
 
 
+def test_a_claim_may_speak_of_some_data_sets() -> None:
+    """The other sets play no part, and a set without runs is not supported."""
+    table = many([1, 1, 3, 3], [2, 2, 3, 3], sets=2).replace({"data": {"set 0": "leaves", "set 1": "eyes"}})
+    leaves = Claim("it helps", "full", "without", "parts", data=("leaves",))
+    assert saved(table, leaves)["data"].unique().tolist() == ["leaves"]
+    assert judged(table, [HELPS, leaves])["pairs"].tolist() == [4, 2]
+    assert supported(table, [Claim("?", "full", "without", "parts", data=("faces",)), leaves]) == [leaves]
+
+
 def test_units_do_not_matter() -> None:
     """Errors in years and in days give the same table."""
     table = many([3, 2, 5, 4, 3, 2, 4], [4, 4, 6, 5, 4, 4, 5])
