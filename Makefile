@@ -3,6 +3,7 @@
 #   make test            all tests
 #   make help            the rest
 # Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  SHOTS=folder
+#            DATA=folder  FLAGS="options of Snakemake"
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,9 +17,17 @@ PROFILE ?= page
 PORT ?= 8000
 JOBS ?= 2
 SHOTS ?= _build/shots
+DATA ?=
+FLAGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Snakemake has an environment of its own: it shares no package with the book's.
+WORKFLOW := .snakemake-env
+WORKFLOW_STAMP := $(WORKFLOW)/.installed
+# A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
+RUN := "$(WORKFLOW)/bin/snakemake" -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params --rerun-incomplete \
+	--quiet rules reason $(FLAGS) --config python="$(BIN)/python"
 
 # One thread: the numbers on a page do not depend on the machine's cores, and torch's threads do not fight on a busy one.
 export OMP_NUM_THREADS ?= 1
@@ -28,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look bench serve lock clean
+.PHONY: help install book html execute verify test lint look bench snakemake smoke matrix serve lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,12 +81,29 @@ bench: $(STAMP) ## measure speed and memory, JSON on standard output
 		if [ -e "$$file" ]; then "$(BIN)/python" "$$file"; else echo "make: no benchmarks yet" >&2; fi; \
 	done
 
+snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt
+
+$(WORKFLOW_STAMP): requirements/snakemake.txt
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(WORKFLOW)"
+	"$(WORKFLOW)/bin/python" -m pip install --quiet --progress-bar off -r requirements/snakemake.txt
+	"$(WORKFLOW)/bin/python" -m pip check
+	touch "$@"
+
+smoke: $(STAMP) $(WORKFLOW_STAMP) ## run the whole matrix in miniature (minutes) -> runs/matrix-smoke
+	$(RUN) preset=smoke out=runs/matrix-smoke
+
+matrix: $(STAMP) $(WORKFLOW_STAMP) ## run what is missing of the matrix (hours; DATA=folder of the real data sets) -> runs/matrix
+	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "make: there is no folder DATA=$(DATA)" >&2; exit 1; }
+	$(RUN) out=runs/matrix data="$(DATA)"
+
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	@test -e _build/html/index.html || { echo "make: no book yet; run 'make book' first" >&2; exit 1; }
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-lock: ## resolve pyproject.toml afresh and write requirements/lock.txt
+lock: ## resolve pyproject.toml and Snakemake afresh and write the pins in requirements/
 	"$(PYTHON)" scripts/lock.py
+	"$(PYTHON)" scripts/lock.py snakemake
 
 clean: ## remove what was built (the environment stays)
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

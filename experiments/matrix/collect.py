@@ -8,6 +8,7 @@ Units that have not been run, or failed, are named in the JSON file: no row is l
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from l2rclip_lite.files import write_json, write_text
 
 
 def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """All rows under a folder, in the order of the plan, and what there is to say about them.
+    """All rows under a folder, in the order of the plan, as text: no number is read and rounded on the way.
 
     Args:
         folder: The `out` of the Snakemake run.
         preset: Its preset.
+
+    Returns:
+        The rows, and what there is to say about them.
 
     Raises:
         SystemExit: There is no row.
@@ -34,12 +38,15 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         about.pop("folder", None)
     units = planning.units(plan | {"data": every})
     files = {(u["study"], u["data"], u["run"]): _file(folder, u) for u in units}
-    done = {key: file for key, file in files.items() if file.is_file()}
+    done = {
+        key: file for key, file in files.items() if file.is_file() and file.with_suffix(".json").is_file()
+    }
     if not done:
         raise SystemExit(
             f"{folder}: no finished unit under {folder / 'rows'}; run experiments/Snakefile first."
         )
-    table = pd.concat([pd.read_csv(file, dtype={"level": str}) for file in done.values()], ignore_index=True)
+    tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in done.values()]
+    table = pd.concat(tables, ignore_index=True).fillna("")
     made = [json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for file in done.values()]
     cards = {data: one["card"] for (_, data, _), one in zip(done, made, strict=True)}
     about = {
@@ -47,12 +54,20 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         "missing": [f"{study}/{data}-{run}" for study, data, run in files.keys() - done.keys()],
         "commits": sorted({one["commit"] for one in made}),
         "versions": made[0]["versions"],
+        "features": {
+            file.stem: _sha256(file) for file in sorted((folder / "features").glob("*.safetensors"))
+        },
         "settings": plan["settings"],
         "data": {name: every[name] | {"card": card} for name, card in cards.items()},
         "studies": plan["studies"],
     }
     about["missing"] = sorted(about["missing"])
     return table, about
+
+
+def _sha256(file: Path) -> str:
+    """Where a rerun's features have another hash, its processor rounds otherwise, and rows may differ in last digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _file(folder: Path, unit: dict[str, Any]) -> Path:

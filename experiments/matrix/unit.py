@@ -34,22 +34,17 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 
 import l2rclip_lite.plots as plots
-from l2rclip_lite import Config, load_dataset, load_towers
-from l2rclip_lite.allocator import keep_freed_memory
-from l2rclip_lite.evidence import Arm, Study, image_features
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.rundir import versions
 
 sys.path.insert(0, "experiments/matrix")
 import plan as planning
+from work import Work
 
 # %matplotlib inline
 
-torch.set_num_threads(1)  # the rows do not depend on the machine's cores
-keep_freed_memory()
 plan = planning.read(PRESET)
 folder = Path(DATA_FOLDER) if DATA_FOLDER else None
 unit = planning.unit(plan, STUDY, DATA, RUN, PRESET, folder)
@@ -57,43 +52,30 @@ print(plan["studies"][STUDY]["question"])
 unit["settings"]
 
 # %%
-data = load_dataset(**unit["load"])
-config = Config(**unit["settings"])
-towers = load_towers(config.towers, image_size=config.image_size or data.image_size, seed=0)
-drawn = f"-{RUN}" if unit["load"]["name"] == "leaves" else ""
-cache = Path(CACHE) / f"{DATA}{drawn}.safetensors" if CACHE else None
-features = image_features(data, towers, cache)
-print(f"{len(features)} pictures, {len(data.ranks)} ranks")
+work = Work(unit, DATA, Path(CACHE) if CACHE else None)
+print(f"{len(work.features)} pictures, {len(work.data.ranks)} ranks")
 
 # %%
 rows = []
-for condition, own in unit["conditions"]:
-    said = ", ".join(f"{name}={value}" for name, value in condition.items())
-    factor, level = next(iter(condition.items()), ("", ""))
-    config = Config(**unit["settings"] | own)
-    study = Study(data, towers, config, features)
-    arms = [Arm(name, **about) for name, about in unit["arms"].items()]
-    for found in study.rows(arms, condition):
-        about = {"study": STUDY, "data": DATA, "fold": unit["fold"]}
-        about |= {"seed": unit["seed"], "factor": factor, "level": level}
-        rows.append(about | {"condition": said} | found | {"commit": COMMIT})
-        print(
-            f"{said:<24}{found['arm']:<32}MAE {found['mae']:7.3f}  expectation "
-            f"{found['mae_expected']:7.3f}  {found['seconds']:6.1f} s",
-            flush=True,
-        )
+for found in work.rows():
+    rows.append({"study": STUDY, "data": DATA} | found | {"commit": COMMIT})
+    print(
+        f"{found['condition']:<24}{found['arm']:<32}MAE {found['mae']:7.3f}  "
+        f"expectation {found['mae_expected']:7.3f}  {found['seconds']:6.1f} s",
+        flush=True,
+    )
 
 # %%
 table = pd.DataFrame(rows)
 assert not any(math.isnan(value) for value in table["mae"]), "an error is missing"
 write_text(Path(OUT), table.to_csv(index=False))
 made = {"unit": unit, "versions": versions(), "commit": COMMIT}
-write_json(Path(OUT).with_suffix(".json"), made | {"card": data.card.to_dict()})
+write_json(Path(OUT).with_suffix(".json"), made | {"card": work.data.card.to_dict()})
 
 # %%
 with plots.style():
     pivot = table.pivot_table("mae_expected", "arm", "condition", sort=False)
     axis = pivot.plot.barh(figsize=(7, 0.3 * pivot.size + 1), width=0.8)
     axis.invert_yaxis()
-    axis.set(xlabel=f"MAE of the expectation ({data.ranks.unit})", ylabel="")
+    axis.set(xlabel=f"MAE of the expectation ({work.data.ranks.unit})", ylabel="")
     plt.show()
