@@ -12,7 +12,7 @@ r"""Failure signatures: numbers that tell which of the method's four known failu
 | | `wasted_push` | > 0.1 | 0.00 … 0.01 | 0.24 … 0.35 (`plain`) |
 
 Measured on generated leaves with `mini`, after stage 1, on training images: healthy on 300 leaves (10 epochs, batches of
-32, seeds 0 to 4; once 30 epochs of 16) and once on 1000 leaves with the default budget; broken on 300, seeds 0 to 2.
+32, seeds 0 to 4; once 30 epochs of 16) and once on 1000 leaves with the default budget; broken on 300, two or three seeds.
 
 Some obvious candidates do not separate: the rank order within the text features (`ordinality`) falls in healthy runs, too;
 the gradients of the two losses do not point against each other, whatever λ; texts turn with the context in long

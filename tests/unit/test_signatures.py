@@ -249,6 +249,7 @@ def test_all_signatures_and_their_table(built: Callable[..., L2RCLIP]) -> None:
     assert [sign.failure for sign in found] == [
         f for f in (ORDER, ALIGNMENT, CONTEXT, PAIRS) for _ in range(2)
     ]
+    assert [sign.name for sign in found[:6:2]] == ["mixing", "own_text_margin", "context_drift"]
     for sign in found:
         make = getattr(signatures, sign.name)
         few = sign.name in ("mixing", "context_drift", "context_size")
