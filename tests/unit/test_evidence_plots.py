@@ -92,7 +92,9 @@ def test_grid_says_the_percentage_and_the_verdict(table: pd.DataFrame, claims: l
     figure = shown.grid({"expected": found, "again": found})
     assert texts(figure) == ["-100.0 %", "-900.0 %", "+0.0 %"] * 2
     cells = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
-    assert {to_hex(cell.get_facecolor()) for cell in cells} == {"#e4e7eb"}  # three questions, six runs: no verdict
+    assert {to_hex(cell.get_facecolor()) for cell in cells} == {
+        "#e4e7eb"
+    }  # three questions, six runs: no verdict
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["expected", "again"]
     assert len(figure.axes[0].lines) == 1  # between the topics a and b
     alone = shown.grid({"expected": judged(table, claims[:1])}).axes[0].patches[0]
