@@ -56,7 +56,7 @@ def execute(folder: Path, cwd: Path = chapters.ROOT, **parameters: Any) -> subpr
 
 def test_a_misspelt_parameter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any kernel is started."""
-    command = ["run.py", str(tmp_path / "unit.ipynb"), "-p", "STUDY", "main", "-p", "SEEED", "1"]
+    command = ["run.py", str(tmp_path / "unit.ipynb"), "-p", "STUDY", "none", "-p", "SEEED", "1"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit, match=r"unit\.py has no parameter SEEED"):
         run.main()
