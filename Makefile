@@ -26,8 +26,8 @@ STAMP := $(VENV)/.installed
 WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
-RUN := "$(WORKFLOW)/bin/snakemake" -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params --rerun-incomplete \
-	--quiet rules reason $(FLAGS) --config python="$(BIN)/python"
+RUN := "$(WORKFLOW)/bin/snakemake" $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params \
+	--rerun-incomplete --quiet rules reason --config python="$(BIN)/python"
 
 # One thread: the numbers on a page do not depend on the machine's cores, and torch's threads do not fight on a busy one.
 export OMP_NUM_THREADS ?= 1

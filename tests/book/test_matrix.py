@@ -183,6 +183,7 @@ def test_smoke_is_small_and_what_is_off_stays_off(folders: Path) -> None:
     for name, unit in every_unit("smoke", None):
         assert unit["load"]["size"] <= 500
         for at, (_, own) in enumerate(unit["conditions"]):
+            assert own.keys() == full[name]["conditions"][at][1].keys()
             for arm, about in unit["arms"].items():
                 config = Config(**(unit["settings"] | own | about.get("settings", {})))
                 real = full[name]["settings"] | full[name]["conditions"][at][1]
