@@ -104,10 +104,14 @@ def test_order_gained_by_hand(built: Callable[..., L2RCLIP], monkeypatch: pytest
 
 
 def test_expected_ranks_are_the_models(built: Callable[..., L2RCLIP]) -> None:
-    """Probabilities times values, as the model itself answers."""
+    """Probabilities times values, as the model itself answers; without RankFormer, from the texts without it."""
     model = built()
     expected = model.probabilities(images(model)) @ SIX.values_tensor()
     assert torch.allclose(expected_ranks(model, images(model)), expected, atol=1e-5)
+    logits = model.scale.detach() * images(model) @ text_features(model, refine=False).T
+    bare = logits.softmax(1) @ SIX.values_tensor()
+    assert torch.allclose(expected_ranks(model, images(model), refine=False), bare, atol=1e-5)
+    assert not torch.allclose(bare, expected, atol=1e-2)
 
 
 def test_margins_by_hand() -> None:
