@@ -566,7 +566,7 @@ Markdown(
 towers = leaves()[1]
 start = {}
 for data, number in (("leaves5", 5), ("leaves20", 20), ("leaves62", 62)):
-    few = load_dataset("leaves", ranks=number, size=3 * number, pixels=16)
+    few = load_dataset("leaves", ranks=number, size=3 * number, pixels=64)
     model = L2RCLIP(towers, few.ranks, settings(SEED, prototypes="shuffled"))
     start[data] = ordinality(model.rank_features)["triplets"]
 orders = table[table["text_triplets"].notna()]

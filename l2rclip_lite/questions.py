@@ -207,12 +207,18 @@ def in_words(done: pd.DataFrame, by: str) -> str:
     if not len(done):
         return ""
     best = max(done.to_dict("records"), key=lambda row: float(row["gain"]))
+    known = done["low"].notna()  # a single run has no interval
     above, below = done["low"] > 0, done["high"] < 0
-    where = [listed(done.loc[side, by].tolist()) for side in (above, below, ~above & ~below)]
+    where = [listed(done.loc[side, by].tolist()) for side in (above, below, known & ~above & ~below)]
+    around = f" ({best['low']:.1f} to {best['high']:.1f})" if best["low"] == best["low"] else ""
+    if not known.any():
+        return f"Largest gain: {best['gain']:.1f} % at {best[by]}. One run each: no interval.".replace(
+            "-", "−"
+        )
     most = done["n"].max()
     return (
         (
-            f"Largest gain: {best['gain']:.1f} % ({best['low']:.1f} to {best['high']:.1f}) at {best[by]}. Interval above 0: "
+            f"Largest gain: {best['gain']:.1f} %{around} at {best[by]}. Interval above 0: "
             f"{where[0]}. Below 0: {where[1]}. On both sides: {where[2]}. With n = {most} no p-value can be below "
             f"{done['smallest_p'].min():.3g}."
         )

@@ -67,10 +67,15 @@ def test_holm_counts_the_lines_of_the_table() -> None:
 
 
 def test_a_single_run_has_no_interval() -> None:
-    """Nothing shows how much it varies, and the sentence about it counts it on neither side."""
+    """Nothing shows how much it varies; the sentence says so, and beside other settings counts it on no side."""
     done = summarise(run_gains(runs(full=[3], ridge=[4]), "full", "ridge"), ["ranks"])
     assert math.isnan(done["low"][0])
-    assert "Interval above 0: none. Below 0: none." in in_words(done, "ranks")
+    assert in_words(done, "ranks") == "Largest gain: 25.0 % at 5. One run each: no interval."
+    row = done.iloc[0].to_dict() | {"ranks": 62, "gain": 9.0, "low": -1.0, "high": 19.0}
+    both = in_words(pd.concat([done, pd.DataFrame([row])]), "ranks")
+    assert both.startswith(
+        "Largest gain: 25.0 % at 5. Interval above 0: none. Below 0: none. On both sides: 62."
+    )
     assert gain_text(done.iloc[0].to_dict()) == "+25.0 (no interval), 1/1"
 
 
