@@ -128,7 +128,7 @@ else:
     print(textwrap.fill(said, 80, break_on_hyphens=False))
 
 
-# %% tags=["hide-input"]
+NO_ROWS = "*no rows of these runs here*"
 DATA = {
     "bracol": "BRACOL",
     "retinamnist": "RetinaMNIST",
@@ -150,7 +150,7 @@ def show(make: Callable[..., Figure], given: object, **words: object) -> object:
     """A figure, or a line that says why there is none."""
     frames = given.values() if isinstance(given, dict) else [given]
     if not sum(map(len, frames)):
-        return Markdown("*no rows of these runs here*")
+        return Markdown(NO_ROWS)
     if isinstance(given, dict):
         given = {title: part for title, part in given.items() if len(part)}
     return make(given, **words)
@@ -213,7 +213,7 @@ def by_half(done: pd.DataFrame) -> str:
     return "Mean over settings: " + "; ".join(parts) + "."
 
 
-Markdown(by_half(first).replace("-", "−") if len(first) else "")
+Markdown(by_half(first).replace("-", "−") if len(first) else NO_ROWS)
 
 # %% [markdown]
 # ## How to read this page
@@ -254,7 +254,7 @@ Markdown(by_half(first).replace("-", "−") if len(first) else "")
 # Five runs cannot give a two-sided p-value below $2^{-4}$, three none below $2^{-2}$, whatever happens in them. So no single
 # setting of this page can reach *better* or *worse*: its interval says how large a difference looks, not that it is there,
 # and the interval itself is too narrow for so few runs. Verdicts are kept for [whole families of settings](where-language-helps),
-# which were fixed before these runs were there. Even there, runs share pictures: folds of BRACOL overlap in training, seeds
+# named before most of these runs were there. Even there, runs share pictures: folds of BRACOL overlap in training, seeds
 # of RetinaMNIST share the test set, and only the drawn leaves are new for each seed {cite:p}`nadeau2003inference`.
 # :::
 
@@ -268,6 +268,7 @@ AGAINST = [
 
 
 NOTE = "\n\n*Gain in percent (95 % interval), runs won.*"
+LANGUAGE_ALONE = ("template only", RANDOM)
 
 
 def gains(
@@ -275,29 +276,22 @@ def gains(
     by: str,
     title: str,
     against: list[tuple[str, str, str]] = AGAINST,
+    said: tuple[tuple[str, str], ...] = (LANGUAGE_ALONE,),
     kind: str = "mae_expected",
-) -> Markdown:
-    """Gains in percent, a line for each value of a column."""
+) -> str:
+    """Gains in percent, a line for each value of a column; then in words."""
     columns = {
-        said: gains_by(rows, by, one, other, kind)
-        for said, one, other in against
+        head: gains_by(rows, by, one, other, kind)
+        for head, one, other in against
     }
-    return Markdown(
-        gain_table(columns, by, title) + NOTE * any(map(len, columns.values()))
-    )
-
-
-def reading(
-    rows: pd.DataFrame,
-    by: str,
-    one: str = "template only",
-    other: str = RANDOM,
-    kind: str = "mae_expected",
-) -> Markdown:
-    """What a column of `gains` says, in words."""
-    said = in_words(gains_by(rows, by, one, other, kind), by)
-    pair = f"{title_of(one)} against {title_of(other)}"
-    return Markdown(f"**{pair}.** {said}" if said else "")
+    if not any(map(len, columns.values())):
+        return NO_ROWS
+    text = gain_table(columns, by, title) + NOTE
+    for one, other in said:
+        pair = f"{title_of(one)} against {title_of(other)}"
+        words = in_words(gains_by(rows, by, one, other, kind), by)
+        text += f"\n\n**{pair}.** {words}"
+    return text
 
 
 # %% [markdown]
@@ -353,10 +347,7 @@ show(
 )
 
 # %% tags=["hide-input"]
-gains(scales, "ranks", "ranks")
-
-# %% tags=["hide-input"]
-reading(scales, "ranks")
+Markdown(gains(scales, "ranks", "ranks"))
 
 # %% [markdown]
 # ## 2. Few pictures
@@ -376,7 +367,7 @@ def by_level(
     return rows.assign(x=rows["level"].str.removesuffix(drop), y=rows[y])
 
 
-# %% mystnb={"image": {"alt": "Two panels of learning curves: error over pictures a rank, on BRACOL with 5 ranks from 1 to 64 and on drawn leaves with 62 ranks from 1 to 16. A line a method."}, "figure": {"caption": "Error when each rank keeps 1, 2, 4, … training pictures; validation and test stay. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-few"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels of learning curves: error over pictures a rank, on BRACOL with 5 ranks and on drawn leaves with 62 ranks. A line a method."}, "figure": {"caption": "Error when each rank keeps 1, 2, 4, … training pictures; validation and test stay. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-few"}} tags=["hide-input"]
 few = titled(
     {
         "BRACOL, 5 ranks": by_level("few-shot", "bracol"),
@@ -386,16 +377,11 @@ few = titled(
 show(draw.curves, few, xlabel="training pictures a rank", ylabel="MAE")
 
 # %% tags=["hide-input"]
-gains(rows_of("few-shot"), "level", "BRACOL, pictures a rank")
-
-# %% tags=["hide-input"]
-gains(rows_of("few-shot-62"), "level", "62 ranks, pictures a rank")
-
-# %% tags=["hide-input"]
-reading(rows_of("few-shot"), "level")
-
-# %% tags=["hide-input"]
-reading(rows_of("few-shot-62"), "level")
+Markdown(
+    gains(rows_of("few-shot"), "level", "BRACOL, pictures a rank")
+    + "\n\n"
+    + gains(rows_of("few-shot-62"), "level", "62 ranks, pictures a rank")
+)
 
 # %% [markdown]
 # Look at ridge, too. It has no sentences; it knows that ranks are numbers. Where language wins against random vectors and
@@ -437,13 +423,15 @@ named = named.mul(100).round(1)
 named.rename_axis(index="unseen ranks named rightly, %", columns=None)
 
 # %% tags=["hide-input"]
-gains(unseen, "ranks", "unseen ones of", kind="mae_expected_unseen")
-
-# %% tags=["hide-input"]
-reading(unseen, "ranks", kind="mae_expected_unseen")
-
-# %% tags=["hide-input"]
-reading(unseen, "ranks", "full", "ridge", "mae_expected_unseen")
+Markdown(
+    gains(
+        unseen,
+        "ranks",
+        "unseen ones of",
+        said=(LANGUAGE_ALONE, ("full", "ridge")),
+        kind="mae_expected_unseen",
+    )
+)
 
 # %% [markdown]
 # ## 4. A training set of other proportions
@@ -467,10 +455,7 @@ shifted["cut"] = (
     + " of "
     + shifted["ranks"].astype(str)
 )
-gains(shifted, "cut", "ranks cut")
-
-# %% tags=["hide-input"]
-reading(shifted, "cut")
+Markdown(gains(shifted, "cut", "ranks cut"))
 
 # %% [markdown]
 # ## 5. Imbalance: who pays?
@@ -490,7 +475,7 @@ def tail(data: str, y: str) -> pd.DataFrame:
     return rows.assign(x=rows["level"] + "\nn = " + n, y=rows[y])
 
 
-# %% mystnb={"image": {"alt": "Four panels: MAE and average MAE over ranks, on BRACOL and on leaves with 20 ranks, over the ratio of the most to the least frequent rank. A line a method."}, "figure": {"caption": "MAE and AMAE (the mean of the ranks' own MAE), both of the most probable rank, over the ratio of the most to the least frequent rank. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-imbalance"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Panels of MAE and average MAE over ranks, a row a data set, over the ratio of the most to the least frequent rank. A line a method."}, "figure": {"caption": "MAE and AMAE (the mean of the ranks' own MAE), both of the most probable rank, over the ratio of the most to the least frequent rank. A point is the mean over runs, the bar goes from the best to the worst of n runs.", "name": "fig-09-imbalance"}} tags=["hide-input"]
 show(
     draw.curves,
     {
@@ -526,15 +511,6 @@ def paying(data: str, kind: str) -> str:
     return said.replace("by -", "by −")
 
 
-Markdown(
-    "\n".join(
-        paying(data, kind)
-        for data in tails["data"].unique()
-        for kind in ("mae", "amae")
-    )
-)
-
-# %% tags=["hide-input"]
 tails = tails.assign(
     at=tails["data"].map(DATA)
     + ", "
@@ -542,17 +518,18 @@ tails = tails.assign(
     + " ranks, ratio "
     + tails["level"]
 )
-gains(
-    tails,
-    "at",
-    "AMAE",
-    [
-        ("L2RCLIP against OrdinalCLIP", "full", "ordinalclip"),
-        ("L2RCLIP against cross-entropy", "full", "cross-entropy"),
-        ("template against cross-entropy", "template only", "cross-entropy"),
-    ],
-    kind="amae",
-)
+lines = [
+    paying(data, kind)
+    for data in tails["data"].unique()
+    for kind in ("mae", "amae")
+]
+against = [
+    ("L2RCLIP against OrdinalCLIP", "full", "ordinalclip"),
+    ("L2RCLIP against cross-entropy", "full", "cross-entropy"),
+    ("template against cross-entropy", "template only", "cross-entropy"),
+]
+words = gains(tails, "at", "AMAE", against, said=(), kind="amae")
+Markdown("\n".join([*lines, "", words]))
 
 # %% [markdown]
 # ## 6. Another loss in the place of the pairwise loss
@@ -576,7 +553,7 @@ def by_arm(study: str, y: str = "mae_expected") -> dict[str, pd.DataFrame]:
     return panels
 
 
-# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are the losses in place of the pairwise loss; a dashed line marks the pairwise loss."}, "figure": {"caption": "Error with another loss in the place of the ordinal pairwise loss. Large dots are means, faint dots the n runs; the dashed line is the mean of the pairwise loss. Axes start where the numbers do, to show small differences.", "name": "fig-09-losses"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are the losses in place of the pairwise loss; a dashed line marks the pairwise loss."}, "figure": {"caption": "Error with another loss in the place of the ordinal pairwise loss. Large dots are means, faint dots runs; the dashed line is the mean of the pairwise loss. Axes start where the numbers do, to show small differences.", "name": "fig-09-losses"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("metric-learning"),
@@ -595,7 +572,7 @@ def versus(study: str, reference: str) -> Markdown:
         if arm != reference
     ]
     if not parts or not len(rows):
-        return Markdown("*no rows of these runs here*")
+        return Markdown(NO_ROWS)
     done = summarise(pd.concat(parts), ["arm"])
     lines = [f"| against *{reference}* | gain, runs won | p after Holm |"]
     lines += ["|---|---|---|"]
@@ -617,7 +594,7 @@ versus("metric-learning", "pairwise")
 #
 # The paper leaves the number of global context vectors open. Here it runs from none to 32; 4 is this package's default.
 
-# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are 0, 1, 2, 4, 8, 16 and 32 context vectors; a dashed line marks four."}, "figure": {"caption": "Error over the number of context vectors. Large dots are means, faint dots the n runs; the dashed line is the mean of the default.", "name": "fig-09-context"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are 0, 1, 2, 4, 8, 16 and 32 context vectors; a dashed line marks four."}, "figure": {"caption": "Error over the number of context vectors. Large dots are means, faint dots runs; the dashed line is the mean of the default.", "name": "fig-09-context"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("context"),
@@ -634,7 +611,7 @@ versus("context", "4")
 # Attention can run over the words of a sentence (*token*), over the ranks at the same place of their sentences (*rank*), or
 # over both at once. Its result is blended in with weight $\alpha$, here fixed or learned from 0.1.
 
-# %% mystnb={"image": {"alt": "Dot plots for BRACOL and leaves with 20 ranks. Rows are three attention axes with learned alpha, and five fixed values of alpha; a dashed line marks the default."}, "figure": {"caption": "Error over axis and α. Large dots are means, faint dots the n runs; the dashed line is the mean of the default, axis rank with learned α.", "name": "fig-09-axis"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots, a panel a data set. Rows are three attention axes with learned alpha, and five fixed values of alpha; a dashed line marks the default."}, "figure": {"caption": "Error over axis and α. Large dots are means, faint dots runs; the dashed line is the mean of the default, axis rank with learned α.", "name": "fig-09-axis"}} tags=["hide-input"]
 show(
     draw.dots,
     by_arm("axis-and-alpha"),
@@ -686,7 +663,7 @@ for rows in list(wording.values())[:1]:
         .drop_duplicates()
         .itertuples(index=False)
     ]
-Markdown("\n".join(lines) if wording else "*no rows of these runs here*")
+Markdown("\n".join(lines) if wording else NO_ROWS)
 
 # %% mystnb={"image": {"alt": "Dot plots for leaves with 20 ranks and BRACOL. Rows are seven kinds of sentence; two marks a row, L2RCLIP with stage 1 and the template only."}, "figure": {"caption": "Error over the kind of sentence. Large marks are means, faint dots the n runs. The dashed line is the mean of both arms with the data set's own sentence.", "name": "fig-09-sentences"}} tags=["hide-input"]
 show(draw.dots, wording, xlabel="MAE", reference="own sentence")
@@ -698,13 +675,16 @@ def spread_of(rows: pd.DataFrame, arm: str) -> str:
     mine = rows[rows["arm"] == arm]
     means = mine.groupby("row", sort=False)["y"].mean()
     runs = mine.groupby("row")["y"].agg(lambda y: y.max() - y.min()).mean()
+    within = f"between runs of one sentence {runs:.2f} on average"
+    if mine["seed"].nunique() < 2:
+        within = "and a single run, so nothing to hold that against"
     order = mine.groupby("row", sort=False)["text_gap"].mean()
     name = title_of(arm)
     return (
         f"{name}: best *{means.idxmin()}* ({means.min():.2f}), worst "
         f"*{means.idxmax()}* ({means.max():.2f}); between the sentences "
-        f"{means.max() - means.min():.2f}, between runs of one sentence "
-        f"{runs:.2f} on average. Order of the text features (Spearman): "
+        f"{means.max() - means.min():.2f}, {within}. "
+        f"Order of the text features (Spearman): "
         f"{order.min():.2f} to {order.max():.2f}."
     )
 
@@ -715,6 +695,7 @@ Markdown(
         for title, rows in wording.items()
         for arm in rows["arm"].unique()
     )
+    or NO_ROWS
 )
 
 # %% [markdown]
@@ -750,7 +731,7 @@ def every_setting(kind: str = "mae_expected") -> pd.DataFrame:
         if len(all_gains(arm, RANDOM, kind))
     ]
     if not parts:
-        return pd.DataFrame(columns=["setting"])
+        return pd.DataFrame(columns=["setting", "arm", "gain"])
     rows = pd.concat(parts).reset_index(drop=True)
     rows["setting"] = rows.apply(setting_of, axis=1)
     order = rows[rows["arm"] == "full"].sort_values("gain", ascending=False)
@@ -773,8 +754,7 @@ if len(everything):
             f"interval lies above 0 in {clear[0]} and below 0 in {clear[1]}; "
             f"with Holm's correction {shown} of them reach a verdict."
         )
-display_lines = "\n".join(lines) if len(everything) else ""
-Markdown(display_lines)
+Markdown("\n".join(lines) if len(everything) else NO_ROWS)
 
 # %% [markdown]
 # Single settings have too few runs for a verdict. Families of settings have more. They were named when only four folds
@@ -848,7 +828,7 @@ def verdicts(one: str, other: str, kind: str = "mae_expected") -> str:
 
 
 heart = "\n".join(verdicts(one, other) for _, one, other in AGAINST)
-Markdown(heart)
+Markdown(heart.strip() or NO_ROWS)
 
 # %% [markdown]
 # Read the columns against each other. The first two say whether *language* helps: the control differs from them in nothing but
@@ -1122,7 +1102,7 @@ if len(ends):
         f"({bottom['gain']:.0f} %).".replace("(-", "(−"),
         heart,
     ]
-Markdown("\n".join(points) or "*no rows of these runs here*")
+Markdown("\n".join(points) or NO_ROWS)
 
 # %% [markdown]
 # - Random prototypes are the control for language, shuffled sentences that for its order, ridge the test whether language was

@@ -65,7 +65,8 @@ def summarise(runs: pd.DataFrame, by: Sequence[str] = SETTING, *, seed: int = 0)
 
     A run is a fold or seed of a data set. Where a group has several conditions of a run, their gains are averaged
     first, because they share pictures: the group has as many pairs as runs, not as rows. The interval and the tests
-    are those of `comparison.compare`; Holm's correction counts all groups.
+    are those of `comparison.compare`, resampled within data sets where each has two runs or more; Holm's correction
+    counts all groups.
 
     Args:
         runs: From `run_gains`, perhaps with more columns.
@@ -87,7 +88,8 @@ def summarise(runs: pd.DataFrame, by: Sequence[str] = SETTING, *, seed: int = 0)
     for key, part in runs.groupby(list(by), sort=False):
         each = part.groupby(["data", "seed"], sort=False)["gain"].mean().reset_index()
         kept = 100 - each["gain"]
-        found = compare(kept, np.full(len(kept), 100.0), lower_is_better=True, groups=each["data"], seed=seed)
+        strata = each["data"] if each["data"].value_counts().min() > 1 else None
+        found = compare(kept, np.full(len(kept), 100.0), lower_is_better=True, groups=strata, seed=seed)
         numbers = {"n": found.n, "gain": found.difference, "low": found.low, "high": found.high}
         numbers |= {"wins": found.wins, "losses": found.losses}
         numbers |= {"p": found.wilcoxon_p, "smallest_p": found.smallest_p}
@@ -134,10 +136,15 @@ def gains_by(
     return summarise(runs, [by])
 
 
+def _interval(row: Mapping[Any, Any], sign: str = "") -> str:
+    """The two ends; a single run has none."""
+    return f"{row['low']:{sign}.1f} to {row['high']:{sign}.1f}" if row["low"] == row["low"] else "no interval"
+
+
 def gain_text(row: Mapping[Any, Any]) -> str:
     """A row of `summarise` as a cell of a Markdown table, bold with its verdict where it has one.
 
-    Where a data set has a single run there is no interval, see `comparison.compare`.
+    A single run has no interval.
 
     Example:
         >>> row = {"gain": 5.0, "low": -1.0, "high": 9.5, "wins": 4, "n": 5, "verdict": "no difference shown"}
@@ -146,8 +153,7 @@ def gain_text(row: Mapping[Any, Any]) -> str:
         >>> gain_text(row | {"low": 1.0, "verdict": "better"})
         '**+5.0 (+1.0 to +9.5), 4/5 better**'
     """
-    interval = f"{row['low']:+.1f} to {row['high']:+.1f}" if row["low"] == row["low"] else "no interval"
-    text = f"{row['gain']:+.1f} ({interval}), {row['wins']}/{row['n']}"
+    text = f"{row['gain']:+.1f} ({_interval(row, '+')}), {row['wins']}/{row['n']}"
     text = text.replace("-", "−")
     return text if row["verdict"] == "no difference shown" else f"**{text} {row['verdict']}**"
 
@@ -207,18 +213,15 @@ def in_words(done: pd.DataFrame, by: str) -> str:
     if not len(done):
         return ""
     best = max(done.to_dict("records"), key=lambda row: float(row["gain"]))
-    known = done["low"].notna()  # a single run has no interval
     above, below = done["low"] > 0, done["high"] < 0
-    where = [listed(done.loc[side, by].tolist()) for side in (above, below, known & ~above & ~below)]
-    around = f" ({best['low']:.1f} to {best['high']:.1f})" if best["low"] == best["low"] else ""
-    if not known.any():
-        return f"Largest gain: {best['gain']:.1f} % at {best[by]}. One run each: no interval.".replace(
-            "-", "−"
-        )
+    where = [
+        listed(done.loc[side, by].tolist())
+        for side in (above, below, (done["low"] <= 0) & (done["high"] >= 0))
+    ]
     most = done["n"].max()
     return (
         (
-            f"Largest gain: {best['gain']:.1f} %{around} at {best[by]}. Interval above 0: "
+            f"Largest gain: {best['gain']:.1f} % ({_interval(best)}) at {best[by]}. Interval above 0: "
             f"{where[0]}. Below 0: {where[1]}. On both sides: {where[2]}. With n = {most} no p-value can be below "
             f"{done['smallest_p'].min():.3g}."
         )

@@ -67,16 +67,21 @@ def test_holm_counts_the_lines_of_the_table() -> None:
 
 
 def test_a_single_run_has_no_interval() -> None:
-    """Nothing shows how much it varies; the sentence says so, and beside other settings counts it on no side."""
+    """Nothing shows how much it varies, and the sentence about it counts it on neither side."""
     done = summarise(run_gains(runs(full=[3], ridge=[4]), "full", "ridge"), ["ranks"])
     assert math.isnan(done["low"][0])
-    assert in_words(done, "ranks") == "Largest gain: 25.0 % at 5. One run each: no interval."
-    row = done.iloc[0].to_dict() | {"ranks": 62, "gain": 9.0, "low": -1.0, "high": 19.0}
-    both = in_words(pd.concat([done, pd.DataFrame([row])]), "ranks")
-    assert both.startswith(
-        "Largest gain: 25.0 % at 5. Interval above 0: none. Below 0: none. On both sides: 62."
-    )
+    said = in_words(done, "ranks")
+    assert "25.0 % (no interval) at 5. Interval above 0: none. Below 0: none. On both sides: none." in said
     assert gain_text(done.iloc[0].to_dict()) == "+25.0 (no interval), 1/1"
+
+
+def test_a_data_set_with_a_single_run_joins_the_others() -> None:
+    """Gains 10, 20 and, of another data set, 60: resampled together, else there would be no interval."""
+    each = pd.DataFrame(
+        {"family": "few", "data": ["a", "a", "b"], "seed": [0, 1, 0], "gain": [10.0, 20.0, 60.0]}
+    )
+    (row,) = summarise(each, ["family"]).to_dict("records")
+    assert (row["n"], row["gain"], row["low"], row["high"]) == (3, 30, 10, 60)
 
 
 def test_words_follow_the_numbers() -> None:
