@@ -59,10 +59,10 @@ html: $(STAMP) ## build the HTML from the outputs in the repository, without exe
 	"$(BIN)/python" scripts/build.py
 
 execute: $(STAMP) ## execute chapters (CHAPTER=05, or all) and write book/NN_name.ipynb
-	"$(BIN)/python" scripts/execute.py --profile $(PROFILE) $(CHAPTER)
+	"$(BIN)/python" scripts/execute.py --profile $(PROFILE) --jobs $(JOBS) $(CHAPTER)
 
 verify: $(STAMP) ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the book and a Colab-like environment
-	"$(BIN)/python" scripts/verify.py $(CHAPTER)
+	"$(BIN)/python" scripts/verify.py --jobs $(JOBS) $(CHAPTER)
 
 test: $(STAMP) ## run every test
 	"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile

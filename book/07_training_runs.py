@@ -521,8 +521,8 @@ print(f"one picture forward: {forward / 1e9:.1f} GFLOP")
 # | assumption | why |
 # |---|---|
 # | 50 TFLOP/s on an A100 in bf16 | a sixth of its peak of 312; small batches seldom do better |
-# | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak of 8.1; it has no bf16 units, so leave `PRECISION` at fp32 |
-# | 0.13 TFLOP/s on two CPU cores | measured: 8 pictures a training step in 6.3 s, fp32 |
+# | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
+# | 0.13 TFLOP/s on two CPU cores | measured with training steps of 8 pictures, fp32 |
 # | 3.4 ms of one CPU thread a picture for flips and light | measured; it happens on the CPU, so on a fast GPU give `SETTINGS` more `threads`, or it sets the pace |
 #
 # The counts come from [the data-set page](11_data_sets), the epochs from the parameter files.
@@ -634,7 +634,7 @@ else:
 # ### When memory runs out
 #
 # Two memories can. The **main memory** holds every picture once, squashed to the tower's size, as bytes: the last column
-# above. The **GPU** holds the tower four times (weights, gradients and two moments of Adam, 1.4 GB for ViT-B/16) and the
+# above. The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes a parameter) and the
 # activations of one batch: an estimated 60 MB a picture in bf16 and twice that in fp32, so about 6 and 12 GB for a batch of 64
 # with everything else.
 #
@@ -770,6 +770,8 @@ check_summary(0.0, 0.0)
 # :::
 
 # %% tags=["hide-cell"]
+squares = (pd.Series([2.1, 2.4, 2.7]) - 2.4) ** 2
+print(squares.round(2).tolist(), round(squares.sum(), 2))
 check_summary(2.4, 0.3)
 
 # %% [markdown]

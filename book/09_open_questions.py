@@ -1078,6 +1078,7 @@ check_pairs(0.0, 0, 0.0)
 # :::
 
 # %% tags=["hide-cell"]
+print([round(100 * (a - b) / a, 2) for a, b in zip(theirs, ours, strict=True)])
 check_pairs(19.3, 4, 0.0625)
 
 # %% [markdown]

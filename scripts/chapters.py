@@ -1,10 +1,8 @@
-"""What scripts and tests know about chapters: files, hashes, provenance, page rules, table of contents."""
+"""What scripts and tests know about chapters: files, hashes, provenance, table of contents."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,10 @@ from typing import Any
 import jupytext
 import nbformat
 import yaml
-from nbformat import NotebookNode
+from page_rules import FOOTER_TAG, STAMP, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-STAMP = "l2rclip_lite"  # key in the notebook's metadata
-FOOTER_TAG = "provenance"
-SIZE_CAP = 4 * 2**20
-HOME_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|private|mnt|opt|content)/\w|\b[A-Z]:\\\w")
 
 
 def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
@@ -66,54 +60,12 @@ def stale(source: Path) -> str | None:
     return None if shown == written else f"{path.name} was edited by hand"
 
 
-def tags(cell: NotebookNode) -> list[str]:
-    """A cell's tags."""
-    return list(cell.metadata.get("tags", []))
-
-
-def _texts(cell: NotebookNode) -> Iterator[str]:
-    """Every text that a code cell shows (images are left out: base64 looks like a path now and then)."""
-    for output in cell.get("outputs", []):
-        if output.output_type == "stream":
-            yield output.text
-        for mime, value in output.get("data", {}).items():
-            if mime.startswith("text/") or mime == "image/svg+xml":
-                yield value if isinstance(value, str) else json.dumps(value)
-        yield from output.get("traceback", [])
-
-
-def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
-    """The rules for one code cell."""
-    where = f"code cell {number}"
-    if "injected-parameters" in tags(cell):
-        yield f"{where}: injected parameters were left in the page"
-    if cell.source.strip() and cell.execution_count is None:
-        yield f"{where}: was not executed"
-    for output in cell.outputs:
-        if output.output_type == "error":
-            yield f"{where}: ends in {output.ename}"
-        if output.output_type == "stream" and output.name == "stderr":
-            yield f"{where}: prints on stderr: {output.text.strip()[:200]}"
-    for text in _texts(cell):
-        if match := HOME_PATH.search(text):
-            yield f"{where}: shows a path of this machine: {text[match.start() :][:60]!r}"
-
-
-def problems(page: NotebookNode) -> list[str]:
-    """List what is wrong with an executed page; an empty list means it may be published."""
-    found = []
-    if page.metadata.get("kernelspec", {}).get("name") != "python3":
-        found.append("the kernel is not python3")
-    if (profile := page.metadata.get(STAMP, {}).get("profile")) != "page":
-        found.append(f"the profile is {profile!r}, not 'page'")
-    code = [cell for cell in page.cells if cell.cell_type == "code"]
-    if not any(cell.outputs for cell in code):
-        found.append("no cell has an output")
-    for number, cell in enumerate(code, start=1):
-        found += _cell_problems(number, cell)
-    if (size := len(nbformat.writes(page))) > SIZE_CAP:
-        found.append(f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have")
-    return found
+def seconds(source: Path) -> float:
+    """How long the chapter's page took when it was made; endless where there is none."""
+    path = source.with_suffix(".ipynb")
+    if not path.exists():
+        return float("inf")
+    return float(nbformat.read(path, as_version=4).metadata.get(STAMP, {}).get("seconds", 0))
 
 
 def toc_files(root: Path = ROOT) -> list[str]:

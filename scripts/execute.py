@@ -3,6 +3,7 @@
     python scripts/execute.py                      every chapter, at the profile `page`
     python scripts/execute.py 05 06                two chapters
     python scripts/execute.py 05 --profile smoke --out runs/smoke -p SEED 1
+    python scripts/execute.py --jobs 2             two chapters at a time, the longest first
     python scripts/execute.py --check              say whether the pages belong to their sources
 
 The profile is taken from --profile, else from L2RCLIP_PROFILE, else it is `page`. Only `page` without other
@@ -16,10 +17,12 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ import chapters
 import jupytext
 import kernels
 import nbformat
+import page_rules
 import papermill
 import torch
 import yaml
@@ -65,7 +69,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
         seconds = time.perf_counter() - start
         page = _clean(nbformat.read(done, as_version=4))
     _stamp(page, source, parameters, seconds)
-    wrong = [text for text in chapters.problems(page) if not text.startswith("the profile is")]
+    wrong = [text for text in page_rules.problems(page) if not text.startswith("the profile is")]
     if wrong:
         kept = _keep(nbformat.writes(page), source)
         raise SystemExit(
@@ -111,14 +115,14 @@ def _refuse_unknown(source: Path, parameters: Mapping[str, Any], plain: Path) ->
 
 def _clean(page: NotebookNode) -> NotebookNode:
     """Remove what papermill adds: injected cell, its metadata, time stamps, empty tags."""
-    page.cells = [cell for cell in page.cells if "injected-parameters" not in chapters.tags(cell)]
+    page.cells = [cell for cell in page.cells if "injected-parameters" not in page_rules.tags(cell)]
     language = {key: value for key, value in page.metadata.language_info.items() if key != "version"}
     page.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
     count = 0
     for cell in page.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-        if not chapters.tags(cell):
+        if not page_rules.tags(cell):
             cell.metadata.pop("tags", None)
         if cell.cell_type == "code" and cell.execution_count is not None:
             count += 1
@@ -142,14 +146,14 @@ def _stamp(page: NotebookNode, source: Path, parameters: Mapping[str, Any], seco
         "python": platform.python_version(),
         "torch": torch.__version__.split("+")[0],
     }
-    page.metadata[chapters.STAMP] = stamp
+    page.metadata[page_rules.STAMP] = stamp
     text = (
         f"---\n*This page was made by `scripts/execute.py` from `book/{source.name}` (source "
         f"`{stamp['source'][:12]}`, package {stamp['version']} `{stamp['package'][:12]}`) with profile "
         f"`{stamp['profile']}` in {stamp['seconds']} s on {stamp['device']}; "
         f"Python {stamp['python']}, torch {stamp['torch']}.*"
     )
-    footer = nbformat.v4.new_markdown_cell(text, metadata={"tags": [chapters.FOOTER_TAG]}, id="provenance")
+    footer = nbformat.v4.new_markdown_cell(text, metadata={"tags": [page_rules.FOOTER_TAG]}, id="provenance")
     page.cells.append(footer)
 
 
@@ -167,8 +171,8 @@ def _write(page: NotebookNode, out: Path) -> NotebookNode:
 
 def _timeless(page: NotebookNode) -> dict[str, Any]:
     """A copy of the page without the seconds it took."""
-    stamp = {key: value for key, value in page.metadata.get(chapters.STAMP, {}).items() if key != "seconds"}
-    cells = [cell for cell in page.cells if chapters.FOOTER_TAG not in chapters.tags(cell)]
+    stamp = {key: value for key, value in page.metadata.get(page_rules.STAMP, {}).items() if key != "seconds"}
+    cells = [cell for cell in page.cells if page_rules.FOOTER_TAG not in page_rules.tags(cell)]
     return {"stamp": stamp, "cells": cells, "kernel": page.metadata.get("kernelspec")}
 
 
@@ -182,6 +186,23 @@ def check(names: list[str]) -> int:
     return int(bad > 0)
 
 
+def _slowest_first(names: list[str]) -> list[Path]:
+    """Chapters by the seconds that their pages took; one without a page comes first."""
+    return sorted(chapters.sources(names), key=chapters.seconds, reverse=True)
+
+
+def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool]:
+    """Run named commands, `jobs` at a time, print what each said when it ends, and say which went well."""
+
+    def one(name: str) -> tuple[str, bool]:
+        done = subprocess.run(commands[name], capture_output=True, text=True)
+        print((done.stdout + done.stderr).rstrip(), flush=True)
+        return name, done.returncode == 0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return dict(pool.map(one, commands))
+
+
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
@@ -193,6 +214,7 @@ def main() -> int:
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
     )
     parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
+    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
     parser.add_argument("--check", action="store_true", help="only say whether the pages are current")
     options = parser.parse_args()
     if options.check:
@@ -202,12 +224,20 @@ def main() -> int:
         parser.error(
             "only the profile `page` without other parameters is written into the book; give --out FOLDER"
         )
+    found = _slowest_first(options.chapter)
+    if options.jobs > 1 and len(found) > 1:
+        alone = ["--profile", options.profile, *(["--out", str(options.out)] if options.out else [])]
+        alone += [text for pair in options.parameters for text in ("-p", *pair)]
+        done = side_by_side(
+            {path.stem: [sys.executable, __file__, path.stem, *alone] for path in found}, options.jobs
+        )
+        return int(not all(done.values()))
     kernels.prepare_environment()
-    for source in chapters.sources(options.chapter):
+    for source in found:
         print(f"{source.stem}: executing at {parameters['PROFILE']} ...", flush=True)
         out = (options.out or source.parent) / f"{source.stem}.ipynb"
         page = execute(source, out, parameters)
-        print(f"{source.stem}: {page.metadata[chapters.STAMP]['seconds']} s -> {out}", flush=True)
+        print(f"{source.stem}: {page.metadata[page_rules.STAMP]['seconds']} s -> {out}", flush=True)
     return 0
 
 

@@ -1,7 +1,8 @@
 """Prove chapters in four runners, a line each; the exit status is 1 if one fails.
 
-    python scripts/verify.py          every chapter
-    python scripts/verify.py 05       one
+    python scripts/verify.py                       every chapter
+    python scripts/verify.py 05                    one
+    python scripts/verify.py --jobs 2 --record     two at a time; then keep the result for the status page
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text
@@ -21,14 +22,17 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import build
 import chapters
 import execute
 import kernels
 
+PROOFS = chapters.ROOT / "_build" / "proofs"
+RECORD = chapters.BOOK / "results" / "proof.json"
 SANITISE = chapters.ROOT / "tests" / "book" / "nbval.ini"
 ALONE = """
 import sys, nbformat, nbclient
@@ -68,13 +72,13 @@ def nbval(source: Path) -> str:
 
 
 def book(source: Path) -> str:
-    """Build the whole book and look for the chapter's page in it."""
+    """Build the whole book, warnings as errors, and look for the chapter's page in it."""
     name = f"{source.parent.name}/{source.stem}"
     with tempfile.TemporaryDirectory() as folder:
         html = build.build(source.parent.parent, Path(folder))
         if not (html / f"{name}.html").is_file():
             raise SystemExit(f"{name} is not in _toc.yml")
-    return f"{name}.html"
+    return f"{len(chapters.toc_files(source.parent.parent))} pages, no warning"
 
 
 def colab(source: Path) -> str:
@@ -142,6 +146,7 @@ def _run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None
     return done.stdout
 
 
+ALONE_RUNNERS = ("papermill", "nbval", "colab")  # the book is built once for all chapters
 RUNNERS: dict[str, Callable[[Path], str]] = {
     "papermill": papermill,
     "nbval": nbval,
@@ -150,30 +155,66 @@ RUNNERS: dict[str, Callable[[Path], str]] = {
 }
 
 
-def prove(source: Path, runner: str) -> bool:
-    """Run one runner, print OK or FAIL, and say which."""
+def prove(source: Path, runner: str) -> dict[str, Any]:
+    """Run one runner, print OK or FAIL, and say which and why."""
     start = time.perf_counter()
     try:
         note, good = RUNNERS[runner](source), True
     except (SystemExit, subprocess.CalledProcessError) as error:
         note, good = str(error), False
-    print(
-        f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {time.perf_counter() - start:.0f} s: {note}",
-        flush=True,
-    )
-    return good
+    took = round(time.perf_counter() - start)
+    print(f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {took} s: {note}", flush=True)
+    return {"ok": good, "seconds": took, "note": note.splitlines()[0]}
+
+
+def prove_chapter(source: Path, runners: Sequence[str]) -> Path:
+    """Prove one chapter and write what came out, with the hashes of what was proved."""
+    found = {
+        "source": chapters.source_hash(source),
+        "package": chapters.package_hash(),
+        "runners": {runner: prove(source, runner) for runner in runners},
+    }
+    PROOFS.mkdir(parents=True, exist_ok=True)
+    path = PROOFS / f"{source.stem}.json"
+    path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return path
+
+
+def record(sources: Sequence[Path], html: dict[str, Any]) -> None:
+    """Keep the proof of these chapters in `RECORD`, beside that of others; the book is built once for all."""
+    kept = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    for source in sources:
+        kept[source.stem] = json.loads((PROOFS / f"{source.stem}.json").read_text(encoding="utf-8"))
+        kept[source.stem]["runners"]["book"] = html
+    present = {source.stem for source in chapters.sources()}
+    kept = {name: kept[name] for name in sorted(kept) if name in present}
+    RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
-    """Parse the command line, run every runner on every chapter asked for."""
+    """Parse the command line; build the book once, run the other runners on every chapter asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
+    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
+    parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}")
+    parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
     kernels.prepare_environment()
-    results = [prove(source, runner) for source in chapters.sources(options.chapter) for runner in RUNNERS]
-    return int(not all(results))
+    sources = sorted(chapters.sources(options.chapter), key=chapters.seconds, reverse=True)
+    if len(sources) > 1:
+        one = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}
+        good = all(execute.side_by_side(one, options.jobs).values())
+    else:
+        proofs = json.loads(prove_chapter(sources[0], ALONE_RUNNERS).read_text(encoding="utf-8"))
+        good = all(proof["ok"] for proof in proofs["runners"].values())
+    if not options.no_book:
+        html = prove(sources[0], "book")
+        good = good and html["ok"]
+        if options.record:
+            record(sources, html)
+    return int(not good)
 
 
 if __name__ == "__main__":

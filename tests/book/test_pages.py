@@ -9,6 +9,7 @@ from pathlib import Path
 import chapters
 import execute
 import nbformat
+import page_rules
 import pytest
 from nbformat import NotebookNode
 
@@ -19,7 +20,10 @@ pytestmark = pytest.mark.slow
 def test_committed_page_is_current_and_clean(source: Path) -> None:
     """Each chapter's page belongs to its source and breaks none of the rules for pages."""
     assert chapters.stale(source) is None
-    assert chapters.problems(nbformat.read(source.with_suffix(".ipynb"), as_version=4)) == []
+    page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert page_rules.problems(page) == []
+    assert page_rules.broken_contract(page) == []
+    assert page_rules.unbound_numbers(page) == []
 
 
 def _break_outputs(page: NotebookNode) -> None:
@@ -32,6 +36,20 @@ def _show(kind: str, text: str) -> Callable[[NotebookNode], None]:
     return lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("stream", name=kind, text=text))
 
 
+def _draw(
+    page: NotebookNode,
+    svg: str = "<svg></svg>",
+    alt: str = "Three steps.",
+    caption: str = "Steps.",
+    name: str = "fig-01-steps",
+) -> None:
+    """Give the tiny chapter a figure."""
+    output = nbformat.v4.new_output("display_data", {"image/svg+xml": svg})
+    page.cells[2].outputs.append(output)
+    render = {"image": {"alt": alt}, "figure": {"caption": caption, "name": name}}
+    page.cells[2].metadata["mystnb"] = nbformat.from_dict(render)
+
+
 BROKEN: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("no cell has an output", _break_outputs),
     ("was not executed", lambda page: page.cells[2].update(execution_count=None)),
@@ -39,8 +57,14 @@ BROKEN: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("prints on stderr", _show("stderr", "FutureWarning: soon")),
     ("a path of this machine", _show("stdout", "saved to /home/someone/runs")),
     ("the kernel is not python3", lambda page: page.metadata.kernelspec.update(name="my-env")),
-    ("the profile is 'smoke'", lambda page: page.metadata[chapters.STAMP].update(profile="smoke")),
-    ("MiB is more than", _show("stdout", "x" * (chapters.SIZE_CAP + 1))),
+    ("the profile is 'smoke'", lambda page: page.metadata[page_rules.STAMP].update(profile="smoke")),
+    ("MiB is more than", _show("stdout", "x" * (page_rules.SIZE_CAP + 1))),
+    ("the magic '%timeit'", lambda page: page.cells[2].update(source="%timeit\nsteps = 3")),
+    ("the magic '!pip install x'", lambda page: page.cells[2].update(source="steps = 3\n!pip install x")),
+    ("its figure has no alt text", lambda page: _draw(page, alt="")),
+    ("its figure has no caption", lambda page: _draw(page, caption="")),
+    ("its figure has no name", lambda page: _draw(page, name="steps")),
+    ("its SVG carries the date", lambda page: _draw(page, svg="<svg><dc:date>2026</dc:date></svg>")),
     (
         "ends in ValueError",
         lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("error", ename="ValueError")),
@@ -54,17 +78,83 @@ def test_each_rule_finds_a_page_that_breaks_it(
 ) -> None:
     """A page that keeps every rule has no problem; spoilt in one way it has exactly that problem."""
     page = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
-    assert chapters.problems(page) == []
+    assert page_rules.problems(page) == []
     spoil(page)
-    (found,) = chapters.problems(page)
+    (found,) = page_rules.problems(page)
     assert complaint in found
+
+
+def test_a_page_with_a_described_figure_is_clean(tiny: Path) -> None:
+    """The figure of the broken examples above, whole."""
+    page = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
+    _draw(page)
+    assert page_rules.problems(page) == []
+
+
+def _chapter(*texts: str) -> NotebookNode:
+    """A page of Markdown cells and of code cells; the latter start with `>`."""
+    code = nbformat.v4.new_code_cell
+    cells = [code(t[1:]) if t.startswith(">") else nbformat.v4.new_markdown_cell(t) for t in texts]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+WHOLE = (
+    "# Title\n\nWhat you will learn\n\n| you should know | x |\n\n**Time and hardware.** Seconds.",
+    ">figure",
+    "## First\n\n## Exercises",
+    ">def check_it(): ...",
+    ":::{dropdown} Solution\n:::\n\n## Summary\n\n## Sources",
+)
+
+
+def _whole() -> NotebookNode:
+    page = _chapter(*WHOLE)
+    page.cells[1].metadata["mystnb"] = {"figure": {"name": "fig-01-x"}}
+    return page
+
+
+def test_the_contract_of_a_chapter() -> None:
+    """A whole chapter keeps it; each part taken out, or put out of order, is missed."""
+    assert page_rules.broken_contract(_whole()) == []
+    for cell, part, complaint in [
+        (0, "What you will learn", "what the reader learns"),
+        (0, "| you should know |", "a table of prerequisites"),
+        (2, "## Exercises", "exercises"),
+        (4, "## Summary", "a summary"),
+        (3, "def check_it", "no exercise is judged"),
+    ]:
+        page = _whole()
+        page.cells[cell].source = page.cells[cell].source.replace(part, "")
+        (found,) = page_rules.broken_contract(page)
+        assert complaint in found
+    page = _whole()
+    page.cells[1:3] = page.cells[2:0:-1]
+    (found,) = page_rules.broken_contract(page)
+    assert found == "its first figure comes after 2 headings, not within the first screen"
+
+
+def test_numbers_in_prose_are_bound_to_the_page() -> None:
+    """0.893 and 12 % are shown; 0.91 is not; code, formulas and links are no prose; quoted numbers need a source."""
+    page = _chapter(
+        ">print(score)",
+        "It scores 0.893, 12 % more: $s = 0.5$, `lr=3.5`, [x](a/1.5). The 5 ranks are counted.",
+        "It scores 0.91.",
+    )
+    page.cells[0].outputs = [nbformat.v4.new_output("stream", text="0.893 and 12 %\n")]
+    (found,) = page_rules.unbound_numbers(page)
+    assert "shows 0.91" in found
+    page.cells[2].metadata["tags"] = [page_rules.QUOTED_TAG]
+    (found,) = page_rules.unbound_numbers(page)
+    assert "names no source" in found
+    page.cells[2].source += " See {cite:t}`wang2023learning`."
+    assert page_rules.unbound_numbers(page) == []
 
 
 def test_addresses_and_images_are_no_paths_of_this_machine() -> None:
     """A web address with /home/ in it and a division are harmless."""
     for text in ("https://example.org/home/page", "a/home/b", "accuracy 0.51/tmp", "1 / 2"):
-        assert chapters.HOME_PATH.search(text) is None
-    assert chapters.HOME_PATH.search(r"see C:\Users\me")
+        assert page_rules.HOME_PATH.search(text) is None
+    assert page_rules.HOME_PATH.search(r"see C:\Users\me")
 
 
 def test_stale_and_edited_pages_are_noticed(tiny: Path, tmp_path: Path) -> None:
@@ -89,7 +179,7 @@ def test_page_carries_results_and_provenance_only(tiny: Path) -> None:
     assert [cell.cell_type for cell in page.cells] == ["markdown", "code", "code", "markdown"]
     assert page.cells[2].outputs[0].text == "steps 3\n"
     assert "papermill" not in path.read_text(encoding="utf-8").replace("scripts/execute.py", "")
-    stamp = page.metadata[chapters.STAMP]
+    stamp = page.metadata[page_rules.STAMP]
     assert stamp["source"] == chapters.source_hash(tiny)
     assert stamp["package"] == chapters.package_hash()
     footer = page.cells[-1].source

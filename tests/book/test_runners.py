@@ -1,23 +1,17 @@
-"""Every chapter in the runners of `make verify`, and proof that these runners can fail."""
+"""The runners of `make verify` can fail: what each of them notices, on a chapter of three cells."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from pathlib import Path
 
-import chapters
 import nbformat
 import pytest
 import verify
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.mark.parametrize("runner", ["papermill", "nbval", "colab"])  # the book is built in test_book.py
-@pytest.mark.parametrize("source", chapters.sources(), ids=lambda path: path.stem)
-def test_chapter_runs(source: Path, runner: str) -> None:
-    """The chapter passes this runner."""
-    verify.RUNNERS[runner](source)
 
 
 def test_nbval_compares_texts_but_not_seconds(tiny: Path, tmp_path: Path) -> None:
@@ -41,3 +35,24 @@ def test_colab_runner_takes_the_package_from_the_wheel(tiny: Path, tmp_path: Pat
     nbformat.write(page, tmp_path / "01_tiny.ipynb")
     with pytest.raises(SystemExit, match="FileNotFoundError"):
         verify.colab(tmp_path / "01_tiny.py")
+
+
+def test_a_record_names_what_was_proved(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each runner's result is kept with the hash of the source; a chapter that is gone is forgotten."""
+    monkeypatch.setattr(verify, "PROOFS", tmp_path / "proofs")
+    monkeypatch.setattr(verify, "RECORD", tmp_path / "proof.json")
+    monkeypatch.setattr(verify.chapters, "sources", lambda: [tiny])
+    verify.RECORD.write_text('{"00_gone": {}}', encoding="utf-8")
+    monkeypatch.setitem(verify.RUNNERS, "colab", lambda source: sys.exit("no kernel\nmore"))
+    verify.prove_chapter(tiny, ("papermill", "colab"))
+    verify.record([tiny], {"ok": True, "seconds": 9, "note": "2 pages"})
+    (kept,) = json.loads(verify.RECORD.read_text(encoding="utf-8")).items()
+    assert kept[0] == "01_tiny"
+    assert kept[1]["source"] == verify.chapters.source_hash(tiny)
+    runners = kept[1]["runners"]
+    assert {name: runner["ok"] for name, runner in runners.items()} == {
+        "papermill": True,
+        "colab": False,
+        "book": True,
+    }
+    assert runners["colab"]["note"] == "no kernel"

@@ -1,0 +1,157 @@
+"""The rules for an executed page: what may be published, what a chapter must have, where its numbers come from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import nbformat
+from nbformat import NotebookNode
+
+STAMP = "l2rclip_lite"  # key in the notebook's metadata
+FOOTER_TAG = "provenance"
+QUOTED_TAG = "quoted"  # a Markdown cell with numbers of others; it must cite them
+SIZE_CAP = 4 * 2**20
+HOME_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|private|mnt|opt|content)/\w|\b[A-Z]:\\\w")
+# nbval lets an unknown magic pass and never runs the rest of its cell.
+MAGIC = re.compile(r"^[%!].*", re.MULTILINE)
+KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
+IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
+# In this order: the parts of every chapter.
+CONTRACT = {
+    "a title": r"^# \S",
+    "what the reader learns": r"What you will learn",
+    "a table of prerequisites": r"\| you should know \|",
+    "time and hardware": r"\*\*Time and hardware\.\*\*",
+    "exercises": r"^## Exercises",
+    "a solution to unfold": r":::\{dropdown\} Solution",
+    "a summary": r"^## Summary",
+    "sources": r"^## Sources",
+}
+# Decimals and per cents are claims; whole numbers count things that the reader can see.
+NUMBER = re.compile(r"(?<![\w.,])[−-]?\d[\d,]*\.\d+|\b\d+(?= ?%)")
+NOT_PROSE = re.compile(
+    r"^```.*?^```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}`[^`]*`|\]\([^)]*\)|https?://\S+",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """A cell's tags."""
+    return list(cell.metadata.get("tags", []))
+
+
+def _texts(cell: NotebookNode) -> Iterator[str]:
+    """Every text that a code cell shows (images are left out: base64 looks like a path now and then)."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            yield output.text
+        for mime, value in output.get("data", {}).items():
+            if mime.startswith("text/") or mime == "image/svg+xml":
+                yield value if isinstance(value, str) else json.dumps(value)
+        yield from output.get("traceback", [])
+
+
+def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
+    """The rules for one code cell."""
+    where = f"code cell {number}"
+    if "injected-parameters" in tags(cell):
+        yield f"{where}: injected parameters were left in the page"
+    if cell.source.strip() and cell.execution_count is None:
+        yield f"{where}: was not executed"
+    for line in MAGIC.findall(cell.source):
+        if not line.startswith(KNOWN_MAGICS):
+            yield f"{where}: the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
+    for output in cell.outputs:
+        if output.output_type == "error":
+            yield f"{where}: ends in {output.ename}"
+        if output.output_type == "stream" and output.name == "stderr":
+            yield f"{where}: prints on stderr: {output.text.strip()[:200]}"
+    for text in _texts(cell):
+        if match := HOME_PATH.search(text):
+            yield f"{where}: shows a path of this machine: {text[match.start() :][:60]!r}"
+    yield from _figure_problems(where, cell)
+
+
+def _figure_problems(where: str, cell: NotebookNode) -> Iterator[str]:
+    """A picture has alt text, a caption and a name; an SVG has no date, so that it can be compared."""
+    shown = [data for output in cell.outputs if (data := output.get("data", {})) if set(IMAGES) & set(data)]
+    render = cell.metadata.get("mystnb", {})
+    figure = render.get("figure", {})
+    for what, value in {
+        "alt text": render.get("image", {}).get("alt"),
+        "caption": figure.get("caption"),
+        "name that starts with fig-": str(figure.get("name", "")).startswith("fig-"),
+    }.items():
+        if shown and not value:
+            yield f"{where}: its figure has no {what}"
+    if any("<dc:date>" in str(data.get("image/svg+xml", "")) for data in shown):
+        yield f"{where}: its SVG carries the date (metadata={{'Date': None}})"
+
+
+def problems(page: NotebookNode) -> list[str]:
+    """List what is wrong with an executed page; an empty list means it may be published."""
+    found = []
+    if page.metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append("the kernel is not python3")
+    if (profile := page.metadata.get(STAMP, {}).get("profile")) != "page":
+        found.append(f"the profile is {profile!r}, not 'page'")
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    if not any(cell.outputs for cell in code):
+        found.append("no cell has an output")
+    for number, cell in enumerate(code, start=1):
+        found += _cell_problems(number, cell)
+    if (size := len(nbformat.writes(page))) > SIZE_CAP:
+        found.append(f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have")
+    return found
+
+
+def broken_contract(page: NotebookNode) -> list[str]:
+    """What every chapter has and this one lacks, and whether its first figure comes before its second heading.
+
+    The parts must come in the order of `CONTRACT`; exercises are judged by a function `check_…` each.
+    """
+    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    at, found = 0, []
+    for what, pattern in CONTRACT.items():
+        match = re.compile(pattern, re.MULTILINE).search(prose, at)
+        if match is None:
+            found.append(f"it lacks {what}, or has it in another place")
+        at = match.start() if match else at
+    code = "\n".join(cell.source for cell in page.cells if cell.cell_type == "code")
+    if not re.search(r"^def check_\w+", code, re.MULTILINE):
+        found.append("no exercise is judged by a function check_…")
+    headings = 0
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            headings += len(re.findall(r"^## ", cell.source, re.MULTILINE))
+        elif cell.metadata.get("mystnb", {}).get("figure"):
+            break
+    if headings > 1:
+        found.append(f"its first figure comes after {headings} headings, not within the first screen")
+    return found
+
+
+def unbound_numbers(page: NotebookNode) -> list[str]:
+    """Decimals and per cents in prose that neither an output nor the code of the page shows.
+
+    Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its source.
+    """
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    shown = "\n".join([*(text for cell in code for text in _texts(cell)), *(cell.source for cell in code)])
+    known = {number.replace("−", "-") for number in NUMBER.findall(shown)}
+    known |= set(re.findall(r"\d[\d,]*\.?\d*", shown))
+    known |= {f"{100 * float(share):g}" for share in re.findall(r"\b0\.\d+", shown)}  # 0.975 is 97.5 %
+    found = []
+    for cell in page.cells:
+        if cell.cell_type != "markdown" or FOOTER_TAG in tags(cell):
+            continue
+        if QUOTED_TAG in tags(cell):
+            if not re.search(r"\{cite\b|\]\(|\{doc\}", cell.source):
+                found.append(f"a cell of quoted numbers names no source: {cell.source[:60]!r}")
+            continue
+        for number in NUMBER.findall(NOT_PROSE.sub(" ", cell.source)):
+            if number.replace("−", "-") not in known:
+                found.append(f"no output and no code shows {number}: {cell.source.strip()[:60]!r}")
+    return found
