@@ -1,0 +1,91 @@
+"""The pages that are not executed: their numbers come from results files or name a source, their sentences are real."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import chapters
+import pandas as pd
+import pytest
+from page_rules import NOT_PROSE, NUMBER
+
+sys.path.insert(0, str(chapters.ROOT / "_ext"))
+import proved
+import results
+
+PAGES = sorted(chapters.BOOK.glob("*.md"))
+
+
+def _unsourced(text: str) -> list[str]:
+    """Paragraphs and table rows that hold a decimal or a per cent and cite nobody, directly or in the paragraph before."""
+    found, cited = [], False
+    for block in re.split(r"\n\s*\n", NOT_PROSE.sub(" ", re.sub(r"\{cite:?[pt]?\}`[^`]*`", " CITED ", text))):
+        here = "CITED" in block
+        if NUMBER.search(block) and not (here or cited):
+            found.append(block.strip()[:80])
+        cited = here
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_number_on_a_page_that_is_not_executed_has_a_source(page: Path) -> None:
+    """A result is read from `book/results` by a directive; what is typed is quoted from somebody."""
+    assert _unsourced(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_number_without_source_is_found() -> None:
+    """A typed result, a quoted one, and one in code."""
+    assert _unsourced("We reach 0.91.\n\nHe says 0.92 {cite:p}`x`.\n\n`lr=0.1`") == ["We reach 0.91."]
+
+
+def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
+    """Each message in a first column stands in the source; with … between its parts."""
+    text = (chapters.BOOK / "troubleshooting.md").read_text(encoding="utf-8")
+    firsts = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
+    quoted = [part for first in firsts for part in re.findall(r"`([^`]+)`", first)]
+    places = [chapters.ROOT / name for name in ("l2rclip_lite", "scripts", "_ext")]
+    code = "\n".join(path.read_text("utf-8") for place in places for path in place.rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)  # a sentence may go on in the next line
+    joined += "AssertionError: numpy torch"  # of the setup cell: `assert …, name`
+    assert len(quoted) > 8
+    assert [part for part in quoted if part not in joined] == []
+
+
+def test_results_table_gives_mean_and_spread() -> None:
+    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread."""
+    rows = pd.DataFrame({"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]})
+    found = results.summary(rows, "method", ["mae", "qwk"], [], digits=2)
+    assert found == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
+    with pytest.raises(ValueError, match="there is no method 'c'; there are \\['a', 'b'\\]"):
+        results.summary(rows, "method", ["mae"], ["c"], digits=2)
+
+
+class _App:
+    """All that `proved` asks of Sphinx."""
+
+    def __init__(self, folder: Path) -> None:
+        self.srcdir = str(folder)
+
+
+def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
+    """Proved in all four, failing in one, edited since, never recorded."""
+    book = tmp_path / "book"
+    (book / "results").mkdir(parents=True)
+    source = book / "01_x.py"
+    source.write_text("# %%\n", encoding="utf-8")
+    app, record = _App(tmp_path), book / "results" / "proof.json"
+    assert "has not been through" in proved.sentence(app, "01_x")
+    runners = {name: {"ok": True, "seconds": 1} for name in proved.RUNNERS}
+    proof = {"source": chapters.source_hash(source), "package": "abcdef0123456789", "runners": runners}
+    record.write_text(json.dumps({"01_x": proof}), encoding="utf-8")
+    assert proved.sentence(app, "01_x") == (
+        "Proved in papermill, nbval, book, Colab-like with package `abcdef012345`: see {doc}`status`."
+    )
+    runners["nbval"]["ok"] = False
+    record.write_text(json.dumps({"01_x": proof}), encoding="utf-8")
+    assert "; it fails in nbval: see" in proved.sentence(app, "01_x")
+    source.write_text("# %%\n1\n", encoding="utf-8")
+    assert "has not been through" in proved.sentence(app, "01_x")
