@@ -42,7 +42,7 @@ def tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-def _texts(cell: NotebookNode) -> Iterator[str]:
+def texts(cell: NotebookNode) -> Iterator[str]:
     """Every text that a code cell shows (images are left out: base64 looks like a path now and then)."""
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
@@ -68,7 +68,7 @@ def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
             yield f"{where}: ends in {output.ename}"
         if output.output_type == "stream" and output.name == "stderr":
             yield f"{where}: prints on stderr: {output.text.strip()[:200]}"
-    for text in _texts(cell):
+    for text in texts(cell):
         if match := HOME_PATH.search(text):
             yield f"{where}: shows a path of this machine: {text[match.start() :][:60]!r}"
     yield from _figure_problems(where, cell)
@@ -139,7 +139,7 @@ def unbound_numbers(page: NotebookNode) -> list[str]:
     Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its source.
     """
     code = [cell for cell in page.cells if cell.cell_type == "code"]
-    shown = "\n".join([*(text for cell in code for text in _texts(cell)), *(cell.source for cell in code)])
+    shown = "\n".join([*(text for cell in code for text in texts(cell)), *(cell.source for cell in code)])
     known = {number.replace("−", "-") for number in NUMBER.findall(shown)}
     known |= set(re.findall(r"\d[\d,]*\.?\d*", shown))
     known |= {f"{100 * float(share):g}" for share in re.findall(r"\b0\.\d+", shown)}  # 0.975 is 97.5 %

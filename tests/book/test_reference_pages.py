@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import chapters
+import nbformat
 import pandas as pd
 import pytest
-from page_rules import NOT_PROSE, NUMBER
+from page_rules import NOT_PROSE, NUMBER, texts
 
 sys.path.insert(0, str(chapters.ROOT / "_ext"))
 import proved
@@ -89,3 +90,38 @@ def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
     assert "; it fails in nbval: see" in proved.sentence(app, "01_x")
     source.write_text("# %%\n1\n", encoding="utf-8")
     assert "has not been through" in proved.sentence(app, "01_x")
+
+
+README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_leads_to_every_chapter_and_to_its_notebook_on_colab() -> None:
+    """A row a chapter: a link to the page and a badge for the same file."""
+    for source in chapters.sources():
+        notebook = f"book/{source.stem}.ipynb"
+        assert f"]({notebook})" in README
+        assert f"/blob/main/{notebook})" in README
+
+
+def test_means_and_spreads_in_the_readme_are_those_of_the_results() -> None:
+    """Every cell `a ± b` is the mean and deviation of some method in a results file."""
+    known: set[str] = set()
+    for name in ("bracol", "bracol_long", "retinamnist"):
+        rows = pd.read_csv(chapters.BOOK / "results" / f"{name}.csv")
+        metrics = [m for m in ("accuracy", "mae", "mae_expected", "qwk", "auc") if m in rows]
+        known |= {cell for line in results.summary(rows, "method", metrics, [], 3) for cell in line}
+    cells = re.findall(r"[\d.]+ ± [\d.]+", README)
+    assert len(cells) > 25
+    assert [cell for cell in cells if cell not in known] == []
+
+
+def test_what_the_readme_says_of_the_matrix_stands_on_a_page() -> None:
+    """Each decimal of that section is printed by chapter 08 or 09."""
+    section = README.split("## What the matrix says")[1].split("\n## ")[0].replace("−", "-")
+    shown = ""
+    for source in chapters.sources(["08", "09"]):
+        page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        shown += "\n".join(text for cell in page.cells if cell.cell_type == "code" for text in texts(cell))
+    numbers = re.findall(r"\d+\.\d+", section)
+    assert len(numbers) > 10
+    assert [number for number in numbers if number not in shown] == []
