@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -220,3 +221,18 @@ def test_a_failing_or_noisy_chapter_is_not_published(
     with pytest.raises(SystemExit, match=complaint):
         execute.execute(source, page, {"PROFILE": "page"})
     assert page.read_text() == "the good one"
+
+
+def test_commands_run_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of two waits for the other's file, so one after the other would never end; what they say is kept."""
+    script = (
+        "import sys, time, pathlib; me, other = map(pathlib.Path, sys.argv[1:3]); me.touch()\n"
+        "end = time.time() + 60\n"
+        "while not other.exists() and time.time() < end: time.sleep(0.02)\n"
+        "print('met', other.exists()); sys.exit(int(sys.argv[3]))"
+    )
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    python = [sys.executable, "-c", script]
+    done = execute.side_by_side({"good": [*python, a, b, "0"], "bad": [*python, b, a, "3"]}, jobs=2)
+    assert done == {"good": True, "bad": False}
+    assert capsys.readouterr().out == "met True\nmet True\n"
