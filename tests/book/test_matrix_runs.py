@@ -143,7 +143,7 @@ def start(project: Path, only: str = "unseen,context") -> tuple[int, Counter[str
 def test_a_failure_stops_no_other_unit_and_is_made_up_for(project: Path) -> None:
     """The failed units leave notebooks, the others rows; the same command runs what is missing, then nothing."""
     status, times = start(project)
-    every = {"unseen/leaves20-0": 1, "unseen/leaves62-0": 1, "context/bracol-0": 1, "context/leaves20-0": 1}
+    every = {"unseen/leaves20-0": 1, "unseen/leaves62-0": 1, "context/bracol-0": 1}
     assert (status, times) == (1, every)
     assert {file.parent.name for file in (project / "out" / "rows").rglob("*.*")} == {"unseen"}
     notebooks = {file: file.read_text(encoding="utf-8") for file in (project / "out").rglob("*.ipynb")}
@@ -151,7 +151,7 @@ def test_a_failure_stops_no_other_unit_and_is_made_up_for(project: Path) -> None
     assert set(notebooks.values()) == {"'1234'"}  # a text also where the commit has digits only
     assert not (project / "out" / "matrix.csv").exists()
     (project / "mended").touch()
-    after = every | {"context/bracol-0": 2, "context/leaves20-0": 2}
+    after = every | {"context/bracol-0": 2}
     assert start(project) == (0, after)
     assert (project / "out" / "matrix.csv").is_file()
     assert start(project) == (0, after)
@@ -167,7 +167,7 @@ def test_a_study_that_changed_is_run_again(project: Path) -> None:
     plan = yaml.safe_load(file.read_text(encoding="utf-8"))
     plan["studies"]["context"]["arms"]["64"] = {"settings": {"context_length": 64}}
     file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    times = {"unseen/leaves20-0": 2, "unseen/leaves62-0": 1, "context/bracol-0": 2, "context/leaves20-0": 2}
+    times = {"unseen/leaves20-0": 2, "unseen/leaves62-0": 1, "context/bracol-0": 2}
     assert start(project) == (0, times)
 
 
