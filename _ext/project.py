@@ -1,18 +1,41 @@
-"""Takes the repository's address from pyproject.toml, the one place where it is written."""
+"""Takes addresses and the version from pyproject.toml, the one place where they are written."""
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 
+def book_address(urls: dict[str, str]) -> str:
+    """Where the built book is published, with a slash at the end.
+
+    `Documentation` of `[project.urls]` says it; without that entry it is the GitHub Pages address of `Repository`.
+
+    Example:
+        >>> book_address({"Repository": "https://github.com/someone/clip-book"})
+        'https://someone.github.io/clip-book/'
+        >>> book_address({"Documentation": "https://example.org/book", "Repository": "https://example.org/r"})
+        'https://example.org/book/'
+    """
+    if "Documentation" in urls:
+        return urls["Documentation"].rstrip("/") + "/"
+    owner, name = urlsplit(urls["Repository"]).path.strip("/").split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
 def _fill_in(app: Sphinx, config: Config) -> None:
-    """Set the address behind the repository, issue, edit and Colab buttons, and the book's version."""
-    project = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    config.html_theme_options["repository_url"] = project["urls"]["Repository"]
+    """Set the addresses behind the buttons and in the head of each page, and the version in the footer."""
+    text = (Path(app.srcdir) / "pyproject.toml").read_text(encoding="utf-8")
+    project: dict[str, Any] = tomllib.loads(text)["project"]
+    options = config.html_theme_options
+    options["repository_url"] = project["urls"]["Repository"]
+    options["extra_footer"] = options.get("extra_footer", "").replace("{version}", project["version"])
+    config.html_baseurl = book_address(project["urls"])
     config.release = config.version = project["version"]
 
 

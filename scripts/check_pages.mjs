@@ -1,75 +1,160 @@
-// node scripts/check_pages.mjs _build/html SHOTS
-// Opens every page of the built book in Chromium over http, in the light and the dark theme: lists console errors, failed and
-// foreign requests, unrendered equations, figures wider than the screen; writes screenshots to SHOTS. Status 1 on any problem.
-// Optional: without Chromium or playwright-core (`npm install --no-save playwright-core@1`) it says so and ends with status 0.
-import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { extname, join, normalize, resolve } from 'node:path';
+// node scripts/check_pages.mjs [options] [SITE = _build/html] [SHOTS]
+// Opens every page of the built book in Chromium, in the light and the dark theme, 1280 and 390 pixels wide, with every other host
+// blocked. One line a page, OK or FAIL, and under it what is wrong; status 1 on any problem. A page must have: no console error or
+// warning, no failed or foreign request, no broken link, anchor or image, an alt text for every image, rendered equations, nothing
+// that makes the window scroll sideways, no serious or critical finding of axe-core. Redirects must arrive and the search must find.
+//   SHOTS            a folder: full-page screenshots PAGE_THEME_WIDTH.png are written there
+//   --only PATTERN   only the pages whose path matches this regular expression
+//   --require        without Chromium, playwright-core or axe-core: status 1 instead of SKIP and status 0
+// Needs `npm install --no-save playwright-core@1 axe-core@4` (here, or elsewhere with NODE_PATH=…/node_modules) and Chromium
+// (CHROMIUM=/path/to/it, else the usual places).
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { brokenLinks, findTools, launch, listPages, openSite, readPages } from './site.mjs';
 
-const [html = '_build/html', shots = '_build/shots'] = process.argv.slice(2);
-const skip = reason => { console.log(`SKIP look: ${reason}`); process.exit(0); };
+const THEMES = ['light', 'dark'];
+const WIDTHS = [1280, 390];
+const SEARCHES = ['RankFormer', 'quadratic weighted kappa', 'BRACOL'];
+const AT_ONCE = 2;
 
-const binary = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
-if (!binary) skip('no Chromium (apt-get install chromium, or set CHROMIUM)');
-let chromium;
-try {
-  ({ chromium } = createRequire(resolve('package.json'))('playwright-core'));
-} catch {
-  skip('no playwright-core (npm install --no-save playwright-core@1)');
-}
-if (!existsSync(join(html, 'index.html'))) { console.error(`FAIL ${html}/index.html is missing: run 'make book' first`); process.exit(1); }
-mkdirSync(shots, { recursive: true });
-
-const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.json': 'application/json', '.woff2': 'font/woff2' };
-const server = createServer((request, response) => {
-  const path = join(html, normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname)));
-  try {
-    const body = readFileSync(path);
-    response.writeHead(200, { 'content-type': types[extname(path)] ?? 'application/octet-stream' });
-    response.end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', default: '' }, require: { type: 'boolean', default: false } },
 });
-await new Promise(ready => server.listen(0, '127.0.0.1', ready));
-const base = `http://127.0.0.1:${server.address().port}/`;
+const [folder = '_build/html', shots] = positionals;
 
-const pages = readdirSync(html, { recursive: true })
-  .filter(p => p.endsWith('.html') && !p.startsWith('_') && !['genindex.html', 'index.html'].includes(p)).sort();
-const browser = await chromium.launch({ executablePath: binary, args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
-let problems = 0;
-for (const scheme of ['light', 'dark']) {
-  for (const path of pages) {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: scheme });
-    const log = [];
-    page.on('console', m => { if (['error', 'warning'].includes(m.type())) log.push(`console ${m.type()}: ${m.text()}`); });
-    page.on('pageerror', e => log.push(`page error: ${e.message}`));
-    page.on('requestfailed', r => log.push(`request failed: ${r.url()}`));
-    page.on('response', r => { if (r.status() >= 400) log.push(`HTTP ${r.status()}: ${r.url()}`); });
-    page.on('request', r => { const u = new URL(r.url()); if (u.protocol.startsWith('http') && !r.url().startsWith(base)) log.push(`foreign request: ${r.url()}`); });
-    await page.goto(base + path, { waitUntil: 'load', timeout: 30000 });
-    await page.waitForTimeout(700);
-    const seen = await page.evaluate(() => ({
-      theme: document.documentElement.dataset.theme,
-      raw: [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length,
-      bad: document.querySelectorAll('[data-mml-node="merror"]').length,
-      wide: [...document.querySelectorAll('.bd-content img')].filter(e => e.getBoundingClientRect().right > innerWidth).length,
-      blank: [...document.images].filter(e => !e.complete || !e.naturalWidth).length,
-    }));
-    if (seen.theme !== scheme) log.push(`theme is ${seen.theme}, not ${scheme}`);
-    if (seen.raw) log.push(`${seen.raw} equations not rendered`);
-    if (seen.bad) log.push(`${seen.bad} equations with an error`);
-    if (seen.wide) log.push(`${seen.wide} figures wider than the window`);
-    if (seen.blank) log.push(`${seen.blank} images did not load`);
-    await page.screenshot({ path: join(shots, `${path.replace(/\W+/g, '_')}_${scheme}.png`), fullPage: true });
-    console.log(`${log.length ? 'FAIL' : 'OK  '} ${scheme.padEnd(5)} ${path}`);
-    log.forEach(line => console.log(`     ${line}`));
-    problems += log.length;
-    await page.close();
-  }
+function giveUp(reason) {
+  console.log(`${options.require ? 'FAIL' : 'SKIP'} look: ${reason}`);
+  process.exit(options.require ? 1 : 0);
 }
-await browser.close();
-server.close();
-console.log(`${pages.length} pages, 2 themes, ${problems} problems; screenshots in ${shots}`);
-process.exit(problems ? 1 : 0);
+
+// Everything that the page says or asks for while it loads, as lines of `log`.
+function listen(page, site, log) {
+  page.on('console', m => { if (['error', 'warning'].includes(m.type())) log.push(`console ${m.type()}: ${m.text()}`); });
+  page.on('pageerror', e => log.push(`page error: ${e.message}`));
+  page.on('response', r => { if (r.status() >= 400) log.push(`HTTP ${r.status()}: ${site.name(r.url())}`); });
+  page.on('requestfailed', r => { if (site.owns(r.url())) log.push(`request failed: ${site.name(r.url())}`); });
+  return page.route(url => !site.owns(url.href), route => {
+    log.push(`foreign request: ${route.request().url()}`);
+    return route.abort();
+  });
+}
+
+// Runs in the page: opens what is folded and says what is wrong with what is seen.
+function inspect(theme) {
+  document.querySelectorAll('details').forEach(e => { e.open = true; });
+  const found = [];
+  const say = (list, what) => { if (list.length) found.push(`${list.length} ${what}: ${[...new Set(list)].slice(0, 3).join(', ')}`); };
+  const short = e => `<${e.tagName.toLowerCase()}${[...e.classList].slice(0, 2).map(c => `.${c}`).join('')}>`;
+  const root = document.documentElement;
+  if (root.dataset.theme && root.dataset.theme !== theme) found.push(`theme is ${root.dataset.theme}, not ${theme}`);
+  const images = [...document.images];
+  const name = e => (e.getAttribute('src') ?? '').slice(-60);
+  say(images.filter(e => !e.complete || !e.naturalWidth).map(name), 'images that did not load');
+  // An empty alt is for decoration, as the logo beside the name of the book; a picture of the text must say something.
+  say(images.filter(e => !e.hasAttribute('alt') || (e.closest('article') && !e.alt.trim())).map(name), 'images without alt text');
+  say([...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).map(e => e.textContent.slice(0, 40)), 'equations not rendered');
+  say([...document.querySelectorAll('[data-mml-node="merror"]')].map(e => e.textContent.slice(0, 60)), 'equations with an error');
+  if (root.scrollWidth > root.clientWidth) {
+    const boxed = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
+    const wide = [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 && !boxed(e));
+    found.push(`the window scrolls sideways, ${root.scrollWidth} px in ${root.clientWidth}: ${wide.slice(0, 3).map(short).join(', ')}`);
+  }
+  return found;
+}
+
+async function audit(page, axe) {
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => (await window.axe.run({ resultTypes: ['violations'] })).violations.map(v => ({
+    id: v.id, impact: v.impact, count: v.nodes.length, why: (v.nodes[0].any[0]?.message ?? v.help).split(', font size')[0], where: v.nodes[0].target.join(' '),
+  })));
+  return violations.filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => `axe ${v.impact}, ${v.id}, ${v.count} elements: ${v.where.slice(0, 120)}: ${v.why.slice(0, 180)}`);
+}
+
+async function checkPage(tools, site, path) {
+  const problems = new Map();   // problem -> the views that show it
+  for (const { theme, width, context } of tools.views) {
+    const page = await context.newPage();
+    const log = [];
+    await listen(page, site, log);
+    try {
+      await page.goto(site.base + path, { waitUntil: 'load', timeout: 60000 });
+      await page.evaluate(() => window.MathJax?.startup?.promise);
+      await page.waitForTimeout(200);
+      if (shots) await page.screenshot({ path: join(shots, `${path.replace(/\.html$/, '').replace(/\W+/g, '_')}_${theme}_${width}.png`), fullPage: true });
+      log.push(...await page.evaluate(inspect, theme), ...await audit(page, tools.axe));
+    } catch (error) {
+      log.push(`could not be checked: ${error.message.split('\n')[0]}`);
+    }
+    await page.close();
+    for (const line of new Set(log)) problems.set(line, [...problems.get(line) ?? [], `${theme} ${width}`]);
+  }
+  return [...problems].map(([line, views]) => (views.length === tools.views.length ? line : `${line} (${views.join(', ')})`));
+}
+
+// A page that only sends its reader on: is it followed, and is there a page at its end?
+async function checkRedirect(tools, site, path, target) {
+  const page = await tools.browser.newPage();
+  const log = [];
+  await listen(page, site, log);
+  try {
+    await page.goto(site.base + path);
+    await page.waitForURL(url => url.href === site.base + target, { timeout: 10000, waitUntil: 'load' });
+  } catch {
+    log.push(`led to ${site.name(page.url())}, not to ${target}`);
+  }
+  await page.close();
+  return log;
+}
+
+async function checkSearch(tools, site, term) {
+  const page = await tools.browser.newPage();
+  const log = [];
+  await listen(page, site, log);
+  try {
+    await page.goto(`${site.base}search.html?q=${encodeURIComponent(term)}`);
+    await page.waitForSelector('#search-results li a', { timeout: 10000 });
+  } catch {
+    log.push('no result');
+  }
+  await page.close();
+  return log;
+}
+
+async function main() {
+  const tools = findTools(giveUp);
+  if (!existsSync(join(folder, 'index.html'))) throw new Error(`${folder}/index.html is missing: run 'make book' first`);
+  if (shots) mkdirSync(shots, { recursive: true });
+  tools.browser = await launch(tools);
+  tools.views = await Promise.all(THEMES.flatMap(theme => WIDTHS.map(async width => ({
+    theme, width, context: await tools.browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, reducedMotion: 'reduce' }),
+  }))));
+  const pages = await readPages(tools.browser, folder);
+  const wanted = listPages(folder).filter(path => new RegExp(options.only).test(path));
+  const site = await openSite(folder, pages);
+  const jobs = wanted.map(path => {
+    const { redirect } = pages.get(path);
+    const look = redirect ? () => checkRedirect(tools, site, path, redirect) : () => checkPage(tools, site, path);
+    return [path, async () => [...brokenLinks(path, pages, folder, site), ...await look()]];
+  });
+  if (!options.only) jobs.push(...SEARCHES.map(term => [`search for "${term}"`, () => checkSearch(tools, site, term)]));
+  let problems = 0;
+  const started = Date.now();
+  const worker = async () => {
+    for (let job = jobs.shift(); job; job = jobs.shift()) {
+      const log = await job[1]();
+      console.log([`${log.length ? 'FAIL' : 'OK  '} ${job[0]}`, ...log.map(line => `     ${line}`)].join('\n'));
+      problems += log.length;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await tools.browser.close();
+  site.close();
+  const seconds = Math.round((Date.now() - started) / 1000);
+  console.log(`${wanted.length} pages, ${THEMES.join(' and ')}, ${WIDTHS.join(' and ')} px: ${problems} problems, ${seconds} s${shots ? `; screenshots in ${shots}` : ''}`);
+  return problems || !wanted.length ? 1 : 0;
+}
+
+main().then(status => process.exit(status), error => { console.error(`FAIL ${error.message}`); process.exit(1); });

@@ -1,0 +1,79 @@
+"""What the theme gets wrong on our pages, put right; scripts/check_pages.mjs sees it where a fix has no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+# Exact text of the theme -> what should stand there. A name for screen readers must contain what is written on the button.
+REPLACED = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    'search-button-field search-button__button pst-js-only" title="Search" aria-label="Search"': (
+        'search-button-field search-button__button pst-js-only" title="Search"'
+    ),
+    ' data-mode="light" title="Light"': ' data-mode="light"',
+    ' data-mode="dark"  title="Dark"': ' data-mode="dark"',
+    ' data-mode="auto"  title="System Settings"': ' data-mode="auto"',
+    '<div role="list" class="citation-list">': '<div class="citation-list">',  # its children are no list items
+}
+
+
+def once(scripts: Iterable[Any]) -> list[Any]:
+    """Drop inline scripts whose text came before: Sphinx 7.4 emits each twice, and the second `const` is an error."""
+    seen: set[str] = set()
+    kept = []
+    for script in scripts:
+        body = getattr(script, "attributes", {}).get("body")
+        if body is None or body not in seen:
+            kept.append(script)
+        if body is not None:
+            seen.add(body)
+    return kept
+
+
+def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
+    """The buttons at the top of a page: Colab without a menu around it, and an edit button that opens what people edit.
+
+    Args:
+        buttons: As the theme made them.
+        source: The page's file. A notebook is made from the .py beside it, so that is what to edit.
+    """
+    made = []
+    for button in buttons:
+        if button.get("label") == "launch-buttons" and len(button["buttons"]) == 1:
+            only = button["buttons"][0]
+            made.append({**only, "tooltip": f"Open this page in {only['text']}", "label": "colab"})
+            continue
+        for inner in button.get("buttons", []):
+            if inner.get("label") == "source-edit-button" and source.with_suffix(".py").exists():
+                inner["url"] = inner["url"].removesuffix(".ipynb").removesuffix(".py") + ".py"
+        made.append(button)
+    return made
+
+
+def _fix_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Before a page is written."""
+    context["script_files"] = once(context.get("script_files", []))
+    context["header_buttons"] = for_readers(context.get("header_buttons", []), Path(app.env.doc2path(page)))
+
+
+def _fix_html(app: Sphinx, error: Exception | None) -> None:
+    """After all pages are written."""
+    if error is not None or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        text = before = path.read_text(encoding="utf-8")
+        for old, new in REPLACED.items():
+            text = text.replace(old, new)
+        if text != before:
+            path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the hooks with Sphinx."""
+    app.connect("html-page-context", _fix_context, priority=900)
+    app.connect("build-finished", _fix_html)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,141 @@
+"""scripts/check_pages.mjs: it passes a sound little site and names every fault that was put into another one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import chapters
+import pytest
+
+SCRIPT = chapters.ROOT / "scripts" / "check_pages.mjs"
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="no node")
+
+PAGE = """<!doctype html>
+<html lang="en" data-theme="light">
+  <head><meta charset="utf-8" /><meta name="viewport" content="width=device-width" /><title>{title}</title>
+  <link rel="icon" href="data:," />
+  <script>
+    document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  </script>{head}</head>
+  <body style="margin: 0"><main><article><h1>{title}</h1>{body}</article></main></body>
+</html>"""
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4" cx="4" cy="4"/></svg>'
+RESULTS = '<ul id="search-results"><li><a href="book/one.html#here">one</a></li></ul>'
+REDIRECT = '<meta http-equiv="refresh" content="0; url=book/one.html" />'
+FAULTS = {
+    '<p><a href="gone.html">a page that is not there</a></p>': "broken link: gone.html",
+    '<p><a href="one.html#nowhere">a place that is not there</a></p>': "broken anchor: one.html#nowhere",
+    '<img src="dot.svg" width="9" />': "1 images without alt text: dot.svg",
+    '<img src="lost.svg" alt="a lost picture" />': "1 images that did not load: lost.svg",
+    '<div class="wide" style="width: 2000px">wide</div>': "the window scrolls sideways, 2000 px in 390: <div.wide>",
+    '<script>console.error("a complaint")</script>': "console error: a complaint",
+    "<script>undefined_name</script>": "page error: undefined_name is not defined",
+    '<script src="https://fonts.example.org/a.js"></script>': "foreign request: https://fonts.example.org/a.js",
+    '<p style="color: #999; background: #fff">pale</p>': "axe serious, color-contrast, 1 elements",
+    '<p><span class="math">\\(x\\)</span></p>': "1 equations not rendered: \\(x\\)",
+    "<script>delete document.documentElement.dataset.theme; document.documentElement.dataset.theme = 'blue'</script>": (
+        "theme is blue, not dark"
+    ),
+}
+
+
+def write(site: Path, **pages: str) -> None:
+    """A site whose start page leads to book/one.html; `pages` adds to a body or, for `old`, replaces the page."""
+    (site / "book").mkdir(parents=True)
+    (site / "book" / "dot.svg").write_text(PICTURE, encoding="utf-8")
+    sound = (
+        '<h2 id="here">Here</h2><p><img src="dot.svg" alt="a dot" /> <a href="../search.html">search</a></p>'
+    )
+    texts = {
+        "index.html": PAGE.format(title="Start", head=pages.get("head", REDIRECT), body=""),
+        "search.html": PAGE.format(title="Search", head="", body=pages.get("search", RESULTS)),
+        "book/one.html": PAGE.format(title="One", head="", body=sound + pages.get("one", "")),
+    }
+    for path, text in texts.items():
+        (site / path).write_text(text, encoding="utf-8")
+
+
+def check(*options: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script and return what it said."""
+    assert NODE is not None
+    return subprocess.run(
+        [NODE, str(SCRIPT), *map(str, options)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=chapters.ROOT,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip where Chromium or the modules are missing; in CI `--require` of `make look` would have failed before."""
+    if NODE is None:
+        pytest.skip("no node")
+    site = tmp_path_factory.mktemp("site") / "html"
+    write(site)
+    said = check("--only", "no such page", site).stdout
+    if said.startswith("SKIP"):
+        pytest.skip(said.strip())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("browser")
+def test_a_sound_site_passes_and_is_photographed(tmp_path: Path) -> None:
+    """Each page in two themes and two widths, the redirect followed, three searches answered: status 0."""
+    write(tmp_path / "html")
+    done = check("--require", tmp_path / "html", tmp_path / "shots")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK   index.html" in done.stdout
+    assert done.stdout.count("OK   search for") == 3
+    names = {f"book_one_{theme}_{width}.png" for theme in ("light", "dark") for width in (1280, 390)}
+    assert names <= {path.name for path in (tmp_path / "shots").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("browser")
+def test_every_fault_is_named(tmp_path: Path) -> None:
+    """All faults on one page, a redirect to nowhere, and a search that finds nothing: one line each, status 1."""
+    lost = '<meta http-equiv="refresh" content="0; url=book/moved.html" />'
+    write(tmp_path / "html", one="\n".join(FAULTS), search='<ul id="search-results"></ul>', head=lost)
+    done = check("--require", tmp_path / "html")
+    assert done.returncode == 1, done.stdout + done.stderr
+    missing = [wanted for wanted in FAULTS.values() if wanted not in done.stdout]
+    assert not missing, f"{missing} in\n{done.stdout}"
+    assert "FAIL index.html\n     broken link: book/moved.html" in done.stdout
+    assert done.stdout.count("     no result") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("browser")
+def test_only_looks_at_the_pages_asked_for(tmp_path: Path) -> None:
+    """The faulty page is not among them, and the search is left out."""
+    write(tmp_path / "html", one="\n".join(FAULTS), search="")
+    done = check("--require", "--only", "^search", tmp_path / "html")
+    assert (done.returncode, done.stdout.count("OK ")) == (0, 1), done.stdout
+    assert (
+        check("--require", "--only", "no such page", tmp_path / "html").returncode == 1
+    )  # nothing looked at
+
+
+@needs_node
+def test_without_a_browser_it_says_so(tmp_path: Path) -> None:
+    """SKIP and status 0; with --require FAIL and status 1."""
+    alone = tmp_path / "scripts"
+    shutil.copytree(SCRIPT.parent, alone, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for options, word, status in (((), "SKIP", 0), (("--require",), "FAIL", 1)):
+        done = subprocess.run(
+            [str(NODE), str(alone / SCRIPT.name), *options, "html"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "NODE_PATH": str(tmp_path)},
+        )
+        assert (done.returncode, done.stdout.split(":")[0]) == (status, f"{word} look")
