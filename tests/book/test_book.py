@@ -34,7 +34,7 @@ def test_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
             f"https://colab.research.google.com/github/{ADDRESS.removeprefix('https://github.com/')}/{notebook}"
             in page
         )
-        assert f"{ADDRESS}/edit/main/book/{source.stem}.ipynb" in page
+        assert f"{ADDRESS}/edit/main/book/{source.stem}.py" in page  # what the page is made from
         assert f'href="../_sources/book/{source.stem}.ipynb"' in page
 
 
