@@ -1,44 +1,31 @@
-// node scripts/check_playground.mjs _build/html [SHOTS]
+// node scripts/check_playground.mjs [--require] [SITE = _build/html] [SHOTS]
 // Uses the playground of the built book in Chromium as a reader would: by mouse, touch and keyboard, in the light and the dark
-// theme, at 1280 and 390 px; from a folder, with reduced motion, without JavaScript, and on paper. A line a check; status 1 if
-// one fails. With SHOTS, screenshots are written there.
-// Optional: without Chromium or playwright-core (`npm install --no-save playwright-core@1`) it says so and ends with status 0.
-import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { extname, join, normalize, resolve } from 'node:path';
+// theme, at 1280 and 390 px; from a folder, with reduced motion, without JavaScript, and on paper. A line a check, OK or FAIL;
+// status 1 if one fails. What holds for every page (links, contrast, axe-core) is checked by scripts/check_pages.mjs.
+//   SHOTS      a folder: full-page screenshots are written there
+//   --require  without Chromium or playwright-core: status 1 instead of SKIP and status 0
+// Needs what scripts/check_pages.mjs needs.
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findTools, launch, openSite } from './site.mjs';
 
-const [html = '_build/html', shots = ''] = process.argv.slice(2);
-const skip = reason => { console.log(`SKIP playground: ${reason}`); process.exit(0); };
+const { values: options, positionals } = parseArgs({ allowPositionals: true, options: { require: { type: 'boolean', default: false } } });
+const [html = '_build/html', shots = ''] = positionals;
 
-const binary = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
-if (!binary) skip('no Chromium (apt-get install chromium, or set CHROMIUM)');
-let chromium;
-try {
-  ({ chromium } = createRequire(resolve('package.json'))('playwright-core'));
-} catch {
-  skip('no playwright-core (npm install --no-save playwright-core@1)');
+function giveUp(reason) {
+  console.log(`${options.require ? 'FAIL' : 'SKIP'} playground: ${reason}`);
+  process.exit(options.require ? 1 : 0);
 }
+
+const tools = findTools(giveUp);
 const file = join(html, 'book', 'playground.html');
 if (!existsSync(file)) { console.error(`FAIL ${file} is missing: run 'make book' first`); process.exit(1); }
 if (shots) mkdirSync(shots, { recursive: true });
-
-const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.json': 'application/json', '.woff2': 'font/woff2' };
-const server = createServer((request, response) => {
-  const path = join(html, normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname)));
-  try {
-    const body = readFileSync(path);
-    response.writeHead(200, { 'content-type': types[extname(path)] ?? 'application/octet-stream' });
-    response.end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise(ready => server.listen(0, '127.0.0.1', ready));
-const base = `http://127.0.0.1:${server.address().port}/`;
-const address = `${base}book/playground.html`;
-const browser = await chromium.launch({ executablePath: binary, args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+const site = await openSite(html, new Map());
+const address = `${site.base}book/playground.html`;
+const browser = await launch(tools);
 
 let failures = 0;
 let where = '';
@@ -47,16 +34,16 @@ const check = (what, right, seen = '') => {
   if (!right) failures += 1;
 };
 
-async function open(options, url = address) {
-  const page = await browser.newPage(options);
+async function open(context, url = address) {
+  const page = await browser.newPage(context);
   page.log = [];
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) page.log.push(`console ${m.type()}: ${m.text()}`); });
   page.on('pageerror', e => page.log.push(`page error: ${e.message}`));
   page.on('requestfailed', r => page.log.push(`request failed: ${r.url()}`));
   page.on('response', r => { if (r.status() >= 400) page.log.push(`HTTP ${r.status()}: ${r.url()}`); });
-  page.on('request', r => { if (/^(https?|wss?):/.test(r.url()) && !r.url().startsWith(base)) page.log.push(`foreign request: ${r.url()}`); });
+  page.on('request', r => { if (!site.owns(r.url())) page.log.push(`foreign request: ${r.url()}`); });
   await page.goto(url, { waitUntil: 'load', timeout: 30000 });
-  if (options.javaScriptEnabled !== false) await page.waitForSelector('html.pg-on', { timeout: 15000 });
+  if (context.javaScriptEnabled !== false) await page.waitForSelector('html.pg-on', { timeout: 15000 });
   return page;
 }
 
@@ -221,6 +208,6 @@ check('no dead control is shown', !(await page.isVisible('#playground-loss')) &&
 await page.close();
 
 await browser.close();
-server.close();
+site.close();
 console.log(failures ? `${failures} failures` : 'the playground works');
 process.exit(failures ? 1 : 0);
