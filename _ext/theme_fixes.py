@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,22 @@ REPLACED = {
     ' data-mode="auto"  title="System Settings"': ' data-mode="auto"',
     '<div role="list" class="citation-list">': '<div class="citation-list">',  # its children are no list items
 }
+
+
+# Browsers may break a line before and after an inline equation, even before a full stop.
+INLINE = re.compile(r'([(“]*)(<span class="math[^"]*">[^<]*</span>)([.,;:!?)”’]*)')
+
+
+def mended(html: str) -> str:
+    """A page with the fixes.
+
+    Example:
+        >>> mended('of rank <span class="math">k</span>.')
+        'of rank <span class="together"><span class="math">k</span>.</span>'
+    """
+    for old, new in REPLACED.items():
+        html = html.replace(old, new)
+    return INLINE.sub(lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0], html)
 
 
 def once(scripts: Iterable[Any]) -> list[Any]:
@@ -65,11 +82,7 @@ def _fix_html(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
-        text = before = path.read_text(encoding="utf-8")
-        for old, new in REPLACED.items():
-            text = text.replace(old, new)
-        if text != before:
-            path.write_text(text, encoding="utf-8")
+        path.write_text(mended(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

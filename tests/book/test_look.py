@@ -141,6 +141,14 @@ def test_a_notebook_opens_in_colab_and_its_source_in_the_editor(tmp_path: Path) 
     assert made[1]["buttons"][0]["url"] == "https://host/edit/main/book/01_a.py"
 
 
+def test_an_inline_equation_keeps_its_marks() -> None:
+    """No line may begin with the full stop after a symbol, nor end with the bracket before it; alone it is left alone."""
+    k = '<span class="math notranslate nohighlight">\\(k\\)</span>'
+    assert theme_fixes.mended(f"of {k} and ({k}), {k} end") == (
+        f'of {k} and <span class="together">({k}),</span> {k} end'
+    )
+
+
 def test_inline_scripts_are_kept_once() -> None:
     """Two with the same text are one; scripts without a text are all kept."""
 
