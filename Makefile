@@ -3,7 +3,7 @@
 #   make test            all tests
 #   make help            the rest
 # Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  SHOTS=folder
-#            DATA=folder  FLAGS="options of Snakemake"
+#            DATA=folder  FLAGS="options of Snakemake"  LOOK=--require (no Chromium is a failure)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,10 +19,13 @@ JOBS ?= 2
 SHOTS ?= _build/shots
 DATA ?=
 FLAGS ?=
+LOOK ?=
+NODE ?= .node
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Snakemake has an environment of its own: it shares no package with the book's.
+NODE_STAMP := $(NODE)/.installed
 WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
@@ -33,11 +36,12 @@ RUN := "$(WORKFLOW)/bin/snakemake" $(FLAGS) -s experiments/Snakefile -j $(JOBS) 
 export OMP_NUM_THREADS ?= 1
 # Nothing here may wait for a hub.
 export HF_HUB_OFFLINE := 1
+export NODE_PATH := $(abspath $(NODE))/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look bench snakemake smoke matrix serve lock clean
+.PHONY: help install book html execute verify test lint look browser bench snakemake smoke matrix serve lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,8 +77,16 @@ lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/mypy"
 	"$(BIN)/codespell"
 
-look: ## open every built page in Chromium, light and dark: console errors, foreign requests, screenshots in SHOTS
-	node scripts/check_pages.mjs _build/html "$(SHOTS)"
+look: $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then the playground
+	node scripts/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
+	node scripts/check_playground.mjs $(LOOK) _build/html
+
+browser: $(NODE_STAMP) ## get the two modules that `make look` needs besides Node and Chromium
+
+$(NODE_STAMP):
+	@command -v npm >/dev/null || { echo "make: no npm found; install Node.js" >&2; exit 1; }
+	npm install --silent --no-save --no-audit --no-fund --prefix "$(NODE)" playwright-core@1 axe-core@4
+	touch "$@"
 
 bench: $(STAMP) ## measure speed and memory, JSON on standard output
 	@for file in benchmarks/*.py; do \
