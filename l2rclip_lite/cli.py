@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, predict, evaluate, data, doctor.
+"""The command `l2rclip`: fit, predict, evaluate, calibrate, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported
 when a command runs, so that help and a misspelt option answer at once.
@@ -47,12 +47,20 @@ PREDICT_EXAMPLES = """examples:
   l2rclip predict runs/mine photo1.jpg photo2.jpg
   l2rclip predict runs/mine photos/*.jpg > answers.jsonl
 
-Each line is an object with path, rank (index), name, expected (in the unit of the ranks) and probabilities.
+Each line is an object with path, rank (index), name, expected (in the unit of the ranks) and probabilities,
+and for a run that was calibrated also the temperature that they were computed with.
 Pictures that cannot be read are named on stderr after the others are done; the exit code is then 2."""
 EVALUATE_EXAMPLES = """examples:
   l2rclip evaluate runs/mine
   l2rclip evaluate runs/mine --split val --json
   l2rclip evaluate runs/mine --root /where/the/pictures/are/now"""
+CALIBRATE_EXAMPLES = """examples:
+  l2rclip calibrate runs/mine
+      fits one temperature on the validation pictures and writes runs/mine/calibration.json
+  l2rclip calibrate runs/mine --root /where/the/pictures/are/now
+
+`l2rclip predict` and `evaluate` use it from then on. No most probable rank changes, only how sure the model is; the
+expectation moves with it. Delete calibration.json to go back."""
 DOCTOR_EXAMPLES = """examples:
   l2rclip doctor
   l2rclip doctor --out runs
@@ -82,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     command, chosen = options.subcommand, options[options.subcommand]
     commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
-    commands |= {"data": run_data, "doctor": _doctor}
+    commands |= {"calibrate": _calibrate, "data": run_data, "doctor": _doctor}
     try:
         code = commands[command](chosen)
         sys.stdout.flush()
@@ -111,6 +119,7 @@ def _parsers() -> dict[str, ArgumentParser]:
         "fit": _fit_parser(),
         "predict": _predict_parser(),
         "evaluate": _evaluate_parser(),
+        "calibrate": _calibrate_parser(),
         "data": data_parser(),
         "doctor": _doctor_parser(),
     }
@@ -169,11 +178,24 @@ def _evaluate_parser() -> ArgumentParser:
     parser = Parser("l2rclip evaluate RUN [options]", about, EVALUATE_EXAMPLES)
     parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
     parser.add_argument("--split", type=str, default="test", help="train, val or test.")
+    _add_moved(parser)
+    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of a table.")
+    return parser
+
+
+def _calibrate_parser() -> ArgumentParser:
+    about = "Make a finished run about as sure as it is right: one temperature, fitted on validation."
+    parser = Parser("l2rclip calibrate RUN [options]", about, CALIBRATE_EXAMPLES)
+    parser.add_argument("run", type=str, metavar="RUN", help="The --out of a finished fit.")
+    _add_moved(parser)
+    return parser
+
+
+def _add_moved(parser: Parser) -> None:
+    """Where a run's data is read again, and on what."""
     parser.add_argument("--root", type=str | None, help="Where the data lies now, if it has moved.")
     parser.add_argument("--lists", type=str | None, help="Where the split lists lie now, if they have moved.")
     parser.add_argument("--device", type=Literal["cpu", "cuda"], default="cpu", help="Where to run.")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of a table.")
-    return parser
 
 
 def _doctor_parser() -> ArgumentParser:
@@ -231,41 +253,63 @@ def _predict(options: Namespace) -> int:
             except InputError as error:
                 problems.append(str(error))
         if pictures:
-            _answer(paths, model.predict(pictures, batch_size=BATCH))
+            _answer(paths, model.predict(pictures, batch_size=BATCH), model.temperature)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 2 if problems else 0
 
 
-def _answer(paths: list[str], found: Prediction) -> None:
-    """One JSON object a picture, with as many digits as predictions.csv."""
+def _answer(paths: list[str], found: Prediction, temperature: float) -> None:
+    """One JSON object a picture, with as many digits as predictions.csv, and the temperature unless it is 1."""
     for index, path in enumerate(paths):
         row = {"path": path, "rank": int(found.rank[index]), "name": found.name[index]}
         row["expected"] = round(float(found.expected[index]), 6)
         row["probabilities"] = [round(p, 6) for p in found.probabilities[index].tolist()]
+        if temperature != 1:
+            row["temperature"] = round(temperature, 6)
         print(json.dumps(row), flush=True)
 
 
 def _evaluate(options: Namespace) -> int:
     """`l2rclip evaluate`."""
     from l2rclip_lite.images import load_pixels
+    from l2rclip_lite.rundir import read_data
     from l2rclip_lite.training import judge
 
-    moved = {key: options[key] for key in ("root", "lists") if options[key]}
-    data = _data_of(Path(options.run), moved)
+    data = read_data(Path(options.run), root=options.root, lists=options.lists)
     split = data.split(options.split)
     model = _model(options)
     features = model.features(load_pixels(split, model.towers, quiet=options.json), quiet=options.json)
     metrics = judge(model.probabilities(features), data, options.split, intervals=True)
+    calibrated = model.temperature != 1
     if options.json:
-        print(json.dumps({"run": options.run, "split": options.split, "metrics": metrics}))
+        found = {"run": options.run, "split": options.split, "metrics": metrics}
+        print(json.dumps(found | ({"temperature": model.temperature} if calibrated else {})))
         return 0
     caveat = f" ({data.caveat})" if data.caveat else ""
+    caveat += f", at temperature {model.temperature:.2f}" if calibrated else ""
     print(f"{options.run}, {options.split}: {len(split)} pictures{caveat}, 95 % intervals")
     print(f"mae and rmse in {data.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
     for name in metrics:
         if f"{name}_low" in metrics:
             print(f"{name:<24}{_interval(metrics, name)}")
+    return 0
+
+
+def _calibrate(options: Namespace) -> int:
+    """`l2rclip calibrate`."""
+    from l2rclip_lite.calibration import calibrate
+    from l2rclip_lite.calibration_file import CALIBRATION_FILE
+    from l2rclip_lite.rundir import read_data
+
+    val = read_data(Path(options.run), root=options.root, lists=options.lists).val
+    found = calibrate(_model(options, calibrated=False), val, options.run)
+    print(
+        f"temperature {found.temperature:.2f} from {found.pictures} validation pictures "
+        f"(95 % interval {found.low:.2f} to {found.high:.2f})\n"
+        f"their mean negative log-likelihood: {found.nll_before:.3f} before, {found.nll_after:.3f} after\n"
+        f"written to {Path(options.run) / CALIBRATION_FILE}"
+    )
     return 0
 
 
@@ -276,7 +320,7 @@ def _doctor(options: Namespace) -> int:
     return 0 if doctor(options.out) else 1
 
 
-def _model(options: Namespace) -> L2RCLIP:
+def _model(options: Namespace, *, calibrated: bool = True) -> L2RCLIP:
     """The model of a finished run on the device asked for."""
     import torch
 
@@ -284,28 +328,7 @@ def _model(options: Namespace) -> L2RCLIP:
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device: no CUDA GPU is visible here; use --device cpu.")
-    return L2RCLIP.load(options.run, device=options.device)
-
-
-def _data_of(folder: Path, moved: dict[str, str]) -> OrdinalDataset:
-    """The data set of a run, read again and compared with what it was."""
-    from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.rundir import fingerprint, read_config
-
-    stored = read_config(folder)["dataset"]
-    if not stored.get("source"):
-        raise InputError(f"{folder}: does not say where its data came from; fit it with `l2rclip fit`.")
-    try:
-        data = load_dataset(**(stored["source"] | moved))
-    except InputError as error:
-        hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
-        raise InputError(f"{folder}: {hint} ({error})") from error
-    if fingerprint(data) != stored["fingerprint"]:
-        raise InputError(
-            f"{folder}: the data now has other files, labels, splits or ranks than the run was fitted on; "
-            "pass the --root of that data, or fit a new run."
-        )
-    return data
+    return L2RCLIP.load(options.run, device=options.device, calibrated=calibrated)
 
 
 def _card(data: OrdinalDataset) -> str:

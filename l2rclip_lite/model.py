@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from l2rclip_lite.adapter import FeatureMap
+from l2rclip_lite.calibration_file import read_calibration
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.files import on_white, read_image
 from l2rclip_lite.errors import InputError
@@ -66,6 +67,9 @@ class L2RCLIP(nn.Module):
         towers: The dual encoder.
         ranks: The ordered label space.
         config: How the prompts are built.
+
+    Its `temperature` divides the logits before the softmax. It is 1 unless `load` finds a `calibration.json`, and it is
+    no part of what `save` writes.
     """
 
     rank_features: Tensor
@@ -73,6 +77,7 @@ class L2RCLIP(nn.Module):
     def __init__(self, towers: Towers, ranks: Ranks, config: Config) -> None:
         super().__init__()
         self.ranks, self.config = ranks, config
+        self.temperature = 1.0
         self.towers = towers
         self.adapter = FeatureMap(towers.dim) if config.image_side == "adapter" else nn.Identity()
         self.prompts = _prompts(towers, ranks, config)
@@ -121,13 +126,14 @@ class L2RCLIP(nn.Module):
         return torch.cat([self.adapter(self.encode_bytes(batch)).cpu() for batch in batches])
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """S · z · t against the cached text features."""
+        """S · z · t against the cached text features, before any temperature."""
         return self.scale * features @ self.rank_features.T.to(features.device)
 
     @torch.inference_mode()
     def probabilities(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """Softmax of the logits, on the CPU."""
-        return F.softmax(self.logits(features.to(self.rank_features.device)), dim=1).cpu()
+        """Softmax of the logits over the temperature, on the CPU."""
+        logits = self.logits(features.to(self.rank_features.device))
+        return F.softmax(logits / self.temperature, dim=1).cpu()
 
     def predict(
         self, images: Sequence[Image.Image | str | Path], *, batch_size: int = 32, quiet: bool = True
@@ -166,15 +172,16 @@ class L2RCLIP(nn.Module):
         return file
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu") -> L2RCLIP:
+    def load(cls, folder: str | Path, *, device: str = "cpu", calibrated: bool = True) -> L2RCLIP:
         """The model of a finished run.
 
         Args:
             folder: A run directory, or any folder with `model.safetensors`.
             device: Where to put it.
+            calibrated: Whether to use the temperature of a `calibration.json` beside it, if there is one.
 
         Raises:
-            InputError: No model there, or a file that is not one of ours.
+            InputError: No model there, a file that is not one of ours, or a calibration of another model.
         """
         file = Path(folder) / MODEL_FILE
         if not file.is_file():
@@ -191,6 +198,8 @@ class L2RCLIP(nn.Module):
             raise InputError(
                 f"{file}: not a model written by this package ({' '.join(str(error).split())}); train the run again."
             ) from error
+        if calibrated and (found := read_calibration(file)) is not None:
+            model.temperature = found.temperature
         return model.to(device)
 
 

@@ -14,13 +14,16 @@ from typing import Any
 
 from torch import Tensor
 
+from l2rclip_lite.calibration_file import CALIBRATION_FILE
 from l2rclip_lite.config import Config
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.model import MODEL_FILE, Prediction
 from l2rclip_lite.ranks import Ranks
 
+FILES = ("config.json", "history.csv", "metrics.json", "predictions.csv")
 PACKAGES = ("l2rclip-lite", "torch", "timm", "open_clip_torch", "transformers", "numpy")
 
 
@@ -93,6 +96,32 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{file}: not written by `l2rclip fit`; choose another --out.") from error
 
 
+def read_data(folder: Path, **moved: str | None) -> OrdinalDataset:
+    """The data set of a run, read again and compared with what it was.
+
+    Args:
+        folder: A run directory that `l2rclip fit` made, or `fit` with its `source`.
+        moved: Where "root" and "lists" are now, if they have moved.
+
+    Raises:
+        InputError: A run that does not know its data, or data that is not there or has changed.
+    """
+    stored = read_config(folder)["dataset"]
+    if not stored.get("source"):
+        raise InputError(f"{folder}: does not say where its data came from; fit it with `l2rclip fit`.")
+    try:
+        data = load_dataset(**(stored["source"] | {key: place for key, place in moved.items() if place}))
+    except InputError as error:
+        hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
+        raise InputError(f"{folder}: {hint} ({error})") from error
+    if fingerprint(data) != stored["fingerprint"]:
+        raise InputError(
+            f"{folder}: the data now has other files, labels, splits or ranks than the run was fitted on; "
+            "pass the --root of that data, or fit a new run."
+        )
+    return data
+
+
 def fingerprint(data: OrdinalDataset) -> str:
     """SHA-256 over every file name and label of the three splits, and the ranks."""
     rows = [f"{split}\t{p}\t{t}" for split in SPLITS for p, t in _pairs(data.split(split))]
@@ -142,7 +171,7 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writes that were killed; `files.write_atomically` names them `.NAME.xxxx`."""
-    for name in ("config.json", "history.csv", "metrics.json", "predictions.csv", MODEL_FILE):
+    for name in (*FILES, MODEL_FILE, CALIBRATION_FILE):
         for leftover in folder.glob(f".{name}.*"):
             leftover.unlink()
 

@@ -42,7 +42,7 @@ class Run:
     """A finished run.
 
     Args:
-        model: The trained model.
+        model: The trained model, without a temperature that was fitted later.
         metrics: `test`, `val` (see `metrics.evaluate`), `test_after_stage1` (not of joint training), and
             `baselines` by name.
         history: One row an epoch, both stages; joint training is stage 0.
@@ -92,7 +92,7 @@ def fit(
         missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
         if finished is not None and not missing:
             _clean_up(folder)  # a kill may have come between the last file and this
-            return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
+            return _run(folder, finished)
         model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
         pictures = Pictures.load(data, model, quiet)
         rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
@@ -110,7 +110,12 @@ def fit(
             finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
         rundir.write_metrics(folder, finished)
         _clean_up(folder)
-        return Run(L2RCLIP.load(folder), finished, rundir.read_history(folder), folder)
+        return _run(folder, finished)
+
+
+def _run(folder: Path, metrics: dict[str, Any]) -> Run:
+    """A finished run; its model is as it was trained, like its metrics, whatever temperature was fitted since."""
+    return Run(L2RCLIP.load(folder, calibrated=False), metrics, rundir.read_history(folder), folder)
 
 
 def _clean_up(folder: Path) -> None:

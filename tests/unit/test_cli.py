@@ -274,7 +274,7 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
 
 def test_help_teaches() -> None:
     """Examples in each command; under `fit` every baseline, and every setting of Config with hyphens and its docstring."""
-    for command in ("fit", "predict", "evaluate", "doctor"):
+    for command in ("fit", "predict", "evaluate", "calibrate", "doctor"):
         said = run(command, "--help")
         assert said.code == 0
         assert f"examples:\n  l2rclip {command}" in said.out
