@@ -39,6 +39,16 @@ def test_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
 
 
 @pytest.mark.slow
+def test_pages_that_are_no_notebook_offer_no_colab(html: Path) -> None:
+    """The button would open a Markdown file there."""
+    for entry in chapters.toc_files():
+        if (chapters.ROOT / f"{entry}.md").exists():
+            page = (html / f"{entry}.html").read_text(encoding="utf-8")
+            assert "btn-colab" not in page
+            assert f"{ADDRESS}/edit/main/{entry}.md" in page
+
+
+@pytest.mark.slow
 def test_pages_load_nothing_from_another_host(html: Path) -> None:
     """Scripts, styles and images are local: the book opens without a network."""
     for page in html.rglob("*.html"):
