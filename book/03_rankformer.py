@@ -117,7 +117,7 @@ from l2rclip_lite.towers import Tokens
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 scale = {
-    "smoke": {"size": 30, "ranks": 3, "each": 4, "short": 1, "steps": 2},
+    "smoke": {"size": 30, "ranks": 5, "each": 3, "short": 1, "steps": 1},
     "page": {"size": 200, "ranks": 12, "each": 8, "short": 8, "steps": 20},
     "full": {"size": 1000, "ranks": 20, "each": 30, "short": 50, "steps": 300},
 }[PROFILE]
@@ -468,7 +468,10 @@ labels = {
     "rank": [f"{k}: {row[asked[1]]}" for k, row in enumerate(spelt)],
     "joint": list(dict.fromkeys(c[2] for c in cells)),
 }
-fresh = {axis: train(0, axis=axis).prompts.rankformer for axis in AXES}
+fresh = {
+    axis: RankPrompts(towers, ranks, axis=axis, seed=SEED).rankformer
+    for axis in AXES
+}
 maps = {a: (looks(fresh[a]).numpy(), looks(trained[a]).numpy()) for a in AXES}
 
 # %% mystnb={"image": {"alt": "Heat maps of attention for the three axes, before training above and after training below, on a scale from an eighth of equal attention, blue, to eight times, red, with words along both sides."}, "figure": {"caption": "Attention over equal attention, mean over the heads. Rows are words that look, columns words they look at. Above: before training. Below: after it. Equal words have equal rows, as they must.", "name": "fig-03-attention"}} tags=["nbval-ignore-output"]
@@ -539,18 +542,20 @@ def means(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return own.T @ features / own.sum(0)[:, None]
 
 
+five = learners(ranks, SEED)
+centres = means(features, targets)
 helped = {
-    title: borrowing(one, means(features, targets), trains)
-    for title, (one, trains) in learners(ranks, SEED).items()
+    title: borrowing(one, centres, trains)
+    for title, (one, trains) in five.items()
 }
 
 # %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's pictures help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Who is helped (blue) and who is harmed (red) by whose pictures, for six things to train.", "name": "fig-03-borrowing"}}
 draw.borrowing_figure(helped, ranks.names)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-one, trains = learners(ranks, SEED)["own vectors"]
+one, trains = five["own vectors"]
 one.centre = False
-raw = borrowing(one, means(features, targets), trains)
+raw = borrowing(one, centres, trains)
 assert raw[others].abs().max() < 1e-3
 assert helped["own vectors"][others].max() < 0.05
 two = (ranks.names.index("very low"), ranks.names.index("very high"))
@@ -587,7 +592,7 @@ Markdown(
 
 
 # %%
-def measured(ranks: Ranks) -> dict[str, torch.Tensor]:
+def measured(ranks: Ranks, centres: torch.Tensor) -> dict[str, torch.Tensor]:
     """Who helps whom, by what is trained."""
     found = learners(ranks, SEED)
     del found["own vectors"], found["OrdinalCLIP"]
@@ -607,11 +612,14 @@ many = load_dataset(
     seed=SEED,
     pixels=pixels,
 )
-centres = means(*labelled(many))
+many_centres = means(*labelled(many))
 percent = many.ranks.template.replace("{rank}", "{rank} percent")
 spoken = many.ranks
 digits = reworded(many, names="digits", template=percent).ranks
-by_words, by_digits = measured(spoken), measured(digits)
+by_words, by_digits = (
+    measured(spoken, many_centres),
+    measured(digits, many_centres),
+)
 length = RankPrompts(towers, spoken).tokens.words.sum(1)
 alike = length[:, None] == length
 assert RankPrompts(towers, digits).tokens.words.sum(1).unique().numel() == 1
