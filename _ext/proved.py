@@ -72,7 +72,7 @@ class ProvedTable(Directive):
             state = "as proved" if _current(app, stem, proof) else "edited since"
             rows.append([stem.replace("_", " "), *cells, state])
         if not rows:
-            return [nodes.paragraph(text="Nothing is recorded yet: run `make verify`.")]
+            return [nodes.paragraph(text="Nothing is recorded yet: run make verify.")]
         return [table(head, rows)]
 
 
