@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from l2rclip_lite.calibration import Logits, negative_log_likelihood, temper
+from l2rclip_lite.calibration import Logits, fit_temperature, negative_log_likelihood, temper
 from l2rclip_lite.method_style import GRID, PAPER, WIDTH
 from l2rclip_lite.metric_inputs import Indices
 from l2rclip_lite.plots import COLOURS, rank_colours, style
@@ -85,10 +85,10 @@ def temperature_curves(
         axis = figure.subplots()
         for (name, (logits, target)), colour in zip(splits.items(), (VALIDATION, TEST, NEW), strict=False):
             loss = [negative_log_likelihood(logits, target, t) for t in at]
-            best = int(np.argmin(loss))
-            label = f"{name}: lowest at {at[best]:.1f}"
-            axis.plot(at, loss, color=colour, linewidth=1.9, label=label)
-            axis.scatter(at[best], loss[best], color=colour, s=44, zorder=4, edgecolor="white")
+            best = fit_temperature(logits, target)
+            axis.plot(at, loss, color=colour, linewidth=1.9, label=f"{name}: lowest at {best:.1f}")
+            lowest = negative_log_likelihood(logits, target, best)
+            axis.scatter(best, lowest, color=colour, s=44, zorder=4, edgecolor="white")
         axis.axvline(1, color=COLOURS["reference"], linestyle="--", linewidth=1)
         _log_ticks(axis)
         axis.set(xlabel="temperature T", ylabel="mean negative log-likelihood (nats)")
@@ -134,7 +134,8 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
             below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
         axes[0, 0].set_ylabel("share of right answers")
         axes[1, 0].set_ylabel("pictures")
-        axes[0, 0].legend(loc="upper left", handlelength=1.2)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower right", ncols=2, handlelength=1.2)
     return figure
 
 

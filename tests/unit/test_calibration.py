@@ -261,3 +261,19 @@ def test_pictures_that_decide_nothing_write_nothing(
         with pytest.raises(InputError, match=why):
             calibrate(L2RCLIP.load(calibrated), leaves.val, calibrated)
     assert (calibrated / CALIBRATION_FILE).read_text() == before
+
+
+@pytest.mark.parametrize(("low", "high", "noted"), [(0.05, 7.1, True), (1.2, 7.1, False), (0.4, 0.9, False)])
+def test_the_command_says_when_the_interval_includes_one(
+    calibrated: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    low: float,
+    high: float,
+    noted: bool,
+) -> None:
+    """Then T = 1, the model as trained, is as good a guess."""
+    found = Calibration(2.0, "val", 10, low, high, 1.5, 1.4, "ab12")
+    monkeypatch.setattr(calibration, "calibrate", lambda *_: found)
+    assert cli.main(["calibrate", str(calibrated)]) == 0
+    assert ("the interval includes 1" in capsys.readouterr().out) == noted

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from l2rclip_lite import calibration_plots as draw
-from l2rclip_lite.calibration import fit_temperature
+from l2rclip_lite.calibration import fit_temperature, negative_log_likelihood
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.reliability import coverage_curve, reliability
 
@@ -33,10 +33,12 @@ def test_bars_are_the_probabilities_and_keep_their_order() -> None:
 
 
 def test_the_dot_of_a_curve_is_the_fitted_temperature() -> None:
-    """161 points from 0.7 to 10 lie 1.7 % apart."""
+    """At the temperature and the likelihood of the fit, which the legend names."""
     figure = draw.temperature_curves({"validation": (GAP, TRUE)})
-    at = figure.axes[0].collections[0].get_offsets()[0][0]
-    assert at == pytest.approx(fit_temperature(GAP, TRUE), rel=0.017)
+    best = fit_temperature(GAP, TRUE)
+    dot = figure.axes[0].collections[0].get_offsets()[0]
+    assert dot.tolist() == pytest.approx([best, negative_log_likelihood(GAP, TRUE, best)])
+    assert figure.axes[0].get_legend().get_texts()[0].get_text() == "validation: lowest at 1.8"
 
 
 def test_reliability_dots_are_the_accuracies() -> None:
