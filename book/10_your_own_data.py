@@ -453,7 +453,7 @@ Markdown(
     "one seed."
 )
 
-# %% mystnb={"image": {"alt": "Confusion matrix of true against predicted ranks on the test split, heaviest on and near the diagonal."}, "figure": {"caption": "Where the errors are. Beside the diagonal is forgivable, a corner is not.", "name": "fig-10-confusion"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Confusion matrix of true against predicted ranks on the test split, in shares of each true rank."}, "figure": {"caption": "Where the errors are. Beside the diagonal is forgivable, a corner is not.", "name": "fig-10-confusion"}} tags=["nbval-ignore-output"]
 answers = pd.read_csv(run.out / "predictions.csv")
 truth = torch.tensor(answers["target"].to_numpy())
 answer = torch.tensor(answers["predicted"].to_numpy())
@@ -463,7 +463,7 @@ plots.confusion({"L2RCLIP, test": (truth, answer)}, data.ranks)
 # Then the worst answers. In your own data, expect to find wrong labels here: now and then the model is right and the label
 # is not.
 
-# %% mystnb={"image": {"alt": "Five test pictures with large errors, each above a bar chart of the probabilities of the five ranks; the true rank is outlined."}, "figure": {"caption": "The test pictures with the largest expected error. Look at how tall some of the wrong bars are.", "name": "fig-10-worst"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Five test pictures with large errors, each above a bar chart of the probabilities of the five ranks; the true rank is outlined."}, "figure": {"caption": "The test pictures with the largest expected error. The true rank is outlined; compare its bar with the tallest one.", "name": "fig-10-worst"}} tags=["nbval-ignore-output"]
 p_test = torch.tensor(answers.filter(regex=r"^p_\d+$").to_numpy())
 error = (torch.tensor(answers["expected"].to_numpy()) - truth).abs()
 plots.gallery(
@@ -554,7 +554,7 @@ kept = json.loads(Path("runs/leaves/calibration.json").read_text())
 T = kept["temperature"]
 assert abs(T - fit_temperature(logits["validation"], data.val.targets)) < 0.01
 
-# %% mystnb={"image": {"alt": "Three curves of the negative log-likelihood over the temperature, for validation, test and new pictures, each falling from its value at one to a minimum marked by a dot and rising slowly after it."}, "figure": {"caption": "NLL over the temperature. The fit sees the validation curve only; the other two show where it should have landed.", "name": "fig-10-curves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three curves of the negative log-likelihood over the temperature, for validation, test and new pictures, each with a dot at its minimum; a dashed line marks the temperature one."}, "figure": {"caption": "NLL over the temperature. The fit sees the validation curve only; the other two show where it should have landed.", "name": "fig-10-curves"}} tags=["nbval-ignore-output"]
 draw.temperature_curves({name: (logits[name], target[name]) for name in parts})
 
 # %% [markdown]
@@ -564,7 +564,7 @@ draw.temperature_curves({name: (logits[name], target[name]) for name in parts})
 # model is as right as it is sure. The grey bar is the leeway that a perfectly honest model would need with so few pictures
 # {cite:p}`brocker2007increasing`: a dot inside its bar proves nothing.
 
-# %% mystnb={"image": {"alt": "Two reliability diagrams of the test pictures, as trained and with the temperature, with wide grey bars around the diagonal; below each a histogram of the probabilities."}, "figure": {"caption": "Reliability on the test pictures, before and after. Below: how many pictures stand behind each dot.", "name": "fig-10-reliability"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two reliability diagrams of the test pictures, as trained and with the temperature, with grey bars around the diagonal; below each a histogram of the probabilities."}, "figure": {"caption": "Reliability on the test pictures, before and after. Below: how many pictures stand behind each dot.", "name": "fig-10-reliability"}} tags=["nbval-ignore-output"]
 
 
 def two_curves(name: str) -> dict[str, pd.DataFrame]:
@@ -577,7 +577,7 @@ def two_curves(name: str) -> dict[str, pd.DataFrame]:
 
 draw.reliability_diagram(two_curves("test"))
 
-# %% mystnb={"image": {"alt": "The same two diagrams for the new pictures: as trained, the dots of the sure answers lie far below the diagonal and outside their grey bars; with the temperature they lie closer to it."}, "figure": {"caption": "The same for the new pictures: more of them, narrower bars, and a clear verdict.", "name": "fig-10-reliability-new"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "The same two diagrams for the new pictures, as trained and with the temperature: dots, their distance to the diagonal, grey bars around it, and histograms below."}, "figure": {"caption": "The same for the new pictures: more of them, so narrower bars.", "name": "fig-10-reliability-new"}} tags=["nbval-ignore-output"]
 draw.reliability_diagram(two_curves("new pictures"))
 
 # %% tags=["nbval-ignore-output"]
@@ -673,7 +673,7 @@ if PROFILE != "smoke":
 # The validation split is small. Had other pictures landed in it, $T$ would be another number. The bootstrap asks how
 # different: draw validation sets from the validation pictures, with replacement, and fit each.
 
-# %% mystnb={"image": {"alt": "Three rows of dots, fitted temperatures of resampled validation sets of rising size; the rows grow narrower from top to bottom. Lines mark the temperature one and that of the new pictures."}, "figure": {"caption": "Temperatures fitted on resampled validation sets of three sizes. Thick: the middle half; thin: 95 % of them. The line is the temperature that fits the new pictures best.", "name": "fig-10-spread"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three rows of dots, fitted temperatures of resampled validation sets of rising size, each with its middle half and its 95 % range. Lines mark the temperature one and that of the new pictures."}, "figure": {"caption": "Temperatures fitted on resampled validation sets of three sizes. Thick: the middle half; thin: 95 % of them. The line is the temperature that fits the new pictures best.", "name": "fig-10-spread"}} tags=["nbval-ignore-output"]
 sizes = [len(data.val) // 4, len(data.val) // 2, len(data.val)]
 drawn = {
     size: bootstrap_temperatures(
@@ -729,7 +729,7 @@ Markdown(
 # and draw the real error of the answered ones {cite:p}`geifman2017selective`. The threshold is set on validation: the doubt
 # below which half of the validation pictures lie.
 
-# %% mystnb={"image": {"alt": "Two rising curves: mean error of the answered pictures over the share that is answered, for the test and the new pictures, with a dot at the threshold on each."}, "figure": {"caption": "Error of the answers over the share of pictures answered, surest first. Dots: the threshold that was set on validation. The left end rests on few pictures.", "name": "fig-10-coverage"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two curves: mean error of the answered pictures over the share that is answered, for the test and the new pictures, with a dot at the threshold on each."}, "figure": {"caption": "Error of the answers over the share of pictures answered, surest first. Dots: the threshold that was set on validation. The left end rests on few pictures.", "name": "fig-10-coverage"}} tags=["nbval-ignore-output"]
 doubt = {
     name: expected_error(temper(logits[name], T), data.ranks) for name in parts
 }
