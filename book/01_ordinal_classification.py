@@ -766,7 +766,9 @@ table.round(3)
 #
 # ## Simple baselines on leaves
 #
-# Now real predictions. Six baselines, none of which trains a network:
+# Now real predictions. They start from {term}`CLIP`: two networks, called {term}`towers <tower>`, one for pictures and one for
+# sentences, whose features lie in one space. The towers of this book are called {term}`mini`; {doc}`02_rank_templates` shows how
+# they were made. Here they stay *frozen*: nothing in them is trained. Six baselines use them, or do without:
 #
 # | baseline | looks at | knows of the labels |
 # |---|---|---|
@@ -889,6 +891,11 @@ for (metric, one, other, found), p in zip(asked, corrected, strict=True):
         f"{found.low:+.2f} to {found.high:+.2f} | "
         f"{verdicts[metric, one, other]} |"
     )
+lines.append(
+    "\n*Better* and *worse* are mirror images. An interval without 0 may still "
+    f"carry no verdict, because the verdict counts that {len(asked)} questions "
+    "were asked of the same leaves."
+)
 Markdown("\n".join(lines))
 
 # %%
@@ -1091,7 +1098,7 @@ check_fooled([0] * 19 + [4])
 #
 # {doc}`02_rank_templates` asks whether language knows the order of ranks before it has seen a picture. {doc}`04_losses`
 # does for training what this page did for testing: it makes a far mistake cost more. {doc}`05_two_stages` trains the
-# whole method, {doc}`08_ablation` compares many methods by these metrics, and {doc}`notation` lists all symbols.
+# whole method, {doc}`08_ablation` compares many methods by these metrics, and {doc}`notation` maps symbols to names in the code.
 #
 # ## Sources
 #

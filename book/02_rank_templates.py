@@ -340,8 +340,8 @@ assert float(spread["centred"].mean()) < 0
 # | shuffles, random weights, local order | `template_study` | `tests/unit/test_template_study.py` |
 # | {eq}`eq-02-ridge` | `mini.fit_alignment` | `tests/unit/test_mini.py` |
 #
-# By hand: three vectors in the plane at 0°, 60° and 120°. Neighbours have $d = 1 - \cos 60° = \tfrac12$, the outer pair
-# has $1 - \cos 120° = \tfrac32$. Every question is answered with yes.
+# By hand: three vectors in the plane at 0°, 60° and 120°. Without centring, neighbours have $d = 1 - \cos 60° = \tfrac12$, the outer
+# pair has $1 - \cos 120° = \tfrac32$. Every question is answered with yes.
 
 # %%
 angle = np.radians([0, 60, 120])
@@ -630,8 +630,8 @@ draw.paths(
 # %% [markdown]
 # The path of the trained digits bends into an arch. Such a horseshoe is what ordered points look like when near pairs are
 # told apart and far pairs are all just "far" {cite:p}`diaconis2008horseshoes`. So do not ask that the path be straight,
-# only that it go on and not back. In words the path goes from clump to clump, one a decade, held together by a shared
-# word. Random weights have the clumps as well, but lead back and forth between them. Two axes are a shadow of 384
+# only that it go on and not back. In words the path goes from clump to clump, each held together by shared
+# words. Random weights have the clumps as well, but lead back and forth between them. Two axes are a shadow of 384
 # dimensions, and the share of the variance below each panel says how much of them it shows.
 #
 # ## Where the order fails
@@ -698,7 +698,9 @@ display(
         + "\n\n*Share of comparisons, chance one half: is an age more like "
         "its neighbour than like the one after it; more like its neighbour "
         "than like an age 20 years away; and, over all gaps, more like an "
-        "age than like the next one further out?*"
+        "age than like the next one further out? A share below one "
+        "half is no order either: in words, the last word of an age comes "
+        "again after twenty years.*"
     )
 )
 
@@ -1068,7 +1070,7 @@ assert abs(accuracies[0] - judged["accuracy"]) < 1e-9
 # ## Exercises
 #
 # **1. What does ninety nine cost?** How many tokens does CLIP's tokenizer make of *ninety nine*, *ninety-nine* and *99*?
-# Write your answer into `mine`.
+# Write your answer into the call in the last line.
 
 
 # %%

@@ -365,7 +365,7 @@ for when, steps in (("before", 0), ("after", scale["short"])):
         rows[when]["order"].append(ordinality(model.rank_features)["gap"])
 print(f"{scale['short']} steps on {len(targets)} pictures of 5 ranks")
 
-# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the bare template with the same context. Right: order of the text features.", "name": "fig-03-alpha"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the template with the untrained context in front. Right: order of the text features.", "name": "fig-03-alpha"}} tags=["nbval-ignore-output"]
 draw.alpha_figure(rows["before"], rows["after"], strengths)
 
 # %% tags=["nbval-ignore-output", "hide-input"]
@@ -496,13 +496,13 @@ Markdown("\n".join(said))
 # ## Who helps whom
 #
 # Now the question from the beginning. Let $\bar z_i$ be the mean image feature of rank $i$ and $t_i$ its text feature.
-# Pictures of rank $i$ want $t_i$ to come nearer to $\bar z_i$; they pull along the gradient $g_i$. The same step moves
+# Pictures of rank $i$ want $t_i$ to come nearer to $\bar z_i$; they pull along the gradient $v_i$. The same step moves
 # the other texts, too, because they share parameters. Does it bring text $j$ to *its* pictures, which were not shown? To
 # first order, that is a scalar product. In units that do not depend on the lengths:
 #
 # $$
-# B_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
-# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
+# H_{ij} = \frac{v_i \cdot v_j}{\lVert v_i\rVert\,\lVert v_j\rVert},
+# \qquad v_i = \nabla_\theta\,(\bar z_i \cdot t_i)
 # $$ (eq-03-borrowing)
 #
 # At 1 both ranks pull the parameters in one direction. At 0 they do not meet, and below 0 each undoes a part of the
@@ -727,14 +727,15 @@ Markdown("\n".join(lines))
 #
 # ## So why use it?
 #
-# For it: it is cheap, it leaves no trace at inference, pictures of one rank teach the texts of others, and stage 1 gets
+# For it: it is cheap, it leaves no trace at inference, pictures of one rank teach the texts of some others, and stage 1 gets
 # the freedom to bring sentences to their pictures.
 #
 # Against it: it does not know the order, it borrows by wording, and at the start a few shared vectors share as much. In
 # {doc}`08_ablation`, with these towers, leaving it out was not shown to cost accuracy, and in {doc}`09_open_questions` no
 # axis and no strength stood out.
 #
-# So the rare rank of the first paragraph does borrow, but from the ranks whose names sound like its own. Two things
+# So the rare rank of the first paragraph can borrow, to first order and at the start, from the ranks whose names sound like its
+# own; with most others it disagrees, and no rare rank was trained here. Two things
 # follow for your ranks. Try it with and without: `rankformer=False` is one setting. And with the axis `rank`, prefer
 # names with the same number of tokens, so that like meets like.
 #
@@ -829,7 +830,7 @@ check_twins({0}, {1}, {2}, {3}, {4})
 check_twins({0, 2, 3}, {1, 4})
 
 # %% [markdown]
-# **4. One number for all.** What values can $B_{ij}$ take if $\alpha$ alone is trained? Think first, then compute it.
+# **4. One number for all.** What values can $H_{ij}$ take if $\alpha$ alone is trained? Think first, then compute it.
 
 
 # %%

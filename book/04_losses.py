@@ -256,7 +256,8 @@ draw.round_the_circle(turn, curves, FAN_DEGREES, own=1)
 # At $s=1$ the lowest point of the cross-entropy is not at its own text: the push of all five drives the image outwards. Keep
 # that in mind, the pairwise loss will do the same.
 #
-# Now the numbers. All golden numbers of this page come from one small fixture that anybody can draw again: five texts and
+# Now the numbers. The reference numbers of this page, called golden in the code, come from one small set of vectors that anybody
+# can draw again: five texts and
 # six images in eight dimensions. What the authors' released code says about it stands beside ours, to six digits, in the
 # tests.
 
@@ -519,7 +520,7 @@ if PROFILE != "smoke":
     assert rests["true"][4] > 120
 
 # %% [markdown]
-# Two things are worth keeping. The push drives images *past* their own text, away from the bulk of the other ranks, so the
+# Two things are worth keeping. With the true order the push drives images *past* their own text, away from the bulk of the other ranks, so the
 # loss stretches the scale at its ends; only the middle rank stays. And the pull settles the order: even under a shuffled
 # weight the images come to rest in the order of their texts. On texts that are already in order, the ordinal weight is a
 # correction, not the source of order. So expect little between the three weights where texts are in order from the start;
@@ -746,7 +747,7 @@ assert torch.all(near["s = 100"] > 5 * near["pairwise"])
 # all $K$ ranks, a text has all images of its rank, $P(k)$, as partners:
 #
 # $$
-# L_{\text{asym}} = \mathrm{CE}(s\,z_iT^\top, y_i)
+# L_{\text{asym}} = \frac1B\sum_i\mathrm{CE}(s\,z_iT^\top, y_i)
 # - \frac1{\#k}\sum_k\frac1{\lvert P(k)\rvert}\sum_{i\in P(k)}\log\operatorname{softmax}_i(s\,t_k\cdot z_i) .
 # $$ (eq-04-asym)
 #

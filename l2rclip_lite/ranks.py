@@ -30,7 +30,7 @@ def number_words(number: int) -> str:
         >>> number_words(21), number_words(105)
         ('twenty one', 'one hundred five')
     """
-    import inflect  # takes 0.3 s, needed for numbers only
+    import inflect  # takes seconds, needed for numbers only
 
     words = inflect.engine().number_to_words(str(number), andword="")
     assert isinstance(words, str)
