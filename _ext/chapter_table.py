@@ -10,7 +10,7 @@ from docutils.parsers.rst import Directive
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-HEAD = ("chapter", "time", "on")
+HEAD = ("chapter", "time")
 
 
 def title_of(page: dict[str, list[dict[str, str | list[str]]]]) -> str:
@@ -26,7 +26,7 @@ class ChapterTable(Directive):
     def run(self) -> list[nodes.Node]:
         """Build the table."""
         env = self.state.document.settings.env
-        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (60, 15, 25)), cols=len(HEAD))
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (70, 30)), cols=len(HEAD))
         head, body = nodes.thead(), nodes.tbody()
         head += nodes.row("", *(nodes.entry("", nodes.paragraph(text=text)) for text in HEAD))
         for path in sorted((Path(env.srcdir) / "book").glob("[0-9][0-9]_*.ipynb")):
@@ -37,7 +37,8 @@ class ChapterTable(Directive):
                 "", refdomain="std", reftype="doc", reftarget=path.stem, refexplicit=True, refdoc=env.docname
             )
             link += nodes.inline(text=f"{int(path.stem[:2])}. {title_of(page)}")
-            cells = [link, nodes.Text(f"{stamp['seconds']} s"), nodes.Text(stamp["device"])]
+            where = stamp["device"].replace("CPU, threads: 1", "one CPU thread")
+            cells = [link, nodes.Text(f"{stamp['seconds']}\u00a0s on {where}")]
             body += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
         group += [head, body]
         return [nodes.table("", group)]
