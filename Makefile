@@ -3,7 +3,7 @@
 #   make test            all tests
 #   make help            the rest
 # Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  SHOTS=folder
-#            DATA=folder  FLAGS="options of Snakemake"  LOOK=--require (no Chromium is a failure)
+#            DATA=folder  ONLY=studies  FLAGS="options of Snakemake"  LOOK=--require (no Chromium is a failure)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,6 +18,7 @@ PORT ?= 8000
 JOBS ?= 2
 SHOTS ?= _build/shots
 DATA ?=
+ONLY ?=
 FLAGS ?=
 LOOK ?=
 NODE ?= .node
@@ -30,7 +31,7 @@ WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
 RUN := "$(WORKFLOW)/bin/snakemake" $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params \
-	--rerun-incomplete --quiet rules reason --config python="$(BIN)/python"
+	--rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(ONLY),only="$(ONLY)")
 
 # One thread: the numbers on a page do not depend on the machine's cores, and torch's threads do not fight on a busy one.
 export OMP_NUM_THREADS ?= 1

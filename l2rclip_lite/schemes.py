@@ -14,6 +14,7 @@ asymmetrical contrastive loss. A λ of 0 leaves its term out, which is then not 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import torch
 import torch.nn.functional as F
@@ -100,6 +101,8 @@ def ordinal_stage2(
         return others.sord_loss(logits, target)
     if kind == "mean-variance":
         return others.mean_variance_loss(logits, target, position) - F.cross_entropy(logits, target)
+    if kind != "pairwise":
+        assert_never(kind)
     return ordinal_pairwise_loss(
         image,
         text,
