@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Seeing the order: embeddings before and after
 #
-# You train a model on ordered labels, project its features to the plane, colour each point by its rank, and the colours run
-# from dark to light. It looks like success. Would it have looked the same without training? With other labels? With no
-# pictures at all? A projection is evidence only if it could have come out otherwise. This page looks at L2RCLIP
+# You train a model on ordered labels, project its features to the plane, colour each point by its rank, and the colours
+# run from dark to light. It looks like success. Would it have looked the same without training? With other labels? With
+# no pictures at all? A projection is evidence only if it could have come out otherwise. This page looks at L2RCLIP
 # {cite:p}`wang2023learning` before training, after stage 1 and after stage 2, and puts a control beside each look.
 #
 # :::{admonition} What you will learn
@@ -183,8 +183,8 @@ def rho(left: np.ndarray, right: np.ndarray) -> float:
 # %% [markdown]
 # ## Three looks at one cloud
 #
-# Here is one set of points, looked at in three ways. The points are the same in all panels, and so are their ranks. Which of the
-# three would you show?
+# Here is one set of points, looked at in three ways. The points are the same in all panels, and so are their ranks. Which
+# of the three would you show?
 
 # %% mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways.", "name": "fig-06-looks"}} tags=["nbval-ignore-output"]
 DIM = 384  # as many numbers as a feature of our towers has
@@ -204,15 +204,15 @@ looks = {
 embedding_plots.clouds({k: (v, shuffled) for k, v in looks.items()}, ranks)
 
 # %% [markdown]
-# All three show **nothing**. The points are random directions, and the ranks were dealt out at random. A is PCA, B is UMAP. C is
-# a look that was allowed to see the labels: its horizontal axis is the direction in which the labels rise,
+# All three show **nothing**. The points are random directions, and the ranks were dealt out at random. A is PCA, B is
+# UMAP. C is a look that was allowed to see the labels: its horizontal axis is the direction in which the labels rise,
 #
 # $$
 # w \propto \sum_{i=1}^{n} (y_i - \bar y)\,(x_i - \bar x).
 # $$ (eq-06-axis)
 #
-# In many dimensions there is always such a direction. For $n$ random points in $d$ dimensions the labels and the places along
-# $w$ correlate at about $1/\sqrt{1 + n/d}$.
+# In many dimensions there is always such a direction. For $n$ random points in $d$ dimensions the labels and the places
+# along $w$ correlate at about $1/\sqrt{1 + n/d}$.
 
 # %% tags=["nbval-ignore-output"]
 found = rho(noise @ along, shuffled)
@@ -235,8 +235,9 @@ Markdown(
 #
 # ## One model, three moments
 #
-# The model learns to read the damage of drawn leaves in ten ranks. All looks on this page are at *fresh* leaves, which neither
-# stage has seen. We keep image and text features at the start, after stage 1 and after stage 2.
+# The model learns to read the damage of drawn leaves in ten ranks. All looks on this page are at *fresh* leaves, which
+# neither stage has seen. We keep image and text features at the start, after stage 1 and after stage 2. At the start the
+# sentences already carry their context vectors, as they were drawn.
 
 # %% tags=["nbval-ignore-output"]
 config = Config(
@@ -295,17 +296,17 @@ Markdown(
 # %% [markdown]
 # ## PCA first: one plane for all moments
 #
-# PCA is the first look, because it is linear, repeatable and blind to labels. Two traps are easy to avoid. If each panel gets a
-# plane of its own, nobody can say what moved: so there is **one plane for all**. And if all points are thrown together, hundreds of pictures
-# outvote ten sentences: so each of the $C$ clouds weighs the same,
+# PCA is the first look, because it is linear, repeatable and blind to labels. Two traps are easy to avoid. If each panel
+# gets a plane of its own, nobody can say what moved: so there is **one plane for all**. And if all points are thrown
+# together, hundreds of pictures outvote ten sentences: so each of the $C$ clouds weighs the same,
 #
 # $$
 # S = \frac1C \sum_{c=1}^{C} \frac1{n_c} \sum_{x \in c} (x - \mu)(x - \mu)^\top,
 # \qquad \mu = \frac1C \sum_{c=1}^{C} \bar x_c ,
 # $$ (eq-06-pca)
 #
-# and the axes are the first two eigenvectors of $S$. The four clouds are images at the start and after stage 2, sentences at the
-# start and after stage 1. No label enters, except to turn an axis round so that it rises with the sentences.
+# and the axes are the first two eigenvectors of $S$. The four clouds are images at the start and after stage 2, sentences
+# at the start and after stage 1. No label enters, except to turn an axis round so that it rises with the sentences.
 
 # %% mystnb={"image": {"alt": "Three panels with the same axes. Small discs are images, diamonds on a line are the ten sentences, all in rank colours: at the start, after stage 1 and after stage 2."}, "figure": {"caption": "Fresh images and the ten sentences in one plane. From left to middle only diamonds move, from middle to right only discs. The axis labels say which share of the pooled variance an axis holds.", "name": "fig-06-moments"}} tags=["nbval-ignore-output"]
 four = {
@@ -319,8 +320,9 @@ shown = {moment: (images[moment], texts[moment]) for moment in images}
 embedding_plots.moments(plane, shown, labels, ranks)
 
 # %% [markdown]
-# The left panel seems to say that the untrained tower sees no order at all. Question 3 tells you to be careful: how much of each
-# cloud is in the plane? And since the plane was fitted on trained features too, the start deserves a plane of its own.
+# The left panel seems to say that the untrained tower sees hardly any order. Question 3 tells you to be careful: how much
+# of each cloud is in the plane? And since the plane was fitted on trained features too, the start deserves a plane of its
+# own.
 
 # %% tags=["nbval-ignore-output"]
 lines = [
@@ -337,21 +339,36 @@ for name, cloud in four.items():
     lines.append(
         f"| {name} | {seen[name]:.0%} | {common[name]:.2f} | {own[name]:.2f} |"
     )
+top = texts[TEXT][-3:]  # the sentences of the three highest ranks
+apart = [
+    float(np.linalg.norm(one - one[[1, 2, 0]], axis=1).mean())
+    for one in (plane.look(top), top)
+]
+lines.append(
+    f"\nThe sentences of the three highest ranks after stage 1 lie "
+    f"{apart[0]:.2f} apart in the plane, and {apart[1]:.2f} in all dimensions."
+)
 if PROFILE != "smoke":
+    assert apart[1] > 3 * apart[0]
     assert seen["images, start"] < 0.1 < 0.4 < seen["images, after stage 2"]
     assert common["images, after stage 2"] > 0.6
     assert own["images, after stage 2"] > own["images, start"] + 0.3
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The small blob on the left is a shadow: nearly all of what the untrained tower sees in a leaf is outside this plane. Its own largest
-# axis is about something else than damage. After stage 2 the largest axis of the images *is* the damage, and no label told PCA so. That much
-# is proven. That the untrained features hold *no* order is not: PCA shows what varies most, not what is there.
+# The small blob on the left is a shadow: nearly all of what the untrained tower sees in a leaf is outside this plane, and
+# its own largest axis is about something else than damage. Along the common axis, which trained features and sentences
+# have chosen, even this blob is a little in order. After stage 2 the largest axis of the images *is* the damage, and no
+# label told PCA so. That much is proven. That untrained features hold *no* order is not: PCA shows what varies most, not
+# what is there.
+#
+# Nor is everything near that looks near. The sentences of the highest ranks almost lie on each other in the figure. In all
+# dimensions they are well apart. **A projection can only bring points closer together, never farther apart.**
 #
 # ## What moves in which stage
 #
-# The freezing table of {doc}`05_two_stages` says that stage 1 moves sentences and stage 2 images. Arrows make it visible, and
-# the features make it exact.
+# The freezing table of {doc}`05_two_stages` says that stage 1 moves sentences and stage 2 images. Arrows make it visible,
+# and the features make it exact.
 
 
 # %% mystnb={"image": {"alt": "Two panels with arrows. In stage 1 arrows start at diamonds, the sentences; in stage 2 at discs, the mean images of the ranks."}, "figure": {"caption": "The way of each sentence in stage 1 and of the mean image of each rank in stage 2, in the plane of the last figure.", "name": "fig-06-arrows"}} tags=["nbval-ignore-output"]
@@ -393,11 +410,13 @@ Markdown(
 
 # %% [markdown]
 # The zeros are exact: not a bit of the frozen side has changed. Stage 1 spreads the sentences along the order. Stage 2
-# pulls the images apart in the same direction, towards sentences that wait for them.
+# pulls the images apart in the same direction, towards sentences that wait for them. They do not arrive: all of them end
+# up below the sentences, and farther below than they began. The section on the modality gap asks why.
 #
 # ## Look at the pictures
 #
-# A point is a picture. Before you interpret a curve, look at what lies on it, and above all at what lies in the wrong place.
+# A point is a picture. Before you interpret a curve, look at what lies on it, and above all at what lies in the wrong
+# place.
 
 # %% mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf pictures with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in a PCA plane of their own. Above: for eight ranks the picture nearest to the mean of its rank. Below: the eight pictures that lie farthest from their rank's mean along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-06-pictures"}} tags=["nbval-ignore-output"]
 trained = images[IMAGE]
@@ -419,16 +438,17 @@ embedding_plots.thumbnails(
 )
 
 # %% [markdown]
-# The arc is a well-known shape. If near ranks resemble each other and far ranks do not, the data lie on a curve that turns through many
-# dimensions, and PCA draws it as a horseshoe. Its second axis is mostly the bend: the middle against both ends. It is not a second property of leaves.
+# The arc is a well-known shape. If near ranks resemble each other and far ranks do not, the data lie on a curve that
+# turns through many dimensions, and PCA draws it as a horseshoe. Its second axis is mostly the bend: the middle against
+# both ends. It is not a second property of leaves.
 #
-# The lower row is worth more than a table of errors. Ask what those leaves have in common: a blade whose own
-# colour looks like damage, lesions as pale as the ground, a leaf that is hard to tell from the grass behind it.
+# The lower row is worth more than a table of errors. Ask what misled the model in each: a blade whose own colour looks
+# like damage, lesions as pale as the ground, a leaf that is hard to tell from the grass behind it.
 #
 # ## The modality gap
 #
-# In {numref}`fig-06-moments` images and sentences never meet. Features of two towers often fill two separate cones, and the distance between
-# their means is called the modality gap {cite:p}`liang2022mind`:
+# In {numref}`fig-06-moments` images and sentences never meet. Features of two towers often fill two separate cones, and
+# the distance between their means is called the modality gap {cite:p}`liang2022mind`:
 #
 # $$
 # g = \Big\lVert \frac1n \sum_i z_i - \frac1K \sum_k t_k \Big\rVert .
@@ -468,27 +488,35 @@ for moment in images:
     )
 toward = plane.axes @ (images[IMAGE].mean(0) - texts[IMAGE].mean(0))
 share = float(toward[1] ** 2) / gaps[IMAGE]["gap"] ** 2
+first, last = (1 - gaps[moment]["image"] ** 2 for moment in (START, IMAGE))
 lines.append(
     f"\nOf the squared gap after stage 2, {share:.0%} lies along axis 2 of "
-    "the common plane."
+    f"the common plane. The variance of the images fell from {first:.2f} to "
+    f"{last:.2f}."
 )
 if PROFILE != "smoke":
     assert gaps[IMAGE]["gap"] > gaps[START]["gap"]
+    assert share > 0.7
+    assert error(middle(images[IMAGE]), middle(texts[IMAGE])) > errors[IMAGE]
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The gap does not close. It grows, and the model is better for all that. The sentences are centred by construction, so the gap is
-# hardly more than the length of the mean image, and a longer mean says that the images have become *more alike*: what told one leaf from another by
-# species, light and ground has shrunk ($1 - \lVert\bar z\rVert^2$ is the variance of unit vectors), and what is left is the order.
-# A direction that all images share adds the same number to the score of a sentence for every image, and can only shift all answers alike.
-# Centring removes it from the picture, and changes the error little.
+# The gap does not close. It grows, and the error falls all the same. The sentences are centred by construction, so the
+# gap is hardly more than the length of the mean image. For unit vectors that length is a matter of spread: their variance
+# is $1 - \lVert\bar z\rVert^2$, so a longer mean says that the images have become *more alike*. Much of what told one
+# leaf from another is gone, and of what is left most lies along the order, as the table under {numref}`fig-06-moments`
+# says. The clouds did not drift apart. One of them shrank.
+#
+# Is the gap in the way? What all images share adds to the score of each sentence the same number for every image. That
+# works like the bias of a classifier, and stage 2 has tuned it: centre both clouds, and the error *rises*. So centre for
+# the eye, not for the answer.
 #
 # The lesson for the eye: **the largest distance in a joint plot, that between the two clouds, says least about the task.**
 #
 # ## A ruler in place of a picture
 #
-# "Near ranks lie near" is a statement about distances, so measure them. For every pair of points with ranks $i$ and $j$, hold the cosine
-# distance against the gap $|i-j|$, and sum up with Spearman's correlation over all pairs,
+# "Near ranks lie near" is a statement about distances, so measure them. For every pair of points with ranks $i$ and $j$,
+# hold the cosine distance against the gap $|i-j|$, and sum up with Spearman's correlation over all pairs,
 #
 # $$
 # \rho_{\text{gap}} = \operatorname{Spearman}\big(|y_i - y_j|,\; 1 - \cos(x_i, x_j)\big), \qquad i < j .
@@ -531,24 +559,24 @@ Markdown(
 )
 
 # %% [markdown]
-# Before training the distance between two pictures says nothing about how far apart their ranks are: the line is flat at every
-# gap. After stage 2 it rises. The band is as telling as the line: it stays wide, so two *single* pictures of far ranks may still
-# lie close together. The sentences were in some order before any training, which is what the method builds on. With ten
-# sentences there are few pairs, and their dashed line wanders: that is the size of an accident.
+# Before training the distance between two pictures says nothing about how far apart their ranks are: the line is flat at
+# every gap. After stage 2 it rises. The band is as telling as the line: it stays wide, so two *single* pictures of far
+# ranks may still lie close together. The sentences were in some order before any training, which is what the method
+# builds on. With ten sentences there are few pairs, and their dashed line wanders: that is the size of an accident.
 #
 # | equation | function | test |
 # |---|---|---|
 # | label axis {eq}`eq-06-axis` | `projections.label_axis` | `tests/unit/test_projections.py` |
 # | balanced PCA {eq}`eq-06-pca` | `projections.balanced_pca` | `tests/unit/test_projections.py` |
 # | modality gap {eq}`eq-06-modality` | `projections.modality_gap` | `tests/unit/test_projections.py` |
-# | distance and gap {eq}`eq-06-gap` | `projections.gap_distances`, `ordinality.ordinality` | `tests/unit/test_projections.py`, `tests/unit/test_metrics.py` |
+# | distance and gap {eq}`eq-06-gap` | `projections.gap_distances` | `tests/unit/test_projections.py` |
 #
 # ## Scores, and what chance scores
 #
-# `ordinality` sums up $K$ features, one a rank, in three numbers. `gap` is {eq}`eq-06-gap`. `triplets` is the share of triples in
-# which the outer two lie farther apart than the inner ones; chance is one half. `component` is $|\rho|$ of the first principal component
-# with the rank. For images we take the mean of each rank. The control deals the ranks out again: among the sentences, or among the pictures
-# before their means are taken.
+# `ordinality` sums up $K$ features, one a rank, in three numbers. `gap` is {eq}`eq-06-gap`. `triplets` is the share of
+# triples in which the outer two lie farther apart than the inner ones; chance is one half. `component` is $|\rho|$ of the
+# first principal component with the rank. For images we take the mean of each rank. The control deals the ranks out
+# again: among the sentences, or among the pictures before their means are taken.
 
 
 # %% mystnb={"image": {"alt": "Three panels, one a score, with four rows: sentences at the start and after stage 1, mean images at the start and after stage 2. A dot is the score, a grey bar the range of scores with shuffled ranks."}, "figure": {"caption": "Order of ten sentences and of ten mean images of fresh pictures. A dot inside its grey bar could be an accident.", "name": "fig-06-scores"}} tags=["nbval-ignore-output"]
@@ -591,17 +619,19 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # $p$ is the share of shuffles that score as high, the real order counted as one of them. Look at the row *mean images,
-# start*: the **untrained** tower already has its means in order, far beyond chance, although {numref}`fig-06-ruler` found no order
-# in its pairs of pictures. Both are right. A mean over the pictures of a rank averages out species, light and ground, and what remains is
-# damage. But a model is given one picture, never the mean of a rank. So **a plot of class means always looks better than the model is.**
+# start*: the **untrained** tower already has its means in order, far beyond chance, although {numref}`fig-06-ruler` found
+# no order in its pairs of pictures. Both are right. A mean over the pictures of a rank averages out species, light and
+# ground, and what remains is damage. But a model is given one picture, never the mean of a rank. So **a plot of class
+# means always looks better than the model is.**
 #
-# And look at the grey bars of `component`: with ten ranks chance reaches high. A first component that follows the ranks "well" is weak evidence.
+# And look at the grey bars of `component`: with ten ranks chance reaches high. A first component that follows the ranks
+# "well" is weak evidence.
 #
 # ## UMAP, after all
 #
-# UMAP {cite:p}`mcinnes2018umap` is the picture that most people show. What does it know? Of each point it takes the list of the $k$
-# nearest neighbours and the distances to these. Then it looks for a layout in the plane in which the same points are neighbours. Everything
-# farther away than the $k$-th neighbour never enters.
+# UMAP {cite:p}`mcinnes2018umap` is the picture that most people show. What does it know? Of each point it takes the list
+# of the $k$ nearest neighbours and the distances to these. Then it looks for a layout in the plane in which the same
+# points are neighbours. Everything farther away than the $k$-th neighbour never enters.
 
 # %% mystnb={"image": {"alt": "Four scatter plots of fresh images in rank colours: PCA and UMAP at the start, PCA and UMAP after stage 2."}, "figure": {"caption": "The same images by PCA and by UMAP with fifteen neighbours, before and after training. UMAP's axes have no unit.", "name": "fig-06-umap"}} tags=["nbval-ignore-output"]
 panels, layouts = {}, {}
@@ -614,8 +644,8 @@ for moment in (START, IMAGE):
 embedding_plots.clouds(panels, ranks, columns=4)
 
 # %% [markdown]
-# Both see no order at the start and much of it after stage 2, and neither has seen a label. Here the two agree, which is reassuring. How far do
-# the distances on paper follow the real ones? The next table correlates all pairs.
+# Both see no order at the start and much of it after stage 2, and neither has seen a label. Here the two agree, which is
+# reassuring. How far do the distances on paper follow the real ones? The next table correlates all pairs.
 
 # %% tags=["nbval-ignore-output"]
 layouts["PCA", "noise"], layouts["UMAP", "noise"] = looks["A"], looks["B"]
@@ -634,15 +664,16 @@ if PROFILE != "smoke":
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# PCA keeps distances better each time, but that is not the main thing. Read the table downwards: a cloud that *is* nearly a curve is drawn well by
-# anyone. A cloud that fills many dimensions is drawn badly by anyone. Trust the picture as far as this number goes, and print it beside the picture.
+# PCA keeps distances better each time, but that is not the main thing. Read the table downwards: a cloud that *is* nearly
+# a curve is drawn well by anyone. A cloud that fills many dimensions is drawn badly by anyone. Trust the picture as far
+# as this number goes, and print it beside the picture.
 #
 # ## What UMAP does not show
 #
 # **The shape depends on settings, and noise has shapes, too.** The same trained images with three seeds and three
 # numbers of neighbours, and in the last column the random points of {numref}`fig-06-looks`.
 
-# %% mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; three columns with seeds 0, 1, 2 of trained images and one column of random points. With 3 neighbours there are islands and branches."}, "figure": {"caption": "UMAP of the trained images with k neighbours and three seeds, and of random points with random ranks (right).", "name": "fig-06-grid"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; three columns with seeds 0, 1, 2 of trained images and one column of random points."}, "figure": {"caption": "UMAP of the trained images with k neighbours and three seeds, and of random points with random ranks (right).", "name": "fig-06-grid"}} tags=["nbval-ignore-output"]
 panels, spread = {}, []
 for k in (3, 15, 50):
     for seed in (0, 1, 2):
@@ -653,15 +684,15 @@ for k in (3, 15, 50):
 embedding_plots.clouds(panels, ranks, columns=4)
 
 # %% [markdown]
-# With three neighbours the curve falls into islands, and one could tell a story about each. With fifteen they are gone: nothing in the features
-# has changed. The seed turns, bends and widens the curve. Random points get branches and knots with few neighbours and an even disc with many. What all nine
-# pictures of the trained images share is the order of the colours along the shape, and that is what may be claimed. Islands, gaps,
-# bends and widths may not.
+# With three neighbours the curve falls into islands, and one could tell a story about each. With fifteen they are gone:
+# nothing in the features has changed. The seed turns, bends and widens the curve. Random points get branches and knots
+# with few neighbours and an even disc with many. What all nine pictures of the trained images share is the order of the
+# colours along the shape, and that is what may be claimed. Islands, gaps, bends and widths may not.
 #
-# **Sizes and gaps mean nothing.** Three groups of points, made so that we know the truth: B is ten times as wide as A and C,
-# and C lies ten times as far from B as A does.
+# **Sizes and gaps mean nothing.** Three groups of points, made so that we know the truth: B is ten times as wide as A and
+# C, and C lies ten times as far from B as A does.
 
-# %% mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points, three groups."}, "figure": {"caption": "Three groups of known width and distance, by PCA on one scale (left) and by UMAP (right). Group 0 is A, 1 is B, 2 is C.", "name": "fig-06-groups"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points, three groups."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-06-groups"}} tags=["nbval-ignore-output"]
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
 known = chance.standard_normal((len(group), 10)) * width[:, None]
@@ -706,14 +737,14 @@ Markdown(
 )
 
 # %% [markdown]
-# UMAP measures every neighbourhood with a ruler of its own, so a wide group and a narrow one come out alike. A rank that "forms a tight cluster" in
-# UMAP need not be tight, and two ranks that "lie far apart" need not be far.
+# UMAP measures every neighbourhood with a ruler of its own, so a wide group and a narrow one come out alike. A rank that
+# "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
 # ## A look that has seen the labels
 #
-# Back to panel C. Projections that know the labels (class means, discriminant analysis, partial least squares, UMAP with a target)
-# are useful, because they find a direction that PCA passes over. There is one way to use them as evidence: **fit on one half, look
-# at the other.**
+# Back to panel C. Projections that know the labels (class means, discriminant analysis, partial least squares, UMAP with
+# a target) are useful, because they find a direction that PCA passes over. There is one way to use them as evidence:
+# **fit on one half, look at the other.**
 
 # %% mystnb={"image": {"alt": "Six panels of rank over place along the label axis, for noise, for images at the start and after stage 2; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-06-halves"}} tags=["nbval-ignore-output"]
 half = np.zeros(len(labels), dtype=bool)
@@ -755,19 +786,20 @@ for title, rank, pair in (
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The upper row cannot tell noise from a trained model. The lower row can. It also answers what PCA left open: the images *at the start* do hold
-# some order, along a direction that is too small for PCA to notice. That is why a linear probe on frozen features gets somewhere. Stage 2 does not create
-# the order from nothing. It turns a weak direction into the strongest one.
+# The upper row cannot tell noise from a trained model. The lower row can. It also answers what PCA left open: the images
+# *at the start* do hold some order, along a direction that is too small for PCA to notice. That is why a linear probe on
+# frozen features gets somewhere. Stage 2 does not create the order from nothing. It turns a weak direction into the
+# strongest one.
 #
-# With shuffled ranks the trained images do not even give a pretty upper panel: they have few directions left to fit with. The fewer directions
-# a cloud really uses, the harder it is to fool yourself.
+# With shuffled ranks the trained images do not even give a pretty upper panel: they have few directions left to fit with.
+# The fewer directions a cloud really uses, the harder it is to fool yourself.
 #
 # ## Which picture proves what
 #
 # | you want to say | show | beside it |
 # |---|---|---|
-# | stage 1 moves only sentences, stage 2 only images | features before and after, equal to the last bit | {numref}`fig-06-arrows`, for the eye |
-# | damage became the largest direction of the images | PCA without labels, one plane for all moments | variance shown, $\rho$ along the axis |
+# | what moves in which stage | features before and after, equal to the last bit | {numref}`fig-06-arrows`, for the eye |
+# | damage became the largest direction of images | PCA, one plane for all moments | variance shown, $\rho$ along the axis |
 # | near ranks lie near | distance against rank gap of single pictures | the same with shuffled ranks |
 # | the sentences are in order | `ordinality` | its range under shuffling |
 # | the features hold an order somewhere | label axis on held-out points | noise, shuffled ranks |
@@ -779,8 +811,8 @@ Markdown("\n".join(lines))
 #
 # ## Exercises
 #
-# **1. Three scores, three opinions.** Put four sentences on a circle, at angles between 0 and 180 degrees and in the order of their ranks, so
-# that `triplets` and `component` are perfect while `gap` stays below $4/5$.
+# **1. Three scores, three opinions.** Put four sentences on a circle, at angles between 0 and 180 degrees and in the
+# order of their ranks, so that `triplets` and `component` are perfect while `gap` stays below $4/5$.
 
 
 # %%
@@ -803,17 +835,17 @@ check_angles([0.0, 30.0, 60.0, 90.0])
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Crowd three ranks together and leave one far away. The order is untouched, but now one gap of one step is wider than a gap of two.
-# This is what language does with "no, very low, low, very high".
+# Crowd three ranks together and leave one far away. The order is untouched, but now one gap of one step is wider than a
+# gap of two. This is what language does with "no, very low, low, very high".
 # :::
 
 # %% tags=["hide-cell"]
 check_angles([0.0, 5.0, 10.0, 90.0])
 
 # %% [markdown]
-# **2. How many pictures until the label axis stops lying?** Features have 384 dimensions and know nothing. From how many pictures on does the
-# label axis correlate with random ranks at no more than one fifth, *on the pictures that it was fitted on*? Use the formula under
-# {eq}`eq-06-axis`.
+# **2. How many pictures until the label axis stops lying?** Features have 384 dimensions and know nothing. From how many
+# pictures on does the label axis correlate with random ranks at no more than one fifth, *on the pictures that it was
+# fitted on*? Use the formula under {eq}`eq-06-axis`.
 
 
 # %%
@@ -831,16 +863,17 @@ check_count(1000)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# $1 + n/d = 25$, so $n = 24\,d$. Most sets of pictures with ordered labels are smaller than that, and most features are longer.
+# $1 + n/d = 25$, so $n = 24\,d$. Most sets of pictures with ordered labels are smaller than that, and most features are
+# longer.
 # :::
 
 # %% tags=["hide-cell"]
 check_count(24 * DIM)
 
 # %% [markdown]
-# **3. A second order in the words.** Take thirteen ranks in steps of five: zero, five, ten, fifteen, up to sixty percent. Before any training,
-# the median distance between two sentences does not simply rise with their rank gap. List in `mine` the gaps at which it is *smaller* than at the gap before.
-# What do these gaps have in common?
+# **3. A second order in the words.** Take thirteen ranks in steps of five: zero, five, ten, fifteen, up to sixty percent.
+# Before any training, the median distance between two sentences does not simply rise with their rank gap. List in `mine`
+# the gaps at which it is *smaller* than at the gap before. What do these gaps have in common?
 
 # %%
 thirteen = load_dataset("leaves", ranks=13, size=60, seed=SEED).ranks
@@ -866,9 +899,10 @@ check_gaps([2])
 
 # %% [markdown]
 # :::{dropdown} Solution
-# They are all even. Two numbers an even number of steps apart are both round tens or both end in five, and "ten, twenty, thirty" resemble
-# each other as words do, not as amounts. Language has more than one order. To go on: train this page with `ranks=13` and two different seeds. Does stage 1 straighten
-# the sentences, or does it find the tens and fives first?
+# They are all even. Two numbers an even number of steps apart are both round tens or both end in five, and "ten, twenty,
+# thirty" resemble each other as words do, not as amounts. Language has more than one order. To go on: train this page
+# with `ranks=13` and two different seeds. Does stage 1 straighten the sentences, or does it find the tens and fives
+# first?
 # :::
 
 # %% tags=["hide-cell"]
@@ -878,12 +912,13 @@ check_gaps([4, 6, 8, 10, 12])
 # ## Summary
 #
 # - Stage 1 moved sentences and not one bit of an image; stage 2 moved images and not one bit of a sentence.
-# - After stage 2 the largest direction of the images is the damage. PCA found it without labels. The weak order that was there
-#   before took a look with labels, on held-out pictures, to be found.
-# - The modality gap grew while the error fell. It is the largest distance in the joint plot and the least informative one.
+# - After stage 2 the largest direction of the images is the damage. PCA found it without labels. The weak order that was
+#   there before took a look with labels, on held-out pictures, to be found.
+# - The modality gap grew while the error fell, because the images became more alike. It is the largest distance in the
+#   joint plot and says least about the task.
 # - Distance against rank gap needs no projection. Means of ranks look more ordered than pictures are.
-# - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances. A look that has seen the labels may be
-#   trusted on points that it has not seen.
+# - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances. A look that has seen
+#   the labels may be trusted on points that it has not seen.
 #
 # ## What next
 #
@@ -894,5 +929,6 @@ check_gaps([4, 6, 8, 10, 12])
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The modality gap was named and studied by {cite:t}`liang2022mind`; UMAP is by
-# {cite:t}`mcinnes2018umap`. Balanced PCA, the ruler and the controls are plain statistics in the form that this page needs.
+# The method is that of {cite:t}`wang2023learning`. The modality gap was named and studied by {cite:t}`liang2022mind`;
+# UMAP is by {cite:t}`mcinnes2018umap`. Balanced PCA, the ruler and the controls are plain statistics in the form that
+# this page needs.

@@ -37,7 +37,9 @@ def clouds(
     """
     rows = -(-len(panels) // columns)
     with style():
-        figure = Figure(figsize=(WIDTH, 0.35 + rows * (WIDTH - 0.8) / columns), layout="constrained")
+        figure = Figure(
+            figsize=(WIDTH, 0.35 + rows * min((WIDTH - 0.8) / columns, 2.6)), layout="constrained"
+        )
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis, (title, (flat, labels)) in zip(axes.flat, panels.items(), strict=False):
             _points(axis, flat, labels, ranks)
@@ -285,7 +287,7 @@ def _band(
 
 
 def _rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
-    """The colours of the ranks, with at most seven of their values, evenly spaced."""
+    """The colours of the ranks, with at most seven of their values (of their names, if these are short), evenly spaced."""
     number = len(ranks)
     scale = mpl.cm.ScalarMappable(
         mpl.colors.Normalize(-0.5, number - 0.5), ListedColormap(rank_colours(number))
@@ -295,7 +297,8 @@ def _rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
         (step for step in range(1, number) if (number - 1) % step == 0 and (number - 1) // step <= 6), 1
     )
     at = range(0, number, even)
-    bar.set_ticks(list(at), labels=[f"{ranks.values[k]:g}" for k in at])
+    short = max(map(len, ranks.names)) <= 3
+    bar.set_ticks(list(at), labels=[ranks.names[k] if short else f"{ranks.values[k]:g}" for k in at])
     bar.ax.tick_params(length=0)
     bar.outline.set_visible(False)
     bar.set_label(ranks.unit)
