@@ -34,7 +34,9 @@ function listen(page, site, log) {
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) log.push(`console ${m.type()}: ${m.text()}`); });
   page.on('pageerror', e => log.push(`page error: ${e.message}`));
   page.on('response', r => { if (r.status() >= 400) log.push(`HTTP ${r.status()}: ${site.name(r.url())}`); });
-  page.on('requestfailed', r => { if (site.owns(r.url())) log.push(`request failed: ${site.name(r.url())}`); });
+  // A redirect that fires while its own page still loads aborts that page; where it leads is checked below.
+  const redirected = r => r.isNavigationRequest() && r.failure()?.errorText === 'net::ERR_ABORTED';
+  page.on('requestfailed', r => { if (site.owns(r.url()) && !redirected(r)) log.push(`request failed: ${site.name(r.url())}`); });
   return page.route(url => !site.owns(url.href), route => {
     log.push(`foreign request: ${route.request().url()}`);
     return route.abort();
