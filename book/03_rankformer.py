@@ -379,12 +379,12 @@ if PROFILE != "smoke":
     assert after["words"][1] < after["words"][at] < after["words"][4]
     assert after["words"][4] > 1
 Markdown(
-    f"At $\\alpha = 0.1$ and before training, a word is {before['words'][at]:.0%} "
+    f"At α = 0.1 and before training, a word is {before['words'][at]:.0%} "
     f"shorter, and its text moves by {before['texts'][at]:.2f}, where two texts are "
-    f"{float(apart):.2f} apart. At $\\alpha = 1$ it moves by {before['texts'][-1]:.2f}. "
+    f"{float(apart):.2f} apart. At α = 1 it moves by {before['texts'][-1]:.2f}. "
     f"After {scale['short']} steps the words have moved by {after['words'][1]:.2f}, "
     f"{after['words'][at]:.2f} and {after['words'][4]:.2f} of their length for "
-    "$\\alpha$ = 0.01, 0.1 and 0.5."
+    "α = 0.01, 0.1 and 0.5."
 )
 
 # %% [markdown]

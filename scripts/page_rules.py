@@ -17,6 +17,7 @@ HOME_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|private|mnt|op
 # nbval lets an unknown magic pass and never runs the rest of its cell.
 MAGIC = re.compile(r"^[%!].*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
+UNREAD = re.compile(r"\$[^$]+\$|\{\w+\}`[^`]+`")  # printed Markdown knows neither formulas nor roles
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 # In this order: the parts of every chapter.
 CONTRACT = {
@@ -71,6 +72,9 @@ def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
     for text in texts(cell):
         if match := HOME_PATH.search(text):
             yield f"{where}: shows a path of this machine: {text[match.start() :][:60]!r}"
+    for output in cell.outputs:
+        if match := UNREAD.search(output.get("data", {}).get("text/markdown", "")):
+            yield f"{where}: {match[0]!r} stays as it is in printed Markdown: write α, not a formula or a role"
     yield from _figure_problems(where, cell)
 
 

@@ -37,6 +37,9 @@ def _show(kind: str, text: str) -> Callable[[NotebookNode], None]:
     return lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("stream", name=kind, text=text))
 
 
+MARKDOWN = nbformat.v4.new_output("display_data", {"text/markdown": r"At $\alpha$ = 1"})
+
+
 def _draw(
     page: NotebookNode,
     svg: str = "<svg></svg>",
@@ -59,6 +62,7 @@ BROKEN: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("a path of this machine", _show("stdout", "saved to /home/someone/runs")),
     ("the kernel is not python3", lambda page: page.metadata.kernelspec.update(name="my-env")),
     ("the profile is 'smoke'", lambda page: page.metadata[page_rules.STAMP].update(profile="smoke")),
+    (r"'$\\alpha$' stays as it is", lambda page: page.cells[2].outputs.append(MARKDOWN)),
     ("MiB is more than", _show("stdout", "x" * (page_rules.SIZE_CAP + 1))),
     ("the magic '%timeit'", lambda page: page.cells[2].update(source="%timeit\nsteps = 3")),
     ("the magic '!pip install x'", lambda page: page.cells[2].update(source="steps = 3\n!pip install x")),
@@ -132,6 +136,9 @@ def test_the_contract_of_a_chapter() -> None:
     page.cells[1:3] = page.cells[2:0:-1]
     (found,) = page_rules.broken_contract(page)
     assert found == "its first figure comes after 2 headings, not within the first screen"
+    page = _whole()
+    page.cells[2].source, page.cells[4].source = page.cells[4].source, page.cells[2].source
+    assert "it lacks a summary, or has it in another place" in page_rules.broken_contract(page)
 
 
 def test_numbers_in_prose_are_bound_to_the_page() -> None:

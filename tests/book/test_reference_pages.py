@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 import chapters
+import front_figure
 import nbformat
 import pandas as pd
 import pytest
 from page_rules import NOT_PROSE, NUMBER, texts
+from PIL import Image
 
 sys.path.insert(0, str(chapters.ROOT / "_ext"))
+import chapter_table
 import proved
 import results
 
@@ -125,3 +128,15 @@ def test_what_the_readme_says_of_the_matrix_stands_on_a_page() -> None:
     numbers = re.findall(r"\d+\.\d+", section)
     assert len(numbers) > 10
     assert [number for number in numbers if number not in shown] == []
+
+
+def test_the_picture_on_the_front_page_was_drawn_from_todays_table() -> None:
+    """It carries the hash of the table; new rows without a new picture are noticed."""
+    with Image.open(front_figure.PICTURE) as picture:
+        assert picture.info["Source"] == front_figure.table_hash(), "run scripts/front_figure.py"
+
+
+def test_the_table_of_chapters_finds_the_title() -> None:
+    """A notebook keeps a cell's text whole or in lines; the first heading is the title."""
+    for source in ("# Losses\n\n## First", ["# Losses\n", "\n", "## First"]):
+        assert chapter_table.title_of({"cells": [{"source": source}]}) == "Losses"
