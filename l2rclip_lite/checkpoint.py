@@ -108,9 +108,14 @@ class Checkpoint:
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """All tensors of a safetensors file, and its metadata."""
+    """All tensors of a safetensors file, in memory of their own, and its metadata.
+
+    A tensor of safetensors lies where the file has it, in general at no multiple of 16 bytes; from there a matrix product
+    differs in the last bit from that of the tensor that was saved. A copy lies where torch puts every tensor.
+    """
     with safe_open(file, framework="pt") as stored:
-        return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
+        tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
+        return tensors, stored.metadata() or {}
 
 
 def _copies(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
