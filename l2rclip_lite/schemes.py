@@ -13,7 +13,10 @@ asymmetrical contrastive loss. A λ of 0 leaves its term out, which is then not 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 import torch
@@ -25,7 +28,7 @@ from l2rclip_lite import ordinal_losses as others
 from l2rclip_lite.config import Config
 from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.images import augmented, load_pixels
+from l2rclip_lite.images import augmented
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
@@ -33,6 +36,7 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss_stage1,
 )
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import PixelSource, announce, open_pixels
 from l2rclip_lite.stages import ADAPTER, JOINT, Stage, freeze
 
 Image = Float[Tensor, "batch dim"]
@@ -42,15 +46,20 @@ Target = Int[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class Pictures:
-    """A data set in memory: squashed pictures as bytes, targets as tensors."""
+    """A data set as training wants it: squashed pictures as bytes, targets as tensors."""
 
-    pixels: dict[str, Tensor]
+    pixels: Mapping[str, PixelSource]
     targets: dict[str, Tensor]
 
     @classmethod
-    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
-        """Decode every picture once."""
-        pixels = {split: load_pixels(data.split(split), model.towers, quiet=quiet) for split in SPLITS}
+    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool, folder: Path | None = None) -> Pictures:
+        """The pictures as the model's config says, in files of the folder if on disk."""
+        store, workers = model.config.pictures, model.config.workers
+        pixels = {}
+        for split in SPLITS:
+            file = folder / f"{split}.bin" if folder else None
+            part = data.split(split)
+            pixels[split] = open_pixels(part, model.towers, store, file, quiet=quiet, workers=workers)
         return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
 
 
@@ -173,8 +182,9 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
         return model.probabilities(model.features(pictures.pixels["val"]))
 
     factors = {"projection": config.projection_lr_factor}
-    lr = config.lr2 or model.towers.image_lr
-    return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
+    lr, coming = config.lr2 or model.towers.image_lr, partial(announce, train)
+    parameters = freeze(model, 2)
+    return Stage(2, "stage 2", parameters, config.epochs2, lr, loss, validate, factors, coming=coming)
 
 
 def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
@@ -204,4 +214,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
     lr = config.lr2 or model.towers.image_lr
     factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
     parameters = freeze(model, JOINT)
-    return Stage(JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, "--lr1, --lr2")
+    option, coming = "--lr1, --lr2", partial(announce, train)
+    return Stage(
+        JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, option, coming=coming
+    )
