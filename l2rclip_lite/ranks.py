@@ -15,10 +15,8 @@ from l2rclip_lite.errors import InputError
 SLOT = "{rank}"
 
 
-_SMALL = (  # below twenty
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()  # noqa: SIM905
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+_SMALL += "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: SIM905
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _LARGE = ((10**6, "million"), (1000, "thousand"), (100, "hundred"))
 
