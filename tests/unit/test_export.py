@@ -210,6 +210,7 @@ def test_the_command(
 
 
 @pytest.mark.slow
+@pytest.mark.untyped  # checking the shape of every symbolic layer takes longer than the export
 def test_mini(tmp_path: Path, photos: list[Image.Image], mini: object) -> None:
     """The default towers: no scale of a frozen BatchNorm is left to compute, 8 bits leave a third of the size."""
     from l2rclip_lite.onnx_int8 import quantise
