@@ -78,9 +78,10 @@ lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/mypy"
 	"$(BIN)/codespell"
 
-look: $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then the playground
+look: $(STAMP) $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then use the playground and grade photos
 	node scripts/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
 	node scripts/check_playground.mjs $(LOOK) _build/html
+	node scripts/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
 
 browser: $(NODE_STAMP) ## get the two modules that `make look` needs besides Node and Chromium
 
