@@ -172,6 +172,17 @@ def test_a_study_that_changed_is_run_again(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_longer_sweep_runs_only_what_is_new(project: Path) -> None:
+    """Two units, then three: the table of the first two does not stand for the third."""
+    config = {"preset": "sweep", "python": "./python", "commit": "1234", "out": "out"}
+    for limit in ("2", "3"):
+        file = project / "experiments" / "Snakefile"
+        assert snakemake(project, "-s", str(file), "-j", "2", **config, limit=limit).returncode == 0
+        started = Counter((project / "started").read_text(encoding="utf-8").split())
+        assert sorted(started.values()) == [1] * int(limit)
+
+
+@pytest.mark.slow
 def test_an_unknown_study_is_refused(project: Path) -> None:
     """Nothing is run, and the choices are named."""
     found = snakemake(
