@@ -507,7 +507,6 @@ RATES = {
     "T4, fp32": 4e12,
     "two CPU cores": 0.13e12,
 }  # sustained operations a second, see below
-AUGMENT = 3.4e-3  # seconds of one CPU thread a training picture of 224 pixels
 
 
 def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
@@ -523,7 +522,6 @@ print(f"one picture forward: {forward / 1e9:.1f} GFLOP")
 # | 50 TFLOP/s on an A100 in bf16 | a sixth of its peak of 312; small batches seldom do better |
 # | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
 # | 0.13 TFLOP/s on two CPU cores | measured with training steps of 8 pictures, fp32 |
-# | 3.4 ms of one CPU thread a picture for flips and light | measured; it happens on the CPU, so on a fast GPU give `SETTINGS` more `threads`, or it sets the pace |
 #
 # The counts come from [the data-set page](11_data_sets), the epochs from the parameter files.
 
@@ -585,9 +583,9 @@ def span(seconds: float) -> str:
 lines = [
     "| file | pictures to learn from | PFLOP | "
     + " | ".join(RATES)
-    + " | augmentation, one thread | pictures in memory |"
+    + " | pictures in memory |"
 ]
-lines += ["|---" * (len(RATES) + 5) + "|"]
+lines += ["|---" * (len(RATES) + 4) + "|"]
 for name, given in experiments.items():
     if given["TOWERS"] == "mini":
         continue
@@ -604,7 +602,6 @@ for name, given in experiments.items():
         + " | ".join(
             [
                 *cells,
-                span(2 * epochs * n * AUGMENT),
                 f"{(n + v + m) * 3 * 224**2 / 1e9:.1f} GB",
             ]
         )
@@ -634,16 +631,20 @@ else:
 # ### When memory runs out
 #
 # Two memories can. The **main memory** holds every picture once, squashed to the tower's size, as bytes: the last column
-# above. The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes a parameter) and the
+# above. Pictures that take more than half of what is free are kept in a file that the system maps into memory; where the disk
+# is too small as well, threads decode them anew in every epoch, ahead of the step that needs them. `pictures` in `SETTINGS`
+# chooses (`memory`, `disk` or `stream`), and the result is the same to the last bit.
+#
+# The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes a parameter) and the
 # activations of one batch: an estimated 60 MB a picture in bf16 and twice that in fp32, so about 6 and 12 GB for a batch of 64
 # with everything else.
 #
 # | what ran out | what to do | what it changes |
 # |---|---|---|
+# | GPU | `micro_batch` in `SETTINGS`, such as 16: so many pictures' activations at once | the last digits, and a third more time: each is encoded once more on the way back. Loss and gradient stay those of the whole batch |
 # | GPU | `PRECISION` bf16 | the last digits |
 # | GPU | halve `BATCH_SIZE` | the run: the losses look at fewer ranks at once, and there are twice as many steps. Say so beside the result |
 # | GPU or main memory | `IMAGE_SIZE` smaller (a multiple of 16 for ViT-B/16) | the run: fewer tokens; position embeddings are interpolated |
-# | main memory | a machine with more, or another protocol | nothing |
 #
 # The error names the batch and image size that failed, and complete epochs are kept. A changed setting is another run, so it
 # needs another `OUT`.

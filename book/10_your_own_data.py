@@ -24,7 +24,7 @@
 # - what to look at before training, and which settings to touch,
 # - how to read a result that rests on few pictures,
 # - how to make a model as sure as it is right, and how far to trust that with few validation pictures,
-# - how to answer only where the model is sure, and how to hand the model over.
+# - how to answer only where the model is sure, and how to hand the model over, to Python or to anything else.
 # :::
 #
 # | you should know | how much | if not |
@@ -107,6 +107,7 @@ import os
 import shlex
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -136,11 +137,12 @@ from l2rclip_lite.calibration import (
 )
 from l2rclip_lite.cli import main
 from l2rclip_lite.data.base import Split
+from l2rclip_lite.data.files import read_image
 from l2rclip_lite.duplicates import near_duplicates
-from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.metrics import ece
 from l2rclip_lite.model_card import model_card
 from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.reliability import (
     coverage_curve,
     expected_error,
@@ -835,7 +837,37 @@ print("three pictures, the same answers in a fresh process")
 
 # %% [markdown]
 # Each line holds the rank as index and name, the expectation in the unit of the ranks, a probability for each rank, and the
-# temperature they were computed with. The card that goes with the model was written from the run:
+# temperature they were computed with.
+#
+# ### To those who have no Python
+#
+# Training is over, so the text features will not change: the text tower can stay behind, and what is left is one network from
+# pixels to probabilities. `l2rclip export runs/leaves model.onnx` writes it as one ONNX file that any runtime for ONNX reads,
+# on a server, a phone or [in a web page](browser). It squashes pictures itself, names the ranks in its metadata, and is
+# compared with PyTorch before it is kept. It needs three more packages: `pip install "l2rclip-lite[onnx]"`.
+
+# %%
+needed = ("onnx", "onnxscript", "onnxruntime")
+if all(find_spec(name) for name in needed):
+    from l2rclip_lite.export import answer, export_onnx, open_session
+
+    opened = [read_image(photo, photo) for photo in photos]
+    exported = export_onnx(
+        L2RCLIP.load("handover"), "handover/model.onnx", opened
+    )
+    session = open_session(exported.file)
+    for picture, p in zip(opened, mine, strict=True):
+        probabilities, expected = answer(session, picture)
+        assert np.allclose(probabilities, p, atol=1e-4)
+    print(
+        f"{exported.file.name}: {exported.megabytes:.0f} MB, "
+        f"{exported.pictures} pictures, the same answers to 1e-4"
+    )
+else:
+    print("no export here: it needs", ", ".join(needed))
+
+# %% [markdown]
+# The card that goes with the model was written from the run:
 
 # %% tags=["nbval-ignore-output"]
 Markdown(card.partition("\n")[2])
