@@ -18,9 +18,10 @@ from typing import assert_never
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from l2rclip_lite import distributed
 from l2rclip_lite import ordinal_losses as others
 from l2rclip_lite.config import Config
 from l2rclip_lite.controls import one_cycle
@@ -49,9 +50,22 @@ class Pictures:
 
     @classmethod
     def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
-        """Decode every picture once."""
-        pixels = {split: load_pixels(data.split(split), model.towers, quiet=quiet) for split in SPLITS}
+        """Decode every picture once, each process its share."""
+        pixels = {}
+        for name in SPLITS:
+            split = data.split(name)
+            mine = load_pixels(split[distributed.share(len(split))], model.towers, quiet=quiet)
+            pixels[name] = distributed.collect(mine, len(split))
         return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
+
+
+def encode(
+    model: L2RCLIP, pixels: UInt8[Tensor, "train 3 height width"], chosen: Target, generator: torch.Generator
+) -> Image:
+    """Augment and encode a batch of training pictures, each process its share; all get the features of all."""
+    batch, part = len(chosen), distributed.share(len(chosen))
+    mine = augmented(pixels[chosen[part]], model.config, generator, part=(batch, part))
+    return distributed.collect(model.encode_bytes(mine), batch)
 
 
 def contrastive(model: L2RCLIP, image: Image, text: Text, target: Target) -> Float[Tensor, ""]:
@@ -166,15 +180,16 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
     train, targets = pictures.pixels["train"], pictures.targets["train"]
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        image = model.encode_bytes(augmented(train[chosen], config, generator))
+        image = encode(model, train, chosen, generator)
         return loss_stage2(model, image, targets[chosen].to(device))
 
     def validate() -> Tensor:
-        return model.probabilities(model.features(pictures.pixels["val"]))
+        return model.probabilities(distributed.features(model, pictures.pixels["val"]))
 
     factors = {"projection": config.projection_lr_factor}
     lr = config.lr2 or model.towers.image_lr
-    return Stage(2, "stage 2", freeze(model, 2), config.epochs2, lr, loss, validate, factors)
+    parameters = freeze(model, 2)
+    return Stage(2, "stage 2", parameters, config.epochs2, lr, loss, validate, factors, shared=True)
 
 
 def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
@@ -188,7 +203,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config, generator))
+        image = encode(model, train, chosen, generator)
         text = model.prompts()
         total = contrastive(model, image, text, target)
         if config.lambda1:
@@ -199,9 +214,11 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def validate() -> Tensor:
         model.refresh()
-        return model.probabilities(model.features(pictures.pixels["val"]))
+        return model.probabilities(distributed.features(model, pictures.pixels["val"]))
 
     lr = config.lr2 or model.towers.image_lr
     factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
     parameters = freeze(model, JOINT)
-    return Stage(JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, "--lr1, --lr2")
+    return Stage(
+        JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, "--lr1, --lr2", shared=True
+    )
