@@ -21,6 +21,7 @@ alone. Here the forward pass is a method of a part, and the losses compare every
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -228,7 +229,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = re.sub(r"^\[\S+\] ", "", " ".join(str(error).split())).split(". ")[0][:200]
         raise LostProcessError(
             f"a process lost the others of its run ({reason}); complete epochs are kept, and the same command goes on "
             "from there."

@@ -108,10 +108,11 @@ def _verdict(children: Sequence[subprocess.Popen[bytes]], codes: Sequence[int | 
     """What is told of how they ended; None is the code of one that had to be stopped."""
     for index, code in enumerate(codes):
         if code is not None and code < 0:
+            name = _name(-code)
+            hint = " If nobody ended it, memory ran out: use fewer --processes." if name == "SIGKILL" else ""
             raise TrainingError(
-                f"process {index + 1} of {len(codes)} (pid {children[index].pid}) was ended by {_name(-code)}, and the "
-                "others were stopped; complete epochs are kept, and the same command goes on from there (if nobody ended "
-                "it, memory ran out: use fewer --processes)."
+                f"process {index + 1} of {len(codes)} (pid {children[index].pid}) was ended by {name}, and the others were "
+                f"stopped; complete epochs are kept, and the same command goes on from there.{hint}"
             )
     for index, code in enumerate(codes):
         if code not in (None, 0, LOST):
