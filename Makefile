@@ -89,10 +89,8 @@ $(NODE_STAMP):
 	npm install --silent --no-save --no-audit --no-fund --prefix "$(NODE)" playwright-core@1 axe-core@4
 	touch "$@"
 
-bench: $(STAMP) ## measure speed and memory, JSON on standard output
-	@for file in benchmarks/*.py; do \
-		if [ -e "$$file" ]; then "$(BIN)/python" "$$file"; else echo "make: no benchmarks yet" >&2; fi; \
-	done
+bench: $(STAMP) ## measure speed and memory against the targets (ONLY=rows, DATA=folder), 15 min -> benchmarks/results
+	"$(BIN)/python" benchmarks/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 
 snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt
 

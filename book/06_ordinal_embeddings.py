@@ -100,9 +100,9 @@ from l2rclip_lite import (
     embedding_plots,
     load_dataset,
 )
-from l2rclip_lite.images import load_pixels
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.ordinality import ordinality, spearman_rho
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.projections import (
     balanced_pca,
     distance_agreement,

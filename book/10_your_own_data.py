@@ -137,10 +137,10 @@ from l2rclip_lite.calibration import (
 from l2rclip_lite.cli import main
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.duplicates import near_duplicates
-from l2rclip_lite.images import load_pixels
 from l2rclip_lite.metrics import ece
 from l2rclip_lite.model_card import model_card
 from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.reliability import (
     coverage_curve,
     expected_error,

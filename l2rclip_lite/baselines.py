@@ -13,11 +13,11 @@ So "cross-entropy with the expected value", a strong baseline of the literature,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_lite import distributed
@@ -26,9 +26,11 @@ from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.choices import BASELINES, FROZEN
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.feature_cache import shared_features
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.objectives import OBJECTIVES, Batch, Objective
 from l2rclip_lite.ordinal_losses import extra, positions
+from l2rclip_lite.pixels import PixelSource, announce
 from l2rclip_lite.probes import linear_probe, ridge, zero_shot
 from l2rclip_lite.prompt_baselines import PromptHead
 from l2rclip_lite.readouts import prototype_probabilities
@@ -77,7 +79,7 @@ class Bench:
     """
 
     model: L2RCLIP
-    pixels: dict[str, UInt8[Tensor, "_ 3 height width"]]
+    pixels: Mapping[str, PixelSource]
     features: dict[str, Float[Tensor, "_ dim"]]
     targets: dict[str, Int[Tensor, " _"]]
     checkpoint: Checkpoint | None
@@ -166,16 +168,22 @@ class _Training:
             # CORAL's one weight vector cannot stand in for its biases, which see no factor S
             {"projection": config.projection_lr_factor, "coral_bias": float(self.model.scale.detach())},
             "--lr2" if self.tower else "--lr1",
+            coming=self.coming,
             shared=self.tower and not self.adapted,
         )
+
+    def coming(self, batches: Sequence[Tensor]) -> None:
+        """What an epoch will ask for."""
+        if self.tower and not self.adapted:
+            announce(self.bench.pixels["train"], batches)
 
     def loss(self, chosen: Int[Tensor, " batch"], generator: torch.Generator) -> Float[Tensor, ""]:
         """The objective on a batch, of two views where it compares features."""
         if self.adapted:
             features = self.model.adapter(self.cached[chosen])
         elif self.tower:
-            pixels = self.bench.pixels["train"]
-            views = [encode(self.model, pixels, chosen, generator) for _ in range(self.views)]
+            pixels = self.bench.pixels["train"][distributed.mine(chosen)]
+            views = [encode(self.model, pixels, len(chosen), generator) for _ in range(self.views)]
             features = torch.cat(views)
         else:
             features = self.map(self.cached[chosen])
@@ -189,9 +197,7 @@ class _Training:
         if self.adapted:
             adapted: Tensor = self.model.adapter(bench.features[split].to(self.device))
             return adapted
-        features = (
-            distributed.features(self.model, bench.pixels[split]) if self.tower else bench.features[split]
-        )
+        features = shared_features(self.model, bench.pixels[split]) if self.tower else bench.features[split]
         mapped: Tensor = self.map(features.to(self.device))
         return mapped
 

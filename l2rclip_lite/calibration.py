@@ -142,10 +142,10 @@ def calibrate(model: L2RCLIP, val: Split, folder: str | Path, *, quiet: bool = T
     Raises:
         InputError: Validation pictures that decide no temperature, or a directory that cannot be written.
     """
-    from l2rclip_lite.images import load_pixels
     from l2rclip_lite.model import MODEL_FILE
+    from l2rclip_lite.pixels import Streamed
 
-    features = model.features(load_pixels(val, model.towers, quiet=quiet), quiet=quiet)
+    features = model.features(Streamed(val, model.towers), quiet=quiet)
     with torch.inference_mode():
         logits, target = model.logits(features.to(model.rank_features.device)).cpu(), list(val.targets)
     t = fit_temperature(logits, target)

@@ -93,8 +93,11 @@ class Checkpoint:
                 state: dict[str, Any] = optimizer.state[parameter]
                 for key in ("step", "exp_avg", "exp_avg_sq"):
                     value = tensors[f"adam.{key}/{name}"]
-                    # Adam keeps its step count on the CPU and its moments in the layout of the parameter.
-                    state[key] = value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    # Adam keeps its moments in the layout of the parameter, and its step count on the CPU unless fused.
+                    if key != "step":
+                        state[key] = torch.empty_like(parameter).copy_(value)
+                    else:
+                        state[key] = value.to(parameter.device) if optimizer.defaults["fused"] else value
             best = {name: tensors[f"best/{name}"] for name in stage.parameters}
             score = (float(about["best_score"][0]), float(about["best_score"][1]))
             return Snapshot(about["epochs_done"], about["history"], score, best)

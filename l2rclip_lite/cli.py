@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, predict, evaluate, calibrate, data, doctor.
+"""The command `l2rclip`: fit, predict, evaluate, calibrate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported
 when a command runs, so that help and a misspelt option answer at once.
@@ -22,6 +22,7 @@ from l2rclip_lite import __version__
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.export_command import export_parser, run_export
 from l2rclip_lite.launch import end_with_parent, launch, launches
 from l2rclip_lite.options import (
     NAMES,
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     command, chosen = options.subcommand, options[options.subcommand]
     commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
-    commands |= {"calibrate": _calibrate, "data": run_data, "doctor": _doctor}
+    commands |= {"calibrate": _calibrate, "export": run_export, "data": run_data, "doctor": _doctor}
     try:
         end_with_parent()
         apart = command == "fit" and launches(chosen.processes)
@@ -129,6 +130,7 @@ def _parsers() -> dict[str, ArgumentParser]:
         "predict": _predict_parser(),
         "evaluate": _evaluate_parser(),
         "calibrate": _calibrate_parser(),
+        "export": export_parser(),
         "data": data_parser(),
         "doctor": _doctor_parser(),
     }
@@ -277,14 +279,14 @@ def _answer(paths: list[str], found: Prediction, temperature: float) -> None:
 
 def _evaluate(options: Namespace) -> int:
     """`l2rclip evaluate`."""
-    from l2rclip_lite.images import load_pixels
+    from l2rclip_lite.pixels import Streamed
     from l2rclip_lite.rundir import read_data
     from l2rclip_lite.training import judge
 
     data = read_data(Path(options.run), root=options.root, lists=options.lists)
     split = data.split(options.split)
     model = _model(options)
-    features = model.features(load_pixels(split, model.towers, quiet=options.json), quiet=options.json)
+    features = model.features(Streamed(split, model.towers), quiet=options.json)
     metrics = judge(model.probabilities(features), data, options.split, intervals=True)
     calibrated = model.temperature != 1
     if options.json:

@@ -13,6 +13,7 @@ from l2rclip_lite.choices import (
     Normalise,
     Order,
     OrdinalLoss,
+    PictureStore,
     Precision,
     Prototypes,
     Schedule,
@@ -20,10 +21,16 @@ from l2rclip_lite.choices import (
 )
 from l2rclip_lite.errors import InputError
 
-WHERE_IT_RUNS = ("device", "threads")  # may differ when a run is taken up again
+WHERE_IT_RUNS = (
+    "device",
+    "threads",
+    "pictures",
+    "workers",
+    "cache",
+)  # may differ when a run is taken up again
 WORDS = (
     *(Axis, Contrastive, Device, ImageSide, Normalise, Order, OrdinalLoss),
-    *(Precision, Prototypes, Schedule, Scheme),
+    *(PictureStore, Precision, Prototypes, Schedule, Scheme),
 )
 
 
@@ -115,6 +122,20 @@ class Config:
     """'bf16' runs the image tower under autocast; losses stay in fp32."""
     threads: int | None = None
     """CPU threads; None leaves torch's own choice."""
+    micro_batch: int | None = None
+    """Pictures whose activations are held at once while the image tower trains; the gradient stays that of the whole
+    batch, for one more forward pass. None holds the whole batch."""
+    compile: bool = False
+    """Whether to compile the image tower (torch.compile); where that fails, it trains uncompiled and says so."""
+    deterministic: bool = False
+    """Whether to allow only operations that repeat bit for bit; on a CPU they do so anyway."""
+    pictures: PictureStore = "auto"
+    """Decoded pictures in 'memory', in a file on 'disk', or decoded anew in every epoch ('stream'); 'auto' takes the
+    first of them that fits."""
+    workers: int | None = None
+    """Threads that decode pictures; None takes one a core, at most 8."""
+    cache: str | None = None
+    """A folder that keeps image features of the untrained towers for other runs; None keeps them only while this runs."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -122,7 +143,7 @@ class Config:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         for name in ("batch_size", "lr1", "heads", "hidden", "depth", "projection_lr_factor"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "must be greater than 0")
-        for name in ("lr2", "threads", "image_size"):
+        for name in ("lr2", "threads", "image_size", "micro_batch", "workers"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "must be greater than 0")
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")

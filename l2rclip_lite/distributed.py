@@ -25,23 +25,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.launch import LOST, MEETING_PLACE, started
 
-if TYPE_CHECKING:
-    from l2rclip_lite.model import L2RCLIP
-
-TIMEOUT = timedelta(
-    minutes=10
-)  # longer than any process works alone; a machine that is switched off says no farewell
-CHUNK = 32  # pictures that `L2RCLIP.features` encodes at once
+# For a machine that was switched off and says no farewell; longer than the first process ever works alone.
+TIMEOUT = timedelta(minutes=30)
 T = TypeVar("T")
 
 
@@ -116,24 +110,29 @@ def share(count: int, block: int = 1) -> slice:
     return slice(min(index() * rows, count - 1), min((index() + 1) * rows, count))
 
 
-def collect(mine: Tensor, count: int, block: int = 1) -> Tensor:
+def mine(rows: Tensor) -> Tensor:
+    """This process's `share` of the rows."""
+    return rows[share(len(rows))]
+
+
+def collect(part: Tensor, count: int, block: int = 1) -> Tensor:
     """The rows of all processes, in the order of one; gradients flow back as the module's docstring derives.
 
     Args:
-        mine: This process's `share(count, block)`, of any shape behind the rows.
+        part: This process's `share(count, block)`, of any shape behind the rows.
         count: Rows of all.
         block: As for `share`.
 
     Returns:
-        `count` rows, the same on every process; in one process `mine` itself.
+        `count` rows, the same on every process; in one process `part` itself.
 
     Raises:
         LostProcessError: Another process ended.
     """
     if size() == 1:
-        return mine
-    missing = _rows(count, block) - len(mine)
-    padded = torch.cat([mine, mine.new_zeros(missing, *mine.shape[1:])])
+        return part
+    missing = _rows(count, block) - len(part)
+    padded = torch.cat([part, part.new_zeros(missing, *part.shape[1:])])
     gathered: Tensor = _Gather.apply(padded)  # type: ignore[no-untyped-call]
     return gathered[:count]
 
@@ -142,10 +141,10 @@ class _Gather(torch.autograd.Function):
     """All rows of all processes; backwards the own rows' gradient, times P."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor) -> Tensor:
-        gathered = mine.new_empty(size() * len(mine), *mine.shape[1:])
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        gathered = part.new_empty(size() * len(part), *part.shape[1:])
         with _talking():
-            dist.all_gather(list(gathered.chunk(size())), mine)
+            dist.all_gather(list(gathered.chunk(size())), part)
         return gathered
 
     @staticmethod
@@ -180,13 +179,6 @@ def _at_once(tensors: list[Tensor], talk: Callable[[Tensor], object]) -> None:
         tensor.copy_(new.view_as(tensor))
 
 
-def features(
-    model: L2RCLIP, pixels: UInt8[Tensor, "batch 3 height width"], *, quiet: bool = True
-) -> Float[Tensor, "batch dim"]:
-    """`model.features`, shared out in the chunks that one process would encode, so to the last bit what it would get."""
-    return collect(model.features(pixels[share(len(pixels), CHUNK)], quiet=quiet), len(pixels), CHUNK)
-
-
 def from_first(value: T) -> T:
     """What the first process has, on all of them, when it is there."""
     if size() == 1:
@@ -195,6 +187,16 @@ def from_first(value: T) -> T:
     with _talking():
         dist.broadcast_object_list(held)
     return held[0]
+
+
+@contextmanager
+def after_first() -> Iterator[None]:
+    """The first process goes through the block alone, then the others do: they find what it has written."""
+    if not first():
+        from_first(None)
+    yield
+    if first():
+        from_first(None)
 
 
 def agree(value: object, what: str) -> None:

@@ -25,9 +25,9 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
-from l2rclip_lite.images import load_pixels
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.protocols import apply_protocols
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers

@@ -9,9 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import Split
-from l2rclip_lite.progress import track
-from l2rclip_lite.towers import Towers
 
 
 def augment(
@@ -57,29 +54,6 @@ def augmented(
         return pixels
     changed = augment(pixels.float() / 255, generator, bool(config.upside_down), part=part)
     return changed.mul(255).round().byte()
-
-
-def load_pixels(split: Split, towers: Towers, *, quiet: bool = True) -> UInt8[Tensor, "batch 3 height width"]:
-    """Every picture of a split, decoded and squashed once.
-
-    Bytes, not floats: 1,685 pictures of 224 pixels are 254 MB, and no epoch waits for a decoder again.
-
-    Args:
-        split: The pictures.
-        towers: Decide the size.
-        quiet: Whether to hide the progress bar.
-
-    Returns:
-        RGB bytes.
-
-    Raises:
-        InputError: A picture that is missing or cannot be read.
-    """
-    size = towers.image_size
-    pixels = torch.empty(len(split), 3, size, size, dtype=torch.uint8)
-    for index in track(range(len(split)), "reading pictures", quiet=quiet):
-        pixels[index] = as_bytes(towers.squash(split[index][0]))
-    return pixels
 
 
 def as_bytes(picture: Image.Image) -> UInt8[Tensor, "3 height width"]:

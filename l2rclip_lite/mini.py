@@ -45,6 +45,7 @@ class MiniTowers(Towers):
         image_size: Side of the input picture, pixels.
     """
 
+    image: nn.ModuleDict
     image_lr = 4e-4
     max_tokens = 512
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
@@ -141,6 +142,10 @@ class MiniTowers(Towers):
         """See `Towers.encode_image`."""
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.image["projection"](self.image["backbone"](pixels)).float(), dim=-1)
+
+    def image_network(self) -> nn.Module:
+        """See `Towers.image_network`."""
+        return self.image["backbone"]
 
 
 def fit_alignment(

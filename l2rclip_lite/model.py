@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from l2rclip_lite.adapter import FeatureMap
 from l2rclip_lite.calibration_file import read_calibration
@@ -21,6 +23,7 @@ from l2rclip_lite.data.files import on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.images import as_bytes
+from l2rclip_lite.pixels import PixelSource, in_batches
 from l2rclip_lite.progress import track
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
@@ -106,23 +109,35 @@ class L2RCLIP(nn.Module):
         self.rank_features.copy_(self.prompts())
 
     def encode_bytes(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
-        """Unit image features of squashed pictures, as bytes; those of the tower, before an adapter."""
+        """Unit image features of squashed pictures, as bytes; those of the tower, before an adapter.
+
+        With a `micro_batch`, a training step forgets the activations of each part of the batch and computes them again
+        on the way back, one part at a time: memory for one part, the gradient of the whole batch.
+        """
+        most = self.config.micro_batch or len(pixels)
+        if len(pixels) <= most or not torch.is_grad_enabled():
+            return self._encode(pixels)
+        parts = (checkpoint(self._encode, part, use_reentrant=False) for part in torch.split(pixels, most))
+        return torch.cat(list(parts))
+
+    def _encode(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
         pixels = pixels.to(self.rank_features.device, non_blocking=True)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             return self.towers.encode_image(self.towers.normalize(pixels.float() / 255)).float()
 
     @torch.inference_mode()
     def features(
-        self, pixels: UInt8[Tensor, "batch 3 height width"], *, batch_size: int = 32, quiet: bool = True
+        self, pixels: PixelSource, *, batch_size: int = 32, quiet: bool = True
     ) -> Float[Tensor, "batch dim"]:
         """Image features of any number of pictures, in batches, on the CPU.
 
         Args:
-            pixels: Squashed pictures.
+            pixels: Squashed pictures, in memory or decoded when needed.
             batch_size: Pictures at once.
             quiet: Whether to hide the progress bar.
         """
-        batches: Iterator[Tensor] = track(torch.split(pixels, batch_size), "encoding pictures", quiet=quiet)
+        total = math.ceil(len(pixels) / batch_size)
+        batches = track(in_batches(pixels, batch_size), "encoding pictures", quiet=quiet, total=total)
         return torch.cat([self.adapter(self.encode_bytes(batch)).cpu() for batch in batches])
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.choices import Axis
+from l2rclip_lite.chunks import encode_in_chunks
 from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import RankFormer
@@ -109,7 +110,7 @@ class RankPrompts(nn.Module):
     def forward(self) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in RankFormer and context."""
         embeddings = self.embeddings()
-        features = self._towers.encode_embeddings(embeddings, self.full_tokens.to(embeddings.device))
+        features = encode_in_chunks(self._towers, embeddings, self.full_tokens.to(embeddings.device))
         return centred(features) if self.centre else features
 
     def attention(self) -> Float[Tensor, "group query key"]:
@@ -123,7 +124,7 @@ class RankPrompts(nn.Module):
         """Text features of the bare sentences: no RankFormer, no context. What the language model knew before."""
         tokens: Tokens = self.tokens.to(self.template_embeddings.device)
         with torch.no_grad():
-            features = self._towers.encode_embeddings(self.template_embeddings, tokens)
+            features = encode_in_chunks(self._towers, self.template_embeddings, tokens)
         return centred(features) if self.centre else features
 
 

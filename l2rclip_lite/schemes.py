@@ -13,7 +13,10 @@ asymmetrical contrastive loss. A λ of 0 leaves its term out, which is then not 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 import torch
@@ -26,7 +29,8 @@ from l2rclip_lite import ordinal_losses as others
 from l2rclip_lite.config import Config
 from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.images import augmented, load_pixels
+from l2rclip_lite.feature_cache import shared_features
+from l2rclip_lite.images import augmented
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
@@ -34,6 +38,7 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss_stage1,
 )
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import PixelSource, announce, open_pixels
 from l2rclip_lite.stages import ADAPTER, JOINT, Stage, freeze
 
 Image = Float[Tensor, "batch dim"]
@@ -43,29 +48,29 @@ Target = Int[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class Pictures:
-    """A data set in memory: squashed pictures as bytes, targets as tensors."""
+    """A data set as training wants it: squashed pictures as bytes, targets as tensors."""
 
-    pixels: dict[str, Tensor]
+    pixels: Mapping[str, PixelSource]
     targets: dict[str, Tensor]
 
     @classmethod
-    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool) -> Pictures:
-        """Decode every picture once, each process its share."""
+    def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool, folder: Path | None = None) -> Pictures:
+        """The pictures as the model's config says, in files of the folder if on disk."""
+        store, workers = model.config.pictures, model.config.workers
         pixels = {}
-        for name in SPLITS:
-            split = data.split(name)
-            mine = load_pixels(split[distributed.share(len(split))], model.towers, quiet=quiet)
-            pixels[name] = distributed.collect(mine, len(split))
+        for split in SPLITS:
+            file = folder / f"{split}.bin" if folder else None
+            part = data.split(split)
+            pixels[split] = open_pixels(part, model.towers, store, file, quiet=quiet, workers=workers)
         return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
 
 
 def encode(
-    model: L2RCLIP, pixels: UInt8[Tensor, "train 3 height width"], chosen: Target, generator: torch.Generator
+    model: L2RCLIP, mine: UInt8[Tensor, "share 3 height width"], batch: int, generator: torch.Generator
 ) -> Image:
-    """Augment and encode a batch of training pictures, each process its share; all get the features of all."""
-    batch, part = len(chosen), distributed.share(len(chosen))
-    mine = augmented(pixels[chosen[part]], model.config, generator, part=(batch, part))
-    return distributed.collect(model.encode_bytes(mine), batch)
+    """Augment and encode a process's share of a batch of so many training pictures; all get the features of all."""
+    pixels = augmented(mine, model.config, generator, part=(batch, distributed.share(batch)))
+    return distributed.collect(model.encode_bytes(pixels), batch)
 
 
 def contrastive(model: L2RCLIP, image: Image, text: Text, target: Target) -> Float[Tensor, ""]:
@@ -180,16 +185,16 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
     train, targets = pictures.pixels["train"], pictures.targets["train"]
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        image = encode(model, train, chosen, generator)
+        image = encode(model, train[distributed.mine(chosen)], len(chosen), generator)
         return loss_stage2(model, image, targets[chosen].to(device))
 
     def validate() -> Tensor:
-        return model.probabilities(distributed.features(model, pictures.pixels["val"]))
+        return model.probabilities(shared_features(model, pictures.pixels["val"]))
 
     factors = {"projection": config.projection_lr_factor}
-    lr = config.lr2 or model.towers.image_lr
-    parameters = freeze(model, 2)
-    return Stage(2, "stage 2", parameters, config.epochs2, lr, loss, validate, factors, shared=True)
+    lr, coming = config.lr2 or model.towers.image_lr, partial(announce, train)
+    given = config.epochs2, lr, loss, validate, factors
+    return Stage(2, "stage 2", freeze(model, 2), *given, coming=coming, shared=True)
 
 
 def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
@@ -203,7 +208,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = encode(model, train, chosen, generator)
+        image = encode(model, train[distributed.mine(chosen)], len(chosen), generator)
         text = model.prompts()
         total = contrastive(model, image, text, target)
         if config.lambda1:
@@ -214,11 +219,22 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def validate() -> Tensor:
         model.refresh()
-        return model.probabilities(distributed.features(model, pictures.pixels["val"]))
+        return model.probabilities(shared_features(model, pictures.pixels["val"]))
 
     lr = config.lr2 or model.towers.image_lr
     factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
     parameters = freeze(model, JOINT)
+    option, coming = "--lr1, --lr2", partial(announce, train)
     return Stage(
-        JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, "--lr1, --lr2", shared=True
+        JOINT,
+        "joint",
+        parameters,
+        config.epochs2,
+        lr,
+        loss,
+        validate,
+        factors,
+        option,
+        coming=coming,
+        shared=True,
     )

@@ -71,7 +71,14 @@ class Tokens:
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same tokens on another device."""
-        return Tokens(*(t.to(device) for t in (self.ids, self.mask, self.rank_words, self.words)))
+        return self._each(lambda part: part.to(device))
+
+    def __getitem__(self, sentences: slice) -> Tokens:
+        """Some of the sentences, no shorter than they were."""
+        return self._each(lambda part: part[sentences])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
+        return Tokens(*(change(t) for t in (self.ids, self.mask, self.rank_words, self.words)))
 
 
 class Towers(nn.Module, ABC):
@@ -88,6 +95,7 @@ class Towers(nn.Module, ABC):
         max_tokens: The longest sentence the text tower takes, learned slots included.
     """
 
+    image: nn.Module
     image_size: int
     dim: int
     width: int
@@ -118,6 +126,11 @@ class Towers(nn.Module, ABC):
     @abstractmethod
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
         """Unit image features of normalised pixels."""
+
+    def image_network(self) -> nn.Module:
+        """The part of `image` that takes nearly all the time of `encode_image`, for `torch.compile`."""
+        network: nn.Module = self.image
+        return network
 
     def normalize(
         self, pixels: Float[Tensor, "batch 3 height width"]

@@ -7,7 +7,9 @@ in `stages.FREEZING`; the scheme "joint" trains everything in one stage instead.
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,17 +19,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from l2rclip_lite import distributed, rundir
 from l2rclip_lite.allocator import keep_freed_memory
 from l2rclip_lite.baselines import Bench, check_baselines, run_baseline
-from l2rclip_lite.checkpoint import Checkpoint, read_tensors
+from l2rclip_lite.checkpoint import Checkpoint
+from l2rclip_lite.compiling import compile_image_tower
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import save_tensors
+from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.feature_cache import cached_features, shared_features
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
@@ -35,6 +37,7 @@ from l2rclip_lite.stages import Stage, train_stage
 from l2rclip_lite.unseen import seen_and_unseen
 
 CHECKPOINT = "checkpoint"
+PIXELS = ".pixels"  # hidden: it may stand in a directory that no run has claimed
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def fit(
         config = replace(config, upside_down=not data.upright)
     check_baselines(baselines, config)
     keep_freed_memory()
-    with distributed.joined(config.device), _threads(config.threads), _memory_advice(config):
+    with distributed.joined(config.device), _torch_settings(config), _memory_advice(config):
         quiet = quiet or not distributed.first()
         rundir.check_run(folder, data, config)
         finished = rundir.read_metrics(folder)
@@ -99,10 +102,12 @@ def fit(
         if finished is not None and not missing:
             return _finish(folder, finished)  # a kill may have come between the last file and the cleaning up
         model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
-        pictures = Pictures.load(data, model, quiet)
+        checkpoint = Checkpoint(folder / CHECKPOINT)
+        pictures = Pictures.load(data, model, quiet, folder / PIXELS)
         if distributed.first():
             rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
-        checkpoint = Checkpoint(folder / CHECKPOINT)
+        if config.compile and (why := compile_image_tower(model)) and distributed.first():
+            print(f"note: {why}", file=sys.stderr)
         changing = ("towers.image.", "adapter.")
         start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
         cached = config.scheme == "two-stage" or missing
@@ -129,7 +134,8 @@ def _finish(folder: Path, metrics: dict[str, Any]) -> Run:
 
 def _clean_up(folder: Path) -> None:
     """Remove what only an unfinished run needs."""
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    for work in (CHECKPOINT, PIXELS):
+        shutil.rmtree(folder / work, ignore_errors=True)
     rundir.remove_leftovers(folder)
 
 
@@ -170,7 +176,7 @@ def _train(bench: Bench, data: OrdinalDataset, folder: Path) -> dict[str, Any]:
         metrics["test_after_stage1"] = judge(after_stage1, data, "test")
     metrics["baselines"] = {}
     for split in ("val", "test"):
-        encoded = distributed.features(model, bench.pixels[split], quiet=bench.quiet)
+        encoded = shared_features(model, bench.pixels[split], quiet=bench.quiet)
         probabilities = model.probabilities(encoded)
         metrics[split] = judge(probabilities, data, split, intervals=True)
     metrics["baselines"]["median-rank"] = median_rank(data)
@@ -213,22 +219,13 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
 def _cached_features(
     model: L2RCLIP, pictures: Pictures, checkpoint: Checkpoint, quiet: bool
 ) -> dict[str, Tensor]:
-    """Image features of all splits, computed once and kept with the checkpoint."""
-    file = checkpoint.folder / "features.safetensors"
-    there = file.is_file()
-    distributed.agree(there, "files in --out")
-    if there:
-        try:
-            return read_tensors(file)[0]
-        except SafetensorError as error:
-            raise InputError(f"{file}: damaged ({error}); delete it to compute the features anew.") from error
-    features = {
-        split: distributed.features(model, pixels, quiet=quiet).clone()
+    """Image features of all splits, computed once; kept in the config's cache, else with the checkpoint."""
+    cache = model.config.cache
+    folder = Path(cache) if cache else checkpoint.folder / "features"
+    return {
+        split: cached_features(model, pixels, folder, quiet=quiet)
         for split, pixels in pictures.pixels.items()
     }
-    if distributed.first():
-        save_tensors(file, features, {})
-    return features
 
 
 def _device(config: Config) -> torch.device:
@@ -240,14 +237,18 @@ def _device(config: Config) -> torch.device:
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Use a number of CPU threads, then put torch's setting back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+def _torch_settings(config: Config) -> Iterator[None]:
+    """Threads and determinism as the config says, then torch's settings as they were."""
+    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(config.threads or threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when CUDA is first used
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(exact)
 
 
 @contextmanager
@@ -265,5 +266,6 @@ def _memory_advice(config: Config) -> Iterator[None]:
             raise
         raise TrainingError(
             f"out of memory at --batch-size {config.batch_size}, --image-size {config.image_size or 'default'}; complete "
-            "epochs are kept. Free memory and run the same command again, or use smaller values with a new --out."
+            "epochs are kept. Free memory and run the same command again, or use smaller values, or a --micro-batch, with "
+            "a new --out."
         ) from error

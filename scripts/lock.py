@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 LOCK = """\
-# The whole stack (core, plots, baselines, book, dev), resolved under Python {python}.
+# The whole stack (core, plots, baselines, onnx, book, dev), resolved under Python {python}.
 # Made by `make lock`: do not edit; ranges stand in pyproject.toml, hand-made pins in constraints.txt.
 # No build tag (such as +cpu) and no index address, so that every machine takes its own build of torch.
 """

@@ -101,7 +101,7 @@ def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, t
     assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
     model = L2RCLIP(towers, leaves.ranks, Config(towers="tiny/random", heads=2))
     whole = torch.stack([fresh[path] for path in leaves.test.paths])
-    from l2rclip_lite.images import load_pixels
+    from l2rclip_lite.pixels import load_pixels
 
     assert torch.allclose(whole, model.features(load_pixels(leaves.test, towers)), atol=1e-6)
     with pytest.raises(InputError, match=r"features\.safetensors: holds features of other pictures"):

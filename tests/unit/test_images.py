@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, Split
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import as_bytes, augment, augmented, load_pixels
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.images import augment, augmented
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -84,29 +79,3 @@ def test_switched_off_it_is_the_picture_itself() -> None:
         exact = augment(pixels.float() / 255, seeded(0), upside_down) * 255
         assert found.dtype == torch.uint8
         assert float((found.float() - exact).abs().max()) <= 0.5 + 1e-4
-
-
-def test_bytes_of_a_split_are_its_squashed_pictures(leaves: OrdinalDataset, tiny: Towers) -> None:
-    """In order, RGB, channels first."""
-    pixels = load_pixels(leaves.val, tiny)
-    assert pixels.shape == (len(leaves.val), 3, 64, 64)
-    for index in (0, len(leaves.val) - 1):
-        expected = np.asarray(tiny.squash(leaves.val[index][0])).transpose(2, 0, 1)
-        assert np.array_equal(pixels[index].numpy(), expected)
-    red = as_bytes(Image.new("RGB", (2, 1), "red"))
-    assert red.tolist() == [[[255, 255]], [[0, 0]], [[0, 0]]]
-    assert as_bytes(Image.new("L", (2, 1), 7)).tolist() == [[[7, 7]]] * 3
-
-
-def test_a_picture_that_cannot_be_read_stops_the_reading(tiny: Towers) -> None:
-    """It is never replaced by another, as the released code does."""
-
-    def read(index: int) -> Image.Image:
-        if index:
-            raise InputError(
-                "labels.csv row 3: the image b.jpg cannot be decoded (cut off); replace the file."
-            )
-        return Image.new("RGB", (4, 4))
-
-    with pytest.raises(InputError, match=r"labels\.csv row 3"):
-        load_pixels(Split(["a.jpg", "b.jpg"], [0, 1], read), tiny)

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import load_pixels
 from l2rclip_lite.model import L2RCLIP, MODEL_FILE, Prediction
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.ranks import Ranks
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")

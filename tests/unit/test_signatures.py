@@ -21,8 +21,8 @@ from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import load_pixels
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import load_pixels
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.schemes import stage1
 from l2rclip_lite.signature_plots import alignment_figure, drift_figure, order_figure, pairs_figure

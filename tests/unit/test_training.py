@@ -201,6 +201,37 @@ def test_killed_while_it_claims_its_directory_it_can_start_again(
     assert {path.name for path in found.out.iterdir() if not path.name.startswith(".")} == FILES
 
 
+@pytest.mark.parametrize(
+    "where",
+    [{"pictures": "disk"}, {"pictures": "stream", "workers": 3}, {"cache": "kept"}, {"deterministic": True}],
+    ids=str,
+)
+def test_where_it_runs_is_not_what_it_computes(
+    run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path, where: dict[str, Any]
+) -> None:
+    """Pictures from a file, decoded in every epoch, features from a cache: the same files, bit for bit, nothing left."""
+    if "cache" in where:
+        where = {"cache": str(tmp_path / where["cache"])}
+        fit(leaves, replace(small, epochs1=1, **where), tmp_path / "first", quiet=True)
+    fit(leaves, replace(small, **where), tmp_path / "run", quiet=True)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    one, two = (read_tensors(out / "model.safetensors")[0] for out in (run.out, tmp_path / "run"))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    for name in ("history.csv", "metrics.json", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (run.out / name).read_bytes(), name
+
+
+def test_micro_batches_have_the_gradient_of_the_whole_batch(
+    run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """16 pictures as 5 + 5 + 5 + 1: an ordinal loss over the batch cannot be summed over its parts, and is not."""
+    parts = fit(leaves, replace(small, micro_batch=5), tmp_path / "run", quiet=True)
+    for mine, whole in zip(parts.history, run.history, strict=True):
+        assert mine["loss"] == pytest.approx(whole["loss"], abs=1e-5)
+    alone = fit(leaves, replace(small, batch_size=5), tmp_path / "alone", quiet=True)
+    assert abs(alone.history[2]["loss"] - run.history[2]["loss"]) > 1e-3
+
+
 def test_a_finished_run_is_loaded_not_trained(
     run: Run, leaves: OrdinalDataset, small: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,12 +317,12 @@ def test_damaged_leftovers_are_refused_by_name(
 ) -> None:
     """Cached features, the checkpoint, and `metrics.json` of a finished run: the sentence names the file."""
     unfinished(leaves, small, tmp_path / "run", monkeypatch)
-    for name in ("stage1.safetensors", "features.safetensors"):
-        out = tmp_path / name
+    for number, pattern in enumerate(("stage1.safetensors", "features/*.safetensors")):
+        out = tmp_path / str(number)
         shutil.copytree(tmp_path / "run", out)
-        file = out / "checkpoint" / name
+        file = next((out / "checkpoint").glob(pattern))
         file.write_bytes(file.read_bytes()[:100])
-        with pytest.raises(InputError, match=rf"{name}: damaged"):
+        with pytest.raises(InputError, match=rf"{file.name}: damaged"):
             fit(leaves, small, out, quiet=True)
     (tmp_path / "run" / "metrics.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"metrics\.json"):
@@ -308,7 +339,7 @@ def test_a_loss_that_blows_up_is_one_sentence_and_stage_1_is_kept(
         fit(leaves, replace(small, lr2=1e30), tmp_path / "run", quiet=True)
     assert "\n" not in str(caught.value)
     assert {path.name for path in (tmp_path / "run" / "checkpoint").iterdir()} == {
-        "features.safetensors",
+        "features",
         "stage1.safetensors",
     }
 
