@@ -23,7 +23,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.export_command import export_parser, run_export
-from l2rclip_lite.launch import end_with_parent, launch, launches
+from l2rclip_lite.launch import launch, launches
 from l2rclip_lite.options import (
     NAMES,
     Parser,
@@ -100,7 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
     commands |= {"calibrate": _calibrate, "export": run_export, "data": run_data, "doctor": _doctor}
     try:
-        end_with_parent()
         apart = command == "fit" and launches(chosen.processes)
         code = launch(words, chosen.processes) if apart else commands[command](chosen)
         sys.stdout.flush()
@@ -154,7 +153,7 @@ def _fit_parser() -> ArgumentParser:
     others = "What to train beside it: names from the list below, with commas."
     parser.add_argument("--baselines", type=str, default="", metavar="NAMES", help=others)
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
-    together = "Processes that train together on this machine, one a GPU or some cores each."
+    together = "Train in so many processes of this machine, on a GPU or some cores each."
     parser.add_argument("--processes", type=int | None, metavar="N", help=together)
     add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)

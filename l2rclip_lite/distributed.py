@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.launch import LOST, MEETING_PLACE, started
+from l2rclip_lite.launch import LOST, MEETING_PLACE, end_with_parent, started
 
 # For a machine that was switched off and says no farewell; longer than the first process ever works alone.
 TIMEOUT = timedelta(minutes=30)
@@ -83,6 +83,7 @@ def joined(device: str) -> Iterator[None]:
                 "--device cpu."
             )
         torch.cuda.set_device(local)
+    end_with_parent()
     place = os.environ.get(MEETING_PLACE)
     backend, method = "cpu:gloo,cuda:nccl" if gpus else "gloo", f"file://{place}" if place else "env://"
     try:
