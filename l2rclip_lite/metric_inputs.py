@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,6 +79,42 @@ def check_paired(left: Array, right: Array) -> None:
     """Refuse truth and predictions of different length."""
     if len(left) != len(right):
         raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one an image.")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions beside the truth, one entry an image."""
+
+    true: Array  # rank index
+    nearest: Array  # rank index of the prediction
+    error: Array  # prediction − truth, in the unit
+    step: Array  # |prediction − truth|, in ranks
+    value: Array  # prediction, in the unit
+    count: int  # K
+
+    def take(self, images: Array) -> Scored:
+        """Some of the images."""
+        return replace(self, **{name: part[images] for name, part in vars(self).items() if name != "count"})
+
+
+def score(y_true: object, y_pred: object, ranks: Ranks) -> Scored:
+    """Read a prediction on the three scales that `metrics` describes: its value, its position, its nearest rank.
+
+    Raises:
+        InputError: As `rank_indices` and `numbers`, or not one prediction a true rank.
+
+    Example:
+        >>> found = score([0, 2], [16.4, 17.0], Ranks.integers(16, 18, template="{rank} years old"))
+        >>> found.nearest.tolist(), found.step.round(1).tolist()
+        ([0, 1], [0.4, 1.0])
+    """
+    true, pred = rank_indices(y_true, "y_true", ranks), numbers(y_pred, "y_pred")
+    values = np.array(ranks.values)
+    check_paired(true, pred)
+    value = pred if pred.dtype.kind == "f" else values[rank_indices(pred, "y_pred", ranks)]
+    step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)
+    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)
+    return Scored(true, nearest, value - values[true], step, value, len(ranks))
 
 
 def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[Array, Array]:

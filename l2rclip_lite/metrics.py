@@ -19,24 +19,26 @@ where the truth is constant; it returns chance, 0.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.intervals import SLACK, percentiles, resampled_metrics
 from l2rclip_lite.metric_inputs import (
     Array,
     Indices,
     Labels,
     Probabilities,
+    Scored,
     Values,
     check_paired,
     forecast,
     numbers,
     rank_indices,
+    score,
 )
 from l2rclip_lite.ordinality import kendall_tau, spearman_rho
-from l2rclip_lite.probability_metrics import auc, auc_of_resamples, ece, ece_of_resamples, rps, rps_of_images
+from l2rclip_lite.probability_metrics import auc, auc_of_sample, ece, ece_of_sample, rps, rps_of_images
 from l2rclip_lite.ranks import Ranks
 
 __all__ = [
@@ -59,58 +61,37 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """Predictions beside the truth, arrays `resample batch`. Every method gives one number a resample."""
-
-    true: Array  # rank index
-    nearest: Array  # rank index of the prediction
-    error: Array  # prediction − truth, in the unit
-    step: Array  # |prediction − truth|, in ranks
-    value: Array  # prediction, in the unit
-    count: int  # K
-
-    def take(self, rows: Array) -> _Scored:
-        return replace(self, **{name: part[0, rows] for name, part in vars(self).items() if name != "count"})
-
-    def within(self, steps: int) -> Array:
-        return np.asarray((np.abs(self.nearest - self.true) <= steps).mean(-1))
-
-    def cs_at(self, k: float) -> Array:
-        return np.asarray((np.abs(self.error) <= k + 1e-9).mean(-1))  # in floats 0.8 − 0.7 exceeds 0.1
-
-    def qwk(self) -> Array:
-        y, p = self.true.astype(float), self.nearest.astype(float)
-        # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
-        chance = (y**2 + p**2).sum(-1) - 2 * y.sum(-1) * p.sum(-1) / y.shape[-1]
-        return np.asarray((chance - ((y - p) ** 2).sum(-1)) / np.where(chance > 0, chance, 1))
-
-    def mae_by_rank(self) -> Array:
-        here = [self.true == k for k in range(self.count)]
-        sizes = np.stack([rank.sum(-1) for rank in here], -1)
-        totals = np.stack([(self.step * rank).sum(-1) for rank in here], -1)
-        return np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nan)
-
-    def table(self, levels: Sequence[int]) -> dict[str, Array]:
-        by_rank = self.mae_by_rank()
-        found = {"mae": np.abs(self.error).mean(-1), "mae_rank": self.step.mean(-1)}
-        found["rmse"] = np.sqrt((self.error**2).mean(-1))
-        found |= {"accuracy": self.within(0), "one_off": self.within(1)}
-        found |= {f"cs@{k}": self.cs_at(k) for k in levels}
-        found |= {"qwk": self.qwk(), "spearman": spearman_rho(self.true, self.value)}
-        found |= {"kendall": kendall_tau(self.true, self.value, self.count)}
-        return found | {"amae": np.nanmean(by_rank, -1), "mmae": np.nanmax(by_rank, -1)}
+def _within(scored: Scored, steps: int) -> float:
+    return float((np.abs(scored.nearest - scored.true) <= steps).mean())
 
 
-def _score(y_true: object, y_pred: object, ranks: Ranks) -> _Scored:
-    """Read a prediction as value, position and nearest rank (module docstring)."""
-    true, pred = rank_indices(y_true, "y_true", ranks), numbers(y_pred, "y_pred")
-    values = np.array(ranks.values)
-    check_paired(true, pred)
-    value = pred if pred.dtype.kind == "f" else values[rank_indices(pred, "y_pred", ranks)]
-    step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)[None]
-    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)[None]
-    return _Scored(true[None], nearest, (value - values[true])[None], step, value[None], len(ranks))
+def _cs_at(scored: Scored, k: float) -> float:
+    return float((np.abs(scored.error) <= k + SLACK).mean())
+
+
+def _qwk(scored: Scored) -> float:
+    y, p = scored.true.astype(float), scored.nearest.astype(float)
+    # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
+    chance = (y**2 + p**2).sum() - 2 * y.sum() * p.sum() / len(y)
+    return float((chance - ((y - p) ** 2).sum()) / chance) if chance > 0 else 0.0
+
+
+def _errors_by_rank(scored: Scored) -> Array:
+    """The mean error in rank steps of each rank; NaN where there is no image."""
+    here = [scored.true == k for k in range(scored.count)]
+    return np.array([(scored.step * rank).sum() / rank.sum() if rank.any() else np.nan for rank in here])
+
+
+def _table(scored: Scored, levels: Sequence[int]) -> dict[str, float]:
+    by_rank = _errors_by_rank(scored)
+    found = {"mae": float(np.abs(scored.error).mean()), "mae_rank": float(scored.step.mean())}
+    found["rmse"] = float(np.sqrt((scored.error**2).mean()))
+    found |= {"accuracy": _within(scored, 0), "one_off": _within(scored, 1)}
+    found |= {f"cs@{k}": _cs_at(scored, k) for k in levels}
+    true, value = scored.true[None], scored.value[None]
+    found |= {"qwk": _qwk(scored), "spearman": float(spearman_rho(true, value)[0])}
+    found |= {"kendall": float(kendall_tau(true, value, scored.count)[0])}
+    return found | {"amae": float(np.nanmean(by_rank)), "mmae": float(np.nanmax(by_rank))}
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -121,7 +102,7 @@ def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae([0, 1, 2, 2], [1, 1, 2, 2], decades), mae([0, 1], [1936.0, 1950.0], decades)
         (5.0, 3.0)
     """
-    return float(np.abs(_score(y_true, y_pred, ranks).error).mean())
+    return float(np.abs(score(y_true, y_pred, ranks).error).mean())
 
 
 def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -131,7 +112,7 @@ def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
         1.0
     """
-    return float(_score(y_true, y_pred, ranks).step.mean())
+    return float(score(y_true, y_pred, ranks).step.mean())
 
 
 def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -141,7 +122,7 @@ def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
         1.0
     """
-    return float(np.sqrt((_score(y_true, y_pred, ranks).error ** 2).mean()))
+    return float(np.sqrt((score(y_true, y_pred, ranks).error ** 2).mean()))
 
 
 def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -151,7 +132,7 @@ def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> accuracy([0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old"))
         0.6666666666666666
     """
-    return float(_score(y_true, y_pred, ranks).within(0)[0])
+    return _within(score(y_true, y_pred, ranks), 0)
 
 
 def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -161,7 +142,7 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
         0.75
     """
-    return float(_score(y_true, y_pred, ranks).within(1)[0])
+    return _within(score(y_true, y_pred, ranks), 1)
 
 
 def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
@@ -171,7 +152,7 @@ def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
         >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
         0.5
     """
-    return float(_score(y_true, y_pred, ranks).cs_at(k)[0])
+    return _cs_at(score(y_true, y_pred, ranks), k)
 
 
 def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -185,7 +166,7 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> round(qwk([0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1], six), 6)
         0.463415
     """
-    return float(_score(y_true, y_pred, ranks).qwk()[0])
+    return _qwk(score(y_true, y_pred, ranks))
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -195,8 +176,8 @@ def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
         1.0
     """
-    scored = _score(y_true, y_pred, ranks)
-    return float(spearman_rho(scored.true, scored.value)[0])
+    scored = score(y_true, y_pred, ranks)
+    return float(spearman_rho(scored.true[None], scored.value[None])[0])
 
 
 def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -208,8 +189,8 @@ def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}"))
         0.3333333333333333
     """
-    scored = _score(y_true, y_pred, ranks)
-    return float(kendall_tau(scored.true, scored.value, len(ranks))[0])
+    scored = score(y_true, y_pred, ranks)
+    return float(kendall_tau(scored.true[None], scored.value[None], len(ranks))[0])
 
 
 def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -221,7 +202,7 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.125
     """
-    return float(np.nanmean(_score(y_true, y_pred, ranks).mae_by_rank()))
+    return float(np.nanmean(_errors_by_rank(score(y_true, y_pred, ranks))))
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -231,7 +212,7 @@ def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.5
     """
-    return float(np.nanmax(_score(y_true, y_pred, ranks).mae_by_rank()))
+    return float(np.nanmax(_errors_by_rank(score(y_true, y_pred, ranks))))
 
 
 def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
@@ -309,29 +290,20 @@ def evaluate(
     true, p = forecast(target, probabilities, ranks)
     # rounded, because equal rows must stay tied to the last bit
     expected = np.round(p @ np.array(ranks.values), 9)
-    best, mean = _score(true, p.argmax(1), ranks), _score(true, expected, ranks)
+    best, mean = score(true, p.argmax(1), ranks), score(true, expected, ranks)
     each = {"rps": rps_of_images(true, p)}
     if deviations is not None:
         parts = {"epsilon_error": best, "epsilon_error_expected": mean}
-        each |= {name: _epsilon(part.error[0], deviations) for name, part in parts.items()}
+        each |= {name: _epsilon(part.error, deviations) for name, part in parts.items()}
     levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
 
-    def measure(rows: Array) -> dict[str, Array]:
-        found = best.take(rows).table(levels)
-        found |= {f"{name}_expected": value for name, value in mean.take(rows).table(levels).items()}
-        found |= {name: value[rows].mean(-1) for name, value in each.items()}
-        found |= {"ece": ece_of_resamples(true, p, rows), "auc": auc_of_resamples(true, p, rows)}
-        return found
-
-    n = len(true)
-    result = {"n": float(n)} | {name: float(value[0]) for name, value in measure(np.arange(n)[None]).items()}
+    result = {"n": float(len(true))} | _table(best, levels)
+    result |= {f"{name}_expected": value for name, value in _table(mean, levels).items()}
+    result |= {name: float(value.mean()) for name, value in each.items()}
+    result |= {"ece": ece_of_sample(true, p), "auc": auc_of_sample(true, p)}
     if intervals:
         if resamples < 1:
             raise InputError(f"metrics: {resamples} resamples; give at least 1.")
-        draws = np.random.default_rng(seed).integers(n, size=(resamples, n))
-        pieces = np.array_split(draws, min(resamples, 1 + draws.size // 2**20))  # about 8 MiB an array
-        blocks = [measure(rows) for rows in pieces]
-        for name in blocks[0]:
-            low, high = np.quantile(np.concatenate([block[name] for block in blocks]), (0.025, 0.975))
-            result |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        measure = resampled_metrics(best, mean, p, each, levels)
+        result |= percentiles(measure, len(true), resamples, seed)
     return result

@@ -15,7 +15,7 @@ Rows: TypeAlias = Real[np.ndarray, "resample batch"]
 PerResample: TypeAlias = Float[np.ndarray, " resample"]
 
 
-def _ratio(top: PerResample, bottom: PerResample) -> PerResample:
+def ratio(top: PerResample, bottom: PerResample) -> PerResample:
     """A correlation from its two halves: 0/0 = 0, and rounding kept inside [−1, 1]."""
     return np.clip(top / np.where(bottom > 0, bottom, 1), -1, 1)
 
@@ -36,7 +36,7 @@ def spearman_rho(left: Rows, right: Rows) -> PerResample:
     """
     half = (left.shape[-1] + 1) / 2
     a, b = rankdata(left, axis=-1) - half, rankdata(right, axis=-1) - half
-    return _ratio((a * b).sum(-1), np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
+    return ratio((a * b).sum(-1), np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
 
 
 def kendall_tau(true: Rows, value: Rows, count: int) -> PerResample:
@@ -66,7 +66,7 @@ def kendall_tau(true: Rows, value: Rows, count: int) -> PerResample:
         here = true == k
         surplus += (np.take_along_axis(total, below, -1) * here).sum(-1)
         tied += here.sum(-1, dtype=float) ** 2
-    return _ratio(2 * surplus, np.sqrt((size**2 - tied) * (size**2 - (upto - below).sum(-1))))
+    return ratio(2 * surplus, np.sqrt((size**2 - tied) * (size**2 - (upto - below).sum(-1))))
 
 
 def ordinality(text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Metrics of whole rows of probabilities; `metrics` says what the arguments mean and hands these on.
 
-Each has a second form, `..._of_resamples` or `..._of_images`, from which `metrics.evaluate` takes its intervals.
+What stands beside each is shared with `intervals` and `calibration`, which need many resamples at once.
 """
 
 from __future__ import annotations
@@ -41,14 +41,24 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
         0.4
     """
     true, p = forecast(y_true, probabilities, ranks)
+    return ece_of_sample(true, p, bins)
+
+
+def ece_of_sample(true: Array, p: Array, bins: int = 15) -> float:
+    """The calibration error from checked arrays."""
     return float(ece_of_resamples(true, p, np.arange(len(true))[None], bins)[0])
 
 
 def ece_of_resamples(true: Array, p: Array, rows: Array, bins: int = 15) -> Array:
     """The calibration error of each resample, a row of image numbers."""
-    confidence, hit = p.max(1)[rows], (p.argmax(1) == true)[rows]
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
-    return np.asarray(sum(np.abs(((hit - confidence) * (place == b)).mean(-1)) for b in range(bins)))
+    surplus, place = (each[rows] for each in surplus_and_bin(true, p, bins))
+    return np.asarray(sum(np.abs((surplus * (place == b)).mean(-1)) for b in range(bins)))
+
+
+def surplus_and_bin(true: Array, p: Array, bins: int = 15) -> tuple[Array, Array]:
+    """1[top label right] − confidence of each image, and the bin of its confidence."""
+    confidence = p.max(1)
+    return (p.argmax(1) == true) - confidence, np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
 
 
 def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
@@ -65,26 +75,20 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
         0.5
     """
     true, p = forecast(y_true, probabilities, ranks)
-    return float(auc_of_resamples(true, p, np.arange(len(true))[None])[0])
+    return auc_of_sample(true, p)
 
 
-def auc_of_resamples(true: Array, p: Array, rows: Array) -> Array:
-    """The area of each resample, a row of image numbers; images are sorted once, not once a resample."""
-    draws, count = len(rows), len(true)
-    places = rows + count * np.arange(draws)[:, None]
-    often = np.bincount(places.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
-    digits, power = np.frexp(p)
-    p = np.ldexp(digits.round(12), power)  # rescaling a row must not untie its scores in the last bit
-    total, present = np.zeros(draws), np.zeros(draws)
+def auc_of_sample(true: Array, p: Array) -> float:
+    """The area from checked arrays."""
+    p, areas = rounded(p), []
     for k in np.unique(true):
-        score, rest = p[:, k], true != k
-        order = score.argsort()
-        lost = np.zeros((draws, count + 1))  # how many images of other ranks are among the first in order
-        np.cumsum(often[:, order] * rest[order], axis=1, out=lost[:, 1:])
-        held, sides = often[:, ~rest], score[order]
-        below, upto = (np.searchsorted(sides, score[~rest], side) for side in ("left", "right"))
-        won = (held * (lost[:, below] + lost[:, upto])).sum(1) / 2
-        pairs = held.sum(1) * lost[:, -1]
-        total += won / np.maximum(pairs, 1)
-        present += pairs > 0
-    return np.where(present > 0, total / np.maximum(present, 1), 0.5)
+        above, below = p[true == k, k], np.sort(p[true != k, k])
+        won = sum(np.searchsorted(below, above, side).sum() for side in ("left", "right")) / 2
+        areas.append(won / max(1, len(above) * len(below)))
+    return float(sum(areas) / len(areas)) if len(areas) > 1 else 0.5
+
+
+def rounded(p: Array) -> Array:
+    """Probabilities to twelve digits after the first: rescaling a row must not untie its scores in the last bit."""
+    digits, power = np.frexp(p)
+    return np.asarray(np.ldexp(digits.round(12), power))

@@ -15,26 +15,46 @@ from l2rclip_lite.errors import InputError
 SLOT = "{rank}"
 
 
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+_SMALL += "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: SIM905
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+_LARGE = ((10**6, "million"), (1000, "thousand"), (100, "hundred"))
+
+
 def number_words(number: int) -> str:
     """An integer as English words joined by spaces, never by hyphens.
 
     A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none.
 
     Args:
-        number: Any integer.
+        number: An integer between minus and plus one billion.
 
     Returns:
         The words, without "and".
+
+    Raises:
+        InputError: A larger number.
 
     Example:
         >>> number_words(21), number_words(105)
         ('twenty one', 'one hundred five')
     """
-    import inflect  # takes seconds, needed for numbers only
-
-    words = inflect.engine().number_to_words(str(number), andword="")
-    assert isinstance(words, str)
-    return words.replace("-", " ").replace(",", "")
+    if abs(number) >= 10**9:
+        raise InputError(
+            f"ranks: {number} has no words here; name such ranks yourself, Ranks(names, values, ...)."
+        )
+    if number < 0:
+        return f"minus {number_words(-number)}"
+    if number < 20:
+        return _SMALL[number]
+    if number < 100:
+        tens, rest = divmod(number, 10)
+        words = _TENS[tens - 2]
+    else:
+        size, name = next((size, name) for size, name in _LARGE if number >= size)
+        many, rest = divmod(number, size)
+        words = f"{number_words(many)} {name}"
+    return f"{words} {number_words(rest)}" if rest else words
 
 
 @dataclass(frozen=True)

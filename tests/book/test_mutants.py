@@ -16,10 +16,10 @@ MUTANTS = [
     (
         "01",
         "metrics.py",
-        "np.abs(_score(y_true, y_pred, ranks).error)",
-        "(_score(y_true, y_pred, ranks).error)",
+        "np.abs(score(y_true, y_pred, ranks).error)",
+        "(score(y_true, y_pred, ranks).error)",
     ),
-    ("02", "ranks.py", 'replace("-", " ")', 'replace("-", "-")'),
+    ("02", "ranks.py", 'f"{words} {number_words(rest)}" if rest', 'f"{words}-{number_words(rest)}" if rest'),
 ]
 
 

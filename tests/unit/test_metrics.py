@@ -252,7 +252,7 @@ def test_intervals_are_quick_enough_to_be_always_on() -> None:
 
 
 def test_intervals_have_the_width_that_theory_gives() -> None:
-    """A share of 3/4 over 1,600 images: ±1.96 √(.75 · .25 / 1600) = ±.0212; 1.6 M draws make two blocks."""
+    """A share of 3/4 over 1,600 images: ±1.96 √(.75 · .25 / 1600) = ±.0212."""
     target = np.zeros(1600, dtype=int)
     value = 0.55 * (np.arange(1600) % 4 == 0) + np.linspace(0, 0.4, 1600)  # above ½ for one image in four
     p = np.stack([1 - value, value], axis=1)

@@ -22,6 +22,18 @@ def test_numbers_are_words_joined_by_spaces(number: int, words: str) -> None:
     assert number_words(number) == words
 
 
+def test_the_words_are_those_of_inflect() -> None:
+    """Every number to 1,100 and round ones beyond, without its hyphens and commas."""
+    engine = pytest.importorskip("inflect", reason="inflect is in the extra `dev`").engine()
+    beyond = [10**n + rest for n in range(3, 9) for rest in (-1, 0, 1, 11, 100, 512)]
+    for number in (*range(-21, 1101), *beyond, 1930, 77_016, 999_999, 10**9 - 1):
+        words = engine.number_to_words(str(number), andword="")
+        assert number_words(number) == words.replace("-", " ").replace(",", ""), number
+    for number in (10**9, -(10**9)):
+        with pytest.raises(InputError, match="name such ranks yourself"):
+            number_words(number)
+
+
 @given(st.integers(-(10**6), 10**6))
 def test_no_number_has_a_mark_that_costs_a_token(number: int) -> None:
     """Any integer: letters and single spaces only."""
