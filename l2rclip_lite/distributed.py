@@ -14,6 +14,8 @@ Backwards `collect` hands process r the rows ∂L/∂z_i of its own S_r, times P
 inner sum, and the mean over the processes is dL/dθ. That of φ is the whole dL/dφ everywhere, and so is its mean. One
 rule, "average every gradient", serves both.
 
+What is left is rounding: a tower rounds a share of n pictures as one process with a `micro_batch` of n does.
+
 DistributedDataParallel would average, too, but it wraps the forward pass of a module, and expects a loss of each share
 alone. Here the forward pass is a method of a part, and the losses compare every pair of the batch.
 """
