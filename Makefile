@@ -42,7 +42,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look browser bench snakemake smoke matrix serve lock clean
+.PHONY: help install book html execute verify test lint look browser bench snakemake smoke matrix sweep serve lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,9 +78,10 @@ lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/mypy"
 	"$(BIN)/codespell"
 
-look: $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then the playground
+look: $(STAMP) $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then use the playground and grade photos
 	node scripts/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
 	node scripts/check_playground.mjs $(LOOK) _build/html
+	node scripts/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
 
 browser: $(NODE_STAMP) ## get the two modules that `make look` needs besides Node and Chromium
 
@@ -107,6 +108,9 @@ smoke: $(STAMP) $(WORKFLOW_STAMP) ## run the whole matrix in miniature (minutes)
 matrix: $(STAMP) $(WORKFLOW_STAMP) ## run what is missing of the matrix (hours; DATA=folder of the real data sets) -> runs/matrix
 	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "make: there is no folder DATA=$(DATA)" >&2; exit 1; }
 	$(RUN) out=runs/matrix data="$(DATA)"
+
+sweep: $(STAMP) $(WORKFLOW_STAMP) ## run what is missing of the grid in experiments/matrix/sweep.yaml (FLAGS=-n plans, LIMIT=20) -> runs/sweep
+	$(RUN) preset=sweep out=runs/sweep $(if $(LIMIT),limit=$(LIMIT))
 
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	@test -e _build/html/index.html || { echo "make: no book yet; run 'make book' first" >&2; exit 1; }

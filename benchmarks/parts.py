@@ -43,7 +43,7 @@ def stage1_parts(setting: Setting) -> dict[str, Any]:
     config = settings(setting, "mini", BATCH)
     steps = setting.repeats
     with _watched() as built:
-        stage = stage1_of(config, 62, BATCH * steps)
+        stage = stage1_of(config, ages(62), BATCH * steps)
     return parts_of(built[0], stage, ages(62), steps)
 
 

@@ -13,12 +13,13 @@ from timing import in_turns, paired, peak_of, run_stage
 from torch.utils._python_dispatch import TorchDispatchMode
 from workload import Found, Setting, ages, build, settings
 
-from l2rclip_lite import Config
+from l2rclip_lite import Config, Ranks
 from l2rclip_lite.allocator import keep_freed_memory
 from l2rclip_lite.schemes import Pictures, stage1
 from l2rclip_lite.stages import Stage
 
 BATCH = 16
+FIRST = 121  # "one hundred twenty one": up to 740 no name is longer
 MEMORY_REPEATS = 5  # memory hardly varies
 STEPS = {5: 16, 62: 4, 620: 1}  # steps of one measurement: short ones are repeated
 
@@ -50,19 +51,19 @@ def cache(setting: Setting) -> Found:
     )
 
 
-def stage1_of(config: Config, ranks: int, images: int) -> Stage:
+def stage1_of(config: Config, ranks: Ranks, images: int) -> Stage:
     """Stage 1 on random image features."""
-    model = build(config, ages(ranks))
+    model = build(config, ranks)
     features = F.normalize(torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0)))
-    return stage1(model, {"train": features, "val": features[:1]}, torch.arange(images) % ranks)
+    return stage1(model, {"train": features, "val": features[:1]}, torch.arange(images) % len(ranks))
 
 
 def step_of(setting: Setting, ranks: int) -> Any:
     """A function that trains a few steps of stage 1."""
     config = settings(setting, "mini", BATCH)
-    images = BATCH * STEPS[ranks]
-    stage = stage1_of(config, ranks, images)
-    return lambda: run_stage(stage, torch.arange(images) % ranks, ages(ranks), config)
+    images, space = BATCH * STEPS[ranks], ages(ranks, FIRST)
+    stage = stage1_of(config, space, images)
+    return lambda: run_stage(stage, torch.arange(images) % ranks, space, config)
 
 
 def growth(seconds: Sequence[float], ranks: Sequence[int]) -> float:
@@ -77,7 +78,7 @@ def growth(seconds: Sequence[float], ranks: Sequence[int]) -> float:
 
 
 def time_by_ranks(setting: Setting) -> Found:
-    """Seconds of a step with 5, 62 and 620 ranks, in turns."""
+    """Seconds of a step with 5, 62 and 620 ranks, in turns; their names have the same number of words."""
     numbers = list(STEPS)
     times = in_turns([step_of(setting, ranks) for ranks in numbers], setting.repeats)
     each = [[seconds / STEPS[k] for seconds in column] for k, column in zip(numbers, times, strict=True)]
@@ -107,7 +108,7 @@ def one_step(config: Config, ranks: int) -> None:
     """In a child: one step of stage 1."""
     torch.set_num_threads(config.threads or 1)
     keep_freed_memory()
-    run_stage(stage1_of(config, ranks, BATCH), torch.arange(BATCH) % ranks, ages(ranks), config)
+    run_stage(stage1_of(config, ages(ranks), BATCH), torch.arange(BATCH) % ranks, ages(ranks), config)
 
 
 class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -132,6 +133,6 @@ def operators(stage: Stage) -> int:
 def operators_by_ranks(setting: Setting) -> Found:
     """A loop over the ranks in Python would call every operator once a rank: 12 times as often."""
     config = settings(setting, "mini", BATCH)
-    few, many = (stage1_of(config, ranks, BATCH) for ranks in (5, 62))
+    few, many = (stage1_of(config, ages(ranks), BATCH) for ranks in (5, 62))
     counts = [(operators(many), operators(few)) for _ in range(setting.repeats)]
     return Found.of([a / b for a, b in counts], operators={"5": counts[0][1], "62": counts[0][0]})

@@ -57,7 +57,11 @@ TARGETS: dict[str, Target] = {
             1 / 20,
             needs="bracol",
         ),
-        Target("stage1-ranks", "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620", 1.0),
+        Target(
+            "stage1-ranks",
+            "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620, names of one length",
+            1.0,
+        ),
         Target(
             "stage1-memory", "peak memory of the stage-1 step, 6,200 ranks ÷ 1,550 ranks, tiny towers", 2.0
         ),

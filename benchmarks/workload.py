@@ -89,14 +89,14 @@ def _middle(numbers: Any) -> float:
     return float(torch.tensor(list(numbers), dtype=torch.float64).quantile(0.5))
 
 
-def ages(number: int) -> Ranks:
+def ages(number: int, first: int = 1) -> Ranks:
     """K ages that follow each other.
 
     Example:
         >>> len(ages(62)), ages(62).names[0]
         (62, 'one')
     """
-    return Ranks.integers(1, number, template=FACE, unit="years")
+    return Ranks.integers(first, first + number - 1, template=FACE, unit="years")
 
 
 def settings(setting: Setting, towers: str, batch: int, **changed: Any) -> Config:

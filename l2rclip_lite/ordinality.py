@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.stats import rankdata
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -34,6 +33,8 @@ def spearman_rho(left: Rows, right: Rows) -> PerResample:
         >>> spearman_rho(np.array([[0, 1, 2], [0, 0, 0]]), np.array([[1, 2, 9], [1, 2, 9]])).tolist()
         [1.0, 0.0]
     """
+    from scipy.stats import rankdata  # its import takes a third of a second, a trained model needs none of it
+
     half = (left.shape[-1] + 1) / 2
     a, b = rankdata(left, axis=-1) - half, rankdata(right, axis=-1) - half
     return ratio((a * b).sum(-1), np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
@@ -54,6 +55,8 @@ def kendall_tau(true: Rows, value: Rows, count: int) -> PerResample:
         >>> kendall_tau(np.array([[0, 1, 2]]), np.array([[0.1, 0.9, 0.5]]), count=3).round(4).tolist()
         [0.3333]
     """
+    from scipy.stats import rankdata
+
     size = true.shape[-1]
     order = np.argsort(value, axis=-1)
     below = rankdata(value, "min", axis=-1).astype(int) - 1  # how many predictions are lower

@@ -66,7 +66,7 @@ def bag_counts(rows: Array, ends: Array) -> Callable[[Often], Counts]:
 
 def sorted_bags(key: Array, images: Array, levels: Array) -> Callable[[Often], Counts]:
     """Counts of some images by their key, which is one of the sorted `levels`."""
-    rows = images[np.argsort(key[images], kind="stable")]
+    rows = images[np.argsort(key[images])]
     return bag_counts(rows, np.searchsorted(key[rows], levels, "right"))
 
 
@@ -92,7 +92,7 @@ def pairs_won(score: Array, upper: Array, lower: Array) -> Callable[[Often], Per
     above, below = np.flatnonzero(upper), np.flatnonzero(lower)
     steps = np.unique(score[above])
     held = sorted_bags(score, above, steps)
-    below = below[np.argsort(score[below], kind="stable")]
+    below = below[np.argsort(score[below])]
     sides = [np.searchsorted(score[below], steps, side) for side in ("left", "right")]
     # in turn: lower than s_1, equal to s_1, between s_1 and s_2, equal to s_2, …
     between = bag_counts(below, np.stack(sides, axis=1).ravel())

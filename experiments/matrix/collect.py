@@ -80,7 +80,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="the `out` of the Snakemake run")
-    parser.add_argument("--preset", default="page", choices=("page", "smoke"))
+    parser.add_argument("--preset", default="page", choices=planning.PRESETS)
     parser.add_argument("--out", type=Path, required=True, help="the CSV; a JSON file is written beside it")
     options = parser.parse_args()
     table, about = gather(options.folder, options.preset)

@@ -2,17 +2,21 @@
 
 python experiments/matrix/plan.py                 what there is to run
 python experiments/matrix/plan.py --preset smoke  the same in miniature
+python experiments/matrix/plan.py --preset sweep  the grid of sweep.yaml
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-STUDIES = Path(__file__).with_name("studies.yaml")
+STUDIES, SWEEP = (Path(__file__).with_name(name) for name in ("studies.yaml", "sweep.yaml"))
+PRESETS = ("page", "smoke", "sweep")
 # In miniature: every study, every arm, every condition, one run each, on drawn leaves and with tiny random towers.
 SMOKE_DATA = {"bracol": 5, "retinamnist": 5, "leaves5": 5, "leaves20": 20, "leaves62": 62}
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
@@ -22,13 +26,16 @@ def read(preset: str = "page") -> dict[str, Any]:
     """The plan of a preset.
 
     Args:
-        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds.
+        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds; "sweep", a grid of
+            settings.
 
     Raises:
         ValueError: Another preset.
     """
-    if preset not in ("page", "smoke"):
-        raise ValueError(f"preset {preset!r} is unknown; choose page or smoke")
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
+    if preset == "sweep":
+        return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
         for name, ranks in SMOKE_DATA.items():
@@ -36,6 +43,29 @@ def read(preset: str = "page") -> dict[str, Any]:
             plan["data"][name] = {"load": {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}}
             plan["data"][name] |= {"run": "seed", "runs": 1}
     return plan
+
+
+def grid(sweep: dict[str, Any]) -> dict[str, Any]:
+    """A sweep as a plan: every combination of the grid is a study of one arm, named after its values.
+
+    Args:
+        sweep: `data`, `settings` and `grid`, as `sweep.yaml` explains them.
+
+    Raises:
+        ValueError: Two combinations of one name.
+    """
+    studies: dict[str, Any] = {}
+    for values in itertools.product(*sweep["grid"].values()):
+        own = dict(zip(sweep["grid"], values, strict=True))
+        name = "-".join(f"{key}-{value}" for key, value in own.items()).lower()
+        name = re.sub(r"[^a-z0-9]+", "-", name.replace(".", "p"))
+        if name in studies:
+            raise ValueError(
+                f"sweep.yaml: two combinations are named {name}; write their values in another way"
+            )
+        said = ", ".join(f"{key} {value}" for key, value in own.items())
+        studies[name] = {"question": said, "data": list(sweep["data"]), "arms": {said: {"settings": own}}}
+    return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
 
 
 def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
@@ -122,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--preset", default="page", choices=("page", "smoke"))
+    parser.add_argument("--preset", default="page", choices=PRESETS)
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     options = parser.parse_args()
     plan = read(options.preset)

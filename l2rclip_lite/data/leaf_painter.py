@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from l2rclip_lite.data.leaf_scene import Colour, Field, Picture, background, mix, noise, photograph, shade
 
@@ -278,7 +277,7 @@ def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count:
     lesions.ravel()[inside[order]] = True
     time = time / time[lesions].max()
     owner = np.argmin(times, axis=0)
-    soft = gaussian_filter(lesions.astype(np.float32), 0.7)
+    soft = _blurred(lesions.astype(np.float32), 0.7)
     for place, kind in enumerate(chosen):
         leaf = _stain(generator, leaf, LESIONS[kind], time, soft, owner == place)
     return leaf, lesions
@@ -307,7 +306,7 @@ def _light(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions
     side = len(shape.depth)
     height = 0.010 * shape.puff - 0.02 * shape.veins + 0.03 * noise(generator, side, (3, 3), 2)
     height = height + 0.25 * np.sqrt(np.clip(shape.depth, 0, None))
-    height = height - 0.012 * gaussian_filter(lesions.astype(np.float32), 1.5)
+    height = height - 0.012 * _blurred(lesions.astype(np.float32), 1.5)
     down, right = np.gradient(height.astype(np.float32), 2 / side)
     turn = generator.uniform(0, 2 * np.pi)
     slope = np.clip(right * math.cos(turn) + down * math.sin(turn), -1.2, 1.2)
@@ -336,7 +335,15 @@ def _compose(generator: np.random.Generator, ground: Picture, leaf: Picture, sha
     cover = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
     away = generator.integers(-5, 6, 2) * side // 128
     shadow = np.roll(cover, tuple(away.tolist()), (0, 1))
-    shadow = gaussian_filter(shadow, generator.uniform(1.5, 4.0) * side / 192)
+    shadow = _blurred(shadow, generator.uniform(1.5, 4.0) * side / 192)
     ground = ground * (1 - generator.uniform(0.25, 0.6) * shadow)[..., None]
     petiole = mix(leaf, leaf * 0.6 + np.array([70, 72, 34], np.float32), shape.stalk * (shape.depth < 0))
     return mix(ground, petiole, cover)
+
+
+def _blurred(field: Field, sigma: float) -> Field:
+    """A Gaussian blur, sigma in pixels."""
+    # its import takes a quarter of a second: only who draws leaves should wait for it
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(field, sigma))

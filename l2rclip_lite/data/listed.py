@@ -49,7 +49,7 @@ def is_fixture(root: str | Path | None) -> bool:
     return root is not None and (Path(root) / FIXTURE_MARK).is_file()
 
 
-def mark_fixture(data: OrdinalDataset, files: Iterable[Path]) -> OrdinalDataset:
+def mark_fixture(data: OrdinalDataset, files: Iterable[str | Path]) -> OrdinalDataset:
     """The data set as it is, or, where a picture lies in a fixture, with a card and a record that say so.
 
     Args:
@@ -61,7 +61,7 @@ def mark_fixture(data: OrdinalDataset, files: Iterable[Path]) -> OrdinalDataset:
         >>> mark_fixture(load_leaves(size=60), []).card.title
         'Generated leaves'
     """
-    nearest = {os.path.dirname(os.path.abspath(file)) for file in files}
+    nearest = {os.path.abspath(folder) for folder in {os.path.dirname(file) for file in files}}
     above = {parent for folder in nearest for parent in Path(folder).parents}
     if not any(map(is_fixture, {*map(Path, nearest), *above})):
         return data
@@ -258,7 +258,7 @@ def dataset_of_rows(
         part: [Item(row.path, row.target, row.where) for row in rows if row.split == part] for part in SPLITS
     }
     # `Path.is_file` raises where a name is too long; such a file is simply not there
-    files = {row.path: Path(row.file) for row in rows if os.path.isfile(row.file)}
+    files = {row.path: row.file for row in rows if os.path.isfile(row.file)}
     fields: dict[str, Any] = {
         "allow_empty_ranks": allow_empty_ranks,
         "upright": upright,
@@ -270,7 +270,7 @@ def dataset_of_rows(
 def _of_files(
     name: str,
     parts: Mapping[str, Sequence[Item]],
-    files: Mapping[str, Path],
+    files: Mapping[str, str],
     root: Path,
     ranks: Ranks,
     card: Card,
@@ -295,7 +295,7 @@ def _of_files(
 def _missing(
     name: str,
     parts: Mapping[str, Sequence[Item]],
-    files: Mapping[str, Path],
+    files: Mapping[str, str],
     root: Path,
     allowed: bool,
     hint: str,
@@ -332,7 +332,7 @@ def _linked_folder(root: Path) -> str:
     return ""
 
 
-def _split(name: str, items: Sequence[Item], files: Mapping[str, Path] | None) -> Split:
+def _split(name: str, items: Sequence[Item], files: Mapping[str, str] | None) -> Split:
     """The pictures of one part, decoded each time they are asked for."""
 
     def read(index: int) -> Image.Image:

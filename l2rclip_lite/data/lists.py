@@ -117,12 +117,14 @@ def _dialect(first: str, where: str, columns: tuple[str, str]) -> tuple[str, lis
 def _cells(text: str, separator: str, where: str) -> list[str]:
     """One line cut at the separator; a quoted cell may hold it."""
     text = text.rstrip(" ")
-    if separator == " ":
+    if separator == " " and "  " in text:
         text = re.sub(" +", " ", text)
-    try:
-        (cells,) = csv.reader([text], delimiter=separator, strict=True)
-    except csv.Error as error:
-        raise InputError(f"{where}: {error}; check the quotes of this row.") from error
+    cells = text.split(separator)
+    if '"' in text:
+        try:
+            (cells,) = csv.reader([text], delimiter=separator, strict=True)
+        except csv.Error as error:
+            raise InputError(f"{where}: {error}; check the quotes of this row.") from error
     return [cell.strip() for cell in cells]
 
 

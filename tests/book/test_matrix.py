@@ -195,7 +195,7 @@ def test_smoke_is_small_and_what_is_off_stays_off(folders: Path) -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     """One sentence names the choices."""
-    with pytest.raises(ValueError, match="'full' is unknown; choose page or smoke"):
+    with pytest.raises(ValueError, match="'full' is unknown; choose one of page, smoke, sweep"):
         planning.read("full")
 
 
