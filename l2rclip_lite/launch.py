@@ -20,7 +20,7 @@ from l2rclip_lite.errors import InputError, TrainingError
 
 MEETING_PLACE = "L2RCLIP_MEETING_PLACE"  # the environment variable that names the file
 LOST = 75  # exit code of a process that lost the others, and so knows nothing of the cause (EX_TEMPFAIL)
-GRACE = 10.0  # seconds in which the others may find their own words before they are stopped
+GRACE = 5.0  # seconds in which the others may find their own words before they are stopped
 
 
 def started() -> int:
@@ -93,13 +93,10 @@ def end_with_parent() -> None:
 
 
 def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Until all are done, or one was killed, or one failed and the others had time to follow."""
+    """Until all are done, or one ended badly and the others had time to notice."""
     until = float("inf")
     while any(child.poll() is None for child in children) and time.monotonic() < until:
-        codes = [child.returncode for child in children]
-        if any(code is not None and code < 0 for code in codes):
-            return
-        if any(codes):
+        if any(child.returncode for child in children):
             until = min(until, time.monotonic() + GRACE)
         time.sleep(0.05)
 
