@@ -20,12 +20,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from l2rclip_lite import distributed
 from l2rclip_lite.adapter import FeatureMap
 from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.choices import BASELINES, FROZEN
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import augmented
+from l2rclip_lite.feature_cache import shared_features
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.objectives import OBJECTIVES, Batch, Objective
 from l2rclip_lite.ordinal_losses import extra, positions
@@ -33,6 +34,7 @@ from l2rclip_lite.pixels import PixelSource, announce
 from l2rclip_lite.probes import linear_probe, ridge, zero_shot
 from l2rclip_lite.prompt_baselines import PromptHead
 from l2rclip_lite.readouts import prototype_probabilities
+from l2rclip_lite.schemes import encode
 from l2rclip_lite.stages import ADAPTER, Stage, freeze, train_stage
 
 
@@ -167,6 +169,7 @@ class _Training:
             {"projection": config.projection_lr_factor, "coral_bias": float(self.model.scale.detach())},
             "--lr2" if self.tower else "--lr1",
             coming=self.coming,
+            shared=self.tower and not self.adapted,
         )
 
     def coming(self, batches: Sequence[Tensor]) -> None:
@@ -179,10 +182,8 @@ class _Training:
         if self.adapted:
             features = self.model.adapter(self.cached[chosen])
         elif self.tower:
-            pixels = self.bench.pixels["train"][chosen]
-            views = [
-                self.model.encode_bytes(augmented(pixels, self.config, generator)) for _ in range(self.views)
-            ]
+            pixels = self.bench.pixels["train"][distributed.mine(chosen)]
+            views = [encode(self.model, pixels, len(chosen), generator) for _ in range(self.views)]
             features = torch.cat(views)
         else:
             features = self.map(self.cached[chosen])
@@ -196,7 +197,7 @@ class _Training:
         if self.adapted:
             adapted: Tensor = self.model.adapter(bench.features[split].to(self.device))
             return adapted
-        features = self.model.features(bench.pixels[split]) if self.tower else bench.features[split]
+        features = shared_features(self.model, bench.pixels[split]) if self.tower else bench.features[split]
         mapped: Tensor = self.map(features.to(self.device))
         return mapped
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 import traceback
 from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
@@ -20,12 +19,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from l2rclip_lite import __version__
-from l2rclip_lite.choices import FROZEN, PROBES, TRAINED
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.export_command import export_parser, run_export
-from l2rclip_lite.options import NAMES, Parser, add_data_options, data_options, kebab, usage_sentence
+from l2rclip_lite.launch import launch, launches
+from l2rclip_lite.options import (
+    NAMES,
+    Parser,
+    add_data_options,
+    data_options,
+    kebab,
+    listed_baselines,
+    usage_sentence,
+)
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
@@ -93,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
     commands |= {"calibrate": _calibrate, "export": run_export, "data": run_data, "doctor": _doctor}
     try:
-        code = commands[command](chosen)
+        apart = command == "fit" and launches(chosen.processes)
+        code = launch(words, chosen.processes) if apart else commands[command](chosen)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
@@ -137,7 +145,7 @@ def _fit_parser() -> ArgumentParser:
     parser = Parser(
         usage,
         "Train on a data set, in two stages, and write a run directory.",
-        f"{FIT_EXAMPLES}\n\n{_listed()}",
+        f"{FIT_EXAMPLES}\n\n{listed_baselines()}",
     )
     named: dict[str, Any] = {"type": str, "required": True}
     parser.add_argument("--dataset", **named, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
@@ -145,25 +153,11 @@ def _fit_parser() -> ArgumentParser:
     others = "What to train beside it: names from the list below, with commas."
     parser.add_argument("--baselines", type=str, default="", metavar="NAMES", help=others)
     parser.add_argument("--quiet", action="store_true", help="Print nothing but the last line.")
+    together = "Train in so many processes of this machine, on a GPU or some cores each."
+    parser.add_argument("--processes", type=int | None, metavar="N", help=together)
     add_data_options(parser)
     parser.add_argument_group("model and training").add_class_arguments(Config, None, as_group=False)
     return parser
-
-
-def _listed() -> str:
-    """The baselines, for the end of the help."""
-    shown = {}
-    for title, names in (("probes", PROBES), ("trained", TRAINED)):
-        shown[title] = textwrap.fill(
-            ", ".join(names), 96, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
-        )
-    return f"""baselines:
-  without training a network:
-{shown["probes"]}
-  fine-tuning the image tower under another loss, with the epochs and learning rate of stage 2:
-{shown["trained"]}
-  each of these with {FROZEN} behind its name, such as coral{FROZEN}: only what stands on the tower, on image features
-  that are computed once, with the epochs and learning rate of stage 1"""
 
 
 def _predict_parser() -> ArgumentParser:
@@ -209,6 +203,17 @@ def _doctor_parser() -> ArgumentParser:
 
 def _fit(options: Namespace) -> int:
     """`l2rclip fit`."""
+    from l2rclip_lite.distributed import first, joined
+
+    with joined(options.device):
+        told = _train(options, quiet=options.quiet or not first())
+        if first():
+            print(told)
+    return 0
+
+
+def _train(options: Namespace, *, quiet: bool) -> str:
+    """Train and tell on the way what there is to tell; the last line is returned."""
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.stages import freezing_table
@@ -218,17 +223,16 @@ def _fit(options: Namespace) -> int:
     source = {"name": options.dataset} | data_options(options, options.dataset)
     config = Config(**{field.name: options[field.name] for field in fields(Config)})
     data = load_dataset(**source)
-    if not options.quiet:
+    if not quiet:
         print(_card(data), end="\n\n", flush=True)
         model = L2RCLIP.build(data.ranks, config, data.image_size)
         print(freezing_table(model, config.scheme), end="\n\n", flush=True)
         if standing := _standing(Path(options.out)):
             print(standing, end="\n\n", flush=True)
-    run = fit(data, config, options.out, baselines=baselines, source=source, quiet=options.quiet)
-    if not options.quiet:
+    run = fit(data, config, options.out, baselines=baselines, source=source, quiet=quiet)
+    if not quiet:
         print(_results(run), end="\n\n")
-    print(_last_line(run, data.caveat))
-    return 0
+    return _last_line(run, data.caveat)
 
 
 def _baselines(text: str) -> tuple[str, ...]:

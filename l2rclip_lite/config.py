@@ -188,10 +188,14 @@ class Config:
             )
         return cls(**state)
 
+    def that_decides(self) -> dict[str, Any]:
+        """The settings on which results hang: all but where the run takes place."""
+        return {name: value for name, value in self.to_dict().items() if name not in WHERE_IT_RUNS}
+
     def differences(self, other: Config) -> list[str]:
         """The settings in which two runs differ so that their results may differ."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return [name for name in mine if mine[name] != theirs[name] and name not in WHERE_IT_RUNS]
+        mine, theirs = self.that_decides(), other.that_decides()
+        return [name for name in mine if mine[name] != theirs[name]]
 
 
 def _require(holds: bool, name: str, value: object, rule: str) -> None:

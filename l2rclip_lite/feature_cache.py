@@ -14,13 +14,30 @@ from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from torch import Tensor
 
+from l2rclip_lite import distributed
 from l2rclip_lite.checkpoint import read_tensors
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.pixels import PixelSource, in_batches
+from l2rclip_lite.pixels import PixelSource, Streamed, in_batches
 
-PIECE = 1024  # pictures a file; a multiple of the 32 that are encoded together
+TOGETHER = 32  # pictures that `L2RCLIP.features` encodes at once
+PIECE = 32 * TOGETHER  # pictures a file
+
+
+def shared_features(model: L2RCLIP, pixels: PixelSource, *, quiet: bool = True) -> Float[Tensor, "_ dim"]:
+    """`L2RCLIP.features`, each process its share, in the pieces that one would encode: to the last bit what it would get.
+
+    Args:
+        model: Whose features.
+        pixels: Squashed pictures, the same on all processes.
+        quiet: Whether to hide the progress bar.
+    """
+    if distributed.size() == 1:
+        return model.features(pixels, quiet=quiet)
+    mine = distributed.share(len(pixels), TOGETHER)
+    part = pixels.part(mine) if isinstance(pixels, Streamed) else pixels[mine]
+    return distributed.collect(model.features(part, quiet=quiet), len(pixels), TOGETHER)
 
 
 def cached_features(
@@ -65,11 +82,15 @@ def _piece(
     name = hashlib.sha256(f"{weights} {tuple(pixels.shape)}".encode())
     name.update(_bytes(pixels))
     file = folder / f"{name.hexdigest()}.safetensors"
-    if not file.is_file():
-        features = model.features(pixels, quiet=quiet).clone()
-        save_tensors(file, {"features": features}, {})
+    if not distributed.from_first(file.is_file()):
+        features = shared_features(model, pixels, quiet=quiet).clone()
+        if distributed.first():
+            save_tensors(file, {"features": features}, {})
         return features
     try:
-        return read_tensors(file)[0]["features"]
+        stored = distributed.first()
+        features = read_tensors(file)[0]["features"] if stored else torch.empty(len(pixels), model.towers.dim)
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{file}: damaged ({error}); delete it to compute the features anew.") from error
+    distributed.copy_from_first([features])
+    return features

@@ -12,7 +12,11 @@ from l2rclip_lite.config import Config
 
 
 def augment(
-    pixels: Float[Tensor, "batch 3 height width"], generator: torch.Generator, upside_down: bool = True
+    pixels: Float[Tensor, "batch 3 height width"],
+    generator: torch.Generator,
+    upside_down: bool = True,
+    *,
+    part: tuple[int, slice] | None = None,
 ) -> Float[Tensor, "batch 3 height width"]:
     """Random flips and light changes that keep every grade what it was.
 
@@ -20,6 +24,7 @@ def augment(
         pixels: Pictures in [0, 1].
         generator: Decides everything; the same state gives the same pictures.
         upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
+        part: These pictures are that slice of a batch of so many, and change as they would in the whole batch.
 
     Returns:
         Pictures in [0, 1], changed independently.
@@ -28,8 +33,8 @@ def augment(
         >>> augment(torch.full((1, 3, 2, 2), 0.5), torch.Generator().manual_seed(0)).shape
         torch.Size([1, 3, 2, 2])
     """
-    batch = len(pixels)
-    draw = torch.rand(4, batch, 1, 1, 1, generator=generator).to(pixels.device)
+    batch, mine = part or (len(pixels), slice(None))
+    draw = torch.rand(4, batch, 1, 1, 1, generator=generator)[:, mine].to(pixels.device)
     pixels = torch.where(draw[0] < 0.5, pixels.flip(3), pixels)
     pixels = torch.where(draw[1] < 0.5, pixels.flip(2), pixels) if upside_down else pixels
     brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
@@ -38,12 +43,17 @@ def augment(
 
 
 def augmented(
-    pixels: UInt8[Tensor, "batch 3 height width"], config: Config, generator: torch.Generator
+    pixels: UInt8[Tensor, "batch 3 height width"],
+    config: Config,
+    generator: torch.Generator,
+    *,
+    part: tuple[int, slice] | None = None,
 ) -> UInt8[Tensor, "batch 3 height width"]:
-    """A training batch of bytes, changed by `augment` as the config says."""
+    """A training batch of bytes, or a part of one, changed by `augment` as the config says."""
     if not config.augment:
         return pixels
-    return augment(pixels.float() / 255, generator, bool(config.upside_down)).mul(255).round().byte()
+    changed = augment(pixels.float() / 255, generator, bool(config.upside_down), part=part)
+    return changed.mul(255).round().byte()
 
 
 def as_bytes(picture: Image.Image) -> UInt8[Tensor, "3 height width"]:

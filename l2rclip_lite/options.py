@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from l2rclip_lite.choices import FROZEN, PROBES, TRAINED
 from l2rclip_lite.errors import InputError
 
 NAMES = ("leaves", "bracol", "csv", "retinamnist", "morph", "clap2015", "adience", "hci", "aesthetics")
@@ -99,6 +101,22 @@ def data_options(options: Namespace, name: str) -> dict[str, Any]:
             raise InputError(f"--ranks: leaves takes the number of ranks, such as 5, not {given['ranks']!r}.")
         given["ranks"] = int(given["ranks"])
     return given
+
+
+def listed_baselines() -> str:
+    """The baselines, for the end of the help."""
+    shown = {}
+    for title, names in (("probes", PROBES), ("trained", TRAINED)):
+        shown[title] = textwrap.fill(
+            ", ".join(names), 96, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
+        )
+    return f"""baselines:
+  without training a network:
+{shown["probes"]}
+  fine-tuning the image tower under another loss, with the epochs and learning rate of stage 2:
+{shown["trained"]}
+  each of these with {FROZEN} behind its name, such as coral{FROZEN}: only what stands on the tower, on image features
+  that are computed once, with the epochs and learning rate of stage 1"""
 
 
 def kebab(words: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +18,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from l2rclip_lite import distributed
 from l2rclip_lite.choices import PictureStore
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.files import write_atomically
@@ -49,7 +49,8 @@ class Streamed:
 
     def __init__(self, split: Split, towers: Towers, workers: int | None = None) -> None:
         self._split, self._towers = split, towers
-        self._pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
+        self._workers = workers or min(8, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._workers)
         self._waiting: Iterator[Tensor] = iter(())
         self._begun: deque[tuple[Tensor, list[Future[Tensor]]]] = deque()
 
@@ -71,6 +72,10 @@ class Streamed:
         else:
             found = self._decode(chosen)
         return torch.stack([future.result() for future in found])
+
+    def part(self, rows: slice) -> Streamed:
+        """Some of the pictures, decoded no sooner."""
+        return Streamed(self._split[rows], self._towers, self._workers)
 
     def announce(self, batches: Sequence[Tensor]) -> None:
         """Say which batches will be asked for, in which order, and begin with the first."""
@@ -176,7 +181,7 @@ def map_pixels(
 def open_pixels(
     split: Split, towers: Towers, store: PictureStore, file: Path | None, *, quiet: bool, workers: int | None
 ) -> PixelSource:
-    """A split's pictures as a run's config says.
+    """A split's pictures as a run's config says; of several processes each has all of them.
 
     Args:
         split: The pictures.
@@ -187,11 +192,14 @@ def open_pixels(
         workers: See `Streamed`.
     """
     if store == "auto":
-        store = _fitting(prod(_shape(split, towers)), file)
-    if store == "stream" or (store == "disk" and file is None):
+        store = distributed.from_first(_fitting(prod(_shape(split, towers)) * distributed.size(), file))
+    if store == "memory":
+        mine = split[distributed.share(len(split))]
+        return distributed.collect(load_pixels(mine, towers, quiet=quiet, workers=workers), len(split))
+    if store == "stream" or file is None:
         return Streamed(split, towers, workers)
-    load = partial(map_pixels, file=file) if store == "disk" and file is not None else load_pixels
-    return load(split, towers, quiet=quiet, workers=workers)
+    with distributed.after_first():
+        return map_pixels(split, towers, file, quiet=quiet, workers=workers)
 
 
 def _fitting(size: int, file: Path | None) -> PictureStore:

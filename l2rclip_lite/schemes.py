@@ -21,13 +21,15 @@ from typing import assert_never
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from l2rclip_lite import distributed
 from l2rclip_lite import ordinal_losses as others
 from l2rclip_lite.config import Config
 from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.feature_cache import shared_features
 from l2rclip_lite.images import augmented
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
@@ -61,6 +63,14 @@ class Pictures:
             part = data.split(split)
             pixels[split] = open_pixels(part, model.towers, store, file, quiet=quiet, workers=workers)
         return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
+
+
+def encode(
+    model: L2RCLIP, mine: UInt8[Tensor, "share 3 height width"], batch: int, generator: torch.Generator
+) -> Image:
+    """Augment and encode a process's share of a batch of so many training pictures; all get the features of all."""
+    pixels = augmented(mine, model.config, generator, part=(batch, distributed.share(batch)))
+    return distributed.collect(model.encode_bytes(pixels), batch)
 
 
 def contrastive(model: L2RCLIP, image: Image, text: Text, target: Target) -> Float[Tensor, ""]:
@@ -175,16 +185,16 @@ def stage2(model: L2RCLIP, pictures: Pictures) -> Stage:
     train, targets = pictures.pixels["train"], pictures.targets["train"]
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        image = model.encode_bytes(augmented(train[chosen], config, generator))
+        image = encode(model, train[distributed.mine(chosen)], len(chosen), generator)
         return loss_stage2(model, image, targets[chosen].to(device))
 
     def validate() -> Tensor:
-        return model.probabilities(model.features(pictures.pixels["val"]))
+        return model.probabilities(shared_features(model, pictures.pixels["val"]))
 
     factors = {"projection": config.projection_lr_factor}
     lr, coming = config.lr2 or model.towers.image_lr, partial(announce, train)
-    parameters = freeze(model, 2)
-    return Stage(2, "stage 2", parameters, config.epochs2, lr, loss, validate, factors, coming=coming)
+    given = config.epochs2, lr, loss, validate, factors
+    return Stage(2, "stage 2", freeze(model, 2), *given, coming=coming, shared=True)
 
 
 def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
@@ -198,7 +208,7 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         target = targets[chosen].to(device)
-        image = model.encode_bytes(augmented(train[chosen], config, generator))
+        image = encode(model, train[distributed.mine(chosen)], len(chosen), generator)
         text = model.prompts()
         total = contrastive(model, image, text, target)
         if config.lambda1:
@@ -209,12 +219,22 @@ def joint(model: L2RCLIP, pictures: Pictures) -> Stage:
 
     def validate() -> Tensor:
         model.refresh()
-        return model.probabilities(model.features(pictures.pixels["val"]))
+        return model.probabilities(shared_features(model, pictures.pixels["val"]))
 
     lr = config.lr2 or model.towers.image_lr
     factors = {"prompts.": config.lr1 / lr, "projection": config.projection_lr_factor}
     parameters = freeze(model, JOINT)
     option, coming = "--lr1, --lr2", partial(announce, train)
     return Stage(
-        JOINT, "joint", parameters, config.epochs2, lr, loss, validate, factors, option, coming=coming
+        JOINT,
+        "joint",
+        parameters,
+        config.epochs2,
+        lr,
+        loss,
+        validate,
+        factors,
+        option,
+        coming=coming,
+        shared=True,
     )

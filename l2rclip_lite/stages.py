@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from l2rclip_lite import distributed
 from l2rclip_lite.checkpoint import Checkpoint, Snapshot
 from l2rclip_lite.choices import Scheme
 from l2rclip_lite.config import Config
@@ -92,7 +93,9 @@ class Stage:
         validate: Probabilities over the ranks of the validation images.
         lr_factors: Parameters whose name ends so learn that many times faster.
         lr_option: The option that sets `lr`, for the error message; empty means `--lr` and the number.
-        coming: Is told the batches of an epoch before it begins, so that their pictures can be decoded in time.
+        shared: Whether each process encodes its share of a batch; else all do the same, and need not talk.
+        coming: Is told this process's share of each batch of an epoch before it begins, so that the pictures can be
+            decoded in time.
     """
 
     number: int
@@ -104,6 +107,7 @@ class Stage:
     validate: Callable[[], Float[Tensor, "batch rank"]]
     lr_factors: dict[str, float] = field(default_factory=dict)
     lr_option: str = ""
+    shared: bool = False
     coming: Callable[[Sequence[Tensor]], None] = lambda batches: None
 
 
@@ -161,12 +165,15 @@ def train_stage(
     train_targets, val_targets = targets
     optimizer = _optimizer(stage, config)
     state = (checkpoint and checkpoint.load(stage, optimizer)) or Snapshot.start(stage)
+    distributed.agree(
+        state.epochs_done, f"checkpoint of {stage.title}"
+    )  # from here on the first may write it
     per_epoch = math.ceil(len(train_targets) / config.batch_size)
     total = stage.epochs * per_epoch
     for epoch in range(state.epochs_done, stage.epochs):
         generator = epoch_generator(config.seed, stage.number, epoch)
         batches = torch.split(torch.randperm(len(train_targets), generator=generator), config.batch_size)
-        stage.coming(batches)
+        stage.coming([distributed.mine(chosen) for chosen in batches])
         what = f"{stage.title}, epoch {epoch + 1}/{stage.epochs}"
         losses = []
         for batch, chosen in enumerate(track(batches, what, quiet=quiet)):
@@ -178,10 +185,11 @@ def train_stage(
         probabilities = stage.validate()
         if not probabilities.isfinite().all():
             raise _not_finite(stage, epoch, "the validation output is not finite")
-        row |= _judge(probabilities, val_targets, ranks)
+        row = distributed.from_first(row | _judge(probabilities, val_targets, ranks))
         state.record(stage, row)
-        if checkpoint:
+        if checkpoint and distributed.first():
             checkpoint.save(stage, optimizer, state)
+    distributed.copy_from_first(state.best.values())
     state.restore_best(stage)
     return state.history
 
@@ -196,6 +204,8 @@ def _step(
         raise _not_finite(stage, epoch, f"the loss is {value}")
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    if stage.shared:
+        distributed.average_gradients(stage.parameters.values())
     optimizer.step()
     return value
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite import rundir
+from l2rclip_lite import distributed, rundir
 from l2rclip_lite.allocator import keep_freed_memory
 from l2rclip_lite.baselines import Bench, check_baselines, run_baseline
 from l2rclip_lite.checkpoint import Checkpoint
@@ -29,7 +29,7 @@ from l2rclip_lite.compiling import compile_image_tower
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.feature_cache import cached_features
+from l2rclip_lite.feature_cache import cached_features, shared_features
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
@@ -69,6 +69,9 @@ def fit(
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 
+    Under `torchrun`, or in an initialised process group, all processes call it with the same arguments and train one run
+    together, see `distributed`; the first writes the files.
+
     Args:
         data: Three splits; validation chooses epochs, test is only reported.
         config: Everything that can be set.
@@ -82,25 +85,28 @@ def fit(
 
     Raises:
         InputError: A picture that cannot be read, a directory that holds another run or cannot be written.
-        TrainingError: A loss that is not finite, or memory that ran out. What was computed is kept in `out`.
+        TrainingError: A loss that is not finite, memory that ran out, or a process that was lost. What was computed is
+            kept in `out`.
     """
     folder = Path(out)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
     check_baselines(baselines, config)
     keep_freed_memory()
-    rundir.check_run(folder, data, config)
-    with _torch_settings(config), _memory_advice(config):
+    with distributed.joined(config.device), _torch_settings(config), _memory_advice(config):
+        quiet = quiet or not distributed.first()
+        rundir.check_run(folder, data, config)
         finished = rundir.read_metrics(folder)
         missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
+        distributed.agree([rundir.fingerprint(data), config.that_decides(), missing], "data, settings or run")
         if finished is not None and not missing:
-            _clean_up(folder)  # a kill may have come between the last file and this
-            return _run(folder, finished)
+            return _finish(folder, finished)  # a kill may have come between the last file and the cleaning up
         model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
         checkpoint = Checkpoint(folder / CHECKPOINT)
         pictures = Pictures.load(data, model, quiet, folder / PIXELS)
-        rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
-        if config.compile and (why := compile_image_tower(model)):
+        if distributed.first():
+            rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
+        if config.compile and (why := compile_image_tower(model)) and distributed.first():
             print(f"note: {why}", file=sys.stderr)
         changing = ("towers.image.", "adapter.")
         start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
@@ -113,13 +119,16 @@ def fit(
             model.load_state_dict(start, strict=False)
             probabilities = run_baseline(name, bench)
             finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
-        rundir.write_metrics(folder, finished)
-        _clean_up(folder)
-        return _run(folder, finished)
+        if distributed.first():
+            rundir.write_metrics(folder, finished)
+        return _finish(folder, finished)
 
 
-def _run(folder: Path, metrics: dict[str, Any]) -> Run:
+def _finish(folder: Path, metrics: dict[str, Any]) -> Run:
     """A finished run; its model is as it was trained, like its metrics, whatever temperature was fitted since."""
+    if distributed.first():
+        _clean_up(folder)
+    metrics = distributed.from_first(metrics)  # the others read only what is complete
     return Run(L2RCLIP.load(folder, calibrated=False), metrics, rundir.read_history(folder), folder)
 
 
@@ -167,12 +176,14 @@ def _train(bench: Bench, data: OrdinalDataset, folder: Path) -> dict[str, Any]:
         metrics["test_after_stage1"] = judge(after_stage1, data, "test")
     metrics["baselines"] = {}
     for split in ("val", "test"):
-        probabilities = model.probabilities(model.features(bench.pixels[split], quiet=bench.quiet))
+        encoded = shared_features(model, bench.pixels[split], quiet=bench.quiet)
+        probabilities = model.probabilities(encoded)
         metrics[split] = judge(probabilities, data, split, intervals=True)
     metrics["baselines"]["median-rank"] = median_rank(data)
-    model.save(folder)
-    rundir.write_history(folder, history)
-    rundir.write_predictions(folder, data.test, probabilities, data.ranks)
+    if distributed.first():
+        model.save(folder)
+        rundir.write_history(folder, history)
+        rundir.write_predictions(folder, data.test, probabilities, data.ranks)
     return metrics
 
 
