@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import sys
@@ -185,6 +186,7 @@ def main() -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: no CUDA GPU is visible here")
     warnings.simplefilter("ignore")  # the libraries' remarks about a random CLIP would break the lines below
+    logging.disable(logging.WARNING)
     setting = workload.Setting(
         given.repeats, given.threads, given.device, given.data or data_folder(), given.quick
     )
