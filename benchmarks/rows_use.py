@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,7 @@ def hot(call: Callable[[], object], most: int = 4) -> dict[str, float]:
     for line in lines:
         code = line.code
         name = code if isinstance(code, str) else f"{Path(code.co_filename).stem}.{code.co_name}"
+        name = re.sub(r" at 0x\w+", "", name)
         own[name] += line.inlinetime
     longest = sorted(own, key=own.__getitem__, reverse=True)[:most]
     return {name: round(own[name] / total, 3) for name in longest}
