@@ -32,7 +32,7 @@ class Card:
     Args:
         name: A part of the name that torch gives the card.
         tflops: Dense bf16 matrix products with fp32 sums, 10¹² operations a second.
-        source: Where NVIDIA says so; where it gives the number for sparse matrices, this is half of it.
+        source: Where to look it up; not compared with it yet. A number given for sparse matrices is halved here.
     """
 
     name: str

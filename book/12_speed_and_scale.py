@@ -655,7 +655,8 @@ said = [
 text = f"The least it can be with **{NAMES[0]}** and 5 ranks: {listed(said)}."
 if measured := rows.get("stage1-cache", {}).get("value"):
     batch = rows["stage1-cache"]["detail"]["batch"]
-    text += f" Measured with {batch}: {measured:.1%}."
+    images = rows["stage1-cache"]["detail"]["images"]
+    text += f" Measured with {batch}, on {images:,} pictures: {measured:.1%}."
 Markdown(text)
 
 # %% [markdown]
@@ -1033,5 +1034,5 @@ check_share(3000 * bare["picture"] / (GPU_TFLOPS * 1e12))
 # ## Sources
 #
 # The method: {cite:t}`wang2023learning`; the scheme of one stage: {cite:t}`li2022ordinalclip`; towers: {cite:t}`tan2019efficientnet`,
-# {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peaks of GPUs are from NVIDIA's data sheets and stand with their
-# sources in `benchmarks/rows_gpu.py`.
+# {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peaks of GPUs stand in `benchmarks/rows_gpu.py`
+# with the data sheet that each is said to come from; they were typed in and not compared with it.
