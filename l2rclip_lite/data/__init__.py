@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from l2rclip_lite.data.adience import load_adience
@@ -84,9 +86,22 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         raise InputError(
             "protocol_seed: there is nothing for it to draw; leave it out, or name a change such as few_shot."
         )
-    data = loaders[name](**{key: value for key, value in options.items() if key in own})
-    return apply_protocols(
-        data,
-        seed=options.get("protocol_seed", 0),
-        **{key: value for key, value in options.items() if key in changes},
-    )
+    with _nothing_to_collect():
+        data = loaders[name](**{key: value for key, value in options.items() if key in own})
+        return apply_protocols(
+            data,
+            seed=options.get("protocol_seed", 0),
+            **{key: value for key, value in options.items() if key in changes},
+        )
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """Python's cycle collector paused: rows make no cycles, and looking for them would take longest."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

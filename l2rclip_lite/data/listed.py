@@ -326,10 +326,9 @@ def _missing(
 
 def _linked_folder(root: Path) -> str:
     """The first folder right below the root that is a link: the likely reason that pictures are not found."""
-    for path in sorted(root.iterdir()):
-        if path.is_symlink() and path.is_dir():
-            return f"; the folder {path.name} is a link, and linked folders are not entered"
-    return ""
+    with os.scandir(root) as entries:
+        linked = sorted(entry.name for entry in entries if entry.is_symlink() and entry.is_dir())
+    return f"; the folder {linked[0]} is a link, and linked folders are not entered" if linked else ""
 
 
 def _split(name: str, items: Sequence[Item], files: Mapping[str, str] | None) -> Split:

@@ -320,3 +320,19 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(InputError, match=r"stage1\.safetensors: damaged"):
         train_stage(Toy([]).stage(2), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+
+
+def test_parameters_taken_at_once_end_where_they_do_one_by_one() -> None:
+    """Adam's two forms on a CPU round alike, so a small tower's step may take the faster one: bit for bit."""
+    ends = []
+    for at_once in (False, True):
+        seeded = torch.Generator().manual_seed(0)
+        sizes = ((7,), (33, 5), (64, 64))
+        parameters = [nn.Parameter(torch.randn(size, generator=seeded)) for size in sizes]
+        optimizer = torch.optim.Adam(parameters, lr=1e-3, weight_decay=1e-4, foreach=at_once)
+        for _ in range(20):
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=seeded)
+            optimizer.step()
+        ends.append(parameters)
+    assert all(torch.equal(one, two) for one, two in zip(*ends, strict=True))
