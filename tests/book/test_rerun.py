@@ -36,7 +36,8 @@ def test_the_smallest_rows_come_out_again(scripts: Any, tmp_path: Path) -> None:
     """Drawn leaves of five ranks, seed 0: a classical model, a trained head, and two runs of L2RCLIP.
 
     The features' hash says whether this processor rounds as the one that made the table did. If so, every metric must be
-    the same to the last digit; if not, the errors must be close.
+    the same to twelve digits, since NumPy's linear algebra may still choose another kernel than it did there; if not, the
+    errors must be close.
     """
     planning, rerun, working = scripts
     table = pd.read_csv(RESULTS, dtype={"level": str, "condition": str}, keep_default_na=False)
@@ -50,7 +51,7 @@ def test_the_smallest_rows_come_out_again(scripts: Any, tmp_path: Path) -> None:
         (old,) = table[(table["study"] == study) & (table["arm"] == arm)].to_dict("records")
         alike = hashlib.sha256((tmp_path / "leaves5-0.safetensors").read_bytes()).hexdigest() == stored
         if alike:
-            assert rerun.differences(old, found) == [], arm
+            assert rerun.differences(old, found, tolerance=1e-12) == [], arm
         else:
             assert found["mae_expected"] == pytest.approx(float(old["mae_expected"]), rel=0.1), arm
 
