@@ -21,7 +21,7 @@ EXAMPLES = """examples:
   l2rclip export runs/mine model.onnx
       image tower, text prototypes, probabilities and expectation in one file, which needs neither Python nor this package
   l2rclip export runs/mine model.onnx --int8
-      also model.int8.onnx, a quarter of the size; prints what that costs on the run's test pictures
+      also model.int8.onnx, about a third of the size; prints what that costs on the run's test pictures
   l2rclip export runs/mine model.onnx --root /where/the/pictures/are/now
 
 Input of the file: pixels, bytes [batch, 3, height, width], RGB, any size, not squashed. Outputs: probabilities

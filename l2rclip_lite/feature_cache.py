@@ -60,8 +60,9 @@ def cached_features(
 
 def fingerprint(model: L2RCLIP) -> str:
     """What features depend on besides the pictures: SHA-256 over the weights of the image side and how they are run."""
-    device, precision = model.rank_features.device.type, model.config.precision
-    found = hashlib.sha256(f"{torch.__version__} {device} {precision} {model.towers.mean}".encode())
+    device, towers = model.rank_features.device.type, model.towers
+    how = f"{torch.__version__} {device} {model.config.precision} {towers.mean} {towers.std}"
+    found = hashlib.sha256(how.encode())
     for name, value in sorted(model.state_dict().items()):
         if name.startswith(("towers.image.", "adapter.")):
             found.update(name.encode())

@@ -103,14 +103,15 @@ def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _verdict(children: Sequence[subprocess.Popen[bytes]], codes: Sequence[int | None], folder: Path) -> int:
     """What is told of how they ended; None is the code of one that had to be stopped."""
-    for index, code in enumerate(codes):
-        if code is not None and code < 0:
-            name = _name(-code)
-            hint = " If nobody ended it, memory ran out: use fewer --processes." if name == "SIGKILL" else ""
-            raise TrainingError(
-                f"process {index + 1} of {len(codes)} (pid {children[index].pid}) was ended by {name}, and the others were "
-                f"stopped; complete epochs are kept, and the same command goes on from there.{hint}"
-            )
+    killed = [(index, -code) for index, code in enumerate(codes) if code is not None and code < 0]
+    # A library may abort a process because it lost another: that one is the cause.
+    for index, number in sorted(killed, key=lambda one: one[1] == signal.SIGABRT):
+        name = _name(number)
+        hint = " If nobody ended it, memory ran out: use fewer --processes." if name == "SIGKILL" else ""
+        raise TrainingError(
+            f"process {index + 1} of {len(codes)} (pid {children[index].pid}) was ended by {name}, and the others were "
+            f"stopped; complete epochs are kept, and the same command goes on from there.{hint}"
+        )
     for index, code in enumerate(codes):
         if code not in (None, 0, LOST):
             if index:  # the first has spoken for itself

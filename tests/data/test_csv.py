@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes("path,label\nblé.png,0\n".encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8; save it as 'CSV UTF-8'"):
         load(tmp_path)
+
+
+def test_the_cycle_collector_is_on_again(tmp_path: Path) -> None:
+    """It rests while rows are read, and only then: also after a file that was refused."""
+    assert gc.isenabled()
+    with pytest.raises(InputError):
+        load_dataset("csv", root=tmp_path, ranks=("low", "high"))
+    assert gc.isenabled()

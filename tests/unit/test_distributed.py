@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from l2rclip_lite import baselines, distributed, launch, stages
 from l2rclip_lite.checkpoint import read_tensors
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.images import augmented
 from l2rclip_lite.probes import ridge
 from l2rclip_lite.training import fit
@@ -64,6 +65,9 @@ stages._step = remember
 def never(*args, **options):
     os._exit(9)
 
+def tell(error):  # in one call: two processes write to one pipe
+    os.write(1, f"{distributed.index()} {error}\\n".encode())
+
 def stops(seed, stage, epoch, real=stages.epoch_generator):
     if (stage, epoch) == (2, 1):
         raise KeyboardInterrupt
@@ -91,12 +95,12 @@ def work():
         try:
             fit(data, replace(config, seed=distributed.index()), out / "another")
         except InputError as error:
-            print(distributed.index(), error, flush=True)
+            tell(error)
         stages._step = killed
         try:
             fit(data, config, out / "lost")
         except TrainingError as error:
-            print(distributed.index(), error, flush=True)
+            tell(error)
 
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
@@ -144,10 +148,9 @@ def two(
     script = SCRIPT.replace("BASELINES", repr(BASELINES))
     command = [sys.executable, "-W", "error", "-c", script, str(out), repr(uneven.to_dict())]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "codes 0 9" in done.stdout, (
-        done.stdout + done.stderr
-    )  # both did all of it, then the second was killed
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert "codes 0 9" in done.stdout, told  # both did all of it, then the second was killed
     return out, done.stdout.splitlines()
 
 
@@ -355,3 +358,12 @@ def test_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [launch.launches(number) for number in (None, 2)] == [False, False]
     with pytest.raises(InputError, match="torchrun started 2 already"):
         launch.launches(4)
+
+
+@pytest.mark.untyped
+def test_the_cause_is_named_not_what_followed(tmp_path: Path) -> None:
+    """The first aborts because it lost the second, which was killed; an abort alone is named."""
+    children = [SimpleNamespace(pid=11), SimpleNamespace(pid=12)]
+    for codes, named in (([-6, -9], "2 of 2 (pid 12) was ended by SIGKILL"), ([-6, None], "1 of 2 (pid 11)")):
+        with pytest.raises(TrainingError, match=f"^process {re.escape(named)}"):
+            launch._verdict(children, codes, tmp_path)
