@@ -3,7 +3,7 @@
 #   make test            all tests
 #   make help            the rest
 # Variables: PYTHON=python3.12  VENV=/path/to/venv  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  SHOTS=folder
-#            DATA=folder  ONLY=studies  FLAGS="options of Snakemake"  LOOK=--require (no Chromium is a failure)
+#            DATA=folder  SHORT=1  ONLY=studies  FLAGS="options of Snakemake"  LOOK=--require (no Chromium is a failure)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -42,7 +42,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look browser bench snakemake smoke matrix sweep serve lock clean
+.PHONY: help install book html execute verify test lint look browser bench torture snakemake smoke matrix sweep serve lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,6 +92,9 @@ $(NODE_STAMP):
 
 bench: $(STAMP) ## measure speed and memory against the targets (ONLY=rows, DATA=folder), 15 min -> benchmarks/results
 	"$(BIN)/python" benchmarks/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
+
+torture: $(STAMP) ## kill, starve and deceive the package (ONLY=campaigns, SHORT=1 in 5 min) -> book/results/reliability.json
+	"$(BIN)/python" torture/torture.py $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 
 snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt
 
