@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +60,11 @@ class Checkpoint:
 
     Args:
         folder: Created when first written; its owner removes it when the run is complete.
+        check: Called before each write; raises where the run's directory is no longer there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, check: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.check = folder, check
 
     def save(self, stage: Stage, optimizer: torch.optim.Optimizer, state: Snapshot) -> None:
         """Keep parameters, Adam's moments, best parameters and history, all in one atomic write."""
@@ -73,6 +74,7 @@ class Checkpoint:
             for key, value in optimizer.state[parameter].items():
                 tensors[f"adam.{key}/{name}"] = value
         about = {"epochs_done": state.epochs_done, "history": state.history, "best_score": state.best_score}
+        self.check()
         save_tensors(self._file(stage), tensors, {"snapshot": json.dumps(about)})
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from argparse import ArgumentError
@@ -21,8 +22,9 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from l2rclip_lite import __version__
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
-from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.errors import InputError, TrainingError, sentence
 from l2rclip_lite.export_command import export_parser, run_export
+from l2rclip_lite.interrupts import told
 from l2rclip_lite.launch import launch, launches
 from l2rclip_lite.options import (
     NAMES,
@@ -83,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `l2rclip`; None takes the process's own.
 
     Returns:
-        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted.
+        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted (143 by SIGTERM).
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parsers = _parsers()
@@ -107,14 +109,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except KeyboardInterrupt:
-        kept = ": complete epochs are kept, the same command goes on from there" if command == "fit" else ""
-        print(f"interrupted{kept}.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(told(command), file=sys.stderr)
+        return 128 + int((error.args or (signal.SIGINT,))[0])
     except (InputError, TrainingError, OSError) as error:
         if chosen.debug:
             traceback.print_exc()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return 2
 
 

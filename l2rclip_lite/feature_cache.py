@@ -7,6 +7,7 @@ share a folder, and a picture or a weight that changed is another name, never an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -41,7 +42,12 @@ def shared_features(model: L2RCLIP, pixels: PixelSource, *, quiet: bool = True) 
 
 
 def cached_features(
-    model: L2RCLIP, pixels: PixelSource, folder: Path, *, quiet: bool = True
+    model: L2RCLIP,
+    pixels: PixelSource,
+    folder: Path,
+    *,
+    quiet: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> Float[Tensor, "_ dim"]:
     """`L2RCLIP.features`, of pictures whose features lie in the folder already without the tower.
 
@@ -50,12 +56,14 @@ def cached_features(
         pixels: Squashed pictures.
         folder: Where the pieces lie; created if needed.
         quiet: Whether to hide the progress bar.
+        check: Called before each write; raises where nothing shall be written any more.
 
     Raises:
         InputError: A file that is damaged, or a folder that cannot be written.
     """
     weights = fingerprint(model)
-    return torch.cat([_piece(model, part, weights, folder, quiet) for part in in_batches(pixels, PIECE)])
+    parts = in_batches(pixels, PIECE)
+    return torch.cat([_piece(model, part, weights, folder, quiet, check) for part in parts])
 
 
 def fingerprint(model: L2RCLIP) -> str:
@@ -77,7 +85,12 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def _piece(
-    model: L2RCLIP, pixels: UInt8[Tensor, "_ 3 height width"], weights: str, folder: Path, quiet: bool
+    model: L2RCLIP,
+    pixels: UInt8[Tensor, "_ 3 height width"],
+    weights: str,
+    folder: Path,
+    quiet: bool,
+    check: Callable[[], None],
 ) -> Tensor:
     """The features of one piece, read or encoded and written."""
     name = hashlib.sha256(f"{weights} {tuple(pixels.shape)}".encode())
@@ -86,6 +99,7 @@ def _piece(
     if not distributed.from_first(file.is_file()):
         features = shared_features(model, pixels, quiet=quiet).clone()
         if distributed.first():
+            check()
             save_tensors(file, {"features": features}, {})
         return features
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
             f"{file}: cannot be written ({reason}); free some space or choose another --out."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # renamed already, or on a disk that takes nothing more
+            temporary.unlink()
 
 
 def write_text(file: Path, text: str) -> None:

@@ -144,7 +144,8 @@ def load_pixels(
         InputError: A picture that is missing or cannot be read.
     """
     pixels = torch.empty(_shape(split, towers), dtype=torch.uint8)
-    _fill(pixels, split, towers, quiet, workers)
+    for place, picture in zip(pixels, _decoded(split, towers, quiet, workers), strict=True):
+        place.copy_(picture[0])
     return pixels
 
 
@@ -169,9 +170,12 @@ def map_pixels(
     shape = _shape(split, towers)
     size = prod(shape)
 
-    def write(path: Path) -> None:
-        written = torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8).view(shape)
-        _fill(written, split, towers, quiet, workers)
+    def write(
+        path: Path,
+    ) -> None:  # not through a map: where the disk is full, that ends the process by SIGBUS
+        with path.open("wb") as stream:
+            for picture in _decoded(split, towers, quiet, workers):
+                stream.write(picture.numpy().data)
 
     if not file.is_file() or file.stat().st_size != size:
         write_atomically(file, write)
@@ -217,10 +221,10 @@ def _shape(split: Split, towers: Towers) -> tuple[int, int, int, int]:
     return len(split), 3, towers.image_size, towers.image_size
 
 
-def _fill(pixels: Tensor, split: Split, towers: Towers, quiet: bool, workers: int | None) -> None:
-    """Decode every picture into its place."""
+def _decoded(split: Split, towers: Towers, quiet: bool, workers: int | None) -> Iterator[Tensor]:
+    """Every picture of a split in its order, alone."""
     streamed = Streamed(split, towers, workers)
     order = torch.split(torch.arange(len(split)), 1)
     streamed.announce(order)
     for chosen in track(order, "reading pictures", quiet=quiet):
-        pixels[chosen] = streamed[chosen]
+        yield streamed[chosen]

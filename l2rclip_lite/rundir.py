@@ -38,7 +38,7 @@ def check_run(folder: Path, data: OrdinalDataset, config: Config) -> None:
     Raises:
         InputError: The folder holds another run or something else.
     """
-    if (folder / "config.json").is_file():
+    if claimed(folder):
         stored = read_config(folder)
         changed = Config.from_dict(stored["config"]).differences(config)
         if stored["dataset"]["fingerprint"] != fingerprint(data):
@@ -51,6 +51,11 @@ def check_run(folder: Path, data: OrdinalDataset, config: Config) -> None:
         raise InputError(f"{folder}: exists and is not a run directory; choose a new or empty --out.")
 
 
+def claimed(folder: Path) -> bool:
+    """Whether a directory says which run it holds."""
+    return (folder / "config.json").is_file()
+
+
 def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[str, Any] | None) -> None:
     """Claim a run directory by writing its `config.json`, unless that stands already.
 
@@ -60,8 +65,7 @@ def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[st
         config: The settings.
         source: Arguments of `load_dataset`.
     """
-    file = folder / "config.json"
-    if file.is_file():
+    if claimed(folder):
         return
     counts = {split: data.counts(split) for split in SPLITS}
     dataset: dict[str, Any] = {
@@ -73,7 +77,8 @@ def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[st
     dataset |= {"ranks": data.ranks.to_dict(), "card": data.card.to_dict()}
     dataset |= {"protocol": list(data.protocol), "missing": list(data.missing)}
     write_json(
-        file, {"config": config.to_dict(), "dataset": dataset, "seed": config.seed, "versions": versions()}
+        folder / "config.json",
+        {"config": config.to_dict(), "dataset": dataset, "seed": config.seed, "versions": versions()},
     )
 
 
@@ -174,6 +179,11 @@ def remove_leftovers(folder: Path) -> None:
     for name in (*FILES, MODEL_FILE, CALIBRATION_FILE):
         for leftover in folder.glob(f".{name}.*"):
             leftover.unlink()
+
+
+def unclean(folder: Path) -> bool:
+    """Whether hidden files stand in a run directory: of a write, a lock or a picture store whose process was killed."""
+    return any(path.name.startswith(".") for path in folder.iterdir())
 
 
 def read_metrics(folder: Path) -> dict[str, Any] | None:

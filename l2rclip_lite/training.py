@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,11 @@ from l2rclip_lite.checkpoint import Checkpoint
 from l2rclip_lite.compiling import compile_image_tower
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.feature_cache import cached_features, shared_features
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.run_lock import held
 from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
 from l2rclip_lite.stages import Stage, train_stage
 from l2rclip_lite.unseen import seen_and_unseen
@@ -84,7 +85,8 @@ def fit(
         Model, metrics and history.
 
     Raises:
-        InputError: A picture that cannot be read, a directory that holds another run or cannot be written.
+        InputError: A picture that cannot be read; a directory that holds another run, that another process writes, or that
+            cannot be written.
         TrainingError: A loss that is not finite, memory that ran out, or a process that was lost. What was computed is
             kept in `out`.
     """
@@ -95,45 +97,75 @@ def fit(
     keep_freed_memory()
     with distributed.joined(config.device), _torch_settings(config), _memory_advice(config):
         quiet = quiet or not distributed.first()
-        rundir.check_run(folder, data, config)
-        finished = rundir.read_metrics(folder)
-        missing = [name for name in baselines if finished is None or name not in finished["baselines"]]
+        finished, missing = _standing(folder, data, config, baselines)
         distributed.agree([rundir.fingerprint(data), config.that_decides(), missing], "data, settings or run")
-        if finished is not None and not missing:
-            return _finish(folder, finished)  # a kill may have come between the last file and the cleaning up
-        model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
-        checkpoint = Checkpoint(folder / CHECKPOINT)
-        pictures = Pictures.load(data, model, quiet, folder / PIXELS)
-        if distributed.first():
-            rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
-        if config.compile and (why := compile_image_tower(model)) and distributed.first():
-            print(f"note: {why}", file=sys.stderr)
-        changing = ("towers.image.", "adapter.")
-        start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
-        cached = config.scheme == "two-stage" or missing
-        features = _cached_features(model, pictures, checkpoint, quiet) if cached else {}
-        bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet)
-        if finished is None:
-            finished = _train(bench, data, folder)
-        for name in missing:
-            model.load_state_dict(start, strict=False)
-            probabilities = run_baseline(name, bench)
-            finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
-        if distributed.first():
-            rundir.write_metrics(folder, finished)
-        return _finish(folder, finished)
+        if finished is None or missing:
+            with held(folder) as check:
+                finished = _work(folder, data, config, baselines, source, quiet, check)
+        elif distributed.from_first(rundir.unclean(folder) or (folder / CHECKPOINT).exists()):
+            # a kill came after the last file; not where another process is at work, or nothing may be written
+            with suppress(InputError), held(folder):
+                _clean_up(folder)
+        metrics = distributed.from_first(finished)  # the others read only what is complete
+        # the model as it was trained, like its metrics, whatever temperature was fitted since
+        return Run(L2RCLIP.load(folder, calibrated=False), metrics, rundir.read_history(folder), folder)
 
 
-def _finish(folder: Path, metrics: dict[str, Any]) -> Run:
-    """A finished run; its model is as it was trained, like its metrics, whatever temperature was fitted since."""
+def _standing(
+    folder: Path, data: OrdinalDataset, config: Config, baselines: Sequence[str]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The metrics of a finished run, else None; and the baselines that it lacks."""
+    rundir.check_run(folder, data, config)
+    finished = rundir.read_metrics(folder)
+    return finished, [name for name in baselines if finished is None or name not in finished["baselines"]]
+
+
+def _work(
+    folder: Path,
+    data: OrdinalDataset,
+    config: Config,
+    baselines: Sequence[str],
+    source: dict[str, Any] | None,
+    quiet: bool,
+    check: Callable[[], None],
+) -> dict[str, Any]:
+    """What is still to be done in a directory that nobody else writes; the metrics, which stand there now."""
+    # again: until it was held, another process may have finished it
+    finished, missing = distributed.from_first(_standing(folder, data, config, baselines))
+    if finished is not None and not missing:
+        return finished
+    model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
+    checkpoint = Checkpoint(folder / CHECKPOINT, check)
+    if distributed.first() and not rundir.claimed(folder):  # a run was killed before it said which it was
+        shutil.rmtree(folder / PIXELS, ignore_errors=True)
+    pictures = Pictures.load(data, model, quiet, folder / PIXELS)
     if distributed.first():
-        _clean_up(folder)
-    metrics = distributed.from_first(metrics)  # the others read only what is complete
-    return Run(L2RCLIP.load(folder, calibrated=False), metrics, rundir.read_history(folder), folder)
+        check()
+        rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
+    if config.compile and (why := compile_image_tower(model)) and distributed.first():
+        print(f"note: {why}", file=sys.stderr)
+    changing = ("towers.image.", "adapter.")
+    start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
+    cached = config.scheme == "two-stage" or missing
+    features = _cached_features(model, pictures, checkpoint, quiet) if cached else {}
+    bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet)
+    if finished is None:
+        finished = _train(bench, data, folder, check)
+    for name in missing:
+        model.load_state_dict(start, strict=False)
+        probabilities = run_baseline(name, bench)
+        finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
+    if distributed.first():
+        check()
+        rundir.write_metrics(folder, finished)
+    _clean_up(folder)
+    return finished
 
 
 def _clean_up(folder: Path) -> None:
     """Remove what only an unfinished run needs."""
+    if not distributed.first():
+        return
     for work in (CHECKPOINT, PIXELS):
         shutil.rmtree(folder / work, ignore_errors=True)
     rundir.remove_leftovers(folder)
@@ -167,7 +199,7 @@ def run_l2rclip(bench: Bench) -> tuple[list[dict[str, float]], Float[Tensor, "ba
     return history + train(stage2(model, pictures)), after_stage1
 
 
-def _train(bench: Bench, data: OrdinalDataset, folder: Path) -> dict[str, Any]:
+def _train(bench: Bench, data: OrdinalDataset, folder: Path, check: Callable[[], None]) -> dict[str, Any]:
     """All epochs, then everything in the run directory but `metrics.json`."""
     model = bench.model
     history, after_stage1 = run_l2rclip(bench)
@@ -181,6 +213,7 @@ def _train(bench: Bench, data: OrdinalDataset, folder: Path) -> dict[str, Any]:
         metrics[split] = judge(probabilities, data, split, intervals=True)
     metrics["baselines"]["median-rank"] = median_rank(data)
     if distributed.first():
+        check()
         model.save(folder)
         rundir.write_history(folder, history)
         rundir.write_predictions(folder, data.test, probabilities, data.ranks)
@@ -223,7 +256,7 @@ def _cached_features(
     cache = model.config.cache
     folder = Path(cache) if cache else checkpoint.folder / "features"
     return {
-        split: cached_features(model, pixels, folder, quiet=quiet)
+        split: cached_features(model, pixels, folder, quiet=quiet, check=checkpoint.check)
         for split, pixels in pictures.pixels.items()
     }
 

@@ -75,6 +75,21 @@ def test_a_mapped_file_holds_the_same_and_is_written_once(tiny: Towers, tmp_path
     assert [path.name for path in file.parent.iterdir()] == ["train.bin"]
 
 
+def test_a_disk_that_is_full_is_one_sentence(tiny: Towers, tmp_path: Path) -> None:
+    """Written through a map, the first page without a place would end the process by SIGBUS."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(
+            InputError, match=r"train\.bin: cannot be written \(File too large\); free some space"
+        ):
+            map_pixels(reds(5)[0], tiny, tmp_path / "train.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
 @given(
     batches=st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=4), max_size=6), skip=st.integers(0, 3)
 )

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from l2rclip_lite import feature_cache, stages, training
 from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
@@ -200,6 +201,46 @@ def test_killed_while_it_claims_its_directory_it_can_start_again(
     (out / ".config.json.x7f3").write_text("{", encoding="utf-8")
     found = fit(leaves, replace(small, epochs1=0, epochs2=0), out, quiet=True)
     assert {path.name for path in found.out.iterdir() if not path.name.startswith(".")} == FILES
+
+
+def test_one_run_at_a_time_and_none_without_its_directory(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In stage 1 a second call is refused; in stage 2 somebody removes the directory, and it does not come back."""
+    out, real, refused = tmp_path / "run", stages._step, []
+
+    def step(stage: Stage, *rest: Any) -> float:
+        if stage.number == 1 and not refused:
+            with pytest.raises(InputError) as caught:
+                fit(leaves, small, out, quiet=True)
+            refused.append(str(caught.value))
+        if stage.number == 2 and out.exists():
+            shutil.rmtree(out)
+        return real(stage, *rest)
+
+    monkeypatch.setattr(stages, "_step", step)
+    with pytest.raises(InputError, match=r"run: was removed or replaced while this run was at work"):
+        fit(leaves, small, out, quiet=True)
+    assert not out.exists()
+    assert re.search(
+        rf"run: process {os.getpid()} on \S+ is writing this run; wait until it is done", refused[0]
+    )
+
+
+def test_pictures_of_a_run_that_never_said_which_it_was_are_nobodys(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between `.pixels` and `config.json`; then as many other pictures of the same size, under the same --out."""
+    config = replace(small, epochs1=0, epochs2=0, pictures="disk")
+    with monkeypatch.context() as patch:
+        patch.setattr(training.rundir, "open_run", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(leaves, config, tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / ".pixels" / "test.bin").is_file()
+    others = load_dataset("leaves", size=60, pixels=64, seed=1)
+    fit(others, config, tmp_path / "run", quiet=True)
+    fit(others, config, tmp_path / "new", quiet=True)
+    same_results(tmp_path / "run", tmp_path / "new")
 
 
 @pytest.mark.parametrize(
