@@ -29,6 +29,8 @@ STAMP := $(VENV)/.installed
 NODE_STAMP := $(NODE)/.installed
 WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
+MUTATION := .mutation-env
+MUTATION_STAMP := $(MUTATION)/.installed
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
 RUN := "$(WORKFLOW)/bin/snakemake" $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params \
 	--rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(ONLY),only="$(ONLY)")
@@ -39,10 +41,11 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
 export NODE_PATH := $(abspath $(NODE))/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export COVERAGE_FILE := $(abspath _build/coverage/data)
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look browser bench torture snakemake smoke matrix sweep serve lock clean
+.PHONY: help install book html execute verify test lint look browser bench torture coverage mutation snakemake smoke matrix sweep serve lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +75,16 @@ verify: $(STAMP) ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the
 test: $(STAMP) ## run every test
 	"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile
 
+coverage: $(STAMP) ## run every test and see which lines and branches ran -> _build/coverage, TABLE=file for the table
+	rm -rf _build/coverage
+	mkdir -p _build/coverage
+	"$(BIN)/coverage" run -m pytest -n $(JOBS) --dist loadfile
+	"$(BIN)/coverage" combine --quiet
+	"$(BIN)/coverage" report
+	"$(BIN)/coverage" html --quiet --directory _build/coverage/html
+	"$(BIN)/coverage" json --quiet -o _build/coverage/report.json
+	"$(BIN)/python" torture/covered.py _build/coverage/report.json $(if $(TABLE),--out "$(TABLE)")
+
 lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
@@ -95,6 +108,17 @@ bench: $(STAMP) ## measure speed and memory against the targets (ONLY=rows, DATA
 
 torture: $(STAMP) ## kill, starve and deceive the package (ONLY=campaigns, SHORT=1 in 5 min) -> book/results/reliability.json
 	"$(BIN)/python" torture/torture.py $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
+
+mutation: $(STAMP) $(MUTATION_STAMP) ## change the package in 240 places and see whether a test notices, hours -> book/results/mutation.json
+	mkdir -p _build
+	"$(MUTATION)/bin/python" torture/mutants.py > _build/mutants.json
+	"$(BIN)/python" torture/mutation.py _build/mutants.json --out book/results/mutation.json
+
+$(MUTATION_STAMP): requirements/mutation.txt
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(MUTATION)"
+	"$(MUTATION)/bin/python" -m pip install --quiet --progress-bar off --require-hashes -r requirements/mutation.txt
+	touch "$@"
 
 snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt
 

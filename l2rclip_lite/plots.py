@@ -206,7 +206,7 @@ def text_similarity(features: Mapping[str, Float[Tensor, "rank dim"]], ranks: Ra
             if len(ranks) <= 10:
                 for (row, column), value in np.ndenumerate(similarity):
                     dark = abs(value) > 0.6
-                    axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5,
+                    axis.text(column, row, f"{value:z.2f}", ha="center", va="center", fontsize=7.5,
                               color="white" if dark else COLOURS["ink"])  # fmt: skip
         figure.colorbar(picture, ax=list(axes), label="cosine", shrink=0.85)
     return figure

@@ -54,11 +54,15 @@ def test_both_layouts_give_the_same_data(real_bracol: Path, tmp_path: Path) -> N
 
 
 def test_the_digests_in_the_code_are_those_of_the_real_files(real_bracol: Path, tmp_path: Path) -> None:
-    """The real licence, labels and 1,685 pictures pass the check of the download."""
-    for name in ("LICENSE", "dataset.csv"):
-        (tmp_path / name).symlink_to(real_bracol / name)
+    """The real licence, labels and 1,685 pictures pass the check of the download; with a byte more they do not."""
+    (tmp_path / "LICENSE").symlink_to(real_bracol / "LICENSE")
+    (tmp_path / "dataset.csv").write_bytes((real_bracol / "dataset.csv").read_bytes())
     (tmp_path / "leaf").symlink_to(real_bracol / "images")
     bracol._check(tmp_path)
+    with (tmp_path / "dataset.csv").open("ab") as stream:
+        stream.write(b" ")
+    with pytest.raises(InputError, match="SHA-256"):
+        bracol._check(tmp_path)
 
 
 def archive(folder: Path, files: dict[str, bytes]) -> str:

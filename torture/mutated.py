@@ -1,0 +1,39 @@
+"""The modules whose tests are put to the test, each with the tests that should notice a change in it."""
+
+from __future__ import annotations
+
+UNIT, ORACLES, DATA = "tests/unit/", "tests/oracles/", "tests/data/"
+LOSSES = (UNIT + "test_losses.py", UNIT + "test_ordinal_losses.py", ORACLES + "test_losses_oracles.py")
+METRICS = (UNIT + "test_metrics.py", UNIT + "test_intervals.py", ORACLES + "test_metrics_oracles.py")
+LISTS = (DATA + "test_lists.py", DATA + "test_listed.py", DATA + "test_files.py", DATA + "test_csv.py")
+RUNS = (
+    UNIT + "test_files.py",
+    UNIT + "test_feature_cache.py",
+    UNIT + "test_training.py",
+    UNIT + "test_cli.py",
+)
+
+GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "losses": {"losses.py": LOSSES, "ordinal_losses.py": LOSSES},
+    "metrics": {
+        "metrics.py": METRICS,
+        "metric_inputs.py": METRICS,
+        "probability_metrics.py": METRICS,
+        "intervals.py": METRICS,
+    },
+    "parsers": {
+        "data/files.py": LISTS,
+        "data/csv.py": LISTS,
+        "data/lists.py": LISTS,
+        "data/listed.py": LISTS,
+        "ranks.py": (UNIT + "test_ranks.py",),
+        "config.py": (UNIT + "test_config.py",),
+    },
+    "checkpointing": {
+        "files.py": RUNS,
+        "checkpoint.py": RUNS,
+        "rundir.py": RUNS,
+        "feature_cache.py": RUNS,
+        "calibration_file.py": (UNIT + "test_calibration.py",),
+    },
+}
