@@ -21,6 +21,7 @@ DATA ?=
 ONLY ?=
 FLAGS ?=
 LOOK ?=
+KEEP ?=
 NODE ?= .node
 
 BIN := $(VENV)/bin
@@ -31,6 +32,12 @@ WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
 MUTATION := .mutation-env
 MUTATION_STAMP := $(MUTATION)/.installed
+# Every file that pip takes must have a hash that the lock names. Built from source would be: skordinal where it has no wheel, which
+# fetches tools that no hash holds; so on Linux on x86-64, where each package has one, nothing but wheels is taken.
+LOCKED := -m pip install --quiet --progress-bar off --require-hashes --no-deps
+WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)
+# torch's build with CUDA asks for packages that the one for the processor does not.
+ASKS_CUDA := import importlib.metadata as m; exit(not any(r.startswith(("cuda", "nvidia")) for r in m.requires("torch")))
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
 RUN := "$(WORKFLOW)/bin/snakemake" $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params \
 	--rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(ONLY),only="$(ONLY)")
@@ -52,10 +59,11 @@ help: ## list the commands
 
 install: $(STAMP) ## make .venv from requirements/lock.txt, with the package editable
 
-$(STAMP): requirements/lock.txt pyproject.toml
+$(STAMP): requirements/lock.txt requirements/cuda.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv "$(VENV)"
-	"$(BIN)/python" -m pip install --quiet --progress-bar off -r requirements/lock.txt
+	"$(BIN)/python" $(LOCKED) $(WHEELS) -r requirements/lock.txt
+	if "$(BIN)/python" -c '$(ASKS_CUDA)'; then "$(BIN)/python" $(LOCKED) $(WHEELS) -r requirements/cuda.txt; fi
 	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .
 	"$(BIN)/python" -m pip check
 	touch "$@"
@@ -122,10 +130,12 @@ $(MUTATION_STAMP): requirements/mutation.txt
 
 snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt
 
-$(WORKFLOW_STAMP): requirements/snakemake.txt
+# connection-pool has no wheel: it is built with the locked tools.
+$(WORKFLOW_STAMP): requirements/snakemake.txt requirements/build.txt
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv "$(WORKFLOW)"
-	"$(WORKFLOW)/bin/python" -m pip install --quiet --progress-bar off -r requirements/snakemake.txt
+	"$(WORKFLOW)/bin/python" $(LOCKED) $(WHEELS) -r requirements/build.txt
+	"$(WORKFLOW)/bin/python" $(LOCKED) $(WHEELS) --no-binary connection-pool --no-build-isolation -r requirements/snakemake.txt
 	"$(WORKFLOW)/bin/python" -m pip check
 	touch "$@"
 
@@ -143,9 +153,9 @@ serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	@test -e _build/html/index.html || { echo "make: no book yet; run 'make book' first" >&2; exit 1; }
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-lock: ## resolve pyproject.toml and Snakemake afresh and write the pins in requirements/
-	"$(PYTHON)" scripts/lock.py
-	"$(PYTHON)" scripts/lock.py snakemake
+lock: ## resolve pyproject.toml and Snakemake afresh and write pins and hashes in requirements/ (KEEP=1 changes no pin)
+	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep)
+	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) snakemake
 
 clean: ## remove what was built (the environment stays)
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

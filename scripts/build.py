@@ -18,9 +18,7 @@ def require_jupyter_book_1() -> None:
     """Refuse Jupyter Book 2, which reads no _config.yml, builds nothing and exits 0."""
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):
-        raise SystemExit(
-            f"the book needs jupyter-book 1, found {version}: pip install -r requirements/lock.txt"
-        )
+        raise SystemExit(f"the book needs jupyter-book 1, found {version}: run `make install`")
 
 
 def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:

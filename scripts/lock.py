@@ -1,11 +1,14 @@
-"""Resolve the environments from scratch and write their pins.
+"""Resolve the environments and write their pins, with the SHA-256 of every file of each release.
 
-python scripts/lock.py            requirements/lock.txt: pyproject.toml with every extra
-python scripts/lock.py snakemake  requirements/snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
+python scripts/lock.py [--keep]            lock.txt, build.txt and cuda.txt: pyproject.toml with every extra
+python scripts/lock.py [--keep] snakemake  snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
+
+With --keep every pin that stands in the files stays: only hashes, and pins of new dependencies, are written.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -16,9 +19,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 LOCK = """\
-# The whole stack (core, plots, baselines, onnx, book, dev), resolved under Python {python}.
+# The whole stack (every extra) for Linux, macOS, Windows; resolved under Python {python}.
 # Made by `make lock`: do not edit; ranges stand in pyproject.toml, hand-made pins in constraints.txt.
-# No build tag (such as +cpu) and no index address, so that every machine takes its own build of torch.
+# No build tag (such as +cpu) and no index address, so that every machine takes its own build of torch: the hashes of the
+# builds that are not on PyPI stand in constraints.txt. Install with --no-deps, as `make install` does.
+"""
+CUDA = """\
+# What torch's build with CUDA needs besides lock.txt; resolved under Python {python}.
+# Made by `make lock`: do not edit. `make install` takes these only where the torch that it got asks for them.
+"""
+BUILD = """\
+# What builds a package from its source: the pins of lock.txt, so that nothing unpinned is fetched for a build.
+# Made by `make lock`: do not edit.
 """
 SNAKEMAKE = """\
 # Snakemake's own environment, which shares no package with the book's; resolved under Python {python}.
@@ -27,7 +39,7 @@ SNAKEMAKE = """\
 PLUGINS = """\
 # For a cluster only: what the executor plugins need beyond snakemake.txt; resolved under Python {python}.
 # Made by `make lock`: do not edit; the names stand in scripts/lock.py. To install them:
-# .snakemake-env/bin/pip install -r requirements/snakemake-plugins.txt
+# .snakemake-env/bin/pip install --no-deps -r requirements/snakemake-plugins.txt
 """
 WORKFLOW = "snakemake>=9.27,<10"
 EXECUTORS = (
@@ -35,53 +47,98 @@ EXECUTORS = (
     "snakemake-executor-plugin-kubernetes",
     "snakemake-storage-plugin-fs",  # files on the volume that the pods of profiles/kubernetes share
 )
-NOT_LOCKED = {"pip", "l2rclip-lite"}
-OF_VENV = "setuptools"  # Python 3.11 puts it into each new environment; Snakemake does not need it
+BUILDERS = ("setuptools", "wheel")
+GPU = re.compile(r"(?:nvidia|cuda)-|triton\b")
+# Python in a browser and PyPy are not ours.
+FOREIGN = re.compile(r"\bsys_platform == 'emscripten'|implementation_name == 'pypy'")
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
+PYTHON = "3.11.7"  # the lowest patch release that every pin supports
 
 
-def pins(listing: str) -> list[str]:
-    r"""Turn `pip list --format=freeze` into sorted pins without local versions.
+def blocks(text: str) -> dict[str, str]:
+    r"""A file of pins as name -> its lines, without comments.
 
-    >>> pins("torch==2.13.0+cpu\npip==26.0\nnumpy==2.4.6\n")
-    ['numpy==2.4.6', 'torch==2.13.0']
+    >>> blocks("# why\na==1 \\\n    --hash=sha256:00\nb==2 ; sys_platform == 'linux'\n")
+    {'a': 'a==1 \\\n    --hash=sha256:00', 'b': "b==2 ; sys_platform == 'linux'"}
     """
-    lines = [re.sub(r"\+.*", "", line) for line in listing.split()]
-    return sorted((line for line in lines if line.split("==")[0] not in NOT_LOCKED), key=str.lower)
+    text = re.sub(r"#.*", "", text)
+    found = re.findall(r"^\S.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", block.split("==")[0].strip()).lower(): block.strip() for block in found}
 
 
-def resolve(*wanted: str) -> list[str]:
-    """Install into a throwaway environment, check it, and give its pins."""
+def add_hashes(pins: dict[str, str], known: dict[str, str]) -> None:
+    """Give pins the hashes of builds that the registry does not have.
+
+    Raises:
+        SystemExit: the pin is of another release than the hashes.
+    """
+    for name, block in known.items():
+        if not (hashes := HASH.findall(block)):
+            continue
+        release = block.split()[0]
+        if name not in pins or pins[name].split()[0] != release:
+            sys.exit(
+                f"constraints.txt has hashes for {release}, which the lock does not pin: renew them there"
+            )
+        pins[name] = " \\\n    ".join([pins[name], *(h for h in hashes if h not in pins[name])])
+
+
+def resolve(wanted: str, *constraints: Path) -> dict[str, str]:
+    """Let uv, in a throwaway environment, find the pins for requirements, one a line."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
-        pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "-q", *wanted], check=True)
-        subprocess.run([*pip, "check"], check=True)
-        listing = subprocess.run(
-            [*pip, "list", "--format=freeze"], check=True, capture_output=True, text=True
-        )
-    return pins(listing.stdout)
+        bin_ = Path(folder) / "bin"
+        subprocess.run([bin_ / "python", "-m", "pip", "install", "-q", "uv>=0.9"], check=True)
+        command = [bin_ / "uv", "pip", "compile", "-", "--universal", "--python-version", PYTHON, "--quiet"]
+        command += ["--generate-hashes", "--no-header", "--no-annotate"]
+        for file in constraints:
+            command += ["-c", file]
+        done = subprocess.run(command, input=wanted, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return {n: block for n, block in blocks(done.stdout).items() if not FOREIGN.search(block.split("\n")[0])}
 
 
-def write(name: str, header: str, found: list[str]) -> Path:
+def write(name: str, header: str, found: dict[str, str]) -> None:
     """Write a file of pins and say so."""
     file = FOLDER / name
     python = ".".join(map(str, sys.version_info[:2]))
-    file.write_text(header.format(python=python) + "\n".join(found) + "\n", encoding="utf-8")
+    lines = [header.format(python=python).rstrip(), *(found[name] for name in sorted(found))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{file.relative_to(ROOT)}: {len(found)} packages")
-    return file
+
+
+def lock_book(kept: list[Path]) -> None:
+    """Write the three files of the book's environment."""
+    constraints = FOLDER / "constraints.txt"
+    found = resolve(".[all]\n", constraints, *kept)
+    found.pop("l2rclip-lite", None)
+    found = {name: block for name, block in found.items() if "==" in block.split(";")[0]}
+    add_hashes(found, blocks(constraints.read_text(encoding="utf-8")))
+    cuda = {name: block for name, block in found.items() if GPU.match(name)}
+    write("lock.txt", LOCK, {name: block for name, block in found.items() if name not in cuda})
+    write("cuda.txt", CUDA, cuda)
+    write("build.txt", BUILD, {name: found[name] for name in BUILDERS})
+
+
+def lock_snakemake(kept: list[Path]) -> None:
+    """Write the two files of Snakemake's environment."""
+    base = {name: block for name, block in resolve(WORKFLOW, *kept).items() if name not in BUILDERS}
+    write("snakemake.txt", SNAKEMAKE, base)
+    more = resolve("\n".join([WORKFLOW, *EXECUTORS]), FOLDER / "snakemake.txt", *kept)
+    more = {name: block for name, block in more.items() if name not in (*base, *BUILDERS)}
+    write("snakemake-plugins.txt", PLUGINS, more)
 
 
 def main() -> None:
-    """Write the lock file of the book's environment, or the two of Snakemake's."""
-    if sys.argv[1:] == ["snakemake"]:
-        base = [pin for pin in resolve(WORKFLOW) if not pin.startswith(f"{OF_VENV}==")]
-        file = write("snakemake.txt", SNAKEMAKE, base)
-        more = [pin for pin in resolve("-r", str(file), *EXECUTORS) if pin not in base]
-        write("snakemake-plugins.txt", PLUGINS, [pin for pin in more if not pin.startswith(f"{OF_VENV}==")])
-    elif sys.argv[1:]:
-        sys.exit(__doc__)
-    else:
-        write("lock.txt", LOCK, resolve("-c", str(FOLDER / "constraints.txt"), f"{ROOT}[all]"))
+    """Parse the command line and lock."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("which", nargs="?", choices=("book", "snakemake"), default="book")
+    parser.add_argument("--keep", action="store_true", help="change no pin that stands in the files")
+    asked = parser.parse_args()
+    names = ("lock.txt", "cuda.txt") if asked.which == "book" else ("snakemake.txt", "snakemake-plugins.txt")
+    kept = [FOLDER / name for name in names if asked.keep and (FOLDER / name).exists()]
+    (lock_book if asked.which == "book" else lock_snakemake)(kept)
 
 
 if __name__ == "__main__":

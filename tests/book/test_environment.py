@@ -1,8 +1,9 @@
-"""pyproject.toml, requirements/lock.txt and environment.yml describe one stack."""
+"""pyproject.toml, the files in requirements and environment.yml describe one stack, each file of it with a hash."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import chapters
 import jaxtyping
+import lock
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -28,11 +30,14 @@ CONDA: dict[str, Any] = yaml.safe_load((chapters.ROOT / "environment.yml").read_
 
 def _lock_problems(text: str) -> Iterator[str]:
     """What keeps a lock file from working on every machine, or from holding what pyproject.toml asks for."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    for line in lines:
-        if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line):
-            yield f"{line!r} is no plain pin"
-    pins = {canonicalize_name(line.split("==")[0]): line.split("==")[-1] for line in lines}
+    pins = {}
+    for name, block in lock.blocks(text).items():
+        pin, *hashes = block.split(" \\\n    ")
+        if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9A-Za-z.]*(?: ; [a-z_0-9'=<>!.* ()A-Z]+)?", pin):
+            yield f"{pin!r} is no plain pin"
+        if not hashes or not all(map(lock.HASH.fullmatch, hashes)):
+            yield f"{pin!r} has a file without a SHA-256"
+        pins[name] = pin.split(" ; ")[0].split("==")[-1]
     extras = [
         line for name, group in PROJECT["optional-dependencies"].items() if name != "all" for line in group
     ]
@@ -43,28 +48,60 @@ def _lock_problems(text: str) -> Iterator[str]:
 
 
 def test_lock_is_portable_and_meets_every_range() -> None:
-    """Plain pins, no build tag, no index address, each declared dependency within its range."""
+    """Plain pins, no build tag, no index address, hashes, each declared dependency within its range."""
     assert list(_lock_problems(LOCK)) == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in lock.FOLDER.glob("*.txt") if path.name != "constraints.txt")
+)
+def test_every_file_that_pip_may_take_has_a_hash(name: str) -> None:
+    """A pin without one would be taken as it comes."""
+    pins = lock.blocks((lock.FOLDER / name).read_text(encoding="utf-8"))
+    assert pins
+    assert [pin for pin, block in pins.items() if not lock.HASH.search(block)] == []
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("torch==2.13.0\n", "torch==2.13.0+cpu\n", "'torch==2.13.0+cpu' is no plain pin"),
+        ("torch==2.13.0 ", "torch==2.13.0+cpu ", "'torch==2.13.0+cpu' is no plain pin"),
         (
-            "jupyter-book==1.0.4.post1\n",
-            "jupyter-book==2.1.7\n",
+            "jupyter-book==1.0.4.post1 ",
+            "jupyter-book==2.1.7 ",
             "jupyter-book<2,>=1.0.4 is not met by 2.1.7",
         ),
         ("papermill==", "paper==", "papermill>=2.6 is not met by 0"),
-        ("# Made", "--extra-index-url https://example.org\n# Made", "is no plain pin"),
+        ("# Made", f"--index-url https://x.org \\\n    --hash=sha256:{64 * '0'}\n# Made", "is no plain pin"),
+        ("papermill==2.7.0 \\\n    --hash=sha256", "papermill==2.7.0 \\\n    --hash=md5", "has a file without a SHA-256"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_lock_is_noticed(old: str, new: str, complaint: str) -> None:
     """Each of these would install here and fail, or differ, elsewhere."""
-    assert old in LOCK
+    assert LOCK.count(old) >= 1
     (found,) = _lock_problems(LOCK.replace(old, new, 1))
     assert complaint in found
+
+
+def test_the_builds_that_are_not_on_pypi_are_accepted() -> None:
+    """Their hashes are written by hand, beside those of PyPI's files; hashes of another release stop the lock."""
+    by_hand = lock.blocks((lock.FOLDER / "constraints.txt").read_text(encoding="utf-8"))
+    pins = lock.blocks(LOCK)
+    for name in ("torch", "torchvision"):
+        (own,) = lock.HASH.findall(by_hand[name])
+        assert own in pins[name]
+        assert len(lock.HASH.findall(pins[name])) > 10
+    with pytest.raises(SystemExit, match=r"hashes for torch==2\.13\.0, which the lock does not pin"):
+        lock.add_hashes({"torch": "torch==2.14.0"}, {"torch": by_hand["torch"]})
+
+
+def test_every_installation_from_the_lock_asks_for_hashes() -> None:
+    """`make install` and `make snakemake`, as make would run them on a fresh machine."""
+    command = ["make", "--no-print-directory", "-n", "-B", "install", "snakemake", "VENV=none"]
+    recipe = subprocess.run(command, cwd=chapters.ROOT, check=True, capture_output=True, text=True).stdout
+    installs = re.findall(r"-m pip install[^\n;]*-r requirements/\S+", recipe)
+    assert len(installs) == 4
+    assert all("--require-hashes --no-deps" in line for line in installs)
 
 
 def test_all_is_every_extra() -> None:
@@ -83,8 +120,8 @@ def test_conda_environment_is_the_lock() -> None:
     version = python.removeprefix("python=")
     assert f"resolved under Python {version}." in LOCK
     assert SpecifierSet(PROJECT["requires-python"]).contains(version)
-    assert section == {"pip": ["-r requirements/lock.txt", "-e ."]}
-    assert Path(chapters.ROOT, section["pip"][0].removeprefix("-r ")).is_file()
+    assert section == {"pip": ["-r requirements/lock.txt", "-r requirements/cuda.txt"]}
+    assert all(Path(chapters.ROOT, line.removeprefix("-r ")).is_file() for line in section["pip"])
 
 
 def test_types_are_checked_under_pytest() -> None:
