@@ -12,6 +12,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_json
 
 CALIBRATION_FILE = "calibration.json"
+SMALLEST, LARGEST = 1e-3, 1e3  # far beyond any that is fitted; logits over less may overflow
+MAX_BYTES = 100_000  # of `calibration.json`, which has about 300
 AGAIN = "run `l2rclip calibrate` on this run again, or delete the file to use the model as it was trained"
 
 
@@ -50,8 +52,12 @@ class Calibration:
     def __post_init__(self) -> None:
         """Refuse a temperature that would turn every answer, or give no number."""
         t: object = self.temperature  # JSON may hold anything
-        if not isinstance(t, int | float) or isinstance(t, bool) or not (math.isfinite(t) and t > 0):
+        if not isinstance(t, int | float) or isinstance(t, bool) or not 0 < t < math.inf:
             raise InputError(f"calibration: the temperature is {t!r}; it must be a finite number above 0.")
+        if not SMALLEST <= t <= LARGEST:
+            raise InputError(
+                f"calibration: the temperature is {t:.3g}; it must lie between {SMALLEST} and {LARGEST:g}."
+            )
 
 
 def fingerprint_of(model: Path) -> str:
@@ -95,9 +101,12 @@ def read_calibration(model: Path) -> Calibration | None:
     if not file.is_file():
         return None
     try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"it has more than {MAX_BYTES:,} bytes")
         found = Calibration(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:  # InputError and JSONDecodeError are ValueErrors
-        raise InputError(f"{file}: cannot be used ({' '.join(str(error).split())}); {AGAIN}.") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:  # also InputError and JSONDecodeError
+        reason = " ".join(str(error).split()).removesuffix(".")[:200]
+        raise InputError(f"{file}: cannot be used ({reason}); {AGAIN}.") from error
     if found.model != fingerprint_of(model):
         raise InputError(f"{file}: was fitted for another {model.name}; {AGAIN}.")
     return found

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
+from l2rclip_lite.tensor_file import open_tensors
 
 if TYPE_CHECKING:
     from l2rclip_lite.stages import Stage
@@ -118,7 +119,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     A tensor of safetensors lies where the file has it, in general at no multiple of 16 bytes; from there a matrix product
     differs in the last bit from that of the tensor that was saved. A copy lies where torch puts every tensor.
     """
-    with safe_open(file, framework="pt") as stored:
+    with open_tensors(file) as stored:
         tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         return tensors, stored.metadata() or {}
 

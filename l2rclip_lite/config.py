@@ -28,6 +28,7 @@ WHERE_IT_RUNS = (
     "workers",
     "cache",
 )  # may differ when a run is taken up again
+LARGEST = {"image_size": 1024, "hidden": 65_536, "depth": 64}  # what memory can hold
 WORDS = (
     *(Axis, Contrastive, Device, ImageSide, Normalise, Order, OrdinalLoss),
     *(PictureStore, Precision, Prototypes, Schedule, Scheme),
@@ -146,6 +147,9 @@ class Config:
         for name in ("lr2", "threads", "image_size", "micro_batch", "workers"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "must be greater than 0")
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            _require(value is None or value <= most, name, value, f"must not be greater than {most:,}")
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
         _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")

@@ -150,7 +150,7 @@ def _check_text_weights() -> str:
     from l2rclip_lite import mini
 
     file = mini.find_text_folder() / "model.safetensors"
-    mini.check_sha256(file, mini.TEXT_SHA256)
+    mini.check_text_folder(file.parent)
     return f"{file.name}, SHA-256 {mini.TEXT_SHA256}"
 
 

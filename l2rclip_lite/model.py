@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -23,13 +23,25 @@ from l2rclip_lite.data.files import on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.images import as_bytes
+from l2rclip_lite.model_file import refuse_larger, refuse_misfit, refuse_other_numbers, shapes_in
 from l2rclip_lite.pixels import PixelSource, in_batches
 from l2rclip_lite.progress import track
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.tensor_file import open_tensors
 from l2rclip_lite.towers import Towers, load_towers
 
 MODEL_FILE = "model.safetensors"
+DAMAGE = (
+    SafetensorError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -164,13 +176,15 @@ class L2RCLIP(nn.Module):
             Rank, name, expectation and probabilities of each.
 
         Raises:
-            InputError: No picture at all, or one that is missing or cannot be read.
+            InputError: No picture at all, one that is missing or cannot be read, or a model whose answer is no number.
         """
         if not images:
             raise InputError("predict: no picture given; pass at least one.")
         bytes_ = torch.stack([as_bytes(self.towers.squash(_open(image))) for image in images])
-        features = self.features(bytes_, batch_size=batch_size, quiet=quiet)
-        return Prediction.of(self.probabilities(features), self.ranks)
+        probabilities = self.probabilities(self.features(bytes_, batch_size=batch_size, quiet=quiet))
+        if not probabilities.isfinite().all():
+            raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
+        return Prediction.of(probabilities, self.ranks)
 
     def changed_tensors(self) -> dict[str, Tensor]:
         """What training may change: image tower, adapter, prompts, text features. The text tower stays frozen and out."""
@@ -187,6 +201,22 @@ class L2RCLIP(nn.Module):
         return file
 
     @classmethod
+    def _read(cls, file: Path) -> L2RCLIP:
+        """What `save` wrote; all that can be checked without memory is checked before anything is built."""
+        with open_tensors(file) as stored:
+            state = json.loads((stored.metadata() or {})["l2rclip"])
+            ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
+            found = shapes_in(stored)
+            refuse_larger(config, ranks, found)
+            model = cls.build(ranks, config)
+            own = model.changed_tensors()
+            refuse_misfit(found, own)
+            tensors = {name: stored.get_tensor(name) for name in found}
+        refuse_other_numbers(tensors, own)
+        model.load_state_dict(tensors, strict=False)  # the text tower is not in the file
+        return model
+
+    @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", calibrated: bool = True) -> L2RCLIP:
         """The model of a finished run.
 
@@ -196,22 +226,20 @@ class L2RCLIP(nn.Module):
             calibrated: Whether to use the temperature of a `calibration.json` beside it, if there is one.
 
         Raises:
-            InputError: No model there, a file that is not one of ours, or a calibration of another model.
+            InputError: No model there, a file that is not one of ours or is damaged, a config that asks for more than
+                the file holds, or a calibration of another model.
         """
         file = Path(folder) / MODEL_FILE
         if not file.is_file():
             raise InputError(f"{folder}: no {MODEL_FILE} here; give the --out of a finished `l2rclip fit`.")
         try:
-            with safe_open(file, framework="pt") as stored:
-                state = json.loads((stored.metadata() or {})["l2rclip"])
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            model = cls.build(Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"]))
-            missing, unknown = model.load_state_dict(tensors, strict=False)
-            if unknown or any(not name.startswith("towers.text.") for name in missing):
-                raise InputError(f"{file}: its tensors do not fit its config; train the run again.")
-        except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+            model = cls._read(file)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+        except DAMAGE as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
-                f"{file}: not a model written by this package ({' '.join(str(error).split())}); train the run again."
+                f"{file}: not a model written by this package ({reason}); train the run again."
             ) from error
         if calibrated and (found := read_calibration(file)) is not None:
             model.temperature = found.temperature

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.mini import NAME_TEMPLATE, MiniTowers, find_image_weights
+from l2rclip_lite.mini import NAME_TEMPLATE, MiniTowers, find_image_weights, read_image_weights
 from l2rclip_lite.template_study import with_text_mean
 
 
@@ -46,7 +46,7 @@ def prototypes(
         The 1,280 weights that the classifier gives to each name, and the 384 numbers of MiniLM for
         "a photo of a NAME", before any centring.
     """
-    rows = torch.load(find_image_weights(), weights_only=True, map_location="cpu")["_fc.weight"]
+    rows = read_image_weights(find_image_weights())["_fc.weight"]
     at = torch.arange(number) * len(rows) // number
     plain = with_text_mean(towers, towers.text["bert"], torch.zeros(towers.dim))
     sentences = [NAME_TEMPLATE.format(name) for name in class_names(number)]

@@ -15,6 +15,8 @@ from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Tokens, Towers
 
+MAX_PAIRS = 2**28  # a gibibyte of attention weights a head
+
 
 class RankPrompts(nn.Module):
     """`[SOS] context · RankFormer(words) [EOS]`, encoded by the frozen text tower.
@@ -67,8 +69,10 @@ class RankPrompts(nn.Module):
         if shuffled:
             sentences = [sentences[k] for k in one_cycle(len(ranks)).tolist()]
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        self.full_tokens = self.tokens.with_context(context_length)
         self._refuse_long_sentences(context_length)
+        if rankformer:
+            _refuse_wide_attention(axis, *self.tokens.ids.shape)
+        self.full_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
         self.register_buffer("template_embeddings", embedded.float(), persistent=False)
@@ -92,7 +96,7 @@ class RankPrompts(nn.Module):
 
     def _refuse_long_sentences(self, context_length: int) -> None:
         """A sentence that the text tower would cut off loses its rank."""
-        length, most = self.full_tokens.ids.shape[1], self._towers.max_tokens
+        length, most = self.tokens.ids.shape[1] + context_length, self._towers.max_tokens
         if length > most:
             raise InputError(
                 f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower "
@@ -126,6 +130,16 @@ class RankPrompts(nn.Module):
         with torch.no_grad():
             features = encode_in_chunks(self._towers, self.template_embeddings, tokens)
         return centred(features) if self.centre else features
+
+
+def _refuse_wide_attention(axis: Axis, ranks: int, tokens: int) -> None:
+    """RankFormer's attention grows with the square of what attends to each other."""
+    pairs = {"token": ranks * tokens**2, "rank": tokens * ranks**2, "joint": (ranks * tokens) ** 2}[axis]
+    if pairs > MAX_PAIRS:
+        raise InputError(
+            f"axis: {axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}; use fewer ranks or a shorter "
+            "template."
+        )
 
 
 class RandomPrototypes(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import Tensor
 from l2rclip_lite.errors import InputError
 
 SLOT = "{rank}"
+MAX_RANKS = 1000  # a model compares each rank with each other
+MAX_LETTERS = 1_000_000  # of all sentences
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
 
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
@@ -68,8 +72,9 @@ class Ranks:
         unit: What one step of `values` means ("years", "decades", "grade").
 
     Raises:
-        InputError: Fewer than two ranks, repeated or empty names, values that do not increase, a template without
-            exactly one `{rank}`.
+        InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, names with control
+            characters, values that do not increase, a template without exactly one `{rank}`, sentences that are too
+            long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -90,12 +95,19 @@ class Ranks:
             raise InputError(
                 f"ranks: at least two ranks are needed, got {len(self.names)}: {list(self.names)}."
             )
+        if len(self.names) > MAX_RANKS:
+            raise InputError(
+                f"ranks: {len(self.names):,} ranks are more than {MAX_RANKS:,}; join some of them."
+            )
         if len(self.names) != len(self.values):
             raise InputError(
                 f"ranks: {len(self.names)} names but {len(self.values)} values; give one value a name."
             )
         if any(not name.strip() for name in self.names):
             raise InputError("ranks: a rank name is empty; every rank needs a name.")
+        for text in (*self.names, self.template, self.unit):
+            if any(unicodedata.category(sign) in NO_TEXT for sign in text):
+                raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
             raise InputError(f"ranks: the name {repeated[0]!r} stands more than once; names must differ.")
@@ -105,7 +117,12 @@ class Ranks:
         if self.template.count(SLOT) != 1:
             found = self.template.count(SLOT)
             raise InputError(
-                f"ranks: the template {self.template!r} holds {SLOT} {found} times; write it exactly once."
+                f"ranks: the template {self.template[:200]!r} holds {SLOT} {found} times; write it exactly once."
+            )
+        letters = len(self.names) * len(self.template) + sum(map(len, self.names))
+        if letters > MAX_LETTERS:
+            raise InputError(
+                f"ranks: the sentences have {letters:,} letters, more than {MAX_LETTERS:,}; write shorter ones."
             )
 
     @classmethod

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import SLOT
+from l2rclip_lite.tensor_file import open_tensors
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 64,
@@ -289,8 +290,38 @@ def load_towers(
     return _load_open_clip(name, weights, image_size, seed).eval()
 
 
+def image_shapes(name: str, weights: str | Path | None, image_size: int | None) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of an open_clip image tower, without memory for them.
+
+    Args:
+        name: As in `load_towers`; none are told for "mini", whose sizes nothing changes.
+        weights: As in `load_towers`; not read.
+        image_size: As in `load_towers`.
+
+    Raises:
+        InputError: A name that `load_towers` refuses.
+
+    Example:
+        >>> image_shapes("tiny/random", None, 64)["proj"]
+        (64, 64)
+    """
+    if name == "mini":
+        return {}
+    import open_clip
+
+    _check_open_clip_name(name, weights)
+    config: dict[str, Any] = open_clip.get_model_config(name.partition("/")[0]) or TINY_CLIP
+    model = open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP
+    vision = config["vision_cfg"] | {"timm_model_pretrained": False}
+    if image_size:
+        vision["image_size"] = image_size
+    with torch.device("meta"):  # tensors without memory
+        built = model(config["embed_dim"], vision, config["text_cfg"])
+    return {key: tuple(value.shape) for key, value in built.visual.state_dict().items()}
+
+
 def _check_open_clip_name(name: str, weights: str | Path | None) -> None:
-    """Refuse what open_clip cannot load, before it is asked."""
+    """Refuse what open_clip cannot load, before it is asked; it would take a tag for the path of a pickle."""
     import open_clip
 
     model_name, _, tag = name.partition("/")
@@ -298,17 +329,33 @@ def _check_open_clip_name(name: str, weights: str | Path | None) -> None:
         raise InputError(
             f"towers: {name!r} is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'."
         )
-    if weights is not None and not Path(weights).is_file():
-        raise InputError(
-            f"towers: the weights file {str(weights)!r} does not exist; give the path of a safetensors file."
-        )
-    if not tag and weights is None:
+    if weights is not None:
+        _check_weights(str(weights))
+    elif not tag:
         raise InputError(
             f"towers: {name!r} names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE."
         )
-    if weights is not None and Path(weights).suffix != ".safetensors":
+    elif tag != "random" and not open_clip.get_pretrained_cfg(model_name, tag):
         raise InputError(
-            f"towers: {str(weights)!r} is not a safetensors file; convert it, pickles are not read."
+            f"towers: {model_name!r} has no weights named {tag!r}; "
+            f"use 'random' or one of {', '.join(open_clip.list_pretrained_tags_by_model(model_name))}."
+        )
+    config: dict[str, Any] = open_clip.get_model_config(model_name) or {"text_cfg": {}}
+    if {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config:
+        raise InputError(
+            f"towers: {name!r} has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style."
+        )
+
+
+def _check_weights(file: str) -> None:
+    """Refuse anything but a safetensors file of this machine; nothing is opened for it."""
+    if Path(file).suffix != ".safetensors":
+        raise InputError(f"towers: {file!r} is not a safetensors file; convert it, pickles are not read.")
+    if "://" in file or file.startswith(("//", "\\\\")):  # a share would be asked for, with the user's name
+        raise InputError(f"towers: the weights file {file!r} is not on this machine; copy it here.")
+    if not Path(file).is_file():
+        raise InputError(
+            f"towers: the weights file {file!r} does not exist; give the path of a safetensors file."
         )
 
 
@@ -328,6 +375,9 @@ def _load_open_clip(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
+            if weights is not None:
+                with open_tensors(Path(weights)):
+                    pass  # its header is sound
             if tiny:
                 vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
                 model = open_clip.CLIP(**TINY_CLIP | {"vision_cfg": vision})
@@ -344,10 +394,5 @@ def _load_open_clip(
                 f"towers: the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]}); connect to a "
                 "network once, or pass weights=FILE with a local safetensors file, or use towers='mini'."
             ) from error
-    config = {} if tiny else open_clip.get_model_config(model_name)["text_cfg"]
-    if "hf_tokenizer_name" in config or "hf_model_name" in config:
-        raise InputError(
-            f"towers: {name!r} has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style."
-        )
     tokenizer = open_clip.tokenizer.SimpleTokenizer() if tiny else open_clip.get_tokenizer(model_name)
     return OpenClipTowers(model, tokenizer)

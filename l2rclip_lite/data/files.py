@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageOps
-
+from l2rclip_lite.data.pictures import on_white as on_white
+from l2rclip_lite.data.pictures import read_image as read_image
 from l2rclip_lite.errors import InputError
 
 
@@ -22,60 +21,6 @@ class Row(NamedTuple):
     target: int
     split: str
     where: str
-
-
-def read_image(path: str | Path, where: str) -> Image.Image:
-    """A picture as RGB, turned as its EXIF tag says; transparency becomes white.
-
-    Nothing is ever put in place of a picture that cannot be read.
-
-    Args:
-        path: The file.
-        where: What to call it in an error, such as "labels.csv row 7".
-
-    Returns:
-        The decoded picture.
-
-    Raises:
-        InputError: The file is missing, is no picture, is cut off, or has no 8-bit or 16-bit pixels.
-
-    Example:
-        >>> read_image("nowhere.jpg", "labels.csv row 7")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct ...
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{where}: the image {path} does not exist; correct the path or remove the row.")
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
-    except Exception as error:  # decoders raise nearly anything on broken bytes: OSError, struct.error, …
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{where}: the image {path} cannot be decoded ({reason}); replace the file or remove the row."
-        ) from error
-    if picture.mode.startswith("I;16"):  # convert("RGB") would clip sixteen bits instead of scaling them
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise InputError(
-            f"{where}: the image {path} has pixels of mode {picture.mode!r}; save it with 8 bits a channel."
-        )
-    return on_white(picture)
-
-
-def on_white(picture: Image.Image) -> Image.Image:
-    """RGB; what is transparent becomes white.
-
-    Example:
-        >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
-        (255, 255, 255)
-    """
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
 
 
 class Folder:

@@ -1,4 +1,4 @@
-"""Reading pictures and paths: what is broken is refused with its row, never replaced."""
+"""Paths and splits: what leaves the folder or stands twice is refused with its row."""
 
 from __future__ import annotations
 
@@ -6,47 +6,15 @@ import contextlib
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split, stratified
-from l2rclip_lite.data.files import Folder, Row, read_image, refuse_repeats
+from l2rclip_lite.data.files import Folder, Row, refuse_repeats
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
-
-
-def test_a_picture_is_turned_as_its_exif_tag_says(tmp_path: Path) -> None:
-    """40 x 20 pixels held upright are 20 x 40."""
-    picture = Image.new("RGB", (40, 20), "blue")
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    picture.save(tmp_path / "phone.jpg", exif=exif)
-    assert read_image(tmp_path / "phone.jpg", "row 1").size == (20, 40)
-
-
-def test_transparency_becomes_white_and_sixteen_bits_are_scaled(tmp_path: Path) -> None:
-    """A clear pixel is white, not black; 0x80FF of 16 bits is 0x80 of 8, not a clipped 0xFF."""
-    Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert read_image(tmp_path / "clear.png", "row 1").getpixel((0, 0)) == (255, 255, 255)
-    Image.fromarray(np.full((2, 2), 0x80FF, np.uint16)).save(tmp_path / "deep.png")
-    assert read_image(tmp_path / "deep.png", "row 1").getpixel((0, 0)) == (0x80, 0x80, 0x80)
-
-
-@pytest.mark.parametrize("kind", ["missing", "text", "truncated"])
-def test_a_broken_picture_is_an_error_with_its_row(tmp_path: Path, kind: str) -> None:
-    """Missing, no picture, or cut off after 1,500 bytes."""
-    file = tmp_path / "leaf.jpg"
-    if kind == "text":
-        file.write_text("not a picture")
-    if kind == "truncated":
-        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-        Image.fromarray(noise).save(file)
-        file.write_bytes(file.read_bytes()[:1500])
-    with pytest.raises(InputError, match=r"labels.csv row 7: the image .*leaf.jpg .*remove the row"):
-        read_image(file, "labels.csv row 7")
 
 
 @pytest.mark.parametrize(

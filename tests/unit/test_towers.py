@@ -165,7 +165,7 @@ def test_too_long_a_sentence_is_refused(tiny: Towers) -> None:
 UNUSABLE = {
     "nope/openai": "'nope/openai' is unknown; use 'mini', 'tiny/random' or an open_clip model",
     "ViT-B-16": "names no weights; write 'ViT-B-16/openai'",
-    "ViT-B-16/nope": "the weights of 'ViT-B-16/nope' could not be loaded",
+    "ViT-B-16/nope": "'ViT-B-16' has no weights named 'nope'; use 'random' or one of openai, ",
     "ViT-B-16/openai": "connect to a network once, or pass weights=FILE .* or use towers='mini'",
     "ViT-B-16-SigLIP/random": "choose a ViT or RN model",
     "tiny/openai": "'tiny/openai'",
