@@ -156,6 +156,7 @@ serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 lock: ## resolve pyproject.toml and Snakemake afresh and write pins and hashes in requirements/ (KEEP=1 changes no pin)
 	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep)
 	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) snakemake
+	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) mutation
 
 clean: ## remove what was built (the environment stays)
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -2,6 +2,7 @@
 
 python scripts/lock.py [--keep]            lock.txt, build.txt and cuda.txt: pyproject.toml with every extra
 python scripts/lock.py [--keep] snakemake  snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
+python scripts/lock.py [--keep] mutation   mutation.txt: what makes the mutants of `make mutation`
 
 With --keep every pin that stands in the files stays: only hashes, and pins of new dependencies, are written.
 """
@@ -41,6 +42,11 @@ PLUGINS = """\
 # Made by `make lock`: do not edit; the names stand in scripts/lock.py. To install them:
 # .snakemake-env/bin/pip install --no-deps -r requirements/snakemake-plugins.txt
 """
+MUTATION = """\
+# Cosmic Ray, which makes the mutants of `make mutation`, in an environment of its own; resolved under Python {python}.
+# Made by `make lock`: do not edit; the range stands in scripts/lock.py.
+"""
+OPERATORS = "cosmic-ray>=8.7,<9"
 WORKFLOW = "snakemake>=9.27,<10"
 EXECUTORS = (
     "snakemake-executor-plugin-slurm",
@@ -128,17 +134,26 @@ def lock_snakemake(kept: list[Path]) -> None:
     write("snakemake-plugins.txt", PLUGINS, more)
 
 
+def lock_mutation(kept: list[Path]) -> None:
+    """Write the file of the environment that makes mutants."""
+    write("mutation.txt", MUTATION, resolve(OPERATORS, *kept))
+
+
 def main() -> None:
     """Parse the command line and lock."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("which", nargs="?", choices=("book", "snakemake"), default="book")
+    files = {
+        "book": (lock_book, "lock.txt", "cuda.txt"),
+        "snakemake": (lock_snakemake, "snakemake.txt", "snakemake-plugins.txt"),
+        "mutation": (lock_mutation, "mutation.txt"),
+    }
+    parser.add_argument("which", nargs="?", choices=files, default="book")
     parser.add_argument("--keep", action="store_true", help="change no pin that stands in the files")
     asked = parser.parse_args()
-    names = ("lock.txt", "cuda.txt") if asked.which == "book" else ("snakemake.txt", "snakemake-plugins.txt")
-    kept = [FOLDER / name for name in names if asked.keep and (FOLDER / name).exists()]
-    (lock_book if asked.which == "book" else lock_snakemake)(kept)
+    lock, *names = files[asked.which]
+    lock([FOLDER / name for name in names if asked.keep and (FOLDER / name).exists()])
 
 
 if __name__ == "__main__":
