@@ -14,7 +14,7 @@ So "cross-entropy with the expected value", a strong baseline of the literature,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -76,6 +76,7 @@ class Bench:
         targets: Rank indices of each split.
         checkpoint: Where complete epochs are kept; None keeps none.
         quiet: Whether to hide progress bars.
+        paths: Names of the pictures of each split, for error messages.
     """
 
     model: L2RCLIP
@@ -84,6 +85,12 @@ class Bench:
     targets: dict[str, Int[Tensor, " _"]]
     checkpoint: Checkpoint | None
     quiet: bool = False
+    paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Of the training and of the validation pictures, as far as they are known."""
+        return self.paths.get("train", ()), self.paths.get("val", ())
 
 
 def run_baseline(name: str, bench: Bench) -> Float[Tensor, "batch rank"]:
@@ -141,8 +148,9 @@ class _Training:
 
     def run(self) -> Float[Tensor, "batch rank"]:
         """Train, then answer on the test split."""
-        targets, quiet = (self.targets["train"], self.targets["val"]), self.bench.quiet
-        train_stage(self.stage(), targets, self.model.ranks, self.config, self.bench.checkpoint, quiet=quiet)
+        targets, ranks, bench = (self.targets["train"], self.targets["val"]), self.model.ranks, self.bench
+        names, quiet = bench.names, bench.quiet
+        train_stage(self.stage(), targets, ranks, self.config, bench.checkpoint, paths=names, quiet=quiet)
         if self.objective.readout is not None:
             return self.probabilities("test")
         with torch.inference_mode():

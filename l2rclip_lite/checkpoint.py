@@ -76,7 +76,7 @@ class Checkpoint:
                 tensors[f"adam.{key}/{name}"] = value
         about = {"epochs_done": state.epochs_done, "history": state.history, "best_score": state.best_score}
         self.check()
-        save_tensors(self._file(stage), tensors, {"snapshot": json.dumps(about)})
+        save_tensors(self.file(stage), tensors, {"snapshot": json.dumps(about)})
 
     @torch.no_grad()
     def load(self, stage: Stage, optimizer: torch.optim.Optimizer) -> Snapshot | None:
@@ -85,7 +85,7 @@ class Checkpoint:
         Raises:
             InputError: The file is damaged or belongs to another model.
         """
-        file = self._file(stage)
+        file = self.file(stage)
         if not file.is_file():
             return None
         try:
@@ -109,7 +109,8 @@ class Checkpoint:
                 f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
             ) from error
 
-    def _file(self, stage: Stage) -> Path:
+    def file(self, stage: Stage) -> Path:
+        """Where a stage is kept."""
         return self.folder / f"stage{stage.number}.safetensors"
 
 

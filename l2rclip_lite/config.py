@@ -29,6 +29,8 @@ WHERE_IT_RUNS = (
     "cache",
 )  # may differ when a run is taken up again
 LARGEST = {"image_size": 1024, "hidden": 65_536, "depth": 64}  # what memory can hold
+# Bounds of rates and weights: products of two of them stay numbers, in single precision too.
+TINIEST, HUGEST = 1e-18, 1e18
 WORDS = (
     *(Axis, Contrastive, Device, ImageSide, Normalise, Order, OrdinalLoss),
     *(PictureStore, Precision, Prototypes, Schedule, Scheme),
@@ -150,6 +152,11 @@ class Config:
         for name, most in LARGEST.items():
             value = getattr(self, name)
             _require(value is None or value <= most, name, value, f"must not be greater than {most:,}")
+        for name in ("lr1", "lr2", "lambda1", "lambda2", "weight_decay", "projection_lr_factor"):
+            value = getattr(self, name)
+            _require(
+                not value or TINIEST <= value <= HUGEST, name, value, f"must lie from {TINIEST} to {HUGEST:g}"
+            )
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
         _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")

@@ -193,7 +193,8 @@ class Study:
         }
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
         pixels = self._pixels_of(data) if config.image_side == "tower" else {}
-        bench = Bench(model, pixels, features, targets, None, self.quiet)
+        paths = {split: data.split(split).paths for split in SPLITS}
+        bench = Bench(model, pixels, features, targets, None, self.quiet, paths)
         if arm.method != OURS:
             check_baselines([arm.method], config)
             return judge(run_baseline(arm.method, bench), data, "test")

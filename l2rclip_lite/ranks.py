@@ -17,6 +17,7 @@ SLOT = "{rank}"
 MAX_RANKS = 1000  # a model compares each rank with each other
 MAX_LETTERS = 1_000_000  # of all sentences
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
+NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares have to stay numbers
 
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
@@ -73,8 +74,8 @@ class Ranks:
 
     Raises:
         InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, names with control
-            characters, values that do not increase, a template without exactly one `{rank}`, sentences that are too
-            long.
+            characters, values that do not increase or that single precision cannot tell apart, a template without
+            exactly one `{rank}`, sentences that are too long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -114,6 +115,7 @@ class Ranks:
         for left, right in zip(self.values, self.values[1:], strict=False):
             if not (math.isfinite(left) and math.isfinite(right) and left < right):
                 raise InputError(f"ranks: values must increase, but {left:g} is followed by {right:g}.")
+        self._check_resolution()
         if self.template.count(SLOT) != 1:
             found = self.template.count(SLOT)
             raise InputError(
@@ -124,6 +126,21 @@ class Ranks:
             raise InputError(
                 f"ranks: the sentences have {letters:,} letters, more than {MAX_LETTERS:,}; write shorter ones."
             )
+
+    def _check_resolution(self) -> None:
+        """Refuse values that arithmetic in single precision, as a GPU does it, would mix up."""
+        if (largest := max(map(abs, self.values))) > FAR:
+            raise InputError(
+                f"ranks: the value {largest:g} is too large to reckon with; choose a unit in which none is above {FAR:g}."
+            )
+        single = torch.tensor(self.values, dtype=torch.float32).tolist()
+        for k in range(len(self.values) - 1):
+            left, right = self.values[k : k + 2]
+            if right - left < NEAR or single[k] == single[k + 1]:
+                raise InputError(
+                    f"ranks: the values {left!r} and {right!r} are too close to be told apart; count from the lowest rank, "
+                    f"or choose a unit in which they lie at least {NEAR:g} apart."
+                )
 
     @classmethod
     def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> Ranks:

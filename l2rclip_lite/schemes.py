@@ -13,8 +13,8 @@ asymmetrical contrastive loss. A λ of 0 leaves its term out, which is then not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -48,10 +48,11 @@ Target = Int[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class Pictures:
-    """A data set as training wants it: squashed pictures as bytes, targets as tensors."""
+    """A data set as training wants it: squashed pictures as bytes, targets as tensors; names only for messages."""
 
     pixels: Mapping[str, PixelSource]
     targets: dict[str, Tensor]
+    paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, data: OrdinalDataset, model: L2RCLIP, quiet: bool, folder: Path | None = None) -> Pictures:
@@ -62,7 +63,8 @@ class Pictures:
             file = folder / f"{split}.bin" if folder else None
             part = data.split(split)
             pixels[split] = open_pixels(part, model.towers, store, file, quiet=quiet, workers=workers)
-        return cls(pixels, {split: torch.tensor(data.split(split).targets) for split in SPLITS})
+        targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
+        return cls(pixels, targets, {split: data.split(split).paths for split in SPLITS})
 
 
 def encode(

@@ -24,6 +24,7 @@ from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.progress import track
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.trouble import Place, bad_gradient, bad_rows, names
 
 JOINT, ADAPTER = 0, 3  # columns of the table beside the two stages: joint training, stage 2 on a frozen tower
 AT_ONCE = 10_000_000  # parameters below which a CPU's Adam takes them together
@@ -140,6 +141,7 @@ def train_stage(
     config: Config,
     checkpoint: Checkpoint | None,
     *,
+    paths: tuple[Sequence[str], Sequence[str]] = ((), ()),
     quiet: bool = False,
 ) -> list[dict[str, float]]:
     """Train a stage from its last complete epoch on, and leave its parameters at the best epoch.
@@ -153,13 +155,14 @@ def train_stage(
         ranks: The label space.
         config: Batch size, schedule, seed.
         checkpoint: Where each complete epoch is kept; None keeps none.
+        paths: Names of the training and of the validation images, for the error message.
         quiet: Whether to hide the progress bar.
 
     Returns:
         One row an epoch.
 
     Raises:
-        TrainingError: A loss that is not a finite number.
+        TrainingError: A loss, a gradient or a validation output that is not finite; see `trouble`.
     """
     if not stage.epochs:
         return []  # such as stage 1 of random prototypes, which have no parameters for an optimiser
@@ -176,16 +179,20 @@ def train_stage(
         batches = torch.split(torch.randperm(len(train_targets), generator=generator), config.batch_size)
         stage.coming([distributed.mine(chosen) for chosen in batches])
         what = f"{stage.title}, epoch {epoch + 1}/{stage.epochs}"
-        losses = []
+        place, losses = _place(stage, epoch, per_epoch, config, checkpoint), []
         for batch, chosen in enumerate(track(batches, what, quiet=quiet)):
             factor = rate(epoch * per_epoch + batch, total, config)
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
-            losses.append(_step(stage, optimizer, chosen, generator, epoch))
+            try:
+                losses.append(_step(stage, optimizer, chosen, generator))
+            except FloatingPointError as error:
+                files = names(paths[0], chosen.tolist())
+                raise place.error(str(error), files, batch + 1) from None
         row = {"stage": stage.number, "epoch": epoch + 1, "loss": sum(losses) / len(losses)}
         probabilities = stage.validate()
-        if not probabilities.isfinite().all():
-            raise _not_finite(stage, epoch, "the validation output is not finite")
+        if bad := bad_rows(probabilities):
+            raise place.error("the validation output is not finite", names(paths[1], bad))
         row = distributed.from_first(row | _judge(probabilities, val_targets, ranks))
         state.record(stage, row)
         if checkpoint and distributed.first():
@@ -196,27 +203,28 @@ def train_stage(
 
 
 def _step(
-    stage: Stage, optimizer: torch.optim.Optimizer, chosen: Tensor, generator: torch.Generator, epoch: int
+    stage: Stage, optimizer: torch.optim.Optimizer, chosen: Tensor, generator: torch.Generator
 ) -> float:
-    """One gradient step; the loss as a number."""
+    """One gradient step; the loss as a number. FloatingPointError where it must not be taken."""
     loss = stage.loss(chosen, generator)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise _not_finite(stage, epoch, f"the loss is {value}")
+        raise FloatingPointError(f"the loss is {value}")
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     if stage.shared:
         distributed.average_gradients(stage.parameters.values())
+    if bad := bad_gradient(stage.parameters):
+        raise FloatingPointError(f"the gradient of {bad} is not finite")
     optimizer.step()
     return value
 
 
-def _not_finite(stage: Stage, epoch: int, what: str) -> TrainingError:
-    """Numbers that ran away, in one sentence."""
-    return TrainingError(
-        f"{stage.title}, epoch {epoch + 1}: {what}; the epochs before are kept. Use a smaller learning "
-        f"rate ({stage.lr_option or f'--lr{stage.number}'}) with a new --out, or --precision fp32."
-    )
+def _place(stage: Stage, epoch: int, steps: int, config: Config, checkpoint: Checkpoint | None) -> Place:
+    """What an error in this epoch has to name."""
+    lr = f"{stage.lr_option or f'--lr{stage.number}'}, now {stage.lr:g}"
+    kept = checkpoint.file(stage) if checkpoint else None
+    return Place(stage.title, epoch + 1, steps, lr, config.precision == "bf16", kept)
 
 
 def _optimizer(stage: Stage, config: Config) -> torch.optim.Adam:

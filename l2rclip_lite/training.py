@@ -35,6 +35,7 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.run_lock import held
 from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
 from l2rclip_lite.stages import Stage, train_stage
+from l2rclip_lite.trouble import check_features
 from l2rclip_lite.unseen import seen_and_unseen
 
 CHECKPOINT = "checkpoint"
@@ -148,7 +149,7 @@ def _work(
     start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
     cached = config.scheme == "two-stage" or missing
     features = _cached_features(model, pictures, checkpoint, quiet) if cached else {}
-    bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet)
+    bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet, pictures.paths)
     if finished is None:
         finished = _train(bench, data, folder, check)
     for name in missing:
@@ -185,7 +186,10 @@ def run_l2rclip(bench: Bench) -> tuple[list[dict[str, float]], Float[Tensor, "ba
 
     def train(stage: Stage) -> list[dict[str, float]]:
         judged = (targets["train"], targets["val"])
-        return train_stage(stage, judged, model.ranks, model.config, bench.checkpoint, quiet=bench.quiet)
+        checkpoint, names = bench.checkpoint, bench.names
+        return train_stage(
+            stage, judged, model.ranks, model.config, checkpoint, paths=names, quiet=bench.quiet
+        )
 
     if model.config.scheme == "joint":
         history = train(joint(model, pictures))
@@ -255,10 +259,12 @@ def _cached_features(
     """Image features of all splits, computed once; kept in the config's cache, else with the checkpoint."""
     cache = model.config.cache
     folder = Path(cache) if cache else checkpoint.folder / "features"
-    return {
+    features = {
         split: cached_features(model, pixels, folder, quiet=quiet, check=checkpoint.check)
         for split, pixels in pictures.pixels.items()
     }
+    check_features(features, pictures.paths, model.config)
+    return features
 
 
 def _device(config: Config) -> torch.device:

@@ -31,7 +31,7 @@ CAMPAIGNS = (
     "fuzz",
     "images",
     "strangers",
-    "numbers",
+    "numerics",
     "soak",
 )  # modules here, each with a `run`
 

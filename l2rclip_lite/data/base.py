@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -177,7 +178,8 @@ class OrdinalDataset:
         protocol: What was done to the published splits, one sentence a step, for the run's record.
 
     Raises:
-        InputError: An empty split, a target outside [0, K), or a rank without a training image.
+        InputError: An empty split, a target outside [0, K), a deviation that is no number, or a rank without a
+            training image.
 
     Example:
         >>> blank = lambda index: Image.new("RGB", (8, 8))
@@ -210,6 +212,11 @@ class OrdinalDataset:
                     raise InputError(
                         f"{self.name}: {path} has rank index {target}, but only 0 to {len(self.ranks) - 1} "
                         "exist; correct the label or add ranks."
+                    )
+            for path, deviation in zip(part.paths, part.deviations or (), strict=False):
+                if not 0 <= deviation < math.inf:
+                    raise InputError(
+                        f"{self.name}: {path} has the deviation {deviation}; give a finite number, 0 or more."
                     )
         empty = [rank for rank, count in enumerate(self.counts("train")) if not count]
         if empty and not self.allow_empty_ranks:

@@ -227,10 +227,14 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_done(value: float, tm
         return x.sum() * (value if next(calls) == 4 else 1.0)
 
     toy = Toy([scores(0)] * 9, breaks)
-    with pytest.raises(
-        TrainingError, match=r"^toy, epoch 2: the loss is .*(nan|inf); .*smaller learning rate \(--lr1\)"
-    ):
-        train_stage(toy.stage(3), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+    paths = tuple("abcdefg"), ("y", "z")
+    with pytest.raises(TrainingError) as stopped:
+        train_stage(toy.stage(3), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), paths=paths, quiet=True)
+    chosen = ", ".join("abcdefg"[row] for row in toy.seen[-1])
+    assert str(stopped.value) == (
+        f"toy, epoch 2, step 2 of 3: the loss is {value} on {chosen}; epoch 1 is kept in "
+        f"{tmp_path / 'stage1.safetensors'}; use a smaller learning rate (--lr1, now 0.1) with a new --out."
+    )
     assert toy.x.isfinite().all(), "the step was not taken"
     again = Toy([scores(0)] * 9, lambda x, noise: x.sum())
     history = train_stage(again.stage(3), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
@@ -238,17 +242,33 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_done(value: float, tm
     assert [row["epoch"] for row in history] == [1, 2, 3]
 
 
-def test_parameters_that_are_no_numbers_are_never_the_best(tmp_path: Path) -> None:
-    """The last step of an epoch may blow up without its own loss showing it: such an epoch must not be kept."""
+def test_a_gradient_that_is_no_number_is_never_applied(tmp_path: Path) -> None:
+    """A finite loss with a gradient of inf · 0: the parameter is named, and neither it nor a checkpoint was touched."""
 
     def explodes(x: Tensor, noise: Tensor) -> Tensor:
-        return (x - x.detach()).square().sum().sqrt() + x.sum()  # a finite value, and a gradient of inf · 0
+        return (x - x.detach()).square().sum().sqrt() + x.sum()
 
-    toy = Toy([torch.full((2, 3), float("nan"))], explodes)
-    with pytest.raises(TrainingError, match="toy, epoch 1"):
+    toy = Toy([scores(0)], explodes)
+    said = r"^toy, epoch 1, step 1 of 3: the gradient of x is not finite on picture \d, .*no step was taken before\.$"
+    with pytest.raises(TrainingError, match=said):
+        train_stage(toy.stage(1), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+    assert toy.x.flatten().tolist() == [1.0, 2.0, 3.0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_epoch_whose_answers_are_no_numbers_is_never_kept(tmp_path: Path) -> None:
+    """The last step of an epoch may blow up without its own loss showing it: the validation picture is named."""
+    answers = scores(0)
+    answers[1, 0] = float("inf")
+    toy, half = Toy([scores(0), answers]), Config(batch_size=3, precision="bf16")
+    said = r"^toy, epoch 2: the validation output is not finite on z; epoch 1 is kept .*; use --precision fp32 with"
+    with pytest.raises(TrainingError, match=said):
         train_stage(
-            toy.stage(1), (TARGETS[0][:3], TARGETS[1]), RANKS, PLAIN, Checkpoint(tmp_path), quiet=True
+            toy.stage(2), TARGETS, RANKS, half, Checkpoint(tmp_path), paths=((), ("y", "z")), quiet=True
         )
+    again = Toy([scores(0)] * 2)
+    train_stage(again.stage(2), TARGETS, RANKS, half, Checkpoint(tmp_path), quiet=True)
+    assert len(again.after) == 1, "epoch 1 was kept, epoch 2 was not"
 
 
 @pytest.mark.parametrize("stopped", [1, 2, 3, 4])
