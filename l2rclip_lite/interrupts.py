@@ -52,14 +52,8 @@ class Interruptible:
         Returns:
             The exit code of work that nobody interrupted.
         """
-        woken, wakes = os.pipe()
-        os.set_blocking(wakes, False)
-        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=(woken,), daemon=True).start()
-        sys.unraisablehook = self._unraisable
-        for number in SIGNALS:
-            signal.signal(number, self._raise)
         try:
+            self._listen()
             code = work()
         except BaseException:  # an import that is interrupted may fail by another name
             if not self._number:
@@ -71,6 +65,16 @@ class Interruptible:
         for number in SIGNALS:  # all is done: from here on there is nothing to interrupt
             signal.signal(number, lambda *_: self._end(code))
         return code
+
+    def _listen(self) -> None:
+        """From here on a signal is heard by both threads."""
+        woken, wakes = os.pipe()
+        os.set_blocking(wakes, False)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+        sys.unraisablehook = self._unraisable
+        for number in SIGNALS:
+            signal.signal(number, self._raise)
+        threading.Thread(target=self._watch, args=(woken,), daemon=True).start()
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self._number = self._number or number

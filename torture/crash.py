@@ -186,7 +186,7 @@ class Deaths:
     def _die(self, place: Path, phase: str, half: str | None = None) -> None:
         """A life that is killed at a random moment of a phase, or after it if it is very short."""
         life = self.nursery.start(Job(self.words(place), half=half))
-        wanted = self.draw.randrange(3) if phase in REPEATED else 0
+        wanted, moment = self.draw.randrange(3) if phase in REPEATED else 0, self.draw.random()
         told: list[Told] = []
         while (each := life.next()) is not None:
             told.append(each)
@@ -197,7 +197,7 @@ class Deaths:
             self._lose(place, [f"a life ended by itself, with {life.code}"] if life.code else [])
             return
         if half is None:
-            time.sleep(self.draw.random() * self.reference.length(phase))
+            time.sleep(moment * self.reference.length(phase))
         self._record(life, told, half)
         self._lose(place, [f"killed in {phase} {half or ''}: {problem}" for problem in self._remains(place)])
 
