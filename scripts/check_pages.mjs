@@ -3,6 +3,7 @@
 // blocked. One line a page, OK or FAIL, and under it what is wrong; status 1 on any problem. A page must have: no console error or
 // warning, no failed or foreign request, no broken link, anchor or image, an alt text for every image, rendered equations, nothing
 // that makes the window scroll sideways, no serious or critical finding of axe-core. Redirects must arrive and the search must find.
+// Each page has a content security policy that stops nothing of its own; what is planted in a page is stopped, all of it.
 //   SHOTS            a folder: full-page screenshots PAGE_THEME_WIDTH.png are written there
 //   --only PATTERN   only the pages whose path matches this regular expression
 //   --require        without Chromium, playwright-core or axe-core: status 1 instead of SKIP and status 0
@@ -11,12 +12,13 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { brokenLinks, findTools, launch, listPages, openSite, readPages } from './site.mjs';
+import { brokenLinks, findTools, launch, listPages, openDoors, openSite, readPages, tellViolations } from './site.mjs';
 
 const THEMES = ['light', 'dark'];
 const WIDTHS = [1280, 390];
 const SEARCHES = ['RankFormer', 'quadratic weighted kappa', 'BRACOL'];
 const AT_ONCE = 2;
+const PLANTED_IN = ['book/index.html', 'book/04_losses.html', 'book/browser.html', '404.html'];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,7 +32,8 @@ function giveUp(reason) {
 }
 
 // Everything that the page says or asks for while it loads, as lines of `log`.
-function listen(page, site, log) {
+async function listen(page, site, log) {
+  await tellViolations(page);
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) log.push(`console ${m.type()}: ${m.text()}`); });
   page.on('pageerror', e => log.push(`page error: ${e.message}`));
   page.on('response', r => { if (r.status() >= 400) log.push(`HTTP ${r.status()}: ${site.name(r.url())}`); });
@@ -125,6 +128,47 @@ async function checkSearch(tools, site, term) {
   return log;
 }
 
+// What somebody might smuggle into a page: element -> the directive that must stop it.
+const PLANTED = {
+  'script-src-elem': ['<script>window.planted = 1</script>', '<script src="https://elsewhere.invalid/a.js"></script>'],
+  'script-src-attr': ['<img src="data:image/png,none" alt="" onerror="window.planted = 2">'],
+  'img-src': ['<img src="https://elsewhere.invalid/a.png" alt="">'],
+  'style-src-elem': ['<link rel="stylesheet" href="https://elsewhere.invalid/a.css">'],
+  'frame-src': ['<iframe src="https://elsewhere.invalid/"></iframe>'],
+  'object-src': ['<object data="data:text/html,text"></object>'],
+  'base-uri': ['<base href="https://elsewhere.invalid/">'],
+};
+
+// Plants all of them in a page on its way to the browser, which must stop each and ask no other host for anything.
+async function checkPlanted(tools, site, path) {
+  const page = await tools.browser.newPage();
+  const log = [];
+  const stopped = {};
+  page.on('request', r => { if (!site.owns(r.url()) && r.url().startsWith('http') && !/elsewhere\.invalid/.test(r.url())) log.push(`foreign request: ${r.url()}`); });
+  page.on('response', r => { if (!site.owns(r.url())) log.push(`a foreign host was reached: ${r.url()}`); });
+  await page.exposeFunction('tellStopped', directive => { stopped[directive] = (stopped[directive] ?? 0) + 1; });
+  await page.addInitScript(() => addEventListener('securitypolicyviolation', e => window.tellStopped(e.effectiveDirective)));
+  await page.route(site.base + path, async route => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace('</body>', `${Object.values(PLANTED).flat().join('')}</body>`) });
+  });
+  await page.goto(site.base + path);
+  await page.waitForTimeout(500);
+  for (const [directive, elements] of Object.entries(PLANTED)) {
+    if ((stopped[directive] ?? 0) < elements.length) log.push(`${stopped[directive] ?? 0} of ${elements.length} stopped by ${directive}: ${elements.join(' ')}`);
+  }
+  if (await page.evaluate(() => window.planted)) log.push('a planted script ran');
+  const compiled = await page.evaluate(() => new Promise(done => {
+    addEventListener('securitypolicyviolation', e => done(e.blockedURI === 'eval' ? 'stopped' : e.blockedURI));
+    const script = document.querySelector('script[src]');
+    script.ownerDocument.defaultView.setTimeout('window.planted = 3');
+    setTimeout(() => done('not stopped'), 1000);
+  }));
+  if (compiled !== 'stopped' || await page.evaluate(() => window.planted)) log.push(`a text as a script is ${compiled}`);
+  await page.close();
+  return log;
+}
+
 async function main() {
   const tools = findTools(giveUp);
   if (!existsSync(join(folder, 'index.html'))) throw new Error(`${folder}/index.html is missing: run 'make book' first`);
@@ -139,9 +183,10 @@ async function main() {
   const jobs = wanted.map(path => {
     const { redirect } = pages.get(path);
     const look = redirect ? () => checkRedirect(tools, site, path, redirect) : () => checkPage(tools, site, path);
-    return [path, async () => [...brokenLinks(path, pages, folder, site), ...await look()]];
+    return [path, async () => [...openDoors(path, pages), ...brokenLinks(path, pages, folder, site), ...await look()]];
   });
   if (!options.only) jobs.push(...SEARCHES.map(term => [`search for "${term}"`, () => checkSearch(tools, site, term)]));
+  for (const path of PLANTED_IN.filter(path => wanted.includes(path))) jobs.push([`scripts, pictures and frames planted in ${path}`, () => checkPlanted(tools, site, path)]);
   let problems = 0;
   const started = Date.now();
   const worker = async () => {

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { findTools, launch, openSite } from './site.mjs';
+import { findTools, launch, openSite, tellViolations } from './site.mjs';
 
 const { values: options, positionals } = parseArgs({ allowPositionals: true, options: { require: { type: 'boolean', default: false } } });
 const [html = '_build/html', shots = ''] = positionals;
@@ -37,6 +37,7 @@ const check = (what, right, seen = '') => {
 async function open(context, url = address) {
   const page = await browser.newPage(context);
   page.log = [];
+  await tellViolations(page);
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) page.log.push(`console ${m.type()}: ${m.text()}`); });
   page.on('pageerror', e => page.log.push(`page error: ${e.message}`));
   page.on('requestfailed', r => page.log.push(`request failed: ${r.url()}`));

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 
 import nbformat
+import page_leaks
 from nbformat import NotebookNode
 
 STAMP = "l2rclip_lite"  # key in the notebook's metadata
 FOOTER_TAG = "provenance"
 QUOTED_TAG = "quoted"  # a Markdown cell with numbers of others; it must cite them
 SIZE_CAP = 4 * 2**20
-HOME_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|Users|tmp|work|private|mnt|opt|content)/\w|\b[A-Z]:\\\w")
 # nbval lets an unknown magic pass and never runs the rest of its cell.
-MAGIC = re.compile(r"^[%!].*", re.MULTILINE)
+MAGIC = re.compile(r"^%.*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
 UNREAD = re.compile(r"\$[^$]+\$|\{\w+\}`[^`]+`")  # printed Markdown knows neither formulas nor roles
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -62,16 +62,13 @@ def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
     if cell.source.strip() and cell.execution_count is None:
         yield f"{where}: was not executed"
     for line in MAGIC.findall(cell.source):
-        if not line.startswith(KNOWN_MAGICS):
+        if not line.startswith(KNOWN_MAGICS) and line not in page_leaks.processes(cell):
             yield f"{where}: the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
     for output in cell.outputs:
         if output.output_type == "error":
             yield f"{where}: ends in {output.ename}"
         if output.output_type == "stream" and output.name == "stderr":
             yield f"{where}: prints on stderr: {output.text.strip()[:200]}"
-    for text in texts(cell):
-        if match := HOME_PATH.search(text):
-            yield f"{where}: shows a path of this machine: {text[match.start() :][:60]!r}"
     for output in cell.outputs:
         if match := UNREAD.search(output.get("data", {}).get("text/markdown", "")):
             yield f"{where}: {match[0]!r} stays as it is in printed Markdown: write α, not a formula or a role"
@@ -106,6 +103,7 @@ def problems(page: NotebookNode) -> list[str]:
         found.append("no cell has an output")
     for number, cell in enumerate(code, start=1):
         found += _cell_problems(number, cell)
+    found += page_leaks.problems(page)
     if (size := len(nbformat.writes(page))) > SIZE_CAP:
         found.append(f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have")
     return found

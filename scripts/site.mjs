@@ -28,12 +28,22 @@ export function launch({ binary, chromium }) {
   return chromium.launch({ executablePath: binary, args: ['--no-sandbox', '--disable-gpu', ...quiet] });
 }
 
+/** What the policy of a page stops is told on its console, which every check reads; also what the browser itself keeps to itself. */
+export function tellViolations(page) {
+  return page.addInitScript(() => addEventListener('securitypolicyviolation', e => {
+    console.error(`stopped by the policy: ${e.effectiveDirective}, ${e.blockedURI} ${e.sample}, ${e.sourceFile}:${e.lineNumber}`);
+  }));
+}
+
 /** Paths of the pages in `folder`: not what the theme keeps in _static, nor Sphinx's (empty) index of names. */
 export function listPages(folder) {
   return readdirSync(folder, { recursive: true }).filter(p => p.endsWith('.html') && !p.startsWith('_') && p !== 'genindex.html').sort();
 }
 
-/** Path -> { ids, links, canonical, redirect } of every page, parsed by the browser but not run. */
+/**
+ * Path -> { ids, links, canonical, redirect, policy, before, handlers, open } of every page, parsed by the browser but not run.
+ * `before` counts what the page loads before its policy, `open` are its links outwards without https or rel=noopener.
+ */
 export async function readPages(browser, folder) {
   const page = await browser.newPage();
   const pages = new Map();
@@ -42,11 +52,16 @@ export async function readPages(browser, folder) {
       const dom = new DOMParser().parseFromString(html, 'text/html');
       const values = (selector, name) => [...dom.querySelectorAll(selector)].map(e => e.getAttribute(name));
       const refresh = dom.querySelector('meta[http-equiv="refresh" i]')?.content.match(/url=(.*)/i)?.[1];
+      const policy = dom.querySelector('head > meta[http-equiv="Content-Security-Policy"]');
       return {
         ids: [...values('[id]', 'id'), ...values('a[name]', 'name')],
         links: [...values('[href]', 'href'), ...values('[src]', 'src'), ...values('form[action]', 'action'), ...values('[property="og:image"]', 'content'), refresh].filter(v => v !== undefined && v !== null),
         canonical: dom.querySelector('link[rel="canonical"]')?.getAttribute('href'),
         redirect: refresh,
+        policy: policy?.content ?? '',
+        before: policy ? [...dom.querySelectorAll('script, link, style, img')].filter(e => e.compareDocumentPosition(policy) & Node.DOCUMENT_POSITION_FOLLOWING).length : 0,
+        handlers: [...dom.querySelectorAll('*')].flatMap(e => e.getAttributeNames().filter(name => name.startsWith('on')).map(name => `<${e.localName} ${name}>`)),
+        open: [...dom.querySelectorAll('a[href^="//"], a[href^="http:"], a[href^="https:"]:not([rel~="noopener"])')].map(e => e.outerHTML.slice(0, 120)),
       };
     }, readFileSync(join(folder, path), 'utf8'));
     if (seen.redirect) seen.redirect = new URL(seen.redirect, `http://x/${path}`).href.slice('http://x/'.length);
@@ -54,6 +69,19 @@ export async function readPages(browser, folder) {
   }
   await page.close();
   return pages;
+}
+
+/** What leaves a page open: no policy or a late or lax one, scripts in attributes, links outwards that are not closed. */
+export function openDoors(path, pages) {
+  const { policy, before, handlers, open } = pages.get(path);
+  const lax = /'unsafe-eval'|script-src[^;]*'unsafe-inline'|[ *]https?:|[ ]\*/.test(policy) || (policy.includes('wasm-unsafe-eval') && path !== 'book/browser.html');
+  return [
+    ...(policy.startsWith("default-src 'self'; ") ? [] : ['no content security policy']),
+    ...(lax ? [`its policy is lax: ${policy}`] : []),
+    ...(before ? [`${before} elements load something before the policy`] : []),
+    ...handlers.map(e => `a script in an attribute: ${e}`),
+    ...open.map(e => `a link outwards without https or rel=noopener: ${e}`),
+  ];
 }
 
 /** What is wrong with the links of one page: each must lead to a file of the site, and its anchor to an id there. */

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import struct
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 sys.path.insert(0, str(chapters.ROOT / "_ext"))
 import moved
 import project
+import security
 import social
 import theme_fixes
 from docutils.core import publish_doctree
@@ -23,7 +26,7 @@ BASE = "https://someone.github.io/clip-book/"
 CONF = f"""
 import sys
 sys.path.insert(0, {str(chapters.ROOT / "_ext")!r})
-extensions = ["project", "social", "moved", "theme_fixes"]
+extensions = ["project", "social", "moved", "theme_fixes", "security"]
 html_title = "A book & more"
 html_theme = "basic"
 html_theme_options = {{}}
@@ -41,7 +44,13 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "index.rst").write_text(
         "Start\n=====\n\nFirst *words*.\n\n.. toctree::\n\n   book/new\n", "utf-8"
     )
-    (root / "book/new.rst").write_text("New & here\n==========\n\nText\n\nPart\n----\n", "utf-8")
+    new = (
+        "New & here\n==========\n\nText, `out <http://example.org/a>`_\n\nPart\n----\n\n.. raw:: html\n\n   "
+    )
+    new += (
+        "<script>f('è');\n   g()</script><script src='x.js'></script><script type='text/plain'>no</script>\n"
+    )
+    (root / "book/new.rst").write_text(new, "utf-8")
     (root / "_redirects.yml").write_text("old/page: book/new#part\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(root), str(root / "html")]
     subprocess.run(command, check=True, timeout=120)
@@ -61,7 +70,7 @@ def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
     assert f'<link rel="canonical" href="{BASE}book/new.html"' in page
     assert '<meta property="og:title" content="New &amp; here" />' in page
     assert '<meta property="og:site_name" content="A book &amp; more" />' in page
-    assert '<meta property="og:description" content="Text" />' in page
+    assert '<meta property="og:description" content="Text, out" />' in page
     assert f'<meta property="og:url" content="{BASE}book/new.html" />' in page
     assert f'<meta property="og:image" content="{BASE}{social.CARD}" />' in page
     assert '<meta name="theme-color" content="#12161b" media="(prefers-color-scheme: dark)" />' in page
@@ -85,6 +94,35 @@ def test_a_moved_page_sends_its_readers_on(html: Path) -> None:
     assert 'location.replace("../book/new.html" + (location.hash || "#part"))' in page
     assert f'<link rel="canonical" href="{BASE}book/new.html" />' in page
     assert '<meta property="og:title" content="New &amp; here" />' in page
+
+
+def test_every_page_has_a_policy_with_the_hashes_of_its_own_scripts(html: Path) -> None:
+    """Before anything that loads; the hash is that of the text as the browser reads it; files and data have none."""
+    for path in html.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        found = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)" />', page)
+        assert found
+        assert not re.search(r"<(?:script|link|style|img)\b", page[: found.start()]), path
+        assert "'unsafe-inline'" not in found[1].replace("style-src 'self' 'unsafe-inline'", "")
+        assert "unsafe-eval" not in found[1]
+    page = (html / "book/new.html").read_text(encoding="utf-8")
+    script = hashlib.sha256("f('è');\ng()".encode()).digest()
+    assert f"'sha256-{base64.b64encode(script).decode()}'" in page
+    assert page.split("; style-src")[0].count("'sha256-") == len(
+        set(re.findall(r"<script>(.*?)</script>", page, re.S))
+    )
+    assert '<a rel="noopener" class="reference external" href="https://example.org/a">out</a>' in page
+
+
+def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
+    """Over https unless the host is listed; noopener beside what `rel` says; the theme's handlers are gone."""
+    page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
+    link = '<a rel="nofollow" href="//a.org/b">x</a><a href="c.html">y</a>'
+    made = security.guarded(page + link, "a.html")
+    assert '<button data-press="print">' in made
+    assert made.endswith('<a rel="nofollow noopener" href="//a.org/b">x</a><a href="c.html">y</a>')
+    with pytest.raises(ValueError, match=r"a\.html has no <meta charset>"):
+        security.guarded("<p>text</p>", "a.html")
 
 
 def test_an_unknown_address_gets_help_at_any_depth(html: Path) -> None:

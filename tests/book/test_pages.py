@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +13,11 @@ from pathlib import Path
 import chapters
 import execute
 import nbformat
+import page_leaks
 import page_rules
 import pytest
 from nbformat import NotebookNode
+from PIL import Image, PngImagePlugin
 
 pytestmark = pytest.mark.slow
 
@@ -54,18 +59,51 @@ def _draw(
     page.cells[2].metadata["mystnb"] = nbformat.from_dict(render)
 
 
+def _draw_png(page: NotebookNode, comment: str) -> None:
+    """Give the tiny chapter a figure whose file says something that nobody sees."""
+    _draw(page)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("Comment", comment)
+    Image.new("RGB", (1, 1)).save(file := io.BytesIO(), "PNG", pnginfo=texts)
+    page.cells[2].outputs[-1].data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+
+
+def _display(mime: str, text: str) -> Callable[[NotebookNode], None]:
+    return lambda page: page.cells[2].outputs.append(nbformat.v4.new_output("display_data", {mime: text}))
+
+
+def _write(source: str) -> Callable[[NotebookNode], None]:
+    return lambda page: page.cells[2].update(source=source)
+
+
 BROKEN: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("no cell has an output", _break_outputs),
     ("was not executed", lambda page: page.cells[2].update(execution_count=None)),
     ("injected parameters", lambda page: page.cells[1].metadata.update(tags=["injected-parameters"])),
     ("prints on stderr", _show("stderr", "FutureWarning: soon")),
-    ("a path of this machine", _show("stdout", "saved to /home/someone/runs")),
+    ("shows a path or name of this machine: '/home/", _show("stdout", "saved to /home/someone/runs")),
+    ("'site-packages/torch'", _show("stdout", "in lib/site-packages/torch")),
+    (f"this machine: '{socket.gethostname()}'", _show("stdout", f"on {socket.gethostname()}")),
+    ("this machine: 'me@box:~", _show("stdout", "me@box:~$ l2rclip train")),
+    ("this machine: '/tmp/x<", lambda page: _draw(page, svg="<svg><desc>/tmp/x</desc></svg>")),
+    ("this machine: '/tmp/x'", lambda page: _draw_png(page, "/tmp/x")),
+    ("its metadata shows", lambda page: page.cells[2].metadata.update(at="/root/book/a.ipynb")),
+    ("the metadata of the page shows", lambda page: page.metadata.update(path="/Users/me/a.ipynb")),
+    ("its text/html runs or loads", _display("text/html", "<table onclick='f()'></table>")),
+    ("its text/html runs or loads", _display("text/html", "<script>f()</script>")),
+    ("its application/javascript runs", _display("application/javascript", "f()")),
+    ("starts a process: '!pip install x'", _write("steps = 3\n!pip install x")),
+    ("starts a process: '%%bash'", _write("%%bash\nls")),
+    ("starts a process: '%system ls'", _write("%system ls")),
+    ("starts a process: 'get_ipython().system'", _write("get_ipython().system('ls')")),
+    ("starts a process: 'os.popen'", _write("import os\nos.popen('ls')")),
+    ("starts a process: 'subprocess.run'", _write("subprocess.run(['ls'])")),
+    ("starts a process: 'from subprocess import run'", _write("from subprocess import run")),
     ("the kernel is not python3", lambda page: page.metadata.kernelspec.update(name="my-env")),
     ("the profile is 'smoke'", lambda page: page.metadata[page_rules.STAMP].update(profile="smoke")),
     (r"'$\\alpha$' stays as it is", lambda page: page.cells[2].outputs.append(MARKDOWN)),
     ("MiB is more than", _show("stdout", "x" * (page_rules.SIZE_CAP + 1))),
     ("the magic '%timeit'", lambda page: page.cells[2].update(source="%timeit\nsteps = 3")),
-    ("the magic '!pip install x'", lambda page: page.cells[2].update(source="steps = 3\n!pip install x")),
     ("its figure has no alt text", lambda page: _draw(page, alt="")),
     ("its figure has no caption", lambda page: _draw(page, caption="")),
     ("its figure has no name", lambda page: _draw(page, name="steps")),
@@ -159,10 +197,30 @@ def test_numbers_in_prose_are_bound_to_the_page() -> None:
 
 
 def test_addresses_and_images_are_no_paths_of_this_machine() -> None:
-    """A web address with /home/ in it and a division are harmless."""
-    for text in ("https://example.org/home/page", "a/home/b", "accuracy 0.51/tmp", "1 / 2"):
-        assert page_rules.HOME_PATH.search(text) is None
-    assert page_rules.HOME_PATH.search(r"see C:\Users\me")
+    """A web address with /home/ in it, a division and a root are harmless."""
+    for text in ("https://example.org/home/page", "a/home/b", "accuracy 0.51/tmp", "1 / 2", "a square root"):
+        assert page_leaks.leak(text) is None
+    for text in (r"see C:\Users\me", "~/data", "/var/folders/x", "file:///data/a.png"):
+        assert page_leaks.leak(text)
+
+
+def test_an_error_shows_no_path_either() -> None:
+    """Its message and its traceback are read too, in a page that keeps it."""
+    error = nbformat.v4.new_output("error", ename="E", evalue="no /tmp/a", traceback=["in /tmp/b"])
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[error])])
+    assert [text.split(": ")[-1] for text in page_leaks.problems(page)] == ["'/tmp/a'"]
+    error["evalue"] = ""
+    assert [text.split(": ")[-1] for text in page_leaks.problems(page)] == ["'/tmp/b'"]
+
+
+def test_who_may_start_a_process() -> None:
+    """The setup cell, and a cell that calls `l2rclip` itself; neither through a shell."""
+    own = f"subprocess.run({page_leaks.OWN_COMMAND}, 'predict'])"
+    assert page_leaks.processes(nbformat.v4.new_code_cell(own)) == []
+    assert page_leaks.processes(nbformat.v4.new_code_cell(own + ", shell=True")) == ["subprocess.run"]
+    assert page_leaks.processes(nbformat.v4.new_code_cell(own + "\n!ls")) == ["!ls"]
+    setup = nbformat.v4.new_code_cell("import subprocess\n!ls", metadata={"tags": ["setup"]})
+    assert page_leaks.processes(setup) == ["!ls"]
 
 
 def test_stale_and_edited_pages_are_noticed(tiny: Path, tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""What a page may load and run: itself and what lies beside it. A policy in each page tells the browser so.
+
+The book is static files on any host, so the policy stands in the page (`<meta http-equiv>`). What only a host can say, that
+no other site may show a page in a frame, stands in `_extra/_headers`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+POLICY = {
+    "default-src": ["'self'"],
+    "script-src": ["'self'"],  # and the hash of each script that stands in the page itself
+    # MathJax and the icons write style elements when they run, whose text depends on the page: no hash can be known.
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],  # the theme's style sheets hold small drawings
+    "object-src": ["'none'"],
+    "base-uri": ["'self'"],
+    "form-action": ["'self'"],
+}
+# Page -> what it needs besides: a browser asks for leave to compile WebAssembly, which is not leave for `eval`.
+MORE = {"book/browser.html": {"script-src": ["'wasm-unsafe-eval'"]}}
+
+SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+DATA = re.compile(r"\ssrc=|\stype=(?![\"']?(?:text/javascript|module))", re.IGNORECASE)
+HEAD = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
+LINK = re.compile(r"<a\b[^>]*\bhref=\"(?:https?:)?//[^>]*>", re.IGNORECASE)
+REL = re.compile(r"\brel=\"([^\"]*)\"")
+# Hosts that answer on http alone, with the reason; every other link goes over https.
+HTTP_ONLY: dict[str, str] = {}
+# The theme's handlers stand in attributes, which no policy worth its name lets run; _static/press.js does what they did.
+HANDLERS = {
+    'onclick="window.print()"': 'data-press="print"',
+    'onclick="toggleFullScreen()"': 'data-press="full-screen"',
+}
+# Jupyter Book prepares every page for running cells on a foreign server, which this book does not offer.
+THEBE = re.compile(
+    r"<script type=\"text/x-thebe-config\">.*?</script>|<script>kernelName = '[^']*'</script>", re.DOTALL
+)
+
+
+def digest(script: str) -> str:
+    """The hash by which a policy names a script.
+
+    Example:
+        >>> digest("alert('Hello, world.');")
+        "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"
+    """
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def policy(html: str, page: str) -> str:
+    """The policy for a finished page, with the hashes of its own scripts.
+
+    Example:
+        >>> policy("<p>text</p>", "a.html").split("; ")[1]
+        "script-src 'self'"
+        >>> policy("<script>f()</script>", "book/browser.html").split("; ")[1][:47]
+        "script-src 'self' 'wasm-unsafe-eval' 'sha256-Gc"
+    """
+    own = {digest(body) for attributes, body in SCRIPT.findall(html) if not DATA.search(attributes)}
+    more = MORE.get(page, {})
+    parts = {name: [*values, *more.get(name, [])] for name, values in POLICY.items()}
+    parts["script-src"] += sorted(own)
+    return "; ".join(f"{name} {' '.join(values)}" for name, values in parts.items())
+
+
+def outward(link: re.Match[str]) -> str:
+    """The opening tag of a link to another site: over https, and what opens there learns nothing of this window."""
+    tag = link[0]
+    if not any(f'"http://{host}' in tag for host in HTTP_ONLY):
+        tag = tag.replace('href="http://', 'href="https://')
+    rel = REL.search(tag)
+    if rel is None:
+        return tag.replace("<a", '<a rel="noopener"', 1)
+    return tag if "noopener" in rel[1].split() else tag.replace(rel[0], f'rel="{rel[1]} noopener"')
+
+
+def guarded(html: str, page: str) -> str:
+    """A finished page with its policy, its links outwards mended, and no script in an attribute.
+
+    Raises:
+        ValueError: the page has no `<meta charset>`, after which the policy stands.
+    """
+    html = THEBE.sub("", html)
+    for old, new in HANDLERS.items():
+        html = html.replace(old, new)
+    html = LINK.sub(outward, html)
+    head = HEAD.search(html)
+    if head is None:
+        raise ValueError(f"{page} has no <meta charset>: its policy would come too late")
+    tag = f'<meta http-equiv="Content-Security-Policy" content="{policy(html, page)}" />'
+    return f"{html[: head.end()]}\n    {tag}{html[head.end() :]}"
+
+
+def _drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Leave the scripts for a foreign server out of the head."""
+
+    def of_thebe(script: Any) -> bool:
+        attributes = getattr(script, "attributes", {})
+        return "thebe" in f"{getattr(script, 'filename', script)} {attributes.get('body')}".lower()
+
+    context["script_files"] = [s for s in context.get("script_files", []) if not of_thebe(s)]
+
+
+def _guard(app: Sphinx, error: Exception | None) -> None:
+    """After everything else has written its pages."""
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for path in out.rglob("*.html"):
+        page = path.relative_to(out).as_posix()
+        if not page.startswith("_static/"):  # templates of the theme, no pages
+            path.write_text(guarded(path.read_text(encoding="utf-8"), page), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the hooks with Sphinx."""
+    app.connect("html-page-context", _drop_thebe, priority=900)
+    app.connect("build-finished", _guard, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
