@@ -163,7 +163,7 @@ def test_undefined_agreement_is_zero_without_a_warning(y: list[int], p: list[int
         (lambda: rank_indices([0.0, 1.0], "y_true", grades(3)), "y_true holds floats"),
         (lambda: rank_indices([True], "y_true", grades(3)), "y_true holds bool"),
         (lambda: metrics.mae([0, 1], [0, 1, 2], grades(3)), "2 true ranks, 3 predictions"),
-        (lambda: metrics.mae([0, 1], [0.5, math.nan], grades(3)), "y_pred is nan in row 1"),
+        (lambda: metrics.mae([0, 1, 2], [0.5, math.nan, math.inf], grades(3)), "y_pred is nan in row 1"),
         (lambda: metrics.mae([], [], grades(3)), "at least one image"),
         (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "2 columns; give one a rank, 3"),
         (
@@ -241,6 +241,14 @@ def test_intervals_equal_a_plain_loop_over_resamples() -> None:
         draws = [getattr(metrics, name)(target[row], p[row], ranks) for row in rows]
         assert found[f"{name}_low"] == pytest.approx(np.quantile(draws, 0.025)), name
         assert found[f"{name}_high"] == pytest.approx(np.quantile(draws, 0.975)), name
+
+
+def test_intervals_are_those_of_seed_0_and_1000_resamples() -> None:
+    """What `fit` writes and the book quotes, unless somebody asks for another draw."""
+    target, p = sample(12, 4)
+    found = evaluate(p, target, grades(4), intervals=True)
+    assert found == evaluate(p, target, grades(4), intervals=True, resamples=1000, seed=0)
+    assert found != evaluate(p, target, grades(4), intervals=True, resamples=1000, seed=1)
 
 
 def test_intervals_are_quick_enough_to_be_always_on() -> None:
