@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import write_json
+from l2rclip_lite.files import is_there, read_json, write_json
+from l2rclip_lite.typed import fits, in_words, shown
 
 CALIBRATION_FILE = "calibration.json"
 SMALLEST, LARGEST = 1e-3, 1e3  # far beyond any that is fitted; logits over less may overflow
@@ -32,7 +33,7 @@ class Calibration:
         model: SHA-256 of the `model.safetensors` it belongs to.
 
     Raises:
-        InputError: A temperature that is no finite number above 0.
+        InputError: A temperature that is no finite number above 0, or a field of another type.
 
     Example:
         >>> Calibration(0.0, "val", 60, 0.0, 0.0, 1.3, 1.1, "ab12")
@@ -50,14 +51,20 @@ class Calibration:
     model: str
 
     def __post_init__(self) -> None:
-        """Refuse a temperature that would turn every answer, or give no number."""
-        t: object = self.temperature  # JSON may hold anything
-        if not isinstance(t, int | float) or isinstance(t, bool) or not 0 < t < math.inf:
-            raise InputError(f"calibration: the temperature is {t!r}; it must be a finite number above 0.")
-        if not SMALLEST <= t <= LARGEST:
+        """Refuse a temperature that would turn every answer, or give no number; JSON may hold anything."""
+        t: object = self.temperature
+        if not fits(t, float) or not self.temperature > 0:
             raise InputError(
-                f"calibration: the temperature is {t:.3g}; it must lie between {SMALLEST} and {LARGEST:g}."
+                f"calibration: the temperature is {shown(t)}; it must be a finite number above 0."
             )
+        if not SMALLEST <= self.temperature <= LARGEST:
+            raise InputError(
+                f"calibration: the temperature is {self.temperature:.3g}; it must lie between {SMALLEST} and {LARGEST:g}."
+            )
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if not fits(value, hint):
+                raise InputError(f"calibration: {name} is {shown(value)}; it must be {in_words(hint)}.")
 
 
 def fingerprint_of(model: Path) -> str:
@@ -98,15 +105,15 @@ def read_calibration(model: Path) -> Calibration | None:
         InputError: A damaged file, a temperature that is no finite number above 0, or a file of another model.
     """
     file = model.parent / CALIBRATION_FILE
-    if not file.is_file():
+    if not is_there(file):
         return None
     try:
-        if file.stat().st_size > MAX_BYTES:
+        if os.path.getsize(file) > MAX_BYTES:
             raise InputError(f"it has more than {MAX_BYTES:,} bytes")
-        found = Calibration(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:  # also InputError and JSONDecodeError
+        found, belongs = Calibration(**read_json(file)), fingerprint_of(model)
+    except (OSError, ValueError, TypeError) as error:  # InputError and JSONDecodeError are ValueErrors
         reason = " ".join(str(error).split()).removesuffix(".")[:200]
         raise InputError(f"{file}: cannot be used ({reason}); {AGAIN}.") from error
-    if found.model != fingerprint_of(model):
+    if found.model != belongs:
         raise InputError(f"{file}: was fitted for another {model.name}; {AGAIN}.")
     return found

@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import save_tensors
+from l2rclip_lite.files import is_there, save_tensors
 from l2rclip_lite.tensor_file import open_tensors
+from l2rclip_lite.typed import fits
 
 if TYPE_CHECKING:
     from l2rclip_lite.stages import Stage
@@ -86,25 +87,30 @@ class Checkpoint:
             InputError: The file is damaged or belongs to another model.
         """
         file = self.file(stage)
-        if not file.is_file():
+        if not is_there(file):
             return None
         try:
             tensors, metadata = read_tensors(file)
             about = json.loads(metadata["snapshot"])
             for name, parameter in stage.parameters.items():
-                parameter.copy_(tensors[f"now/{name}"])
+                parameter.copy_(_of_shape(tensors, f"now/{name}", parameter.shape))
                 state: dict[str, Any] = optimizer.state[parameter]
                 for key in ("step", "exp_avg", "exp_avg_sq"):
-                    value = tensors[f"adam.{key}/{name}"]
+                    shape = torch.Size() if key == "step" else parameter.shape
+                    value = _of_shape(tensors, f"adam.{key}/{name}", shape)
                     # Adam keeps its moments in the layout of the parameter, and its step count on the CPU unless fused.
                     if key != "step":
                         state[key] = torch.empty_like(parameter).copy_(value)
                     else:
                         state[key] = value.to(parameter.device) if optimizer.defaults["fused"] else value
-            best = {name: tensors[f"best/{name}"] for name in stage.parameters}
-            score = (float(about["best_score"][0]), float(about["best_score"][1]))
-            return Snapshot(about["epochs_done"], about["history"], score, best)
-        except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+            best = {
+                name: _of_shape(tensors, f"best/{name}", parameter.shape)
+                for name, parameter in stage.parameters.items()
+            }
+            first, second = about["best_score"]
+            history = _history(about["history"], about["epochs_done"], stage)
+            return Snapshot(len(history), history, (float(first), float(second)), best)
+        except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
             ) from error
@@ -123,6 +129,29 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     with open_tensors(file) as stored:
         tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         return tensors, stored.metadata() or {}
+
+
+def _of_shape(tensors: Mapping[str, Tensor], name: str, shape: torch.Size) -> Tensor:
+    """A stored tensor; one of another shape would be stretched to fit without a word."""
+    if tensors[name].shape != shape:
+        raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(shape)}")
+    return tensors[name]
+
+
+def _history(rows: Any, done: Any, stage: Stage) -> list[dict[str, float]]:
+    """One row of figures for each epoch that is done."""
+    if (
+        not fits(done, int)
+        or not 0 <= done <= stage.epochs
+        or not isinstance(rows, list)
+        or len(rows) != done
+    ):
+        raise ValueError("its history does not go with its number of epochs")
+    for epoch, row in enumerate(rows, start=1):
+        figures = isinstance(row, dict) and all(isinstance(value, float | int) for value in row.values())
+        if not figures or (row.get("stage"), row.get("epoch")) != (stage.number, epoch):
+            raise ValueError(f"row {epoch} of its history is not that of an epoch")
+    return rows
 
 
 def _copies(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from argparse import ArgumentError
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from l2rclip_lite import __version__
 from l2rclip_lite.config import Config
 from l2rclip_lite.data_command import data_parser, run_data
-from l2rclip_lite.errors import InputError, TrainingError, sentence
+from l2rclip_lite.errors import InputError, TrainingError, one_line, sentence
 from l2rclip_lite.export_command import export_parser, run_export
 from l2rclip_lite.interrupts import told
 from l2rclip_lite.launch import launch, launches
@@ -31,6 +31,7 @@ from l2rclip_lite.options import (
     Parser,
     add_data_options,
     data_options,
+    escape_unshowable,
     kebab,
     listed_baselines,
     usage_sentence,
@@ -88,15 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted (143 by SIGTERM).
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    escape_unshowable()
     parsers = _parsers()
     if not words:
         parsers["l2rclip"].print_help(sys.stderr)
         return 2
     try:
         options = parsers["l2rclip"].parse_args(kebab(words))
-    except ArgumentError as error:
-        command = words[0] if words[0] in parsers else "l2rclip"
-        print(f"error: {usage_sentence(str(error), parsers[command], command)}", file=sys.stderr)
+    except (ArgumentError, ValueError, RecursionError) as error:  # the last two for words such as [[[[[[…
+        print(f"error: {one_line(usage_sentence(str(error), parsers, words[0]))}", file=sys.stderr)
         return 2
     command, chosen = options.subcommand, options[options.subcommand]
     commands = {"fit": _fit, "predict": _predict, "evaluate": _evaluate}
@@ -262,7 +263,7 @@ def _predict(options: Namespace) -> int:
         if pictures:
             _answer(paths, model.predict(pictures, batch_size=BATCH), model.temperature)
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {one_line(problem)}", file=sys.stderr)
     return 2 if problems else 0
 
 
@@ -344,7 +345,7 @@ def _card(data: OrdinalDataset) -> str:
     """Source and licence, the ranks, how many pictures each has, and a line for each step of the protocol."""
     card, ranks = data.card, data.ranks
     counts = {split: data.counts(split) for split in ("train", "val", "test")}
-    shown = (f"{split} {sum(each)} ({_few(map(str, each), ' ')})" for split, each in counts.items())
+    shown = (f"{split} {sum(each)} ({_few([*map(str, each)], ' ')})" for split, each in counts.items())
     return (
         f"data      {card.title}; source: {card.source}; licence: {card.licence}\n"
         f"ranks     {len(ranks)}, lowest first: {_few(ranks.names, ', ')}; as in {ranks.sentences[0]!r}\n"
@@ -352,9 +353,8 @@ def _card(data: OrdinalDataset) -> str:
     )
 
 
-def _few(words: Iterable[str], separator: str) -> str:
+def _few(words: Sequence[str], separator: str) -> str:
     """All of a dozen words, the ends of more."""
-    words = list(words)
     return separator.join(words if len(words) <= 12 else [*words[:3], "...", *words[-3:]])
 
 

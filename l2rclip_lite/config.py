@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral
 from typing import Any, get_args, get_type_hints
 
 from l2rclip_lite.choices import (
@@ -20,6 +22,7 @@ from l2rclip_lite.choices import (
     Scheme,
 )
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.typed import fits, in_words, shown
 
 WHERE_IT_RUNS = (
     "device",
@@ -31,6 +34,7 @@ WHERE_IT_RUNS = (
 LARGEST = {"image_size": 1024, "hidden": 65_536, "depth": 64}  # what memory can hold
 # Bounds of rates and weights: products of two of them stay numbers, in single precision too.
 TINIEST, HUGEST = 1e-18, 1e18
+BEYOND = 2**63  # what a seed, and any other whole number in torch, must lie below
 WORDS = (
     *(Axis, Contrastive, Device, ImageSide, Normalise, Order, OrdinalLoss),
     *(PictureStore, Precision, Prototypes, Schedule, Scheme),
@@ -142,6 +146,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
+        self._check_kinds()
         for name in ("epochs1", "epochs2", "context_length", "lambda1", "lambda2", "weight_decay"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         for name in ("batch_size", "lr1", "heads", "hidden", "depth", "projection_lr_factor"):
@@ -160,18 +165,22 @@ class Config:
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "must lie between 0 and 1")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "must lie in [0, 1)")
         _require(self.push_power in (1, 2), "push_power", self.push_power, "must be 1 or 2")
-        for name, words in get_type_hints(type(self)).items():
-            if words in WORDS:
-                value = getattr(self, name)
-                _require(
-                    value in get_args(words), name, value, f"must be one of {', '.join(get_args(words))}"
-                )
         if self.scheme == "joint" and self.image_side == "adapter":
             raise InputError(
                 "config: joint training moves the image tower; set image_side='tower', or scheme='two-stage'."
             )
         if self.epochs1 and self.scheme == "two-stage":
             self._check_stage_1()
+
+    def _check_kinds(self) -> None:
+        """Refuse what is of another type than the setting: JSON and YAML may hold anything."""
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if hint in WORDS:
+                _require(fits(value, hint), name, value, f"must be one of {', '.join(get_args(hint))}")
+            _require(fits(value, hint), name, value, f"must be {in_words(hint)}")
+            small = not isinstance(value, Integral) or -BEYOND <= int(value) < BEYOND
+            _require(small, name, value, "is too large a number")
 
     def _check_stage_1(self) -> None:
         """Refuse epochs in which nothing could change."""
@@ -189,13 +198,15 @@ class Config:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Config:
+    def from_dict(cls, state: Any) -> Config:
         """The inverse of `to_dict`; a name that is not a setting is refused."""
         known = {field.name for field in fields(cls)}
-        unknown = sorted(set(state) - known)
+        if not isinstance(state, Mapping):
+            raise InputError(f"config: {shown(state)} is no mapping of settings to values.")
+        unknown = sorted(str(name) for name in state if name not in known)
         if unknown:
             raise InputError(
-                f"config: {unknown[0]!r} is not a setting; the settings are {', '.join(sorted(known))}."
+                f"config: {shown(unknown[0])} is not a setting; the settings are {', '.join(sorted(known))}."
             )
         return cls(**state)
 
@@ -212,4 +223,4 @@ class Config:
 def _require(holds: bool, name: str, value: object, rule: str) -> None:
     """One sentence a broken rule."""
     if not holds:
-        raise InputError(f"config: {name}={value!r} {rule}.")
+        raise InputError(f"config: {name}={shown(value)} {rule}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+LONGEST = 1_600  # characters of an error on the terminal
+
 
 class InputError(ValueError):
     """What the user gave cannot be used. The message names the file, the row and the fix."""
@@ -23,4 +25,17 @@ def sentence(error: Exception) -> str:
     full = (errno.ENOSPC, errno.EFBIG, errno.EIO)
     if isinstance(error, OSError) and error.filename is None and error.errno in full:  # of no file: of stdout
         return f"the output cannot be written ({error.strerror}); free some space, or write elsewhere."
-    return " ".join(str(error).split())
+    return one_line(str(error))
+
+
+def one_line(text: str) -> str:
+    r"""An error for the terminal: one line, of no more than LONGEST characters, none of which steers the terminal.
+
+    Example:
+        >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
+        "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
+    """
+    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"

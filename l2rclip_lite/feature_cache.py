@@ -18,7 +18,7 @@ from torch import Tensor
 from l2rclip_lite import distributed
 from l2rclip_lite.checkpoint import read_tensors
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import save_tensors
+from l2rclip_lite.files import is_there, save_tensors
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.pixels import PixelSource, Streamed, in_batches
 
@@ -96,7 +96,7 @@ def _piece(
     name = hashlib.sha256(f"{weights} {tuple(pixels.shape)}".encode())
     name.update(_bytes(pixels))
     file = folder / f"{name.hexdigest()}.safetensors"
-    if not distributed.from_first(file.is_file()):
+    if not distributed.from_first(is_there(file)):
         features = shared_features(model, pixels, quiet=quiet).clone()
         if distributed.first():
             check()
@@ -104,8 +104,11 @@ def _piece(
         return features
     try:
         stored = distributed.first()
-        features = read_tensors(file)[0]["features"] if stored else torch.empty(len(pixels), model.towers.dim)
-    except (SafetensorError, KeyError) as error:
+        shape = (len(pixels), model.towers.dim)
+        features = read_tensors(file)[0]["features"] if stored else torch.empty(shape)
+        if features.shape != shape or features.dtype != torch.float32:
+            raise KeyError(f"features of shape {tuple(features.shape)} and type {features.dtype}")
+    except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{file}: damaged ({error}); delete it to compute the features anew.") from error
     distributed.copy_from_first([features])
     return features

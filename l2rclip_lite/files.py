@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +18,35 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+
+
+def is_there(file: Path) -> bool:
+    """Whether a file stands there; False where nothing does.
+
+    Raises:
+        InputError: Something else stands there: a folder, a pipe, a link to nothing. It would block a writer, or be
+            taken for a file that is missing.
+    """
+    if os.path.isfile(file):
+        return True
+    if os.path.lexists(file):
+        raise InputError(f"{file}: is not a file, but a folder, a pipe or a broken link; move it away.")
+    return False
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: It cannot be read, or is no file.
+        ValueError: It is no JSON, or no UTF-8.
+    """
+    if not stat.S_ISREG(file.stat().st_mode):  # a pipe would wait for ever
+        raise OSError(errno.EINVAL, "it is not a file")
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
@@ -59,7 +91,10 @@ def write_text(file: Path, text: str) -> None:
 
 def write_json(file: Path, value: Any) -> None:
     """Write JSON atomically, indented."""
-    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # A path that is no UTF-8 has half surrogates, which no file can hold; as an escape JSON can.
+    text = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    write_text(file, text + "\n")
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

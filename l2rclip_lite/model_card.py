@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from l2rclip_lite.calibration_file import Calibration, read_calibration
+from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import MODEL_FILE
@@ -38,7 +39,7 @@ def model_card(run: str | Path, *, purpose: str = "") -> str:
         raise InputError(f"{folder}: the run is not finished; give its `l2rclip fit` command again first.")
     data, ranks = stored["dataset"], Ranks.from_dict(stored["dataset"]["ranks"])
     parts = [
-        f"# Model card: {len(ranks)} ranks, {stored['config']['towers']} towers",
+        f"# Model card: {len(ranks)} ranks, {Config.from_dict(stored['config']).towers} towers",
         f"**Made for:** {purpose or '(write here for whom, for which pictures, and what it must not decide)'}",
         f"**Ranks, lowest first** (unit: {ranks.unit}):\n"
         + "\n".join(f"- {name}: “{line}”" for name, line in zip(ranks.names, ranks.sentences, strict=True)),

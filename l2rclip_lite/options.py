@@ -6,10 +6,12 @@ Nothing here needs torch, so that help and errors answer at once.
 from __future__ import annotations
 
 import difflib
+import io
 import re
+import sys
 import textwrap
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +128,17 @@ def kebab(words: Sequence[str]) -> list[str]:
     return [re.sub(r"^--\w+", lambda match: match[0].replace("_", "-"), word) for word in words]
 
 
-def usage_sentence(message: str, parser: ArgumentParser, command: str) -> str:
-    """One sentence from what jsonargparse says on several lines."""
+def escape_unshowable() -> None:
+    """Let stdout write what the terminal's encoding lacks as an escape: a name is no reason to end a run."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def usage_sentence(message: str, parsers: Mapping[str, ArgumentParser], word: str) -> str:
+    """One sentence from what jsonargparse says on several lines, about the command that the first word names."""
     text = " ".join(message.split())
+    command = word if word in parsers else "l2rclip"
+    parser = parsers[command]
     see = "see `l2rclip --help`" if command == "l2rclip" else f"see `l2rclip {command} --help`"
     missing = re.search(r'required: (.*)$|ey "([\w.]+)" is required', text)
     if missing:

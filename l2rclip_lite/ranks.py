@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,12 +14,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.typed import fits, shown
 
 SLOT = "{rank}"
 MAX_RANKS = 1000  # a model compares each rank with each other
 MAX_LETTERS = 1_000_000  # of all sentences
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
 NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares have to stay numbers
+KINDS = {
+    "names": list[str] | tuple[str, ...],
+    "values": list[float] | tuple[float, ...],
+    "template": str,
+    "unit": str,
+}
 
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
@@ -44,9 +53,13 @@ def number_words(number: int) -> str:
         >>> number_words(21), number_words(105)
         ('twenty one', 'one hundred five')
     """
+    if not fits(number, int):
+        raise InputError(
+            f"ranks: {shown(number)} is no whole number, so it has no words; give one such as 21."
+        )
     if abs(number) >= 10**9:
         raise InputError(
-            f"ranks: {number} has no words here; name such ranks yourself, Ranks(names, values, ...)."
+            f"ranks: {shown(number)} has no words here; name such ranks yourself, Ranks(names, values, ...)."
         )
     if number < 0:
         return f"minus {number_words(-number)}"
@@ -91,7 +104,7 @@ class Ranks:
     def __post_init__(self) -> None:
         """Refuse a label space that is not one."""
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
-        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        object.__setattr__(self, "values", tuple(_number(value) for value in self.values))
         if len(self.names) < 2:
             raise InputError(
                 f"ranks: at least two ranks are needed, got {len(self.names)}: {list(self.names)}."
@@ -107,9 +120,11 @@ class Ranks:
         if any(not name.strip() for name in self.names):
             raise InputError("ranks: a rank name is empty; every rank needs a name.")
         for text in (*self.names, self.template, self.unit):
+            if not fits(text, str):
+                raise InputError(f"ranks: {shown(text)} is no text; write the template and the unit as text.")
             if any(unicodedata.category(sign) in NO_TEXT for sign in text):
                 raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if repeated:
             raise InputError(f"ranks: the name {repeated[0]!r} stands more than once; names must differ.")
         for left, right in zip(self.values, self.values[1:], strict=False):
@@ -181,8 +196,25 @@ class Ranks:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Ranks:
-        """The inverse of `to_dict`."""
+    def from_dict(cls, state: Any) -> Ranks:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: Something missing, of another type, or no label space.
+        """
+        for name, hint in KINDS.items():
+            if not (isinstance(state, Mapping) and name in state and fits(state[name], hint)):
+                found = shown(state.get(name)) if isinstance(state, Mapping) else shown(state)
+                raise InputError(
+                    f"ranks: {found} cannot be the {name}; write names, values, template and unit."
+                )
         return cls(
             tuple(state["names"]), tuple(state["values"]), template=state["template"], unit=state["unit"]
         )
+
+
+def _number(value: object) -> float:
+    """A rank's value as a number."""
+    if not (isinstance(value, float) or fits(value, float)):  # NaN and inf are refused for not increasing
+        raise InputError(f"ranks: the value {shown(value)} is no finite number; write one.")
+    return float(value)  # type: ignore[arg-type]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,28 @@ from torch import Tensor
 from l2rclip_lite.calibration_file import CALIBRATION_FILE
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.files import is_there, read_json, write_json, write_text
 from l2rclip_lite.model import MODEL_FILE, Prediction
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.typed import fits, shown
 
 FILES = ("config.json", "history.csv", "metrics.json", "predictions.csv")
+STATE: dict[str, Any] = {
+    "config": dict[str, Any],
+    "dataset": dict[str, Any],
+    "versions": dict[str, str],
+}  # of config.json
+DATASET: dict[str, Any] = {
+    "fingerprint": str,
+    "source": dict[str, Any] | None,
+    "counts": dict[str, list[int]],
+    "ranks": dict[str, Any],
+}
+DATASET |= {"card": dict[str, str], "protocol": list[str], "missing": list[str]}
+SCORES = ("n", "accuracy", "mae", "qwk", "rps", "ece")  # what every table shows
+LOST_HISTORY = "put back a copy of it, or fit the run again with a new --out"
 PACKAGES = ("l2rclip-lite", "torch", "timm", "open_clip_torch", "transformers", "numpy")
 
 
@@ -47,13 +64,15 @@ def check_run(folder: Path, data: OrdinalDataset, config: Config) -> None:
             raise InputError(
                 f"{folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
             )
-    elif folder.exists() and (not folder.is_dir() or any(p.name[:1] != "." for p in folder.iterdir())):
+    elif os.path.lexists(folder) and (
+        not os.path.isdir(folder) or any(p.name[:1] != "." for p in folder.iterdir())
+    ):
         raise InputError(f"{folder}: exists and is not a run directory; choose a new or empty --out.")
 
 
 def claimed(folder: Path) -> bool:
     """Whether a directory says which run it holds."""
-    return (folder / "config.json").is_file()
+    return os.path.isfile(folder / "config.json")
 
 
 def open_run(folder: Path, data: OrdinalDataset, config: Config, source: dict[str, Any] | None) -> None:
@@ -90,15 +109,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     file = folder / "config.json"
     try:
-        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        state["config"], state["dataset"]["fingerprint"]
+        state: dict[str, Any] = read_json(file)
+        _check_kinds(state, STATE)
+        _check_kinds(state["dataset"], DATASET)
+        Config.from_dict(state["config"])
+        Card(**state["dataset"]["card"])
+        ranks = Ranks.from_dict(state["dataset"]["ranks"])
+        if any(len(state["dataset"]["counts"][split]) != len(ranks) for split in SPLITS):
+            raise ValueError("its counts do not go with its ranks")
         return state
     except OSError as error:
         raise InputError(
             f"{file}: cannot be read ({error.strerror}); give the --out of an `l2rclip fit`."
         ) from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: not written by `l2rclip fit`; choose another --out.") from error
+    except (ValueError, KeyError, TypeError) as error:  # InputError and JSONDecodeError are ValueErrors
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{file}: not written by `l2rclip fit` ({reason}); choose another --out.") from error
+
+
+def _check_kinds(state: Any, kinds: Mapping[str, Any]) -> None:
+    """Refuse a part of `config.json` that lacks something or holds it in another type."""
+    for name, hint in kinds.items():
+        if not fits(state[name], hint):
+            raise TypeError(f"{name} is {shown(state[name])}")
 
 
 def read_data(folder: Path, **moved: str | None) -> OrdinalDataset:
@@ -112,10 +145,11 @@ def read_data(folder: Path, **moved: str | None) -> OrdinalDataset:
         InputError: A run that does not know its data, or data that is not there or has changed.
     """
     stored = read_config(folder)["dataset"]
-    if not stored.get("source"):
+    if not stored["source"]:
         raise InputError(f"{folder}: does not say where its data came from; fit it with `l2rclip fit`.")
     try:
-        data = load_dataset(**(stored["source"] | {key: place for key, place in moved.items() if place}))
+        source = {"name": ""} | stored["source"]
+        data = load_dataset(**(source | {key: place for key, place in moved.items() if place}))
     except InputError as error:
         hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
         raise InputError(f"{folder}: {hint} ({error})") from error
@@ -150,11 +184,36 @@ def write_history(folder: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The rows of `history.csv`."""
+    """The rows of `history.csv`.
+
+    Raises:
+        InputError: None there, or one that is damaged.
+    """
     file = folder / "history.csv"
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
-    return [row | {"stage": int(row["stage"]), "epoch": int(row["epoch"])} for row in rows]
+    try:
+        table = [(row, f"{file.name} row {number}") for number, row in enumerate(_rows(file), start=2)]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: cannot be read ({reason}); {LOST_HISTORY}.") from error
+    history = []
+    for row, where in table:
+        try:
+            figures = {name: float(value) for name, value in row.items()}
+            history.append(figures | {name: int(figures[name]) for name in ("stage", "epoch")})
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: not the row of an epoch; {LOST_HISTORY} ({file}).") from error
+    return history
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """A CSV file's rows below its header."""
+    if not is_there(file):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream, strict=True)
+        if not {"stage", "epoch"} <= set(reader.fieldnames or ()):
+            raise ValueError("its header has no columns stage and epoch")
+        return list(reader)
 
 
 def write_predictions(folder: Path, split: Split, probabilities: Tensor, ranks: Ranks) -> None:
@@ -189,14 +248,26 @@ def unclean(folder: Path) -> bool:
 def read_metrics(folder: Path) -> dict[str, Any] | None:
     """`metrics.json`, or None while the run is unfinished."""
     file = folder / "metrics.json"
-    if not file.is_file():
+    if not is_there(file):
         return None
     try:
-        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        _ = state["test"], state["baselines"]  # a file of another kind fails here
+        state: dict[str, Any] = read_json(file)
+        for name, row in {"test": state["test"], "val": state["val"], **state["baselines"]}.items():
+            _check_scores(name, row)
+        if "test_after_stage1" in state:  # joint training has no stage 1
+            _check_scores("test_after_stage1", state["test_after_stage1"])
         return state
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: damaged ({error}); delete it and give the same command again.") from error
+
+
+def _check_scores(name: str, row: Any) -> None:
+    """Refuse scores that are missing or are no numbers; a correlation of constant answers is NaN."""
+    for score in SCORES:
+        value = row[score]
+        numbers = [value] + [row[f"{score}_{end}"] for end in ("low", "high") if f"{score}_low" in row]
+        if not all(isinstance(each, float | int) and not isinstance(each, bool) for each in numbers):
+            raise ValueError(f"{score} of {name} is {shown(value)}")
 
 
 def _pairs(split: Split) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ STUDIES, SWEEP = (Path(__file__).with_name(name) for name in ("studies.yaml", "s
 PRESETS = ("page", "smoke", "sweep")
 # In miniature: every study, every arm, every condition, one run each, on drawn leaves and with tiny random towers.
 SMOKE_DATA = {"bracol": 5, "retinamnist": 5, "leaves5": 5, "leaves20": 20, "leaves62": 62}
+LONGEST = 20_000  # characters of a sweep
+MOST = 100_000  # combinations of a sweep, and runs of a data set
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
 
 
@@ -35,7 +38,7 @@ def read(preset: str = "page") -> dict[str, Any]:
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
     if preset == "sweep":
-        return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
+        return read_sweep(SWEEP)
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
         for name, ranks in SMOKE_DATA.items():
@@ -43,6 +46,49 @@ def read(preset: str = "page") -> dict[str, Any]:
             plan["data"][name] = {"load": {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}}
             plan["data"][name] |= {"run": "seed", "runs": 1}
     return plan
+
+
+def read_sweep(file: Path) -> dict[str, Any]:
+    """A file such as `sweep.yaml` as a plan.
+
+    Raises:
+        ValueError: It is no YAML, or lacks something; the message begins with the name of the file.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        if len(text) > LONGEST:  # PyYAML would take minutes over 100,000 brackets
+            raise ValueError(f"it has {len(text):,} characters, a sweep at most {LONGEST:,}")
+        sweep = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file.name}: cannot be read as YAML ({reason}); correct it") from error
+    try:
+        _check_sweep(sweep)
+        return grid(sweep)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file.name}: {error!r}; see the comment at its top") from error
+
+
+def _check_sweep(sweep: Any) -> None:
+    """Refuse what `grid` and `units` would trip over, with a TypeError that says what is wanted."""
+    for part in ("data", "settings", "grid"):
+        if not isinstance(sweep[part], dict) or not all(isinstance(name, str) for name in sweep[part]):
+            raise TypeError(f"{part} must hold names and what they mean")
+    for name, values in sweep["grid"].items():
+        if not isinstance(values, list) or not values:
+            raise TypeError(f"grid: {name} must be a list of values")
+    if math.prod(map(len, sweep["grid"].values())) > MOST:
+        raise TypeError(f"grid: more than {MOST:,} combinations")
+    for name, about in sweep["data"].items():
+        load, runs = about["load"], about["runs"]
+        if not isinstance(load, dict) or not isinstance(load.get("name"), str):
+            raise TypeError(f"data: {name}: load must hold the name of a data set")
+        if isinstance(runs, bool) or not isinstance(runs, int) or not 1 <= runs <= MOST:
+            raise TypeError(f"data: {name}: runs must be a whole number from 1 to {MOST:,}")
+        if about["run"] not in ("fold", "seed") or not isinstance(about.get("settings", {}), dict):
+            raise TypeError(f"data: {name}: run must be fold or seed, and settings a mapping")
+        if not isinstance(about.get("folder", ""), str):
+            raise TypeError(f"data: {name}: folder must be text")
 
 
 def grid(sweep: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import gc
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, get_type_hints
 
 from l2rclip_lite.data.adience import load_adience
 from l2rclip_lite.data.aesthetics import load_aesthetics
@@ -21,6 +22,7 @@ from l2rclip_lite.data.morph import load_morph
 from l2rclip_lite.data.official import download_official_lists
 from l2rclip_lite.data.retinamnist import download_retinamnist, load_retinamnist
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.typed import fits, in_words, is_path, shown
 
 __all__ = [
     "Card",
@@ -31,6 +33,9 @@ __all__ = [
     "download_retinamnist",
     "load_dataset",
 ]
+
+
+TEXTS = (str, bool, str | None, str | Path, str | Path | None, str | tuple[str, ...] | list[str] | None)
 
 
 def load_dataset(name: str, **options: Any) -> OrdinalDataset:
@@ -68,10 +73,10 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         "hci": load_hci,
         "aesthetics": load_aesthetics,
     }
-    if name not in loaders:
-        near = difflib.get_close_matches(name, loaders, n=1)
+    if not fits(name, str) or name not in loaders:
+        near = difflib.get_close_matches(str(name), loaders, n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(loaders)}."
-        raise InputError(f"there is no data set {name!r}; {hint}")
+        raise InputError(f"there is no data set {shown(name)}; {hint}")
     changes = [key for key in inspect.signature(apply_protocols).parameters if key not in ("data", "seed")]
     own = list(inspect.signature(loaders[name]).parameters)
     valid = [*own, *changes, "protocol_seed"]
@@ -82,6 +87,13 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
             raise InputError(
                 f"the data set {name!r} has no option {option!r}{flag}; it takes {', '.join(valid)}."
             )
+    hints = get_type_hints(apply_protocols) | get_type_hints(loaders[name])
+    for option, value in options.items():
+        kind = hints.get(option)
+        # Numbers are checked where they are used, with the range that is allowed.
+        wrong = kind in TEXTS and not fits(value, kind)
+        if wrong or (option in ("root", "lists", "labels") and _no_path(value)):
+            raise InputError(f"{name}: {option} must be {in_words(kind)}, not {shown(value)}.")
     if "protocol_seed" in options and not any(options.get(change) for change in changes):
         raise InputError(
             "protocol_seed: there is nothing for it to draw; leave it out, or name a change such as few_shot."
@@ -93,6 +105,10 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
             seed=options.get("protocol_seed", 0),
             **{key: value for key, value in options.items() if key in changes},
         )
+
+
+def _no_path(value: object) -> bool:
+    return value is not None and not is_path(value)
 
 
 @contextmanager

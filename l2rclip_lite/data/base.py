@@ -268,8 +268,10 @@ def stratified(targets: Sequence[int], seed: int) -> list[str]:
         ([16, 4, 4], 1)
     """
     parts = ["train"] * len(targets)
-    for rank in sorted(set(targets)):
-        members = [index for index, target in enumerate(targets) if target == rank]
+    places: dict[int, list[int]] = {}
+    for index, target in enumerate(targets):
+        places.setdefault(target, []).append(index)
+    for rank, members in sorted(places.items()):
         if len(members) < 3:
             raise InputError(
                 f"a stratified split needs three images of every rank, but rank {rank} has {len(members)}; "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, stratified
+from l2rclip_lite.data.benchmarks import whole_seed
 from l2rclip_lite.data.files import Folder, Row, read_table, refuse_repeats
 from l2rclip_lite.data.listed import dataset_of_rows
 from l2rclip_lite.errors import InputError
@@ -50,6 +52,7 @@ def load_csv(
         raise InputError("csv: pass root=..., the folder that holds the images.")
     if ranks is None:
         raise InputError('csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".')
+    whole_seed("csv", seed)
     names = tuple(name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks))
     label_space = Ranks(names, tuple(float(rank) for rank in range(len(names))), template)
     folder = Folder(root)
@@ -98,10 +101,10 @@ def _row(cells: dict[str, str], where: str, folder: Folder, names: tuple[str, ..
 def _with_split(rows: list[Row], file: Path, names: tuple[str, ...], seed: int) -> list[Row]:
     """The rows with a seeded 70/15/15 split."""
     targets = [row.target for row in rows]
-    for rank in sorted(set(targets)):
-        if targets.count(rank) < 3:
+    for rank, count in sorted(Counter(targets).items()):
+        if count < 3:
             raise InputError(
-                f"{file}: rank {names[rank]!r} has {targets.count(rank)} image(s), too few for three splits; "
+                f"{file}: rank {names[rank]!r} has {count} image(s), too few for three splits; "
                 "add images (three at least) or a split column."
             )
     return [row._replace(split=part) for row, part in zip(rows, stratified(targets, seed), strict=True)]

@@ -95,7 +95,7 @@ def read_table(file: str | Path, needed: tuple[str, ...]) -> list[tuple[dict[str
             cells, or no row at all.
     """
     file = Path(file)
-    if not file.is_file():
+    if not os.path.isfile(file):  # nor if its name is too long, or a pipe stands there
         raise InputError(
             f"{file}: there is no such file; give a CSV file with the columns {', '.join(needed)}."
         )
@@ -103,6 +103,8 @@ def read_table(file: str | Path, needed: tuple[str, ...]) -> list[tuple[dict[str
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True, skipinitialspace=True)
             lines = [([cell.strip() for cell in cells], reader.line_num) for cells in reader]
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: the file is not UTF-8; save it as 'CSV UTF-8'.") from error
     except csv.Error as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +87,7 @@ def read_list(file: str | Path, *, keep: int = 1, name: str = "filename", label:
 
 def _text(file: Path) -> str:
     """The file without its byte-order mark."""
-    if not file.is_file():
+    if not os.path.isfile(file):  # nor if its name is too long, or a pipe stands there
         raise InputError(f"{file}: there is no such file; give the folder of the official lists.")
     try:
         return file.read_bytes().decode("utf-8-sig")
@@ -102,9 +104,8 @@ def _dialect(first: str, where: str, columns: tuple[str, str]) -> tuple[str, lis
     for separator in candidates:
         header = _cells(first, separator, where)
         if all(column in header for column in columns):
-            named = [column for column in header if column]
-            for column in named:
-                if named.count(column) > 1:
+            for column, times in Counter(column for column in header if column).items():
+                if times > 1:
                     raise InputError(f"{where}: the header has the column {column!r} twice; rename one.")
             return separator, header
     for separator in candidates:

@@ -57,7 +57,7 @@ _OFFICIAL: Mapping[str, str] = {  # the letter in the official file names; C and
     "random": "C",
     "subject-exclusive": "D",
 }
-_NAME = re.compile(r"([^_]+)_\d+[MF](\d+)\.\w+")
+_NAME = re.compile(r"([^_]+)_[0-9]+[MF]([0-9]{1,9})\.\w+")
 _LETTERS: Mapping[str, str] = {
     "a": "protocol='rs-partial' is setting A",
     "b": "protocol='three-fold' is setting B",
