@@ -134,7 +134,7 @@ def bad_gradient(parameters: dict[str, nn.Parameter]) -> str | None:
         >>> bad_gradient({"weight": weight})
         'weight'
     """
-    found = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+    found = {name: p.grad for name, p in parameters.items() if p.grad is not None and p.grad.numel()}
     # the largest entry of all, in one pass and with one look at the device
     if not found or torch.nn.utils.get_total_norm(found.values(), float("inf")).isfinite():
         return None
