@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from l2rclip_lite import doctor_checks as checks
+from l2rclip_lite import doctor_stack as stack
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.resources import free_memory
-
-DISTRIBUTION = "l2rclip-lite"
-PYTHON = (3, 11)
-MEMORY, DISK = 2.0, 0.5  # GiB: `mini` on 600 pictures stays below both
 
 Check = tuple[str, Callable[[], str]]
 
@@ -36,188 +27,45 @@ def doctor(out: str | Path = ".", *, requirements: Sequence[str] | None = None) 
     for name, check in _checks(Path(out), requirements):
         try:
             word, found = "OK", check()
+        except InputError as error:
+            word, found = "FAIL", str(error)
         except Exception as error:  # whatever breaks here is the finding, never a traceback
-            word, found = "FAIL", " ".join(str(error).split()) or type(error).__name__
-            failed += 1
-        print(f"{word:<5} {name:<32} {found}", flush=True)
+            word, found = (
+                "FAIL",
+                f"{error} ({type(error).__name__}); reinstall what it names.",
+            )
+        failed += word == "FAIL"
+        print(f"{word:<5} {name:<32} {' '.join(found.split())}", flush=True)
     print(f"{failed} of the checks failed." if failed else "Everything is in order.")
     return not failed
 
 
 def _checks(out: Path, requirements: Sequence[str] | None) -> Iterator[Check]:
     """All checks in the order in which one depends on another."""
-    yield "python", check_python
+    yield "python", checks.check_python
     try:
-        needed = own_requirements() if requirements is None else requirements
+        needed = checks.own_requirements() if requirements is None else requirements
+        named = [(checks.package_name(requirement), requirement) for requirement in needed]
     except Exception as error:
-        yield DISTRIBUTION, partial(_fail, error)
-        needed = ()
-    for requirement in needed:
-        yield package_name(requirement), partial(check_package, requirement)
-    yield "weights of mini, image tower", _check_image_weights
-    yield "weights of mini, text tower", _check_text_weights
-    yield "device", check_device
-    yield "memory", check_memory
-    yield "write access", partial(check_write_access, out)
-    yield "forward pass", check_forward_pass
+        yield checks.DISTRIBUTION, partial(_fail, error)
+        named = []
+    for name, requirement in named:
+        yield name, partial(checks.check_package, requirement)
+    yield "torch with torchvision", stack.check_pair
+    yield "torch for this machine", stack.check_build
+    yield "open_clip's interface", stack.check_open_clip
+    yield "weights of mini, image tower", checks.check_image_weights
+    yield "weights of mini, text tower", checks.check_text_weights
+    yield "weights of mini, alignment", checks.check_alignment
+    yield "device", checks.check_device
+    yield "half precision", stack.check_half_precision
+    yield "memory", checks.check_memory
+    yield "write access", partial(checks.check_write_access, out)
+    yield "forward pass", checks.check_forward_pass
+    yield "jupyter-book", stack.check_jupyter_book
+    yield "kernel of the notebooks", stack.check_kernel
 
 
 def _fail(error: Exception) -> str:
     """A check that reports what went wrong before it."""
     raise error
-
-
-def check_python() -> str:
-    """Python's version.
-
-    Raises:
-        InputError: It is too old.
-    """
-    if sys.version_info[:2] < PYTHON:
-        raise InputError(
-            f"{platform.python_version()} is too old; install Python {PYTHON[0]}.{PYTHON[1]} or newer."
-        )
-    return f"{platform.python_version()}, {platform.system()} {platform.machine()}"
-
-
-def own_requirements() -> list[str]:
-    """What this package needs at run time, from its installed metadata.
-
-    Raises:
-        InputError: The package is imported from a folder but not installed.
-    """
-    from packaging.requirements import Requirement
-
-    try:
-        listed = importlib.metadata.requires(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise InputError("not installed, so its version ranges are unknown; run: pip install -e .") from error
-    parsed = [Requirement(line) for line in listed]
-    return [str(one) for one in parsed if one.marker is None or one.marker.evaluate({"extra": ""})]
-
-
-def package_name(requirement: str) -> str:
-    """The name in a requirement.
-
-    Example:
-        >>> package_name("open_clip_torch<4,>=3.3")
-        'open_clip_torch'
-    """
-    from packaging.requirements import Requirement
-
-    return Requirement(requirement).name
-
-
-def check_package(requirement: str) -> str:
-    """The installed version of a package.
-
-    Args:
-        requirement: Name and range as pip spells them.
-
-    Returns:
-        Version and range.
-
-    Raises:
-        InputError: It is not installed, or its version lies outside the range.
-
-    Example:
-        >>> check_package("numpy>=1000")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: ... is not >=1000; run: pip install "numpy>=1000"
-    """
-    from packaging.requirements import Requirement
-
-    parsed = Requirement(requirement)
-    fix = f'run: pip install "{parsed.name}{parsed.specifier}"'
-    try:
-        found = importlib.metadata.version(parsed.name)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise InputError(f"not installed; {fix}") from error
-    if not parsed.specifier.contains(found, prereleases=True):
-        raise InputError(f"{found} is not {parsed.specifier}; {fix}")
-    return f"{found} ({parsed.specifier})"
-
-
-def _check_image_weights() -> str:
-    from l2rclip_lite import mini
-
-    file = mini.find_image_weights()
-    mini.check_sha256(file, mini.IMAGE_SHA256)
-    return f"{file.name}, SHA-256 {mini.IMAGE_SHA256}"
-
-
-def _check_text_weights() -> str:
-    from l2rclip_lite import mini
-
-    file = mini.find_text_folder() / "model.safetensors"
-    mini.check_text_folder(file.parent)
-    return f"{file.name}, SHA-256 {mini.TEXT_SHA256}"
-
-
-def check_device() -> str:
-    """Where `--device auto` would train."""
-    import torch
-
-    if torch.cuda.is_available():
-        about = torch.cuda.get_device_properties(0)
-        return f"cuda: {about.name}, {about.total_memory / 2**30:.0f} GiB"
-    return f"cpu: {torch.get_num_threads()} of {os.cpu_count()} cores in use, no CUDA GPU visible"
-
-
-def check_memory() -> str:
-    """Free memory, as far as this system tells.
-
-    Raises:
-        InputError: Less than a run of the default needs.
-    """
-    free = free_memory()
-    if free is None:
-        return "unknown on this system"
-    if free < MEMORY:
-        raise InputError(f"{free:.1f} GiB free, {MEMORY:g} are needed; close other programs.")
-    return f"{free:.1f} GiB free, {MEMORY:g} needed"
-
-
-def check_write_access(out: Path) -> str:
-    """Write and remove a file where runs shall go.
-
-    Args:
-        out: A folder; where it does not exist yet, its nearest parent that does is tried.
-
-    Raises:
-        InputError: It cannot be written, or the disk is nearly full.
-    """
-    folder = out.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder) as stream:
-            stream.write(b"l2rclip")
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
-    free = shutil.disk_usage(folder).free / 2**30
-    if free < DISK:
-        raise InputError(f"{folder} has {free:.1f} GiB of disk left, {DISK:g} are needed; free some.")
-    return f"{folder}, {free:.1f} GiB of disk free"
-
-
-def check_forward_pass() -> str:
-    """A picture through tiny random towers on the device that would be used.
-
-    Raises:
-        InputError: The probabilities are wrong.
-    """
-    import torch
-    from PIL import Image
-
-    from l2rclip_lite.config import Config
-    from l2rclip_lite.model import L2RCLIP
-    from l2rclip_lite.ranks import Ranks
-
-    ranks = Ranks(("no", "some", "much"), (0, 1, 2), template="a photo of {rank} damage")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64)).to(device)
-    total = float(model.predict([Image.new("RGB", (64, 64), "green")]).probabilities.sum())
-    if not abs(total - 1) < 1e-4:
-        raise InputError(f"the probabilities of a picture add up to {total} on {device}; reinstall torch.")
-    return f"probabilities add up to {total:.4f} on {device}"

@@ -32,6 +32,7 @@ CAMPAIGNS = (
     "images",
     "strangers",
     "numerics",
+    "ailments",
     "soak",
 )  # modules here, each with a `run`
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2rclip_lite import cli, doctor, mini
+from l2rclip_lite import cli, doctor, doctor_checks, mini
 from l2rclip_lite.errors import InputError
 
 SOME = ["torch>=2.6", "numpy>=1.26"]
@@ -23,7 +23,7 @@ def test_a_healthy_machine_is_all_ok(tmp_path: Path, capsys: pytest.CaptureFixtu
     healthy = doctor.doctor(tmp_path / "runs", requirements=SOME)
     *lines, last = capsys.readouterr().out.splitlines()
     assert healthy
-    assert [line[:6] for line in lines] == ["OK    "] * 9
+    assert [line[:6] for line in lines] == ["OK    "] * 16
     assert last == "Everything is in order."
     text = "\n".join(lines)
     assert mini.IMAGE_SHA256 in text
@@ -39,7 +39,7 @@ def test_every_failure_is_a_line_with_its_cure(
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
-    monkeypatch.setattr(doctor, "own_requirements", lambda: ["torch>=1000", "no-such-package>=1"])
+    monkeypatch.setattr(doctor_checks, "own_requirements", lambda: ["torch>=1000", "no-such-package>=1"])
     assert cli.main(["doctor", "--out", str(other)]) == 1
     said = capsys.readouterr()
     assert said.err == ""
@@ -66,14 +66,16 @@ def test_a_surprise_is_a_finding_too(
 
     monkeypatch.setattr("torch.cuda.is_available", broken)
     assert not doctor.doctor(requirements=())
-    assert finding(capsys.readouterr().out, "device").endswith("CUDA driver is unhappy")
+    assert finding(capsys.readouterr().out, "device").endswith(
+        "CUDA driver is unhappy (RuntimeError); reinstall what it names."
+    )
 
 
 def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """3.10 would fail later, in the middle of an import."""
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
     with pytest.raises(InputError, match=r"install Python 3\.11"):
-        doctor.check_python()
+        doctor_checks.check_python()
 
 
 @pytest.mark.parametrize(("limit", "free"), [("max", 6.0), (str(5 * 2**30), 4.0), (str(2**29), 0.0)])
@@ -85,17 +87,17 @@ def test_memory_counts_the_limit_of_a_container(tmp_path: Path, limit: str, free
     (tmp_path / "proc" / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable: {6 * 2**20} kB\n")
     (group / "memory.max").write_text(limit + "\n")
     (group / "memory.current").write_text(f"{2**30}\n")
-    assert doctor.free_memory(tmp_path) == free
+    assert doctor_checks.free_memory(tmp_path) == free
 
 
 def test_little_memory_and_unknown_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little is a failure; a system that does not tell is not."""
-    assert doctor.free_memory(tmp_path) is None
-    monkeypatch.setattr(doctor, "free_memory", lambda: None)
-    assert doctor.check_memory() == "unknown on this system"
-    monkeypatch.setattr(doctor, "free_memory", lambda: 0.5)
+    assert doctor_checks.free_memory(tmp_path) is None
+    monkeypatch.setattr(doctor_checks, "free_memory", lambda: None)
+    assert doctor_checks.check_memory() == "unknown on this system"
+    monkeypatch.setattr(doctor_checks, "free_memory", lambda: 0.5)
     with pytest.raises(InputError, match=r"0\.5 GiB free"):
-        doctor.check_memory()
+        doctor_checks.check_memory()
 
 
 @given(st.tuples(*[st.integers(0, 30)] * 2), st.tuples(*[st.integers(0, 30)] * 2))
@@ -105,7 +107,7 @@ def test_versions_are_compared_as_numbers(found: tuple[int, int], needed: tuple[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("importlib.metadata.version", lambda _: f"{found[0]}.{found[1]}.0")
         if found >= needed:
-            assert doctor.check_package(requirement).startswith(f"{found[0]}.{found[1]}.0 ")
+            assert doctor_checks.check_package(requirement).startswith(f"{found[0]}.{found[1]}.0 ")
         else:
             with pytest.raises(InputError, match="pip install"):
-                doctor.check_package(requirement)
+                doctor_checks.check_package(requirement)
