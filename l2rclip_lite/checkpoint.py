@@ -132,10 +132,15 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
 
 
 def _of_shape(tensors: Mapping[str, Tensor], name: str, shape: torch.Size) -> Tensor:
-    """A stored tensor; one of another shape would be stretched to fit without a word."""
-    if tensors[name].shape != shape:
-        raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(shape)}")
-    return tensors[name]
+    """A stored tensor; one of another shape or type would be stretched or rounded to fit without a word."""
+    found = tensors[name]
+    if found.shape != shape or found.dtype != torch.float32:
+        raise ValueError(
+            f"{name} has shape {tuple(found.shape)} and type {found.dtype}, not {tuple(shape)} of float32"
+        )
+    if not found.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return found
 
 
 def _history(rows: Any, done: Any, stage: Stage) -> list[dict[str, float]]:

@@ -108,6 +108,8 @@ def _piece(
         features = read_tensors(file)[0]["features"] if stored else torch.empty(shape)
         if features.shape != shape or features.dtype != torch.float32:
             raise KeyError(f"features of shape {tuple(features.shape)} and type {features.dtype}")
+        if stored and not features.isfinite().all():
+            raise KeyError("features that are not finite")
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{file}: damaged ({error}); delete it to compute the features anew.") from error
     distributed.copy_from_first([features])

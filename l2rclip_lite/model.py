@@ -232,6 +232,7 @@ class L2RCLIP(nn.Module):
         file = Path(folder) / MODEL_FILE
         if not file.is_file():
             raise InputError(f"{folder}: no {MODEL_FILE} here; give the --out of a finished `l2rclip fit`.")
+        calibration = read_calibration(file) if calibrated else None
         try:
             model = cls._read(file)
         except InputError as error:
@@ -241,8 +242,8 @@ class L2RCLIP(nn.Module):
             raise InputError(
                 f"{file}: not a model written by this package ({reason}); train the run again."
             ) from error
-        if calibrated and (found := read_calibration(file)) is not None:
-            model.temperature = found.temperature
+        if calibration is not None:
+            model.temperature = calibration.temperature
         return model.to(device)
 
 

@@ -30,6 +30,7 @@ FORBIDDEN = (
     "socket.connect",
     "socket.getaddrinfo",
 )
+OUTSIDE = ("/outside/", "/etc/passwd")  # files that no request gives leave to open
 MOST = 8 * 2**30  # bytes of address space beyond what the imports took; memory itself is measured
 
 
@@ -101,7 +102,14 @@ def serve(module: str, requests: TextIO, answers: TextIO) -> None:
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MOST, taken + MOST))
     did: list[str] = []
-    sys.addaudithook(lambda event, args: did.append(event) if event in FORBIDDEN else None)
+
+    def heard(event: str, args: tuple[Any, ...]) -> None:
+        if event in FORBIDDEN:
+            did.append(event)
+        elif event == "open" and any(place in str(args[0]) for place in OUTSIDE):
+            did.append(f"open {args[0]}")
+
+    sys.addaudithook(heard)
     print("ready", file=answers, flush=True)
     for line in requests:
         Path("/proc/self/clear_refs").write_text("5")  # the highest memory so far is forgotten
