@@ -141,7 +141,7 @@ def _work(names: list[str], long: bool, seed: int, folder: Path) -> None:
     from l2rclip_lite.errors import InputError, TrainingError
 
     own, built = folder / "case", {}
-    guard = Guard(folder, (InputError, TrainingError), folder / "current")
+    guard = Guard(own, (InputError, TrainingError), folder / "current")
     limited = False
     for family in (family for family in FAMILIES if family.name in names):
         targets = _targets(family.name, folder, built)

@@ -129,20 +129,21 @@ class Guard:
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, _, flags = arguments
+            *paths, _, flags = arguments
             if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 return
         elif event in WRITES:
-            path = arguments[1 if event in ("os.symlink", "os.link") else 0]
+            paths = list(arguments[1:2] if event in ("os.symlink", "os.link") else arguments[:2])
         elif event in FORBIDDEN:
             self.outside.append(event)
             return
         else:
             return
-        if isinstance(path, str | bytes | os.PathLike):
-            where = os.path.abspath(os.fsdecode(path))
-            if where != os.devnull and not where.startswith(self.folder):
-                self.outside.append(f"{event} {where}")
+        for path in paths:
+            if isinstance(path, str | bytes | os.PathLike):
+                where = os.path.abspath(os.fsdecode(path))
+                if where not in (os.devnull, self.folder) and not where.startswith(self.folder + os.sep):
+                    self.outside.append(f"{event} {where}")
 
 
 def limit_memory() -> None:
