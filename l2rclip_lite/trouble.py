@@ -136,6 +136,6 @@ def bad_gradient(parameters: dict[str, nn.Parameter]) -> str | None:
     """
     found = {name: p.grad for name, p in parameters.items() if p.grad is not None and p.grad.numel()}
     # the largest entry of all, in one pass and with one look at the device
-    if not found or torch.nn.utils.get_total_norm(found.values(), float("inf")).isfinite():
+    if not found or torch.nn.utils.get_total_norm(list(found.values()), float("inf")).isfinite():
         return None
     return next(name for name, gradient in found.items() if not gradient.isfinite().all())

@@ -42,6 +42,8 @@ LOSSES = [{"ordinal_loss": name} for name in get_args(OrdinalLoss)] + [
     {"image_side": "adapter"},
     {"contrastive": "plain"},
     {"push_power": 2, "symmetric": True},
+    {"context_length": 0},
+    {"prototypes": "random", "epochs1": 0},
     {"order": "blind"},
     {"order": "shuffled", "normalise": "global"},
 ]
@@ -104,7 +106,7 @@ class Runs:
             self.lost += [f"{what}: {bad[0]} is no number"] if bad else []
         except (InputError, TrainingError) as error:
             self.stopped += 1
-            fix = any(word in str(error) for word in ("; ", " must lie "))
+            fix = any(word in str(error) for word in ("; ", " must "))
             if not self.may_stop or "\n" in str(error) or not fix:
                 self.lost.append(f"{what}: it stopped: {str(error)[:200]!r}")
         except BaseException as error:
@@ -141,14 +143,19 @@ SMALL_DATA: dict[str, MakeData] = {
     "black pictures": lambda: data_set([THREE] * 3, kind="black"),
     "one picture under all labels": lambda: data_set([THREE] * 3, kind="same"),
 }
-VALUES: dict[str, Sequence[float]] = {
-    "1e-30 apart": (0, 1e-30, 2e-30),
-    "1e30 apart": (0, 1e30, 2e30),
+HELD: dict[str, Sequence[float]] = {
     "the least gap and the largest value": (-1e9, 0, 1e-6),
     "negative": (-30, -20, -10.5),
+    "one far away": (0, 1, 1e9),
+}
+REFUSED: dict[str, Sequence[float]] = {
+    "1e-30 apart": (0, 1e-30, 2e-30),
+    "1e30 apart": (0, 1e30, 2e30),
     "above single precision": (0, 1, 1e39),
     "equal in single precision": (0, 1e8, 1e8 + 1),
     "denormal": (0, 1e-310, 2e-310),
+    "no number": (0, 1, math.nan),
+    "without end": (-math.inf, 0, 1),
 }
 SETTINGS: list[dict[str, Any]] = [
     *({"lr1": rate, "lr2": rate} for rate in (1e-310, 1e-42, 1e-18, 1e3, 1e18, 1e30, 1e300)),
@@ -181,19 +188,30 @@ def small_data(scale: Scale) -> Tried:
 
 
 def extreme_values(scale: Scale) -> Tried:
-    """Rank values that floating point can hardly hold."""
-    runs = Runs(scale.folder, may_stop=True)
-    for what, values in VALUES.items():
+    """Rank values that floating point can hardly hold, or not at all."""
+    runs = Runs(scale.folder)
+    for what, values in HELD.items():
         make = partial(data_set, [THREE] * 3, values)
         for baselines in scale.pick(short=[["ridge"]], long=EVERY):
             runs.run(f"rank values {what}", make, {}, baselines)
         for given in scale.pick(short=[{"ordinal_loss": "mean-variance"}], long=LOSSES):
             runs.run(f"rank values {what}", make, given)
+    refused = Runs(scale.folder, may_stop=True)
+    for what, values in REFUSED.items():
+        refused.judge(f"rank values {what}", partial(_refuse, values))
+    runs.cases, runs.stopped = runs.cases + refused.cases, refused.stopped
+    runs.lost += refused.lost
     return runs.told(
         "numbers-rank-values",
-        "rank values 1e-30 or 1e30 apart, negative, very uneven, denormal, or equal in single precision",
-        "the run ends in finite figures, or the values are refused in a sentence before it begins",
+        "rank values negative, very uneven, 1e-30 or 1e30 apart, denormal, equal in single precision, or no numbers",
+        "what single precision can hold ends in finite figures; all else is refused in a sentence before a run begins",
     )
+
+
+def _refuse(values: Sequence[float]) -> dict[str, dict[str, float]]:
+    """What may not come to be."""
+    data_set([THREE] * 3, values)
+    return {"ranks": {"were made of such values": math.nan}}
 
 
 def settings(scale: Scale) -> Tried:
