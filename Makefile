@@ -32,6 +32,14 @@ WORKFLOW := .snakemake-env
 WORKFLOW_STAMP := $(WORKFLOW)/.installed
 MUTATION := .mutation-env
 MUTATION_STAMP := $(MUTATION)/.installed
+TOOLS := .tools-env
+TOOLS_STAMP := $(TOOLS)/.installed
+OLDEST := .venv-oldest
+NOLOCK := .venv-nolock
+# Older releases warn of what newer ones changed, which is not ours, and cannot check types; what they answer must be right.
+RANGE_TESTS := -m pytest -q -n $(JOBS) --dist loadfile -o addopts="--import-mode=importlib --doctest-modules" -o filterwarnings=default
+# These start processes that make errors of warnings.
+YOUNGER := --deselect tests/unit/test_distributed.py
 # Every file that pip takes must have a hash that the lock names. Built from source would be: skordinal where it has no wheel, which
 # fetches tools that no hash holds; so on Linux on x86-64, where each package has one, nothing but wheels is taken.
 LOCKED := -m pip install --quiet --progress-bar off --require-hashes --no-deps
@@ -52,7 +60,7 @@ export COVERAGE_FILE := $(abspath _build/coverage/data)
 # The kernels started below are this environment's, whatever is activated.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install book html execute verify test lint look browser bench torture coverage mutation snakemake smoke matrix sweep serve lock clean
+.PHONY: help install book html execute verify test lint look browser bench torture coverage mutation snakemake smoke matrix sweep serve lock clean audit licences sbom oldest nolock
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -149,6 +157,32 @@ matrix: $(STAMP) $(WORKFLOW_STAMP) ## run what is missing of the matrix (hours; 
 sweep: $(STAMP) $(WORKFLOW_STAMP) ## run what is missing of the grid in experiments/matrix/sweep.yaml (FLAGS=-n plans, LIMIT=20) -> runs/sweep
 	$(RUN) preset=sweep out=runs/sweep $(if $(LIMIT),limit=$(LIMIT))
 
+$(TOOLS_STAMP): requirements/tools.txt
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(TOOLS)"
+	"$(TOOLS)/bin/python" $(LOCKED) $(WHEELS) -r requirements/tools.txt
+	touch "$@"
+
+audit: $(TOOLS_STAMP) ## ask for known weaknesses of the locked packages (status 1: there are; 3: the data cannot be had)
+	"$(TOOLS)/bin/python" scripts/audit.py
+
+licences: $(STAMP) ## read the licences of every locked package -> requirements/licences.md
+	"$(BIN)/python" scripts/licences.py
+
+sbom: $(TOOLS_STAMP) ## list everything that this project is made of, in CycloneDX -> requirements/sbom.cdx.json
+	"$(TOOLS)/bin/python" scripts/sbom.py
+
+oldest: ## unit tests with the lowest versions that pyproject.toml allows, in .venv-oldest (3 GB to download)
+	"$(PYTHON)" -m venv "$(OLDEST)"
+	"$(OLDEST)/bin/python" $(LOCKED) $(WHEELS) -r requirements/oldest.txt
+	PYTHONPATH=. "$(OLDEST)/bin/python" $(RANGE_TESTS) $(YOUNGER) tests/unit l2rclip_lite
+
+nolock: ## unit tests with the newest versions that pyproject.toml allows, without the lock, in a fresh .venv-nolock
+	"$(PYTHON)" -m venv --clear "$(NOLOCK)"
+	"$(NOLOCK)/bin/python" -m pip install --quiet --progress-bar off -e '.[plots,baselines,onnx,dev]'
+	"$(NOLOCK)/bin/python" -m pip check
+	"$(NOLOCK)/bin/python" -m pytest -q -n $(JOBS) --dist loadfile tests/unit tests/data tests/oracles l2rclip_lite
+
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	@test -e _build/html/index.html || { echo "make: no book yet; run 'make book' first" >&2; exit 1; }
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
@@ -157,6 +191,8 @@ lock: ## resolve pyproject.toml and Snakemake afresh and write pins and hashes i
 	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep)
 	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) snakemake
 	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) mutation
+	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) tools
+	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) oldest
 
 clean: ## remove what was built (the environment stays)
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -3,6 +3,8 @@
 python scripts/lock.py [--keep]            lock.txt, build.txt and cuda.txt: pyproject.toml with every extra
 python scripts/lock.py [--keep] snakemake  snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
 python scripts/lock.py [--keep] mutation   mutation.txt: what makes the mutants of `make mutation`
+python scripts/lock.py [--keep] tools      tools.txt: what writes the bill of materials and asks for known weaknesses
+python scripts/lock.py oldest              oldest.txt: the lowest versions that pyproject.toml allows, for `make oldest`
 
 With --keep every pin that stands in the files stays: only hashes, and pins of new dependencies, are written.
 """
@@ -47,6 +49,15 @@ MUTATION = """\
 # Made by `make lock`: do not edit; the range stands in scripts/lock.py.
 """
 OPERATORS = "cosmic-ray>=8.7,<9"
+TOOLS = """\
+# pip-audit and CycloneDX, for `make audit` and `make sbom`, in an environment of their own; resolved under Python {python}.
+# Made by `make lock`: do not edit; the ranges stand in scripts/lock.py.
+"""
+OLDEST = """\
+# The lowest versions that pyproject.toml allows, of the package's extras and of what its tests need; for `make oldest`.
+# Made by `make lock`: do not edit. Resolved under Python {python}, Linux; no build tag, so torch comes with CUDA: 3 GB.
+"""
+CHECKERS = "pip-audit>=2.9\ncyclonedx-python-lib[json-validation]>=9\npyyaml>=6\n"
 WORKFLOW = "snakemake>=9.27,<10"
 EXECUTORS = (
     "snakemake-executor-plugin-slurm",
@@ -89,13 +100,13 @@ def add_hashes(pins: dict[str, str], known: dict[str, str]) -> None:
         pins[name] = " \\\n    ".join([pins[name], *(h for h in hashes if h not in pins[name])])
 
 
-def resolve(wanted: str, *constraints: Path) -> dict[str, str]:
-    """Let uv, in a throwaway environment, find the pins for requirements, one a line."""
+def resolve(wanted: str, *constraints: Path, how: str = "--universal") -> dict[str, str]:
+    """Let uv, in a throwaway environment, find the pins for requirements, one a line; `how` is an option of it."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         bin_ = Path(folder) / "bin"
         subprocess.run([bin_ / "python", "-m", "pip", "install", "-q", "uv>=0.9"], check=True)
-        command = [bin_ / "uv", "pip", "compile", "-", "--universal", "--python-version", PYTHON, "--quiet"]
+        command = [bin_ / "uv", "pip", "compile", "-", how, "--python-version", PYTHON, "--quiet"]
         command += ["--generate-hashes", "--no-header", "--no-annotate"]
         for file in constraints:
             command += ["-c", file]
@@ -112,12 +123,15 @@ def write(name: str, header: str, found: dict[str, str]) -> None:
     print(f"{file.relative_to(ROOT)}: {len(found)} packages")
 
 
+def releases(found: dict[str, str]) -> dict[str, str]:
+    """The pins without this package itself, which is no release."""
+    return {name: block for name, block in found.items() if "==" in block.split(";")[0]}
+
+
 def lock_book(kept: list[Path]) -> None:
     """Write the three files of the book's environment."""
     constraints = FOLDER / "constraints.txt"
-    found = resolve(".[all]\n", constraints, *kept)
-    found.pop("l2rclip-lite", None)
-    found = {name: block for name, block in found.items() if "==" in block.split(";")[0]}
+    found = releases(resolve(".[all]\n", constraints, *kept))
     add_hashes(found, blocks(constraints.read_text(encoding="utf-8")))
     cuda = {name: block for name, block in found.items() if GPU.match(name)}
     write("lock.txt", LOCK, {name: block for name, block in found.items() if name not in cuda})
@@ -139,6 +153,17 @@ def lock_mutation(kept: list[Path]) -> None:
     write("mutation.txt", MUTATION, resolve(OPERATORS, *kept))
 
 
+def lock_tools(kept: list[Path]) -> None:
+    """Write the file of the environment that audits and lists."""
+    write("tools.txt", TOOLS, resolve(CHECKERS, *kept))
+
+
+def lock_oldest(kept: list[Path]) -> None:
+    """Write the file of the lowest versions."""
+    found = resolve(".[plots,baselines,onnx,dev]\n", *kept, how="--resolution=lowest-direct")
+    write("oldest.txt", OLDEST, releases(found))
+
+
 def main() -> None:
     """Parse the command line and lock."""
     parser = argparse.ArgumentParser(
@@ -148,6 +173,8 @@ def main() -> None:
         "book": (lock_book, "lock.txt", "cuda.txt"),
         "snakemake": (lock_snakemake, "snakemake.txt", "snakemake-plugins.txt"),
         "mutation": (lock_mutation, "mutation.txt"),
+        "tools": (lock_tools, "tools.txt"),
+        "oldest": (lock_oldest, "oldest.txt"),
     }
     parser.add_argument("which", nargs="?", choices=files, default="book")
     parser.add_argument("--keep", action="store_true", help="change no pin that stands in the files")
