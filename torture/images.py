@@ -34,7 +34,7 @@ WHERE = "labels.csv row 7"
 
 def run(scale: Scale) -> Iterator[Tried]:
     """Five classes of fault."""
-    with Worker("images", scale.folder) as worker:
+    with Worker("images", scale.folder, patience=60) as worker:
         yield _kinds(scale, worker)
         yield _damage(scale, worker)
         yield _bombs(scale, worker)

@@ -199,8 +199,12 @@ def bombs() -> dict[str, bytes]:
     parts = ((b"IHDR", head), (b"IDAT", data), (b"IEND", b""))
     scans = encoded(quadrants().resize((1024, 1024)), "JPEG", progressive=True)
     last = scans.rindex(b"\xff\xda")
+    many = struct.pack(">HH", 0xFFE1, 60_008) + b"Exif\0\0" + bytes(60_000)
+    table = 13 + 3 * 2 ** ((gif[10] & 7) + 1)  # where a GIF's colour table ends
     return (
         {
+            "jpeg-of-many-exifs": jpeg[:2] + many * 350 + jpeg[2:],
+            "gif-of-many-comments": gif[:table] + b"\x21\xfe\1c\0" * 3_000_000 + gif[table:],
             "png-that-claims-much": png(blank, 8, 2, size=(60_000, 60_000)),
             "png-that-holds-much": b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts),
             "jpeg-that-claims-much": jpeg[: frame + 5] + b"\xff\xff\xff\xff" + jpeg[frame + 9 :],

@@ -39,6 +39,7 @@ FORMATS = tuple(reader.format for reader in READERS)
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
 MAX_BYTES = 8 * MAX_PIXELS  # so many, four channels of 16 bits each, not compressed
 MAX_SCANS = 40  # of a progressive JPEG; encoders write about ten, and each is a pass over all pixels
+QUICK = 8_000_000  # bytes; whatever is in so small a file is read in a second
 FAX = (
     "group3",
     "group4",
@@ -87,6 +88,7 @@ def read_image(path: str | Path, where: str) -> Image.Image:
         if status.st_size > MAX_BYTES:
             raise InputError(f"{name} has more than {MAX_BYTES / 1e6:.0f} MB; save it smaller.")
         with open(path, "rb") as stream, _quiet_pillow():
+            _refuse_slow(stream, status.st_size, name)
             return _decoded(stream, name)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         if isinstance(error, InputError):
@@ -96,6 +98,24 @@ def read_image(path: str | Path, where: str) -> Image.Image:
         OSError
     ) as error:  # no right to read it, a name that is too long, a ring of links, a disk that fails
         raise InputError(f"{name} cannot be read ({error.strerror}); mend that or remove the row.") from error
+
+
+def _refuse_slow(stream: BinaryIO, size: int, name: str) -> None:
+    """Refuse what keeps Pillow busy before it knows the size: it joins comments one by one, in quadratic time."""
+    if size <= QUICK:
+        return
+    start = stream.read(3)
+    if start == b"GIF":
+        raise InputError(f"{name} is a GIF of more than {QUICK / 1e6:.0f} MB; save its first frame as PNG.")
+    if start == b"\xff\xd8\xff" and _count(stream, b"Exif\0\0") > MAX_SCANS:
+        raise InputError(f"{name} has EXIF data in more than {MAX_SCANS} parts; save it without.")
+    stream.seek(0)
+
+
+def _count(stream: BinaryIO, mark: bytes) -> int:
+    """How often a mark stands in a file, but for those across the edge of a block."""
+    stream.seek(0)
+    return sum(block.count(mark) for block in iter(lambda: stream.read(2**20), b""))
 
 
 def _decoded(stream: BinaryIO, name: str) -> Image.Image:
@@ -138,8 +158,7 @@ def _refuse_unfit(opened: Image.Image, stream: BinaryIO, name: str) -> None:
     if not opened.info.get("progressive"):
         return
     place = stream.tell()
-    stream.seek(0)
-    scans = sum(block.count(b"\xff\xda") for block in iter(lambda: stream.read(2**20), b""))
+    scans = _count(stream, b"\xff\xda")
     stream.seek(place)
     if scans > MAX_SCANS:
         raise InputError(f"{name} is a JPEG of {scans} scans, more than {MAX_SCANS}; save it anew.")

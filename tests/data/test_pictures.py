@@ -61,15 +61,37 @@ def test_the_limit_is_ours_and_comes_before_decoding(tmp_path: Path, monkeypatch
     assert MAX_PIXELS == 89_000_000
 
 
-def test_a_jpeg_of_endless_passes_and_a_huge_file_are_refused(tmp_path: Path) -> None:
-    """2,009 scans would take a minute; 16 GiB of nothing need no disk."""
-    (tmp_path / "slow.jpg").write_bytes(picture_files.bombs()["jpeg-of-many-scans"])
-    with pytest.raises(InputError, match="is a JPEG of 2009 scans, more than 40; save it anew"):
-        read_image(tmp_path / "slow.jpg", "row 1")
+SLOW = {
+    "jpeg-of-many-scans": "is a JPEG of 2009 scans, more than 40; save it anew",
+    "jpeg-of-many-exifs": "has EXIF data in more than 40 parts; save it without",
+    "gif-of-many-comments": "is a GIF of more than 8 MB; save its first frame as PNG",
+}
+
+
+def test_what_would_take_minutes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over all pixels 2,009 times, comments that are joined one by one; 16 GiB of nothing need no disk."""
+    bombs = picture_files.bombs()
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
+    for name, sentence in SLOW.items():
+        (tmp_path / "slow.jpg").write_bytes(bombs[name])
+        with pytest.raises(InputError, match=sentence):
+            read_image(tmp_path / "slow.jpg", "row 1")
     with (tmp_path / "hole.webp").open("wb") as sparse:
         sparse.truncate(2**34)
     with pytest.raises(InputError, match="has more than 712 MB; save it smaller"):
         read_image(tmp_path / "hole.webp", "row 1")
+
+
+def test_a_large_photograph_is_none_of_them(tmp_path: Path) -> None:
+    """Twelve megabytes of noise, with EXIF data."""
+    noise = np.random.default_rng(0).integers(0, 256, (2400, 3200, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "large.jpg").write_bytes(
+        picture_files.encoded(Image.fromarray(noise), "JPEG", quality=95, subsampling=0, exif=exif)
+    )
+    assert (tmp_path / "large.jpg").stat().st_size > pictures.QUICK
+    assert read_image(tmp_path / "large.jpg", "row 1").size == (2400, 3200)
 
 
 def test_pipes_folders_and_links_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
