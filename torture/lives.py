@@ -68,12 +68,15 @@ class Told(NamedTuple):
 
 
 class Life:
-    """A process that works on a job."""
+    """A process that works on a job.
+
+    Its `code`, when it has ended, is its exit code or minus the number of the signal.
+    """
 
     def __init__(self, process: BaseProcess, told: Connection) -> None:
-        self.process, self.pid = process, process.pid or 0
-        self.began = time.monotonic()
-        self._told, self._bytes = told, b""
+        self.pid = process.pid or 0
+        self.code: int | None = None
+        self._process, self._told, self._bytes = process, told, b""
 
     def next(self, patience: float = FOREVER) -> Told | None:
         """The next phase that it enters; None when it has ended, or within `patience` seconds entered none."""
@@ -97,14 +100,11 @@ class Life:
     def end(self) -> list[Told]:
         """Wait until it has ended; what it entered until then."""
         rest = list(iter(self.next, None))
-        self.process.join()
+        self._process.join()
+        self.code = self._process.exitcode
+        self._process.close()
         self._told.close()
         return rest
-
-    @property
-    def code(self) -> int | None:
-        """Exit code, or minus the number of the signal."""
-        return self.process.exitcode
 
 
 class Nursery:
