@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import linecache
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
+from torch.fx import graph_module
 
 from l2rclip_lite.data.files import on_white
 from l2rclip_lite.errors import InputError, TrainingError
@@ -147,7 +149,7 @@ def _tower_graph(model: L2RCLIP) -> Any:
     example = torch.zeros(
         2, 3, size, size, dtype=torch.uint8
     )  # 2: a batch of 1 would be taken for a constant
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"), _forgotten():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
         program = torch.onnx.export(
             _Answers(model).to("cpu").eval(),
@@ -160,6 +162,10 @@ def _tower_graph(model: L2RCLIP) -> Any:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
         assert program is not None
+        assert program.exported_program is not None
+        for node in program.exported_program.graph.nodes:
+            if (mode := getattr(node.meta.get("val"), "fake_mode", None)) is not None:
+                mode.shape_env.fake_tensor_cache.clear()  # what it knows of the graph's shapes
         # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
         onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
     found = program.model_proto
@@ -254,6 +260,19 @@ def _difference(model: L2RCLIP, session: Any, pictures: Iterable[Image.Image]) -
     if not found:
         raise InputError("export: no picture to check the file on; give at least one.")
     return float(np.max(found)), len(found) // 2
+
+
+@contextmanager
+def _forgotten() -> Iterator[None]:
+    """Take from torch the generated source text that it would keep of every traced graph for ever."""
+    sources = graph_module._loader.eval_cache
+    before = set(sources)
+    try:
+        yield
+    finally:
+        for name in set(sources) - before:
+            del sources[name]
+            linecache.cache.pop(name, None)
 
 
 @contextmanager
