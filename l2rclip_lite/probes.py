@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -57,9 +59,11 @@ def linear_probe(features: dict[str, Tensor], targets: dict[str, Tensor], ranks:
         return F.one_hot(targets["train"][:1].cpu().expand(len(features["test"])), len(ranks)).double()
     best, chosen = float("inf"), None
     for strength in 10.0 ** np.arange(-1, 5):
-        probe = LogisticRegression(C=strength, max_iter=2000).fit(
-            features["train"].numpy(), targets["train"].numpy()
-        )
+        with warnings.catch_warnings():  # they are ranks, however few pictures each has
+            warnings.filterwarnings("ignore", message="The number of unique classes")
+            probe = LogisticRegression(C=strength, max_iter=2000).fit(
+                features["train"].numpy(), targets["train"].numpy()
+            )
         error = mae(targets["val"], probe.predict(features["val"].numpy()), ranks)
         if error < best:
             best, chosen = error, probe

@@ -65,3 +65,14 @@ def test_both_answer_with_a_rank_absent(seed: int, absent: int) -> None:
         assert (found >= 0).all()
         assert torch.allclose(found.sum(1), torch.ones(3).double())
     assert (linear_probe(features, target, UNEVEN)[:, absent] == 0).all()
+
+
+def test_more_ranks_than_half_of_the_pictures_are_ranks_all_the_same() -> None:
+    """The library takes so many classes for numbers to regress on, and says so (warnings are errors here)."""
+    many = Ranks.integers(0, 29, template="grade {rank}")
+    rank = torch.arange(30)
+    points = torch.eye(30)
+    found = linear_probe(
+        {split: points for split in ("train", "val", "test")}, {"train": rank, "val": rank}, many
+    )
+    assert found.argmax(1).tolist() == rank.tolist()
