@@ -18,6 +18,7 @@ const THEMES = ['light', 'dark'];
 const WIDTHS = [1280, 390];
 const SEARCHES = ['RankFormer', 'quadratic weighted kappa', 'BRACOL'];
 const AT_ONCE = 2;
+const PRESSED_IN = ['book/04_losses.html'];
 const PLANTED_IN = ['book/index.html', 'book/04_losses.html', 'book/browser.html', '404.html'];
 
 const { values: options, positionals } = parseArgs({
@@ -169,6 +170,30 @@ async function checkPlanted(tools, site, path) {
   return log;
 }
 
+// What runs when something is pressed, which no look at a page that stands still would see stopped by its policy.
+async function checkButtons(tools, site, path) {
+  const page = await tools.browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const log = [];
+  await listen(page, site, log);
+  await page.addInitScript(() => { window.print = () => { window.printed = true; }; });
+  await page.goto(site.base + path);
+  const expect = async (what, happened) => page.waitForFunction(happened, null, { timeout: 3000 }).catch(() => log.push(`${what} does nothing`));
+  const press = selector => page.$eval(selector, e => e.click());
+  const mode = await page.evaluate(() => document.documentElement.dataset.mode);
+  await press('.theme-switch-button');
+  await page.waitForFunction(before => document.documentElement.dataset.mode !== before, mode, { timeout: 3000 }).catch(() => log.push('the theme switch does nothing'));
+  await press('[data-press="print"]');
+  await expect('the print button', () => window.printed);
+  await press('button.copybtn');
+  await expect('the copy button', () => document.querySelector('button.copybtn.success'));
+  await press('details summary');
+  await expect('what is hidden', () => document.querySelector('details[open]'));
+  await page.click('[data-press="full-screen"]');
+  await expect('the full-screen button', () => document.fullscreenElement);
+  await page.close();
+  return log;
+}
+
 async function main() {
   const tools = findTools(giveUp);
   if (!existsSync(join(folder, 'index.html'))) throw new Error(`${folder}/index.html is missing: run 'make book' first`);
@@ -187,6 +212,7 @@ async function main() {
   });
   if (!options.only) jobs.push(...SEARCHES.map(term => [`search for "${term}"`, () => checkSearch(tools, site, term)]));
   for (const path of PLANTED_IN.filter(path => wanted.includes(path))) jobs.push([`scripts, pictures and frames planted in ${path}`, () => checkPlanted(tools, site, path)]);
+  for (const path of PRESSED_IN.filter(path => wanted.includes(path))) jobs.push([`buttons of ${path}`, () => checkButtons(tools, site, path)]);
   let problems = 0;
   const started = Date.now();
   const worker = async () => {

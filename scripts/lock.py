@@ -54,7 +54,7 @@ TOOLS = """\
 # Made by `make lock`: do not edit; the ranges stand in scripts/lock.py.
 """
 OLDEST = """\
-# The lowest versions that pyproject.toml allows, of the package's extras and of what its tests need; for `make oldest`.
+# The lowest versions that pyproject.toml allows, without the extra `onnx`, which needs a newer torch; for `make oldest`.
 # Made by `make lock`: do not edit. Resolved under Python {python}, Linux; no build tag, so torch comes with CUDA: 3 GB.
 """
 CHECKERS = "pip-audit>=2.9\ncyclonedx-python-lib[json-validation]>=9\npyyaml>=6\n"
@@ -160,7 +160,7 @@ def lock_tools(kept: list[Path]) -> None:
 
 def lock_oldest(kept: list[Path]) -> None:
     """Write the file of the lowest versions."""
-    found = resolve(".[plots,baselines,onnx,dev]\n", *kept, how="--resolution=lowest-direct")
+    found = resolve(".[plots,baselines,dev]\n", *kept, how="--resolution=lowest-direct")
     write("oldest.txt", OLDEST, releases(found))
 
 
