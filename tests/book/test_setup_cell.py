@@ -90,7 +90,7 @@ def test_helpers_are_all_that_the_package_needs_beyond_colab() -> None:
             "tokenizers",
             "safetensors",
         ),
-        *("huggingface-hub", "tqdm", "packaging", "pyyaml", "regex", "typing-extensions"),
+        *("huggingface-hub", "tqdm", "packaging", "pyyaml", "regex", "typing-extensions", "filelock"),
     }
     unused = {"sentence-transformers"}  # asked for by the package of the text weights; only its file is read
     helpers = {canonicalize_name(Requirement(text).name) for text in setup_cell.HELPERS}
