@@ -148,7 +148,7 @@ def _sources(scale: Scale) -> Iterator[tuple[str, bytes]]:
     yield "webp", encoded(leaf, "WEBP", exif=exif)
     yield "rgba-webp", encoded(clear, "WEBP", lossless=True)
     yield "animated-webp", encoded(leaf, "WEBP", **frames)
-    for way in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+    for way in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
         yield f"tiff-{way}", encoded(leaf, "TIFF", compression=way, exif=exif)
     yield "bmp", encoded(leaf, "BMP")
     yield (

@@ -163,11 +163,10 @@ def metadata(parts: Parts) -> dict[str, bytes]:
     }
 
 
-def elsewhere(parts: Parts, outside: Path) -> dict[str, bytes]:
-    """Configs that point out of the file: to a hub, another folder, another machine.
+def pointers(outside: Path) -> list[tuple[str, str | None]]:
+    """Towers and weights that lead out: to a hub, another folder, another machine.
 
     Args:
-        parts: A good model.
         outside: A folder with `evil.pt` and `evil.safetensors`; nothing in it may be opened.
     """
     towers = [
@@ -190,10 +189,15 @@ def elsewhere(parts: Parts, outside: Path) -> dict[str, bytes]:
         *("\\\\server\\share\\w.safetensors", "//server/share/w.safetensors", "hf-hub:someone/model"),
         *("~/w.safetensors", f"{outside}/none.safetensors", "", "\0.safetensors"),
     ]
-    found = {f"towers {name}": parts.edited(_set("config", towers=name)) for name in towers}
-    for name in weights:
-        found[f"weights {name!r}"] = parts.edited(_set("config", towers="ViT-B-16/openai", weights=name))
-    return found
+    return [(name, None) for name in towers] + [("ViT-B-16/openai", name) for name in weights]
+
+
+def elsewhere(parts: Parts, outside: Path) -> dict[str, bytes]:
+    """Models whose config names such towers and weights."""
+    return {
+        f"towers {name!r}, weights {weights!r}": parts.edited(_set("config", towers=name, weights=weights))
+        for name, weights in pointers(outside)
+    }
 
 
 class Evil:

@@ -161,7 +161,6 @@ def kinds() -> dict[str, Kind]:
         "one-bit-tiff": Kind(encoded(one, "TIFF", compression="packbits"), bits),
         "webp": Kind(encoded(rgb, "WEBP", quality=95), exact=12),
         "tiff-lzw": Kind(encoded(rgb, "TIFF", compression="tiff_lzw")),
-        "tiff-jpeg": Kind(encoded(rgb, "TIFF", compression="jpeg", quality=95), exact=12),
         "tiff-of-two-pages": Kind(encoded(first, "TIFF", **animated)),
         "bmp": Kind(encoded(rgb, "BMP")),
         "gif": Kind(encoded(palette, "GIF")),
@@ -246,6 +245,7 @@ def strangers() -> dict[str, bytes]:
         "only-the-start-of-a-jpeg": b"\xff\xd8\xff",
         "only-the-start-of-a-png": b"\x89PNG\r\n\x1a\n",
         "fax": encoded(quadrants().convert("1"), "TIFF", compression="group4"),
+        "jpeg-in-a-tiff": encoded(quadrants(), "TIFF", compression="jpeg"),
         "float-tiff": encoded(Image.new("F", (8, 8)), "TIFF"),
     }
 

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def run(scale: Scale) -> Iterator[Tried]:
             "Refused; no file outside is opened, no connection made, no process started, nothing unpickled.",
             others,
         )
-        yield tried if not trace.exists() else _with(tried, "a pickle was loaded")
+        wrong = [bench.towers(*pointer) for pointer in model_files.pointers(outside)]
+        tried = replace(tried, cases=tried.cases + len(wrong), lost=(*tried.lost, *filter(None, wrong)))
+        yield tried if not trace.exists() else replace(tried, lost=(*tried.lost, "a pickle was loaded"))
         yield bench.sparse()
         yield bench.damage()
         yield bench.calibrations()
@@ -74,6 +77,9 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
             return _load_tampered(**request)
         if "checkpoint" in request:
             fit(_data(), CONFIG, request["checkpoint"], quiet=True)
+            return {}
+        if "towers" in request:
+            load_towers(request["towers"], weights=request["weights"])
             return {}
         model = L2RCLIP.load(request["run"])
         found = model.predict([Image.new("RGB", (8, 8), "green")])
@@ -157,6 +163,12 @@ class Bench:
         self.file.write_bytes(self.good)
         answer = self.worker.ask({"run": str(self.folder)})
         return "refused" in answer or bool(broken(answer, about="", must=False))
+
+    def towers(self, name: str, weights: str | None) -> str:
+        """What goes wrong when they are asked for directly, as a notebook would with a config from elsewhere."""
+        answer = self.worker.ask({"towers": name, "weights": weights})
+        wrong = broken(answer, about="towers: ", must=True)
+        return f"load_towers({name!r}, {weights!r}): {wrong}" if wrong else ""
 
     def sparse(self) -> Tried:
         """Headers and tensors of many gigabytes, on a disk that holds nothing of them; things that are no file."""
@@ -362,7 +374,3 @@ def _checkpoint_edits(parts: model_files.Parts) -> dict[str, model_files.Edit]:
         "a row that is none": about(history=[3]),
         "no score": about(best_score=None),
     }
-
-
-def _with(tried: Tried, lost: str) -> Tried:
-    return Tried(tried.name, tried.fault, tried.promise, tried.cases, (*tried.lost, lost), tried.detail)

@@ -40,11 +40,7 @@ MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,
 MAX_BYTES = 8 * MAX_PIXELS  # so many, four channels of 16 bits each, not compressed
 MAX_SCANS = 40  # of a progressive JPEG; encoders write about ten, and each is a pass over all pixels
 QUICK = 8_000_000  # bytes; whatever is in so small a file is read in a second
-FAX = (
-    "group3",
-    "group4",
-    "tiff_ccitt",
-)  # of such TIFFs libtiff gives lines of nonsense where bits are broken
+UNSEEN = ("group3", "group4", "tiff_ccitt", "jpeg", "tiff_jpeg")  # of TIFFs in which broken places are filled
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,7 +58,8 @@ def read_image(path: str | Path, where: str) -> Image.Image:
 
     JPEG, PNG, WebP, TIFF, BMP or GIF, whatever the file is called. Of an animation or of many pages the first is
     taken. Colour profiles are not applied. A picture whose EXIF data are damaged is taken as it is stored. Nothing is
-    ever put in place of a picture that cannot be read.
+    ever put in place of a picture that cannot be read; but bits that changed inside the data of a JPEG, or an end that
+    was sewn on, cannot be seen.
 
     Args:
         path: The file.
@@ -153,8 +150,8 @@ def _refuse_unfit(opened: Image.Image, stream: BinaryIO, name: str) -> None:
     width, height = opened.size
     if width * height > MAX_PIXELS:
         raise InputError(_too_large(name))
-    if opened.info.get("compression") in FAX:
-        raise InputError(f"{name} is a fax, in which damage cannot be seen; save it as PNG.")
+    if (kind := opened.info.get("compression")) in UNSEEN:
+        raise InputError(f"{name} is a TIFF of kind {kind}, in which damage cannot be seen; save it as PNG.")
     if not opened.info.get("progressive"):
         return
     place = stream.tell()

@@ -17,6 +17,7 @@ from l2rclip_lite.calibration_file import CALIBRATION_FILE, fingerprint_of
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import MiniTowers
 from l2rclip_lite.model import L2RCLIP, MODEL_FILE
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import fit
 
 
@@ -118,6 +119,9 @@ def test_nothing_outside_the_file_is_opened(parts: model_files.Parts, tmp_path: 
         with pytest.raises(InputError, match=rf"{MODEL_FILE}: ") as caught:
             L2RCLIP.load(tmp_path)
         assert str(caught.value).isprintable(), name
+    for towers, weights in model_files.pointers(outside):
+        with pytest.raises(InputError, match=r"^towers: "):
+            load_towers(towers, weights=weights)
     with (outside / "seen.txt").open("w"):
         assert len(opened) == 1, "the hook is deaf"
     heard = False
