@@ -262,36 +262,37 @@ def folder_case(draw: Draw) -> Case:
             entries[name] = draw(
                 st.sampled_from(("file", "pipe", "folder", "loop", "outside", "nothing", "within"))
             )
-    return Case(intact, entries, None, draw(st.booleans()))
+    options = {"allow_missing": draw(st.booleans())}
+    return Case(intact, entries, None, (draw(st.sampled_from(("csv", "aesthetics"))), options))
 
 
 def read_folder(folder: Path, case: Case) -> None:
-    """Lists of HCI against the folder; no pipe may block, no link may lead out."""
-    (folder / "pictures").mkdir()
+    """By a labels file with paths, or by a list that is searched for; no pipe may block, no link may lead out."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
     for name, kind in case.content.items():
-        path = folder / "pictures" / name
+        path = pictures / name
         path.parent.mkdir(exist_ok=True)
-        match kind:
-            case "file":
-                path.touch()
-            case "pipe":
-                os.mkfifo(path)
-            case "folder":
-                path.mkdir()
-            case "loop":
-                path.symlink_to(name)
-            case "outside":
-                path.symlink_to("/etc/passwd")
-            case "nothing":
-                path.symlink_to("gone")
-            case _:
-                path.symlink_to(folder / "pictures" / "5.jpg")
-    rows = [f"path,label,split\n{','.join((f'{n}.jpg', str(n // 3), PARTS[n % 3]))}" for n in range(1)]
-    rows += [f"{n}.jpg,{n % 2},{PARTS[n // 2]}" for n in range(1, 6)]
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    options = {"labels": folder / "labels.csv", "ranks": "a,b", "allow_missing": case.about}
-    data = load_dataset("csv", root=folder / "pictures", **options)
-    assert not case.intact or len(data.train) == 2
+        links = {"loop": name, "outside": "/etc/passwd", "nothing": "gone", "within": pictures / "5.jpg"}
+        if kind in links:
+            path.symlink_to(links[kind])
+        else:
+            {"file": path.touch, "pipe": lambda path=path: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    name, options = case.about
+    if name == "csv":
+        rows = ["path,label,split", *(f"{n}.jpg,{n % 2},{PARTS[n // 2]}" for n in range(6))]
+        (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+        options = options | {"labels": folder / "labels.csv", "ranks": "a,b", "allow_empty_ranks": True}
+    else:
+        rows = [f"{n}.jpg {1 + n // 4}" for n in range(6)]
+        _write(
+            folder,
+            {f"crowdbeauty/animals_{part}.txt": _lines(rows[n::2]) for n, part in enumerate(PARTS[::2])},
+        )
+        options = options | {"lists": folder}
+    data = load_dataset(name, root=pictures, **options)
     for part in PARTS:
         for path in data.split(part).paths:
-            assert os.path.realpath(folder / "pictures" / path).startswith(str(folder.resolve())), path
+            real = os.path.realpath(pictures / path)
+            assert real.startswith(str(pictures.resolve())), path
+            assert os.path.isfile(real) or name != "csv", path

@@ -61,7 +61,7 @@ def targets(run: Path) -> list[Target]:
     return [
         Target("JSON of a run", partial(json_of_run, run), partial(read_run, run), share=4),
         Target("history.csv", partial(history_case, run), read_csv_of_run, share=2),
-        Target("no file in its place", partial(odd_case, run), partial(read_odd, run)),
+        Target("no file in its place", partial(odd_case, run), partial(read_odd, run), share=2),
         Target("checkpoint", partial(tensors_case, _checkpoint(folder)), read_checkpoint),
         Target("cached features", partial(tensors_case, _piece(run, folder)), partial(read_piece, run)),
     ]

@@ -327,7 +327,8 @@ def _missing(
 def _linked_folder(root: Path) -> str:
     """The first folder right below the root that is a link: the likely reason that pictures are not found."""
     with os.scandir(root) as entries:
-        linked = sorted(entry.name for entry in entries if entry.is_symlink() and entry.is_dir())
+        # `DirEntry.is_dir` raises where a link leads to itself; such a link is no folder
+        linked = sorted(entry.name for entry in entries if entry.is_symlink() and os.path.isdir(entry.path))
     return f"; the folder {linked[0]} is a link, and linked folders are not entered" if linked else ""
 
 

@@ -131,6 +131,16 @@ def test_an_age_of_5_000_digits(tmp_path: Path) -> None:
         load_dataset("morph", lists=tmp_path)
 
 
+def test_a_link_to_itself_among_the_pictures(tmp_path: Path) -> None:
+    """It was once looked at as a folder, which the system refuses with an error of its own."""
+    (tmp_path / "loop").symlink_to("loop")
+    for part, name in (("train", "a.jpg 1\nb.jpg 1\nc.jpg 1"), ("test", "d.jpg 1")):
+        (tmp_path / "crowdbeauty").mkdir(exist_ok=True)
+        (tmp_path / "crowdbeauty" / f"animals_{part}.txt").write_text(name)
+    with pytest.raises(InputError, match="4 of the 4 listed pictures are not under"):
+        load_dataset("aesthetics", root=tmp_path, lists=tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["bits", "bomb", "cipher"])
 def test_an_archive_that_is_damaged_or_a_bomb(tmp_path: Path, damage: str) -> None:
     """Zip files have errors of their own; 300 MB of zeros take 300 kB in the file, and are not unpacked."""
