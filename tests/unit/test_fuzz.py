@@ -21,7 +21,7 @@ import fuzz_worker
 from fuzz_inputs import Case
 from fuzz_worker import Guard, Target, limit_memory, try_all
 
-fuzz_worker.STUCK, fuzz_worker.SECONDS = 0.5, 0.3
+fuzz_worker.STUCK, fuzz_worker.SECONDS = 4.0, 0.3  # others may need the cores, too
 folder = Path(sys.argv[1])
 
 def waits(own, case):
@@ -51,7 +51,7 @@ breaking = {
     "raises": lambda own, case: {}["key"],
     "waits": waits,
     "swallows": swallows,
-    "slow": lambda own, case: sum(range(15_000_000)),
+    "slow": lambda own, case: sum(range(100_000_000)),
     "greedy": lambda own, case: bytearray(2**31),
     "writes": lambda own, case: (own.parent / "elsewhere").write_text("x"),
     "renames": away,
