@@ -112,7 +112,7 @@ def full_at_each_write(place: Trouble, scale: Scale) -> Tried:
             life, f"no space for {name or 'features'}", re.escape(name) + r".*No space left on device"
         )
         place.goes_on(out, f"no space for {name or 'features'}")
-    for limit in scale.pick(short=(400_000,), long=(0, 1_000, 20_000, 100_000, 400_000)):
+    for limit in scale.pick(short=(400_000,), long=(1_000, 20_000, 100_000, 400_000)):
         out = place.new()
         life = place.go(place.job(out, limit=limit))
         place.refused(life, f"no file above {limit} bytes", "File too large")
