@@ -84,7 +84,10 @@ def is_path(value: object) -> bool:
     r"""Whether a value can name a file or a folder.
 
     Example:
-        >>> is_path("photos"), is_path(Path()), is_path("a\0b"), is_path(5)
-        (True, True, False, False)
+        >>> is_path("photos"), is_path(Path()), is_path("a\0b"), is_path("\ud800"), is_path(5)
+        (True, True, False, False, False)
     """
-    return isinstance(value, str | os.PathLike) and "\0" not in os.fspath(value)
+    try:
+        return isinstance(value, str | os.PathLike) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half a character, which JSON can hold and no file name can
+        return False

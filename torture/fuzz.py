@@ -105,7 +105,14 @@ def _worker(names: list[str], scale: Scale) -> Iterator[Tried]:
         str(scale.folder),
     ]
     read, last, since = 0, b"", time.monotonic()
-    with (scale.folder / "stderr").open("wb") as said, subprocess.Popen(words, stderr=said) as process:
+    here = (
+        scale.folder / "here" / "here"
+    )  # so that "../.." is not somebody's disk, which takes long to search
+    here.mkdir(parents=True, exist_ok=True)
+    with (
+        (scale.folder / "stderr").open("wb") as said,
+        subprocess.Popen(words, stderr=said, cwd=here) as process,
+    ):
         try:
             while True:
                 ended = process.poll() is not None

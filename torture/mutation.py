@@ -121,11 +121,11 @@ def run(mutants: list[dict[str, Any]], out: Path) -> list[dict[str, Any]]:
         judge = Judge(tree)
         for number, mutant in enumerate(mutants[len(found) :], start=len(found) + 1):
             module = mutant["module"]
-            judge.healthy(tests_of(module))
+            judge.healthy(TESTS[module])
             file = tree / "l2rclip_lite" / module
             original = file.read_text(encoding="utf-8")
             file.write_text(mutant["source"], encoding="utf-8")
-            by = judge.killer(tests_of(module))
+            by = judge.killer(module)
             file.write_text(original, encoding="utf-8")
             about = {key: value for key, value in mutant.items() if key != "source"}
             found.append(about | {"killed": bool(by), "by": by})
@@ -159,10 +159,11 @@ class Judge:
                     raise SystemExit(f"{' '.join(tests)}: fails without any mutant: {why}")
                 self.seconds[tests, which] = time.monotonic() - start
 
-    def killer(self, tests: tuple[str, ...]) -> str:
-        """What notices the mutant that lies in the tree; empty when nothing does."""
+    def killer(self, module: str) -> str:
+        """What notices the mutant of a module that lies in the tree; empty when nothing does."""
         for which in MARKS:
-            good, why = passes(self.tree, tests, which, PATIENCE * self.seconds[tests, which] + 10)
+            limit = PATIENCE * self.seconds[TESTS[module], which] + 10
+            good, why = passes(self.tree, tests_of(module), which, limit)
             if not good:
                 return why
         return ""

@@ -98,6 +98,10 @@ def test_ranks_of_another_kind(change: Any, message: str) -> None:
             {"name": "csv", "root": ".", "ranks": "a,b", "seed": -1},
             "csv: the seed -1 is no whole number from 0",
         ),
+        (
+            {"name": "hci", "root": "\ud800"},  # half a character, as JSON can hold it
+            r"hci: root must be text or a path or nothing, not '\ud800'",
+        ),
         ({"name": "csv", "root": ".", "ranks": "a,b", "labels": "x" * 5_000}, "there is no such file"),
         ({"name": "morph", "lists": 7}, "morph: lists must be text or a path or nothing, not 7"),
     ],
