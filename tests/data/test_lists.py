@@ -126,6 +126,12 @@ def test_a_folder_that_counts_must_be_there(tmp_path: Path, path: str, wrong: st
         read_list(tmp_path / "list.txt", keep=0)
 
 
+def test_two_spaces_are_one_separator_and_two_letters_of_a_name(tmp_path: Path) -> None:
+    """Columns may be lined up with spaces; where commas separate, a name keeps its own."""
+    assert read_list(write(tmp_path, "a.jpg   3\n"))[0].name == "a.jpg"
+    assert read_list(write(tmp_path, "a  b.jpg,3\n"))[0].name == "a  b.jpg"
+
+
 NAMES = st.text("abcü@._-'", min_size=1, max_size=6).map(lambda text: f"{text}.jpg")
 LABELS = st.one_of(st.integers(0, 100), st.floats(-1e6, 1e6), st.integers(193, 197).map(lambda n: f"{n}0s"))
 
