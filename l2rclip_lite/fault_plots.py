@@ -43,20 +43,22 @@ def kill_moments(moments: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def growth(panels: Mapping[str, Sequence[float]], warm_up: int) -> Figure:
-    """What a process holds after each round of a long loop, one panel a quantity, from zero.
+def growth(panels: Mapping[str, Sequence[float]], warm_up: int, step: int = 1) -> Figure:
+    """What a process holds during a long loop of rounds, one panel a quantity, from zero.
 
     Args:
-        panels: Values after each round, by title with unit.
-        warm_up: So many rounds at the beginning do not count; they are shaded.
+        panels: Values at every `step`-th round, the first included, by title with unit.
+        warm_up: So many values at the beginning do not count; they are shaded.
+        step: Rounds between two values.
     """
     with style():
         figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, colour, (title, values) in zip(axes, PANEL_COLOURS, panels.items(), strict=False):
-            axis.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.6)
-            axis.axvspan(0, warm_up + 0.5, color=GRID, alpha=0.7, linewidth=0)
-            axis.set(title=title, xlabel="round", ylim=(0, 1.25 * max(values)), xlim=(0, len(values) + 1))
+            rounds = 1 + step * np.arange(len(values))
+            axis.plot(rounds, values, color=colour, linewidth=1.6)
+            axis.axvspan(0, step * warm_up + 0.5, color=GRID, alpha=0.7, linewidth=0)
+            axis.set(title=title, xlabel="round", ylim=(0, 1.25 * max(values)), xlim=(0, rounds[-1] + 1))
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
             axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     return figure

@@ -29,6 +29,9 @@ def test_growth_begins_at_zero_so_that_flat_looks_flat() -> None:
     assert list(memory.lines[0].get_ydata()) == [800.0, 810.0, 810.0]
     assert memory.get_ylim() == (0, 1.25 * 810)
     assert memory.patches[0].get_x() + memory.patches[0].get_width() == 1.5
+    thinned = fault_plots.growth({"threads": [3, 3, 3]}, warm_up=1, step=10).axes[0]
+    assert list(thinned.lines[0].get_xdata()) == [1, 11, 21]
+    assert thinned.patches[0].get_x() + thinned.patches[0].get_width() == 10.5
 
 
 def test_mutants_stand_one_behind_the_other() -> None:

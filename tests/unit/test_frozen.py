@@ -34,5 +34,5 @@ def test_one_that_is_not_frozen_is_found(mark: str, found: list[str]) -> None:
 def test_every_record_is_frozen() -> None:
     """All but those that grow on purpose."""
     files = sorted(Path(l2rclip_lite.__file__).parent.rglob("*.py"))
-    assert sum(text.count("@dataclass") for text in (file.read_text(encoding="utf-8") for file in files)) > 30
+    assert sum(text.count("@dataclass") for text in (file.read_text(encoding="utf-8") for file in files)) > 20
     assert {name for file in files for name in thawed(file.read_text(encoding="utf-8"))} == GROWS
