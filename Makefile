@@ -125,7 +125,7 @@ bench: $(STAMP) ## measure speed and memory against the targets (ONLY=rows, DATA
 torture: $(STAMP) ## kill, starve and deceive the package (ONLY=campaigns, SHORT=1 in 5 min) -> book/results/reliability.json
 	"$(BIN)/python" torture/torture.py $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 
-mutation: $(STAMP) $(MUTATION_STAMP) ## change the package in 240 places and see whether a test notices, hours -> book/results/mutation.json
+mutation: $(STAMP) $(MUTATION_STAMP) ## change the package in 240 places and see whether a test notices, an hour or more -> book/results/mutation.json
 	mkdir -p _build
 	"$(MUTATION)/bin/python" torture/mutants.py > _build/mutants.json
 	"$(BIN)/python" torture/mutation.py _build/mutants.json --out book/results/mutation.json
