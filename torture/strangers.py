@@ -31,6 +31,7 @@ from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import CHECKPOINT, fit
 
 SECONDS, MIB = 10.0, 1024  # that a model of 5 MB may take before it is refused
+PICTURE = Image.new("RGB", (8, 8), "green")
 RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), template="a leaf with {rank} damage")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16, epochs1=2, epochs2=0, threads=1)
 
@@ -82,7 +83,7 @@ def attempt(request: dict[str, Any]) -> dict[str, Any]:
             load_towers(request["towers"], weights=request["weights"])
             return {}
         model = L2RCLIP.load(request["run"])
-        found = model.predict([Image.new("RGB", (8, 8), "green")])
+        found = model.predict([PICTURE])
         wrong = "" if found.probabilities.isfinite().all() else "its answer is no number"
         return {"raised": wrong} if wrong else {}
     except InputError as error:
@@ -134,7 +135,7 @@ class Bench:
         self.good = self.file.read_bytes()
         self.parts = model_files.Parts(self.good)
         self.picture = scale.folder / "picture.png"
-        Image.new("RGB", (8, 8)).save(self.picture)
+        PICTURE.save(self.picture)
 
     def ask(
         self, data: bytes | None, *, must: bool = True, about: str = MODEL_FILE, command: bool = True
