@@ -177,16 +177,21 @@ class Teller:
             return real(seed, number, index)
 
         stages.epoch_generator = epoch
-        self._wrap(checkpoint.Checkpoint, "save", "checkpoint", lambda _, s, o, state: state.epochs_done)
+        self._wrap(
+            checkpoint.Checkpoint,
+            "save",
+            "checkpoint",
+            lambda _, s, o, state: 1000 * s.number + state.epochs_done,
+        )
         self._wrap(training.Pictures, "load", "reading pictures")
         self._wrap(training, "_cached_features", "feature caching")
         self._wrap(training, "judge", "judging")
         self._wrap(training, "run_baseline", "baselines")
         self._wrap(training, "_clean_up", "cleaning up")
         self._wrap(rundir, "write_metrics", "metrics")
-        for owner, name in ((rundir, "open_run"), (rundir, "write_history"), (rundir, "write_predictions")):
-            self._wrap(owner, name, "results")
-        self._wrap(model.L2RCLIP, "save", "results")
+        writers = ((rundir, "open_run"), (model.L2RCLIP, "save"), (rundir, "write_history"))
+        for number, (owner, name) in enumerate((*writers, (rundir, "write_predictions"))):
+            self._wrap(owner, name, "results", lambda *_, number=number: number)
         self._wrap(export, "export_onnx", "exporting")
         for module in (training, baselines):
             self._wrap(module, "train_stage", lambda one, *rest: stage(one.number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 UNIT, ORACLES, DATA = "tests/unit/", "tests/oracles/", "tests/data/"
 LOSSES = (UNIT + "test_losses.py", UNIT + "test_ordinal_losses.py", ORACLES + "test_losses_oracles.py")
 METRICS = (UNIT + "test_metrics.py", UNIT + "test_intervals.py", ORACLES + "test_metrics_oracles.py")
-HOSTILE = UNIT + "test_hostile.py"
+HOSTILE, FROZEN = UNIT + "test_hostile.py", UNIT + "test_frozen.py"
 LISTS = (
     DATA + "test_lists.py",
     DATA + "test_listed.py",
@@ -13,8 +13,8 @@ LISTS = (
     DATA + "test_csv.py",
     HOSTILE,
 )
-SETTINGS = (UNIT + "test_config.py", UNIT + "test_ranks.py", HOSTILE)
-RUNS = (UNIT + "test_files.py", UNIT + "test_feature_cache.py", UNIT + "test_run_lock.py", HOSTILE)
+SETTINGS = (FROZEN, UNIT + "test_config.py", UNIT + "test_ranks.py", HOSTILE)
+RUNS = (FROZEN, UNIT + "test_files.py", UNIT + "test_feature_cache.py", UNIT + "test_run_lock.py", HOSTILE)
 RUNS += (
     UNIT + "test_strangers.py",
     UNIT + "test_calibration.py",
