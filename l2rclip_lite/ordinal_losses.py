@@ -246,7 +246,10 @@ def ordinal_entropy_loss(
     if not len(a):
         return tightness
     gap = position[b] - position[a]
-    return tightness - ((gap - gap.min()) / gap.max() * distances(centres, centres)[a, b]).mean()
+    largest = gap.max().clamp_min(
+        torch.finfo(gap.dtype).tiny
+    )  # 0 where two ranks are far nearer than a third
+    return tightness - ((gap - gap.min()) / largest * distances(centres, centres)[a, b]).mean()
 
 
 def supcon_loss(

@@ -14,7 +14,14 @@ LISTS = (
     HOSTILE,
 )
 SETTINGS = (FROZEN, UNIT + "test_config.py", UNIT + "test_ranks.py", HOSTILE)
-RUNS = (FROZEN, UNIT + "test_files.py", UNIT + "test_feature_cache.py", UNIT + "test_run_lock.py", HOSTILE)
+RUNS = (
+    FROZEN,
+    UNIT + "test_stages.py",
+    UNIT + "test_files.py",
+    UNIT + "test_feature_cache.py",
+    UNIT + "test_run_lock.py",
+    HOSTILE,
+)
 RUNS += (
     UNIT + "test_strangers.py",
     UNIT + "test_calibration.py",

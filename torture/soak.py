@@ -58,7 +58,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "pictures": ("memory", "disk", "stream", "stream"),
     "workers": (1, 2, 4),
 }
-WARM_UP = 0.5  # of the rounds: each setting that is drawn for the first time lets pools and heaps find another size
+WARM_UP = (
+    0.5  # of the rounds: each setting that is drawn for the first time lets pools and heaps find another size
+)
 GROWTH = 0.05  # of the resident memory; a forgotten model a round would be more than this in a dozen rounds
 
 

@@ -90,6 +90,12 @@ def test_ordinal_entropy() -> None:
     )
 
 
+def test_ordinal_entropy_of_ranks_that_single_precision_puts_in_one_place() -> None:
+    """Values −10⁹, 0 and 10⁻⁶ stand at 0, 1 and 1: of a batch of the last two no gap is left, and nothing is pushed."""
+    position = torch.tensor([0.0, 1.0, 1.0])
+    assert float(ordinal_entropy_loss(on_circle(0, 90).float(), torch.tensor([1, 2]), position)) == 0
+
+
 def test_supcon() -> None:
     """Two ranks of two equal images, at right angles: logit 1 for the partner, 0 for both others: log(1 + 2/e).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from l2rclip_lite.checkpoint import Checkpoint
+from l2rclip_lite.checkpoint import Checkpoint, read_tensors
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.files import save_tensors
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.stages import (
@@ -339,6 +341,19 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
         train_stage(other, TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(InputError, match=r"stage1\.safetensors: damaged"):
+        train_stage(Toy([]).stage(2), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 1)], ids=str)
+@pytest.mark.parametrize("which", ["now/x", "best/x", "adam.exp_avg/x"])
+def test_a_checkpoint_is_not_stretched_to_fit(which: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """One number for three, or three in another shape, would be copied into a parameter of (1, 1, 3, 1) without a word."""
+    toy = Toy([scores(0)])
+    train_stage(toy.stage(1), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
+    file = tmp_path / "stage1.safetensors"
+    tensors, metadata = read_tensors(file)
+    save_tensors(file, tensors | {which: torch.ones(shape)}, dict(metadata))
+    with pytest.raises(InputError, match=rf"{which} has shape {re.escape(str(shape))}"):
         train_stage(Toy([]).stage(2), TARGETS, RANKS, PLAIN, Checkpoint(tmp_path), quiet=True)
 
 
