@@ -120,3 +120,53 @@ def test_only_where_it_runs_may_differ() -> None:
     assert one.differences(Config(seed=1, lambda2=0.0)) == ["lambda2", "seed"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.seed = 1  # type: ignore[misc]
+
+
+def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() -> None:
+    """Whoever changes one changes every run that does not name it: then the results are to be made anew."""
+    assert Config().to_dict() == {
+        "towers": "mini",
+        "weights": None,
+        "image_size": None,
+        "prototypes": "language",
+        "context_length": 4,
+        "rankformer": True,
+        "axis": "rank",
+        "alpha": 0.1,
+        "learn_alpha": True,
+        "heads": 8,
+        "hidden": 2048,
+        "depth": 1,
+        "centre": True,
+        "scheme": "two-stage",
+        "image_side": "tower",
+        "epochs1": 30,
+        "epochs2": 10,
+        "batch_size": 16,
+        "lr1": 0.00035,
+        "lr2": None,
+        "projection_lr_factor": 1.0,
+        "weight_decay": 0.0001,
+        "warmup": 0.1,
+        "schedule": "cosine",
+        "contrastive": "asymmetrical",
+        "lambda1": 1.0,
+        "lambda2": 1.0,
+        "ordinal_loss": "pairwise",
+        "normalise": "batch",
+        "order": "true",
+        "push_power": 1,
+        "symmetric": False,
+        "augment": True,
+        "upside_down": None,
+        "seed": 0,
+        "device": "auto",
+        "precision": "fp32",
+        "threads": None,
+        "micro_batch": None,
+        "compile": False,
+        "deterministic": False,
+        "pictures": "auto",
+        "workers": None,
+        "cache": None,
+    }
