@@ -123,7 +123,7 @@ bench: $(STAMP) ## measure speed and memory against the targets (ONLY=rows, DATA
 	"$(BIN)/python" benchmarks/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 
 torture: $(STAMP) ## kill, starve and deceive the package (ONLY=campaigns, SHORT=1 in 5 min) -> book/results/reliability.json
-	"$(BIN)/python" torture/torture.py $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
+	"$(BIN)/python" torture/torture.py $(if $(SHORT),--short --jobs $(JOBS)) $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 
 mutation: $(STAMP) $(MUTATION_STAMP) ## change the package in 240 places and see whether a test notices, an hour or more -> book/results/mutation.json
 	mkdir -p _build
