@@ -73,7 +73,7 @@ FAMILIES = (
     Family(
         "fuzz-command-line",
         "hostile words after every command that needs no training",
-        (80, 8_000),
+        (80, 1_000),
         ("cli", "options", "data_command", "export_command"),
     ),
 )

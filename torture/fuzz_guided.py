@@ -56,7 +56,7 @@ def guided(scale: Scale, promise: str) -> Iterator[Tried]:
         (folder / "corpus").mkdir(parents=True)
         for number, seed in enumerate(SEEDS[name]):
             (folder / "corpus" / str(number)).write_bytes(seed)
-        runs = scale.pick(short=1_000, long=20_000)
+        runs = scale.pick(short=1_000, long=5_000)
         words = [
             f"-runs={runs}",
             f"-seed={scale.seed + 1}",
