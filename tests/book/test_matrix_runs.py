@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import chapters
+import lock
 import nbformat
 import pandas as pd
 import plan as planning
@@ -246,7 +247,7 @@ def test_profile_plans_every_unit(file: Path, tmp_path: Path) -> None:
 def test_environment_of_snakemake_is_pinned() -> None:
     """Plain pins, no package twice, Snakemake itself in the first file and only plugins' packages in the second."""
     pins = {
-        name: [line.split("==") for line in text.splitlines() if not line.startswith("#")]
+        name: [block.split()[0].split("==") for block in lock.blocks(text).values()]
         for name, text in PINS.items()
     }
     assert all(len(pin) == 2 and pin[1][0].isdigit() for file in pins.values() for pin in file)
