@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,9 +104,9 @@ def load_bracol(root: str | Path | None = None, fold: int = 1, allow_missing: bo
     if isinstance(fold, bool) or fold not in range(1, 6):
         raise InputError(f"bracol: fold must be 1, 2, 3, 4 or 5, not {fold!r}.")
     folder = Folder(root)
-    if (folder.root / "labels.csv").is_file():
+    if os.path.isfile(folder.root / "labels.csv"):  # Path.is_file raises at a name that is too long
         rows = list(_labels_rows(folder, fold))
-    elif (folder.root / "dataset.csv").is_file():
+    elif os.path.isfile(folder.root / "dataset.csv"):
         rows = list(_original_rows(folder, fold))
     else:
         raise InputError(f"bracol: {root} holds neither labels.csv nor dataset.csv; {get}.")
@@ -138,7 +139,7 @@ def _labels_rows(folder: Folder, fold: int) -> Iterator[Row]:
 
 def _original_rows(folder: Folder, fold: int) -> Iterator[Row]:
     """Rows of the authors' dataset.csv: the folds follow from the number of rows."""
-    pictures = "leaf" if (folder.root / "leaf").is_dir() else "images"
+    pictures = "leaf" if os.path.isdir(folder.root / "leaf") else "images"
     rows = read_table(folder.root / "dataset.csv", ("id", "severity"))
     for (row, where), part in zip(rows, authors_folds(len(rows), fold), strict=True):
         path = f"{pictures}/{row['id']}.jpg"

@@ -46,7 +46,7 @@ def is_fixture(root: str | Path | None) -> bool:
         >>> is_fixture(None), is_fixture("no-such-folder")
         (False, False)
     """
-    return root is not None and (Path(root) / FIXTURE_MARK).is_file()
+    return root is not None and os.path.isfile(Path(root) / FIXTURE_MARK)
 
 
 def mark_fixture(data: OrdinalDataset, files: Iterable[str | Path]) -> OrdinalDataset:
@@ -104,7 +104,7 @@ def lists_folder(data_set: str, root: str | Path | None, lists: str | Path | Non
             f"{data_set}: pass lists=... (--lists DIR), the folder of the official lists; {get}."
         )
     for candidate in candidates:
-        if candidate.is_dir():
+        if os.path.isdir(candidate):  # of a name that is too long, Path.is_dir raises
             return candidate
     raise InputError(
         f"{data_set}: there is no folder {candidates[0]} with the official lists; name the right one with "

@@ -103,6 +103,9 @@ def test_ranks_of_another_kind(change: Any, message: str) -> None:
             r"hci: root must be text or a path or nothing, not '\ud800'",
         ),
         ({"name": "csv", "root": ".", "ranks": "a,b", "labels": "x" * 5_000}, "there is no such file"),
+        ({"name": "clap2015", "lists": "x" * 5_000}, "there is no folder xxx"),
+        ({"name": "hci", "root": "x" * 5_000}, "xxx"),
+        ({"name": "bracol", "root": "x" * 5_000}, "xxx"),
         ({"name": "morph", "lists": 7}, "morph: lists must be text or a path or nothing, not 7"),
     ],
 )
