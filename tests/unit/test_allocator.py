@@ -8,6 +8,7 @@ import resource
 import pytest
 import torch
 
+from l2rclip_lite import allocator
 from l2rclip_lite.allocator import keep_freed_memory
 
 
@@ -20,3 +21,18 @@ def test_the_same_tensor_again_costs_no_pages() -> None:
     for _ in range(10):
         torch.ones(2**24)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 16_384
+
+
+def test_elsewhere_nothing_is_asked_of_the_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another system, or with another C library, it says that it did nothing."""
+
+    class Musl:
+        """A C library without mallopt."""
+
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: Musl())
+    assert allocator.keep_freed_memory() is False
+    asked: list[object] = []
+    monkeypatch.setattr(allocator.ctypes, "CDLL", asked.append)
+    monkeypatch.setattr(allocator.sys, "platform", "darwin")
+    assert allocator.keep_freed_memory() is False
+    assert asked == []

