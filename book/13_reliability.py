@@ -630,7 +630,7 @@ playground.cleanup()
 #
 # | what | function | test |
 # |---|---|---|
-# | {eq}`eq-13-seed` | {py:func}`l2rclip_lite.stages.epoch_generator` | `tests/unit/test_training.py` |
+# | {eq}`eq-13-seed` | `l2rclip_lite.stages.epoch_generator` | `tests/unit/test_training.py` |
 # | {eq}`eq-13-bound` | `bound` on this page | exercise 1 |
 # | atomic writes | `l2rclip_lite.files.write_atomically` | `tests/unit/test_files.py` |
 # | reading pictures | `l2rclip_lite.data.files.read_image` | `tests/data/test_files.py` |
