@@ -133,7 +133,7 @@ mutation: $(STAMP) $(MUTATION_STAMP) ## change the package in 240 places and see
 $(MUTATION_STAMP): requirements/mutation.txt
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv "$(MUTATION)"
-	"$(MUTATION)/bin/python" -m pip install --quiet --progress-bar off --require-hashes -r requirements/mutation.txt
+	"$(MUTATION)/bin/python" $(LOCKED) $(WHEELS) -r requirements/mutation.txt
 	touch "$@"
 
 snakemake: $(WORKFLOW_STAMP) ## make .snakemake-env from requirements/snakemake.txt

@@ -21,6 +21,7 @@ from l2rclip_lite.stages import Stage
 BATCH = 16
 FIRST = 121  # "one hundred twenty one": up to 740 no name is longer
 MEMORY_REPEATS = 5  # memory hardly varies
+MANY, FEW = 6200, 1550  # ranks of which memory is asked
 STEPS = {5: 16, 62: 4, 620: 1}  # steps of one measurement: short ones are repeated
 
 
@@ -95,12 +96,12 @@ def memory_by_ranks(setting: Setting) -> Found:
     """
     config = replace(settings(setting, "tiny/random", BATCH), rankformer=False)
     rounds = [
-        [peak_of(one_step, config, ranks, device=setting.device) for ranks in (6200, 1550)]
+        [peak_of(one_step, config, ranks, device=setting.device) for ranks in (MANY, FEW)]
         for _ in range(MEMORY_REPEATS)
     ]
     found = Found.of([many / few for many, few in rounds])
     many, few = (sorted(column)[len(column) // 2] for column in zip(*rounds, strict=True))
-    found.detail.update(mib=many, other_mib=few, ranks=[6200, 1550], towers=config.towers)
+    found.detail.update(mib=many, other_mib=few, ranks=[MANY, FEW], towers=config.towers)
     return found
 
 

@@ -170,9 +170,8 @@ def map_pixels(
     shape = _shape(split, towers)
     size = prod(shape)
 
-    def write(
-        path: Path,
-    ) -> None:  # not through a map: where the disk is full, that ends the process by SIGBUS
+    def write(path: Path) -> None:
+        # not through a map: where the disk is full, that ends the process by SIGBUS
         with path.open("wb") as stream:
             for picture in _decoded(split, towers, quiet, workers):
                 stream.write(picture.numpy().data)

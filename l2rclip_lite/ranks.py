@@ -17,7 +17,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.typed import fits, shown
 
 SLOT = "{rank}"
-MAX_RANKS = 1000  # a model compares each rank with each other
+MAX_RANKS = 10_000  # beyond that a model's table of ranks against ranks alone is gigabytes
 MAX_LETTERS = 1_000_000  # of all sentences
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
 NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares have to stay numbers

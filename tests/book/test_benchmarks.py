@@ -192,3 +192,8 @@ def test_the_chapter_shows_every_row(results: dict[str, Any]) -> None:
         wanted = row["reason"] if row["value"] is None else f"{row['low']:.3g} to {row['high']:.3g}"
         assert wanted in line
         assert ("**missed**" in line) == (row["met"] is False)
+
+
+def test_the_package_takes_as_many_ranks_as_the_rows_ask_for() -> None:
+    """A quick run has few; the limits of the package must leave room for the real one."""
+    assert [len(workload.ages(number)) for number in (rows_stage1.MANY, rows_stage1.FEW)] == [6200, 1550]

@@ -221,7 +221,8 @@ def test_two_processes_train_what_one_does(
     So, too, where one process began and two went on, and the other way round. Stage 1 is the same to the last bit.
     """
     if run == "from-two" and not (two[0] / run / "metrics.json").exists():
-        assert (two[0] / run / "checkpoint" / "stage2.safetensors").is_file()
+        kept = two[0] / run / "checkpoint" / "stage2.safetensors"
+        assert kept.is_file()
         fit(leaves, uneven, two[0] / run, quiet=True)
     found, expected = history(two[0] / run), history(one / like)
     assert torch.allclose(torch.tensor(found), torch.tensor(expected), rtol=0, atol=1e-5)

@@ -66,7 +66,7 @@ REFUSED = {
     "holds {rank} 0 times": (("a", "b"), (0, 1), "a photo"),
     "holds {rank} 2 times": (("a", "b"), (0, 1), "{rank} and {rank}"),
     "'\\x1b[2Ja' has a control character": (("\x1b[2Ja", "b"), (0, 1), "{rank}"),
-    "1,001 ranks are more than 1,000": (tuple(map(str, range(1001))), tuple(range(1001)), "{rank}"),
+    "10,001 ranks are more than 10,000": (tuple(map(str, range(10_001))), tuple(range(10_001)), "{rank}"),
     "the sentences have 1,000,014 letters": (("a", "b"), (0, 1), "{rank}" + "x" * 500_000),
 }
 

@@ -47,7 +47,7 @@ REFUSED = {
     "nested": "maximum recursion depth",
     "seven-bytes": "no safetensors file",
     "ranks-control-characters": r"ranks: '\\x1b\[2Jlow' has a control character",
-    "ranks-hundred-thousand": "ranks: 100,000 ranks are more than 1,000",
+    "ranks-hundred-thousand": "ranks: 100,000 ranks are more than 10,000",
     "ranks-one-more": r"'rank_features' is \(3, 64\), not \(4, 64\)",
     "ranks-a-word": "'low' cannot be the names",
     "ranks-template-of-2-MB": "the sentences have 6,000,034 letters",
