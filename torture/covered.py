@@ -1,6 +1,6 @@
 """What of the package the tests run, by module, from Coverage.py's JSON report.
 
-    make coverage      runs the tests under coverage -> book/results/coverage.csv
+    make coverage TABLE=book/results/coverage.csv    runs the tests under coverage and writes the table
 
 Exit code 1 when lines or branches of the whole package are covered less than they should be.
 """
