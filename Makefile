@@ -44,6 +44,9 @@ YOUNGER := $(addprefix --ignore=,tests/unit/test_distributed.py tests/unit/test_
 # fetches tools that no hash holds; so on Linux on x86-64, where each package has one, nothing but wheels is taken.
 LOCKED := -m pip install --quiet --progress-bar off --require-hashes --no-deps
 WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)
+# Where hashes are required pip prefers a file whose hash its index tells, so a build of torch that lies at hand, for the processor
+# alone, would lose against gigabytes of CUDA. So that file is chosen first, without hashes, and then checked like every other.
+TORCH := ^torch(vision)?==[0-9.]+
 # torch's build with CUDA asks for packages that the one for the processor does not.
 ASKS_CUDA := import importlib.metadata as m; exit(not any(r.startswith(("cuda", "nvidia")) for r in m.requires("torch")))
 # A unit that failed stops no other one. A unit is run where its files are missing or studies.yaml says something else.
@@ -70,6 +73,10 @@ install: $(STAMP) ## make .venv from requirements/lock.txt, with the package edi
 $(STAMP): requirements/lock.txt requirements/cuda.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or give PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip download --quiet --progress-bar off --no-deps -d "$(VENV)/torch" $$(grep -oE '$(TORCH)' requirements/lock.txt)
+	awk '/^torch(vision)?==/ { on = 1 } on { print } !/\\$$/ { on = 0 }' requirements/lock.txt > "$(VENV)/torch/pins.txt"
+	"$(BIN)/python" $(LOCKED) --no-index --find-links "$(VENV)/torch" -r "$(VENV)/torch/pins.txt"
+	rm -r "$(VENV)/torch"
 	"$(BIN)/python" $(LOCKED) $(WHEELS) -r requirements/lock.txt
 	if "$(BIN)/python" -c '$(ASKS_CUDA)'; then "$(BIN)/python" $(LOCKED) $(WHEELS) -r requirements/cuda.txt; fi
 	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .

@@ -148,3 +148,18 @@ def test_address_is_written_in_one_place() -> None:
     config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert "url" not in config["repository"]
     assert PROJECT["urls"]["Repository"].startswith("https://")
+
+
+def test_the_build_of_torch_at_hand_is_chosen_first_and_checked_like_every_other(tmp_path: Path) -> None:
+    """What `make install` cuts out of the lock for it: both pins, whole, with every hash."""
+    command = ["make", "-n", "-B", "install", f"VENV={tmp_path}"]
+    told = subprocess.run(command, cwd=chapters.ROOT, capture_output=True, text=True, check=True).stdout
+    steps = [line for line in told.splitlines() if "requirements/lock.txt" in line]
+    first, cut = steps[0], next(step for step in steps if step.startswith("awk "))
+    assert " download " in first
+    assert told.index(cut) < told.index("--no-index --find-links") < told.index("-r requirements/lock.txt")
+    (tmp_path / "torch").mkdir()
+    subprocess.run(["bash", "-c", cut], cwd=chapters.ROOT, check=True)
+    found = lock.blocks((tmp_path / "torch" / "pins.txt").read_text(encoding="utf-8"))
+    whole = lock.blocks((chapters.ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8"))
+    assert found == {name: whole[name] for name in ("torch", "torchvision")}
