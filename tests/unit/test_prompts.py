@@ -162,3 +162,14 @@ def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
     RankPrompts(tiny, ranks, context_length=4, rankformer=False)()
     with pytest.raises(InputError, match="77"):
         RankPrompts(tiny, ranks, context_length=5, rankformer=False)()
+
+
+def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
+    """2,000 ranks of 8 tokens: 16,000² = 256 million pairs are too many by a little once a word is added, 8 · 2,000² few."""
+    ranks = Ranks(tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}")
+    options = {"heads": 2, "hidden": 32}
+    with pytest.raises(
+        InputError, match="'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
+    ):
+        RankPrompts(tiny, ranks, axis="joint", **options)
+    assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
