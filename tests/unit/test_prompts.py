@@ -165,7 +165,7 @@ def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
 
 
 def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
-    """2,000 ranks of 8 tokens: 16,000² = 256 million pairs are too many by a little once a word is added, 8 · 2,000² few."""
+    """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many at once, 9 · 2,000² along the ranks are few."""
     ranks = Ranks(tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}")
     options = {"heads": 2, "hidden": 32}
     with pytest.raises(
