@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import chapters
 import pytest
+
+sys.path.insert(0, str(chapters.ROOT / "_ext"))
+import security
 
 SCRIPT = chapters.ROOT / "scripts" / "check_pages.mjs"
 NODE = shutil.which("node")
@@ -34,17 +38,25 @@ FAULTS = {
     '<div class="wide" style="width: 2000px">wide</div>': "the window scrolls sideways, 2000 px in 390: <div.wide>",
     '<script>console.error("a complaint")</script>': "console error: a complaint",
     "<script>undefined_name</script>": "page error: undefined_name is not defined",
-    '<script src="https://fonts.example.org/a.js"></script>': "foreign request: https://fonts.example.org/a.js",
+    '<script src="https://fonts.example.org/a.js"></script>': "stopped by the policy: script-src-elem, https://fonts.exam",
     '<p style="color: #999; background: #fff">pale</p>': "axe serious, color-contrast, 1 elements",
     '<p><span class="math">\\(x\\)</span></p>': "1 equations not rendered: \\(x\\)",
     "<script>delete document.documentElement.dataset.theme; document.documentElement.dataset.theme = 'blue'</script>": (
         "theme is blue, not dark"
     ),
 }
+# What a page without a policy lets through; and a policy that comes too late and stops too little.
+OPEN = {
+    '<script src="https://fonts.example.org/a.js"></script>': "foreign request: https://fonts.example.org/a.js",
+    '<p onclick="print()">print</p>': "a script in an attribute: <p onclick>",
+    '<a href="http://example.org/">out</a>': "a link outwards without https or rel=noopener: <a href=",
+    "": "no content security policy",
+}
+LAX = """<meta http-equiv="Content-Security-Policy" content="default-src 'self'; script-src 'self' 'unsafe-inline'" />"""
 
 
 def write(site: Path, **pages: str) -> None:
-    """A site whose start page leads to book/one.html; `pages` adds to a body or, for `old`, replaces the page."""
+    """A guarded site whose start page leads to book/one.html; `pages` says what head and bodies hold instead or besides."""
     (site / "book").mkdir(parents=True)
     (site / "book" / "dot.svg").write_text(PICTURE, encoding="utf-8")
     sound = (
@@ -56,7 +68,7 @@ def write(site: Path, **pages: str) -> None:
         "book/one.html": PAGE.format(title="One", head="", body=sound + pages.get("one", "")),
     }
     for path, text in texts.items():
-        (site / path).write_text(text, encoding="utf-8")
+        (site / path).write_text(security.guarded(text, path), encoding="utf-8")
 
 
 def check(*options: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -101,14 +113,21 @@ def test_a_sound_site_passes_and_is_photographed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("browser")
 def test_every_fault_is_named(tmp_path: Path) -> None:
-    """All faults on one page, a redirect to nowhere, and a search that finds nothing: one line each, status 1."""
+    """All faults on one page, a redirect to nowhere, two open pages, an empty search: one line each, status 1."""
     lost = '<meta http-equiv="refresh" content="0; url=book/moved.html" />'
     write(tmp_path / "html", one="\n".join(FAULTS), search='<ul id="search-results"></ul>', head=lost)
+    for name, head, body in (("bare", "", "\n".join(OPEN)), ("lax", LAX, "")):
+        (tmp_path / "html" / f"{name}.html").write_text(
+            PAGE.format(title=name, head=head, body=body), encoding="utf-8"
+        )
     done = check("--require", tmp_path / "html")
     assert done.returncode == 1, done.stdout + done.stderr
-    missing = [wanted for wanted in FAULTS.values() if wanted not in done.stdout]
+    missing = [wanted for wanted in (*FAULTS.values(), *OPEN.values()) if wanted not in done.stdout]
     assert not missing, f"{missing} in\n{done.stdout}"
     assert "FAIL index.html\n     broken link: book/moved.html" in done.stdout
+    assert done.stdout.count("no content security policy") == 1
+    lax = "its policy is lax: default-src 'self'; script-src 'self' 'unsafe-inline'\n     2 elements load something before"
+    assert f"FAIL lax.html\n     {lax}" in done.stdout
     assert done.stdout.count("     no result") == 3
 
 
