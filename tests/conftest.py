@@ -9,6 +9,7 @@ kernels.prepare_environment()
 from collections.abc import Iterator
 from pathlib import Path
 
+import coverage
 import hypothesis
 import jaxtyping
 import matplotlib
@@ -53,6 +54,15 @@ def real_bracol() -> Path:
 def real_retinamnist() -> Path:
     """The published RetinaMNIST file's folder."""
     return _real("retinamnist")
+
+
+@pytest.fixture(scope="session")
+def seconds() -> float:
+    """A second of a quiet machine, in seconds of this one: a busy one takes longer, far longer where lines are counted.
+
+    Limits in tests stand against work that grows faster than its input; what is promised is measured by `make bench`.
+    """
+    return 5.0 if coverage.Coverage.current() else 2.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -126,7 +126,7 @@ def test_missing_pictures_can_be_left_out(tmp_path: Path) -> None:
     assert "2 listed pictures are missing and left out: 1 of train, 1 of val, 0 of test" in data.protocol
 
 
-def test_a_long_file_is_read_at_once(tmp_path: Path) -> None:
+def test_a_long_file_is_read_at_once(tmp_path: Path, seconds: float) -> None:
     """100,000 rows in sub-folders, none of them there: 2 s of processor time, without the type checks of pytest.
 
     The best of three, because other processes slow this one down, too.
@@ -137,23 +137,23 @@ def test_a_long_file_is_read_at_once(tmp_path: Path) -> None:
         import sys, time
         from l2rclip_lite.data.csv import load_csv
         from l2rclip_lite.errors import InputError
-        seconds = []
+        took = []
         for _ in range(3):
             start = time.process_time()
             try:
                 load_csv(sys.argv[1], ranks="fresh,ripe,over ripe")
             except InputError as error:
                 sentence = error
-            seconds.append(time.process_time() - start)
-        print(min(seconds), sentence)
+            took.append(time.process_time() - start)
+        print(min(took), sentence)
     """
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     said = subprocess.run(
         [sys.executable, "-c", code, tmp_path], env=plain, capture_output=True, text=True, check=True
     )
-    seconds, _, sentence = said.stdout.partition(" ")
+    took, _, sentence = said.stdout.partition(" ")
     assert sentence.startswith("csv: 100,000 of the 100,000 listed pictures are not under")
-    assert float(seconds) < 2
+    assert float(took) < 2 * seconds
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

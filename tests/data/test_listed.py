@@ -175,7 +175,7 @@ def test_links_do_not_lead_out_of_the_root(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.untyped
-def test_fifty_five_thousand_files_take_less_than_two_seconds(tmp_path: Path) -> None:
+def test_fifty_five_thousand_files_take_less_than_two_seconds(tmp_path: Path, seconds: float) -> None:
     """The names of all folders are the same, so that a name alone says little."""
     for folder in range(500):
         (tmp_path / str(folder)).mkdir()
@@ -184,7 +184,7 @@ def test_fifty_five_thousand_files_take_less_than_two_seconds(tmp_path: Path) ->
     names = [f"{folder}/{number}.jpg" for folder in range(500) for number in range(110)]
     begin = time.process_time()
     assert len(find_files(tmp_path, names)) == 55_000
-    assert time.process_time() - begin < 2
+    assert time.process_time() - begin < 2 * seconds
 
 
 def test_the_lists_are_looked_for_in_three_places(tmp_path: Path) -> None:

@@ -172,10 +172,12 @@ def test_what_was_written_is_read(
 
 @pytest.mark.untyped
 @pytest.mark.parametrize("header", ["", "n,filename,age\n"])
-def test_a_hundred_thousand_rows_take_two_seconds_at_most(tmp_path: Path, header: str) -> None:
+def test_a_hundred_thousand_rows_take_two_seconds_at_most(
+    tmp_path: Path, header: str, seconds: float
+) -> None:
     """The time a user sees, who runs without type checks."""
     rows = "".join(f"{n},{n}.jpg,{n % 60}\n" if header else f"../../{n}.jpg {n % 60}\n" for n in range(10**5))
     file = write(tmp_path, header + rows)
     begin = time.process_time()
     assert len(read_list(file)) == 10**5
-    assert time.process_time() - begin < 2
+    assert time.process_time() - begin < 2 * seconds
