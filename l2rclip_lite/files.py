@@ -6,10 +6,10 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +50,21 @@ def read_json(file: Path) -> Any:
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `file`, flush it to disk, and rename it.
+    """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
+
+    A folder, because writers (safetensors) make temporary files of their own beside the one that they are given.
 
     Raises:
         InputError: The folder cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        os.close(handle)
+        folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
     except OSError as error:
         raise InputError(
             f"{file.parent}: cannot be written ({error.strerror}); choose another --out."
         ) from error
-    temporary = Path(name)
+    temporary = folder / file.name
     try:
         write(temporary)
         temporary.chmod(0o644)
@@ -76,8 +77,7 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
             f"{file}: cannot be written ({reason}); free some space or choose another --out."
         ) from error
     finally:
-        with suppress(OSError):  # renamed already, or on a disk that takes nothing more
-            temporary.unlink()
+        shutil.rmtree(folder, ignore_errors=True)  # a disk that takes nothing more may not let it go
 
 
 def write_text(file: Path, text: str) -> None:

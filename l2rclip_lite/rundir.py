@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -234,10 +235,10 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writes that were killed; `files.write_atomically` names them `.NAME.xxxx`."""
+    """Remove the temporary folders of writes that were killed; `files.write_atomically` names them `.NAME.xxxx`."""
     for name in (*FILES, MODEL_FILE, CALIBRATION_FILE):
         for leftover in folder.glob(f".{name}.*"):
-            leftover.unlink()
+            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
 
 
 def unclean(folder: Path) -> bool:

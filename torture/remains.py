@@ -18,7 +18,7 @@ def damaged(folder: Path) -> list[str]:
     """Files under their real names that cannot be read in full."""
     found = []
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and not file.name.startswith("."):
+        if file.is_file() and "/." not in f"/{file.relative_to(folder)}":
             try:
                 _parse(file)
             except Exception as error:  # whatever a parser raises

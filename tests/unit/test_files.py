@@ -37,12 +37,25 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> 
 
     def write(path: Path) -> None:
         path.write_text("new", encoding="utf-8")
-        assert path.parent == file.parent, "a rename across file systems would not be atomic"
+        assert path.parent.parent == file.parent, "a rename across file systems would not be atomic"
         assert file.read_text(encoding="utf-8") == "old"
 
     write_atomically(file, write)
     assert file.read_text(encoding="utf-8") == "new"
     assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_writer_makes_besides_is_not_in_the_way(tmp_path: Path) -> None:
+    """As safetensors does, which writes `.tmpXXXXXX` first: beside the real files it would stay after a kill."""
+    file = tmp_path / "model.safetensors"
+
+    def write(path: Path) -> None:
+        path.write_text("new", encoding="utf-8")
+        (path.parent / ".tmpUF0QYv").write_text("ne", encoding="utf-8")
+        assert [each.is_dir() for each in tmp_path.iterdir()] == [True]
+
+    write_atomically(file, write)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

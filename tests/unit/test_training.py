@@ -195,12 +195,13 @@ def test_killed_nine_times_it_ends_as_if_nothing_had_been(
 def test_killed_while_it_claims_its_directory_it_can_start_again(
     leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
-    """Then there is no config.json yet, only a temporary file: that is nobody else's run."""
+    """Then there is no config.json yet, only a temporary folder: that is nobody else's run, and does not stay."""
     out = tmp_path / "run"
-    out.mkdir()
-    (out / ".config.json.x7f3").write_text("{", encoding="utf-8")
+    for half in (".config.json.x7f3/config.json", ".model.safetensors.a_12/.tmpUF0QYv"):
+        (out / half).parent.mkdir(parents=True)
+        (out / half).write_text("{", encoding="utf-8")
     found = fit(leaves, replace(small, epochs1=0, epochs2=0), out, quiet=True)
-    assert {path.name for path in found.out.iterdir() if not path.name.startswith(".")} == FILES
+    assert {path.name for path in found.out.iterdir()} == FILES
 
 
 def test_one_run_at_a_time_and_none_without_its_directory(
