@@ -212,16 +212,22 @@ class Teller:
         setattr(owner, name, call)
 
     def at_a_write(self, half: str | None, full: str | None) -> None:
-        """Before a file is flushed and renamed, take half of its bytes away and wait for the end, or be a full disk."""
+        """Before a file is flushed and renamed, take half of its bytes away and wait for the end, or be a full disk.
+
+        Half of a tensor file has another name, as safetensors gives it until it is whole.
+        """
         real = os.fsync
 
         def fsync(descriptor: int) -> None:
             file = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-            if half is not None and file.name.startswith(f".{half}"):
+            target = file.parent.name  # the temporary folder is called after it
+            if half is not None and target.startswith(f".{half}"):
                 os.truncate(file, file.stat().st_size // 2)
+                if file.suffix == ".safetensors":
+                    file.rename(file.with_name(".tmpUF0QYv"))
                 self.tell("half written")
                 time.sleep(FOREVER)
-            if full is not None and file.name.startswith(f".{full}"):
+            if full is not None and target.startswith(f".{full}"):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             real(descriptor)
 
