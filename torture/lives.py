@@ -27,6 +27,7 @@ PHASES = ("starting", "reading pictures", "feature caching", "stage 1", "stage 2
 PHASES += ("judging", "results", "baselines", "metrics", "cleaning up", "exporting", "half written")
 MESSAGE = struct.Struct("<BId")  # phase, index, seconds of the monotonic clock, which all processes share
 FOREVER = 600.0
+LEAVE = 60.0  # seconds for the way out
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,12 @@ class Life:
         return self.end()
 
     def end(self) -> list[Told]:
-        """Wait until it has ended; what it entered until then."""
+        """Wait until it has ended; what it entered until then. One that enters nothing more and does not end is killed."""
         rest = list(iter(self.next, None))
-        self._process.join()
+        self._process.join(LEAVE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
         self.code = self._process.exitcode
         self._process.close()
         self._told.close()

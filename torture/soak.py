@@ -6,6 +6,7 @@ the file of answers, and exports the model. Afterwards nothing of the round is l
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import random
@@ -143,11 +144,21 @@ def _changed(config: Config) -> dict[str, Any]:
 
 
 def measured() -> dict[str, float]:
-    """What this process holds: resident memory in MiB, open file handles, threads."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    mib = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """What this process holds: resident memory in MiB, open file handles, threads.
+
+    `fit` lets the heap keep what was freed (`allocator.keep_freed_memory`), so what is resident is the largest round so
+    far and its gaps. A leak is what stays when the heap has given back all it can; both are measured.
+    """
+    resident = _resident()
+    ctypes.CDLL(None).malloc_trim(0)
     handles, threads = (len(os.listdir(f"/proc/self/{what}")) for what in ("fd", "task"))
-    return {"mib": round(mib, 1), "handles": handles, "threads": threads}
+    return {"mib": _resident(), "resident": resident, "handles": handles, "threads": threads}
+
+
+def _resident() -> float:
+    """Resident memory in MiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def _warm(rows: list[dict[str, float]]) -> int:

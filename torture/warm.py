@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+import threading
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from l2rclip_lite import cli, data, rundir
 from l2rclip_lite.config import Config
@@ -19,6 +21,7 @@ from l2rclip_lite.export import export_onnx
 from l2rclip_lite.training import fit
 
 torch.set_num_threads(1)
+tqdm.monitor_interval = 0  # it starts a thread, and only one may be there when a process is forked
 
 
 @cache
@@ -37,6 +40,8 @@ def command(words: Sequence[str]) -> int:
         return leaves() if options == {"size": 60, "pixels": 64} else load_dataset(name, **options)
 
     data.load_dataset = rundir.load_dataset = load
+    # The lock that tqdm makes is shared by all that are forked: a life killed while it holds it would stop all others.
+    tqdm.set_lock(threading.RLock())
     return cli.main(words)
 
 
