@@ -423,12 +423,13 @@ assert [x.endswith("loaded |") for x in answers] == [False] * 6 + [True]
 # ## Half an hour of everything
 #
 # Leaks are slow: a run that loses a megabyte an epoch passes every test and dies on the third night. So one process went through round
-# after round with random settings: a run is killed in a process beside it, taken up again, asked for predictions, exported. After each
-# round its memory, open files and threads were counted.
+# after round with settings drawn at random: a run is killed in a process beside it, taken up again, asked for predictions, exported.
+# After each round its memory, open files and threads were counted.
 #
-# Memory is counted after the C library has given back what is free. `fit` tells it to keep freed blocks, because a training step takes the
-# same ones again; without that call the curve also shows gaps between blocks, climbs in steps with each setting that is new, and looks
-# like a leak.
+# Memory is counted after the C library has given back what is free, which `fit` tells it to keep for the next step. What stays are also
+# kernels: each precision with each batch size has its own, compiled once. Our first loop drew new settings in every round. Its memory
+# climbed in steps, failed this test, and was no leak: the same settings a second time cost next to nothing. Now the same few come round again
+# and again, and growth is judged when each has been there twice.
 
 # %% mystnb={"image": {"alt": "Three panels over the rounds of a long loop: resident memory, open files and threads. After a shaded warm-up all three run level."}, "figure": {"caption": "What the process held after each round. Shaded: the warm-up, in which libraries load what they need.", "name": "fig-13-soak"}} tags=["hide-input"]
 if rows:

@@ -238,7 +238,10 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary folders of writes that were killed; `files.write_atomically` names them `.NAME.xxxx`."""
     for name in (*FILES, MODEL_FILE, CALIBRATION_FILE):
         for leftover in folder.glob(f".{name}.*"):
-            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
 
 def unclean(folder: Path) -> bool:

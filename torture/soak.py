@@ -3,7 +3,7 @@
 Each round takes one of a few settings, drawn at the start, lets a life of that run be killed at a random moment, goes on
 with it in this process, compares its answers with the file of answers, and exports the model. Afterwards nothing of the
 round is left but what libraries keep for the next: a new combination of precision and batch size costs kernels that are
-compiled once and stay, 15 MiB and more. So memory is judged from when all settings have been there; a leak grows on.
+compiled once and stay. So memory is judged from when all settings have been there; a leak grows on.
 """
 
 from __future__ import annotations

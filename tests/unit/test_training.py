@@ -195,10 +195,10 @@ def test_killed_nine_times_it_ends_as_if_nothing_had_been(
 def test_killed_while_it_claims_its_directory_it_can_start_again(
     leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
-    """Then there is no config.json yet, only a temporary folder: that is nobody else's run, and does not stay."""
+    """Then there is no config.json yet, only what was temporary: that is nobody else's run, and does not stay."""
     out = tmp_path / "run"
-    for half in (".config.json.x7f3/config.json", ".model.safetensors.a_12/.tmpUF0QYv"):
-        (out / half).parent.mkdir(parents=True)
+    for half in (".config.json.x7f3/config.json", ".model.safetensors.a_12/.tmpUF0QYv", ".history.csv.b_3"):
+        (out / half).parent.mkdir(parents=True, exist_ok=True)
         (out / half).write_text("{", encoding="utf-8")
     found = fit(leaves, replace(small, epochs1=0, epochs2=0), out, quiet=True)
     assert {path.name for path in found.out.iterdir()} == FILES
