@@ -133,7 +133,8 @@ def bad_gradient(parameters: dict[str, nn.Parameter]) -> str | None:
         >>> weight.grad = torch.tensor([float("inf")])
         >>> bad_gradient({"weight": weight})
         'weight'
-        >>> weight.grad = torch.tensor([1e30])  # a large one, whose square is not finite
+        >>> weight = nn.Parameter(torch.zeros(9))
+        >>> weight.grad = torch.full((9,), 1e30)  # large ones, whose squares are not finite
         >>> print(bad_gradient({"weight": weight}))
         None
     """

@@ -226,7 +226,8 @@ def test_two_processes_train_what_one_does(
         fit(leaves, uneven, two[0] / run, quiet=True)
     found, expected = history(two[0] / run), history(one / like)
     assert torch.allclose(torch.tensor(found), torch.tensor(expected), rtol=0, atol=1e-5)
-    assert found[: 2 * (like == "whole")] == expected[: 2 * (like == "whole")]
+    if like == "whole":
+        assert found[:2] == expected[:2]
     mine, theirs = metrics(two[0] / run), metrics(one / like)
     assert mine == pytest.approx({name: theirs[name] for name in mine}, abs=1e-5)
     if run == "whole":
