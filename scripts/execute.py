@@ -54,13 +54,15 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
         _refuse_unknown(source, parameters, plain)
         start = time.perf_counter()
         try:
-            papermill.execute_notebook(
-                plain,
-                done,
-                dict(parameters),
-                kernel_name="python3",
-                cwd=str(source.parent),
-                progress_bar=False,
+            kernels.started(
+                lambda: papermill.execute_notebook(
+                    plain,
+                    done,
+                    dict(parameters),
+                    kernel_name="python3",
+                    cwd=str(source.parent),
+                    progress_bar=False,
+                )
             )
         except PapermillExecutionError as error:
             kept = _keep(done.read_text(encoding="utf-8"), source)

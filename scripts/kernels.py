@@ -1,9 +1,13 @@
-"""The environment that kernels inherit from the scripts and from pytest."""
+"""The environment that kernels inherit from the scripts and from pytest, and patience with their start."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
+Result = TypeVar("Result")
+STILLBORN = "Kernel died before replying"  # what jupyter_client says
 NOT_FOR_KERNELS = (
     "L2RCLIP_PROFILE",  # the profile comes as a parameter
     "MPLBACKEND",  # Agg would leave pages without figures
@@ -18,3 +22,21 @@ def prepare_environment() -> None:
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     for name in NOT_FOR_KERNELS:
         os.environ.pop(name, None)
+
+
+def started(run: Callable[[], Result], tries: int = 3) -> Result:
+    """Call `run`, which starts a kernel, again where that kernel died before it took a cell.
+
+    Jupyter finds five free ports, lets go of them and tells the kernel to take them. Another process may be quicker,
+    and the more kernels start at the same time, the more often one is. The next kernel is given other ports.
+
+    Raises:
+        RuntimeError: what `run` raised (also a SystemExit) for any other reason, or in its last try.
+    """
+    for _ in range(tries - 1):
+        try:
+            return run()
+        except (RuntimeError, SystemExit) as error:
+            if STILLBORN not in str(error):
+                raise
+    return run()

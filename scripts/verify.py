@@ -68,7 +68,8 @@ def nbval(source: Path) -> str:
         "no:cacheprovider",
     ]
     command = [sys.executable, "-m", "pytest", *options, "-o", "addopts=", str(source.with_suffix(".ipynb"))]
-    return _run(command, cwd=chapters.ROOT).strip().splitlines()[-1].strip("= ")
+    said = kernels.started(lambda: _run(command, cwd=chapters.ROOT))
+    return said.strip().splitlines()[-1].strip("= ")
 
 
 def book(source: Path) -> str:
@@ -92,11 +93,8 @@ def colab(source: Path) -> str:
         content = folder / "content"
         content.mkdir()
         shutil.copy(source.with_suffix(".ipynb"), content)
-        shown = _run(
-            [str(python), "-c", ALONE, f"{source.stem}.ipynb"],
-            cwd=content,
-            env={"PYTHONPATH": ""},
-        )
+        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb"]
+        shown = kernels.started(lambda: _run(command, cwd=content, env={"PYTHONPATH": ""}))
         package = Path(shown.splitlines()[-1])
         if not package.is_relative_to(site):
             raise SystemExit(f"the notebook imported {package}, not the wheel")

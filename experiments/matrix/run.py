@@ -18,6 +18,8 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 SOURCE = Path(__file__).with_name("unit.py")
+sys.path.append(str(SOURCE.resolve().parents[2] / "scripts"))
+import kernels
 
 
 def main() -> None:
@@ -39,13 +41,15 @@ def main() -> None:
         if unknown := sorted(set(parameters) - set(papermill.inspect_notebook(plain))):
             raise SystemExit(f"{SOURCE.name} has no parameter {', '.join(unknown)}")
         try:
-            papermill.execute_notebook(
-                plain,
-                options.notebook,
-                parameters,
-                kernel_name="python3",
-                cwd=os.getcwd(),
-                progress_bar=False,
+            kernels.started(
+                lambda: papermill.execute_notebook(
+                    plain,
+                    options.notebook,
+                    parameters,
+                    kernel_name="python3",
+                    cwd=os.getcwd(),
+                    progress_bar=False,
+                )
             )
         except PapermillExecutionError as error:
             sys.exit(f"{error.ename}: {error.evalue}\nthe run up to there is in {options.notebook}")

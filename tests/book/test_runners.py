@@ -3,15 +3,74 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import chapters
+import kernels
 import nbformat
 import pytest
 import verify
 
 pytestmark = pytest.mark.slow
+# What Python reads first: as many kernels as the file has letters die at once, as one does whose port was taken.
+DIES = """
+import os, pathlib, sys
+left = pathlib.Path({file!r})
+if "ipykernel_launcher" in sys.orig_argv and (letters := left.read_text()):
+    left.write_text(letters[1:])
+    os._exit(1)
+"""
+
+
+@pytest.fixture
+def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; a kernel that is started dies at once and takes a letter from it, until it is empty."""
+    file = tmp_path / "deaths"
+    (tmp_path / "sitecustomize.py").write_text(DIES.format(file=str(file)), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return file
+
+
+@pytest.mark.parametrize("runner", ["papermill", "nbval"])
+def test_a_kernel_that_dies_at_birth_is_followed_by_another(runner: str, tiny: Path, deaths: Path) -> None:
+    """Two may die, as where another process has taken a port; where all three do, the runner fails and says so."""
+    deaths.write_text("xx", encoding="utf-8")
+    assert verify.prove(tiny, runner)["ok"]
+    deaths.write_text("xxx", encoding="utf-8")
+    with pytest.raises((RuntimeError, SystemExit), match=kernels.STILLBORN):
+        verify.RUNNERS[runner](tiny)
+    assert not deaths.read_text(encoding="utf-8")
+
+
+def test_a_unit_of_the_matrix_outlives_a_kernel_that_dies_at_birth(tmp_path: Path, deaths: Path) -> None:
+    """Here the last of three dies, too, before the unit says that there is no such study."""
+    notebook = str(tmp_path / "unit.ipynb")
+    command = [sys.executable, "experiments/matrix/run.py", notebook, "-p", "STUDY", "none"]
+    for letters, said in (("xx", "KeyError: 'none'"), ("xxx", f"RuntimeError: {kernels.STILLBORN}")):
+        deaths.write_text(letters, encoding="utf-8")
+        done = subprocess.run(
+            command, cwd=chapters.ROOT, env=os.environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert not deaths.read_text(encoding="utf-8")
+
+
+def test_other_errors_are_not_tried_again() -> None:
+    """A cell that fails fails once."""
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        kernels.started(fail)
+    assert len(calls) == 1
 
 
 def test_nbval_compares_texts_but_not_seconds(tiny: Path, tmp_path: Path) -> None:
