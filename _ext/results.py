@@ -61,7 +61,9 @@ class ResultsTable(Directive):
             lines = summary(rows, by, list(titles), methods, self.options.get("digits", 3))
         except (KeyError, ValueError) as error:
             raise self.error(f"{self.arguments[0]}: {error}") from None
-        return [table(["method", "runs", *titles.values()], lines)]
+        # A mean and its spread stay on one line.
+        whole = [[cell.replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in lines]
+        return [table(["method", "runs", *titles.values()], whole)]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
