@@ -158,7 +158,7 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         note, good = RUNNERS[runner](source), True
-    except (SystemExit, subprocess.CalledProcessError) as error:
+    except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
         note, good = str(error), False
     took = round(time.perf_counter() - start)
     print(f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {took} s: {note}", flush=True)
