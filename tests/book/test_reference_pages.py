@@ -6,12 +6,15 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import chapters
 import front_figure
 import nbformat
 import pandas as pd
 import pytest
+from docutils.core import publish_doctree
+from docutils.parsers.rst import directives
 from page_rules import NOT_PROSE, NUMBER, texts
 from PIL import Image
 
@@ -65,6 +68,15 @@ def test_results_table_gives_mean_and_spread() -> None:
     assert found == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
     with pytest.raises(ValueError, match="there is no method 'c'; there are \\['a', 'b'\\]"):
         results.summary(rows, "method", ["mae"], ["c"], digits=2)
+
+
+def test_a_mean_and_its_spread_stay_on_one_line() -> None:
+    """A table of a page has a no-break space on either side of each ±."""
+    directives.register_directive("results-table", results.ResultsTable)
+    env = SimpleNamespace(srcdir=str(chapters.ROOT), note_dependency=lambda path: None)
+    page = ".. results-table:: results/bracol.csv\n   :methods: L2RCLIP\n   :metrics: accuracy=accuracy\n"
+    text = publish_doctree(page, settings_overrides={"env": env}).astext()
+    assert re.search(r"0\.\d{3}\u00a0±\u00a00\.\d{3}$", text)
 
 
 class _App:

@@ -234,6 +234,7 @@ def test_two_processes_train_what_one_does(
         assert mine.keys() == theirs.keys()
         assert any("baselines/supcon" in name for name in mine)
     counted = [name for name in mine if name.split("/")[-1] in ("accuracy", "mae", "qwk")]
+    assert {"/test/accuracy", "/test/mae", "/test/qwk"} <= set(counted)
     assert [mine[name] for name in counted] == [theirs[name] for name in counted]
     tensors, others = (read_tensors(folder / "model.safetensors")[0] for folder in (two[0] / run, one / like))
     for name, value in others.items():
