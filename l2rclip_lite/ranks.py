@@ -10,24 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.typed import fits, shown
 
 SLOT = "{rank}"
-MAX_RANKS = 10_000  # beyond that a model's table of ranks against ranks alone is gigabytes
-MAX_LETTERS = 1_000_000  # of all sentences
-NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
-NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares have to stay numbers
-KINDS = {
-    "names": list[str] | tuple[str, ...],
-    "values": list[float] | tuple[float, ...],
-    "template": str,
-    "unit": str,
-}
-
+MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
+MAX_LETTERS = 1_000_000  # of all sentences together
+NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
+NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares must stay finite
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
 _SMALL += "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: SIM905
@@ -38,7 +30,8 @@ _LARGE = ((10**6, "million"), (1000, "thousand"), (100, "hundred"))
 def number_words(number: int) -> str:
     """An integer as English words joined by spaces, never by hyphens.
 
-    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none.
+    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none. Libraries
+    for number words (inflect, num2words) write hyphens and "and".
 
     Args:
         number: An integer between minus and plus one billion.
@@ -53,13 +46,9 @@ def number_words(number: int) -> str:
         >>> number_words(21), number_words(105)
         ('twenty one', 'one hundred five')
     """
-    if not fits(number, int):
-        raise InputError(
-            f"ranks: {shown(number)} is no whole number, so it has no words; give one such as 21."
-        )
     if abs(number) >= 10**9:
         raise InputError(
-            f"ranks: {shown(number)} has no words here; name such ranks yourself, Ranks(names, values, ...)."
+            f"ranks: {number} has no words here; name such ranks yourself, Ranks(names, values, ...)."
         )
     if number < 0:
         return f"minus {number_words(-number)}"
@@ -75,20 +64,44 @@ def number_words(number: int) -> str:
     return f"{words} {number_words(rest)}" if rest else words
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """K ordered ranks r_1 < … < r_K and the template that makes each a sentence.
+def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
+    """A fixed random permutation π that is one cycle, so that no rank keeps its place (Sattolo 1986, seed 0).
+
+    Every negative control that shuffles ranks uses this one, so that controls can be compared with each other.
 
     Args:
-        names: K different names, as they stand in the sentence.
+        size: Number of ranks K.
+
+    Returns:
+        π(0) … π(K − 1); the same for the same K, whatever the seed of a run. Two ranks can only be swapped, which
+        leaves their gap as it was, so a control says nothing below three ranks.
+
+    Example:
+        >>> cyclic_permutation(5)
+        tensor([2, 3, 1, 4, 0])
+    """
+    generator = torch.Generator().manual_seed(0)
+    order = torch.arange(size)
+    for last in range(size - 1, 0, -1):
+        other = int(torch.randint(last, (), generator=generator))
+        order[[last, other]] = order[[other, last]]
+    return order
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """K ordered ranks r_1 < … < r_K and the template that turns each into a sentence.
+
+    Args:
+        names: K different names, as the sentence spells them.
         values: K strictly increasing numbers, in `unit`.
         template: A sentence with exactly one `{rank}`.
         unit: What one step of `values` means ("years", "decades", "grade").
 
     Raises:
-        InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, names with control
-            characters, values that do not increase or that single precision cannot tell apart, a template without
-            exactly one `{rank}`, sentences that are too long.
+        InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, control characters, values
+            that do not increase or that single precision cannot tell apart, a template without exactly one `{rank}`,
+            sentences that are too long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -104,57 +117,41 @@ class Ranks:
     def __post_init__(self) -> None:
         """Refuse a label space that is not one."""
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
-        object.__setattr__(self, "values", tuple(_number(value) for value in self.values))
-        if len(self.names) < 2:
-            raise InputError(
-                f"ranks: at least two ranks are needed, got {len(self.names)}: {list(self.names)}."
-            )
-        if len(self.names) > MAX_RANKS:
-            raise InputError(
-                f"ranks: {len(self.names):,} ranks are more than {MAX_RANKS:,}; join some of them."
-            )
-        if len(self.names) != len(self.values):
-            raise InputError(
-                f"ranks: {len(self.names)} names but {len(self.values)} values; give one value a name."
-            )
-        if any(not name.strip() for name in self.names):
-            raise InputError("ranks: a rank name is empty; every rank needs a name.")
-        for text in (*self.names, self.template, self.unit):
-            if not fits(text, str):
-                raise InputError(f"ranks: {shown(text)} is no text; write the template and the unit as text.")
-            if any(unicodedata.category(sign) in NO_TEXT for sign in text):
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        count, repeated = len(self.names), [name for name, n in Counter(self.names).items() if n > 1]
+        letters = count * len(self.template) + sum(map(len, self.names))
+        texts = (*self.names, self.template, self.unit)
+        slots = self.template.count(SLOT)
+        rules = (
+            (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
+            (count <= MAX_RANKS, f"{count:,} ranks are more than {MAX_RANKS:,}; join some of them"),
+            (count == len(self.values), f"{count} names but {len(self.values)} values; give one value per name"),
+            (all(name.strip() for name in self.names), "a rank name is empty; every rank needs a name"),
+            (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
+            (slots == 1, f"the template {self.template[:200]!r} holds {SLOT} {slots} times; write it exactly once"),
+            (letters <= MAX_LETTERS, f"the sentences have {letters:,} letters; write less than {MAX_LETTERS:,}"),
+        )
+        for holds, problem in rules:
+            if not holds:
+                raise InputError(f"ranks: {problem}.")
+        for text in texts:
+            if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
                 raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
-        repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        if repeated:
-            raise InputError(f"ranks: the name {repeated[0]!r} stands more than once; names must differ.")
-        for left, right in zip(self.values, self.values[1:], strict=False):
-            if not (math.isfinite(left) and math.isfinite(right) and left < right):
-                raise InputError(f"ranks: values must increase, but {left:g} is followed by {right:g}.")
-        self._check_resolution()
-        if self.template.count(SLOT) != 1:
-            found = self.template.count(SLOT)
-            raise InputError(
-                f"ranks: the template {self.template[:200]!r} holds {SLOT} {found} times; write it exactly once."
-            )
-        letters = len(self.names) * len(self.template) + sum(map(len, self.names))
-        if letters > MAX_LETTERS:
-            raise InputError(
-                f"ranks: the sentences have {letters:,} letters, more than {MAX_LETTERS:,}; write shorter ones."
-            )
+        self._check_values()
 
-    def _check_resolution(self) -> None:
-        """Refuse values that arithmetic in single precision, as a GPU does it, would mix up."""
-        if (largest := max(map(abs, self.values))) > FAR:
-            raise InputError(
-                f"ranks: the value {largest:g} is too large to reckon with; choose a unit in which none is above {FAR:g}."
-            )
+    def _check_values(self) -> None:
+        """Refuse values that do not increase, or that single precision, as on a GPU, would mix up."""
         single = torch.tensor(self.values, dtype=torch.float32).tolist()
-        for k in range(len(self.values) - 1):
-            left, right = self.values[k : k + 2]
-            if right - left < NEAR or single[k] == single[k + 1]:
+        for k, value in enumerate(self.values):
+            before = self.values[k - 1] if k else -math.inf
+            if not (math.isfinite(value) and before < value):
+                raise InputError(f"ranks: values must increase, but {before:g} is followed by {value:g}.")
+            if abs(value) > FAR:
+                raise InputError(f"ranks: the value {value:g} is too large; choose a unit with none above {FAR:g}.")
+            if k and (value - before < NEAR or single[k] == single[k - 1]):
                 raise InputError(
-                    f"ranks: the values {left!r} and {right!r} are too close to be told apart; count from the lowest rank, "
-                    f"or choose a unit in which they lie at least {NEAR:g} apart."
+                    f"ranks: the values {before!r} and {value!r} are too close to be told apart; count from the lowest "
+                    f"rank, or choose a unit in which they lie at least {NEAR:g} apart."
                 )
 
     @classmethod
@@ -184,7 +181,7 @@ class Ranks:
 
     @property
     def sentences(self) -> list[str]:
-        """One sentence a rank, lowest first."""
+        """One sentence per rank, lowest first."""
         return [self.template.replace(SLOT, name) for name in self.names]
 
     def values_tensor(self) -> Float[Tensor, " rank"]:
@@ -200,21 +197,16 @@ class Ranks:
         """The inverse of `to_dict`.
 
         Raises:
-            InputError: Something missing, of another type, or no label space.
+            InputError: Something is missing, has another type, or is no label space.
         """
-        for name, hint in KINDS.items():
-            if not (isinstance(state, Mapping) and name in state and fits(state[name], hint)):
-                found = shown(state.get(name)) if isinstance(state, Mapping) else shown(state)
-                raise InputError(
-                    f"ranks: {found} cannot be the {name}; write names, values, template and unit."
-                )
-        return cls(
-            tuple(state["names"]), tuple(state["values"]), template=state["template"], unit=state["unit"]
-        )
-
-
-def _number(value: object) -> float:
-    """A rank's value as a number."""
-    if not (isinstance(value, float) or fits(value, float)):  # NaN and inf are refused for not increasing
-        raise InputError(f"ranks: the value {shown(value)} is no finite number; write one.")
-    return float(value)  # type: ignore[arg-type]
+        try:
+            names, values, template, unit = (state[key] for key in ("names", "values", "template", "unit"))
+            if not (isinstance(template, str) and isinstance(unit, str)):
+                raise TypeError("template and unit must be text")
+            if not all(isinstance(name, str) for name in names) or isinstance(names, Mapping | str):
+                raise TypeError("names must be a list of texts")
+            return cls(tuple(names), tuple(float(v) for v in values), template=template, unit=unit)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"ranks: give names, values, template and unit ({error}).") from error

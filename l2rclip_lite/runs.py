@@ -1,0 +1,235 @@
+"""The files of a run directory: atomic writes, tensors without pickle, one writer, and checkpoints.
+
+A file is either the old one or the new one, never half of it, so a run can be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+
+CONFIG, HISTORY, METRICS, PREDICTIONS = "config.json", "history.csv", "metrics.json", "predictions.csv"
+CHECKPOINT = "checkpoint"  # a folder, there while the run is unfinished
+LOCK = ".lock"
+
+
+def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
+
+    A folder, because writers such as safetensors make temporary files of their own beside the one they are given.
+
+    Raises:
+        InputError: The folder cannot be written, or the disk is full.
+    """
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
+        write(temporary / file.name)
+        (temporary / file.name).chmod(0o644)
+        with (temporary / file.name).open("rb") as stream:
+            os.fsync(stream.fileno())
+        (temporary / file.name).replace(file)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: cannot be written ({reason}); free some space or choose another --out.") from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)  # a full disk may not let it go
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_atomically(file, lambda path: Path(path).write_bytes(text.encode()) and None)
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write indented JSON atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # A path that is not UTF-8 has half surrogates, which no file can hold; JSON can, as an escape.
+    text = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    write_text(file, text + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: It is missing, is not a regular file, or holds no JSON.
+    """
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would wait for ever
+            raise ValueError("it is not a file")
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: cannot be read ({reason}); give the --out of an `l2rclip fit`.") from error
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically; the tensors may live on any device and in any memory layout."""
+    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(file, lambda path: save_file(flat, path, metadata))
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    A tensor lies where the file has it, in general at no multiple of 16 bytes; a matrix product from there differs in
+    the last bit from that of the tensor that was saved. So each is copied into memory of its own.
+
+    Raises:
+        InputError: No such file, or a damaged one.
+    """
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise ValueError("it is not a file")
+        with safe_open(file, "pt") as stored:
+            return {name: stored.get_tensor(name).clone() for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: damaged or not a safetensors file ({reason}); delete it and run again.") from error
+
+
+class RunDirectory:
+    """A folder that holds one run.
+
+    Args:
+        folder: New, empty, or a run directory.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that writes here, and leave nothing hidden behind.
+
+        Raises:
+            InputError: Another process writes here, or the folder cannot be written.
+        """
+        existed, lock = self.folder.exists(), FileLock(self.folder / LOCK)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{self.folder}: another process writes this run; wait for it, or choose another --out.") from None
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be written ({error.strerror}); choose another --out.") from error
+        try:
+            for leftover in self.folder.glob(".*.*"):  # of a write that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
+        finally:
+            lock.release()
+            (self.folder / LOCK).unlink(missing_ok=True)
+            if not existed and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def claim(self, state: Mapping[str, Any]) -> None:
+        """Say which run this folder holds, or check that it holds this one.
+
+        Args:
+            state: JSON-ready: `config`, `dataset` and more; `config` and `dataset.fingerprint` identify the run.
+
+        Raises:
+            InputError: The folder holds another run, or something else.
+        """
+        file = self.folder / CONFIG
+        if not file.exists():
+            if any(not path.name.startswith(".") for path in self.folder.iterdir()):
+                raise InputError(f"{self.folder}: exists and is not a run directory; choose a new or empty --out.")
+            write_json(file, state)
+            return
+        stored = read_json(file)
+        try:
+            mine, theirs = (flat_settings(each["config"]) for each in (state, stored))
+            changed = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+            if stored["dataset"]["fingerprint"] != state["dataset"]["fingerprint"]:
+                changed.append("data set")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: not written by this release ({error!r}); choose another --out.") from error
+        if changed:
+            raise InputError(
+                f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
+            )
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where a stage keeps its last complete epoch."""
+        return self.folder / CHECKPOINT / f"{stage}.safetensors"
+
+    def finished(self) -> bool:
+        """Whether the run is complete: `metrics.json` is written last."""
+        return (self.folder / METRICS).is_file()
+
+    def clean(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+
+
+WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
+
+
+def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that decide a result, nested ones with a dot.
+
+    Example:
+        >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
+        {'seed': 0, 'controls.order': 'true'}
+    """
+    nested = {f"{key}.{name}": v for key, part in config.items() if isinstance(part, Mapping) for name, v in part.items()}
+    return {key: v for key, v in config.items() if key not in WHERE and not isinstance(v, Mapping)} | nested
+
+
+def save_checkpoint(
+    file: Path, parameters: Mapping[str, Tensor], best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: Any
+) -> None:
+    """Keep parameters, the best ones so far, Adam's moments and a JSON-ready record, all in one atomic write."""
+    tensors = {f"now/{name}": value for name, value in parameters.items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
+    for name, parameter in parameters.items():
+        tensors |= {f"adam.{key}/{name}": value for key, value in optimizer.state[parameter].items()}
+    save_tensors(file, tensors, {"about": json.dumps(about)})
+
+
+@torch.no_grad()
+def load_checkpoint(
+    file: Path, parameters: Mapping[str, Tensor], best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> Any:
+    """Put a stored epoch back into parameters, `best` and optimizer; returns the record, None where there is no file.
+
+    Raises:
+        InputError: The file is damaged or belongs to another model.
+    """
+    if not file.exists():
+        return None
+    tensors, metadata = read_tensors(file)
+    try:
+        if not all(value.isfinite().all() and value.dtype == torch.float32 for value in tensors.values()):
+            raise ValueError("it holds numbers that are not finite, or of another type")
+        for name, parameter in parameters.items():
+            for kind, target in (("now", parameter), ("best", best[name])):
+                if tensors[f"{kind}/{name}"].shape != target.shape:
+                    raise ValueError(f"{name} has another shape")
+                target.copy_(tensors[f"{kind}/{name}"])
+            moments = {key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"]) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter].update(moments, step=tensors[f"adam.step/{name}"])
+        return json.loads(metadata["about"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{file}: damaged or of another model ({error}); delete it to start this stage anew.") from error
