@@ -1,0 +1,79 @@
+"""One colour, marker and name for each method and each data set, and what every figure over methods shares."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from l2rclip_lite.plots import COLOURS, STYLE
+
+# warm colours for arms that read sentences, cold ones for those that do not
+METHODS: dict[str, tuple[str, str]] = {
+    "full": ("#c8553d", "o"),
+    "template only": ("#e09f3e", "D"),
+    "ordinalclip": ("#8a5a9e", "P"),
+    "shuffled text": ("#b07aa1", "v"),
+    "shuffled template": ("#b07aa1", "v"),
+    "random prototypes": ("#6b7280", "s"),
+    "cross-entropy": ("#3b6fb6", "^"),
+    "linear-probe": ("#76b7d8", "<"),
+    "ridge": ("#2a8c82", "X"),
+}
+TITLES = {"full": "L2RCLIP", "ordinalclip": "OrdinalCLIP", "linear-probe": "linear probe"}
+# name, colour (Okabe and Ito), marker
+DATA: dict[str, tuple[str, str, str]] = {
+    "bracol": ("BRACOL", "#d55e00", "o"),
+    "retinamnist": ("RetinaMNIST", "#cc79a7", "s"),
+    "leaves5": ("leaves, 5 ranks", "#009e73", "v"),
+    "leaves20": ("leaves, 20 ranks", "#56b4e9", "^"),
+    "leaves62": ("leaves, 62 ranks", "#0072b2", "D"),
+}
+GRID, PAPER, WIDTH = "#e4e7eb", STYLE["axes.facecolor"], 7.8
+
+
+def look(arm: str) -> tuple[str, str]:
+    """Colour and marker of an arm; ink and a disc for one that has none.
+
+    Example:
+        >>> look("ridge"), look("mine")
+        (('#2a8c82', 'X'), ('#1f2933', 'o'))
+    """
+    return METHODS.get(arm, (COLOURS["ink"], "o"))
+
+
+def title_of(arm: str) -> str:
+    """An arm as a reader calls it.
+
+    Example:
+        >>> title_of("full"), title_of("ridge")
+        ('L2RCLIP', 'ridge')
+    """
+    return TITLES.get(arm, arm)
+
+
+def grid(axes: Iterable[Axes], titles: Sequence[str], along: str) -> None:
+    """Titles, and grid lines behind everything."""
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title)
+        axis.grid(axis="x" if along == "x" else "y", color=GRID, linewidth=0.8)
+        axis.set_axisbelow(True)
+
+
+def name_rows(axis: Axes, names: Sequence[str], size: float = 9.0) -> None:
+    """One name per row, the first on top."""
+    axis.set_yticks(range(len(names)), [textwrap.fill(name, 44) for name in names], fontsize=size)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def legend(figure: Figure, arms: Sequence[str]) -> None:
+    """One legend above all panels, in the order of the arms."""
+    handles = [
+        Line2D([], [], color=look(arm)[0], marker=look(arm)[1], markersize=6, label=title_of(arm))
+        for arm in arms
+    ]
+    columns = -(-len(arms) // -(-len(arms) // 4))
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9)
