@@ -84,16 +84,16 @@ $(STAMP): requirements/lock.txt requirements/cuda.txt pyproject.toml
 	touch "$@"
 
 book: execute ## execute every chapter at PROFILE=page, then build the HTML with warnings as errors
-	"$(BIN)/python" scripts/build.py
+	"$(BIN)/python" tools/build.py
 
 html: $(STAMP) ## build the HTML from the outputs in the repository, without executing
-	"$(BIN)/python" scripts/build.py
+	"$(BIN)/python" tools/build.py
 
 execute: $(STAMP) ## execute chapters (CHAPTER=05, or all) and write book/NN_name.ipynb
-	"$(BIN)/python" scripts/execute.py --profile $(PROFILE) --jobs $(JOBS) $(CHAPTER)
+	"$(BIN)/python" tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(CHAPTER)
 
 verify: $(STAMP) ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the book and a Colab-like environment
-	"$(BIN)/python" scripts/verify.py --jobs $(JOBS) $(CHAPTER)
+	"$(BIN)/python" tools/verify.py --jobs $(JOBS) $(CHAPTER)
 
 test: $(STAMP) ## run every test
 	"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile
@@ -115,9 +115,9 @@ lint: $(STAMP) ## ruff, mypy --strict, codespell
 	"$(BIN)/codespell"
 
 look: $(STAMP) $(NODE_STAMP) ## open every built page in Chromium, light and dark, wide and narrow, screenshots in SHOTS; then use the playground and grade photos
-	node scripts/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
-	node scripts/check_playground.mjs $(LOOK) _build/html
-	node scripts/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
+	node tools/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
+	node tools/check_playground.mjs $(LOOK) _build/html
+	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
 
 browser: $(NODE_STAMP) ## get the two modules that `make look` needs besides Node and Chromium
 
@@ -171,13 +171,13 @@ $(TOOLS_STAMP): requirements/tools.txt
 	touch "$@"
 
 audit: $(TOOLS_STAMP) ## ask for known weaknesses of the locked packages (Error 1: there are; Error 3: the data cannot be had)
-	"$(TOOLS)/bin/python" scripts/audit.py
+	"$(TOOLS)/bin/python" tools/audit.py
 
 licences: $(STAMP) ## read the licences of every locked package -> requirements/licences.md
-	"$(BIN)/python" scripts/licences.py
+	"$(BIN)/python" tools/licences.py
 
 sbom: $(TOOLS_STAMP) ## list everything that this project is made of, in CycloneDX -> requirements/sbom.cdx.json
-	"$(TOOLS)/bin/python" scripts/sbom.py
+	"$(TOOLS)/bin/python" tools/sbom.py
 
 oldest: ## unit tests with the lowest versions that pyproject.toml allows, in .venv-oldest (3 GB to download)
 	"$(PYTHON)" -m venv "$(OLDEST)"
@@ -196,11 +196,11 @@ serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 lock: ## resolve pyproject.toml and Snakemake afresh and write pins and hashes in requirements/ (KEEP=1 changes no pin)
-	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep)
-	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) snakemake
-	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) mutation
-	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) tools
-	"$(PYTHON)" scripts/lock.py $(if $(KEEP),--keep) oldest
+	"$(PYTHON)" tools/lock.py $(if $(KEEP),--keep)
+	"$(PYTHON)" tools/lock.py $(if $(KEEP),--keep) snakemake
+	"$(PYTHON)" tools/lock.py $(if $(KEEP),--keep) mutation
+	"$(PYTHON)" tools/lock.py $(if $(KEEP),--keep) tools
+	"$(PYTHON)" tools/lock.py $(if $(KEEP),--keep) oldest
 
 clean: ## remove what was built (the environment stays)
 	rm -rf _build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

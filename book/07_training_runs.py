@@ -388,7 +388,7 @@ print("checks passed")
 #
 # Each parameter file has its own loop in its head, ready to copy. To try a batch without the data and without ViT-B/16, leave
 # `ROOT` out and give `-p PROFILE smoke`: size, epochs, towers and baselines are then small, whatever the file says. Papermill ignores a misspelt parameter with a remark;
-# `scripts/execute.py 07 --out logs -p NAME VALUE` refuses it.
+# `tools/execute.py 07 --out logs -p NAME VALUE` refuses it.
 #
 # The command line tool trains alike and draws nothing. The run of this page, as it would be called there:
 
@@ -469,11 +469,11 @@ print(
 summary
 
 # %% [markdown]
-# For a table that stays, `scripts/collect_results.py` does the same and writes a CSV, with the settings and versions in a
+# For a table that stays, `tools/collect_results.py` does the same and writes a CSV, with the settings and versions in a
 # JSON file beside it:
 #
 # ```
-# python scripts/collect_results.py runs/adience_fold*_seed0 --out book/results/adience.csv
+# python tools/collect_results.py runs/adience_fold*_seed0 --out book/results/adience.csv
 # ```
 #
 # (cost-of-a-run)=
@@ -739,7 +739,7 @@ shown
 #   l2rclip fit --dataset retinamnist --root retinamnist --seed $seed --batch-size 32 --threads 1 \
 #     --baselines linear-probe,cross-entropy --out runs/retinamnist$seed
 # done
-# python scripts/collect_results.py runs/retinamnist* --out book/results/retinamnist.csv
+# python tools/collect_results.py runs/retinamnist* --out book/results/retinamnist.csv
 # ```
 #
 # With 400 test pictures, five points of accuracy are the width of one seed's interval on either side. How the published

@@ -31,7 +31,7 @@
 # | training, validation and test split | well | any introduction to machine learning |
 #
 # **Time and hardware.** Seconds, on anything. No picture of a benchmark is opened: the counts are read from
-# `book/results/data_sets.csv`, which `scripts/count_ranks.py` makes from the published lists.
+# `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 # On Colab this installs the package and the small helpers it lacks, and never

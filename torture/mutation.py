@@ -24,7 +24,7 @@ from typing import Any
 from mutated import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("l2rclip_lite", "tests", "scripts", "experiments", "benchmarks", "torture", "book")
+COPIED = ("l2rclip_lite", "tests", "tools", "experiments", "benchmarks", "torture", "book")
 FILES = ("pyproject.toml", "README.md", "_toc.yml", "_config.yml")
 PATIENCE = 10  # times as long as the tests take without a mutant, then it hangs
 MARKS = ("not slow", "slow")  # most mutants need only the quick tests

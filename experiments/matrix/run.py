@@ -18,7 +18,7 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 SOURCE = Path(__file__).with_name("unit.py")
-sys.path.append(str(SOURCE.resolve().parents[2] / "scripts"))
+sys.path.append(str(SOURCE.resolve().parents[2] / "tools"))
 import kernels
 
 

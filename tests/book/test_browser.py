@@ -1,4 +1,4 @@
-"""scripts/check_pages.mjs: it passes a sound little site and names every fault that was put into another one."""
+"""tools/check_pages.mjs: it passes a sound little site and names every fault that was put into another one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import chapters
 import pytest
 
-sys.path.insert(0, str(chapters.ROOT / "_ext"))
+sys.path.insert(0, str(chapters.ROOT / "book" / "_ext"))
 import security
 
-SCRIPT = chapters.ROOT / "scripts" / "check_pages.mjs"
+SCRIPT = chapters.ROOT / "tools" / "check_pages.mjs"
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node")
 
@@ -146,7 +146,7 @@ def test_only_looks_at_the_pages_asked_for(tmp_path: Path) -> None:
 @needs_node
 def test_without_a_browser_it_says_so(tmp_path: Path) -> None:
     """SKIP and status 0; with --require FAIL and status 1."""
-    alone = tmp_path / "scripts"
+    alone = tmp_path / "tools"
     shutil.copytree(SCRIPT.parent, alone, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for options, word, status in (((), "SKIP", 0), (("--require",), "FAIL", 1)):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The page that grades a photo: its model, runtime and pictures. `scripts/check_browser.mjs` uses the built page."""
+"""The page that grades a photo: its model, runtime and pictures. `tools/check_browser.mjs` uses the built page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from l2rclip_lite.data.files import read_image
 from l2rclip_lite.export import answer, open_session, read_metadata
 from l2rclip_lite.plots import rank_colours
 
-PAGE = chapters.ROOT / "_static" / "browser"
+PAGE = chapters.ROOT / "book" / "_static" / "browser"
 RESULTS = chapters.ROOT / "book" / "results"
 
 
@@ -76,7 +76,7 @@ def test_the_pictures_of_the_check_are_what_a_phone_makes(tmp_path: Path) -> Non
 
 def test_the_runtime_is_the_one_that_its_note_names() -> None:
     """Version, licence and SHA-256 of each vendored file."""
-    folder = chapters.ROOT / "_extra" / "ort"
+    folder = chapters.ROOT / "book" / "_extra" / "ort"
     note = (folder / "README.md").read_text(encoding="utf-8")
     version = re.search(
         r"ONNX Runtime Web v([\d.]+)", (folder / "ort.wasm.min.mjs").read_text(encoding="utf-8")

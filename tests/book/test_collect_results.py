@@ -1,4 +1,4 @@
-"""`scripts/collect_results.py`: a table of finished runs, and one that keeps what an earlier table says."""
+"""`tools/collect_results.py`: a table of finished runs, and one that keeps what an earlier table says."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_one_version_number() -> None:
 
 
 def test_address_is_written_in_one_place() -> None:
-    """The book takes the repository's address from pyproject.toml (see _ext/project.py)."""
+    """The book takes the repository's address from pyproject.toml (see book/_ext/project.py)."""
     config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert "url" not in config["repository"]
     assert PROJECT["urls"]["Repository"].startswith("https://")

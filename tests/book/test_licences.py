@@ -39,10 +39,10 @@ def test_every_licence_is_allowed_and_every_exception_needed() -> None:
 
 
 def test_every_file_of_others_is_named() -> None:
-    """Code and typefaces below _extra and _static/fonts; a licence or a note beside them is no part of a program."""
+    """Code and typefaces below _extra and book/_static/fonts; a licence or a note beside them is no part of a program."""
     named = {file for part in licences.vendored() for file in part["files"]}
     notes = {"LICENSE", "README.md", "ThirdPartyNotices.txt", "_headers"}
-    folders = (chapters.ROOT / "_extra", chapters.ROOT / "_static" / "fonts")
+    folders = (chapters.ROOT / "book" / "_extra", chapters.ROOT / "book" / "_static" / "fonts")
     held = [
         path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name not in notes
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import chapters
 import pytest
 
-sys.path.insert(0, str(chapters.ROOT / "_ext"))
+sys.path.insert(0, str(chapters.ROOT / "book" / "_ext"))
 import moved
 import project
 import security
@@ -25,7 +25,7 @@ from sphinx.errors import ExtensionError
 BASE = "https://someone.github.io/clip-book/"
 CONF = f"""
 import sys
-sys.path.insert(0, {str(chapters.ROOT / "_ext")!r})
+sys.path.insert(0, {str(chapters.ROOT / "book" / "_ext")!r})
 extensions = ["project", "social", "moved", "theme_fixes", "security"]
 html_title = "A book & more"
 html_theme = "basic"
@@ -51,7 +51,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "<script>f('è');\n   g()</script><script src='x.js'></script><script type='text/plain'>no</script>\n"
     )
     (root / "book/new.rst").write_text(new, "utf-8")
-    (root / "_redirects.yml").write_text("old/page: book/new#part\n", encoding="utf-8")
+    (root / "book/redirects.yml").write_text("old/page: book/new#part\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(root), str(root / "html")]
     subprocess.run(command, check=True, timeout=120)
     return root / "html"
@@ -129,7 +129,7 @@ def test_an_unknown_address_gets_help_at_any_depth(html: Path) -> None:
     """Every link of 404.html is an absolute path below the book's own, and leads to a file."""
     page = (html / "404.html").read_text(encoding="utf-8")
     links = re.findall(r'(?:href|action)="([^"]*)"', page)
-    assert "/clip-book/book/new.html" in links
+    assert "/clip-book/new.html" in links
     assert "/clip-book/search.html" in links
     for link in links:
         path = link.removeprefix("/clip-book/")
@@ -152,7 +152,7 @@ def test_a_wrong_redirect_stops_the_build(tmp_path: Path, line: str, message: st
 
 
 def test_the_redirects_of_this_book_are_right() -> None:
-    """Every line of _redirects.yml leads from no page to a page, and the root leads to the first one."""
+    """Every line of book/redirects.yml leads from no page to a page, and the root leads to the first one."""
     table = moved.read_table(chapters.ROOT / moved.TABLE, set(chapters.toc_files()))
     assert table["index"] == "book/index"
 
@@ -200,8 +200,8 @@ def test_inline_scripts_are_kept_once() -> None:
 
 def test_the_typefaces_are_here_with_their_licence() -> None:
     """Every file that the style sheet names exists, none is left over, and together they are small."""
-    css = (chapters.ROOT / "_static/book.css").read_text(encoding="utf-8")
-    fonts = chapters.ROOT / "_static/fonts"
+    css = (chapters.ROOT / "book/_static/book.css").read_text(encoding="utf-8")
+    fonts = chapters.ROOT / "book/_static/fonts"
     named = set(re.findall(r'url\("fonts/([^"]+)"\)', css))
     assert named == {path.name for path in fonts.glob("*.woff2")}
     assert "SIL OPEN FONT LICENSE" in (fonts / "LICENSE").read_text(encoding="utf-8")

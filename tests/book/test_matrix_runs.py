@@ -68,8 +68,8 @@ def test_a_misspelt_parameter_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_unit_that_fails_leaves_its_notebook_and_no_rows(tmp_path: Path) -> None:
     """The second condition cannot be met: the first one's result stands in the notebook, the error below it."""
     shutil.copytree(EXPERIMENTS / "matrix", tmp_path / "experiments" / "matrix")
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(chapters.ROOT / "scripts" / "kernels.py", tmp_path / "scripts")
+    (tmp_path / "tools").mkdir()
+    shutil.copy(chapters.ROOT / "tools" / "kernels.py", tmp_path / "tools")
     file = tmp_path / "experiments" / "matrix" / "studies.yaml"
     plan = yaml.safe_load(file.read_text(encoding="utf-8"))
     plan["studies"]["context"] |= {

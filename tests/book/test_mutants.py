@@ -36,7 +36,7 @@ def test_a_mutant_turns_a_chapter_red(
     text = (package / module).read_text(encoding="utf-8")
     assert text.count(right) == 1
     (package / module).write_text(text.replace(right, wrong), encoding="utf-8")
-    command = [sys.executable, str(chapters.ROOT / "scripts" / "execute.py"), chapter]
+    command = [sys.executable, str(chapters.ROOT / "tools" / "execute.py"), chapter]
     done = subprocess.run(
         [*command, "--profile", "smoke", "--out", str(tmp_path)],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},  # before the editable install

@@ -244,7 +244,7 @@ def test_page_carries_results_and_provenance_only(tiny: Path) -> None:
     page = nbformat.read(path, as_version=4)
     assert [cell.cell_type for cell in page.cells] == ["markdown", "code", "code", "markdown"]
     assert page.cells[2].outputs[0].text == "steps 3\n"
-    assert "papermill" not in path.read_text(encoding="utf-8").replace("scripts/execute.py", "")
+    assert "papermill" not in path.read_text(encoding="utf-8").replace("tools/execute.py", "")
     stamp = page.metadata[page_rules.STAMP]
     assert stamp["source"] == chapters.source_hash(tiny)
     assert stamp["package"] == chapters.package_hash()

@@ -1,6 +1,6 @@
 """The losses of the playground against the package, and its files: one plain script, colours, library.
 
-Node runs the modules of `_static/playground`; `scripts/check_playground.mjs` opens the built page in a browser.
+Node runs the modules of `book/_static/playground`; `tools/check_playground.mjs` opens the built page in a browser.
 """
 
 from __future__ import annotations
@@ -213,9 +213,9 @@ def test_what_the_page_says_about_the_losses_is_so() -> None:
 
 
 def extension() -> ModuleType:
-    """`_ext/playground.py`, which Sphinx loads by its path."""
+    """`book/_ext/playground.py`, which Sphinx loads by its path."""
     spec = importlib.util.spec_from_file_location(
-        "playground_extension", chapters.ROOT / "_ext" / "playground.py"
+        "playground_extension", chapters.ROOT / "book" / "_ext" / "playground.py"
     )
     assert spec
     assert spec.loader
@@ -246,7 +246,7 @@ def test_colours_are_those_of_the_book() -> None:
     style = (FOLDER / "playground.css").read_text(encoding="utf-8")
     assert f"--pg-pull: {COLOURS['stage 1']};" in style
     assert f"--pg-push: {COLOURS['stage 2']};" in style
-    library = chapters.ROOT / "_extra" / "d3" / "d3.min.js"
+    library = chapters.ROOT / "book" / "_extra" / "d3" / "d3.min.js"
     script = (
         f"const d3 = require({json.dumps(str(library))}); import({json.dumps((FOLDER / 'dom.mjs').as_uri())})"
     )
@@ -259,7 +259,7 @@ def test_colours_are_those_of_the_book() -> None:
 
 def test_the_library_is_the_one_that_its_note_names() -> None:
     """Version, licence and SHA-256 of the vendored file."""
-    folder = chapters.ROOT / "_extra" / "d3"
+    folder = chapters.ROOT / "book" / "_extra" / "d3"
     body, note = (folder / "d3.min.js").read_bytes(), (folder / "README.md").read_text(encoding="utf-8")
     version = re.match(r"// https://d3js.org v([\d.]+) ", body.decode("utf-8"))
     assert version

@@ -18,7 +18,7 @@ from docutils.parsers.rst import directives
 from page_rules import NOT_PROSE, NUMBER, texts
 from PIL import Image
 
-sys.path.insert(0, str(chapters.ROOT / "_ext"))
+sys.path.insert(0, str(chapters.ROOT / "book" / "_ext"))
 import chapter_table
 import proved
 import results
@@ -53,7 +53,7 @@ def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
     text = (chapters.BOOK / "troubleshooting.md").read_text(encoding="utf-8")
     firsts = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
     quoted = [part for first in firsts for part in re.findall(r"`([^`]+)`", first)]
-    places = [chapters.ROOT / name for name in ("l2rclip_lite", "scripts", "_ext")]
+    places = [chapters.ROOT / name for name in ("l2rclip_lite", "tools", "book/_ext")]
     code = "\n".join(path.read_text("utf-8") for place in places for path in place.rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", code)  # a sentence may go on in the next line
     joined += "AssertionError: numpy torch"  # of the setup cell: `assert …, name`
@@ -145,7 +145,7 @@ def test_what_the_readme_says_of_the_matrix_stands_on_a_page() -> None:
 def test_the_picture_on_the_front_page_was_drawn_from_todays_table() -> None:
     """It carries the hash of the table; new rows without a new picture are noticed."""
     with Image.open(front_figure.PICTURE) as picture:
-        assert picture.info["Source"] == front_figure.table_hash(), "run scripts/front_figure.py"
+        assert picture.info["Source"] == front_figure.table_hash(), "run tools/front_figure.py"
 
 
 def test_the_table_of_chapters_finds_the_title() -> None:

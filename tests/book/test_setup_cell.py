@@ -17,10 +17,10 @@ import l2rclip_lite
 
 
 def test_every_chapter_has_todays_cell() -> None:
-    """Version, address and helpers are those of `scripts/setup_cell.py`; a chapter without the cell is refused."""
+    """Version, address and helpers are those of `tools/setup_cell.py`; a chapter without the cell is refused."""
     for source in chapters.sources():
         text = source.read_text(encoding="utf-8")
-        assert setup_cell.renew(text) == text, f"{source.name}: run scripts/setup_cell.py"
+        assert setup_cell.renew(text) == text, f"{source.name}: run tools/setup_cell.py"
     with pytest.raises(SystemExit, match="0 were found"):
         setup_cell.renew("# %%\nprint(1)\n")
 

@@ -14,7 +14,7 @@ from typing import Any
 import chapters
 import pytest
 
-FOLDER = chapters.ROOT / "_static" / "playground"
+FOLDER = chapters.ROOT / "book" / "_static" / "playground"
 PAGE = chapters.ROOT / "book" / "playground.md"
 MODULES = ("losses", "ordinality", "state")
 

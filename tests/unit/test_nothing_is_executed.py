@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("jupytext", reason="jupytext is in the extra `book`")
 import chapters
 
-FOLDERS = ("l2rclip_lite", "scripts", "torture", "experiments", "benchmarks", "_ext", "book")
+FOLDERS = ("l2rclip_lite", "tools", "torture", "experiments", "benchmarks", "book/_ext", "book")
 CALLS = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "builtins.eval", "builtins.exec"),
     *(

@@ -1,6 +1,6 @@
 """Count the pictures of every rank in every benchmark, and what test shares with training: numbers, no list row.
 
-    python scripts/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --out book/results/data_sets.csv
+    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --out book/results/data_sets.csv
 
 DIR are the official lists (`l2rclip data morph --download DIR`), RetinaMNIST and BRACOL. No picture is opened. The CSV
 has a row a rank; the JSON beside it has the leakage of every fold. Chapter 11 draws both.

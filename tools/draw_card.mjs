@@ -1,6 +1,6 @@
-// node scripts/draw_card.mjs
-// Draws _static/social.png (1200 x 630, what a chat shows beside a link to the book) and _static/favicon.png (64 x 64) with the
-// book's own title, typeface and rank colours. Run it after a change of these; needs what scripts/check_pages.mjs needs.
+// node tools/draw_card.mjs
+// Draws book/_static/social.png (1200 x 630, what a chat shows beside a link to the book) and book/_static/favicon.png (64 x 64) with the
+// book's own title, typeface and rank colours. Run it after a change of these; needs what tools/check_pages.mjs needs.
 import { readFileSync } from 'node:fs';
 import { findTools, launch } from './site.mjs';
 
@@ -14,7 +14,7 @@ const data = path => `data:font/woff2;base64,${readFileSync(path).toString('base
 
 /** The logo without its thin lines, for sixteen pixels. */
 function icon() {
-  const bold = read('_static/logo.svg').replace(/^.*stroke-dasharray.*\n/m, '').replace(/ r="(\d+)"/g, (_, r) => ` r="${1.35 * r}"`);
+  const bold = read('book/_static/logo.svg').replace(/^.*stroke-dasharray.*\n/m, '').replace(/ r="(\d+)"/g, (_, r) => ` r="${1.35 * r}"`);
   return `<style>body { margin: 0 }</style>${bold.replace('<svg', '<svg width="64" height="64"')}`;
 }
 
@@ -36,7 +36,7 @@ function arc() {
 }
 
 const card = `<style>
-    @font-face { font-family: T; font-weight: 200 900; src: url(${data('_static/fonts/source-sans-3-latin-normal.woff2')}) }
+    @font-face { font-family: T; font-weight: 200 900; src: url(${data('book/_static/fonts/source-sans-3-latin-normal.woff2')}) }
     body { margin: 0; font-family: T }
     section { position: absolute; left: 70px; top: 0; width: 520px; height: 618px; display: flex; flex-direction: column; justify-content: center }
     h1 { margin: 0; font-size: 76px; line-height: 1.02; color: #222832 } p { margin: 26px 0 0; font-size: 31px; line-height: 1.3; color: #48566b }
@@ -47,8 +47,8 @@ const card = `<style>
 
 const browser = await launch(findTools(reason => { throw new Error(reason); }));
 for (const [path, width, height, html, transparent] of [
-  ['_static/social.png', 1200, 630, card, false],
-  ['_static/favicon.png', 64, 64, icon(), true],
+  ['book/_static/social.png', 1200, 630, card, false],
+  ['book/_static/favicon.png', 64, 64, icon(), true],
 ]) {
   const page = await browser.newPage({ viewport: { width, height } });
   await page.setContent(html);

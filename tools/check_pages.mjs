@@ -1,4 +1,4 @@
-// node scripts/check_pages.mjs [options] [SITE = _build/html] [SHOTS]
+// node tools/check_pages.mjs [options] [SITE = _build/html] [SHOTS]
 // Opens every page of the built book in Chromium, in the light and the dark theme, 1280 and 390 pixels wide, with every other host
 // blocked. One line a page, OK or FAIL, and under it what is wrong; status 1 on any problem. A page must have: no console error or
 // warning, no failed or foreign request, no broken link, anchor or image, an alt text for every image, rendered equations, nothing

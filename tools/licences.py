@@ -1,6 +1,6 @@
 """Write requirements/licences.md: the licence of every locked package and of every file of others in this repository.
 
-    python scripts/licences.py
+    python tools/licences.py
 
 The licences of packages come from the registry's metadata of exactly the pinned releases (`pip install --dry-run --report`
 in a throwaway environment, so packages for other platforms are read too). tests/book/test_licences.py holds the list
@@ -35,7 +35,7 @@ SETS = {
 HEAD = """\
 # Licences of what this project uses
 
-Made by `make licences`: do not edit. `scripts/licences.py` holds what is allowed, and the exceptions with their reasons.
+Made by `make licences`: do not edit. `tools/licences.py` holds what is allowed, and the exceptions with their reasons.
 Where a package says only "BSD", so does this list. Nothing of these packages is copied into `l2rclip_lite`; what is copied
 into the repository stands in the second table.
 

@@ -1,6 +1,6 @@
 """A line at the foot of each chapter, and a table for the status page: in which runners it was proved.
 
-`scripts/verify.py --record` writes `book/results/proof.json`. A proof counts for the source that it was made with; a
+`tools/verify.py --record` writes `book/results/proof.json`. A proof counts for the source that it was made with; a
 chapter that was edited since says so.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-CARD = "_static/social.png"  # drawn by scripts/draw_card.mjs
+CARD = "_static/social.png"  # drawn by tools/draw_card.mjs
 CARD_ALT = "Five ranks from no to very high as dots on an arc, tied to the sentence: a leaf with … damage"
 COLOURS = {"light": "#ffffff", "dark": "#12161b"}  # the ground of each theme in book.css
 

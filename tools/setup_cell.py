@@ -1,7 +1,7 @@
 """Write the one setup cell into every chapter: what lets a notebook run alone on Colab.
 
-    python scripts/setup_cell.py            write it where it differs
-    python scripts/setup_cell.py --check    only say where it differs
+    python tools/setup_cell.py            write it where it differs
+    python tools/setup_cell.py --check    only say where it differs
 
 Version and address come from pyproject.toml, so a chapter installs the wheel of its own release.
 """

@@ -1,8 +1,8 @@
 """Make what the page `book/playground.md` shows of the `mini` text tower, and its picture for readers without JavaScript.
 
-    python scripts/playground_data.py
+    python tools/playground_data.py
 
-`_static/playground/words.json` holds, for every rank set and template, the cosines between the sentences (upper triangle,
+`book/_static/playground/words.json` holds, for every rank set and template, the cosines between the sentences (upper triangle,
 row by row, in units of 1e-6) and what `l2rclip_lite.ordinality` says of them: raw, and centred as the package uses them.
 From the cosines alone the page finds the centred ones, the principal components and the scores of any other order.
 """
@@ -32,7 +32,7 @@ from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.towers import Towers
 
-FOLDER = Path(__file__).resolve().parent.parent / "_static" / "playground"
+FOLDER = Path(__file__).resolve().parent.parent / "book" / "_static" / "playground"
 UNIT = 1e-6  # of a stored cosine
 AGES = tuple(range(morph.YOUNGEST, morph.OLDEST + 1))
 FACE = "a photo of a {rank} years old face"

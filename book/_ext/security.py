@@ -1,7 +1,7 @@
 """What a page may load and run: itself and what lies beside it. A policy in each page tells the browser so.
 
 The book is static files on any host, so the policy stands in the page (`<meta http-equiv>`). What only a host can say, that
-no other site may show a page in a frame, stands in `_extra/_headers`.
+no other site may show a page in a frame, stands in `book/_extra/_headers`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LINK = re.compile(r"<a\b[^>]*\bhref=\"(?:https?:)?//[^>]*>", re.IGNORECASE)
 REL = re.compile(r"\brel=\"([^\"]*)\"")
 # Hosts that answer on http alone, with the reason; every other link goes over https.
 HTTP_ONLY: dict[str, str] = {}
-# The theme's handlers stand in attributes, which no policy worth its name lets run; _static/press.js does what they did.
+# The theme's handlers stand in attributes, which no policy worth its name lets run; book/_static/press.js does what they did.
 HANDLERS = {
     'onclick="window.print()"': 'data-press="print"',
     'onclick="toggleFullScreen()"': 'data-press="full-screen"',

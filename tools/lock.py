@@ -1,10 +1,10 @@
 """Resolve the environments and write their pins, with the SHA-256 of every file of each release.
 
-python scripts/lock.py [--keep]            lock.txt, build.txt and cuda.txt: pyproject.toml with every extra
-python scripts/lock.py [--keep] snakemake  snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
-python scripts/lock.py [--keep] mutation   mutation.txt: what makes the mutants of `make mutation`
-python scripts/lock.py [--keep] tools      tools.txt: what writes the bill of materials and asks for known weaknesses
-python scripts/lock.py oldest              oldest.txt: the lowest versions that pyproject.toml allows, for `make oldest`
+python tools/lock.py [--keep]            lock.txt, build.txt and cuda.txt: pyproject.toml with every extra
+python tools/lock.py [--keep] snakemake  snakemake.txt and snakemake-plugins.txt: what runs experiments/Snakefile
+python tools/lock.py [--keep] mutation   mutation.txt: what makes the mutants of `make mutation`
+python tools/lock.py [--keep] tools      tools.txt: what writes the bill of materials and asks for known weaknesses
+python tools/lock.py oldest              oldest.txt: the lowest versions that pyproject.toml allows, for `make oldest`
 
 With --keep every pin that stands in the files stays: only hashes, and pins of new dependencies, are written.
 """
@@ -37,21 +37,21 @@ BUILD = """\
 """
 SNAKEMAKE = """\
 # Snakemake's own environment, which shares no package with the book's; resolved under Python {python}.
-# Made by `make lock`: do not edit; the range stands in scripts/lock.py.
+# Made by `make lock`: do not edit; the range stands in tools/lock.py.
 """
 PLUGINS = """\
 # For a cluster only: what the executor plugins need beyond snakemake.txt; resolved under Python {python}.
-# Made by `make lock`: do not edit; the names stand in scripts/lock.py. To install them:
+# Made by `make lock`: do not edit; the names stand in tools/lock.py. To install them:
 # .snakemake-env/bin/pip install --no-deps -r requirements/snakemake-plugins.txt
 """
 MUTATION = """\
 # Cosmic Ray, which makes the mutants of `make mutation`, in an environment of its own; resolved under Python {python}.
-# Made by `make lock`: do not edit; the range stands in scripts/lock.py.
+# Made by `make lock`: do not edit; the range stands in tools/lock.py.
 """
 OPERATORS = "cosmic-ray>=8.7,<9"
 TOOLS = """\
 # pip-audit and CycloneDX, for `make audit` and `make sbom`, in an environment of their own; resolved under Python {python}.
-# Made by `make lock`: do not edit; the ranges stand in scripts/lock.py.
+# Made by `make lock`: do not edit; the ranges stand in tools/lock.py.
 """
 OLDEST = """\
 # The lowest versions that pyproject.toml allows, without the extra `onnx`, which needs a newer torch; for `make oldest`.

@@ -1,10 +1,10 @@
-// node scripts/check_playground.mjs [--require] [SITE = _build/html] [SHOTS]
+// node tools/check_playground.mjs [--require] [SITE = _build/html] [SHOTS]
 // Uses the playground of the built book in Chromium as a reader would: by mouse, touch and keyboard, in the light and the dark
 // theme, at 1280 and 390 px; from a folder, with reduced motion, without JavaScript, and on paper. A line a check, OK or FAIL;
-// status 1 if one fails. What holds for every page (links, contrast, axe-core) is checked by scripts/check_pages.mjs.
+// status 1 if one fails. What holds for every page (links, contrast, axe-core) is checked by tools/check_pages.mjs.
 //   SHOTS      a folder: full-page screenshots are written there
 //   --require  without Chromium or playwright-core: status 1 instead of SKIP and status 0
-// Needs what scripts/check_pages.mjs needs.
+// Needs what tools/check_pages.mjs needs.
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,4 @@
-"""What the theme gets wrong on our pages, put right; scripts/check_pages.mjs sees it where a fix has no effect."""
+"""What the theme gets wrong on our pages, put right; tools/check_pages.mjs sees it where a fix has no effect."""
 
 from __future__ import annotations
 

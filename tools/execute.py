@@ -1,10 +1,10 @@
 """The one notebook runner: book/NN_name.py -> jupytext -> papermill -> stamp -> book/NN_name.ipynb.
 
-    python scripts/execute.py                      every chapter, at the profile `page`
-    python scripts/execute.py 05 06                two chapters
-    python scripts/execute.py 05 --profile smoke --out runs/smoke -p SEED 1
-    python scripts/execute.py --jobs 2             two chapters at a time, the longest first
-    python scripts/execute.py --check              say whether the pages belong to their sources
+    python tools/execute.py                      every chapter, at the profile `page`
+    python tools/execute.py 05 06                two chapters
+    python tools/execute.py 05 --profile smoke --out runs/smoke -p SEED 1
+    python tools/execute.py --jobs 2             two chapters at a time, the longest first
+    python tools/execute.py --check              say whether the pages belong to their sources
 
 The profile is taken from --profile, else from L2RCLIP_PROFILE, else it is `page`. Only `page` without other
 parameters is written into the book; anything else needs --out.
@@ -150,7 +150,7 @@ def _stamp(page: NotebookNode, source: Path, parameters: Mapping[str, Any], seco
     }
     page.metadata[page_rules.STAMP] = stamp
     text = (
-        f"---\n*This page was made by `scripts/execute.py` from `book/{source.name}` (source "
+        f"---\n*This page was made by `tools/execute.py` from `book/{source.name}` (source "
         f"`{stamp['source'][:12]}`, package {stamp['version']} `{stamp['package'][:12]}`) with profile "
         f"`{stamp['profile']}` in {stamp['seconds']} s on {stamp['device']}; "
         f"Python {stamp['python']}, torch {stamp['torch']}.*"

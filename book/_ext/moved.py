@@ -11,7 +11,7 @@ import yaml
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-TABLE = "_redirects.yml"
+TABLE = "book/redirects.yml"
 
 REDIRECT = """<!doctype html>
 <html lang="en">

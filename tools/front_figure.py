@@ -1,7 +1,7 @@
 """Draw the picture of the result on the front page and in the README, from `book/results/matrix.csv`.
 
-python scripts/front_figure.py           write _static/results.png
-python scripts/front_figure.py OTHER.png
+python tools/front_figure.py           write book/_static/results.png
+python tools/front_figure.py OTHER.png
 
 The file carries the SHA-256 of the table that it was drawn from, so that a stale picture is noticed.
 """
@@ -21,7 +21,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.questions import gains_by
 
-PICTURE = chapters.ROOT / "_static" / "results.png"
+PICTURE = chapters.ROOT / "book" / "_static" / "results.png"
 TABLE = chapters.BOOK / "results" / "matrix.csv"
 SETS = {
     "retinamnist": "retina\n5 ranks",

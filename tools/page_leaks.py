@@ -37,7 +37,7 @@ PICTURES = ("image/png", "image/jpeg")
 def processes(cell: NotebookNode) -> list[str]:
     """What a code cell starts besides Python's own work.
 
-    Two cells may: the setup cell, which installs the package on Colab (scripts/setup_cell.py writes it), and one that calls
+    Two cells may: the setup cell, which installs the package on Colab (tools/setup_cell.py writes it), and one that calls
     `l2rclip` itself in a process of its own, without a shell.
     """
     found = [match[0].strip() for match in PROCESS.finditer(cell.source)]

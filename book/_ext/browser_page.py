@@ -22,7 +22,7 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
         return
     out = Path(app.outdir) / "_static" / SCRIPT
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile((Path(app.srcdir) / "_static" / SCRIPT).with_suffix(".mjs"), out)
+    shutil.copyfile((Path(app.srcdir) / "book" / "_static" / SCRIPT).with_suffix(".mjs"), out)
     app.add_js_file(SCRIPT, loading_method="defer")
 
 

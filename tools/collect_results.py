@@ -1,8 +1,8 @@
 """Gather finished runs into one tidy table: a row a method and run, and a JSON file that says how they were made.
 
-    python scripts/collect_results.py runs/bracol1 runs/bracol2 runs/bracol3 --out book/results/bracol.csv
-    python scripts/collect_results.py runs/bracol4 --add book/results/bracol.csv --out book/results/bracol.csv
-    python scripts/collect_results.py runs/bracol_random* --name "random prototypes" --add ... --out ...
+    python tools/collect_results.py runs/bracol1 runs/bracol2 runs/bracol3 --out book/results/bracol.csv
+    python tools/collect_results.py runs/bracol4 --add book/results/bracol.csv --out book/results/bracol.csv
+    python tools/collect_results.py runs/bracol_random* --name "random prototypes" --add ... --out ...
 
 Prints mean and spread over the runs, those of the earlier table (--add) among them.
 """

@@ -1,7 +1,7 @@
 """Joins the modules and the data of the playground to one plain script, and loads it on that page alone.
 
 A browser that opens the book from a folder refuses modules and `fetch`; a plain script works everywhere. The modules keep
-their place in `_static/playground`, where node tests them one by one.
+their place in `book/_static/playground`, where node tests them one by one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
         return
     out = Path(app.outdir) / "_static" / "playground" / "playground.js"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(bundle(Path(app.srcdir) / "_static" / "playground"), encoding="utf-8")
+    out.write_text(bundle(Path(app.srcdir) / "book" / "_static" / "playground"), encoding="utf-8")
     for name in ("../d3/d3.min.js", "playground/playground.js"):
         app.add_js_file(name, loading_method="defer")
 

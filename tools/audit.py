@@ -1,6 +1,6 @@
 """Ask for known weaknesses of every locked package, with pip-audit.
 
-    .tools-env/bin/python scripts/audit.py      (`make audit`)
+    .tools-env/bin/python tools/audit.py      (`make audit`)
 
 Exit code 0: every pin was looked up, none is known to be weak. 1: some are, each is named with the version that mends it.
 3: the data could not be had, or not for every pin, so nothing is said about those.

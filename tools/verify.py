@@ -1,8 +1,8 @@
 """Prove chapters in four runners, a line each; the exit status is 1 if one fails.
 
-    python scripts/verify.py                       every chapter
-    python scripts/verify.py 05                    one
-    python scripts/verify.py --jobs 2 --record     two at a time; then keep the result for the status page
+    python tools/verify.py                       every chapter
+    python tools/verify.py 05                    one
+    python tools/verify.py --jobs 2 --record     two at a time; then keep the result for the status page
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text

@@ -1,6 +1,6 @@
 """Make `l2rclip_lite/mini_alignment.safetensors`: join the two towers of `mini` by their 1,000 common names.
 
-Run it from the repository: `python scripts/fit_mini_alignment.py`. Takes about five seconds and no image.
+Run it from the repository: `python tools/fit_mini_alignment.py`. Takes about five seconds and no image.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Pictures to give to book/browser.md in a browser, and what Python says about each: for scripts/check_browser.mjs.
+"""Pictures to give to book/browser.md in a browser, and what Python says about each: for tools/check_browser.mjs.
 
-python scripts/browser_answers.py FOLDER [DATA]     -> FOLDER/*.jpg, *.png, FOLDER/answers.json
+python tools/browser_answers.py FOLDER [DATA]     -> FOLDER/*.jpg, *.png, FOLDER/answers.json
 
 Real coffee leaves of the test split where DATA, $L2RCLIP_DATA or a shared/data above the project holds bracol_severity, else
 drawn ones. The answers are PyTorch's where runs/browser holds the run that the page's model was exported from, else
@@ -26,7 +26,7 @@ from l2rclip_lite.data.files import read_image
 from l2rclip_lite.export import answer, open_session
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN, MODEL = ROOT / "runs" / "browser", ROOT / "_static" / "browser" / "model.onnx"
+RUN, MODEL = ROOT / "runs" / "browser", ROOT / "book" / "_static" / "browser" / "model.onnx"
 RESULTS = ROOT / "book" / "results" / "browser.json"
 EXIF_ORIENTATION, TURNED = 0x0112, 6  # stored lying on its side
 

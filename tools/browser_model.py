@@ -1,9 +1,9 @@
 """Train, calibrate and export the model of book/browser.md, and write down what it can do.
 
-python scripts/browser_model.py DATA     DATA holds bracol_severity; minutes on one core
-    -> _static/browser/model.onnx        the model that the page runs
-    -> _static/browser/model.json        its ranks, for the page
-    -> _static/browser/leaf.png          a drawn leaf to try it on
+python tools/browser_model.py DATA     DATA holds bracol_severity; minutes on one core
+    -> book/_static/browser/model.onnx        the model that the page runs
+    -> book/_static/browser/model.json        its ranks, for the page
+    -> book/_static/browser/leaf.png          a drawn leaf to try it on
     -> book/results/browser.json, .csv   settings, seed and test results, in fp32 and in 8 bits
 
 The run stays in runs/browser: a second call only exports.
@@ -39,7 +39,7 @@ from l2rclip_lite.rundir import versions
 from l2rclip_lite.training import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, RESULTS = ROOT / "_static" / "browser", ROOT / "book" / "results"
+PAGE, RESULTS = ROOT / "book" / "_static" / "browser", ROOT / "book" / "results"
 CONFIG = Config(image_size=160, epochs1=8, epochs2=8, batch_size=32, seed=0, device="cpu", threads=1)
 FOLD = 1
 KEPT = (
