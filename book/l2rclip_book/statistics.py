@@ -1,0 +1,360 @@
+"""Statistics of the chapters: order of text features, paired comparisons of methods, doubt, near-duplicate images.
+
+A paired comparison scores two methods on the same runs, so only the differences within a run count. What it cannot say:
+
+- Runs on one data set share images: folds overlap in training, seeds share the test set. The p-values and the
+  interval take runs as independent, so they are too small and too narrow (Nadeau and Bengio 2003,
+  doi:10.1023/A:1024068626366). They speak of other runs on these images, not of new images.
+- The percentile interval is too narrow with few runs: of two equal methods with five independent pairs it excludes 0
+  about one time in six, not one in twenty. Hence `verdict` asks for a small p-value too, and `smallest_p` says whether
+  one was within reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Real
+from numpy.typing import ArrayLike
+from PIL import Image
+from scipy.stats import rankdata, wilcoxon
+from torch import Tensor
+
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+Rows: TypeAlias = Real[np.ndarray, "resample batch"]
+RUN = ("data", "condition", "fold", "seed")  # the columns that name a run
+SPLITS = ("train", "val", "test")
+
+
+def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
+    """Spearman's ρ of every row with the same row of the other table: the Pearson correlation of mid-ranks.
+
+    SciPy's `spearmanr` correlates every column with every other one; a permutation test needs thousands of pairs.
+
+    Args:
+        left: Numbers.
+        right: Numbers.
+
+    Returns:
+        Values in [−1, 1]; 0.0 where either side is constant.
+
+    Example:
+        >>> spearman_rho(np.array([[0, 1, 2], [0, 0, 0]]), np.array([[1, 2, 9], [1, 2, 9]])).tolist()
+        [1.0, 0.0]
+    """
+    half = (left.shape[-1] + 1) / 2
+    a, b = rankdata(left, axis=-1) - half, rankdata(right, axis=-1) - half
+    size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return np.clip((a * b).sum(-1) / np.where(size > 0, size, 1), -1, 1)
+
+
+def ordinality(text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"]) -> dict[str, float]:
+    """Three views of the order in K rank features, lowest rank first; d is the cosine distance 1 − cos.
+
+    Args:
+        text_features: One row per rank. Rows are scaled to unit length; centre them first if you use them so.
+
+    Returns:
+        `gap`: Spearman's ρ of the rank gap j − i against d(i, j) over all pairs i < j; in [−1, 1], chance 0.
+        `triplets`: the share of the comparisons d(i, j) < d(i, k) and d(j, k) < d(i, k) that hold over all
+        i < j < k, ties one half; in [0, 1], chance 0.5.
+        `component`: |Spearman's ρ| of the first principal component against the rank; in [0, 1]. With few
+        ranks chance is high: about 0.5 for five random vectors. Identical rows give 0.0, 0.5 and 0.0.
+
+    Raises:
+        InputError: Fewer than three ranks, values that are not finite, or a row of zeros.
+
+    Example:
+        >>> angle = np.radians([0, 60, 120])
+        >>> ordinality(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        {'gap': 1.0, 'triplets': 1.0, 'component': 1.0}
+    """
+    rows = torch.as_tensor(text_features).detach().cpu().double().numpy()
+    if rows.ndim != 2 or len(rows) < 3:
+        raise InputError(
+            f"ordinality: the features have shape {rows.shape}; give three or more, one per rank."
+        )
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(length[:, 0]) & (length[:, 0] > 0)))
+    if len(bad):
+        raise InputError(f"ordinality: row {bad[0]} is zero or not finite; encode that rank again.")
+    rows = rows / length
+    distance = np.round(1 - rows @ rows.T, 9)  # what is left below 1e-9 is float noise: a tie
+    i, j = np.triu_indices(len(rows), 1)
+    # won[i, j, k]: the outer pair (i, k) of i < j < k is farther apart than an inner one
+    outer = distance[:, None, :]
+    won = (np.sign(outer - distance[:, :, None]) + np.sign(outer - distance[None])) / 4 + 0.5
+    index = np.arange(len(rows))
+    ordered = (index[:, None, None] < index[:, None]) & (index[:, None] < index)
+    left, scale, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    component = np.round(left[:, 0] * scale[0], 9)
+    return {
+        "gap": float(spearman_rho((j - i)[None], distance[i, j][None])[0]),
+        "triplets": float(won[ordered].mean()),
+        "component": abs(float(spearman_rho(component[None], index[None])[0])),
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` finds; positive differences mean that the first method is better."""
+
+    n: int  # pairs
+    difference: float  # in the unit of the metric
+    low: float  # the 95 % bootstrap interval of the difference
+    high: float
+    wins: int
+    ties: int
+    losses: int
+    wilcoxon_p: float
+    smallest_p: float  # 2^(1−n), what the test gives if all n differ, and in one direction
+
+
+def pairs(
+    table: pd.DataFrame, one: str, other: str, metric: str, *, by: Sequence[str] = RUN, column: str = "arm"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that two arms share, with the metric of both, and the runs that only one of them has.
+
+    Args:
+        table: One row per run.
+        one: Name of the first arm.
+        other: Name of the second arm.
+        metric: A column of numbers.
+        by: The columns that name a run. Those that the table lacks are left out; empty cells match each other.
+        column: The column that names the arms.
+
+    Returns:
+        The shared runs, sorted: the columns of `by`, then `one` and `other`. The runs without a partner: the columns
+        of `by`, then `lacks`, the arm that is missing.
+
+    Raises:
+        InputError: An arm without rows, two rows of an arm for one run, a metric that is not a finite number, or no
+            shared run.
+
+    Example:
+        >>> runs = pd.DataFrame({"seed": [0, 1, 0], "arm": ["full", "full", "plain"], "mae": [3.0, 4.0, 5.0]})
+        >>> shared, alone = pairs(runs, "full", "plain", "mae")
+        >>> shared.to_dict("records"), alone.to_dict("records")
+        ([{'seed': 0, 'one': 3.0, 'other': 5.0}], [{'seed': 1, 'lacks': 'plain'}])
+    """
+    names = [name for name in by if name in table]
+    sides = []
+    for arm, title in ((one, "one"), (other, "other")):
+        rows = table.loc[table[column] == arm, [*names, metric]]
+        rows = rows.where(rows.notna(), np.nan)  # in a single column pandas tells None from NaN
+        if rows.empty or rows.duplicated(names).any() or not np.isfinite(rows[metric].astype(float)).all():
+            raise InputError(
+                f"comparison: {arm!r} needs one row with a finite {metric} for each run ({names})."
+            )
+        sides.append(rows.astype({metric: float}).rename(columns={metric: title}))
+    joined = sides[0].merge(sides[1], on=names, how="outer", indicator="lacks")
+    shared, alone = joined[joined["lacks"] == "both"], joined[joined["lacks"] != "both"]
+    if shared.empty:
+        raise InputError(f"comparison: {one!r} and {other!r} share no run; compare {names} of their rows.")
+    lacks = alone["lacks"].astype(str).map({"left_only": other, "right_only": one})
+    shared = shared[[*names, "one", "other"]].reset_index(drop=True)
+    return shared, alone[names].assign(lacks=lacks).reset_index(drop=True)
+
+
+def compare(
+    one: ArrayLike,
+    other: ArrayLike,
+    *,
+    lower_is_better: bool,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> Comparison:
+    """Mean difference of two methods over paired runs, in the unit of the metric, and how sure it is.
+
+    d_i = other_i − one_i where lower is better, else one_i − other_i, rounded to 12 decimals so that float noise
+    makes no difference. The interval is the 2.5 and 97.5 % quantile of the mean of resampled pairs. `wilcoxon_p` is
+    the two-sided signed-rank test, with differences of 0 left out (1.0 if all are 0): exact up to 50 pairs; where
+    some |d| are equal, exact up to 13 and normal above. Sources: Wilcoxon 1945, doi:10.2307/3001968; Efron and
+    Tibshirani 1993, doi:10.1201/9780429246593.
+
+    Args:
+        one: The metric of the first method, one number per run.
+        other: The metric of the second method on the same runs, in the same order.
+        lower_is_better: True for errors, False for accuracies.
+        groups: The data set of each pair. Pairs are then resampled within each data set; the mean stays that of all
+            pairs.
+        seed: Seed of the draws.
+        resamples: Bootstrap draws. They come in mirrored pairs, so an odd number is rounded up.
+
+    Returns:
+        The order of the runs does not matter, and swapped methods turn every sign. The interval is NaN for a single
+        pair, and where a group has a single pair: nothing shows how much that one varies.
+
+    Raises:
+        InputError: Not two equally long rows of finite numbers.
+
+    Example:
+        >>> found = compare([2, 3, 3, 4, 2], [3, 5, 6, 8, 7], lower_is_better=True)
+        >>> found.difference, found.wins, found.wilcoxon_p, found.smallest_p
+        (3.0, 5, 0.0625, 0.0625)
+        >>> round(found.low, 1), round(found.high, 1)
+        (1.8, 4.2)
+    """
+    left, right = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    if left.ndim != 1 or left.shape != right.shape or not left.size or not np.isfinite(left + right).all():
+        raise InputError("comparison: give both methods one finite number per run.")
+    difference = np.round(right - left if lower_is_better else left - right, 12)
+    names = np.zeros(len(left)) if groups is None else np.asarray(groups).astype(str)
+    generator, total = np.random.default_rng(seed), np.zeros(1)
+    for name in np.unique(names):
+        part = np.sort(difference[names == name])
+        half = generator.integers(len(part), size=((resamples + 1) // 2, len(part)))
+        # mirrored in sorted values, so that swapped methods give the mirrored interval to the last digit
+        means = part[np.concatenate([half, len(part) - 1 - half])].mean(-1)
+        total = total + len(part) * (means if len(part) > 1 else np.nan)
+    low, high = np.quantile(total / len(left), (0.025, 0.975))
+    n, wins, losses = len(difference), int((difference > 0).sum()), int((difference < 0).sum())
+    p = float(wilcoxon(difference[difference != 0]).pvalue) if wins + losses else 1.0
+    mean = float(np.sort(difference).mean())
+    return Comparison(n, mean, float(low), float(high), wins, n - wins - losses, losses, p, 2.0 ** (1 - n))
+
+
+def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
+    """Holm's step-down adjustment: compare the results with α, and the chance of any false alarm stays below α.
+
+    The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm 1979,
+    https://www.jstor.org/stable/4615733.
+
+    Args:
+        p_values: One per comparison, in [0, 1].
+
+    Returns:
+        The adjusted p-values in the order given, each at least as large as before and at most 1.
+
+    Example:
+        >>> holm([0.01, 0.5, 0.02])
+        [0.03, 0.5, 0.04]
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted.tolist()
+
+
+def verdict(comparison: Comparison, alpha: float = 0.05, *, p_value: float | None = None) -> str:
+    """One of "better", "worse" and "no difference shown", said of the first method.
+
+    "better": the whole interval lies above 0, wins outnumber losses, and the Wilcoxon p-value is at most α. "worse":
+    the same on the other side. All three, because each alone is easily wrong: the interval is too narrow for few
+    runs, the mean follows single runs, and p says nothing of the size. The rule is not relaxed where p cannot reach
+    α: at α = 0.05, five pairs or fewer never show a difference. "No difference shown" is not "equal".
+
+    Args:
+        comparison: What `compare` found.
+        alpha: The level, in (0, 1).
+        p_value: What to use in place of `wilcoxon_p`, such as its value after `holm` over all rows of a table.
+
+    Example:
+        >>> six = compare([1, 1, 1, 1, 1, 1], [2, 3, 4, 5, 6, 7], lower_is_better=True)
+        >>> five = compare([1, 1, 1, 1, 1], [2, 3, 4, 5, 6], lower_is_better=True)
+        >>> verdict(six), verdict(five), five.smallest_p
+        ('better', 'no difference shown', 0.0625)
+    """
+    if (comparison.wilcoxon_p if p_value is None else p_value) <= alpha:
+        if comparison.low > 0 and comparison.wins > comparison.losses:
+            return "better"
+        if comparison.high < 0 and comparison.losses > comparison.wins:
+            return "worse"
+    return "no difference shown"
+
+
+def expected_error(probabilities: ArrayLike, ranks: Ranks) -> Float[np.ndarray, " batch"]:
+    """The error a model expects of its own answer ŷ, Σ_k p_k |r_k − r_ŷ|, in the unit of the ranks; at least 0.
+
+    Its mean over images should be their MAE; the larger, the less sure, and far ranks count more than near ones.
+
+    Example:
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> expected_error([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], three).tolist()
+        [0.75, 0.25]
+    """
+    p, values = np.asarray(probabilities), np.array(ranks.values)
+    return (p * np.abs(values - values[p.argmax(1), None])).sum(1)
+
+
+def coverage_curve(error: ArrayLike, doubt: ArrayLike) -> pd.DataFrame:
+    """What abstaining buys: the mean error of the images that are answered, least doubtful first.
+
+    Args:
+        error: The error of each image, in any unit.
+        doubt: How unsure the model is of each; a stable sort breaks ties.
+
+    Returns:
+        One row per number of answered images: `coverage`, their share, in (0, 1]; `error`, their mean error; and
+        `doubt`, the largest among them. Source: Geifman and El-Yaniv 2017 (the risk-coverage curve).
+
+    Example:
+        >>> coverage_curve([3.0, 0.0, 0.0, 1.0], [0.9, 0.1, 0.2, 0.3])[["coverage", "error"]].values.tolist()
+        [[0.25, 0.0], [0.5, 0.0], [0.75, 0.3333333333333333], [1.0, 1.0]]
+    """
+    table = pd.DataFrame({"error": error, "doubt": doubt}, dtype=float).sort_values("doubt", kind="stable")
+    answered = np.arange(1, len(table) + 1)
+    table = table.assign(coverage=answered / len(table), error=table["error"].cumsum() / answered)
+    return table.reset_index(drop=True)
+
+
+def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
+    """An image as 12 × 12 grey values with mean 0 and length 1: no colour, brightness or contrast, hardly a detail.
+
+    Args:
+        image: Any image.
+
+    Returns:
+        144 numbers; all 0 where the image is of one grey.
+
+    Example:
+        >>> half = Image.new("L", (24, 24))
+        >>> half.paste(200, (0, 0, 12, 24))
+        >>> (thumbnail(half).reshape(12, 12)[0, [0, -1]] * 12).round(3).tolist()
+        [1.0, -1.0]
+    """
+    values = np.asarray(image.convert("L").resize((12, 12), Image.Resampling.BOX), dtype=float).ravel()
+    values = values - values.mean()
+    length = np.linalg.norm(values)
+    return values / length if length > 1e-9 else 0 * values
+
+
+def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.DataFrame:
+    """Pairs of images whose thumbnails are nearly the same, the most similar first; every image is opened.
+
+    It finds a second shot, another brightness, a narrow crop. It does not find the same thing from another side: if you
+    know what an image shows, split by that.
+
+    Args:
+        data: Any data set.
+        threshold: The least cosine of two thumbnails, up to 1; look at the pairs to choose it.
+
+    Returns:
+        `similarity`, `first`, `first_split`, `second`, `second_split`, one row per pair.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> len(near_duplicates(load_dataset("leaves", size=60, pixels=64), threshold=0.95))
+        0
+    """
+    places = [(part, index) for part in SPLITS for index in range(len(data.split(part)))]
+    thumbs = np.stack([thumbnail(data.split(part)[index][0]) for part, index in places])
+    names = [(data.split(part).paths[index], part) for part, index in places]
+    table = []
+    for first in range(len(thumbs)):
+        cosine = thumbs[first + 1 :] @ thumbs[first]
+        for place in np.flatnonzero(cosine >= threshold):
+            table.append((float(cosine[place]), *names[first], *names[first + 1 + place]))
+    columns = ["similarity", "first", "first_split", "second", "second_split"]
+    found = pd.DataFrame(table, columns=columns)
+    return found.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
