@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 SETTINGS = ConfigDict(extra="forbid")
 
 Count = Annotated[int, Field(ge=0, lt=100_000)]
-Rate = Annotated[float, Field(ge=1e-18, le=1e18)]  # products of two of them stay finite in single precision
-Weight = Annotated[float, Field(ge=0, le=1e18)]
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 OrdinalLoss = Literal["pairwise", "ordinal-entropy", "supcon", "rank-n-contrast", "sord", "mean-variance"]
 
 

@@ -8,13 +8,18 @@ All distances are computed in fp32, also under autocast.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from l2rclip_lite.choices import Normalise, Order
-from l2rclip_lite.controls import one_cycle
+from l2rclip_lite.ranks import cyclic_permutation
+
+Normalise = Literal["batch", "global"]
+Order = Literal["true", "blind", "shuffled"]
+Features = Float[Tensor, "batch dim"]
 
 
 def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:
@@ -43,7 +48,7 @@ def rank_weights(
         normalise: M is the largest gap in this `batch` (as released; it changes from batch to batch) or of the whole
             label space (`global`; the same image always gets the same weight).
         order: `true`; `blind` sets every weight to 1, which leaves the diversity without order; `shuffled` gives text k
-            the value of rank π(k) of `controls.one_cycle`, which keeps no rank in place, the negative control.
+            the value of rank π(k) of `ranks.cyclic_permutation`, which keeps no rank in place, the negative control.
 
     Returns:
         Weights in [0, 1] (`blind`: all 1).
@@ -59,7 +64,7 @@ def rank_weights(
     largest = gap.max() if normalise == "batch" else values[-1] - values[0]
     weights = gap / largest.clamp_min(1e-12)
     if order == "shuffled":
-        weights = weights[:, one_cycle(len(values)).to(weights.device)]
+        weights = weights[:, cyclic_permutation(len(values)).to(weights.device)]
     return weights
 
 
@@ -88,7 +93,7 @@ def ordinal_pairwise_loss(
 
     Args:
         image: Unit image features.
-        text: Unit text features, one a rank.
+        text: Unit text features, one per rank.
         target: Rank index of each image.
         values: Value of each rank, increasing.
         normalise: See `rank_weights`.
@@ -113,9 +118,9 @@ def ordinal_pairwise_loss(
 
 
 def ordinal_pairwise_loss_stage1(
-    image: Float[Tensor, "batch dim"],
-    text: Float[Tensor, "batch dim"],
-    anchor: Float[Tensor, "batch dim"],
+    image: Features,
+    text: Features,
+    anchor: Features,
     target: Float[Tensor, " batch"] | Int[Tensor, " batch"],
     *,
     symmetric: bool = False,
@@ -132,7 +137,7 @@ def ordinal_pairwise_loss_stage1(
     tightness remains.
 
     Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights` does in stage 2. For the
-    shuffled order pass shuffled values as `target`, such as `values[one_cycle(len(values))][y]`: images and texts then
+    shuffled order pass shuffled values as `target`, such as `values[cyclic_permutation(len(values))][y]`: images and texts then
     stand in one consistent, wrong order, in which a pair of one rank still has no gap.
 
     Args:
@@ -157,19 +162,14 @@ def ordinal_pairwise_loss_stage1(
     with torch.autocast(image.device.type, enabled=False):
         image, text, anchor = _wide(image), _wide(text), _wide(anchor)
         tightness = 0.5 * (image - anchor).square().sum(1).mean()
-        size = len(target)
-        pairs = torch.ones(size, size, dtype=torch.bool, device=image.device)
-        pairs = (
-            ~torch.eye(size, dtype=torch.bool, device=image.device) if symmetric else pairs.triu(diagonal=1)
-        )
+        pairs = torch.ones(len(target), len(target), dtype=torch.bool, device=image.device).triu(1)
+        pairs = pairs | pairs.T if symmetric else pairs
         gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
-        if not len(gap) or (gap.max() == 0 and not blind):
+        if not len(gap):  # a batch of one
             return tightness
-        weight = torch.ones_like(gap) if blind else (gap - gap.min()) / gap.max()
-        push = (weight * distances(image, text)[pairs]).mean() + 0.5 * (
-            weight * distances(text, text)[pairs]
-        ).mean()
-        return tightness - push
+        weight = torch.ones_like(gap) if blind else (gap - gap.min()) / gap.max().clamp_min(1e-12)
+        push = distances(image, text) + 0.5 * distances(text, text)
+        return tightness - (weight * push[pairs]).mean()
 
 
 def supervised_contrastive_loss(
@@ -223,7 +223,7 @@ def asymmetrical_contrastive_loss(
 
     Args:
         image: Unit image features.
-        text: Unit text features, one a rank.
+        text: Unit text features, one per rank.
         target: Rank index of each image.
         scale: s, unitless.
 

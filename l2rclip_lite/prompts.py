@@ -7,25 +7,22 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.choices import Axis
-from l2rclip_lite.chunks import encode_in_chunks
-from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.rankformer import RankFormer
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Tokens, Towers
+from l2rclip_lite.rankformer import Axis, RankFormer
+from l2rclip_lite.ranks import Ranks, cyclic_permutation
+from l2rclip_lite.towers import Towers
 
-MAX_PAIRS = 2**28  # a gibibyte of attention weights a head
+MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head
 
 
 class RankPrompts(nn.Module):
     """`[SOS] context · RankFormer(words) [EOS]`, encoded by the frozen text tower.
 
     The M context vectors are shared by all ranks (the "global" in global context prompts), start at random on the
-    scale of the tower's own word embeddings, and stand between the start token and the sentence.
+    scale of the tower's own word embeddings, and come between the start token and the sentence.
 
     Args:
-        towers: The dual encoder. It is used, not owned: its parameters do not appear among this module's.
+        towers: The dual encoder. It is read here and given again to `forward`; its parameters stay its own.
         ranks: The ordered label space.
         context_length: Number M of context vectors; 0 leaves them out.
         rankformer: Whether to refine the word embeddings.
@@ -38,12 +35,14 @@ class RankPrompts(nn.Module):
         heads: See `RankFormer`.
         hidden: See `RankFormer`.
         depth: See `RankFormer`.
-        shuffled: Whether rank k gets the sentence of rank π(k) of `controls.one_cycle`: a control that speaks the
-            same words about the wrong ranks.
+        shuffled: Whether rank k gets the sentence of rank π(k) of `cyclic_permutation`: a control that says the same
+            words about the wrong ranks.
+
+    Raises:
+        InputError: Sentences that the text tower would cut off, or too many tokens for attention.
     """
 
     template_embeddings: Tensor
-    _towers: Towers
 
     def __init__(
         self,
@@ -63,45 +62,33 @@ class RankPrompts(nn.Module):
         shuffled: bool = False,
     ) -> None:
         super().__init__()
-        object.__setattr__(self, "_towers", towers)  # not a sub-module: the towers belong to the model
         self.centre = centre
         sentences = ranks.sentences
         if shuffled:
-            sentences = [sentences[k] for k in one_cycle(len(ranks)).tolist()]
+            sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        self._refuse_long_sentences(context_length)
-        if rankformer:
-            _refuse_wide_attention(axis, *self.tokens.ids.shape)
-        self.full_tokens = self.tokens.with_context(context_length)
+        count, length = self.tokens.ids.shape
+        if length + context_length > towers.max_tokens:
+            raise InputError(
+                f"template: a sentence has {length + context_length} tokens with its {context_length} context vectors, the "
+                f"text tower takes {towers.max_tokens}; shorten the template or use a smaller --context-length."
+            )
+        pairs = {"token": count * length**2, "rank": length * count**2, "joint": (count * length) ** 2}[axis]
+        if rankformer and pairs > MAX_PAIRS:
+            raise InputError(
+                f"axis: {axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}; use fewer ranks or a shorter "
+                "template."
+            )
+        self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
-            embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
-        self.register_buffer("template_embeddings", embedded.float(), persistent=False)
+            embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
+        self.register_buffer("template_embeddings", embedded, persistent=False)
         scale = float(embedded[self.tokens.words.to(embedded.device)].std())
+        options = {"heads": heads, "hidden": hidden, "depth": depth, "alpha": alpha, "learn_alpha": learn_alpha}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.context = nn.Parameter(torch.randn(context_length, towers.width) * scale)
-            self.rankformer = (
-                RankFormer(
-                    towers.width,
-                    heads=heads,
-                    hidden=hidden,
-                    depth=depth,
-                    alpha=alpha,
-                    learn_alpha=learn_alpha,
-                    axis=axis,
-                )
-                if rankformer
-                else None
-            )
-
-    def _refuse_long_sentences(self, context_length: int) -> None:
-        """A sentence that the text tower would cut off loses its rank."""
-        length, most = self.tokens.ids.shape[1] + context_length, self._towers.max_tokens
-        if length > most:
-            raise InputError(
-                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower "
-                f"takes {most}; shorten the template or use a smaller --context-length."
-            )
+            self.rankformer = RankFormer(towers.width, axis=axis, **options) if rankformer else None
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """What goes into the text tower: refined words with the context vectors after the start token."""
@@ -111,35 +98,25 @@ class RankPrompts(nn.Module):
         context = self.context.expand(len(words), -1, -1)
         return torch.cat([words[:, :1], context, words[:, 1:]], dim=1)
 
-    def forward(self) -> Float[Tensor, "rank dim"]:
+    def forward(self, towers: Towers) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in RankFormer and context."""
         embeddings = self.embeddings()
-        features = encode_in_chunks(self._towers, embeddings, self.full_tokens.to(embeddings.device))
+        features = towers.encode_embeddings(embeddings, self.prompt_tokens.to(embeddings.device))
         return centred(features) if self.centre else features
 
+    @torch.no_grad()
     def attention(self) -> Float[Tensor, "group query key"]:
-        """RankFormer's attention weights over the template, for figures."""
+        """RankFormer's attention weights over the template, for figures; see `RankFormer.refine`."""
         assert self.rankformer is not None, "this model was built without RankFormer"
-        return self.rankformer.attention(
-            self.template_embeddings, self.tokens.to(self.template_embeddings.device)
-        )
+        words = self.template_embeddings
+        return self.rankformer.refine(words, self.tokens.to(words.device).words)[1]
 
-    def template_features(self) -> Float[Tensor, "rank dim"]:
+    @torch.no_grad()
+    def template_features(self, towers: Towers) -> Float[Tensor, "rank dim"]:
         """Text features of the bare sentences: no RankFormer, no context. What the language model knew before."""
-        tokens: Tokens = self.tokens.to(self.template_embeddings.device)
-        with torch.no_grad():
-            features = encode_in_chunks(self._towers, self.template_embeddings, tokens)
+        words = self.template_embeddings
+        features = towers.encode_embeddings(words, self.tokens.to(words.device))
         return centred(features) if self.centre else features
-
-
-def _refuse_wide_attention(axis: Axis, ranks: int, tokens: int) -> None:
-    """RankFormer's attention grows with the square of what attends to each other."""
-    pairs = {"token": ranks * tokens**2, "rank": tokens * ranks**2, "joint": (ranks * tokens) ** 2}[axis]
-    if pairs > MAX_PAIRS:
-        raise InputError(
-            f"axis: {axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}; use fewer ranks or a shorter "
-            "template."
-        )
 
 
 class RandomPrototypes(nn.Module):
@@ -166,16 +143,11 @@ class RandomPrototypes(nn.Module):
         super().__init__()
         drawn = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
         features = F.normalize(drawn, dim=-1)
-        self.register_buffer(  # not stored: a model stores its `rank_features`
-            "features", centred(features) if centre else features, persistent=False
-        )
+        features = centred(features) if centre else features
+        self.register_buffer("features", features, persistent=False)  # not stored: a model stores its `rank_features`
 
-    def forward(self) -> Float[Tensor, "rank dim"]:
-        """The K vectors."""
-        return self.features
-
-    def template_features(self) -> Float[Tensor, "rank dim"]:
-        """The same: there are no sentences behind them."""
+    def forward(self, towers: Towers | None = None) -> Float[Tensor, "rank dim"]:
+        """The K vectors; the towers, which `RankPrompts` needs, are not read."""
         return self.features
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from l2rclip_lite.choices import Axis
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import Tokens
+
+Axis = Literal["token", "rank", "joint"]
 
 
 class RankFormer(nn.Module):
@@ -22,7 +23,7 @@ class RankFormer(nn.Module):
     |---|---|---|
     | R | `embeddings` | word embeddings, K sentences of n tokens |
     | α | `alpha` | strength of the residual, a number or a learned scalar |
-    | MSA | `attention_layer` | multi-head self-attention along `axis` |
+    | MSA | `attention_layers` | multi-head self-attention along `axis` |
 
     The paper's words leave open along which axis tokens attend, so it is a switch: `token` looks inside one sentence
     (what other copies do: no rank ever sees another), `rank` looks at the same slot of all K sentences, `joint` at all
@@ -47,8 +48,6 @@ class RankFormer(nn.Module):
         0.9
     """
 
-    alpha: Tensor
-
     def __init__(
         self,
         width: int,
@@ -67,74 +66,45 @@ class RankFormer(nn.Module):
             raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
         start = torch.tensor(float(alpha))
-        if learn_alpha:
-            self.alpha = nn.Parameter(start)
-        else:
-            self.register_buffer("alpha", start)
+        self.alpha = nn.Parameter(start) if learn_alpha else nn.Buffer(start)
         self.norm = nn.LayerNorm(width)
-        self.attention_layers = nn.ModuleList(
-            nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(depth)
-        )
-        self.ffn_layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)) for _ in range(depth)
-        )
-        last: Any = self.ffn_layers[-1]
-        nn.init.zeros_(last[2].weight)
-        nn.init.zeros_(last[2].bias)
+        self.attention_layers, self.ffn_layers = nn.ModuleList(), nn.ModuleList()
+        for _ in range(depth):
+            out = nn.Linear(hidden, width)
+            self.attention_layers.append(nn.MultiheadAttention(width, heads, batch_first=True))
+            self.ffn_layers.append(nn.Sequential(nn.Linear(width, hidden), nn.GELU(), out))
+        nn.init.zeros_(out.weight)
+        nn.init.zeros_(out.bias)
 
     def forward(
         self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
     ) -> Float[Tensor, "rank token width"]:
-        """R to R′.
-
-        Args:
-            embeddings: Word embeddings R.
-            tokens: Which slots hold words.
-
-        Returns:
-            R′; equal to R on start, end and padding.
-        """
-        refined, _ = self._refine(embeddings, tokens.words)
+        """R to R′; equal to R on start, end and padding."""
+        refined, _ = self.refine(embeddings, tokens.words)
         blended = (1 - self.alpha) * embeddings + self.alpha * refined
         return torch.where(tokens.words[..., None], blended, embeddings)
 
-    @torch.no_grad()
-    def attention(
-        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
-    ) -> Float[Tensor, "group query key"]:
-        """Attention weights of the first block, averaged over heads, for figures.
+    def refine(
+        self, embeddings: Float[Tensor, "rank token width"], words: Bool[Tensor, "rank token"]
+    ) -> tuple[Float[Tensor, "rank token width"], Float[Tensor, "group query key"]]:
+        """FFN(MSA(LN(R))), and the first block's attention weights, averaged over heads, for figures.
 
-        Returns:
-            A map for each sentence (`token`), for each slot (`rank`), or a single one over all tokens (`joint`). Rows
-            of real words add to 1; rows of other slots are 0.
+        A group is what attends to each other: a sentence (`token`), a slot (`rank`), or everything (`joint`).
+
+        Args:
+            embeddings: Word embeddings R.
+            words: Which slots hold words; the others are never read.
         """
-        _, weights = self._refine(embeddings, tokens.words, need_weights=True)
-        assert weights is not None
-        return weights
-
-    def _refine(
-        self, embeddings: Tensor, words: Bool[Tensor, "rank token"], need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """FFN(MSA(LN(R))) along the axis, and the first block's attention weights on request."""
-        x, real = self._group(self.norm(embeddings)), self._group(words)
+        x, real = self.norm(embeddings), words
+        if self.axis == "rank":
+            x, real = x.transpose(0, 1), real.T
+        elif self.axis == "joint":
+            x, real = x.flatten(0, 1)[None], real.flatten()[None]
         # A group without a single word would make softmax NaN: let it look at itself, its result is never used.
         ignore = ~real & real.any(dim=1, keepdim=True)
-        weights = None
+        weights = []
         for attention, ffn in zip(self.attention_layers, self.ffn_layers, strict=True):
-            x, found = attention(x, x, x, key_padding_mask=ignore, need_weights=need_weights)
-            if weights is None and found is not None:
-                weights = found * real[..., None]
+            x, seen = attention(x, x, x, key_padding_mask=ignore)
+            weights.append(seen * real[..., None])
             x = ffn(x)
-        return self._ungroup(x, embeddings), weights
-
-    def _group(self, x: Tensor) -> Tensor:
-        """(rank, token, …) to (group, member, …): those that attend to each other share a group."""
-        if self.axis == "token":
-            return x
-        return x.transpose(0, 1) if self.axis == "rank" else x.flatten(0, 1)[None]
-
-    def _ungroup(self, x: Tensor, like: Tensor) -> Tensor:
-        """The inverse of `_group`."""
-        if self.axis == "token":
-            return x
-        return x.transpose(0, 1) if self.axis == "rank" else x[0].view_as(like)
+        return (x.transpose(0, 1) if self.axis == "rank" else x.view_as(embeddings)), weights[0]

@@ -14,14 +14,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
-from PIL import Image
-from safetensors import SafetensorError
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import SLOT
-from l2rclip_lite.tensor_file import open_tensors
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 64,
@@ -83,13 +81,13 @@ class Tokens:
 
 
 class Towers(nn.Module, ABC):
-    """A dual encoder: pictures and sentences become unit vectors of one space.
+    """A dual encoder: images and sentences become unit vectors of one space.
 
     Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing table of
     `l2rclip_lite.training` relies on those two names.
 
     Attributes:
-        image_size: Side of the square input picture, pixels.
+        image_size: Side of the square input image, pixels.
         dim: Length of a feature.
         width: Length of a word embedding.
         image_lr: A learning rate for fine-tuning the image tower that is known to work.
@@ -128,11 +126,6 @@ class Towers(nn.Module, ABC):
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
         """Unit image features of normalised pixels."""
 
-    def image_network(self) -> nn.Module:
-        """The part of `image` that takes nearly all the time of `encode_image`, for `torch.compile`."""
-        network: nn.Module = self.image
-        return network
-
     def normalize(
         self, pixels: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
@@ -141,30 +134,57 @@ class Towers(nn.Module, ABC):
         std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
         return (pixels - mean) / std
 
-    def squash(self, picture: Image.Image) -> Image.Image:
-        """The whole picture in a square, bicubic; a centre crop would cut away what is to be graded."""
-        return picture.convert("RGB").resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
+    def resize(self) -> v2.Compose:
+        """An image (PIL or tensor) to the whole image in a square of bytes; a crop would cut away what is graded."""
+        size = [self.image_size, self.image_size]
+        square = v2.Resize(size, interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+        return v2.Compose([v2.RGB(), square, v2.ToImage(), v2.ToPureTensor()])
 
-    def transform(self, train: bool = False) -> Callable[[Image.Image], Float[Tensor, "3 height width"]]:
-        """PIL picture to normalised pixels; training adds the flips and light changes of `augment`.
+    def transform(self, train: bool = False) -> v2.Compose:
+        """What turns an image (PIL or tensor) into an input of `encode_image`.
 
         Args:
-            train: Whether to augment (draws from torch's global generator).
-
-        Returns:
-            A function of one picture.
+            train: Whether to augment, with draws from torch's global generator.
         """
-        from torchvision.transforms.v2.functional import pil_to_tensor
+        steps = [self.resize(), *([Augment()] if train else []), v2.ToDtype(torch.float32, scale=True)]
+        return v2.Compose([*steps, v2.Normalize(self.mean, self.std)])
 
-        from l2rclip_lite.images import augment
 
-        def apply(picture: Image.Image) -> Tensor:
-            pixels = pil_to_tensor(self.squash(picture)).float()[None] / 255
-            if train:
-                pixels = augment(pixels, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
-            return self.normalize(pixels)[0]
+class Augment(nn.Module):
+    """Random flips and light changes that keep every grade what it was, independent for each image of a batch.
 
-        return apply
+    Half of the images are flipped left to right, half of them (if asked for) top to bottom; brightness and contrast
+    change by up to 15 %. torchvision's transforms draw once per call; these draw once per image.
+
+    Args:
+        upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
+
+    Example:
+        >>> Augment()(torch.full((3, 2, 2), 128, dtype=torch.uint8)).shape
+        torch.Size([3, 2, 2])
+    """
+
+    def __init__(self, upside_down: bool = False) -> None:
+        super().__init__()
+        self.upside_down = upside_down
+
+    def forward(
+        self, pixels: UInt8[Tensor, "*batch 3 height width"], generator: torch.Generator | None = None
+    ) -> UInt8[Tensor, "*batch 3 height width"]:
+        """The images, changed.
+
+        Args:
+            pixels: One image or a batch, as bytes.
+            generator: Source of the draws; None takes torch's global one.
+        """
+        draw = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator).to(pixels.device)
+        pixels = torch.where(draw[0] < 0.5, pixels.flip(-1), pixels)
+        if self.upside_down:
+            pixels = torch.where(draw[1] < 0.5, pixels.flip(-2), pixels)
+        light = pixels.float() / 255
+        brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
+        middle = light.mean(dim=(-3, -2, -1), keepdim=True)
+        return ((light * brightness - middle) * contrast + middle).clamp(0, 1).mul(255).round().byte()
 
 
 def spans(template: str) -> tuple[str, str]:
@@ -268,7 +288,7 @@ def load_towers(
             them (`"ViT-B-16/openai"`), `"MODEL/random"`, or `"MODEL"` together with `weights`.
         weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
             ("ViT-B-16/openai"): the tag decides the activation.
-        image_size: Side of the input picture, pixels; None takes the tower's own.
+        image_size: Side of the input image, pixels; None takes the tower's own.
         seed: Seeds random weights.
 
     Returns:
@@ -288,36 +308,6 @@ def load_towers(
 
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
     return _load_open_clip(name, weights, image_size, seed).eval()
-
-
-def image_shapes(name: str, weights: str | Path | None, image_size: int | None) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors of an open_clip image tower, without memory for them.
-
-    Args:
-        name: As in `load_towers`; none are told for "mini", whose sizes nothing changes.
-        weights: As in `load_towers`; not read.
-        image_size: As in `load_towers`.
-
-    Raises:
-        InputError: A name that `load_towers` refuses.
-
-    Example:
-        >>> image_shapes("tiny/random", None, 64)["proj"]
-        (64, 64)
-    """
-    if name == "mini":
-        return {}
-    import open_clip
-
-    _check_open_clip_name(name, weights)
-    config: dict[str, Any] = open_clip.get_model_config(name.partition("/")[0]) or TINY_CLIP
-    model = open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP
-    vision = config["vision_cfg"] | {"timm_model_pretrained": False}
-    if image_size:
-        vision["image_size"] = image_size
-    with torch.device("meta"):  # tensors without memory
-        built = model(config["embed_dim"], vision, config["text_cfg"])
-    return {key: tuple(value.shape) for key, value in built.visual.state_dict().items()}
 
 
 def _check_open_clip_name(name: str, weights: str | Path | None) -> None:
@@ -375,9 +365,6 @@ def _load_open_clip(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            if weights is not None:
-                with open_tensors(Path(weights)):
-                    pass  # its header is sound
             if tiny:
                 vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
                 model = open_clip.CLIP(**TINY_CLIP | {"vision_cfg": vision})
@@ -389,7 +376,7 @@ def _load_open_clip(
                 model = open_clip.create_model(
                     model_name, pretrained=pretrained, force_quick_gelu=quick, force_image_size=image_size
                 )
-        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
+        except (RuntimeError, OSError, ValueError) as error:
             raise InputError(
                 f"towers: the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]}); connect to a "
                 "network once, or pass weights=FILE with a local safetensors file, or use towers='mini'."
