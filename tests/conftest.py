@@ -9,7 +9,6 @@ kernels.prepare_environment()
 from collections.abc import Iterator
 from pathlib import Path
 
-import coverage
 import hypothesis
 import jaxtyping
 import matplotlib
@@ -58,11 +57,8 @@ def real_retinamnist() -> Path:
 
 @pytest.fixture(scope="session")
 def seconds() -> float:
-    """A second of a quiet machine, in seconds of this one: a busy one takes longer, far longer where lines are counted.
-
-    Limits in tests stand against work that grows faster than its input; what is promised is measured by `make bench`.
-    """
-    return 5.0 if coverage.Coverage.current() else 2.0
+    """A second of a quiet machine, in seconds of a busy one. Limits in tests catch work that grows faster than its input."""
+    return 2.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
