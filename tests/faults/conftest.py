@@ -1,0 +1,31 @@
+"""Write what the long form tried: `L2RCLIP_FAULTS=book/results/faults.json pytest tests/faults`, or `make faults`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import faults
+import pytest
+
+STARTED = time.monotonic()
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """A results file exists only of a session in which nothing was lost."""
+    if not faults.LONG or exitstatus != pytest.ExitCode.OK:
+        return
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    rows = [
+        {"name": name, "fault": what, "promise": holds, "cases": faults.TRIED[name]}
+        for name, (what, holds) in faults.CLASSES.items()
+    ]
+    about = {"commit": commit.stdout.strip(), "seconds": round(time.monotonic() - STARTED)}
+    about |= {"python": platform.python_version(), "torch": version("torch"), "pillow": version("pillow")}
+    text = json.dumps(about | {"rows": rows, "kills": faults.KILLS}, indent=1)
+    Path(os.environ["L2RCLIP_FAULTS"]).write_text(text + "\n", encoding="utf-8")
