@@ -29,13 +29,15 @@ def book_address(urls: dict[str, str]) -> str:
 
 
 def _fill_in(app: Sphinx, config: Config) -> None:
-    """Set the addresses behind the buttons and in the head of each page, and the version in the footer."""
+    """Set the addresses behind the buttons, in the head of each page and on 404.html, and the version in the footer."""
     text = (Path(app.srcdir) / "pyproject.toml").read_text(encoding="utf-8")
     project: dict[str, Any] = tomllib.loads(text)["project"]
     options = config.html_theme_options
     options["repository_url"] = project["urls"]["Repository"]
     options["extra_footer"] = options.get("extra_footer", "").replace("{version}", project["version"])
-    config.html_baseurl = book_address(project["urls"])
+    config.html_baseurl = config.ogp_site_url = book_address(project["urls"])
+    config.ogp_site_name = config.html_title
+    config.notfound_urls_prefix = urlsplit(config.html_baseurl).path
     config.release = config.version = project["version"]
 
 

@@ -1,6 +1,6 @@
 // The exported model on the reader's own photo. Nothing is loaded before a photo is chosen, and the photo goes nowhere:
 // the browser decodes it, WebAssembly runs model.onnx, which squashes and grades it. A plain script, so that a page opened
-// from a folder can at least say what it lacks; _ext/browser_page.py gives it to that page as browser.js.
+// from a folder can at least say what it lacks; book/browser.md loads it.
 (() => {
   'use strict';
   const HERE = new URL('.', document.currentScript.src);

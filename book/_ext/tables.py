@@ -1,0 +1,162 @@
+"""Tables that the build reads from files, so that no number is typed: results, chapters, and proofs of chapters.
+
+`results-table` gives means over runs from a CSV in `book/results`. `chapter-table` lists chapters with the time their page
+took. `proved-table` lists what `tools/verify.py --record` wrote; each chapter's last line says the same of that chapter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+RUNNERS = {"papermill": "papermill", "nbval": "nbval", "book": "book", "colab": "Colab-like"}
+
+
+def table(head: list[str], rows: list[list[str | nodes.Node]]) -> nodes.table:
+    """A docutils table of texts and nodes."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+    for kind, lines in ((nodes.thead, [head]), (nodes.tbody, rows)):
+        part = kind()
+        for line in lines:
+            cells = [cell if isinstance(cell, nodes.Node) else nodes.Text(cell) for cell in line]
+            part += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+        group += part
+    return nodes.table("", group)
+
+
+def summary(
+    rows: pd.DataFrame, by: str, metrics: list[str], methods: list[str], digits: int
+) -> list[list[str]]:
+    """One row per method: its name, the number of runs, mean ± sample standard deviation of each metric.
+
+    Raises:
+        ValueError: the file has no such column or method.
+    """
+    lines = []
+    for method in methods or list(dict.fromkeys(rows[by])):
+        found = rows[rows[by] == method]
+        if found.empty:
+            raise ValueError(f"there is no {by} {method!r}; there are {sorted(set(rows[by]))}")
+        cells = []
+        for metric in metrics:
+            mean, spread = found[metric].mean(), found[metric].std()
+            constant = len(found) == 1 or spread < 0.5 * 10**-digits
+            cells.append(f"{mean:.{digits}f}" if constant else f"{mean:.{digits}f} ± {spread:.{digits}f}")
+        lines.append([method, str(len(found)), *cells])
+    return lines
+
+
+class ResultsTable(Directive):
+    """The argument names a CSV below book/; options choose and name columns, methods and rows."""
+
+    required_arguments = 1
+    option_spec: ClassVar = {
+        "metrics": directives.unchanged_required,  # column=title, column=title
+        "methods": directives.unchanged,  # separated by semicolons; none means all
+        "by": directives.unchanged,
+        "where": directives.unchanged,  # a pandas query
+        "digits": directives.nonnegative_int,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table; a mean and its spread stay on one line."""
+        env = self.state.document.settings.env
+        path = Path(env.srcdir) / "book" / self.arguments[0]
+        env.note_dependency(str(path))
+        rows = pd.read_csv(path)
+        if "where" in self.options:
+            rows = rows.query(self.options["where"])
+        titles = dict(pair.split("=") for pair in self.options["metrics"].split(", "))
+        methods = [name.strip() for name in self.options.get("methods", "").split(";") if name.strip()]
+        by = self.options.get("by", "method")
+        try:
+            lines = summary(rows, by, list(titles), methods, self.options.get("digits", 3))
+        except (KeyError, ValueError) as error:
+            raise self.error(f"{self.arguments[0]}: {error}") from None
+        whole = [[cell.replace(" ± ", "\u00a0±\u00a0") for cell in line] for line in lines]
+        return [table(["method", "runs", *titles.values()], whole)]
+
+
+class ChapterTable(Directive):
+    """One row per chapter: a link with its title, and the time of its page."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table from the executed pages."""
+        env = self.state.document.settings.env
+        rows: list[list[str | nodes.Node]] = []
+        for path in sorted((Path(env.srcdir) / "book").glob("[0-9][0-9]_*.ipynb")):
+            env.note_dependency(str(path))
+            page = json.loads(path.read_text(encoding="utf-8"))
+            lines = "".join(page["cells"][0]["source"]).splitlines()
+            title = next(line.removeprefix("# ") for line in lines if line.startswith("# "))
+            link = addnodes.pending_xref(
+                "", refdomain="std", reftype="doc", reftarget=path.stem, refexplicit=True, refdoc=env.docname
+            )
+            link += nodes.inline(text=f"{int(path.stem[:2])}. {title}")
+            stamp = page["metadata"]["l2rclip_lite"]
+            where = stamp["device"].replace("CPU, threads: 1", "one CPU thread")
+            rows.append([link, f"{stamp['seconds']}\u00a0s on {where}"])
+        return [table(["chapter", "time"], rows)]
+
+
+def proofs(book: Path) -> dict[str, Any]:
+    """What `tools/verify.py --record` recorded, and whether each chapter's source is still the proved one."""
+    path = book / "results" / "proof.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for stem, proof in found.items():
+        source = (book / f"{stem}.py").read_bytes().replace(b"\r\n", b"\n")
+        proof["current"] = proof["source"] == hashlib.sha256(source).hexdigest()
+    return found
+
+
+def sentence(book: Path, stem: str) -> str:
+    """What a reader should know of a chapter's proof."""
+    proof = proofs(book).get(stem)
+    if proof is None or not proof["current"]:
+        return "This version of the page has not been through the four runners yet; see {doc}`status`."
+    passed = [title for name, title in RUNNERS.items() if proof["runners"].get(name, {}).get("ok")]
+    failed = [title for title in RUNNERS.values() if title not in passed]
+    text = f"Proved in {', '.join(passed) or 'no runner'} with package `{proof['package'][:12]}`"
+    return f"{text}{'; it fails in ' + ', '.join(failed) if failed else ''}: see {{doc}}`status`."
+
+
+class ProvedTable(Directive):
+    """One row per chapter, one column per runner: OK with its seconds, or FAIL."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        rows: list[list[str | nodes.Node]] = []
+        for stem, proof in proofs(Path(self.state.document.settings.env.srcdir) / "book").items():
+            runners = [proof["runners"].get(name) for name in RUNNERS]
+            cells = [f"{'OK' if r['ok'] else 'FAIL'}, {r['seconds']} s" if r else "not run" for r in runners]
+            state = "as proved" if proof["current"] else "edited since"
+            rows.append([stem.replace("_", " "), *cells, state])
+        return [table(["chapter", *RUNNERS.values(), "source"], rows)]
+
+
+def _add_proof(app: Sphinx, name: str, content: list[str]) -> None:
+    """Append the sentence to the footer of a chapter while it is read."""
+    book, stem = Path(app.srcdir) / "book", name.removeprefix("book/")
+    if not (book / f"{stem}.py").exists():
+        return
+    page = json.loads(content[0])
+    footer = page["cells"][-1]
+    footer["source"] = f"{''.join(footer['source'])}\n\n*{sentence(book, stem)}*"
+    content[0] = json.dumps(page)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives and the hook with Sphinx."""
+    app.add_directive("results-table", ResultsTable)
+    app.add_directive("chapter-table", ChapterTable)
+    app.add_directive("proved-table", ProvedTable)
+    app.connect("source-read", _add_proof)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
