@@ -13,7 +13,6 @@ SETTINGS = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-OrdinalLoss = Literal["pairwise", "ordinal-entropy", "supcon", "rank-n-contrast", "sord", "mean-variance"]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -43,10 +42,6 @@ class Controls:
     """Power of the distance in stage 2's push: 1 as released, 2 as derived."""
     symmetric: bool = False
     """Whether stage 1 uses all pairs, which makes its loss independent of the order in the batch."""
-    ordinal_loss: OrdinalLoss = "pairwise"
-    """What λ2 weighs: the ordinal pairwise loss, or another loss in its place."""
-    joint: bool = False
-    """Whether prompts (at lr1) and image tower (at lr2) train together for epochs2 epochs, instead of in two stages."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -120,12 +115,12 @@ class Config:
     def _consistent(self) -> Config:
         """Refuse settings that contradict each other, or under which a stage could change nothing."""
         controls = self.controls
-        if controls.joint and self.image_side == "adapter":
-            raise ValueError("joint training moves the image tower; set image_side='tower', or controls.joint=False")
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
         learns = controls.prototypes != "random" and (refines or self.context_length > 0)
-        if self.epochs1 and not controls.joint and not learns:
-            raise ValueError("without RankFormer and context, or with random prototypes, stage 1 trains nothing; set epochs1=0")
+        if self.epochs1 and not learns:
+            raise ValueError(
+                "without RankFormer and context, or with random prototypes, stage 1 trains nothing; set epochs1=0"
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,47 +1,38 @@
-"""L2RCLIP: towers, prompts and ranks together; logits, probabilities, predictions; save and load."""
+"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from PIL import Image
-from safetensors import SafetensorError
+from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+from tqdm import tqdm
 
-from l2rclip_lite.adapter import FeatureMap
-from l2rclip_lite.calibration_file import read_calibration
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.files import on_white, read_image
+from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import save_tensors
-from l2rclip_lite.images import as_bytes
-from l2rclip_lite.model_file import refuse_larger, refuse_misfit, refuse_other_numbers, shapes_in
-from l2rclip_lite.pixels import PixelSource, in_batches
-from l2rclip_lite.progress import track
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.tensor_file import open_tensors
+from l2rclip_lite.runs import read_tensors, save_tensors
 from l2rclip_lite.towers import Towers, load_towers
 
-MODEL_FILE = "model.safetensors"
-DAMAGE = (
-    SafetensorError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    OSError,
-)
+MODEL = "model.safetensors"
+SHIPPED = {
+    "leaves": Path(__file__).with_name("leaves.safetensors")
+}  # adapter and text features of generated leaves
+HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
+IN_MEMORY = 2**31  # bytes of resized images that are kept
 
 
 @dataclass(frozen=True)
@@ -52,16 +43,20 @@ class Prediction:
         rank: Index of the most probable rank.
         name: Its name.
         expected: Expectation of the rank values under the probabilities, in the unit of the ranks.
-        probabilities: One row an image, adding to 1.
+        probabilities: One row per image, adding to 1.
+        path: Where each image came from; empty for images that came from memory.
     """
 
     rank: Int[Tensor, " batch"]
     name: tuple[str, ...]
     expected: Float[Tensor, " batch"]
     probabilities: Float[Tensor, "batch rank"]
+    path: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, probabilities: Float[Tensor, "batch rank"], ranks: Ranks) -> Prediction:
+    def of(
+        cls, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, path: Sequence[str] = ()
+    ) -> Prediction:
         """Read both answers, argmax and expectation, off the probabilities.
 
         Example:
@@ -69,40 +64,110 @@ class Prediction:
             >>> Prediction.of(torch.tensor([[0.25, 0.75]]), ranks).name
             ('high',)
         """
-        rank = probabilities.argmax(1)
-        return cls(
-            rank, tuple(ranks.names[k] for k in rank), probabilities @ ranks.values_tensor(), probabilities
+        rank, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
+        return cls(rank, tuple(ranks.names[k] for k in rank), expected, probabilities, tuple(path))
+
+
+class Adapter(nn.Linear):
+    r"""$z\mapsto Wz/\lVert Wz\rVert$, a linear map between unit features that starts as the identity.
+
+    It costs `dim`² parameters and no forward pass of the tower, whose features can be computed once, so stage 2 takes
+    seconds on a laptop.
+
+    Args:
+        dim: Length of a feature.
+
+    Example:
+        >>> Adapter(2)(torch.tensor([[0.6, 0.8]])).detach()
+        tensor([[0.6000, 0.8000]])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, bias=False)
+        nn.init.eye_(self.weight)
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Unit features."""
+        return F.normalize(super().forward(features), dim=1)
+
+
+class ResizedImages(Dataset[tuple[Tensor, int]]):
+    """Any images as squares of bytes, each with its rank index; read once and kept in memory where they fit.
+
+    Args:
+        images: A map-style dataset of (image, rank index), or a sequence of images (PIL, tensor) or paths.
+        towers: Whose input size counts.
+    """
+
+    def __init__(self, images: Any, towers: Towers) -> None:
+        self.images, self.resize = images, towers.resize()
+        self.kept: dict[int, tuple[Tensor, int]] | None = (
+            {} if 3 * towers.image_size**2 * len(images) < IN_MEMORY else None
         )
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Bytes and rank index; -1 where an image comes without one."""
+        if self.kept is not None and index in self.kept:
+            return self.kept[index]
+        item = self.images[index]
+        image, target = item if isinstance(item, tuple) else (item, -1)
+        if isinstance(image, str | Path):
+            image = read_image(image)
+        pixels = self.resize(on_white(image) if isinstance(image, Image.Image) else image)
+        if self.kept is not None:
+            self.kept[index] = pixels, int(target)
+        return pixels, int(target)
 
 
 class L2RCLIP(nn.Module):
     """A dual encoder whose text side speaks the ranks.
 
+    In training mode the text features are encoded anew in every forward pass as long as prompts may learn; in
+    evaluation mode those kept in `rank_features` are used. The towers stay in evaluation mode: BatchNorm statistics of a
+    pretrained tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
+    `training.freeze`.
+
     Args:
         towers: The dual encoder.
         ranks: The ordered label space.
-        config: How the prompts are built.
+        config: How prompts and image side are built.
+        rank_features: K fixed text features, in place of prompts.
 
-    Its `temperature` divides the logits before the softmax. It is 1 unless `load` finds a `calibration.json`, and it is
-    no part of what `save` writes.
+    Example:
+        >>> ranks = Ranks(("low", "high"), (0, 1), template="a leaf with {rank} damage")
+        >>> model = L2RCLIP(load_towers("tiny/random"), ranks, Config(heads=2))
+        >>> model(torch.zeros(3, 3, 64, 64)).shape
+        torch.Size([3, 2])
     """
 
     rank_features: Tensor
+    temperature: Tensor
 
-    def __init__(self, towers: Towers, ranks: Ranks, config: Config) -> None:
+    def __init__(
+        self,
+        towers: Towers,
+        ranks: Ranks,
+        config: Config | None = None,
+        *,
+        rank_features: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.ranks, self.config = ranks, config
-        self.temperature = 1.0
-        self.towers = towers
-        self.adapter = FeatureMap(towers.dim) if config.image_side == "adapter" else nn.Identity()
-        self.prompts = _prompts(towers, ranks, config)
-        self.register_buffer("rank_features", torch.zeros(len(ranks), towers.dim))
+        self.ranks, self.config, self.towers = ranks, config or Config(), towers
+        self.adapter = Adapter(towers.dim) if self.config.image_side == "adapter" else nn.Identity()
+        self.prompts = _prompts(towers, ranks, self.config) if rank_features is None else None
+        stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
+        self.register_buffer("rank_features", stored)
+        self.register_buffer("temperature", torch.ones(()))
         self.refresh()
-        self.eval()
+        super().train(False)
 
     @classmethod
     def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> L2RCLIP:
-        """A fresh model from a config; `image_size` is the data set's suggestion."""
+        """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
         size = config.image_size or image_size
         return cls(
             load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed),
@@ -115,159 +180,259 @@ class L2RCLIP(nn.Module):
         """S = exp(logit_scale)."""
         return self.towers.logit_scale.exp()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.rank_features.device
+
+    def train(self, mode: bool = True) -> L2RCLIP:
+        """Switch between training and evaluation; towers stay in evaluation mode, text features are brought up to date."""
+        if self.training and not mode:
+            self.refresh()
+        super().train(mode)
+        self.towers.eval()
+        return self
+
     @torch.no_grad()
     def refresh(self) -> None:
-        """Encode the prompts once and keep the K text features; called whenever the prompts have changed."""
-        self.rank_features.copy_(self.prompts())
+        """Encode the prompts and keep the K text features; called whenever the prompts have changed."""
+        if self.prompts is not None:
+            self.rank_features.copy_(self.prompts(self.towers))
 
-    def encode_bytes(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
-        """Unit image features of squashed pictures, as bytes; those of the tower, before an adapter.
+    def text_features(self) -> Float[Tensor, "rank dim"]:
+        """The K unit text features t_k, differentiable in training mode."""
+        if (
+            self.training
+            and self.prompts is not None
+            and any(p.requires_grad for p in self.prompts.parameters())
+        ):
+            return self.prompts(self.towers)
+        return self.rank_features
 
-        With a `micro_batch`, a training step forgets the activations of each part of the batch and computes them again
-        on the way back, one part at a time: memory for one part, the gradient of the whole batch.
-        """
-        most = self.config.micro_batch or len(pixels)
-        if len(pixels) <= most or not torch.is_grad_enabled():
-            return self._encode(pixels)
-        parts = (checkpoint(self._encode, part, use_reentrant=False) for part in torch.split(pixels, most))
-        return torch.cat(list(parts))
-
-    def _encode(self, pixels: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
-        pixels = pixels.to(self.rank_features.device, non_blocking=True)
+    def image_features(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+        """Unit image features z_i of what `transform` returns."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.towers.encode_image(self.towers.normalize(pixels.float() / 255)).float()
+            features = self.towers.encode_image(pixels)
+        return self.adapter(features.float())
 
-    @torch.inference_mode()
-    def features(
-        self, pixels: PixelSource, *, batch_size: int = 32, quiet: bool = True
-    ) -> Float[Tensor, "batch dim"]:
-        """Image features of any number of pictures, in batches, on the CPU.
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch rank"]:
+        """Logits s · z_i · t_k, before any temperature.
 
         Args:
-            pixels: Squashed pictures, in memory or decoded when needed.
-            batch_size: Pictures at once.
-            quiet: Whether to hide the progress bar.
+            pixels: What `transform` returns, on the model's device.
         """
-        total = math.ceil(len(pixels) / batch_size)
-        batches = track(in_batches(pixels, batch_size), "encoding pictures", quiet=quiet, total=total)
-        return torch.cat([self.adapter(self.encode_bytes(batch)).cpu() for batch in batches])
+        return self.scale * self.image_features(pixels) @ self.text_features().T
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """S · z · t against the cached text features, before any temperature."""
-        return self.scale * features @ self.rank_features.T.to(features.device)
+        """S · z · t of image features against the kept text features, before any temperature."""
+        return self.scale * features @ self.rank_features.T
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def probabilities(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """Softmax of the logits over the temperature, on the CPU."""
-        logits = self.logits(features.to(self.rank_features.device))
-        return F.softmax(logits / self.temperature, dim=1).cpu()
+        return F.softmax(self.logits(features.to(self.device)) / self.temperature, dim=1).cpu()
 
-    def predict(
-        self, images: Sequence[Image.Image | str | Path], *, batch_size: int = 32, quiet: bool = True
-    ) -> Prediction:
-        """Ranks of pictures, given as PIL images or as paths.
+    def transform(self, train: bool = False) -> v2.Compose:
+        """What turns an image into an input of `forward`; with `train` it also augments, see `Towers.transform`."""
+        return self.towers.transform(train)
+
+    @torch.no_grad()
+    def encode(
+        self, images: Any, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
+    ) -> Float[Tensor, "batch dim"]:
+        """Image features of any number of images, on the CPU.
 
         Args:
-            images: At least one picture.
-            batch_size: Pictures at once.
+            images: A map-style dataset of (image, rank index), or a sequence of images or paths.
+            batch_size: Images at once.
+            workers: Processes that decode.
+            quiet: Whether to hide the progress bar.
+
+        Raises:
+            InputError: An image that cannot be read.
+        """
+        resized = images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers)
+        loader = DataLoader(resized, batch_size, num_workers=workers)
+        features = [
+            self.image_features(self.towers.normalize(pixels.to(self.device).float() / 255)).cpu()
+            for pixels, _ in tqdm(loader, "encoding images", disable=quiet, leave=False)
+        ]
+        return torch.cat(features)
+
+    def predict(
+        self, images: Any, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
+    ) -> Prediction:
+        """Ranks of images.
+
+        Args:
+            images: An image, a path, a folder, or a sequence of images (PIL) and paths.
+            batch_size: Images at once.
+            workers: Processes that decode.
             quiet: Whether to hide the progress bar.
 
         Returns:
             Rank, name, expectation and probabilities of each.
 
         Raises:
-            InputError: No picture at all, one that is missing or cannot be read, or a model whose answer is no number.
+            InputError: No image at all, one that is missing or cannot be read, or an answer that is not finite.
         """
-        if not images:
-            raise InputError("predict: no picture given; pass at least one.")
-        bytes_ = torch.stack([as_bytes(self.towers.squash(_open(image))) for image in images])
-        probabilities = self.probabilities(self.features(bytes_, batch_size=batch_size, quiet=quiet))
+        if isinstance(images, str | Path) and Path(images).is_dir():
+            images = [p for p in sorted(Path(images).rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        elif isinstance(images, str | Path | Image.Image):
+            images = [images]
+        if not len(images):
+            raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
+        probabilities = self.probabilities(
+            self.encode(images, batch_size=batch_size, workers=workers, quiet=quiet)
+        )
         if not probabilities.isfinite().all():
             raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
-        return Prediction.of(probabilities, self.ranks)
+        paths = [str(image) for image in images if isinstance(image, str | Path)]
+        return Prediction.of(probabilities, self.ranks, paths if len(paths) == len(images) else ())
 
-    def changed_tensors(self) -> dict[str, Tensor]:
-        """What training may change: image tower, adapter, prompts, text features. The text tower stays frozen and out."""
-        return {
-            name: value for name, value in self.state_dict().items() if not name.startswith("towers.text.")
-        }
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
+        adapted = self.config.image_side == "adapter"
+        frozen = "towers." if adapted else "towers.text."
+        return {name: value for name, value in self.state_dict().items() if not name.startswith(frozen)}
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `model.safetensors`: every tensor that training may change, with config and ranks in its metadata."""
-        file = Path(folder) / MODEL_FILE
-        size = {"image_size": self.towers.image_size}
-        state = json.dumps({"config": self.config.to_dict() | size, "ranks": self.ranks.to_dict()})
-        save_tensors(file, self.changed_tensors(), {"l2rclip": state})
-        return file
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata.
 
-    @classmethod
-    def _read(cls, file: Path) -> L2RCLIP:
-        """What `save` wrote; all that can be checked without memory is checked before anything is built."""
-        with open_tensors(file) as stored:
-            state = json.loads((stored.metadata() or {})["l2rclip"])
-            ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
-            found = shapes_in(stored)
-            refuse_larger(config, ranks, found)
-            model = cls.build(ranks, config)
-            own = model.changed_tensors()
-            refuse_misfit(found, own)
-            tensors = {name: stored.get_tensor(name) for name in found}
-        refuse_other_numbers(tensors, own)
-        model.load_state_dict(tensors, strict=False)  # the text tower is not in the file
-        return model
+        Not by huggingface_hub's mixin, which first deletes a `config.json` beside it: that of the run.
+        """
+        config = self.config.to_dict() | {"image_size": self.towers.image_size}
+        state = json.dumps({"config": config, "ranks": self.ranks.to_dict()})
+        save_tensors(Path(folder) / MODEL, self.stored_tensors(), {"l2rclip": state})
+        return Path(folder) / MODEL
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu", calibrated: bool = True) -> L2RCLIP:
-        """The model of a finished run.
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu") -> L2RCLIP:
+        """A trained model.
 
         Args:
-            folder: A run directory, or any folder with `model.safetensors`.
+            name: A run directory, `"leaves"` (generated leaves, ships with the package), or `"hf-hub:USER/NAME"`.
             device: Where to put it.
-            calibrated: Whether to use the temperature of a `calibration.json` beside it, if there is one.
 
         Raises:
-            InputError: No model there, a file that is not one of ours or is damaged, a config that asks for more than
-                the file holds, or a calibration of another model.
+            InputError: No model there, a file that is not one of ours or is damaged, or a device that is not here.
         """
-        file = Path(folder) / MODEL_FILE
+        if str(name).startswith(HUB):
+            from huggingface_hub import hf_hub_download
+
+            file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL))
+        else:
+            file = SHIPPED.get(str(name), Path(name) / MODEL)
         if not file.is_file():
-            raise InputError(f"{folder}: no {MODEL_FILE} here; give the --out of a finished `l2rclip fit`.")
-        calibration = read_calibration(file) if calibrated else None
+            raise InputError(
+                f"{name}: no {MODEL} here; give the --out of a finished `l2rclip fit`, or 'leaves'."
+            )
+        tensors, metadata = read_tensors(file)
         try:
-            model = cls._read(file)
+            model = cls._from_state(json.loads(metadata["l2rclip"]), tensors)
+            return model.to(device)
         except InputError as error:
             raise InputError(f"{file}: {error}") from error
-        except DAMAGE as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+            AssertionError,
+            ValidationError,
+        ) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
-                f"{file}: not a model written by this package ({reason}); train the run again."
+                f"{file}: cannot be used ({reason}); train the run again, or use another device."
             ) from error
-        if calibration is not None:
-            model.temperature = calibration.temperature
-        return model.to(device)
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> L2RCLIP:
+        """What `save_pretrained` wrote. The file may come from a stranger: nothing in it is executed, and it must fit."""
+        ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
+        learned = {name: value for name, value in tensors.items() if name.startswith("prompts.")}
+        size = sum(value.numel() for value in learned.values())
+        if config.controls.rankformer and learned and size < 2 * config.depth * config.hidden:
+            raise ValueError("its RankFormer is larger than the file")
+        for name, value in tensors.items():
+            if value.dtype != torch.float32 and not name.endswith("num_batches_tracked"):
+                raise ValueError(f"{name} holds {value.dtype}, not float32")
+            if not value.isfinite().all():
+                raise ValueError(f"{name} holds numbers that are not finite")
+        towers = load_towers(
+            config.towers, weights=config.weights, image_size=config.image_size, seed=config.seed
+        )
+        fixed = None if learned or config.controls.prototypes == "random" else tensors["rank_features"]
+        model = cls(towers, ranks, config, rank_features=fixed)
+        expected = model.stored_tensors()
+        if odd := sorted(expected.keys() ^ tensors.keys()):
+            raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
+        model.load_state_dict(tensors, strict=False)  # the frozen towers are not in the file
+        return model
+
+
+FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # parameters, and the stages in which they train; with an adapter, stage 2 leaves the image tower alone
+    ("prompts.context", ("stage 1",)),
+    ("prompts.rankformer.*", ("stage 1",)),
+    ("adapter.*", ("stage 2",)),
+    ("towers.image.*", ("stage 2",)),
+    ("towers.text.*", ()),
+    ("towers.logit_scale", ()),
+)
+
+
+def trains(name: str, stage: str, image_side: str = "tower") -> bool:
+    """Whether the freezing table lets a parameter train in a stage; the first pattern decides.
+
+    Example:
+        >>> trains("prompts.context", "stage 1"), trains("towers.image.projection.weight", "stage 1")
+        (True, False)
+    """
+    stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
+    return stage in stages and not (image_side == "adapter" and name.startswith("towers."))
+
+
+def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
+    """Switch gradients by the table; returns the parameters that train, by name."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trains(name, stage, model.config.image_side))
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def freezing_table(model: L2RCLIP) -> str:
+    """The freezing table with the number of parameters in each row, ready to print."""
+    lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
+    named = dict(model.named_parameters())
+    for pattern, _ in FREEZING:
+        if names := [name for name in named if fnmatchcase(name, pattern)]:
+            words = [
+                "trains" if trains(names[0], stage, model.config.image_side) else "frozen"
+                for stage in ("stage 1", "stage 2")
+            ]
+            count = sum(named[name].numel() for name in names)
+            lines.append(f"{pattern:<22}{count:>12,}   {words[0]:<7}   {words[1]}")
+    return "\n".join(lines)
 
 
 def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts | RandomPrototypes:
     """What gives the K text features, as the config says."""
-    if config.prototypes == "random":
-        return RandomPrototypes(len(ranks), towers.dim, centre=config.centre, seed=config.seed)
+    controls = config.controls
+    if controls.prototypes == "random":
+        return RandomPrototypes(len(ranks), towers.dim, centre=controls.centre, seed=config.seed)
     return RankPrompts(
         towers,
         ranks,
         context_length=config.context_length,
-        rankformer=config.rankformer,
-        centre=config.centre,
+        rankformer=controls.rankformer,
+        centre=controls.centre,
         seed=config.seed,
         axis=config.axis,
         alpha=config.alpha,
-        learn_alpha=config.learn_alpha,
+        learn_alpha=controls.learn_alpha,
         heads=config.heads,
         hidden=config.hidden,
         depth=config.depth,
-        shuffled=config.prototypes == "shuffled",
+        shuffled=controls.prototypes == "shuffled",
     )
-
-
-def _open(image: Image.Image | str | Path) -> Image.Image:
-    """A picture as it is, or read from its path."""
-    return on_white(image) if isinstance(image, Image.Image) else read_image(Path(image), str(image))

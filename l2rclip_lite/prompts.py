@@ -84,7 +84,13 @@ class RankPrompts(nn.Module):
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
         self.register_buffer("template_embeddings", embedded, persistent=False)
         scale = float(embedded[self.tokens.words.to(embedded.device)].std())
-        options = {"heads": heads, "hidden": hidden, "depth": depth, "alpha": alpha, "learn_alpha": learn_alpha}
+        options = {
+            "heads": heads,
+            "hidden": hidden,
+            "depth": depth,
+            "alpha": alpha,
+            "learn_alpha": learn_alpha,
+        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.context = nn.Parameter(torch.randn(context_length, towers.width) * scale)
@@ -144,7 +150,9 @@ class RandomPrototypes(nn.Module):
         drawn = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
         features = F.normalize(drawn, dim=-1)
         features = centred(features) if centre else features
-        self.register_buffer("features", features, persistent=False)  # not stored: a model stores its `rank_features`
+        self.register_buffer(
+            "features", features, persistent=False
+        )  # not stored: a model stores its `rank_features`
 
     def forward(self, towers: Towers | None = None) -> Float[Tensor, "rank dim"]:
         """The K vectors; the towers, which `RankPrompts` needs, are not read."""

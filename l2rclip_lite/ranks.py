@@ -125,11 +125,20 @@ class Ranks:
         rules = (
             (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
             (count <= MAX_RANKS, f"{count:,} ranks are more than {MAX_RANKS:,}; join some of them"),
-            (count == len(self.values), f"{count} names but {len(self.values)} values; give one value per name"),
+            (
+                count == len(self.values),
+                f"{count} names but {len(self.values)} values; give one value per name",
+            ),
             (all(name.strip() for name in self.names), "a rank name is empty; every rank needs a name"),
             (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
-            (slots == 1, f"the template {self.template[:200]!r} holds {SLOT} {slots} times; write it exactly once"),
-            (letters <= MAX_LETTERS, f"the sentences have {letters:,} letters; write less than {MAX_LETTERS:,}"),
+            (
+                slots == 1,
+                f"the template {self.template[:200]!r} holds {SLOT} {slots} times; write it exactly once",
+            ),
+            (
+                letters <= MAX_LETTERS,
+                f"the sentences have {letters:,} letters; write less than {MAX_LETTERS:,}",
+            ),
         )
         for holds, problem in rules:
             if not holds:
@@ -147,7 +156,9 @@ class Ranks:
             if not (math.isfinite(value) and before < value):
                 raise InputError(f"ranks: values must increase, but {before:g} is followed by {value:g}.")
             if abs(value) > FAR:
-                raise InputError(f"ranks: the value {value:g} is too large; choose a unit with none above {FAR:g}.")
+                raise InputError(
+                    f"ranks: the value {value:g} is too large; choose a unit with none above {FAR:g}."
+                )
             if k and (value - before < NEAR or single[k] == single[k - 1]):
                 raise InputError(
                     f"ranks: the values {before!r} and {value!r} are too close to be told apart; count from the lowest "

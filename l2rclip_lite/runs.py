@@ -5,14 +5,17 @@ A file is either the old one or the new one, never half of it, so a run can be k
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,8 @@ from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 
-CONFIG, HISTORY, METRICS, PREDICTIONS = "config.json", "history.csv", "metrics.json", "predictions.csv"
-CHECKPOINT = "checkpoint"  # a folder, there while the run is unfinished
 LOCK = ".lock"
+WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
@@ -48,7 +50,9 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
         (temporary / file.name).replace(file)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{file}: cannot be written ({reason}); free some space or choose another --out.") from error
+        raise InputError(
+            f"{file}: cannot be written ({reason}); free some space or choose another --out."
+        ) from error
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)  # a full disk may not let it go
@@ -104,7 +108,9 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: stored.get_tensor(name).clone() for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
     except (OSError, ValueError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{file}: damaged or not a safetensors file ({reason}); delete it and run again.") from error
+        raise InputError(
+            f"{file}: damaged or not a safetensors file ({reason}); delete it and run again."
+        ) from error
 
 
 class RunDirectory:
@@ -116,6 +122,9 @@ class RunDirectory:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.config, self.metrics = self.folder / "config.json", self.folder / "metrics.json"
+        self.history, self.predictions = self.folder / "history.csv", self.folder / "predictions.csv"
+        self.unfinished = self.folder / "checkpoint"  # a folder, there while the run is unfinished
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -129,9 +138,13 @@ class RunDirectory:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"{self.folder}: another process writes this run; wait for it, or choose another --out.") from None
+            raise InputError(
+                f"{self.folder}: another process writes this run; wait for it, or choose another --out."
+            ) from None
         except OSError as error:
-            raise InputError(f"{self.folder}: cannot be written ({error.strerror}); choose another --out.") from error
+            raise InputError(
+                f"{self.folder}: cannot be written ({error.strerror}); choose another --out."
+            ) from error
         try:
             for leftover in self.folder.glob(".*.*"):  # of a write that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -142,48 +155,67 @@ class RunDirectory:
             if not existed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
-    def claim(self, state: Mapping[str, Any]) -> None:
-        """Say which run this folder holds, or check that it holds this one.
+    def claim(self, data: Any, config: Any, source: Mapping[str, Any] | None) -> None:
+        """Say in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            state: JSON-ready: `config`, `dataset` and more; `config` and `dataset.fingerprint` identify the run.
+            data: An `OrdinalDataset`; its file names, labels and ranks are fingerprinted.
+            config: A `Config`.
+            source: Arguments of `load_dataset`.
 
         Raises:
             InputError: The folder holds another run, or something else.
         """
-        file = self.folder / CONFIG
-        if not file.exists():
-            if any(not path.name.startswith(".") for path in self.folder.iterdir()):
-                raise InputError(f"{self.folder}: exists and is not a run directory; choose a new or empty --out.")
-            write_json(file, state)
+        mark = fingerprint(data)
+        if self.config.exists():
+            stored = read_json(self.config)
+            try:
+                mine, theirs = flat_settings(config.to_dict()), flat_settings(stored["config"])
+                changed = sorted(
+                    name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
+                )
+                changed += ["data set"] if stored["dataset"]["fingerprint"] != mark else []
+            except (KeyError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"{self.config}: not written by this release ({error!r}); choose another --out."
+                ) from error
+            if changed:
+                raise InputError(
+                    f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
+                )
             return
-        stored = read_json(file)
-        try:
-            mine, theirs = (flat_settings(each["config"]) for each in (state, stored))
-            changed = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-            if stored["dataset"]["fingerprint"] != state["dataset"]["fingerprint"]:
-                changed.append("data set")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file}: not written by this release ({error!r}); choose another --out.") from error
-        if changed:
+        if any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise InputError(
-                f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
+                f"{self.folder}: exists and is not a run directory; choose a new or empty --out."
             )
+        about = {"name": data.name, "source": source, "fingerprint": mark, "ranks": data.ranks.to_dict()}
+        about |= {"counts": {split: data.counts(split) for split in ("train", "val", "test")}}
+        about |= {"card": data.card.to_dict(), "protocol": list(data.protocol), "missing": list(data.missing)}
+        packages = ("torch", "timm", "open_clip_torch", "transformers", "numpy")
+        versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
+        write_json(self.config, {"config": config.to_dict(), "dataset": about, "versions": versions})
 
     def checkpoint(self, stage: str) -> Path:
         """Where a stage keeps its last complete epoch."""
-        return self.folder / CHECKPOINT / f"{stage}.safetensors"
+        return self.unfinished / f"{stage}.safetensors"
 
     def finished(self) -> bool:
         """Whether the run is complete: `metrics.json` is written last."""
-        return (self.folder / METRICS).is_file()
+        return self.metrics.is_file()
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""
-        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+        shutil.rmtree(self.unfinished, ignore_errors=True)
 
 
-WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
+def fingerprint(data: Any) -> str:
+    """SHA-256 over every file name and label of the three splits of an `OrdinalDataset`, and its ranks."""
+    found = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
+    for split in ("train", "val", "test"):
+        part = data.split(split)
+        for path, target in zip(part.paths, part.targets, strict=True):
+            found.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,12 +225,21 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
         {'seed': 0, 'controls.order': 'true'}
     """
-    nested = {f"{key}.{name}": v for key, part in config.items() if isinstance(part, Mapping) for name, v in part.items()}
+    nested = {
+        f"{key}.{name}": v
+        for key, part in config.items()
+        if isinstance(part, Mapping)
+        for name, v in part.items()
+    }
     return {key: v for key, v in config.items() if key not in WHERE and not isinstance(v, Mapping)} | nested
 
 
 def save_checkpoint(
-    file: Path, parameters: Mapping[str, Tensor], best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: Any
+    file: Path,
+    parameters: Mapping[str, Tensor],
+    best: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    about: Any,
 ) -> None:
     """Keep parameters, the best ones so far, Adam's moments and a JSON-ready record, all in one atomic write."""
     tensors = {f"now/{name}": value for name, value in parameters.items()}
@@ -228,8 +269,13 @@ def load_checkpoint(
                 if tensors[f"{kind}/{name}"].shape != target.shape:
                     raise ValueError(f"{name} has another shape")
                 target.copy_(tensors[f"{kind}/{name}"])
-            moments = {key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"]) for key in ("exp_avg", "exp_avg_sq")}
+            moments = {
+                key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
+                for key in ("exp_avg", "exp_avg_sq")
+            }
             optimizer.state[parameter].update(moments, step=tensors[f"adam.step/{name}"])
         return json.loads(metadata["about"])
     except (KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{file}: damaged or of another model ({error}); delete it to start this stage anew.") from error
+        raise InputError(
+            f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
+        ) from error

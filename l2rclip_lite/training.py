@@ -1,45 +1,339 @@
-"""`fit`: the two stages of L2RCLIP from a data set to a run directory, resumable at any moment.
+"""`fit`: the two stages of L2RCLIP, from a data set to a run directory, resumable at any moment.
 
-Stage 1 trains RankFormer and context prompts against image features that are computed once. Stage 2 trains the image
-tower against text features that are computed once. What they minimise is written in `schemes`, which parameters move
-in `stages.FREEZING`; the scheme "joint" trains everything in one stage instead.
+Stage 1 trains RankFormer and context vectors against image features that are computed once. Stage 2 trains the image
+side against text features that are computed once. Every random draw of an epoch comes from a generator seeded by (seed,
+stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
+from accelerate import Accelerator, PartialState
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from l2rclip_lite import distributed, rundir
-from l2rclip_lite.allocator import keep_freed_memory
-from l2rclip_lite.baselines import Bench, check_baselines, run_baseline
-from l2rclip_lite.checkpoint import Checkpoint
-from l2rclip_lite.compiling import compile_image_tower
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, as_ordinal_dataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.feature_cache import cached_features, shared_features
-from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.run_lock import held
-from l2rclip_lite.schemes import Pictures, joint, stage1, stage2, stage2_adapter
-from l2rclip_lite.stages import Stage, train_stage
-from l2rclip_lite.trouble import check_features
-from l2rclip_lite.unseen import seen_and_unseen
+from l2rclip_lite.losses import (
+    asymmetrical_contrastive_loss,
+    contrastive_loss,
+    ordinal_pairwise_loss,
+    ordinal_pairwise_loss_stage1,
+)
+from l2rclip_lite.model import L2RCLIP, ResizedImages, freeze
+from l2rclip_lite.ranks import Ranks, cyclic_permutation
+from l2rclip_lite.results import read_history, validation_scores, write_results
+from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
+from l2rclip_lite.towers import Augment
 
-CHECKPOINT = "checkpoint"
-PIXELS = ".pixels"  # hidden: it may stand in a directory that no run has claimed
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the stages train on.
+
+    Args:
+        features: Unit image features of each split, by the untrained tower.
+        targets: Rank index of each image.
+        images: The images of each split as bytes; may be empty where only features are at hand.
+        paths: Names of the images, for messages.
+    """
+
+    features: Mapping[str, Float[Tensor, "batch dim"]]
+    targets: Mapping[str, Int[Tensor, " batch"]]
+    images: Mapping[str, ResizedImages] = field(default_factory=dict)
+    paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, data: OrdinalDataset, model: L2RCLIP, *, quiet: bool = True) -> TrainingData:
+        """Resize the images of a data set and encode each once with the model's image tower."""
+        images = {split: ResizedImages(data.split(split), model.towers) for split in SPLITS}
+        workers = model.config.workers
+        features = {split: model.encode(images[split], workers=workers, quiet=quiet) for split in SPLITS}
+        targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
+        return cls(features, targets, images, {split: data.split(split).paths for split in SPLITS})
+
+    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+        """Image features of a split as they are now."""
+        if model.config.image_side == "tower" and self.images:
+            return model.encode(self.images[split], workers=model.config.workers)
+        with torch.no_grad():
+            return model.adapter(self.features[split].to(model.device)).cpu()
+
+    def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Training batches of one epoch for stage 2: augmented pixels, or cached features for an adapter.
+
+        Several processes get different batches.
+        """
+        config, device = model.config, model.device
+        order = torch.randperm(len(self.targets["train"]), generator=generator).split(config.batch_size)
+        if config.image_side == "adapter":
+            for index in order:
+                yield self.features["train"][index].to(device), self.targets["train"][index].to(device)
+            return
+        augment = Augment(bool(config.upside_down)) if config.augment else None
+        state = PartialState()
+        mine = order[state.process_index :: state.num_processes][: len(order) // state.num_processes]
+        sampler = [index.tolist() for index in mine]
+        for pixels, target in DataLoader(
+            self.images["train"], batch_sampler=sampler, num_workers=config.workers
+        ):
+            pixels = augment(pixels.to(device), generator) if augment else pixels.to(device)
+            yield model.towers.normalize(pixels.float() / 255), target.to(device)
+
+
+def warmup_cosine(step: int, steps: int, warmup: float) -> float:
+    """Learning rate of a step as a share of its peak: a linear rise, then a cosine to 0.
+
+    Example:
+        >>> [round(warmup_cosine(step, 10, 0.2), 2) for step in (0, 1, 2, 9)]
+        [0.5, 1.0, 1.0, 0.04]
+    """
+    rise = int(warmup * steps)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+class Stage:
+    """Adam, the schedule, the checkpoint and the best epoch of one stage.
+
+    The best epoch has the lowest MAE on the validation images; of equal ones the one with the lower RPS, then the
+    earlier.
+
+    Args:
+        number: 1 or 2 (baselines have others); seeds the draws and names the stage in the history.
+        parameters: What trains, by name.
+        data: Its sizes count, and the validation targets.
+        model: Ranks and config.
+        lr: Peak learning rate.
+        epochs: How many.
+        factors: Parameters whose name holds a key learn that many times faster.
+        run: Where each complete epoch is kept; None keeps none.
+        quiet: Whether to hide the progress bar.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        parameters: Mapping[str, nn.Parameter],
+        data: TrainingData,
+        model: L2RCLIP,
+        *,
+        lr: float,
+        epochs: int,
+        factors: Mapping[str, float] | None = None,
+        run: RunDirectory | None = None,
+        quiet: bool = True,
+    ) -> None:
+        self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
+        self.ranks, self.config, self.quiet = model.ranks, model.config, quiet
+        self.target = data.targets["val"]
+        self.steps = math.ceil(len(data.targets["train"]) / self.config.batch_size) * epochs
+        groups = [
+            {"params": [p], "lr": lr * next((f for key, f in (factors or {}).items() if key in name), 1.0)}
+            for name, p in self.parameters.items()
+        ]
+        decay = self.config.weight_decay
+        self.optimizer = torch.optim.Adam(groups, weight_decay=decay) if epochs and groups else None
+        self.peaks = [group["lr"] for group in groups]
+        self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.best_score, self.history, self.taken = (math.inf, math.inf), [], 0
+        self.losses: list[float] = []
+        self.file = run.checkpoint(f"stage{number}") if run else None
+        if self.file and self.optimizer:
+            self._resume(self.file)
+
+    def _resume(self, file: Path) -> None:
+        """Go on after the last complete epoch."""
+        about = load_checkpoint(file, self.parameters, self.best, self.optimizer)
+        if about is not None:
+            try:
+                self.history, (mae_, rps_) = list(about["history"]), about["best_score"]
+                self.best_score, self.taken = (float(mae_), float(rps_)), int(about["taken"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{file}: damaged ({error!r}); delete it to start this stage anew."
+                ) from error
+
+    def epochs(self) -> Iterator[torch.Generator]:
+        """The generator of each epoch that is still to be run: its one source of randomness."""
+        first = len(self.history)
+        bar = tqdm(
+            range(first, self.total), f"stage {self.number}", self.total, initial=first, disable=self.quiet
+        )
+        for epoch in bar if self.optimizer else ():
+            self.losses = []
+            yield torch.Generator().manual_seed((self.config.seed * 31 + self.number) * 100_003 + epoch)
+            if self.history:
+                bar.set_postfix_str(f"validation MAE {self.best_score[0]:.3f}")
+
+    def step(self, loss: Float[Tensor, ""]) -> None:
+        """One step down the gradient.
+
+        Raises:
+            TrainingError: A loss or a gradient that is not finite.
+        """
+        value, where = (
+            float(loss.detach()),
+            f"stage {self.number}, epoch {len(self.history) + 1}, step {len(self.losses) + 1}",
+        )
+        fix = f"complete epochs are kept; use a smaller learning rate (now {self.lr:g}) with a new --out"
+        if not math.isfinite(value):
+            raise TrainingError(f"{where}: the loss is {value}; {fix}.")
+        self.optimizer.zero_grad()
+        loss.backward()
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+            raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
+        share = warmup_cosine(self.taken, self.steps, self.config.warmup)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * share
+        self.optimizer.step()
+        self.losses.append(value)
+        self.taken += 1
+
+    def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
+        """Score the validation images, remember the best epoch, and keep everything on disk.
+
+        Args:
+            probabilities: Of the validation images.
+
+        Raises:
+            TrainingError: They are not finite.
+        """
+        if not probabilities.isfinite().all():
+            raise TrainingError(
+                f"stage {self.number}, epoch {len(self.history) + 1}: the validation output is not finite."
+            )
+        row = {
+            "stage": self.number,
+            "epoch": len(self.history) + 1,
+            "loss": sum(self.losses) / len(self.losses),
+        }
+        self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
+        score = (self.history[-1]["val_mae"], self.history[-1]["val_rps"])
+        if score < self.best_score:
+            self.best_score = score
+            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+        if self.file and PartialState().is_main_process:
+            about = {"history": self.history, "best_score": self.best_score, "taken": self.taken}
+            save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
+
+    @torch.no_grad()
+    def restore_best(self) -> list[dict[str, float]]:
+        """Put the best epoch's parameters back; returns the history, one row per epoch."""
+        for name, value in self.best.items():
+            self.parameters[name].copy_(value)
+        return self.history
+
+
+def train_stage1(
+    model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
+) -> list[dict[str, float]]:
+    """Stage 1: RankFormer and context vectors learn; both towers are frozen, so image features are computed once.
+
+    The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1 form.
+
+    Returns:
+        One row per epoch; the model keeps the best one.
+    """
+    config, controls = model.config, model.config.controls
+    images, targets = data.features["train"].to(model.device), data.targets["train"].to(model.device)
+    values = model.ranks.values_tensor().to(model.device)
+    if controls.order == "shuffled":
+        values = values[cyclic_permutation(len(values))]
+    stage = Stage(
+        1, freeze(model, "stage 1"), data, model, lr=config.lr1, epochs=config.epochs1, run=run, quiet=quiet
+    )
+    for generator in stage.epochs():
+        for index in torch.randperm(len(targets), generator=generator).split(config.batch_size):
+            z, y, t = images[index], targets[index], model.prompts(model.towers)
+            if controls.contrastive == "plain":
+                loss = 2 * contrastive_loss(
+                    z, t[y], model.scale
+                )  # CLIP's mean of two terms; ours is their sum
+            else:
+                loss = asymmetrical_contrastive_loss(z, t, y, model.scale)
+            if config.lambda1:
+                blind, symmetric = controls.order == "blind", controls.symmetric
+                loss = loss + config.lambda1 * ordinal_pairwise_loss_stage1(
+                    z, t[y], t[y], values[y], symmetric=symmetric, blind=blind
+                )
+            stage.step(loss)
+        model.refresh()
+        stage.end_epoch(model.probabilities(data.features["val"]))
+    history = stage.restore_best()
+    model.refresh()
+    return history
+
+
+class ImageSide(nn.Module):
+    """`image_features` as a module of its own: what several processes train together."""
+
+    def __init__(self, model: L2RCLIP) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+        """Unit image features."""
+        return self.model.image_features(pixels)
+
+
+def train_stage2(
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    ordinal_loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+) -> list[dict[str, float]]:
+    """Stage 2: the image tower (or an adapter on it) learns; the text side is frozen, so texts are computed once.
+
+    The loss is cross-entropy image → text + λ2 · the ordinal pairwise loss in its stage-2 form.
+
+    Args:
+        model: After stage 1.
+        data: Images, or only features where an adapter learns.
+        ordinal_loss: Loss of (image, text, target, values) in place of the ordinal pairwise loss.
+        run: Where complete epochs are kept.
+        quiet: Whether to hide the progress bar.
+
+    Returns:
+        One row per epoch; the model keeps the best one.
+    """
+    config, controls = model.config, model.config.controls
+    options = {"normalise": controls.normalise, "order": controls.order, "push_power": controls.push_power}
+    ordinal_loss = ordinal_loss or partial(ordinal_pairwise_loss, **options)
+    texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
+    lr = config.lr2 or model.towers.image_lr
+    stage = Stage(
+        2, freeze(model, "stage 2"), data, model, lr=lr, epochs=config.epochs2, run=run, quiet=quiet
+    )
+    together = config.image_side == "tower" and config.epochs2 and PartialState().num_processes > 1
+    encode = Accelerator().prepare(ImageSide(model)) if together else ImageSide(model)
+    if config.image_side == "adapter":
+        encode = model.adapter  # on features that are computed once
+    for generator in stage.epochs():
+        for x, y in data.batches(model, generator):
+            z = encode(x)
+            loss = F.cross_entropy(model.scale * z @ texts.T, y)
+            if config.lambda2:
+                loss = loss + config.lambda2 * ordinal_loss(z, texts, y, values)
+            stage.step(loss)
+        stage.end_epoch(model.probabilities(data.encode(model, "val")))
+    return stage.restore_best()
 
 
 @dataclass(frozen=True)
@@ -47,10 +341,10 @@ class Run:
     """A finished run.
 
     Args:
-        model: The trained model, without a temperature that was fitted later.
-        metrics: `test`, `val` (see `metrics.evaluate`), `test_after_stage1` (not of joint training), and
-            `baselines` by name.
-        history: One row an epoch, both stages; joint training is stage 0.
+        model: The trained model.
+        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, and `median_rank`, the test metrics of
+            always answering the median training rank.
+        history: One row per epoch, both stages.
         out: Its directory.
     """
 
@@ -61,24 +355,24 @@ class Run:
 
 
 def fit(
-    data: OrdinalDataset,
+    data: OrdinalDataset | Sequence[Any],
     config: Config,
     out: str | Path,
     *,
-    baselines: Sequence[str] = (),
-    source: dict[str, Any] | None = None,
+    ranks: Ranks | None = None,
+    source: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 
-    Under `torchrun`, or in an initialised process group, all processes call it with the same arguments and train one run
-    together, see `distributed`; the first writes the files.
+    Under `accelerate launch`, all processes train the image tower of one run together; the first writes the files.
 
     Args:
-        data: Three splits; validation chooses epochs, test is only reported.
-        config: Everything that can be set.
-        out: The run directory. An unfinished run of the same config is taken up again, a finished one is loaded.
-        baselines: What to train beside it, on the same towers, data and budget: names of `choices.BASELINES`.
+        data: Three splits, or three map-style datasets (train, val, test) of (image, rank index). Validation chooses
+            epochs, test is only reported.
+        config: Everything a user sets.
+        out: The run directory. An unfinished run of the same config and data is resumed, a finished one is loaded.
+        ranks: The label space, where `data` is three datasets of your own.
         source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
         quiet: Whether to hide progress bars.
 
@@ -86,225 +380,48 @@ def fit(
         Model, metrics and history.
 
     Raises:
-        InputError: A picture that cannot be read; a directory that holds another run, that another process writes, or that
-            cannot be written.
-        TrainingError: A loss that is not finite, memory that ran out, or a process that was lost. What was computed is
-            kept in `out`.
+        InputError: An image that cannot be read; a directory that holds another run, or cannot be written.
+        TrainingError: A loss that is not finite. What was computed is kept in `out`.
     """
-    folder = Path(out)
+    data, run = as_ordinal_dataset(data, ranks), RunDirectory(out)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
-    check_baselines(baselines, config)
-    keep_freed_memory()
-    with distributed.joined(config.device), _torch_settings(config), _memory_advice(config):
-        quiet = quiet or not distributed.first()
-        finished, missing = _standing(folder, data, config, baselines)
-        distributed.agree([rundir.fingerprint(data), config.that_decides(), missing], "data, settings or run")
-        if finished is None or missing:
-            with held(folder) as check:
-                finished = _work(folder, data, config, baselines, source, quiet, check)
-        elif distributed.from_first(rundir.unclean(folder) or (folder / CHECKPOINT).exists()):
-            # a kill came after the last file; not where another process is at work, or nothing may be written
-            with suppress(InputError), held(folder):
-                _clean_up(folder)
-        metrics = distributed.from_first(finished)  # the others read only what is complete
-        # the model as it was trained, like its metrics, whatever temperature was fitted since
-        return Run(L2RCLIP.load(folder, calibrated=False), metrics, rundir.read_history(folder), folder)
+    device = choose_device(config)
+    first = PartialState().is_main_process
+    with cpu_threads(config.threads), run.writing() if first else nullcontext():
+        if first:
+            run.claim(data, config, source)
+        PartialState().wait_for_everyone()
+        if not run.finished():
+            model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
+            images = TrainingData.load(data, model, quiet=quiet or not first)
+            options: dict[str, Any] = {"run": run, "quiet": quiet or not first}
+            history = train_stage1(model, images, **options)
+            after_stage1 = model.probabilities(images.encode(model, "test"))
+            history = history + train_stage2(model, images, **options)
+            probabilities = {
+                split: model.probabilities(images.encode(model, split)) for split in ("val", "test")
+            }
+            if first:
+                write_results(run, model, data, history, probabilities, after_stage1)
+            PartialState().wait_for_everyone()
+    return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), read_history(run), run.folder)
 
 
-def _standing(
-    folder: Path, data: OrdinalDataset, config: Config, baselines: Sequence[str]
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """The metrics of a finished run, else None; and the baselines that it lacks."""
-    rundir.check_run(folder, data, config)
-    finished = rundir.read_metrics(folder)
-    return finished, [name for name in baselines if finished is None or name not in finished["baselines"]]
-
-
-def _work(
-    folder: Path,
-    data: OrdinalDataset,
-    config: Config,
-    baselines: Sequence[str],
-    source: dict[str, Any] | None,
-    quiet: bool,
-    check: Callable[[], None],
-) -> dict[str, Any]:
-    """What is still to be done in a directory that nobody else writes; the metrics, which stand there now."""
-    # again: until it was held, another process may have finished it
-    finished, missing = distributed.from_first(_standing(folder, data, config, baselines))
-    if finished is not None and not missing:
-        return finished
-    model = L2RCLIP.build(data.ranks, config, data.image_size).to(_device(config))
-    checkpoint = Checkpoint(folder / CHECKPOINT, check)
-    if distributed.first() and not rundir.claimed(folder):  # a run was killed before it said which it was
-        shutil.rmtree(folder / PIXELS, ignore_errors=True)
-    pictures = Pictures.load(data, model, quiet, folder / PIXELS)
-    if distributed.first():
-        check()
-        rundir.open_run(folder, data, config, source)  # only now: what cannot start claims no directory
-    if config.compile and (why := compile_image_tower(model)) and distributed.first():
-        print(f"note: {why}", file=sys.stderr)
-    changing = ("towers.image.", "adapter.")
-    start = {n: v.clone() for n, v in model.state_dict().items() if n.startswith(changing)}
-    cached = config.scheme == "two-stage" or missing
-    features = _cached_features(model, pictures, checkpoint, quiet) if cached else {}
-    bench = Bench(model, pictures.pixels, features, pictures.targets, checkpoint, quiet, pictures.paths)
-    if finished is None:
-        finished = _train(bench, data, folder, check)
-    for name in missing:
-        model.load_state_dict(start, strict=False)
-        probabilities = run_baseline(name, bench)
-        finished["baselines"][name] = judge(probabilities, data, "test", intervals=True)
-    if distributed.first():
-        check()
-        rundir.write_metrics(folder, finished)
-    _clean_up(folder)
-    return finished
-
-
-def _clean_up(folder: Path) -> None:
-    """Remove what only an unfinished run needs."""
-    if not distributed.first():
-        return
-    for work in (CHECKPOINT, PIXELS):
-        shutil.rmtree(folder / work, ignore_errors=True)
-    rundir.remove_leftovers(folder)
-
-
-def run_l2rclip(bench: Bench) -> tuple[list[dict[str, float]], Float[Tensor, "batch rank"] | None]:
-    """All epochs of L2RCLIP under the config of the bench's model, which is left at its best epoch.
-
-    Args:
-        bench: Model, data and features; without pixels only an adapter can be trained in stage 2.
-
-    Returns:
-        One row an epoch, and the test probabilities after stage 1 (None for joint training, which has no stage 1).
-    """
-    model, targets = bench.model, bench.targets
-    pictures = Pictures(bench.pixels, targets)
-
-    def train(stage: Stage) -> list[dict[str, float]]:
-        judged = (targets["train"], targets["val"])
-        checkpoint, names = bench.checkpoint, bench.names
-        return train_stage(
-            stage, judged, model.ranks, model.config, checkpoint, paths=names, quiet=bench.quiet
-        )
-
-    if model.config.scheme == "joint":
-        history = train(joint(model, pictures))
-        model.refresh()  # the prompts of the best epoch
-        return history, None
-    history = train(stage1(model, bench.features, targets["train"]))
-    model.refresh()
-    after_stage1 = model.probabilities(bench.features["test"])
-    if model.config.image_side == "adapter":
-        return history + train(stage2_adapter(model, bench.features, targets["train"])), after_stage1
-    return history + train(stage2(model, pictures)), after_stage1
-
-
-def _train(bench: Bench, data: OrdinalDataset, folder: Path, check: Callable[[], None]) -> dict[str, Any]:
-    """All epochs, then everything in the run directory but `metrics.json`."""
-    model = bench.model
-    history, after_stage1 = run_l2rclip(bench)
-    metrics: dict[str, Any] = {}
-    if after_stage1 is not None:
-        metrics["test_after_stage1"] = judge(after_stage1, data, "test")
-    metrics["baselines"] = {}
-    for split in ("val", "test"):
-        encoded = shared_features(model, bench.pixels[split], quiet=bench.quiet)
-        probabilities = model.probabilities(encoded)
-        metrics[split] = judge(probabilities, data, split, intervals=True)
-    metrics["baselines"]["median-rank"] = median_rank(data)
-    if distributed.first():
-        check()
-        model.save(folder)
-        rundir.write_history(folder, history)
-        rundir.write_predictions(folder, data.test, probabilities, data.ranks)
-    return metrics
-
-
-def judge(
-    probabilities: Tensor, data: OrdinalDataset, split: str, *, intervals: bool = False
-) -> dict[str, float]:
-    """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations.
-
-    Where the split shows ranks without a training picture, `unseen.seen_and_unseen` is added.
-
-    Args:
-        probabilities: A row of K for each picture of the split.
-        data: Targets, ranks, and the deviations of the labels if it knows them.
-        split: "train", "val" or "test".
-        intervals: Whether to add 95 % intervals.
-
-    Returns:
-        What they return.
-    """
-    part = data.split(split)
-    target = torch.tensor(part.targets)
-    found = evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
-    return found | seen_and_unseen(probabilities, data, split, intervals=intervals)
-
-
-def median_rank(data: OrdinalDataset) -> dict[str, float]:
-    """Test metrics of the predictor that always answers the median training rank."""
-    median = int(torch.tensor(data.train.targets).median())
-    certain = F.one_hot(torch.full((len(data.test),), median), len(data.ranks)).double()
-    return judge(certain, data, "test")
-
-
-def _cached_features(
-    model: L2RCLIP, pictures: Pictures, checkpoint: Checkpoint, quiet: bool
-) -> dict[str, Tensor]:
-    """Image features of all splits, computed once; kept in the config's cache, else with the checkpoint."""
-    cache = model.config.cache
-    folder = Path(cache) if cache else checkpoint.folder / "features"
-    features = {
-        split: cached_features(model, pixels, folder, quiet=quiet, check=checkpoint.check)
-        for split, pixels in pictures.pixels.items()
-    }
-    check_features(features, pictures.paths, model.config)
-    return features
-
-
-def _device(config: Config) -> torch.device:
+def choose_device(config: Config) -> torch.device:
     """Where to train; asking for a GPU that is not there is an error, not a slow surprise."""
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device: no CUDA GPU is visible here; use --device cpu or auto.")
-    use_cuda = config.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if use_cuda else "cpu")
+    device = Accelerator(cpu=config.device == "cpu").device
+    if config.device not in ("auto", device.type):
+        raise TrainingError(f"device: no {config.device!r} device is visible here; use --device cpu or auto.")
+    return device
 
 
 @contextmanager
-def _torch_settings(config: Config) -> Iterator[None]:
-    """Threads and determinism as the config says, then torch's settings as they were."""
-    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(config.threads or threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when CUDA is first used
-        torch.use_deterministic_algorithms(True)
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads, then with torch's setting as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(exact)
-
-
-@contextmanager
-def _memory_advice(config: Config) -> Iterator[None]:
-    """Turn 'out of memory' into a sentence that says what to do."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        words = str(error).lower()
-        if (
-            not isinstance(error, MemoryError)
-            and "out of memory" not in words
-            and "allocate memory" not in words
-        ):
-            raise
-        raise TrainingError(
-            f"out of memory at --batch-size {config.batch_size}, --image-size {config.image_size or 'default'}; complete "
-            "epochs are kept. Free memory and run the same command again, or use smaller values, or a --micro-batch, with "
-            "a new --out."
-        ) from error
+        torch.set_num_threads(before)

@@ -1,0 +1,107 @@
+"""What a run leaves behind: scores, predictions, history and a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import evaluate, mae, rps
+from l2rclip_lite.model import L2RCLIP, Prediction
+from l2rclip_lite.model_card import model_card
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.runs import RunDirectory, write_json, write_text
+
+
+def validation_scores(
+    probabilities: Float[Tensor, "batch rank"], target: Int[Tensor, " batch"], ranks: Ranks
+) -> dict[str, float]:
+    """What the history says about an epoch: MAE of both answers, accuracy, RPS."""
+    predicted, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
+    return {
+        "val_mae": mae(target, predicted, ranks),
+        "val_mae_expected": float((expected - ranks.values_tensor()[target]).abs().mean()),
+        "val_accuracy": float((predicted == target).float().mean()),
+        "val_rps": rps(target, probabilities, ranks),
+    }
+
+
+def judge(
+    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset, split: str, *, intervals: bool = False
+) -> dict[str, float]:
+    """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
+    part = data.split(split)
+    target = torch.tensor(part.targets)
+    return evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
+
+
+def median_rank(data: OrdinalDataset) -> dict[str, float]:
+    """Test metrics of the predictor that always answers the median training rank."""
+    median = int(torch.tensor(data.train.targets).median())
+    certain = F.one_hot(torch.full((len(data.test),), median), len(data.ranks)).double()
+    return judge(certain, data, "test")
+
+
+def write_results(
+    run: RunDirectory,
+    model: L2RCLIP,
+    data: OrdinalDataset,
+    history: Sequence[Mapping[str, float]],
+    probabilities: Mapping[str, Float[Tensor, "batch rank"]],
+    after_stage1: Float[Tensor, "batch rank"],
+) -> None:
+    """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
+
+    Args:
+        run: Where.
+        model: Trained.
+        data: What it was trained on.
+        history: One row per epoch.
+        probabilities: Of the splits `val` and `test`.
+        after_stage1: Of the test split, before stage 2.
+    """
+    metrics: dict[str, Any] = {
+        split: judge(p, data, split, intervals=True) for split, p in probabilities.items()
+    }
+    metrics |= {"test_after_stage1": judge(after_stage1, data, "test"), "median_rank": median_rank(data)}
+    model.save_pretrained(run.folder)
+    write_text(
+        run.history,
+        pd.DataFrame(list(history), columns=None if history else ["stage", "epoch"]).to_csv(index=False),
+    )
+    found = Prediction.of(probabilities["test"], data.ranks)
+    table = pd.DataFrame(
+        {
+            "path": data.test.paths,
+            "target": data.test.targets,
+            "predicted": found.rank,
+            "expected": found.expected,
+        }
+    )
+    columns = pd.DataFrame(found.probabilities.numpy(), columns=[f"p_{k}" for k in range(len(data.ranks))])
+    write_text(run.predictions, table.join(columns).to_csv(index=False, float_format="%.6f"))
+    write_text(run.folder / "README.md", model_card(model, data, metrics))
+    write_json(run.metrics, metrics)
+    run.clean()
+
+
+def read_history(run: RunDirectory) -> list[dict[str, float]]:
+    """The rows of `history.csv`.
+
+    Raises:
+        InputError: None there, or one that is damaged.
+    """
+    try:
+        rows: list[dict[str, float]] = pd.read_csv(run.history).to_dict("records")
+        return rows
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{run.history}: cannot be read ({error}); put back a copy, or fit again with a new --out."
+        ) from error
