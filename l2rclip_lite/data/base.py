@@ -1,21 +1,118 @@
-"""What every data set gives: three splits of (picture, rank index), the ranks, and a card with its source."""
+"""What every data set gives: three splits of (image, rank index), the ranks, and a card with its source."""
 
 from __future__ import annotations
 
-import math
+import functools
+import inspect
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from pydantic import ConfigDict, ValidationError, validate_call
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
 SPLITS = ("train", "val", "test")
+COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
+FIXTURE = "SYNTHETIC FIXTURE"  # how the record of drawn images begins
+# An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
+P = ParamSpec("P")
+R = TypeVar("R")
 
-FIXTURE = "SYNTHETIC FIXTURE"  # how the record of drawn pictures begins
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A decorator: arguments are checked against their annotations, and a wrong one is an `InputError`.
+
+    Example:
+        >>> @checked
+        ... def load_leaves(size: int) -> int:
+        ...     return size
+        >>> load_leaves("many")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: leaves: size: input should be a valid integer, not 'many'.
+    """
+    strict = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return strict(*args, **kwargs)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = first["loc"][0]  # the name of an argument, or its position
+            option = list(inspect.signature(function).parameters)[place] if isinstance(place, int) else place
+            name, message = (
+                function.__name__.removeprefix("load_"),
+                first["msg"][0].lower() + first["msg"][1:],
+            )
+            raise InputError(f"{name}: {option}: {message}, not {first['input']!r:.200}.") from None
+
+    return call
+
+
+def read_image(path: str | Path, where: str = "") -> Image.Image:
+    """An image file as RGB, turned as its EXIF tag says; transparency becomes white.
+
+    Of an animation or of many pages the first is taken. Colour profiles are not applied.
+
+    Args:
+        path: A JPEG, PNG, WebP, TIFF, BMP or GIF file.
+        where: The row that names it, for an error, such as "labels.csv row 7".
+
+    Returns:
+        The decoded image.
+
+    Raises:
+        InputError: The file is missing, no image, cut off, larger than 89 megapixels, or not of 8 or 16 bits.
+
+    Example:
+        >>> read_image("nowhere.jpg", "labels.csv row 7")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct or remove it.
+    """
+    name = f"{where}: the image {path}" if where else f"the image {path}"
+    if not os.path.isfile(path):  # a pipe is no file: to open one would be to wait for who writes into it
+        raise InputError(f"{name} does not exist; correct or remove it.")
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise InputError(f"{name} has pixels of mode {image.mode}; save it with 8 bits per channel.")
+            return on_white(image)
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"{name} has more than {MAX_PIXELS / 1e6:.0f} megapixels; save it smaller."
+        ) from error
+    except Exception as error:  # on broken bytes decoders raise nearly anything
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise InputError(f"{name} cannot be decoded ({reason}); replace or remove it.") from error
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB; what is transparent becomes white.
+
+    Example:
+        >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
+        (255, 255, 255)
+    """
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -25,24 +122,24 @@ class Card:
     Args:
         name: The name `load_dataset` knows.
         title: One line for a table.
-        source: Where the pictures come from, with a commit or a version.
-        licence: The licence of the pictures, "unknown" if nobody said.
+        source: Where the images come from, with a commit or a version.
+        licence: The licence of the images, "unknown" if nobody said.
         citation: What to cite.
         notes: What a reader must know before using a number.
-        terms: What the pictures may be used for.
-        leakage: What is known to stand in training and test at once.
+        terms: What the images may be used for.
+        leakage: What is known to be in training and test at once.
 
     Example:
-        >>> Card("mine", "My bananas", "my kitchen", "CC0", "none", "").to_dict()["licence"]
+        >>> Card("mine", "My bananas", "my kitchen", "CC0").to_dict()["licence"]
         'CC0'
     """
 
     name: str
-    title: str
-    source: str
-    licence: str
-    citation: str
-    notes: str
+    title: str = ""
+    source: str = ""
+    licence: str = "unknown"
+    citation: str = "none"
+    notes: str = ""
     terms: str = ""
     leakage: str = ""
 
@@ -51,112 +148,170 @@ class Card:
         return asdict(self)
 
 
-if TYPE_CHECKING:
-    _Pictures = Sequence[tuple[Image.Image, int]]
-else:  # run-time type checkers look into a subscripted Sequence, and each look would decode a picture
-    _Pictures = Sequence
-
-
-class Split(_Pictures):
-    """Pictures with their rank index, read when asked for.
+class ImageFiles(Dataset[Image.Image]):
+    """Image files, each read when it is asked for.
 
     Args:
-        paths: One name a picture, as it stands in the labels file.
-        targets: One rank index a picture, in [0, K).
-        read: Gives picture `i` as RGB.
-        subjects: Who is shown, one name a picture; None where the data set does not say.
-        deviations: Standard deviation of each picture's label, in the unit of the ranks; None where unknown.
-
-    Example:
-        >>> split = Split(["a.png"], [2], lambda index: Image.new("RGB", (4, 4)))
-        >>> len(split), split.paths[0], split[0][1], split[-1][0].size
-        (1, 'a.png', 2, (4, 4))
+        files: One path per image.
+        wheres: What names each of them, for an error, such as "labels.csv row 7".
     """
 
-    def __init__(
-        self,
-        paths: Sequence[str],
-        targets: Sequence[int],
-        read: Callable[[int], Image.Image],
-        *,
-        subjects: Sequence[str] | None = None,
-        deviations: Sequence[float] | None = None,
-    ) -> None:
-        """Keep the lists; nothing is read."""
-        for name, column in (("targets", targets), ("subjects", subjects), ("deviations", deviations)):
-            if column is not None and len(column) != len(paths):
-                raise ValueError(f"{len(paths)} paths but {len(column)} {name}")
-        self.paths: tuple[str, ...] = tuple(paths)
-        self.targets: tuple[int, ...] = tuple(int(target) for target in targets)
-        self.subjects: tuple[str, ...] | None = None if subjects is None else tuple(subjects)
-        self.deviations: tuple[float, ...] | None = None if deviations is None else tuple(deviations)
-        self._read = read
+    def __init__(self, files: Sequence[str], wheres: Sequence[str]) -> None:
+        self.files, self.wheres = files, wheres
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The decoded image."""
+        return read_image(self.files[index], self.wheres[index])
+
+
+class _FirstOfPair(Dataset[Any]):
+    """The images of a map-style dataset of (image, rank index)."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index][0]
+
+
+@dataclass(eq=False)
+class Split(Dataset[tuple[Any, int]]):
+    """A map-style dataset of (image, rank index); images are read when asked for.
+
+    Args:
+        paths: One name per image, as it appears in the labels file.
+        targets: One rank index per image, in [0, K).
+        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `ImageFiles`.
+        subjects: Who is shown, one name per image; None where the data set does not say.
+        deviations: Standard deviation of each image's label, in the unit of the ranks; None where unknown.
+        transform: What an image passes through before it is given out, such as `model.transform()`.
+
+    Raises:
+        ValueError: Columns of different lengths.
+
+    Example:
+        >>> split = Split(["a.png", "b.png"], [2, 0], [Image.new("L", (4, 4)), Image.new("L", (8, 8))])
+        >>> len(split), split.paths[0], split[0][1], split[-1][0].size
+        (2, 'a.png', 2, (8, 8))
+        >>> split.transform = lambda image: image.size
+        >>> split[1]
+        ((8, 8), 0)
+    """
+
+    paths: Sequence[str]
+    targets: Sequence[int]
+    images: Any
+    subjects: Sequence[str] | None = None
+    deviations: Sequence[float] | None = None
+    transform: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Columns become tuples of one length."""
+        self.paths = tuple(self.paths)
+        self.targets = tuple(int(target) for target in self.targets)
+        self.subjects = None if self.subjects is None else tuple(self.subjects)
+        self.deviations = None if self.deviations is None else tuple(self.deviations)
+        for name in (*COLUMNS, "images"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.paths):
+                raise ValueError(f"{len(self.paths)} paths but {len(column)} {name}")
+
+    def __len__(self) -> int:
+        """The number of images."""
         return len(self.paths)
 
     @overload
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]: ...
+    def __getitem__(self, index: int) -> tuple[Any, int]: ...
     @overload
     def __getitem__(self, index: slice) -> Split: ...
-    def __getitem__(self, index: int | slice) -> tuple[Image.Image, int] | Split:
-        """Picture and rank index, or for a slice the smaller split."""
+    def __getitem__(self, index: int | slice) -> tuple[Any, int] | Split:
+        """Image and rank index, or for a slice the smaller split."""
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
         position = range(len(self))[index]  # accepts -1, raises IndexError past the end
-        return self._read(position), self.targets[position]
+        image = self.images[position]
+        return self.transform(image) if self.transform else image, self.targets[position]
 
-    def subset(self, indices: Iterable[int]) -> Split:
-        """The pictures at these positions, in this order; nothing is read.
+    @classmethod
+    def from_dataset(cls, dataset: Any, name: str = "image") -> Split:
+        """Any map-style dataset of (image, rank index), with its `paths` and `targets` where it has them.
+
+        Without `targets`, every item is read once to learn its rank.
+
+        Args:
+            dataset: It has a length and gives (image, rank index).
+            name: How its images are called if it has no `paths`.
+
+        Raises:
+            InputError: It has no length, or an item is no pair with a rank index.
 
         Example:
-            >>> split = Split(["a", "b", "c"], [0, 1, 2], lambda index: Image.new("L", (index + 1, 1)))
+            >>> split = Split.from_dataset([(Image.new("L", (4, 4)), 1)], "mine")
+            >>> split.paths, split.targets, split[0][0].size
+            (('mine/00000',), (1,), (4, 4))
+        """
+        if isinstance(dataset, Split):
+            return dataset
+        try:
+            targets = getattr(dataset, "targets", None)
+            if targets is None:
+                targets = [dataset[index][1] for index in range(len(dataset))]
+            paths = getattr(dataset, "paths", [f"{name}/{index:05d}" for index in range(len(dataset))])
+            return cls(paths, [int(target) for target in targets], _FirstOfPair(dataset))
+        except (TypeError, IndexError, KeyError, ValueError) as error:
+            raise InputError(
+                f"{name}: {type(dataset).__name__} is no map-style dataset of (image, rank index) ({error}); "
+                "give it a length, and integers from 0 as ranks."
+            ) from error
+
+    def subset(self, indices: Iterable[int]) -> Split:
+        """The images at these positions, in this order; nothing is read.
+
+        Example:
+            >>> split = Split(["a", "b", "c"], [0, 1, 2], [Image.new("L", (side, 1)) for side in (1, 2, 3)])
             >>> small = split.subset([2, 0])
             >>> small.paths, small.targets, small[0][0].size
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
-        read = self._read
-        return Split(
-            [self.paths[index] for index in chosen],
-            [self.targets[index] for index in chosen],
-            lambda index: read(chosen[index]),
-            subjects=None if self.subjects is None else [self.subjects[index] for index in chosen],
-            deviations=None if self.deviations is None else [self.deviations[index] for index in chosen],
-        )
+        columns = {
+            name: [column[index] for index in chosen]
+            for name in COLUMNS
+            if (column := getattr(self, name)) is not None
+        }
+        return replace(self, images=Subset(self.images, chosen), **columns)
 
     def relabel(self, targets: Sequence[int]) -> Split:
-        """The same pictures with other rank indices; deviations, which belong to the old labels, are dropped.
+        """The same images with other rank indices; deviations, which belong to the old labels, are dropped.
 
         Example:
-            >>> split = Split(["a", "b"], [0, 3], lambda index: Image.new("L", (1, 1)), deviations=[1.0, 2.0])
+            >>> split = Split(["a", "b"], [0, 3], [Image.new("L", (1, 1))] * 2, deviations=[1.0, 2.0])
             >>> split.relabel([0, 1]).targets, split.relabel([0, 1]).deviations
             ((0, 1), None)
         """
-        return Split(self.paths, targets, self._read, subjects=self.subjects)
+        return replace(self, targets=targets, deviations=None)
 
-    def __add__(self, other: Split) -> Split:
-        """This split's pictures, then the other's; a column that only one of them has is dropped.
+    def __add__(self, other: Dataset[tuple[Any, int]]) -> Split:  # type: ignore[override]
+        """This split's images, then the other's; a column that only one of them has is dropped.
 
         Example:
-            >>> one = Split(["a"], [0], lambda index: Image.new("L", (1, 1)))
+            >>> one = Split(["a"], [0], [Image.new("L", (1, 1))])
             >>> (one + one.relabel([3])).targets, (one + one)[1][0].size
             ((0, 3), (1, 1))
         """
-        first, second, cut = self._read, other._read, len(self)
-
-        def joined(name: str) -> tuple[Any, ...] | None:
-            left, right = getattr(self, name), getattr(other, name)
-            return None if left is None or right is None else left + right
-
-        return Split(
-            self.paths + other.paths,
-            self.targets + other.targets,
-            lambda index: first(index) if index < cut else second(index - cut),
-            subjects=joined("subjects"),
-            deviations=joined("deviations"),
-        )
+        other = Split.from_dataset(other)
+        columns = {}
+        for name in COLUMNS:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            columns[name] = None if mine is None or theirs is None else mine + theirs
+        return replace(self, images=ConcatDataset([self.images, other.images]), **columns)
 
 
 @dataclass(frozen=True)
@@ -171,21 +326,18 @@ class OrdinalDataset:
         ranks: The K ranks the targets point into.
         card: Source, licence, citation.
         image_size: Suggested side of the towers' input in pixels; None means the towers' own.
-        allow_empty_ranks: Whether a rank may have no training image (unseen ranks are an experiment of their
-            own).
-        upright: Whether its pictures have an up and a down, so that training may not turn them on their head.
+        allow_empty_ranks: Whether a rank may have no training image, as in experiments with unseen ranks.
+        upright: Whether its images have an up and a down, so that training may not turn them on their head.
         missing: The files that the data set's lists name and the user does not have.
-        protocol: What was done to the published splits, one sentence a step, for the run's record.
+        protocol: What was done to the published splits, one sentence per step, for the run's record.
 
     Raises:
-        InputError: An empty split, a target outside [0, K), a deviation that is no number, or a rank without a
-            training image.
+        InputError: An empty split, a target outside [0, K), or a rank without a training image.
 
     Example:
-        >>> blank = lambda index: Image.new("RGB", (8, 8))
-        >>> part = Split(["a", "b", "c"], [0, 1, 1], blank)
+        >>> part = Split(["a", "b", "c"], [0, 1, 1], [Image.new("RGB", (8, 8))] * 3)
         >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
-        >>> OrdinalDataset("tiny", part, part, part, ranks, Card("tiny", "", "", "", "", "")).counts("train")
+        >>> OrdinalDataset("tiny", part, part, part, ranks, Card("tiny")).counts("train")
         [1, 2]
     """
 
@@ -213,11 +365,6 @@ class OrdinalDataset:
                         f"{self.name}: {path} has rank index {target}, but only 0 to {len(self.ranks) - 1} "
                         "exist; correct the label or add ranks."
                     )
-            for path, deviation in zip(part.paths, part.deviations or (), strict=False):
-                if not 0 <= deviation < math.inf:
-                    raise InputError(
-                        f"{self.name}: {path} has the deviation {deviation}; give a finite number, 0 or more."
-                    )
         empty = [rank for rank, count in enumerate(self.counts("train")) if not count]
         if empty and not self.allow_empty_ranks:
             raise InputError(
@@ -225,62 +372,47 @@ class OrdinalDataset:
                 "add some, leave the rank out, or pass allow_empty_ranks=True."
             )
 
+    @classmethod
+    def from_datasets(
+        cls, datasets: Sequence[Any], ranks: Ranks, *, name: str = "own", **fields: Any
+    ) -> OrdinalDataset:
+        """Three map-style datasets of (image, rank index) as one data set.
+
+        Args:
+            datasets: Training, validation and test part, each as `Split.from_dataset` takes it.
+            ranks: The ranks, lowest first.
+            name: What to call it.
+            fields: Other fields, such as `allow_empty_ranks=True`.
+
+        Raises:
+            InputError: Not three of them, or one that cannot be used.
+
+        Example:
+            >>> part = [(Image.new("RGB", (8, 8)), rank) for rank in (0, 1, 1)]
+            >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
+            >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
+            [1, 2]
+        """
+        if len(datasets) != 3:
+            raise InputError(
+                f"{name}: give a training, a validation and a test dataset, not {len(datasets)}."
+            )
+        parts = [Split.from_dataset(each, split) for split, each in zip(SPLITS, datasets, strict=True)]
+        return cls(name, *parts, ranks, Card(name, title="Your own images"), **({"upright": True} | fields))
+
     @property
     def caveat(self) -> str:
-        """What no result may be quoted without: that pictures are drawn, or missing; else nothing."""
-        drawn = [step for step in self.protocol if step.startswith(FIXTURE)]
-        lost = [f"{len(self.missing):,} listed picture(s) missing"] if self.missing else []
-        return "; ".join([FIXTURE, *lost] if drawn else lost)
+        """What no result may be quoted without: that images are drawn, or missing; else nothing."""
+        drawn = [FIXTURE] if any(step.startswith(FIXTURE) for step in self.protocol) else []
+        lost = [f"{len(self.missing):,} listed image(s) missing"] if self.missing else []
+        return "; ".join(drawn + lost)
 
     def split(self, name: str) -> Split:
         """The split called "train", "val" or "test"."""
         if name not in SPLITS:
             raise InputError(f"{self.name}: there is no split {name!r}; choose one of {', '.join(SPLITS)}.")
-        part = getattr(self, name)
-        assert isinstance(part, Split)
-        return part
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     def counts(self, split: str) -> list[int]:
         """How many images each of the K ranks has in the split of this name."""
-        counts = np.bincount(self.split(split).targets, minlength=len(self.ranks))
-        return [int(count) for count in counts]
-
-
-def stratified(targets: Sequence[int], seed: int) -> list[str]:
-    """70/15/15 within every rank, so that each split sees each rank.
-
-    A rank with n images gives max(1, round(0.15 n)) to val and as many to test. Each rank is shuffled by its
-    own generator, so that images added to one rank leave the others where they were.
-
-    Args:
-        targets: One rank index an image.
-        seed: Decides the shuffle.
-
-    Returns:
-        "train", "val" or "test" for each image.
-
-    Raises:
-        InputError: A rank with fewer than three images.
-
-    Example:
-        >>> parts = stratified([0] * 20 + [1] * 4, seed=0)
-        >>> [parts.count(name) for name in SPLITS], parts[20:].count("test")
-        ([16, 4, 4], 1)
-    """
-    parts = ["train"] * len(targets)
-    places: dict[int, list[int]] = {}
-    for index, target in enumerate(targets):
-        places.setdefault(target, []).append(index)
-    for rank, members in sorted(places.items()):
-        if len(members) < 3:
-            raise InputError(
-                f"a stratified split needs three images of every rank, but rank {rank} has {len(members)}; "
-                "add images, or add a split column."
-            )
-        share = max(1, round(0.15 * len(members)))
-        order = np.random.default_rng([seed, rank]).permutation(members).tolist()
-        for index in order[:share]:
-            parts[index] = "test"
-        for index in order[share : 2 * share]:
-            parts[index] = "val"
-    return parts
+        return np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()

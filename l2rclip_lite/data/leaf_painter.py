@@ -21,7 +21,7 @@ Mask = Bool[np.ndarray, "height width"]
 
 
 class Leaf(NamedTuple):
-    """A drawn leaf with its ground truth: the picture, the blade, and the damaged part of the blade."""
+    """A drawn leaf with its ground truth: the image, the blade, and the damaged part of the blade."""
 
     image: Image.Image
     blade: Mask
@@ -93,10 +93,10 @@ def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixel
         generator: Decides everything.
         low: Lowest share; 0 draws an intact leaf.
         high: Share to stay below.
-        pixels: Side of the picture.
+        pixels: Side of the image.
 
     Returns:
-        The picture (`pixels` square) and both masks (at the resolution of the drawing).
+        The image (`pixels` square) and both masks (at the resolution of the drawing).
 
     Example:
         >>> leaf = paint_leaf(np.random.default_rng(0), 0.2, 0.3)

@@ -2,17 +2,21 @@
 
 What varies besides the rank (species, colour, light, background, kind, colour, number and size of lesions,
 yellowing, dew, shadows) is drawn independently of it, so that the rank has to be read from the leaf and not
-from the colour of the picture. `leaf_painter` does the drawing.
+from the colour of the image. `leaf_painter` does the drawing.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
+from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, stratified
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, checked
+from l2rclip_lite.data.folder import stratified
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
@@ -24,26 +28,60 @@ CARD = Card(
     title="Generated leaves",
     source="drawn by l2rclip_lite.data.leaves",
     licence="CC0 1.0",
-    citation="none",
     notes="Drawn, not photographed: a result shows that a method works, not how it does on real leaves.",
     terms="Anything.",
-    leakage="None: no picture is drawn twice.",
+    leakage="None: no image is drawn twice.",
 )
 
 
-def load_leaves(ranks: int = 5, size: int = 600, seed: int = 0, pixels: int = 128) -> OrdinalDataset:
+class DrawnLeaves(Dataset[Image.Image]):
+    """Leaves of given ranks; each is drawn when it is first asked for, and then kept.
+
+    Args:
+        ranks: The rank index of each leaf.
+        edges: The shares of damage between the ranks, as `share_edges` gives them.
+        seeds: What the generator of leaf `i` starts from, before `i`.
+        pixels: The side of the images.
+    """
+
+    def __init__(
+        self, ranks: Sequence[int], edges: Sequence[float], seeds: Sequence[int], pixels: int
+    ) -> None:
+        self.ranks, self.edges, self.seeds, self.pixels = ranks, edges, seeds, pixels
+        self._drawn: dict[int, Image.Image] = {}
+
+    def __len__(self) -> int:
+        """The number of leaves."""
+        return len(self.ranks)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """A copy of the image."""
+        if index not in self._drawn:
+            low, high = self.edges[self.ranks[index] :][:2]
+            generator = np.random.default_rng([*self.seeds, index])
+            self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
+        return self._drawn[index].copy()
+
+
+@checked
+def load_leaves(
+    ranks: Annotated[int, Field(ge=3, le=100)] = 5,
+    size: Annotated[int, Field(le=1_000_000)] = 600,
+    seed: Annotated[int, Field(ge=0)] = 0,
+    pixels: Annotated[int, Field(ge=64, le=1024)] = 128,
+) -> OrdinalDataset:
     """Generated leaves, graded by the share of the blade that lesions cover.
 
     Rank k of K covers the shares of `share_edges(K)`; rank 0 has no lesion at all. Ranks are equally
-    frequent, up to one image. A picture depends on its seed, split and place alone, is drawn when first asked
+    frequent, up to one image. An image depends on its seed, split and place alone, is drawn when first asked
     for, and then kept.
 
     Args:
         ranks: K, from 3 to 100. Five ranks are called no, very low, low, high, very high; any other number of
             ranks is called by its middle, such as "twenty percent".
-        size: The number of images in all, at least three a rank.
+        size: The number of images in all, at least three per rank.
         seed: Decides everything.
-        pixels: The side of the pictures.
+        pixels: The side of the images, from 64 to 1,024.
 
     Returns:
         A stratified 70/15/15 split.
@@ -56,37 +94,18 @@ def load_leaves(ranks: int = 5, size: int = 600, seed: int = 0, pixels: int = 12
         >>> data.ranks.sentences[2], data.counts("val"), data.train[0][0].size
         ('a photo of a leaf with twelve percent damage', [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], (128, 128))
     """
-    ranks = _whole("ranks", ranks, 3, 100)
-    size = _whole("size", size, 3 * ranks, 1_000_000)
-    seed = _whole("seed", seed, 0, 2**63)
-    pixels = _whole("pixels", pixels, 64, 1024)
-    targets = [index % ranks for index in range(size)]
-    parts = stratified(targets, seed)
-    edges = share_edges(ranks)
-
-    def one(number: int, name: str) -> Split:
-        mine = [target for target, part in zip(targets, parts, strict=True) if part == name]
-        order = np.random.default_rng([seed, number]).permutation(mine).tolist()
-
-        @cache
-        def drawn(index: int) -> Image.Image:
-            rank = order[index]
-            generator = np.random.default_rng([seed, number, index])
-            return paint_leaf(generator, edges[rank], edges[rank + 1], pixels=pixels).image
-
-        return Split(
-            [f"leaves/{name}/{i:05d}.png" for i in range(len(order))], order, lambda i: drawn(i).copy()
+    if size < 3 * ranks:
+        raise InputError(
+            f"leaves: size must be at least {3 * ranks}, three images for each of {ranks} ranks, not {size}."
         )
-
-    train, val, test = (one(number, name) for number, name in enumerate(SPLITS))
-    return OrdinalDataset("leaves", train, val, test, _label_space(ranks), CARD)
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    """A whole number in its range."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"leaves: {name} must be a whole number from {low} to {high}, not {value!r}.")
-    return value
+    targets = np.arange(size) % ranks
+    parts = np.array(stratified(targets.tolist(), seed))
+    splits = []
+    for number, name in enumerate(SPLITS):
+        order = np.random.default_rng([seed, number]).permutation(targets[parts == name]).tolist()
+        images = DrawnLeaves(order, share_edges(ranks), (seed, number), pixels)
+        splits.append(Split([f"leaves/{name}/{index:05d}.png" for index in range(len(order))], order, images))
+    return OrdinalDataset("leaves", *splits, leaf_ranks(ranks), CARD)
 
 
 def share_edges(ranks: int) -> list[float]:
@@ -104,14 +123,15 @@ def share_edges(ranks: int) -> list[float]:
     return [min(edge, 1.0) for edge in edges]
 
 
-def _label_space(ranks: int) -> Ranks:
-    """Words for five ranks, percentages otherwise."""
+def leaf_ranks(ranks: int = 5) -> Ranks:
+    """Words for five ranks, percentages otherwise.
+
+    Example:
+        >>> leaf_ranks(3).names
+        ('zero percent', 'thirty percent', 'sixty percent')
+    """
     if ranks == 5:
         return Ranks(FIVE, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
     percent = [round(max(60, ranks - 1) * rank / (ranks - 1)) for rank in range(ranks)]
-    return Ranks(
-        tuple(f"{number_words(p)} percent" for p in percent),
-        tuple(map(float, percent)),
-        TEMPLATE,
-        unit="percent",
-    )
+    names = tuple(f"{number_words(share)} percent" for share in percent)
+    return Ranks(names, tuple(map(float, percent)), TEMPLATE, unit="percent")

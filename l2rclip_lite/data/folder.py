@@ -1,0 +1,323 @@
+"""Your own images: a folder and a CSV file `path,label[,split][,subject]`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from l2rclip_lite.data.base import FIXTURE, SPLITS, Card, ImageFiles, OrdinalDataset, Split, checked
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+FIXTURE_FILE = "FIXTURE.json"  # lies in a folder of drawn images
+Seed = Annotated[int, Field(ge=0)]
+
+
+@checked
+def load_csv(
+    root: str | Path | None = None,
+    labels: str | Path = "labels.csv",
+    ranks: str | Sequence[str] | None = None,
+    template: str = "a photo of a {rank} object",
+    seed: Seed = 0,
+    allow_empty_ranks: bool = False,
+    allow_missing: bool = False,
+) -> OrdinalDataset:
+    """Anybody's images, graded in a CSV file.
+
+    The file has a header and the columns `path` (relative to `root`), `label` (the name of a rank, or its index,
+    lowest first from 0) and optionally `split` (train, val, test) and `subject` (who or what is shown). If the name
+    of a rank is itself a number, labels are names only. Without `split` the file is cut 70/15/15 within every rank.
+
+    Args:
+        root: The folder that the paths start from.
+        labels: The CSV file: absolute, or relative to `root`.
+        ranks: The names of the ranks, lowest first, as a sequence or as "fresh,ripe,overripe".
+        template: A sentence with exactly one `{rank}`.
+        seed: Decides the split where the file does not.
+        allow_empty_ranks: Whether a rank may have no training image.
+        allow_missing: Whether to go on without the listed images that are not there.
+
+    Returns:
+        Three splits in the order of the file.
+
+    Raises:
+        InputError: Anything that cannot be used, with the file, the row and the fix.
+
+    Example:
+        >>> load_csv(root="bananas")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".
+    """
+    if root is None:
+        raise InputError("csv: pass root=..., the folder that holds the images.")
+    if ranks is None:
+        raise InputError('csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".')
+    names = [name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks)]
+    label_space = Ranks(tuple(names), tuple(map(float, range(len(names)))), template)
+    file = Path(root) / labels  # an absolute `labels` wins
+    table = read_table(file, ("path", "label"))
+    table["file"] = files_inside(root, table)
+    table["target"] = _rank_indices(table, names)
+    notes = "split by the labels file"
+    if "split" not in table:
+        table["split"] = stratified(table["target"].tolist(), seed)
+        notes = f"split 70/15/15 within every rank, seed {seed}"
+    check_splits(table)
+    card = Card("csv", f"{len(table)} images of {file.name}", str(file), notes=f"{notes.capitalize()}.")
+    return dataset_of_table(
+        card,
+        table,
+        label_space,
+        root,
+        allow_missing=allow_missing,
+        allow_empty_ranks=allow_empty_ranks,
+        upright=True,
+        protocol=(notes,),
+    )
+
+
+def read_table(file: Path, needed: Sequence[str], separator: str = ",", header: bool = True) -> pd.DataFrame:
+    """A table of text cells, without the spaces around them, and a column `where` such as "labels.csv row 7".
+
+    A byte-order mark, Windows line ends, quoted cells and blank lines are fine. Rows are counted as a spreadsheet
+    counts them: the header is row 1.
+
+    Args:
+        file: A UTF-8 text file.
+        needed: The columns that must be there; without a header, all columns.
+        separator: What is between two cells.
+        header: Whether the first row names the columns.
+
+    Returns:
+        One row per line that is not blank.
+
+    Raises:
+        InputError: No such file, not UTF-8, a missing column, a row with too many cells, or no row at all.
+    """
+    if not os.path.isfile(file):
+        raise InputError(f"{file}: there is no such file; give one with the columns {', '.join(needed)}.")
+    try:
+        table = pd.read_csv(
+            file,
+            sep=separator,
+            header=0 if header else None,
+            names=None if header else list(needed),
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+        )
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{file}: the file is empty; write one row per image.") from None
+    except pd.errors.ParserError as error:
+        line = re.search(r"(?:line|row) (\d+)", str(error))
+        where = f"{file.name} row {line[1]}" if line else str(file)
+        raise InputError(
+            f"{where}: the cells of this row cannot be told apart; check its quotes and commas."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: the file is not UTF-8; save it as 'CSV UTF-8'.") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable.") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
+        raise InputError(
+            f"{file.name} row {1 + header}: it has more cells than the header; check its commas."
+        )
+    table.columns = [str(name).strip() for name in table.columns]
+    for column in needed:
+        if list(table.columns).count(column) != 1 or f"{column}.1" in table:
+            raise InputError(
+                f"{file}: the header {','.join(table.columns)!r} needs the column {column!r} once; "
+                f"write {','.join(needed)} and separate cells by commas."
+            )
+    table = table.apply(lambda column: column.str.strip())
+    table["where"] = [f"{file.name} row {row}" for row in range(1 + header, len(table) + 1 + header)]
+    table = table[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
+    if table.empty:
+        raise InputError(f"{file}: there is no row below the header; write one row per image.")
+    return table
+
+
+def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
+    """The file that each `path` of a table means, links followed; "" where there is none.
+
+    Args:
+        root: The folder that the paths start from.
+        table: Columns `path` and `where`.
+
+    Raises:
+        InputError: A path that leads out of the folder, or two rows that mean one file.
+
+    Example:
+        >>> files_inside("data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]}))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data; copy
+        the image there, and write its path relative to that folder.
+    """
+    top = os.path.realpath(root)
+    cut = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
+    real = {folder: os.path.realpath(os.path.join(top, folder)) for folder, _ in cut}  # once per folder
+    files = [os.path.join(real[folder], name) for folder, name in cut]
+    files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
+    first: dict[str, str] = {}
+    for path, where, file in zip(table["path"], table["where"], files, strict=True):
+        if not file.startswith(os.path.join(top, "")):
+            raise InputError(
+                f"{where}: the path {path!r:.200} leads out of the folder {root}; copy the image there, and write its "
+                "path relative to that folder."
+            )
+        if first.setdefault(file, where) != where:
+            raise InputError(
+                f"{where}: the image {path} is listed in {first[file]} already; remove one of them."
+            )
+    return [file if os.path.isfile(file) else "" for file in files]
+
+
+def _rank_indices(table: pd.DataFrame, names: Sequence[str]) -> pd.Series[int]:
+    """The rank index of each label, which is a name, or an index where no name is a number."""
+    ranks = {name: rank for rank, name in enumerate(names)}
+    numbered = any(name.isdecimal() for name in names)
+    indices = {} if numbered else {str(rank): rank for rank in range(len(names))}
+    targets = table["label"].map(indices | ranks)
+    for row in table[targets.isna()].head(1).itertuples():
+        advice = "" if numbered else f", or an index from 0 to {len(names) - 1}"
+        raise InputError(
+            f"{row.where}: the label {row.label!r:.80} is no rank; write one of {', '.join(names)}{advice}."
+        )
+    return targets.astype(int)
+
+
+def check_splits(table: pd.DataFrame, column: str = "split") -> None:
+    """Refuse a cell of the split column that is no split, with its row."""
+    for row in table[~table[column].isin(SPLITS)].head(1).to_dict("records"):
+        raise InputError(
+            f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; correct it."
+        )
+
+
+def dataset_of_table(
+    card: Card,
+    table: pd.DataFrame,
+    ranks: Ranks,
+    root: str | Path,
+    *,
+    allow_missing: bool = False,
+    protocol: tuple[str, ...] = (),
+    **fields: Any,
+) -> OrdinalDataset:
+    """A data set from a table with one row per image; no image is opened.
+
+    Args:
+        card: Source, licence, citation; its name is the data set's.
+        table: Columns `path`, `file` ("" if it is not there), `target`, `split`, `where`, and if known `subject` and
+            `deviation`.
+        ranks: What the targets point into.
+        root: The folder of the images, for an error.
+        allow_missing: Whether to go on without the images that are not there.
+        protocol: What was done to the published split so far.
+        fields: Other fields of `OrdinalDataset`.
+
+    Returns:
+        Three splits in the order of the rows, with a record of what is missing and of images that are drawn.
+
+    Raises:
+        InputError: Missing images that are not allowed, or a split of which every image is missing.
+    """
+    absent = table["file"] == ""
+    if absent.any():
+        lost = {split: int((absent & (table["split"] == split)).sum()) for split in SPLITS}
+        first = table.loc[absent.idxmax()]
+        said = (
+            f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root} (linked folders are "
+            f"not searched), the first is {first['path']} ({first['where']})"
+        )
+        for split, count in lost.items():
+            if count and count == (table["split"] == split).sum():
+                raise InputError(
+                    f"{said}, and none of the {split} split is there; name another folder (--root)."
+                )
+        if not allow_missing:
+            raise InputError(
+                f"{said}; correct the row, name another folder (--root), or pass --allow-missing."
+            )
+        parts = ", ".join(f"{count:,} of {split}" for split, count in lost.items())
+        protocol += (f"{absent.sum():,} listed images are missing and left out: {parts}",)
+    there = table[~absent]
+    train, val, test = (split_of_table(there[there["split"] == split]) for split in SPLITS)
+    missing = tuple(table["path"][absent])
+    data = OrdinalDataset(
+        card.name, train, val, test, ranks, card, missing=missing, protocol=protocol, **fields
+    )
+    return mark_fixture(data) if is_fixture({os.path.dirname(file) for file in there["file"]}) else data
+
+
+def split_of_table(table: pd.DataFrame) -> Split:
+    """The images of one part, each decoded when it is asked for."""
+    columns = {f"{name}s": table[name].tolist() for name in ("subject", "deviation") if name in table}
+    images = ImageFiles(table["file"].tolist(), table["where"].tolist())
+    return Split(table["path"].tolist(), table["target"].tolist(), images, **columns)
+
+
+def is_fixture(folders: set[str]) -> bool:
+    """Whether one of the folders, or one above it, holds drawn images in place of the real ones.
+
+    Example:
+        >>> is_fixture({"no-such-folder"})
+        False
+    """
+    absolute = {Path(folder).absolute() for folder in folders}
+    above = {parent for folder in absolute for parent in folder.parents}
+    return any(os.path.isfile(folder / FIXTURE_FILE) for folder in absolute | above)
+
+
+def mark_fixture(data: OrdinalDataset) -> OrdinalDataset:
+    """The data set with a card and a record that say that its images are drawn.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> mark_fixture(load_dataset("leaves", size=60)).caveat
+        'SYNTHETIC FIXTURE'
+    """
+    card = replace(data.card, title=f"{data.card.title} ({FIXTURE}, not the real images)")
+    said = f"{FIXTURE}: the images are drawn, the results say nothing about {data.name}"
+    return replace(data, card=card, protocol=(*data.protocol, said))
+
+
+def stratified(targets: Sequence[int], seed: int) -> list[str]:
+    """70/15/15 within every rank, so that each split sees each rank of three images or more.
+
+    A rank with n images gives max(1, round(0.15 n)) to test and as many to val. Each rank is shuffled by its own
+    generator, so that images added to one rank leave the others where they were.
+
+    Args:
+        targets: One rank index per image.
+        seed: Decides the shuffle.
+
+    Returns:
+        "train", "val" or "test" for each image.
+
+    Example:
+        >>> parts = stratified([0] * 20 + [1] * 4, seed=0)
+        >>> [parts.count(name) for name in SPLITS], parts[20:].count("test")
+        ([16, 4, 4], 1)
+    """
+    parts = ["train"] * len(targets)
+    for rank in np.unique(targets).tolist():
+        members = np.flatnonzero(np.asarray(targets) == rank)
+        share = max(1, round(0.15 * len(members)))
+        order = np.random.default_rng([seed, rank]).permutation(members).tolist()
+        for index in order[:share]:
+            parts[index] = "test"
+        for index in order[share : 2 * share]:
+            parts[index] = "val"
+    return parts

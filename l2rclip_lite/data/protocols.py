@@ -1,0 +1,394 @@
+"""Changes to a data set that make it an experiment: few-shot, label shift, long tail, unseen ranks, and others.
+
+Each function takes a data set and gives a new one. No image is opened, every choice follows from a seed, and what was
+done is one more sentence in `protocol`, which a run writes into its config.json.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, SkipValidation
+
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+Data = Annotated[OrdinalDataset, SkipValidation]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+SHARES = (0.7, 0.15, 0.15)  # of the images, for train, val and test of new subjects
+# Each step draws from a generator of its own, so that one step after another stays a fair draw.
+_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
+
+
+@checked
+def few_shot(data: Data, shots: Count, seed: Seed = 0) -> OrdinalDataset:
+    """At most `shots` training images of every rank; val and test stay.
+
+    With one seed, the images of fewer shots are among those of more. Source: CoOp (Zhou et al., IJCV 2022), and
+    for ages OrdinalCLIP (Li et al., NeurIPS 2022) with 1, 2, 4, 8, 16, 32 and 64 shots.
+
+    Args:
+        data: Any data set.
+        shots: The largest number of training images per rank, at least 1.
+        seed: Decides which.
+
+    Returns:
+        The data set with min(shots, available) training images per rank, in their old order.
+
+    Raises:
+        InputError: `shots` or `seed` is no whole number in its range.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> few = few_shot(load_dataset("leaves", size=60), shots=2)
+        >>> few.counts("train"), few.protocol[-1]
+        ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
+    """
+    train = _thinned(data.train, dict.fromkeys(data.train.targets, shots), _FEW_SHOT, seed)
+    kept = f"{len(train):,} of {len(data.train):,} kept"
+    return _changed(
+        data, f"few-shot: at most {shots} training images per rank, {kept}; seed {seed}", train=train
+    )
+
+
+@checked
+def label_shift(
+    data: Data, ranks: Count, keep: Annotated[float, Field(gt=0, lt=1)], seed: Seed = 0
+) -> OrdinalDataset:
+    """The most frequent ranks lose most of their training images; val and test stay.
+
+    A thinned rank of n images keeps max(1, floor(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
+    al., NeurIPS 2022), which thins the 10, 20, 30 or 40 most frequent ages to 0.1 or 0.2; its code rounds down.
+
+    Args:
+        data: Any data set.
+        ranks: How many ranks are thinned, the most frequent first; of two equally frequent ones the lower first.
+        keep: The share of their images that they keep, between 0 and 1.
+        seed: Decides which.
+
+    Returns:
+        The data set with the thinned training split, in its old order.
+
+    Raises:
+        InputError: More ranks than the training split has, or a number outside its range.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> label_shift(load_dataset("leaves", size=60), ranks=2, keep=0.25).counts("train")
+        [2, 2, 8, 8, 8]
+    """
+    order = _frequent_first(data)
+    if ranks > len(order):
+        raise InputError(
+            f"label_shift: only {len(order)} ranks have training images, not {ranks}; write fewer."
+        )
+    quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
+    train = _thinned(data.train, quota, _LABEL_SHIFT, seed)
+    return _changed(
+        data,
+        f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training images, "
+        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
+        train=train,
+    )
+
+
+@checked
+def long_tail(
+    data: Data, ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)], seed: Seed = 0
+) -> OrdinalDataset:
+    """An exponentially falling number of training images from rank to rank; val and test stay.
+
+    The K' ranks that have images are sorted by their number (of two equally frequent ones the lower first). The
+    i-th of them, i = 0 … K' - 1, keeps n_i = floor(n_0 * ratio ** (-i / (K' - 1))), where n_0 is the largest head
+    for which every rank has as many as it is asked for. Source: the profile of long-tailed CIFAR (Cui et al.,
+    CVPR 2019; Cao et al., NeurIPS 2019).
+
+    Args:
+        data: Any data set.
+        ratio: n_0 / n_(K' - 1), up to the rounding, at least 1 (1 gives every rank the same number).
+        seed: Decides which images stay.
+
+    Returns:
+        The data set with the thinned training split, in its old order.
+
+    Raises:
+        InputError: The data has too few images for this ratio, or images of one rank only.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> long_tail(load_dataset("leaves", size=60), ratio=8).counts("train")
+        [8, 4, 2, 1, 1]
+    """
+    order = _frequent_first(data)
+    if len(order) < 2:
+        raise InputError(f"long_tail: {data.name} has training images of one rank only; two are needed.")
+    counts = np.array([count for _, count in order])
+    heads = np.arange(counts[0], 0, -1)[:, None]
+    # 1e-9 is what a power may be off before it is rounded; a ratio above the largest head has no tail anyway.
+    tails = np.floor(heads * min(ratio, counts[0] + 1.0) ** -np.linspace(0, 1, len(counts)) + 1e-9)
+    fitting = tails[(tails <= counts).all(axis=1) & (tails[:, -1] >= 1)]
+    if not len(fitting):
+        raise InputError(
+            f"long_tail: {data.name} has too few training images for the ratio {ratio:g}; choose a smaller one."
+        )
+    sizes = fitting[0].astype(int).tolist()
+    quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
+    train = _thinned(data.train, quota, _LONG_TAIL, seed)
+    return _changed(
+        data,
+        f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images, "
+        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
+        train=train,
+    )
+
+
+@checked
+def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
+    """Neighbouring ranks merged into fewer, in all three splits.
+
+    The bins have equally many ranks, the first ones one more where that does not come out even. A bin is called
+    "first to last", and its value is the mean of the merged values. That labels of an ordered quantity may be cut
+    into bins and learned as classes is common for ages (Rothe et al., IJCV 2018); bins of equal width in ranks are
+    our choice. Label deviations, which belong to the old labels, are dropped.
+
+    Args:
+        data: Any data set.
+        count: The number of bins, from 2 to K - 1.
+
+    Returns:
+        The same images over `count` ranks.
+
+    Raises:
+        InputError: A number of bins that merges nothing or everything.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> two = rebin(load_dataset("leaves", size=60), count=2)
+        >>> two.ranks.names, two.ranks.values, two.counts("train")
+        (('no to low', 'high to very high'), (1.0, 3.5), [24, 16])
+    """
+    old = data.ranks
+    if count >= len(old):
+        raise InputError(
+            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer than that, not {count}."
+        )
+    bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
+    place = [number for number, members in enumerate(bins) for _ in members]
+    ranks = Ranks(
+        tuple(_bin_name(old.names[part[0]], old.names[part[-1]]) for part in bins),
+        tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins),
+        old.template,
+        unit=old.unit,
+    )
+    splits = {name: data.split(name) for name in SPLITS}
+    merged = {name: part.relabel([place[target] for target in part.targets]) for name, part in splits.items()}
+    widths = " or ".join(str(width) for width in sorted({len(part) for part in bins}))
+    said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
+    return _changed(data, said, ranks=ranks, **merged)
+
+
+@checked
+def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
+    """The three splits pooled and cut again 70/15/15, so that nobody is in two of them.
+
+    Subjects come in shuffled order, and each goes as a whole to the split that is filled least, measured by its
+    share. So every split gets somebody, and ends within about one subject of its share.
+
+    Args:
+        data: A data set that names its subjects.
+        seed: Decides the order.
+
+    Returns:
+        All images in their old order. As a rare rank may lose its training images, `allow_empty_ranks` is set.
+
+    Raises:
+        InputError: The data set does not name its subjects, or has fewer than three.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> friends = list("abcdefghij") * 2
+        >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, friends, subjects=friends)
+        >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
+        >>> print(subject_disjoint(faces).protocol[-1])
+        subject-disjoint: all 20 images split again by subject, train 12 (6 subjects), val 4 (2 subjects), test 4
+        (2 subjects); seed 0
+    """
+    pool = data.train + data.val + data.test
+    if pool.subjects is None:
+        raise InputError(
+            f"subject_disjoint: {data.name} does not say who is shown; choose a data set that names its subjects."
+        )
+    images = Counter(pool.subjects)
+    if len(images) < 3:
+        raise InputError(
+            f"subject_disjoint: {data.name} shows {len(images)} subject(s); three splits need three."
+        )
+    filled, home = [0, 0, 0], {}
+    for subject in _generator(_SUBJECTS, seed).permutation(sorted(images)).tolist():
+        home[subject] = int(np.argmin(np.divide(filled, SHARES)))
+        filled[home[subject]] += images[subject]
+    places = np.array([home[subject] for subject in pool.subjects])
+    splits = {name: pool.subset(np.flatnonzero(places == number)) for number, name in enumerate(SPLITS)}
+    parts = [
+        f"{name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)" for name, part in splits.items()
+    ]
+    said = (
+        f"subject-disjoint: all {len(pool):,} images split again by subject, {', '.join(parts)}; seed {seed}"
+    )
+    return _changed(data, said, allow_empty_ranks=True, **splits)
+
+
+@checked
+def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0) -> OrdinalDataset:
+    """Unseen ranks: every third one between the two ends loses its training and validation images; test stays.
+
+    Ranks are numbered from 0. Of the inner ranks 1 … K - 2 those at o, o + every, o + 2 every, … are held out, with
+    o = (floor(every / 2) + seed) mod every. So nothing is drawn, `every` seeds in a row hold out each inner rank
+    once, and between two held-out ranks there are `every` - 1 others. Validation loses them too, or epochs would be
+    chosen on what is meant to be unseen.
+
+    Args:
+        data: Any data set.
+        every: 3 holds out a third; at least 2.
+        seed: Which of the `every` sets of ranks.
+
+    Returns:
+        The data set with `allow_empty_ranks`; the ends are always left as they are.
+
+    Raises:
+        InputError: No rank between the ends is met, or nothing would be left to validate on.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = hold_out(load_dataset("leaves", size=60))
+        >>> data.counts("train"), data.counts("val"), data.counts("test")
+        ([8, 8, 0, 8, 8], [2, 2, 0, 2, 2], [2, 2, 2, 2, 2])
+        >>> print(data.protocol[-1])
+        held out: 1 of 5 ranks (2), one in 3 between the ends; 8 training and 2 validation images removed; seed 0
+    """
+    ranks = list(range(1, len(data.ranks) - 1))[(every // 2 + seed) % every :: every]
+    if not ranks:
+        raise InputError(
+            f"hold_out: of the {len(data.ranks)} ranks of {data.name} none between the ends is held out "
+            f"by one in {every} with seed {seed}; choose another seed or a smaller number."
+        )
+    train, val = (
+        part.subset(np.flatnonzero(~np.isin(part.targets, ranks))) for part in (data.train, data.val)
+    )
+    return _changed(
+        data,
+        f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the "
+        f"ends; {len(data.train) - len(train):,} training and {len(data.val) - len(val):,} validation images removed; "
+        f"seed {seed}",
+        allow_empty_ranks=True,
+        train=train,
+        val=val,
+    )
+
+
+# The options below have the names of the functions above and hide them.
+_subject_disjoint, _rebin, _label_shift = subject_disjoint, rebin, label_shift
+_long_tail, _few_shot, _hold_out = long_tail, few_shot, hold_out
+
+
+@checked
+def apply_protocols(
+    data: Data,
+    *,
+    subject_disjoint: bool = False,
+    rebin: int | None = None,
+    hold_out: int | None = None,
+    label_shift: str | None = None,
+    long_tail: float | None = None,
+    few_shot: int | None = None,
+    seed: Seed = 0,
+) -> OrdinalDataset:
+    """The chosen changes, in the order of these arguments, whatever the order they are written in.
+
+    Args:
+        data: Any data set.
+        subject_disjoint: Whether to split again so that nobody is in two splits.
+        rebin: The number of ranks to merge the data set's ranks into.
+        hold_out: One in so many ranks between the ends is left out of training and validation.
+        label_shift: "10:0.1" cuts the 10 most frequent ranks to a tenth.
+        long_tail: The ratio of the most to the least frequent rank.
+        few_shot: The largest number of training images per rank.
+        seed: Decides every draw, and which ranks are held out.
+
+    Returns:
+        The changed data set, or `data` itself if nothing was chosen.
+
+    Raises:
+        InputError: A change that cannot be made.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = load_dataset("leaves", size=60)
+        >>> (
+        ...     apply_protocols(data, label_shift="1:0.1", few_shot=4).counts("train"),
+        ...     apply_protocols(data) is data,
+        ... )
+        ([1, 4, 4, 4, 4], True)
+    """
+    if subject_disjoint:
+        data = _subject_disjoint(data, seed)
+    if rebin is not None:
+        data = _rebin(data, rebin)
+    if hold_out is not None:
+        data = _hold_out(data, hold_out, seed)
+    if label_shift is not None:
+        ranks, _, share = label_shift.partition(":")
+        try:
+            data = _label_shift(data, int(ranks), float(share), seed)
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"label_shift: write the number of ranks and the share they keep, such as 10:0.1, not {label_shift!r}."
+            ) from None
+    if long_tail is not None:
+        data = _long_tail(data, long_tail, seed)
+    if few_shot is not None:
+        data = _few_shot(data, few_shot, seed)
+    return data
+
+
+def _bin_name(first: str, last: str) -> str:
+    """What a bin is called: from where its first rank begins to where its last one ends."""
+    if first == last:
+        return first
+    if last.endswith(" or more"):
+        return f"{first.split(' to ')[0]} or more"
+    return f"{first.split(' to ')[0]} to {last.split(' to ')[-1]}"
+
+
+def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:
+    """`data` with other fields and one more sentence."""
+    return replace(data, protocol=(*data.protocol, sentence), **fields)
+
+
+def _generator(step: int, seed: int, rank: int = 0) -> np.random.Generator:
+    """A stream of its own for each step, and within a step for each rank."""
+    return np.random.default_rng([seed, step, rank])
+
+
+def _frequent_first(data: OrdinalDataset) -> list[tuple[int, int]]:
+    """(rank, training images) of the ranks that have any, the most frequent first, then the lower rank."""
+    present = [(rank, count) for rank, count in enumerate(data.counts("train")) if count]
+    return sorted(present, key=lambda pair: -pair[1])  # stable: equally frequent ranks stay in order
+
+
+def _thinned(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Split:
+    """At most `quota[rank]` random images of each rank; a smaller quota gives a subset of a larger one."""
+    targets = np.array(split.targets)
+    kept: list[int] = []
+    for rank, count in quota.items():
+        members = np.flatnonzero(targets == rank)
+        kept += _generator(step, seed, rank).permutation(members)[:count].tolist()
+    return split.subset(sorted(kept))
