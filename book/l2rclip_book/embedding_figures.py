@@ -1,0 +1,178 @@
+"""Figures of features: clouds of points in rank colours, what moves in each stage, and the images behind the points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import seaborn as sns
+from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
+
+from l2rclip_book.projections import Flat, Plane, Points
+from l2rclip_book.style import WIDTH
+from l2rclip_lite.plots import COLOURS, rank_colours, style
+from l2rclip_lite.ranks import Ranks
+
+Index: TypeAlias = Int[np.ndarray, " batch"]
+PerRank: TypeAlias = Float[np.ndarray, "rank dim"]
+GREY, INK = COLOURS["reference"], COLOURS["ink"]
+MARKERS = "oD"  # images, sentences
+
+
+def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
+    """Points in the colours of their ranks, drawn in the order given, so that no rank hides another."""
+    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0.3,
+                    hue_order=range(len(ranks)), legend=False, ax=axis)  # fmt: skip
+
+
+def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
+    """A colour bar of the ranks with at most seven of their values (of their names, if these are short)."""
+    number = len(ranks)
+    scale = ScalarMappable(Normalize(-0.5, number - 0.5), ListedColormap(rank_colours(number)))
+    bar = figure.colorbar(scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015,
+                          aspect=32 * len(axes))  # fmt: skip
+    step = next(
+        (step for step in range(1, number) if (number - 1) % step == 0 and (number - 1) // step <= 6), 1
+    )
+    names = [f"{value:g}" for value in ranks.values] if max(map(len, ranks.names)) > 3 else ranks.names
+    bar.set_ticks(range(0, number, step), labels=names[::step])
+    bar.ax.tick_params(length=0)
+    bar.outline.set_visible(False)
+
+
+def clouds(
+    panels: Mapping[str, tuple[Flat, Index]], ranks: Ranks, *, columns: int = 3, metric: bool = False
+) -> Figure:
+    """One panel of coloured points per projection.
+
+    Args:
+        panels: Places and rank indices by title.
+        ranks: The label space.
+        columns: Panels per row.
+        metric: Whether distances on the page mean something: if so, both axes have one scale.
+    """
+    rows = -(-len(panels) // columns)
+    with style():
+        size = (WIDTH, 0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for axis, (title, (flat, labels)) in zip(axes.flat, panels.items(), strict=True):
+            cloud(axis, flat, labels, ranks)
+            axis.set(title=title, xticks=[], yticks=[])
+            if metric:
+                axis.set_aspect("equal", adjustable="datalim")
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+def plane_panels(plane: Plane, titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
+    """Panels that show one plane on one scale; each axis says which share of the variance lies along it."""
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(titles), squeeze=False, sharex=True, sharey=True)
+    for axis, title in zip(axes.flat, titles, strict=True):
+        axis.set(title=title, xlabel=f"axis 1 ({plane.share[0]:.0%})")
+    axes[0, 0].set_ylabel(f"axis 2 ({plane.share[1]:.0%})")
+    return figure, axes
+
+
+def moments(
+    plane: Plane, features: Mapping[str, tuple[Points, PerRank]], labels: Index, ranks: Ranks
+) -> Figure:
+    """Images and texts at several moments, seen in one plane and on one scale.
+
+    Args:
+        plane: Two axes, fitted on all of them.
+        features: Image features and text features by moment.
+        labels: Rank index of each image, the same at every moment.
+        ranks: The label space.
+    """
+    with style():
+        figure, axes = plane_panels(plane, list(features))
+        for axis, (images, texts) in zip(axes.flat, features.values(), strict=True):
+            cloud(axis, plane.project(images), labels, ranks)
+            x, y = plane.project(texts).T
+            axis.plot(x, y, color=GREY, linewidth=1.0, alpha=0.8, zorder=3)
+            axis.scatter(
+                x, y, c=rank_colours(len(ranks)), s=44, marker="D", edgecolor=INK, linewidth=0.9, zorder=4
+            )
+        axes[0, 0].plot([], [], "o", color=GREY, markersize=4, label="image")
+        axes[0, 0].plot([], [], "-D", color=GREY, markersize=6, markeredgecolor=INK, label="sentence")
+        figure.legend(loc="outside upper left", ncols=2)
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+def arrows(plane: Plane, steps: Mapping[str, Mapping[str, tuple[PerRank, PerRank]]], ranks: Ranks) -> Figure:
+    """Where the images and the sentence of each rank go in each stage; what does not move has no arrow.
+
+    Args:
+        plane: Two axes for all panels.
+        steps: By stage and then by name, images first: the K points before and after it.
+        ranks: The label space.
+    """
+    colours = rank_colours(len(ranks))
+    with style():
+        figure, axes = plane_panels(plane, list(steps))
+        for axis, kinds in zip(axes.flat, steps.values(), strict=True):
+            for (before, after), marker in zip(kinds.values(), MARKERS, strict=True):
+                start, end = plane.project(before), plane.project(after)
+                axis.scatter(*end.T, c=colours, marker=marker, s=34, edgecolor=INK, linewidth=0.6, zorder=3)
+                if not np.array_equal(before, after):
+                    axis.scatter(*start.T, c=colours, marker=marker, s=14, alpha=0.55)
+                    for rank, colour in enumerate(colours):
+                        axis.annotate("", end[rank], start[rank], zorder=2,
+                                      arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.3})  # fmt: skip
+        for kind, marker in zip(next(iter(steps.values())), MARKERS, strict=True):
+            axes[0, 0].plot([], [], marker, color=GREY, markersize=5, label=kind)
+        figure.legend(loc="outside upper left", ncols=2)
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+def thumbnails(
+    flat: Flat,
+    labels: Index,
+    images: UInt8[np.ndarray, "batch 3 height width"],
+    chosen: Mapping[str, Sequence[int]],
+    ranks: Ranks,
+) -> Figure:
+    """A cloud between two strips of its images, each tied to its point, in the order of the points from left to right.
+
+    Args:
+        flat: Places.
+        labels: Rank index of each.
+        images: RGB bytes of each.
+        chosen: Two strips, the upper one first: indices of images, as many in each, by title.
+        ranks: The label space.
+    """
+    number, colours = len(next(iter(chosen.values()))), rank_colours(len(ranks))
+    side = WIDTH / number
+    with style():
+        figure = Figure(figsize=(WIDTH, 2 * side + 3.9))
+        grid = figure.add_gridspec(3, number, height_ratios=(side, 3.0, side), hspace=0.12, wspace=0.08,
+                                   left=0.02, right=0.98, top=0.92, bottom=0.08)  # fmt: skip
+        middle = figure.add_subplot(grid[1, :])
+        cloud(middle, flat, labels, ranks)
+        middle.set(xticks=[], yticks=[])
+        for title, height, place in zip(chosen, (0.995, 0.005), ("top", "bottom"), strict=True):
+            figure.text(0.02, height, title, va=place, fontsize=10.5, color=INK)
+        for row, indices in zip((0, 2), chosen.values(), strict=True):
+            for column, index in enumerate(sorted(indices, key=lambda i: float(flat[i, 0]))):
+                axis = figure.add_subplot(grid[row, column])
+                axis.imshow(images[index].transpose(1, 2, 0), aspect="auto")
+                axis.set(xticks=[], yticks=[])
+                colour = colours[labels[index]]
+                axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
+                axis.set_xlabel(f"{ranks.values[labels[index]]:g}", labelpad=2)
+                axis.xaxis.set_label_position("top" if row == 0 else "bottom")
+                figure.add_artist(ConnectionPatch(
+                    (0.5, row / 2), flat[index], "axes fraction", "data", axesA=axis, axesB=middle, color=INK,
+                    linewidth=0.7, alpha=0.75))  # fmt: skip
+                middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4)
+    return figure

@@ -1,0 +1,189 @@
+r"""What a loss does to a point: cross-entropy in parts, the force of each text, and points that follow their forces.
+
+For unit vectors $z\cdot t=1-\lVert z-t\rVert^2/2$, so every loss between images and texts here is a function of distances,
+and its force on an image acts along the lines to the texts: a pull along one, pushes along the others. A force is minus a
+gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.losses import distances, ordinal_pairwise_loss
+
+Loss: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
+    """Unit vectors of the plane at these angles, in float64.
+
+    Example:
+        >>> on_circle(0, 90).round(decimals=6).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+class CrossEntropyParts(NamedTuple):
+    """What cross-entropy is made of.
+
+    Args:
+        pull: Half the mean squared distance to the own text, times s.
+        push: Mean log-sum-exp over all texts; `pull + push` is the cross-entropy.
+        bound: A lower bound of the cross-entropy that is linear in squared distances.
+    """
+
+    pull: Float[Tensor, ""]
+    push: Float[Tensor, ""]
+    bound: Float[Tensor, ""]
+
+
+def cross_entropy_parts(
+    image: Float[Tensor, "batch dim"],
+    text: Float[Tensor, "rank dim"],
+    target: Int[Tensor, " batch"],
+    scale: float = 1.0,
+) -> CrossEntropyParts:
+    r"""Cross-entropy over ranks, $\mathrm{CE}(s\,z_iT^\top,y_i)$, as a pull and a push (L2RCLIP section 3.3).
+
+    $$\mathrm{CE}=\underbrace{\tfrac{s}{2B}\sum_i\lVert z_i-t_{y_i}\rVert^2}_{\text{pull}}+\underbrace{\tfrac1B\sum_i\log
+    \sum_ke^{-s\lVert z_i-t_k\rVert^2/2}}_{\text{push}}\ \ge\ \tfrac s2\Big(\tfrac1B\sum_i\lVert z_i-t_{y_i}\rVert^2-
+    \tfrac1{BK}\sum_{i,k}\lVert z_i-t_k\rVert^2\Big)+\log K$$
+
+    The bracket of the bound (Jensen's inequality) is the ordinal pairwise loss with every weight 1 and squared
+    distances, and is computed by it.
+
+    Args:
+        image: Unit image features.
+        text: Unit text features, one per rank.
+        target: Rank index of each image.
+        scale: s, unitless.
+
+    Returns:
+        Pull (≥ 0), push and bound.
+
+    Example:
+        >>> point = on_circle(0, 60, 120)
+        >>> parts = cross_entropy_parts(point[[0]], point, torch.tensor([0]))
+        >>> [round(float(part), 4) for part in parts]  # log(1 + e^-½ + e^-1½) over log 3 - 2/3
+        [0.0, 0.6041, 0.4319]
+    """
+    squared = distances(image, text) ** 2
+    pull = scale / 2 * squared.gather(1, target[:, None]).mean()
+    push = (-scale / 2 * squared).logsumexp(dim=1).mean()
+    values = torch.arange(len(text), dtype=text.dtype, device=text.device)
+    blind = ordinal_pairwise_loss(image, text, target, values, order="blind", push_power=2)
+    return CrossEntropyParts(pull, push, scale / 2 * blind + math.log(len(text)))
+
+
+def text_forces(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    image: Float[Tensor, "1 dim"],
+    text: Float[Tensor, "rank dim"],
+) -> Float[Tensor, "rank dim"]:
+    r"""The force that each text exerts on one image: $\partial L/\partial t_k$, for a loss of distances.
+
+    Such a loss pulls and pushes both ends of a line alike, so the force of text k on the image is the opposite of the
+    force on text k; together they are $-\partial L/\partial z$.
+
+    Args:
+        loss: A function of one image and the texts that depends on their distances alone.
+        image: A unit image feature.
+        text: Unit text features.
+
+    Returns:
+        One vector per text, in the direction in which it drives the image.
+
+    Example:
+        >>> pulled = text_forces(lambda z, t: (z - t).square().sum(), on_circle(0), on_circle(90))
+        >>> pulled.round(decimals=6).tolist()  # 2 (t - z)
+        [[-2.0, 2.0]]
+    """
+    text = text.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(image.detach(), text), text)
+    return gradient
+
+
+def tangential(
+    force: Float[Tensor, "*point dim"], at: Float[Tensor, "*point dim"]
+) -> Float[Tensor, "*point dim"]:
+    r"""The part of a force that moves a point on the sphere: $f-(f\cdot z)\,z$.
+
+    Example:
+        >>> tangential(torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0]])).tolist()
+        [[0.0, 2.0]]
+    """
+    return force - (force * at).sum(dim=-1, keepdim=True) * at
+
+
+def along_circle(
+    loss: Loss, degrees: Float[Tensor, " angle"]
+) -> tuple[Float[Tensor, " angle"], Float[Tensor, " angle"]]:
+    """A loss of one image while the image runs round the circle, and its tangential force.
+
+    Args:
+        loss: A function of one unit feature, shape (1, 2).
+        degrees: Places of the image.
+
+    Returns:
+        Values, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
+
+    Example:
+        >>> value, force = along_circle(
+        ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
+        ... )
+        >>> value.round(decimals=6).tolist(), force.round(decimals=6).tolist()  # 2 - 2 cos φ and -2 sin φ
+        ([0.0, 2.0], [-0.0, -2.0])
+    """
+
+    def at(angle: Tensor) -> Tensor:
+        return loss(torch.stack([angle.cos(), angle.sin()])[None])
+
+    angle = torch.deg2rad(degrees.double())
+    # `ranks.cyclic_permutation` draws its permutation by seed, the same for each angle
+    gradient, value = torch.func.vmap(torch.func.grad_and_value(at), randomness="same")(angle)
+    return value, -gradient
+
+
+def walk(
+    loss: Loss, start: Float[Tensor, "start point dim"], steps: int, rate: float
+) -> Float[Tensor, "step start point dim"]:
+    """Points that follow their forces on the unit sphere, from many starts at once.
+
+    Args:
+        loss: A function of unit vectors, shape (point, dim).
+        start: Unit vectors to start from.
+        steps: Gradient steps, each with all points.
+        rate: Step size: a force times this is how far a point moves.
+
+    Returns:
+        The places of all points: the start, and after each step.
+
+    Raises:
+        InputError: A start is not of unit length.
+
+    Example:
+        >>> def nearer_to_east(point):
+        ...     return (point - on_circle(0)).square().sum()
+        >>> way = walk(nearer_to_east, on_circle(60)[None], steps=50, rate=0.2)
+        >>> way.shape, way[-1, 0, 0].round(decimals=3).tolist()
+        (torch.Size([51, 1, 1, 2]), [1.0, 0.0])
+    """
+    length = start.norm(dim=-1)
+    if not torch.allclose(length, torch.ones_like(length), atol=1e-4):
+        raise InputError("walk: a start is not of unit length; use torch.nn.functional.normalize first.")
+    gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
+    way = [start]
+    for _ in range(steps):
+        force = tangential(-gradient(way[-1]), way[-1])
+        way.append(F.normalize(way[-1] + rate * force, dim=-1))
+    return torch.stack(way)
