@@ -2,70 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import importlib.metadata
+import platform
+import shutil
+import tempfile
 from pathlib import Path
 
-from l2rclip_lite import doctor_checks as checks
-from l2rclip_lite import doctor_stack as stack
+import psutil
+import torch
+from packaging.requirements import Requirement
+from PIL import Image
+
+from l2rclip_lite import mini
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
 
-Check = tuple[str, Callable[[], str]]
+MEMORY, DISK = 2.0, 0.5  # GiB: `mini` on 600 images needs less of either
 
 
-def doctor(out: str | Path = ".", *, requirements: Sequence[str] | None = None) -> bool:
-    """Look at everything and print a line each.
+def doctor(out: str | Path = ".") -> bool:
+    """Look at everything and print one line per finding.
 
     Args:
-        out: The folder that runs shall be written into.
-        requirements: What must be installed, as pip spells it; None takes this package's own list.
+        out: The folder that runs shall be written into; nothing is left there.
 
     Returns:
         Whether every line says OK.
     """
     failed = 0
-    for name, check in _checks(Path(out), requirements):
+    for check in (packages, weights, device, folder, forward_pass):
         try:
-            word, found = "OK", check()
-        except InputError as error:
-            word, found = "FAIL", str(error)
+            word, finding = "OK", check(Path(out).absolute())
         except Exception as error:  # whatever breaks here is the finding, never a traceback
-            word, found = (
-                "FAIL",
-                f"{error} ({type(error).__name__}); reinstall what it names.",
-            )
-        failed += word == "FAIL"
-        print(f"{word:<5} {name:<32} {' '.join(found.split())}", flush=True)
+            failed, word = failed + 1, "FAIL"
+            finding = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        print(f"{word:<5} {check.__name__:<13} {' '.join(finding.split())}", flush=True)
     print(f"{failed} of the checks failed." if failed else "Everything is in order.")
     return not failed
 
 
-def _checks(out: Path, requirements: Sequence[str] | None) -> Iterator[Check]:
-    """All checks in the order in which one depends on another."""
-    yield "python", checks.check_python
-    try:
-        needed = checks.own_requirements() if requirements is None else requirements
-        named = [(checks.package_name(requirement), requirement) for requirement in needed]
-    except Exception as error:
-        yield checks.DISTRIBUTION, partial(_fail, error)
-        named = []
-    for name, requirement in named:
-        yield name, partial(checks.check_package, requirement)
-    yield "torch with torchvision", stack.check_pair
-    yield "torch for this machine", stack.check_build
-    yield "open_clip's interface", stack.check_open_clip
-    yield "weights of mini, image tower", checks.check_image_weights
-    yield "weights of mini, text tower", checks.check_text_weights
-    yield "weights of mini, alignment", checks.check_alignment
-    yield "device", checks.check_device
-    yield "half precision", stack.check_half_precision
-    yield "memory", checks.check_memory
-    yield "write access", partial(checks.check_write_access, out)
-    yield "forward pass", checks.check_forward_pass
-    yield "jupyter-book", stack.check_jupyter_book
-    yield "kernel of the notebooks", stack.check_kernel
+def packages(_: Path) -> str:
+    """Python's version, and every package that this one requires in a version that it allows."""
+    installed = {each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
+    wrong = []
+    for needed in map(Requirement, importlib.metadata.requires("l2rclip-lite") or []):
+        version = installed.get(needed.name.lower().replace("_", "-"), "")
+        if needed.marker is None and not (version and needed.specifier.contains(version, prereleases=True)):
+            wrong.append(f'"{needed.name}{needed.specifier}"')
+    if wrong:
+        raise InputError(f"missing, or of another version; run: pip install {' '.join(wrong)}")
+    return f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
 
 
-def _fail(error: Exception) -> str:
-    """A check that reports what went wrong before it."""
-    raise error
+def weights(_: Path) -> str:
+    """The two towers of `mini` and their alignment, by SHA-256."""
+    mini.check_sha256(mini.find_image_weights(), mini.IMAGE_SHA256)
+    mini.check_text_folder(mini.find_text_folder())
+    mini.check_sha256(mini.ALIGNMENT, mini.ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
+    return "the towers of 'mini' and their alignment are the ones this package was made with"
+
+
+def device(_: Path) -> str:
+    """Where `--device auto` computes, and whether an NVIDIA GPU is left idle by a torch that is built for CPUs."""
+    if torch.cuda.is_available():
+        half = "with" if torch.cuda.is_bf16_supported(including_emulation=False) else "without"
+        return f"cuda: {torch.cuda.get_device_name()}, {half} bf16"
+    if shutil.which("nvidia-smi"):
+        raise InputError("an NVIDIA GPU is here that this torch cannot use; install torch as pytorch.org (Get started) says.")
+    return f"{'mps' if torch.backends.mps.is_available() else 'cpu'}, {torch.get_num_threads()} CPU threads"
+
+
+def folder(out: Path) -> str:
+    """Memory, disk and write access where runs shall go, or in the nearest folder above that exists."""
+    place = next(each for each in (out, *out.parents) if each.exists())
+    with tempfile.TemporaryFile(dir=place) as stream:
+        stream.write(b"l2rclip")
+    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(place).free / 2**30
+    said = f"{place} can be written, {memory:.1f} GiB of memory and {disk:.1f} GiB of disk are free"
+    if memory < MEMORY or disk < DISK:
+        raise InputError(f"{said}; {MEMORY:g} and {DISK:g} GiB are needed.")
+    return said
+
+
+def forward_pass(_: Path) -> str:
+    """An image through tiny random towers on the device that would be used."""
+    ranks = Ranks(("no", "some", "much"), (0, 1, 2), template="a photo of {rank} damage")
+    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64)).to("cuda" if torch.cuda.is_available() else "cpu")
+    total = float(model.predict([Image.new("RGB", (64, 64), "green")]).probabilities.sum())
+    if not abs(total - 1) < 1e-4:
+        raise InputError(f"the probabilities of an image add up to {total}; reinstall torch.")
+    return f"the probabilities of an image add up to {total:.4f}"
