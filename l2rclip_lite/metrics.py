@@ -18,80 +18,159 @@ where the truth is constant; it returns chance, 0.5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+from scipy.stats import kendalltau, rankdata, spearmanr
+from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.intervals import SLACK, percentiles, resampled_metrics
-from l2rclip_lite.metric_inputs import (
-    Array,
-    Indices,
-    Labels,
-    Probabilities,
-    Scored,
-    Values,
-    check_paired,
-    forecast,
-    numbers,
-    rank_indices,
-    score,
-)
-from l2rclip_lite.ordinality import kendall_tau, spearman_rho
-from l2rclip_lite.probability_metrics import auc, auc_of_sample, ece, ece_of_sample, rps, rps_of_images
 from l2rclip_lite.ranks import Ranks
 
-__all__ = [
-    "accuracy",
-    "amae",
-    "auc",
-    "cs_at",
-    "ece",
-    "epsilon_error",
-    "evaluate",
-    "kendall",
-    "mae",
-    "mae_rank",
-    "mmae",
-    "one_off",
-    "qwk",
-    "rmse",
-    "rps",
-    "spearman",
-]
+Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
+Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
+Labels: TypeAlias = Indices | Values
+Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+Often: TypeAlias = Float[np.ndarray, "image resample"]
+PerResample: TypeAlias = Float[np.ndarray, " resample"]
+
+SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
+MOST = 256  # ranks up to which rank correlations have an interval: beyond, a table of ranks against ranks is too slow
 
 
-def _within(scored: Scored, steps: int) -> float:
-    return float((np.abs(scored.nearest - scored.true) <= steps).mean())
+# ---- what the metrics accept
 
 
-def _cs_at(scored: Scored, k: float) -> float:
-    return float((np.abs(scored.error) <= k + SLACK).mean())
+def numbers(given: object, name: str, axes: int = 1) -> np.ndarray:
+    """A NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
+
+    Args:
+        given: The numbers.
+        name: What to call them in an error.
+        axes: How many axes they must have.
+
+    Raises:
+        InputError: A wrong shape, no row, or a value that is not a finite number.
+
+    Example:
+        >>> numbers([0.5, 1], "y_pred")
+        array([0.5, 1. ])
+    """
+    if isinstance(given, Tensor):
+        given = given.detach().cpu()
+        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
+    array = np.asarray(given)
+    if array.ndim != axes or array.size == 0:
+        raise InputError(f"metrics: {name} has shape {array.shape}; give {axes} axes and at least one image.")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"metrics: {name} holds {array.dtype} values; give integers or floats.")
+    array = array.astype(float if array.dtype.kind == "f" else np.int64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; repair that row.")
+    return array
 
 
-def _qwk(scored: Scored) -> float:
-    y, p = scored.true.astype(float), scored.nearest.astype(float)
-    # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
-    chance = (y**2 + p**2).sum() - 2 * y.sum() * p.sum() / len(y)
-    return float((chance - ((y - p) ** 2).sum()) / chance) if chance > 0 else 0.0
+def rank_indices(given: object, name: str, ranks: Ranks) -> np.ndarray:
+    """Rank indices, checked against the number of ranks.
+
+    Args:
+        given: Whole numbers, one per image.
+        name: What to call them in an error.
+        ranks: The label space.
+
+    Raises:
+        InputError: Floats, or an index outside [0, K).
+
+    Example:
+        >>> rank_indices([0, 2], "y_true", Ranks.integers(16, 18, template="{rank} years old"))
+        array([0, 2])
+    """
+    array, last = numbers(given, name), len(ranks) - 1
+    if array.dtype.kind == "f":
+        raise InputError(f"metrics: {name} holds floats; give rank indices as integers from 0 to {last}.")
+    bad = np.flatnonzero((array < 0) | (array > last))
+    if len(bad):
+        raise InputError(f"metrics: {name} is {array[bad[0]]} in row {bad[0]}; give ranks from 0 to {last}.")
+    return array
 
 
-def _errors_by_rank(scored: Scored) -> Array:
-    """The mean error in rank steps of each rank; NaN where there is no image."""
-    here = [scored.true == k for k in range(scored.count)]
-    return np.array([(scored.step * rank).sum() / rank.sum() if rank.any() else np.nan for rank in here])
+def check_paired(left: np.ndarray, right: np.ndarray) -> None:
+    """Refuse truth and predictions of different length."""
+    if len(left) != len(right):
+        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image.")
 
 
-def _table(scored: Scored, levels: Sequence[int]) -> dict[str, float]:
-    by_rank = _errors_by_rank(scored)
-    found = {"mae": float(np.abs(scored.error).mean()), "mae_rank": float(scored.step.mean())}
-    found["rmse"] = float(np.sqrt((scored.error**2).mean()))
-    found |= {"accuracy": _within(scored, 0), "one_off": _within(scored, 1)}
-    found |= {f"cs@{k}": _cs_at(scored, k) for k in levels}
-    true, value = scored.true[None], scored.value[None]
-    found |= {"qwk": _qwk(scored), "spearman": float(spearman_rho(true, value)[0])}
-    found |= {"kendall": float(kendall_tau(true, value, scored.count)[0])}
-    return found | {"amae": float(np.nanmean(by_rank)), "mmae": float(np.nanmax(by_rank))}
+@dataclass(frozen=True)
+class Scored:
+    """Predictions beside the truth, one entry per image."""
+
+    true: np.ndarray  # rank index
+    nearest: np.ndarray  # rank index of the prediction
+    error: np.ndarray  # prediction − truth, in the unit
+    step: np.ndarray  # |prediction − truth|, in ranks
+    value: np.ndarray  # prediction, in the unit
+    count: int  # K
+
+
+def score(y_true: object, y_pred: object, ranks: Ranks) -> Scored:
+    """A prediction on the three scales that this module describes: its value, its position, its nearest rank.
+
+    Raises:
+        InputError: As `rank_indices` and `numbers`, or not one prediction per true rank.
+
+    Example:
+        >>> found = score([0, 2], [16.4, 17.0], Ranks.integers(16, 18, template="{rank} years old"))
+        >>> found.nearest.tolist(), found.step.round(1).tolist()
+        ([0, 1], [0.4, 1.0])
+    """
+    true, value = rank_indices(y_true, "y_true", ranks), _in_unit(y_pred, "y_pred", ranks)
+    check_paired(true, value)
+    values = np.array(ranks.values)
+    step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)
+    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)
+    return Scored(true, nearest, value - values[true], step, value, len(ranks))
+
+
+def _in_unit(given: object, name: str, ranks: Ranks) -> np.ndarray:
+    """Rank indices or values as values."""
+    array = numbers(given, name)
+    return array if array.dtype.kind == "f" else np.array(ranks.values)[rank_indices(array, name, ranks)]
+
+
+def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
+    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1.
+
+    Args:
+        y_true: Rank indices.
+        probabilities: One row per image, one column per rank.
+        ranks: The label space.
+
+    Raises:
+        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1 within 0.01.
+
+    Example:
+        >>> forecast([1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
+        (array([1]), array([[0.25, 0.75]]))
+    """
+    true = rank_indices(y_true, "y_true", ranks)
+    p = numbers(probabilities, "probabilities", axes=2).astype(float)
+    check_paired(true, p)
+    if p.shape[1] != len(ranks):
+        raise InputError(f"metrics: {p.shape[1]} columns of probabilities; give one per rank, {len(ranks)}.")
+    total = p.sum(1)
+    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
+    if len(bad):
+        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}, lowest {p[bad[0]].min():.4g}"
+        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, for example a softmax.")
+    return true, p / total[:, None]
+
+
+# ---- the metrics of answers
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -102,7 +181,7 @@ def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae([0, 1, 2, 2], [1, 1, 2, 2], decades), mae([0, 1], [1936.0, 1950.0], decades)
         (5.0, 3.0)
     """
-    return float(np.abs(score(y_true, y_pred, ranks).error).mean())
+    return _plain(score(y_true, y_pred, ranks), "mae")
 
 
 def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -112,7 +191,7 @@ def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
         1.0
     """
-    return float(score(y_true, y_pred, ranks).step.mean())
+    return _plain(score(y_true, y_pred, ranks), "mae_rank")
 
 
 def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -122,7 +201,7 @@ def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
         1.0
     """
-    return float(np.sqrt((score(y_true, y_pred, ranks).error ** 2).mean()))
+    return _plain(score(y_true, y_pred, ranks), "rmse")
 
 
 def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -132,7 +211,7 @@ def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> accuracy([0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old"))
         0.6666666666666666
     """
-    return _within(score(y_true, y_pred, ranks), 0)
+    return _plain(score(y_true, y_pred, ranks), "accuracy")
 
 
 def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -142,7 +221,7 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
         0.75
     """
-    return _within(score(y_true, y_pred, ranks), 1)
+    return _plain(score(y_true, y_pred, ranks), "one_off")
 
 
 def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
@@ -152,7 +231,7 @@ def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
         >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
         0.5
     """
-    return _cs_at(score(y_true, y_pred, ranks), k)
+    return float((np.abs(score(y_true, y_pred, ranks).error) <= k + SLACK).mean())
 
 
 def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -166,7 +245,7 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> round(qwk([0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1], six), 6)
         0.463415
     """
-    return _qwk(score(y_true, y_pred, ranks))
+    return _plain(score(y_true, y_pred, ranks), "qwk")
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -176,8 +255,7 @@ def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
         1.0
     """
-    scored = score(y_true, y_pred, ranks)
-    return float(spearman_rho(scored.true[None], scored.value[None])[0])
+    return _correlation(score(y_true, y_pred, ranks), spearmanr)
 
 
 def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -186,11 +264,10 @@ def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
     Of the N pairs of images, C stand in the same order, D in the opposite one; T_y and T_ŷ tie on one side.
 
     Example:
-        >>> kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}"))
-        0.3333333333333333
+        >>> round(kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}")), 4)
+        0.3333
     """
-    scored = score(y_true, y_pred, ranks)
-    return float(kendall_tau(scored.true[None], scored.value[None], len(ranks))[0])
+    return _correlation(score(y_true, y_pred, ranks), kendalltau)
 
 
 def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -202,7 +279,7 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.125
     """
-    return float(np.nanmean(_errors_by_rank(score(y_true, y_pred, ranks))))
+    return _plain(score(y_true, y_pred, ranks), "amae")
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -212,7 +289,7 @@ def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.5
     """
-    return float(np.nanmax(_errors_by_rank(score(y_true, y_pred, ranks))))
+    return _plain(score(y_true, y_pred, ranks), "mmae")
 
 
 def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
@@ -233,23 +310,66 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
         >>> round(epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0]), 4)  # (1 − e^(−1/2)) / 2
         0.1967
     """
-    values = np.array(ranks.values)
-    sides = {name: numbers(given, name) for name, given in (("y_true", y_true), ("y_pred", y_pred))}
-    mean, pred = (
-        side if side.dtype.kind == "f" else values[rank_indices(side, name, ranks)]
-        for name, side in sides.items()
-    )
+    mean, pred = _in_unit(y_true, "y_true", ranks), _in_unit(y_pred, "y_pred", ranks)
     check_paired(mean, pred)
     return float(_epsilon(pred - mean, deviations).mean())
 
 
-def _epsilon(error: Array, deviations: object) -> Array:
-    """The ε-error of each image."""
-    sigma = numbers(deviations, "deviations").astype(float)
-    if len(sigma) != len(error) or (sigma < 0).any():
-        raise InputError(f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0.")
-    limit = np.where(error == 0, 0.0, np.inf)
-    return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))
+# ---- the metrics of rows of probabilities
+
+
+def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
+    """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
+
+    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein 1969.
+
+    Example:
+        >>> four = Ranks.integers(0, 3, template="grade {rank}")
+        >>> round(rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4)  # (0.84 + 0.975) / 2
+        0.9075
+    """
+    return float(rps_of_images(*forecast(y_true, probabilities, ranks)).mean())
+
+
+def rps_of_images(true: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The ranked probability score of each image, from what `forecast` returns."""
+    return np.asarray(((p.cumsum(1) - (true[:, None] <= np.arange(p.shape[1]))) ** 2).sum(1))
+
+
+def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
+    """Expected calibration error of the top label, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
+
+    The bins (lo, hi] of the largest probability have equal width 1/`bins`. Source: Guo et al. 2017.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
+        0.4
+    """
+    true, p = forecast(y_true, probabilities, ranks)
+    return float(_ece(true, p, np.ones((len(p), 1)), bins)[0])
+
+
+def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
+    """Area under the ROC curve, one rank against the rest, averaged over the ranks; in [0, 1], chance 0.5.
+
+    Of all pairs of an image of rank k and one of another rank: the share in which the first has the larger p_k,
+    ties one half. The mean is over the ranks that occur in `y_true`, each with the same weight. Where all K do, it
+    is the AUC of MedMNIST; a single rank leaves no pair, and the result is 0.5. It does not know that the ranks are
+    ordered. Sources: Hanley and McNeil 1982; Yang et al. 2023 (MedMNIST v2).
+
+    Example:
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> auc([0, 0, 1], [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]], three)  # rank 2 does not occur
+        0.5
+    """
+    true, p = forecast(y_true, probabilities, ranks)
+    digits, power = np.frexp(p)  # rescaling a row must not untie its scores in the last bit
+    place = rankdata(np.ldexp(digits.round(12), power), axis=0)
+    # by hand, because scikit-learn's multi-class AUC refuses a sample in which a rank is absent
+    present, size = np.unique(true, return_counts=True)
+    won = (place[:, present] * (true[:, None] == present)).sum(0) - size * (size + 1) / 2
+    return float(np.mean(won / (size * (len(true) - size)))) if len(present) > 1 else 0.5
 
 
 def evaluate(
@@ -269,9 +389,11 @@ def evaluate(
         target: Rank indices.
         ranks: The label space.
         deviations: σ of each image's labels; adds `epsilon_error`.
-        intervals: Add `<name>_low` and `<name>_high`: 95 % percentile bootstrap over images.
+        intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of all metrics but
+            `auc`, `spearman_expected` and `kendall_expected`: these would sort all images for every resample.
+            `spearman` and `kendall` have an interval up to 256 ranks.
         resamples: Bootstrap draws.
-        seed: Seed of the draws.
+        seed: Seed of the draws, which are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`.
 
     Returns:
         `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
@@ -279,7 +401,7 @@ def evaluate(
         `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
 
     Raises:
-        InputError: Not one row a target, not one column a rank, rows that do not sum to 1, or no resamples.
+        InputError: Not one row per target, not one column per rank, or rows that do not sum to 1.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -293,17 +415,106 @@ def evaluate(
     best, mean = score(true, p.argmax(1), ranks), score(true, expected, ranks)
     each = {"rps": rps_of_images(true, p)}
     if deviations is not None:
-        parts = {"epsilon_error": best, "epsilon_error_expected": mean}
-        each |= {name: _epsilon(part.error, deviations) for name, part in parts.items()}
+        each["epsilon_error"] = _epsilon(best.error, deviations)
+        each["epsilon_error_expected"] = _epsilon(mean.error, deviations)
     levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
 
-    result = {"n": float(len(true))} | _table(best, levels)
-    result |= {f"{name}_expected": value for name, value in _table(mean, levels).items()}
-    result |= {name: float(value.mean()) for name, value in each.items()}
-    result |= {"ece": ece_of_sample(true, p), "auc": auc_of_sample(true, p)}
-    if intervals:
-        if resamples < 1:
-            raise InputError(f"metrics: {resamples} resamples; give at least 1.")
-        measure = resampled_metrics(best, mean, p, each, levels)
-        result |= percentiles(measure, len(true), resamples, seed)
+    blocks = []  # of resamples; the first is the sample itself
+    for often in _draws(len(true), resamples if intervals else 0, seed, len(ranks)):
+        found = _table(best, often, levels)
+        found |= {f"{name}_expected": value for name, value in _table(mean, often, levels).items()}
+        found |= {name: value @ often / often.sum(0) for name, value in each.items()}
+        found["ece"] = _ece(true, p, often)
+        if len(ranks) <= MOST:
+            found |= _order(best, often)
+        blocks.append(found)
+    result = {"n": float(len(true)), "auc": auc(true, p, ranks)}
+    for name in blocks[0]:
+        value, *draws = np.concatenate([block[name] for block in blocks])
+        result[name] = float(value)
+        if draws:
+            result[f"{name}_low"], result[f"{name}_high"] = np.quantile(draws, (0.025, 0.975)).tolist()
+    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
+        result |= {name: _correlation(best, measure), f"{name}_expected": _correlation(mean, measure)}
     return result
+
+
+# ---- the formulas, for one sample or for many resamples: `often` counts how often each drew each image
+
+
+def _draws(images: int, resamples: int, seed: int, ranks: int) -> Iterator[Often]:
+    """The sample itself, each image once; then the resamples, some at a time."""
+    yield np.ones((images, 1))
+    generator = np.random.default_rng(seed)
+    width = max(1, 2**22 // max(images, min(ranks, MOST) ** 2))  # 32 MiB of counts at once
+    for start in range(0, resamples, width):
+        rows = generator.integers(images, size=(min(width, resamples - start), images))
+        rows += images * np.arange(len(rows))[:, None]
+        yield np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T.astype(float, order="C")
+
+
+def _sums(value: np.ndarray, group: np.ndarray, often: Often, count: int) -> np.ndarray:
+    """Σ often_i · v_i over the images of each group, for each resample."""
+    return np.asarray(csr_array((value, (group, np.arange(len(group)))), shape=(count, len(group))) @ often)
+
+
+def _table(scored: Scored, often: Often, levels: Sequence[float] = ()) -> dict[str, PerResample]:
+    """The metrics of answers but rank correlations."""
+    error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
+    rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
+    rows |= {"one_off": np.abs(y - p) <= 1} | {f"cs@{k}": error <= k + SLACK for k in levels}
+    rows |= {"y": y, "p": p, "squares": y**2 + p**2, "qwk": (y - p) ** 2}
+    found = dict(zip(rows, np.stack([*rows.values()]).astype(float) @ often / size, strict=True))
+    found["rmse"] = np.sqrt(found["rmse"])
+    # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
+    chance = found.pop("squares") - 2 * found.pop("y") * found.pop("p")
+    found["qwk"] = (chance - found["qwk"]) / np.where(chance > 0, chance, 1)
+    drawn = _sums(np.ones(len(y)), y, often, scored.count)
+    by_rank = _sums(scored.step, y, often, scored.count) / np.where(drawn > 0, drawn, np.nan)
+    return found | {"amae": np.nanmean(by_rank, 0), "mmae": np.nanmax(by_rank, 0)}
+
+
+def _plain(scored: Scored, name: str) -> float:
+    """One metric of one sample."""
+    return float(_table(scored, np.ones((len(scored.true), 1)))[name][0])
+
+
+def _correlation(scored: Scored, measure: Callable[[np.ndarray, np.ndarray], Any]) -> float:
+    """A rank correlation by SciPy, which warns and gives NaN where one side is constant."""
+    constant = np.ptp(scored.true) == 0 or np.ptp(scored.value) == 0
+    return 0.0 if constant else float(measure(scored.true, scored.value).statistic)
+
+
+def _order(scored: Scored, often: Often) -> dict[str, PerResample]:
+    """Spearman's ρ and Kendall's τ_b of rank indices, from the counts c of each truth beside each answer."""
+    cell, k = scored.true * scored.count + scored.nearest, scored.count
+    c = _sums(np.ones(len(cell)), cell, often, k * k).reshape(k, k, -1)
+    n, of_true, of_answer = c.sum((0, 1)), c.sum(1), c.sum(0)
+    # twice the mid-ranks less their mean: whole numbers, so that what is not 0 is at least 1
+    left, right = (2 * part.cumsum(0) - part - n for part in (of_true, of_answer))
+    product = np.einsum("ijr,ir,jr->r", c, left, right)
+    spread = (of_true * left**2).sum(0) * (of_answer * right**2).sum(0)
+    lower = c.cumsum(0)[:-1].cumsum(1)  # [i, j]: images with truth ≤ i and answer ≤ j
+    agree = (c[1:, 1:] * lower[:, :-1]).sum((0, 1))
+    differ = (c[1:, :-1] * (lower[:, -1:] - lower[:, :-1])).sum((0, 1))
+    untied = (n**2 - (of_true**2).sum(0)) * (n**2 - (of_answer**2).sum(0))
+    top, square = np.stack([product, 2 * (agree - differ)]), np.stack([spread, untied])
+    rho, tau = np.clip(top / np.sqrt(np.maximum(square, 1)), -1, 1)
+    return {"spearman": rho, "kendall": tau}
+
+
+def _ece(true: np.ndarray, p: np.ndarray, often: Often, bins: int = 15) -> PerResample:
+    """Σ_b |Σ_{i in b} often_i (1[right] − confidence)| / B."""
+    confidence = p.max(1)
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
+    gap = _sums((p.argmax(1) == true) - confidence, place, often, bins)
+    return np.asarray(np.abs(gap).sum(0) / often.sum(0))
+
+
+def _epsilon(error: np.ndarray, deviations: object) -> np.ndarray:
+    """The ε-error of each image."""
+    sigma = numbers(deviations, "deviations").astype(float)
+    if len(sigma) != len(error) or (sigma < 0).any():
+        raise InputError(f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0.")
+    limit = np.where(error == 0, 0.0, np.inf)
+    return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))
