@@ -1,7 +1,7 @@
 """What a page may load and run: itself and what lies beside it. A policy in each page tells the browser so.
 
-The book is static files on any host, so the policy stands in the page (`<meta http-equiv>`). What only a host can say, that
-no other site may show a page in a frame, stands in `book/_extra/_headers`.
+The book is static files on any host, so the policy is part of the page (`<meta http-equiv>`). What only a host can say, that
+no other site may show a page in a frame, is in `book/_extra/_headers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 
 POLICY = {
     "default-src": ["'self'"],
-    "script-src": ["'self'"],  # and the hash of each script that stands in the page itself
+    "script-src": ["'self'"],  # and the hash of each script in the page itself
     # MathJax and the icons write style elements when they run, whose text depends on the page: no hash can be known.
     "style-src": ["'self'", "'unsafe-inline'"],
     "img-src": ["'self'", "data:"],  # the theme's style sheets hold small drawings
@@ -32,9 +32,7 @@ DATA = re.compile(r"\ssrc=|\stype=(?![\"']?(?:text/javascript|module))", re.IGNO
 HEAD = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 LINK = re.compile(r"<a\b[^>]*\bhref=\"(?:https?:)?//[^>]*>", re.IGNORECASE)
 REL = re.compile(r"\brel=\"([^\"]*)\"")
-# Hosts that answer on http alone, with the reason; every other link goes over https.
-HTTP_ONLY: dict[str, str] = {}
-# The theme's handlers stand in attributes, which no policy worth its name lets run; book/_static/press.js does what they did.
+# The theme's handlers are attributes, which no policy worth its name lets run; book/_static/press.js does what they did.
 HANDLERS = {
     'onclick="window.print()"': 'data-press="print"',
     'onclick="toggleFullScreen()"': 'data-press="full-screen"',
@@ -73,9 +71,7 @@ def policy(html: str, page: str) -> str:
 
 def outward(link: re.Match[str]) -> str:
     """The opening tag of a link to another site: over https, and what opens there learns nothing of this window."""
-    tag = link[0]
-    if not any(f'"http://{host}' in tag for host in HTTP_ONLY):
-        tag = tag.replace('href="http://', 'href="https://')
+    tag = link[0].replace('href="http://', 'href="https://')
     rel = REL.search(tag)
     if rel is None:
         return tag.replace("<a", '<a rel="noopener"', 1)
@@ -86,7 +82,7 @@ def guarded(html: str, page: str) -> str:
     """A finished page with its policy, its links outwards mended, and no script in an attribute.
 
     Raises:
-        ValueError: the page has no `<meta charset>`, after which the policy stands.
+        ValueError: the page has no `<meta charset>`, which the policy has to follow.
     """
     html = THEBE.sub("", html)
     for old, new in HANDLERS.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +37,6 @@ def mended(html: str) -> str:
     return INLINE.sub(lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0], html)
 
 
-def once(scripts: Iterable[Any]) -> list[Any]:
-    """Drop inline scripts whose text came before: Sphinx 7.4 emits each twice, and the second `const` is an error."""
-    seen: set[str] = set()
-    kept = []
-    for script in scripts:
-        body = getattr(script, "attributes", {}).get("body")
-        if body is None or body not in seen:
-            kept.append(script)
-        if body is not None:
-            seen.add(body)
-    return kept
-
-
 def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
     """The buttons at the top of a page: Colab without a menu around it, and an edit button that opens what people edit.
 
@@ -73,7 +59,6 @@ def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, A
 
 def _fix_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     """Before a page is written."""
-    context["script_files"] = once(context.get("script_files", []))
     context["header_buttons"] = for_readers(context.get("header_buttons", []), Path(app.env.doc2path(page)))
 
 
