@@ -92,27 +92,39 @@ from collections import Counter
 from functools import cache
 from itertools import product
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 import torch
 from IPython.display import Markdown, display
 
-from l2rclip_lite import Ranks, load_dataset, load_towers, name_plots, plots
-from l2rclip_lite import template_plots as draw
-from l2rclip_lite.comparison import holm
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.ordinality import ordinality
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.template_study import (
+from l2rclip_book import alignment
+from l2rclip_book.gradients import mean_by_gap
+from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.statistics import holm, ordinality, spearman_rho
+from l2rclip_book.studies import image_features
+from l2rclip_book.template_figures import (
+    INK,
+    SHUFFLED,
+    TRAINED,
+    score_rows,
+    token_figure,
+)
+from l2rclip_book.templates import (
     further_is_less,
     orders,
     p_value,
-    random_scores,
     random_weights,
     shuffled_gaps,
     shuffled_scores,
     token_rows,
     two_axes,
 )
+from l2rclip_lite import Ranks, load_dataset, load_towers
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.plots import COLOURS, rank_colours, style
+from l2rclip_lite.prompts import centred
 from l2rclip_lite.towers import Towers
 
 # %matplotlib inline
@@ -144,13 +156,21 @@ words = Ranks.integers(16, 77, template=FACE)
 digits = Ranks(
     tuple(str(age) for age in range(16, 78)), words.values, FACE, "years"
 )
-draw.similarity(
+tens = [str(age) if age % 10 == 0 else "" for age in range(16, 78)]
+
+
+def cosines(rows: torch.Tensor) -> torch.Tensor:
+    """Cosine of every two rows of unit length."""
+    return rows @ rows.T
+
+
+heat_maps(
     {
-        "digits": (encode(digits), digits),
-        "words": (encode(words), digits),
-        "words, random weights": (encode(words, untrained[0]), digits),
+        "digits": cosines(encode(digits)),
+        "words": cosines(encode(words)),
+        "words, random weights": cosines(encode(words, untrained[0])),
     },
-    most=7,
+    tens,
 )
 
 # %% [markdown]
@@ -221,7 +241,7 @@ cost = {
     for name, tower in readers.items()
     for spelling, ranks in spellings.items()
 }
-draw.token_picture(
+token_figure(
     {
         name: [
             (token_rows(tower, ranks)[k], k / (len(ranks) - 1))
@@ -230,7 +250,7 @@ draw.token_picture(
         for name, tower in readers.items()
     },
     cost,
-    digits,
+    tens,
 )
 
 # %% tags=["hide-input"]
@@ -286,12 +306,19 @@ severity = load_dataset("leaves", ranks=5, size=15, seed=SEED).ranks
 with torch.inference_mode():
     raw = mini.encode_text(severity.sentences).clone()
 assert torch.allclose(centred(raw), encode(severity), atol=1e-6)
-plots.text_similarity({"as encoded": raw, "centred": centred(raw)}, severity)
+heat_maps(
+    {"as encoded": cosines(raw), "centred": cosines(centred(raw))},
+    severity.names,
+    columns=2,
+    height=3.2,
+    below=True,
+    digits=2,
+)
 
 # %% tags=["hide-input"]
 off = ~torch.eye(5, dtype=torch.bool)
 spread = {
-    name: (rows @ rows.T)[off]
+    name: cosines(rows)[off]
     for name, rows in (("as encoded", raw), ("centred", centred(raw)))
 }
 display(
@@ -336,8 +363,8 @@ assert float(spread["centred"].mean()) < 0
 # | equation | function | test |
 # |---|---|---|
 # | {eq}`eq-02-centring` | `prompts.centred` | `tests/unit/test_prompts.py` |
-# | {eq}`eq-02-cosine` to {eq}`eq-02-component` | `ordinality.ordinality` | `tests/oracles/test_metrics_oracles.py` |
-# | shuffles, random weights, local order | `template_study` | `tests/unit/test_template_study.py` |
+# | {eq}`eq-02-cosine` to {eq}`eq-02-component` | `l2rclip_book.statistics.ordinality` | `tests/oracles/test_metrics_oracles.py` |
+# | shuffles, random weights, local order | `l2rclip_book.templates` | `tests/book/test_templates.py` |
 # | {eq}`eq-02-ridge` | `mini.fit_alignment` | `tests/unit/test_mini.py` |
 #
 # By hand: three vectors in the plane at 0°, 60° and 120°. Without centring, neighbours have $d = 1 - \cos 60° = \tfrac12$, the outer
@@ -400,10 +427,11 @@ for name, ranks in spaces.items():
 # %% mystnb={"image": {"alt": "Six heat maps of the cosine between sentences: thirteen decades, eight life stages, and five grades each of severity, retinopathy, quality and aesthetics."}, "figure": {"caption": "Six small label spaces, centred. The lowest rank is at the top and at the left. Look for red that fades away from the diagonal, and for corners that should be blue.", "name": "fig-02-small"}}
 small = ["decades", "life stages", "severity"]
 small += ["retinopathy", "quality", "aesthetics"]
-draw.similarity(
-    {name: (features[name], spaces[name]) for name in small},
+heat_maps(
+    {name: cosines(features[name]) for name in small},
+    {name: spaces[name].names for name in small},
     columns=2,
-    most=13,
+    height=2.3,
 )
 
 # %% tags=["hide-input"]
@@ -412,7 +440,7 @@ true = {name: ordinality(rows) for name, rows in features.items()}
 
 def odd_pair(name: str) -> str:
     """The two ranks, not neighbours, that are most alike."""
-    near = features[name] @ features[name].T
+    near = cosines(features[name])
     apart = torch.ones_like(near).triu(2) > 0
     j, k = divmod(int(near.where(apart, -2.0).argmax()), len(near))
     called = spaces[name].names
@@ -435,18 +463,35 @@ display(
 # Is a gap score of 0.6 much? Give the same sentences to the ranks in another order, again and again, and see what that
 # scores. If many wrong orders do as well as the right one, the score says nothing.
 
-# %% mystnb={"image": {"alt": "Four histograms of the gap score under shuffled rank names, with a line at the score of the true order: ages in words, decades, severity, aesthetics. The histograms of the two label spaces with five ranks are much wider."}, "figure": {"caption": "The gap score when the names are shuffled (bars) and in the true order (line). With five ranks all 120 orders are tried.", "name": "fig-02-luck"}}
+# %% mystnb={"image": {"alt": "Four histograms of the gap score under shuffled rank names, with a line at the score of the true order: ages in words, decades, severity, aesthetics. The histograms of the two label spaces with five ranks are much wider."}, "figure": {"caption": "The gap score when the names are shuffled (bars) and in the true order (line). With five ranks all 120 orders are tried.", "name": "fig-02-luck"}} tags=["hide-input"]
 gaps = {
     name: shuffled_gaps(rows, orders(len(rows), scale["gaps"], SEED))
     for name, rows in features.items()
 }
-draw.null_histograms(
-    {
-        f"{name}, {len(spaces[name])} ranks": gaps[name]
-        for name in ("ages in words", "decades", "severity", "aesthetics")
-    },
-    xlabel="gap score",
-)
+shown = ("ages in words", "decades", "severity", "aesthetics")
+with style():
+    figure, axes = plt.subplots(
+        4, 1, figsize=(7.6, 6.5), sharex=True, layout="constrained"
+    )
+    for axis, name in zip(axes, shown, strict=True):
+        score = gaps[name]
+        reached = int((score[1:] >= score[0] - 1e-9).sum())
+        bins = np.arange(-1.0125, 1.03, 0.025)
+        sns.histplot(
+            score, bins=bins, ax=axis, color=SHUFFLED, alpha=1, ec="white",
+            label="shuffled names",
+        )  # fmt: skip
+        axis.axvline(score[0], color=TRAINED, lw=2.6, label="true order")
+        axis.set_title(
+            f"{name}, {len(spaces[name])} ranks: {reached} of "
+            f"{len(score) - 1:,} other orders do as well"
+        )
+        axis.set(yticks=[], ylabel="", xlim=(-1.03, 1.03))
+        axis.spines["left"].set_visible(False)
+    axis.set_xlabel("gap score")
+    figure.legend(
+        *axis.get_legend_handles_labels(), loc="outside upper left", ncols=2
+    )
 
 # %% [markdown]
 # With sixty-two ranks a lucky order is out of the question. With five it is an everyday thing. There are 120 orders, and
@@ -512,10 +557,12 @@ if PROFILE != "smoke":
 lines = ["| K | gap | triplets | component |", "|---|---|---|---|"]
 bands = {}
 for count in (3, 5, 8, 13, 20, 62):
-    found = random_scores(count, 384, scale["shuffles"], SEED)
+    generator = np.random.default_rng(SEED)
+    drawn = generator.standard_normal((scale["shuffles"], count, 384))
+    scores = [ordinality(vectors - vectors.mean(0)) for vectors in drawn]
     bands[count] = {
-        name: np.quantile(values, (0.05, 0.95))
-        for name, values in found.items()
+        name: np.quantile([score[name] for score in scores], (0.05, 0.95))
+        for name in scores[0]
     }
     cells = [
         f"{low:.2f} to {high:.2f}".replace("-", "−")
@@ -551,11 +598,16 @@ for name, rows in features.items():
         score: tuple(np.quantile(values, (0.05, 0.95)))
         for score, values in found.items()
     }
-draw.score_rows(
-    true,
-    band,
-    spelled,
-    {"gap": "gap", "triplets": "triplets", "component": "component"},
+SCORES = ("gap", "triplets", "component")
+score_rows(
+    {
+        score: {
+            name: (true[name][score], [one[score] for one in spelled[name]])
+            for name in spaces
+        }
+        for score in SCORES
+    },
+    {score: {name: band[name][score] for name in spaces} for score in SCORES},
 )
 
 # %% tags=["hide-input"]
@@ -611,21 +663,29 @@ if PROFILE != "smoke":
 # A score is one number. Draw the ranks on the two directions in which they differ most, join them from the lowest to the
 # highest, and the order becomes a path: a walk if language knows it, a tangle if not.
 
-# %% mystnb={"image": {"alt": "Eight scatter plots in two rows. Above the trained network, below random weights; columns are ages in digits, ages in words, decades and severity. Points are ranks in the rank colours, joined by a line from low to high."}, "figure": {"caption": "Ranks on their first two principal components, joined from low (dark) to high (bright). Above the trained network, below the same network with random weights.", "name": "fig-02-paths"}}
-walked = {
-    name: spaces[name]
-    for name in ("ages in digits", "ages in words", "decades", "severity")
-}
-draw.paths(
-    {
-        "trained": {name: two_axes(features[name]) for name in walked},
-        "random weights": {
-            name: two_axes(encode(ranks, untrained[0]))
-            for name, ranks in walked.items()
-        },
-    },
-    walked,
-)
+# %% mystnb={"image": {"alt": "Eight scatter plots in two rows. Above the trained network, below random weights; columns are ages in digits, ages in words, decades and severity. Points are ranks in the rank colours, joined by a line from low to high."}, "figure": {"caption": "Ranks on their first two principal components, joined from low (dark) to high (bright). Above the trained network, below the same network with random weights.", "name": "fig-02-paths"}} tags=["hide-input"]
+walked = ("ages in digits", "ages in words", "decades", "severity")
+rows = {"trained": mini, "random weights": untrained[0]}
+with style():
+    figure, axes = plt.subplots(2, 4, figsize=(7.6, 4.3), layout="constrained")
+    for line, (title, tower) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(title)
+        for axis, name in zip(line, walked, strict=True):
+            ranks = spaces[name]
+            at, share = two_axes(encode(ranks, tower))
+            axis.plot(*at.T, color=COLOURS["reference"], lw=0.9, alpha=0.7)
+            size = 30 if len(ranks) < 20 else 14
+            axis.scatter(*at.T, c=rank_colours(len(ranks)), s=size, zorder=2)
+            for end in (0, -1):
+                axis.annotate(
+                    ranks.names[end], at[end], (0, 7), ha="center",
+                    textcoords="offset points", fontsize=8.5,
+                    bbox={"fc": "#fdfdfbb0", "lw": 0, "pad": 0},
+                )  # fmt: skip
+            axis.set(xticks=[], yticks=[])
+            axis.set_xlabel(f"{100 * share:.0f} % of the variance")
+            axis.margins(0.16)
+            axis.set_title(name if tower is mini else "")
 
 # %% [markdown]
 # The path of the trained digits bends into an arch. Such a horseshoe is what ordered points look like when near pairs are
@@ -638,12 +698,21 @@ draw.paths(
 #
 # ### Twenty is nearer to twenty nine than to nineteen
 
-# %% mystnb={"image": {"alt": "Two bar charts of the cosine between the age twenty and every other age from 16 to 77, in digits above and in words below. In words there is a plateau from 21 to 29 and a step at both of its ends."}, "figure": {"caption": "How similar the sentence of age 20 (red line) is to that of every other age. The colour of a bar is its age.", "name": "fig-02-twenty"}}
-table = {name: rows @ rows.T for name, rows in features.items()}
+# %% mystnb={"image": {"alt": "Two bar charts of the cosine between the age twenty and every other age from 16 to 77, in digits above and in words below. In words there is a plateau from 21 to 29 and a step at both of its ends."}, "figure": {"caption": "How similar the sentence of age 20 (red line) is to that of every other age. The colour of a bar is its age.", "name": "fig-02-twenty"}} tags=["hide-input"]
+table = {name: cosines(rows) for name, rows in features.items()}
 both = {"in digits": "ages in digits", "in words": "ages in words"}
-draw.neighbours(
-    {title: table[name][20 - 16] for title, name in both.items()}, digits, 4
-)
+with style():
+    figure, axes = plt.subplots(
+        2, 1, figsize=(7.6, 3.9), sharex=True, sharey=True, layout="constrained"
+    )
+    for axis, (title, name) in zip(axes, both.items(), strict=True):
+        height = table[name][20 - 16].clone()
+        height[20 - 16] = 0
+        axis.bar(words.values, height, color=rank_colours(len(words)), zorder=2)
+        axis.axvline(20, color=COLOURS["stage 2"], lw=1.6, zorder=1)
+        axis.axhline(0, color=INK, lw=0.8)
+        axis.set(title=title, ylabel="cosine", xlabel="years")
+        axis.label_outer()
 
 # %% tags=["hide-input"]
 lines = ["| cosine of | in digits | in words |", "|---|---|---|"]
@@ -663,17 +732,24 @@ assert in_words[20 - 16, 29 - 16] > in_words[20 - 16, 19 - 16] + 0.2
 # once: if spelling rules, similarity rises again wherever the gap is a multiple of ten and two names share their last
 # word.
 
-# %% mystnb={"image": {"alt": "Two line charts of the mean cosine over the gap between two ages, digits on the left and words on the right, for the trained network and for random weights. In words both lines have peaks at gaps of ten, twenty, thirty and so on."}, "figure": {"caption": "Mean cosine of two ages over the gap between them. Peaks at multiples of ten are ages that end alike. Gaps with fewer than twelve pairs are left out.", "name": "fig-02-gaps"}}
+# %% mystnb={"image": {"alt": "Two line charts of the mean cosine over the gap between two ages, digits on the left and words on the right, for the trained network and for random weights. In words both lines have peaks at gaps of ten, twenty, thirty and so on."}, "figure": {"caption": "Mean cosine of two ages over the gap between them. Peaks at multiples of ten are ages that end alike. Gaps with fewer than twelve pairs are left out.", "name": "fig-02-gaps"}} tags=["hide-input"]
 forgot = {name: encode(spaces[name], untrained[0]) for name in both.values()}
-draw.by_gap(
-    {
-        title: {
-            "trained": table[name],
-            "random weights": forgot[name] @ forgot[name].T,
-        }
-        for title, name in both.items()
-    }
-)
+with style():
+    figure, axes = plt.subplots(
+        1, 2, figsize=(7.6, 2.9), sharey=True, layout="constrained"
+    )
+    for axis, (title, name) in zip(axes, both.items(), strict=True):
+        for label, rows, colour in (
+            ("trained", features[name], TRAINED),
+            ("random weights", forgot[name], INK),
+        ):
+            mean = mean_by_gap(cosines(rows))[:-11]
+            gap = range(1, len(mean) + 1)
+            named = {"label": label, "legend": axis is axes[0]}
+            sns.lineplot(x=gap, y=mean, color=colour, ax=axis, **named)
+        axis.axhline(0, color=COLOURS["reference"], lw=0.8, ls="--")
+        axis.set(title=title, xlabel="gap between two ranks")
+        axis.set(ylabel="mean cosine", xticks=range(0, 51, 10))
 
 # %% tags=["hide-input"]
 ASKED = (([1], 1), ([1], 19), (None, 1))  # gaps, and how many steps further
@@ -707,9 +783,8 @@ display(
 
 def bump(rows: torch.Tensor) -> float:
     """How far the mean cosine at gap 10 lies above that at 9 and 11."""
-    near = rows @ rows.T
-    at = [float(near.diagonal(gap).mean()) for gap in (9, 10, 11)]
-    return at[1] - (at[0] + at[2]) / 2
+    at_9, at_10, at_11 = mean_by_gap(cosines(rows))[8:11].tolist()
+    return at_10 - (at_9 + at_11) / 2
 
 
 assert bump(features["ages in words"]) > 0.05
@@ -758,12 +833,18 @@ worded = np.array(
         for pick in picks
     ]
 )
-draw.wording_histogram(
-    worded,
-    true["severity"]["gap"],
-    band["severity"]["gap"],
-    xlabel="gap score",
-)
+with style():
+    figure, axis = plt.subplots(figsize=(7.2, 2.7), layout="constrained")
+    chance = {"color": SHUFFLED, "alpha": 0.25, "lw": 0}
+    axis.axvspan(
+        *band["severity"]["gap"], label="shuffled names, 90 %", **chance
+    )
+    bins = {"binwidth": 0.05, "binrange": (-1, 1), "alpha": 1, "ec": "white"}
+    sns.histplot(worded, color=TRAINED, **bins)
+    own = true["severity"]["gap"]
+    axis.axvline(own, color=INK, lw=2, label="the words of the data set")
+    axis.set(xlim=(-0.8, 1), xlabel="gap score", ylabel="wordings")
+    figure.legend(loc="outside upper left", ncols=2)
 
 # %% tags=["hide-input"]
 best, worst = (
@@ -777,9 +858,7 @@ display(
         f"The words of the data set: {true['severity']['gap']:.2f}."
     )
 )
-near = every - every.mean(0)
-near = torch.nn.functional.normalize(near, dim=1)
-near = near @ near.T
+near = cosines(centred(every))
 pairs = (("high", "very high"), ("low", "very low"), ("mild", "slight"))
 said = "; ".join(
     f"*{one}* and *{other}* "
@@ -836,7 +915,7 @@ kinds = {
     }
     for title, (names, which) in few.items()
 }
-draw.sentence_rows(
+score_rows(
     {
         title: {kind: (found[0], found[1:]) for kind, found in rows.items()}
         for title, rows in kinds.items()
@@ -892,57 +971,81 @@ if PROFILE != "smoke":
 # the map was not fitted on? Fit it on four names of five and ask for the rest: given the name, which of the unseen rows is
 # it?
 
-# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left the map fitted on true pairs, right on shuffled pairs."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The red frame holds the dogs. Right: the same with wrong pairs in the fit.", "name": "fig-02-unseen"}}
-from l2rclip_lite.name_alignment import (
-    class_names,
-    prototypes,
-    recall,
-    split_names,
-    unseen_similarity,
-)
-
-called = class_names(scale["names"])
-rows, texts = prototypes(mini, scale["names"])
+# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left the map fitted on true pairs, right on shuffled pairs."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The red frame holds the dogs. Right: the same with wrong pairs in the fit.", "name": "fig-02-unseen"}} tags=["hide-input"]
+called, rows, texts = alignment.prototypes(mini, scale["names"])
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
-cosines = {
-    shuffle: torch.stack(
+similar = {
+    shuffle: [
         [
-            unseen_similarity(
-                rows, texts, ridges, seed=SEED + split, shuffle=shuffle
+            alignment.unseen_similarity(
+                rows, texts, ridge, seed=SEED + split, shuffle=shuffle
             )
-            for split in range(scale["splits"])
+            for ridge in ridges
         ]
-    )
+        for split in range(scale["splits"])
+    ]
     for shuffle in (False, True)
 }
 used = ridges.index(10.0)
-unseen = split_names(len(called), SEED)[1].tolist()
+unseen = alignment.split_names(len(called), SEED)[1].tolist()
 where = [index * 1000 // len(called) for index in unseen]
-edges = [sum(at < edge for at in where) for edge in (398, 151, 269)]
-name_plots.unseen_names(
-    {
-        "true pairs": cosines[False][0, used],
-        "shuffled pairs": cosines[True][0, used],
-    },
-    edges[0],
-    (edges[1], edges[2]),
+things, dogs, others = (
+    sum(k < edge for k in where) for edge in (398, 151, 269)
 )
+figure = heat_maps(
+    {
+        "true pairs": similar[False][0][used],
+        "shuffled pairs": similar[True][0][used],
+    },
+    [""] * len(unseen),
+    columns=2,
+    height=3.7,
+    limit=0.6,
+)
+for axis, shuffle in zip(figure.axes, (False, True), strict=False):
+    first = similar[shuffle][0][used].argmax(dim=1)
+    axis.scatter(first + 0.5, np.arange(len(first)) + 0.5, s=5, color=INK, lw=0)
+    axis.axvline(things, color=INK, lw=0.8)
+    axis.axhline(things, color=INK, lw=0.8)
+    dog = plt.Rectangle((dogs, dogs), others - dogs, others - dogs, fill=False)
+    dog.set(edgecolor=COLOURS["stage 2"], linewidth=1.6)
+    axis.add_patch(dog)
+    middle = [things / 2, (things + len(unseen)) / 2]
+    axis.set_xticks(middle, ["animals", "things"])
+    axis.set_yticks(middle, ["animals", "things"], rotation=90, va="center")
+    axis.set(xlabel="row of the image classifier", ylabel="class name")
+    axis.label_outer()
+figure
 
 # %% [markdown]
 # Animals find animals, dogs are taken for other dogs, and many names find exactly their own row. With wrong pairs nothing
 # is left. *Unseen* means unseen by the map: the classifier was trained on pictures of all these classes. What the map had
 # to guess is which of its rows a name belongs to, and for that it had nothing but the names.
 
-# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. Two lines for true pairs, recall at one and at five, lie far above the two lines for shuffled pairs, which lie at the level of guessing."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that the package uses. Dashed: guessing.", "name": "fig-02-ridge"}}
+# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. Two lines for true pairs, recall at one and at five, lie far above the two lines for shuffled pairs, which lie at the level of guessing."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that the package uses. Dashed: guessing.", "name": "fig-02-ridge"}} tags=["hide-input"]
 found = {
     f"recall@{k}" + (", shuffled pairs" if shuffle else ""): np.array(
-        [[recall(one, k) for one in split] for split in cosines[shuffle]]
+        [[alignment.recall(one, k) for one in split] for split in splits]
     )
-    for shuffle in (False, True)
+    for shuffle, splits in similar.items()
     for k in (1, 5)
 }
 guess = {k: k / len(unseen) for k in (1, 5)}
-name_plots.recall_curves(ridges, found, list(guess.values()), used=10.0)
+with style():
+    figure, axis = plt.subplots(figsize=(7.2, 3.1), layout="constrained")
+    for label, share in found.items():
+        sns.lineplot(
+            x=np.tile(ridges, len(share)), y=share.ravel(), marker="o",
+            errorbar=("pi", 100), label=label, ax=axis, legend=False,
+            color=SHUFFLED if "shuffled" in label else TRAINED,
+            linestyle="--" if "@5" in label else "-",
+        )  # fmt: skip
+    for level in guess.values():
+        axis.axhline(level, color=COLOURS["reference"], lw=0.8, ls="--")
+    axis.axvline(ridges[used], color=COLOURS["reference"], lw=1, ls=":")
+    axis.set(xscale="log", xlabel="strength λ of the ridge")
+    axis.set(ylim=(0, 1), ylabel="recall among unseen names")
+    figure.legend(ncols=2, loc="outside upper left", handlelength=3.4)
 
 # %% tags=["hide-input"]
 at = {label: values[:, used].mean() for label, values in found.items()}
@@ -956,15 +1059,15 @@ display(
         f"{at['recall@5, shuffled pairs']:.3f}, guessing {guess[5]:.3f})."
     )
 )
-first = cosines[False][0, used].argmax(dim=1)
+first = similar[False][0][used].argmax(dim=1)
 kept = [
-    float((first[: edges[0]] < edges[0]).double().mean()),
-    float((first[edges[0] :] >= edges[0]).double().mean()),
+    float((first[:things] < things).double().mean()),
+    float((first[things:] >= things).double().mean()),
 ]
 said = f"Of the unseen animals {kept[0]:.0%} find the row of an animal, "
 said += f"of the unseen things {kept[1]:.0%} the row of a thing."
 display(Markdown(said.replace("%", " %")))
-best = cosines[False][0, used].argsort(dim=1, descending=True)[:, :3]
+best = similar[False][0][used].argsort(dim=1, descending=True)[:, :3]
 lines = ["| unseen name | the three nearest unseen rows |", "|---|---|"]
 for place in range(0, len(unseen), -(-len(unseen) // 7)):
     three = ", ".join(called[unseen[k]] for k in best[place].tolist())
@@ -989,10 +1092,6 @@ if PROFILE != "smoke":
 # scale and generated leaves, and let each leaf have the nearest sentence, without training.
 
 # %%
-from l2rclip_lite.evidence import image_features
-from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.ordinality import spearman_rho
-
 leaves = load_dataset("leaves", ranks=5, size=scale["leaves"], seed=SEED)
 parts = (leaves.train, leaves.val, leaves.test)
 by_path = image_features(leaves, mini)
@@ -1009,13 +1108,37 @@ accuracies = counts.numpy()[np.arange(5), ways].sum(axis=1) / len(target)
 expected = (probabilities.numpy()[:, ways] @ np.arange(5)).T.round(9)
 rho = spearman_rho(np.broadcast_to(target.numpy(), expected.shape), expected)
 
-# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that is nearest to each of five sentences; right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above."}, "figure": {"caption": "Grading leaves without training. Left: which sentence a leaf is nearest to. Right: accuracy of the true order, beside every other way to give the five sentences to the five ranks.", "name": "fig-02-leaves"}}
-name_plots.zero_shot(
-    counts,
-    severity,
-    accuracies,
-    (judged["accuracy_low"], judged["accuracy_high"]),
-)
+# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that is nearest to each of five sentences; right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above."}, "figure": {"caption": "Grading leaves without training. Left: which sentence a leaf is nearest to. Right: accuracy of the true order, beside every other way to give the five sentences to the five ranks.", "name": "fig-02-leaves"}} tags=["hide-input"]
+share = counts / counts.sum(1, keepdim=True)
+texts = [[f"{100 * value:.0f} %" for value in row] for row in share.tolist()]
+low, high = judged["accuracy_low"], judged["accuracy_high"]
+with style():
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(7.6, 3.0), width_ratios=(1, 1.25), layout="constrained"
+    )
+    names = list(severity.names)
+    sns.heatmap(
+        share, ax=left, annot=np.array(texts), fmt="", cmap="cividis",
+        vmin=0, vmax=1, cbar=False, annot_kws={"fontsize": 8.5},
+        xticklabels=names, yticklabels=names,
+    )  # fmt: skip
+    left.tick_params(length=0)
+    left.tick_params("y", rotation=0)
+    left.set(title="Nearest sentence", ylabel="true rank")
+    sns.histplot(
+        accuracies[1:], binwidth=0.02, binrange=(0, 0.6), color=SHUFFLED,
+        alpha=1, ec="white", ax=right, label="every other order of the words",
+    )  # fmt: skip
+    top = right.get_ylim()[1]
+    right.errorbar(
+        accuracies[0], 1.07 * top, fmt="D", color=TRAINED, capsize=4,
+        xerr=[[accuracies[0] - low], [high - accuracies[0]]],
+        label="true order, 95 % interval",
+    )  # fmt: skip
+    right.axvline(0.2, color=INK, ls="--", lw=1.1, label="guessing")
+    right.set(title="Accuracy", xlabel="accuracy", ylabel="orders")
+    right.set(xlim=(0, 0.6), ylim=(0, 1.75 * top))
+    right.legend(loc="upper right")
 
 # %% [markdown]
 # Is the damage not in the features, or do the sentences not point to it? A ridge regression on the same features tells. It
@@ -1036,7 +1159,7 @@ fitted = float(spearmanr(guessed, target)[0])
 answers = (pictures @ centred(raw).T).argmax(dim=1)
 moved = float((answers == target).double().mean())
 reach = int((accuracies >= accuracies[0] - 1e-9).sum())
-similar = int((np.abs(rho) >= abs(rho[0]) - 1e-9).sum())
+as_close = int((np.abs(rho) >= abs(rho[0]) - 1e-9).sum())
 display(
     Markdown(
         f"Accuracy of the nearest sentence on {len(target)} leaves: "
@@ -1046,7 +1169,7 @@ display(
         f"do as well. With centred sentences: {moved:.2f}. Spearman's correlation of the expected rank with the "
         f"true one: {judged['spearman_expected']:.2f} "
         f"({judged['spearman_expected_low']:.2f} to "
-        f"{judged['spearman_expected_high']:.2f}), and {similar} orders have "
+        f"{judged['spearman_expected_high']:.2f}), and {as_close} orders have "
         f"one at least as far from 0. The regression on the same features: "
         f"**{fitted:.2f}**."
     )
@@ -1054,7 +1177,7 @@ display(
 assert counts.sum() == len(target)
 if PROFILE != "smoke":
     assert judged["accuracy_low"] <= 0.2 <= judged["accuracy_high"]
-    assert min(reach, similar) > 12  # more than a tenth of all orders
+    assert min(reach, as_close) > 12  # more than a tenth of all orders
     assert counts.sum(0).max() > 0.8 * len(target)
     assert fitted > judged["spearman_expected_high"]
 assert abs(rho[0] - judged["spearman_expected"]) < 1e-6
@@ -1200,5 +1323,5 @@ for name, ranks in (("spaces", words), ("hyphens", hyphens)):
 # of ages in words has no hyphens. Sentence features are those of {cite:t}`reimers2019sentence` in the small network of
 # {cite:t}`wang2020minilm`; the arch in two dimensions is explained by {cite:t}`diaconis2008horseshoes`. Several label
 # spaces are tested at once with the correction of {cite:t}`holm1979simple`. The map from classifier rows to names and all
-# controls of this page are ours; code: [`template_study.py`](../l2rclip_lite/template_study.py),
-# [`name_alignment.py`](../l2rclip_lite/name_alignment.py), [`mini.py`](../l2rclip_lite/mini.py).
+# controls of this page are ours; code: [`templates.py`](l2rclip_book/templates.py),
+# [`alignment.py`](l2rclip_book/alignment.py), [`mini.py`](../l2rclip_lite/mini.py).

@@ -1,4 +1,4 @@
-"""What RankFormer lets words see, which words must move alike, how far they moved, and what all that costs."""
+"""What RankFormer lets words see, which words must move alike, and how far they moved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from l2rclip_lite.choices import Axis
+from l2rclip_book.templates import token_text
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.towers import Tokens, Towers
 
@@ -17,14 +17,14 @@ START, END, PADDING = "start", "end", "·"
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
-    """Every slot as text: words as the tokenizer spells them, "start", "end", and "·" on padding.
+    """Every slot as text: words as the tokenizer spells them, "start", "end", and "·" for padding.
 
     Args:
         towers: Whose tokenizer made the tokens.
         tokens: Of sentences without context slots.
 
     Returns:
-        One list a sentence.
+        One list per sentence.
 
     Example:
         >>> from l2rclip_lite import load_towers
@@ -32,11 +32,9 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
         >>> spellings(tiny, tiny.tokenize(["a leaf", "a big leaf"]))[0]
         ['start', 'a', 'leaf', 'end', '·']
     """
-    tokenizer: Any = towers.tokenizer
-    spell = getattr(tokenizer, "id_to_token", None) or (lambda number: tokenizer.decode([number]).strip())
     rows = []
     for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
-        row = [spell(number) if word else PADDING for number, word in zip(ids, words, strict=True)]
+        row = [token_text(towers, one) if word else PADDING for one, word in zip(ids, words, strict=True)]
         row[0], row[int(mask.sum()) - 1] = START, END
         rows.append(row)
     return rows
@@ -63,22 +61,20 @@ def read_by(
         slot: n, its place.
 
     Returns:
-        Numbers ≥ 0, exactly 0 on slots that the word cannot see.
+        Numbers ≥ 0, exactly 0 in slots that the word cannot see.
     """
-    asked = torch.randn(embeddings.shape[-1], generator=torch.Generator().manual_seed(0))
+    probe = torch.randn(embeddings.shape[-1], generator=torch.Generator().manual_seed(0))
     leaf = embeddings.detach().clone().requires_grad_()
-    answer = former(leaf, tokens)[rank, slot] @ asked.to(leaf)
-    found: Tensor = torch.autograd.grad(answer, leaf)[0].norm(dim=-1)
-    return found
+    answer = former(leaf, tokens)[rank, slot] @ probe
+    gradient: Tensor = torch.autograd.grad(answer, leaf)[0]
+    return gradient.norm(dim=-1)
 
 
 @torch.no_grad()
 def changed_ranks(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "disturbed rank"]:
-    """How far R′ of each sentence moves when the words of one are disturbed, its own way = 1.
-
-    `signature_tensors.influence` asks the same of the text features.
+    """How far R′ of each sentence moves when the words of one are disturbed, relative to that one's own move.
 
     Args:
         former: A woken or trained RankFormer.
@@ -86,14 +82,14 @@ def changed_ranks(
         tokens: Which slots hold words.
 
     Returns:
-        Row i: all words of rank i got noise; 0 where nothing moved.
+        Row i: noise was added to all words of rank i; 0 where nothing moved.
     """
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(embeddings.shape, generator=generator).to(embeddings) * tokens.words[..., None]
+    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+    noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
     before, rows = former(embeddings, tokens), []
     for rank in range(len(embeddings)):
         disturbed = embeddings.clone()
-        disturbed[rank] += 0.1 * embeddings.std() * noise[rank]
+        disturbed[rank] += noise[rank]
         moved = (former(disturbed, tokens) - before).flatten(1).norm(dim=1)
         rows.append(moved / moved[rank])
     return torch.stack(rows)
@@ -101,10 +97,10 @@ def changed_ranks(
 
 @torch.no_grad()
 def shift_groups(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Int[Tensor, "rank token"]:
-    r"""Which words RankFormer must treat alike: those whose $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$ is one vector.
+    r"""Which words get the same shift $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$, whatever RankFormer has learned.
 
-    RankFormer knows no positions, so two slots with the same word and the same words in sight get the same vector: a
-    word twice in one sentence (`token`), in one slot of two sentences (`rank`), anywhere (`joint`).
+    RankFormer knows no positions, so copies of a word that attend to the same words get the same vector: a word twice
+    in one sentence (`token`), in one slot of two sentences (`rank`), anywhere (`joint`).
 
     Args:
         former: A woken or trained RankFormer with α > 0.
@@ -112,22 +108,21 @@ def shift_groups(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> 
         tokens: Which slots hold words.
 
     Returns:
-        A number for each group from 0 on, in reading order; −1 on slots without a word.
+        A number for each group from 0 on, in reading order; -1 in slots without a word.
     """
-    words = tokens.words
-    shift = former(embeddings, tokens) - (1 - former.alpha) * embeddings
-    rows = shift[words]
-    apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
-    first = (apart <= 1e-4 * rows.norm(dim=1).mean()).int().argmax(dim=1)
-    groups = torch.full(words.shape, -1, dtype=torch.long)
-    groups[words] = torch.unique(first, return_inverse=True)[1]
+    rows = (former(embeddings, tokens) - (1 - former.alpha) * embeddings)[tokens.words]
+    distance = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    first = (distance <= 1e-4 * rows.norm(dim=1).mean()).int().argmax(dim=1)
+    groups = torch.full(tokens.words.shape, -1, dtype=torch.long)
+    groups[tokens.words] = torch.unique(first, return_inverse=True)[1]
     return groups
 
 
+@torch.no_grad()
 def relative_attention(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "group query key"]:
-    """Attention times the number of words in sight, so that equal attention is 1; groups as in `RankFormer.attention`.
+    """Attention times the number of words in sight, so that equal attention is 1; groups as in `RankFormer.refine`.
 
     Example:
         >>> on = torch.ones(2, 3, dtype=torch.bool)
@@ -135,9 +130,9 @@ def relative_attention(
         >>> relative_attention(RankFormer(8, heads=2, axis="token"), torch.ones(2, 3, 8), tokens)[0, 0]
         tensor([1., 1., 1.])
     """
-    weights: Tensor = former.attention(embeddings, tokens)
-    real = {"token": tokens.words, "rank": tokens.words.T, "joint": tokens.words.reshape(1, -1)}[former.axis]
-    return weights * real.sum(dim=1)[:, None, None]
+    words = tokens.words
+    real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[former.axis]
+    return former.refine(embeddings, words)[1] * real.sum(dim=1)[:, None, None]
 
 
 @torch.no_grad()
@@ -150,37 +145,4 @@ def movement(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Floa
         >>> movement(RankFormer(8, heads=2, alpha=0.25), torch.ones(2, 3, 8), tokens)[0]  # at the start: α
         tensor([0.2500, 0.2500, 0.2500])
     """
-    moved: Tensor = (former(embeddings, tokens) - embeddings).norm(dim=-1) / embeddings.norm(dim=-1)
-    return moved
-
-
-def parameter_count(width: int, hidden: int = 2048, depth: int = 1) -> dict[str, int]:
-    r"""Numbers that RankFormer learns, by part: $4D^2+4D$ (MSA), $2DH+H+D$ (FFN), $2D$ (LN), 1 (α).
-
-    Args:
-        width: D.
-        hidden: H.
-        depth: Blocks of MSA and FFN.
-
-    Example:
-        >>> parameter_count(512)
-        {'MSA': 1050624, 'FFN': 2099712, 'LN': 1024, 'alpha': 1}
-    """
-    attention = 4 * width**2 + 4 * width  # query, key, value, output: weights and biases
-    ffn = 2 * width * hidden + hidden + width
-    return {"MSA": depth * attention, "FFN": depth * ffn, "LN": 2 * width, "alpha": 1}
-
-
-def attention_pairs(axis: Axis, ranks: int, words: int) -> int:
-    """Pairs of words that attention compares: K·n², n·K², or (K·n)².
-
-    Args:
-        axis: Along which axis it attends.
-        ranks: K.
-        words: n, slots a sentence.
-
-    Example:
-        >>> [attention_pairs(axis, ranks=62, words=10) for axis in ("token", "rank", "joint")]
-        [6200, 38440, 384400]
-    """
-    return {"token": ranks * words**2, "rank": words * ranks**2, "joint": (ranks * words) ** 2}[axis]
+    return (former(embeddings, tokens) - embeddings).norm(dim=-1) / embeddings.norm(dim=-1)

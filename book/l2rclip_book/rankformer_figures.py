@@ -1,0 +1,147 @@
+"""Rank sentences as grids of words: what each slot is, what a word sees, how far words moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from l2rclip_book.rankformer_views import END, PADDING, START
+from l2rclip_book.style import PAPER, WIDTH
+from l2rclip_lite.plots import COLOURS, rank_colours, style
+
+Spelt = Sequence[Sequence[str]]
+FIXED, CONTEXT, WORD, SEEN = "#e4e7eb", "#f0cfa8", "#cfdcee", "#f2b8a6"
+
+
+def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
+    """Which slots hold words."""
+    return ~np.isin(np.array(spelt), (START, END, PADDING))
+
+
+def sentence_grid(
+    axis: Axes,
+    spelt: Spelt | np.ndarray,
+    values: Float[np.ndarray, "rank slot"] | Int[np.ndarray, "rank slot"],
+    cmap: Colormap,
+    **scale: Any,
+) -> None:
+    """Sentences as a heat map with their words in it: one row per rank, one column per slot.
+
+    Args:
+        axis: Where to draw.
+        spelt: Text of each slot.
+        values: What the colour says.
+        cmap: Of the values.
+        **scale: `vmin` and `vmax`, or `norm`; by default colours count from 0.
+    """
+    look = {"linewidths": 3, "linecolor": PAPER, "annot_kws": {"fontsize": 8.5}, "fmt": "", "cbar": False}
+    scale = scale or {"vmin": 0, "vmax": cmap.N - 1}
+    sns.heatmap(values, ax=axis, annot=np.array(spelt), cmap=cmap, xticklabels=False, **look, **scale)
+    axis.tick_params(length=0, rotation=0)
+    for rank, colour in enumerate(rank_colours(len(spelt))):
+        axis.add_patch(Rectangle((-0.1, rank + 0.08), 0.1, 0.84, color=colour, clip_on=False))
+
+
+def _frame(axis: Axes, rank: int, slot: int, colour: Any) -> None:
+    """A frame around one slot."""
+    axis.add_patch(
+        Rectangle((slot + 0.04, rank + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4)
+    )
+
+
+def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: int) -> Figure:
+    """What each slot of every rank sentence is, and who may change it.
+
+    Args:
+        spelt: Words of the template, from `rankformer_views.spellings`.
+        rank_words: Which of these spell the rank.
+        context: Number of context vectors.
+    """
+    vectors = [f"c{number + 1}" for number in range(context)]
+    rows = [[row[0], *vectors, *row[1:]] for row in spelt]
+    kinds = np.where(_is_word(rows), 3, 1)
+    kinds[:, 1 : 1 + context] = 2
+    kinds[np.array(rows) == PADDING] = 0
+    handles = [
+        Patch(facecolor=WORD, label="word: RankFormer reads and changes it"),
+        Patch(facecolor=WORD, edgecolor=COLOURS["ink"], linewidth=1.8, label="word of the rank's name"),
+        Patch(facecolor=CONTEXT, label="context: learned, one for all ranks"),
+        Patch(facecolor=FIXED, label="start, end: never read, never changed"),
+    ]
+    with style():
+        figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 1.05), layout="constrained")
+        axis = figure.subplots()
+        sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
+        colours = rank_colours(len(rows))
+        for rank, slot in rank_words.nonzero().tolist():
+            _frame(axis, rank, slot + context, colours[rank])
+        figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    return figure
+
+
+def axes_figure(
+    reads: Mapping[str, Float[Tensor, "rank token"]],
+    changes: Mapping[str, Float[Tensor, "rank rank"]],
+    spelt: Spelt,
+    asked: tuple[int, int],
+) -> Figure:
+    """Left, the words that one word reads; right, which ranks change with the words of another.
+
+    Args:
+        reads: `rankformer_views.read_by` of the asked word, by axis.
+        changes: `rankformer_views.changed_ranks`, by axis.
+        spelt: Words of the template.
+        asked: Rank and slot of the word.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH, (0.32 * len(spelt) + 0.6) * len(reads)), layout="constrained")
+        axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
+        for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
+            kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
+            sentence_grid(left, spelt, kinds, ListedColormap([PAPER, "#eef1f4", SEEN]))
+            _frame(left, *asked, COLOURS["stage 2"])
+            left.set_title(f"axis {title}: what the framed word reads")
+            moved = changes[title].numpy() > 1e-6
+            cmap = ListedColormap([PAPER, SEEN])
+            sns.heatmap(moved, ax=right, cmap=cmap, vmin=0, vmax=1, square=True, cbar=False, linewidths=1)
+            right.spines[:].set_visible(True)
+            right.set_title("who moves", loc="center")
+            right.set(ylabel="disturbed", xlabel="changed rank")
+    return figure
+
+
+def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spelt) -> Figure:
+    """How far each word moved, in its own length, on one logarithmic scale for all axes.
+
+    Args:
+        moves: `rankformer_views.movement` after training, by axis.
+        spelt: Words of the template.
+    """
+    cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=PAPER)
+    words = _is_word(spelt)
+    with style():
+        figure = Figure(figsize=(WIDTH, (0.44 * len(spelt) + 0.42) * len(moves)), layout="constrained")
+        axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
+        for axis, (title, moved) in zip(axes, moves.items(), strict=True):
+            texts = [
+                [f"{text}\n{far:.2f}" for text, far in zip(*row, strict=True)]
+                for row in zip(spelt, moved.tolist(), strict=True)
+            ]
+            texts = np.where(words, texts, spelt)
+            values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
+            sentence_grid(axis, texts, values, cmap, norm=LogNorm(0.125, 8))
+            axis.set_title(f"axis {title}")
+        label = "moved, in lengths of the word"
+        bar = figure.colorbar(axes[0].collections[0], ax=list(axes), shrink=0.6, aspect=30, label=label)
+        bar.set_ticks([0.125, 0.25, 0.5, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
+        bar.ax.minorticks_off()
+    return figure
