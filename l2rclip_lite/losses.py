@@ -137,8 +137,8 @@ def ordinal_pairwise_loss_stage1(
     tightness remains.
 
     Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights` does in stage 2. For the
-    shuffled order pass shuffled values as `target`, such as `values[cyclic_permutation(len(values))][y]`: images and texts then
-    stand in one consistent, wrong order, in which a pair of one rank still has no gap.
+    shuffled order pass shuffled values as `target`, such as `values[cyclic_permutation(K)][y]`: images and texts then follow
+    one consistent, wrong order, in which a pair of one rank still has no gap.
 
     Args:
         image: Unit image features z.

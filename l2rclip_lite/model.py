@@ -20,13 +20,14 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
+from l2rclip_lite.data.base import on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
 from l2rclip_lite.towers import Towers, load_towers
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 MODEL = "model.safetensors"
 SHIPPED = {
     "leaves": Path(__file__).with_name("leaves.safetensors")
@@ -421,18 +422,7 @@ def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts | Rand
     controls = config.controls
     if controls.prototypes == "random":
         return RandomPrototypes(len(ranks), towers.dim, centre=controls.centre, seed=config.seed)
-    return RankPrompts(
-        towers,
-        ranks,
-        context_length=config.context_length,
-        rankformer=controls.rankformer,
-        centre=controls.centre,
-        seed=config.seed,
-        axis=config.axis,
-        alpha=config.alpha,
-        learn_alpha=controls.learn_alpha,
-        heads=config.heads,
-        hidden=config.hidden,
-        depth=config.depth,
-        shuffled=controls.prototypes == "shuffled",
-    )
+    options = {name: getattr(config, name) for name in ("context_length", "seed", "axis", "alpha", "heads")}
+    options |= {name: getattr(controls, name) for name in ("rankformer", "centre", "learn_alpha")}
+    options |= {"hidden": config.hidden, "depth": config.depth, "shuffled": controls.prototypes == "shuffled"}
+    return RankPrompts(towers, ranks, **options)

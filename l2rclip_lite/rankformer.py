@@ -70,11 +70,11 @@ class RankFormer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.attention_layers, self.ffn_layers = nn.ModuleList(), nn.ModuleList()
         for _ in range(depth):
-            out = nn.Linear(hidden, width)
             self.attention_layers.append(nn.MultiheadAttention(width, heads, batch_first=True))
-            self.ffn_layers.append(nn.Sequential(nn.Linear(width, hidden), nn.GELU(), out))
-        nn.init.zeros_(out.weight)
-        nn.init.zeros_(out.bias)
+            inner, outer = nn.Linear(width, hidden), nn.Linear(hidden, width)
+            self.ffn_layers.append(nn.Sequential(inner, nn.GELU(), outer))
+        nn.init.zeros_(outer.weight)
+        nn.init.zeros_(outer.bias)
 
     def forward(
         self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens

@@ -181,7 +181,8 @@ class RunDirectory:
                 ) from error
             if changed:
                 raise InputError(
-                    f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new --out, or repeat its settings."
+                    f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new "
+                    "--out, or repeat its settings."
                 )
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
@@ -274,8 +275,9 @@ def load_checkpoint(
                 for key in ("exp_avg", "exp_avg_sq")
             }
             optimizer.state[parameter].update(moments, step=tensors[f"adam.step/{name}"])
-        return json.loads(metadata["about"])
-    except (KeyError, ValueError, RuntimeError) as error:
+        history, score, steps = json.loads(metadata["about"])
+        return list(history), (float(score[0]), float(score[1])), int(steps)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
         ) from error

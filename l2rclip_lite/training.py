@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, as_ordinal_dataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
@@ -153,19 +153,8 @@ class Stage:
         self.losses: list[float] = []
         self.file = run.checkpoint(f"stage{number}") if run else None
         if self.file and self.optimizer:
-            self._resume(self.file)
-
-    def _resume(self, file: Path) -> None:
-        """Go on after the last complete epoch."""
-        about = load_checkpoint(file, self.parameters, self.best, self.optimizer)
-        if about is not None:
-            try:
-                self.history, (mae_, rps_) = list(about["history"]), about["best_score"]
-                self.best_score, self.taken = (float(mae_), float(rps_)), int(about["taken"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"{file}: damaged ({error!r}); delete it to start this stage anew."
-                ) from error
+            about = load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
+            self.history, self.best_score, self.taken = about or (self.history, self.best_score, self.taken)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """The generator of each epoch that is still to be run: its one source of randomness."""
@@ -228,7 +217,7 @@ class Stage:
             self.best_score = score
             self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         if self.file and PartialState().is_main_process:
-            about = {"history": self.history, "best_score": self.best_score, "taken": self.taken}
+            about = (self.history, self.best_score, self.taken)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
 
     @torch.no_grad()
@@ -383,7 +372,13 @@ def fit(
         InputError: An image that cannot be read; a directory that holds another run, or cannot be written.
         TrainingError: A loss that is not finite. What was computed is kept in `out`.
     """
-    data, run = as_ordinal_dataset(data, ranks), RunDirectory(out)
+    run = RunDirectory(out)
+    if not isinstance(data, OrdinalDataset):
+        if ranks is None:
+            raise InputError(
+                "fit: three datasets of your own need ranks=Ranks(...), which says what their indices mean."
+            )
+        data = OrdinalDataset.from_datasets(data, ranks)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
     device = choose_device(config)
