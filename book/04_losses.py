@@ -93,15 +93,17 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+import pandas as pd
+import seaborn as sns
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from l2rclip_lite import loss_plots as draw
-from l2rclip_lite import ordinal_losses
-from l2rclip_lite.controls import one_cycle
-from l2rclip_lite.loss_geometry import (
+from l2rclip_book import loss_figures
+from l2rclip_book.loss_geometry import (
     along_circle,
     cross_entropy_parts,
     on_circle,
@@ -109,6 +111,9 @@ from l2rclip_lite.loss_geometry import (
     text_forces,
     walk,
 )
+from l2rclip_book.statistics import ordinality
+from l2rclip_book.style import GRID
+from l2rclip_lite.baselines import losses as other_losses
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
@@ -118,7 +123,8 @@ from l2rclip_lite.losses import (
     rank_weights,
     supervised_contrastive_loss,
 )
-from l2rclip_lite.ordinality import ordinality
+from l2rclip_lite.plots import COLOURS, style
+from l2rclip_lite.ranks import cyclic_permutation
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -169,7 +175,7 @@ forces = {
     name: text_forces(loss, PENTAGON[[0]], PENTAGON)
     for name, loss in pushes.items()
 }
-draw.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
+loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
 # Under cross-entropy the arrows of ranks 1 and 4 are mirror images, and so are those of 2 and 3: two texts that are equally
@@ -226,7 +232,7 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 # Such a reading of cross-entropy as tightness against contrast is due to {cite:t}`boudiaf2020unifying`. Before the numbers,
 # the picture: five texts that stand in order, as a fan, 30° apart, and an image of rank 1 that runs round the circle.
 
-# %% mystnb={"image": {"alt": "Four curves over the angle of an image on a circle: cross-entropy, its pull, its push, and a dashed lower bound close under the cross-entropy. Vertical lines mark five texts."}, "figure": {"caption": "Cross-entropy of an image of rank 1 at s = 1 is the sum of the blue and the red curve. The dashed line is the bound, the grey band what it misses. Vertical lines are the texts; the solid one is its own.", "name": "fig-04-parts"}}
+# %%
 FAN_DEGREES = (0, 30, 60, 90, 120)
 FAN = on_circle(*FAN_DEGREES)
 RANK1 = torch.tensor([1])
@@ -250,7 +256,32 @@ curves = {
 }
 if PROFILE != "smoke":
     assert float(turn[(pull + push).argmin()]) < 20  # not at its own text, 30°
-draw.round_the_circle(turn, curves, FAN_DEGREES, own=1)
+
+# %% mystnb={"image": {"alt": "Four curves over the angle of an image on a circle: cross-entropy, its pull, its push, and a dashed lower bound close under the cross-entropy. Vertical lines mark five texts."}, "figure": {"caption": "Cross-entropy of an image of rank 1 at s = 1 is the sum of the blue and the red curve. The dashed line is the bound, the grey band what it misses. Vertical lines are the texts; the solid one is its own.", "name": "fig-04-parts"}} tags=["hide-input"]
+with style():
+    figure = Figure(figsize=(6.6, 3.9), layout="constrained")
+    axis = figure.subplots()
+    looks = (
+        ("ink", 2.6),
+        ("stage 1", 1.7),
+        ("stage 2", 1.7),
+        ("reference", 1.8),
+    )
+    for (name, values), (colour, width) in zip(
+        curves.items(), looks, strict=True
+    ):
+        axis.plot(turn, values, color=COLOURS[colour], lw=width, label=name)
+    axis.lines[-1].set_linestyle("--")
+    axis.fill_between(turn, bound, pull + push, color=GRID, zorder=0)
+    loss_figures.text_lines(axis, FAN_DEGREES, own=1)
+    axis.set(
+        xlabel="place of the image (degrees)",
+        ylabel="value at s = 1",
+        xticks=range(-120, 241, 60),
+        xlim=(-120, 240),
+    )
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
+figure
 
 # %% [markdown]
 # At $s=1$ the lowest point of the cross-entropy is not at its own text: the push of all five drives the image outwards. Keep
@@ -374,7 +405,7 @@ print("the table agrees with autograd, text by text")
 
 # %% mystnb={"image": {"alt": "Two arcs with three texts at 0, 60 and 120 degrees and two images. Lines from images to texts carry a weight times a distance: one half times 1, and 1 times the square root of 3."}, "figure": {"caption": "All pairs that push, each with its weight times its distance. A line has the colour of its image and is as thick as its weight. Images are drawn a little outside the circle.", "name": "fig-04-paper"}}
 two = torch.tensor([0, 2])
-draw.pencil(
+loss_figures.weighted_pairs(
     {
         "Each on its own text": [(0, 0), (2, 120)],
         "Both on the text between": [(0, 60), (2, 60)],
@@ -441,7 +472,7 @@ assert torch.equal(row, torch.tensor([1, 0, 1, 2, 3]) / VALUES[4])
 # **`push_power`** chooses $d$ (1, as released) or $d^2$ (2, as the derivation has it). The difference is where a push is
 # strong.
 
-# %% mystnb={"image": {"alt": "Two panels over the angle between an image and a text. Push by d is flat along the line and falls along the circle; push by d squared rises along the line and has one hump along the circle."}, "figure": {"caption": "How hard a text of weight 1 pushes an image that is an angle away. Left: along the line between them. Right: the part of it along the circle, which alone moves the image.", "name": "fig-04-power"}}
+# %%
 gap = angles(1, 180)
 
 
@@ -469,7 +500,27 @@ by_power = {"push by d": push_of_one_text(1), "push by d²": push_of_one_text(2)
 half = torch.deg2rad(gap) / 2
 assert torch.allclose(by_power["push by d"][1], half.cos())
 assert torch.allclose(by_power["push by d²"][1], 2 * (2 * half).sin())
-draw.push_by_distance(gap, by_power, "push by d")
+
+# %% mystnb={"image": {"alt": "Two panels over the angle between an image and a text. Push by d is flat along the line and falls along the circle; push by d squared rises along the line and has one hump along the circle."}, "figure": {"caption": "How hard a text of weight 1 pushes an image that is an angle away. Left: along the line between them. Right: the part of it along the circle, which alone moves the image.", "name": "fig-04-power"}} tags=["hide-input"]
+with style():
+    figure = Figure(figsize=(6.6, 2.9), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    titles = ("Along the line between them", "Along the circle")
+    for part, (axis, title) in enumerate(zip(axes, titles, strict=True)):
+        push_of = {name: pair[part] for name, pair in by_power.items()}
+        sns.lineplot(
+            pd.DataFrame(push_of, index=gap.numpy()),
+            dashes=False,
+            palette=["#c8553d", "#2a8c82"],
+            linewidth=2.2,
+            legend=part == 0,
+            ax=axis,
+        )
+        axis.set(title=title, xlabel="angle between image and text")
+        axis.set(xticks=range(0, 181, 45), ylim=(0, None))
+        axis.grid(axis="y", color=GRID)
+    axes[0].set_ylabel("force at weight 1")
+figure
 
 # %% [markdown]
 # A push by $d$ is a constant along the line, and $\cos(\theta/2)$ along the circle: strongest on the texts that are
@@ -500,7 +551,7 @@ rests = {
     for o, every in fields.items()
 }
 one = {o: every[1] for o, every in fields.items()}
-draw.resting_places(place, one, rests, FAN_DEGREES, shown=1)
+loss_figures.resting_places(place, one, rests, FAN_DEGREES, shown=1)
 
 # %%
 off = {
@@ -575,17 +626,34 @@ assert close(stage1(moved, symmetric=True), -0.124853)
 # not symmetric: image $i$ meets text $j$, and image $j$ never meets text $i$. Six rows have 720 orders. Here are all of
 # them.
 
-# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "One batch in all 720 orders of its rows. Bars: the released loss. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-04-orders"}}
+# %%
 released = [stage1(rows) for rows in itertools.permutations(range(6))]
 symmetric = stage1(as_drawn, symmetric=True)
 assert close(sum(released) / len(released), symmetric)
-draw.over_orders(released, symmetric, stage1(as_drawn))
-
-# %%
 sentence = "The released loss of this batch runs from {:.3f} to {:.3f}. Its "
 sentence += "mean over all orders is {:.6f}, and the symmetric loss is {:.6f}."
 low, high, mean = min(released), max(released), sum(released) / len(released)
 display(Markdown(sentence.format(low, high, mean, symmetric)))
+
+# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "One batch in all 720 orders of its rows. Bars: the released loss. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-04-orders"}} tags=["hide-input"]
+with style():
+    figure = Figure(figsize=(6.2, 2.6), layout="constrained")
+    axis = figure.subplots()
+    sns.histplot(
+        released,
+        bins=30,
+        color=COLOURS["stage 1"],
+        linewidth=0,
+        label="released, one order each",
+        ax=axis,
+    )
+    ink, first = COLOURS["ink"], stage1(as_drawn)
+    axis.axvline(symmetric, color=ink, label="symmetric, every order")
+    axis.axvline(first, color=ink, ls=":", label="released, rows as drawn")
+    axis.set(xlabel="stage-1 loss of the same six images")
+    axis.set(ylabel="orders of the rows")
+    figure.legend(loc="outside upper left", ncols=3)
+figure
 
 # %% [markdown]
 # The symmetric form *is* the mean over all orders: each ordered pair comes first in half of them. So `symmetric=True` gives
@@ -621,7 +689,7 @@ for words, rows in (("one rank", [2, 5]), ("one image", [0]), ("two", [0, 4])):
 # `ordinality(...)["gap"]`: 1 is perfect, 0 is chance.
 
 # %% mystnb={"image": {"alt": "Above, three circles with the ways of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Black outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-04-free"}} tags=["nbval-ignore-output"]
-cycle = one_cycle(5)  # the wrong order of the control
+cycle = cyclic_permutation(5)  # the wrong order of the control
 
 
 def spread(order: str) -> Callable[[Tensor], Tensor]:
@@ -645,7 +713,7 @@ for order, (sphere, dim) in itertools.product(
     order_of.setdefault(order, {})[sphere] = found
     if sphere == "circle":
         ways[order] = way[:, 0]
-draw.free_texts(ways, order_of)
+loss_figures.free_texts(ways, order_of)
 
 # %% tags=["nbval-ignore-output"]
 lines = ["| weight | on a circle | on a sphere |", "|---|---|---|"]
@@ -700,7 +768,7 @@ if PROFILE != "smoke":
 # In training, cross-entropy and pairwise loss are added. Which of them moves an image? Take two texts and an image on its
 # way from its own text to the wrong one, and compare the forces that turn it back. Once the texts are 60° apart, once 6°.
 
-# %% mystnb={"image": {"alt": "Two panels with forces on a logarithmic scale over the way from the own to the wrong text, texts 60 and 6 degrees apart: cross-entropy at three scales and the pairwise loss as a dashed line."}, "figure": {"caption": "Force that turns an image back to its own text, while it is led to the wrong one. Blue is cross-entropy at three scales, the dashed line the pairwise loss. Note that the axis is logarithmic.", "name": "fig-04-loud"}}
+# %%
 way_there = torch.linspace(0, 0.98, 50, dtype=torch.float64)
 loud = {}
 for apart in (60, 6):
@@ -716,9 +784,6 @@ for apart in (60, 6):
         name: -along_circle(loss, apart * way_there)[1]
         for name, loss in losses.items()
     }
-draw.loudness(way_there, loud)
-
-# %%
 far, near = loud.values()
 quarter = int((way_there - 0.25).abs().argmin())
 print("a quarter of the way, texts 60° and 6° apart:")
@@ -726,6 +791,25 @@ for name in far:
     print(f"{name:10} {far[name][quarter]:9.2g} {near[name][quarter]:6.2g}")
 assert far["s = 100"][quarter] < 1e-6 < 0.1 < far["pairwise"][quarter]
 assert torch.all(near["s = 100"] > 5 * near["pairwise"])
+
+# %% mystnb={"image": {"alt": "Two panels with forces on a logarithmic scale over the way from the own to the wrong text, texts 60 and 6 degrees apart: cross-entropy at three scales and the pairwise loss as a dashed line."}, "figure": {"caption": "Force that turns an image back to its own text, while it is led to the wrong one. Blue is cross-entropy at three scales, the dashed line the pairwise loss. Note that the axis is logarithmic.", "name": "fig-04-loud"}} tags=["hide-input"]
+with style():
+    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, (title, named) in zip(axes, loud.items(), strict=True):
+        sns.lineplot(
+            pd.DataFrame(named, index=way_there.numpy()),
+            palette=[*sns.light_palette("#3b6fb6", 5)[2:], "#c8553d"],
+            dashes=["", "", "", (4, 2)],
+            linewidth=2.1,
+            legend=axis is axes[0],
+            ax=axis,
+        )
+        axis.set(title=title, yscale="log", ylim=(1e-6, 300))
+        axis.set(xlabel="share of the way to the wrong text")
+        axis.grid(axis="y", color=GRID)
+    axes[0].set_ylabel("force towards its own text")
+figure
 
 # %% [markdown]
 # What counts is the product of $s$ and the difference of the two cosines. Where it is large, cross-entropy is satisfied as
@@ -754,7 +838,7 @@ assert torch.all(near["s = 100"] > 5 * near["pairwise"])
 # The first sum runs over the ranks that the batch holds; the second part is the supervised contrastive loss of
 # {cite:t}`khosla2020supervised` from texts to images. Here is what each wants of every pair of our six images.
 
-# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames hold pairs of one rank. Two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-04-pairs"}}
+# %%
 ranks5 = torch.arange(5)
 eye6 = torch.eye(6, dtype=torch.float64)
 eye5 = torch.eye(5, dtype=torch.float64)
@@ -777,17 +861,40 @@ tables = {
     "image → text": both - to_image,
     "text → image": to_image,
 }
-columns = {name: list(range(5)) for name in tables}
-columns |= {"plain CLIP": Y.tolist()}
-runs = dict.fromkeys(tables, "softmax along each row")
-runs |= {"plain CLIP": "softmax both ways"}
-runs |= {"text → image": "softmax down each column"}
 assert min(plain[2, 5], plain[5, 2]) > 0, "one rank, pushed apart"
 assert (both - to_image)[[2, 5], 2].max() < 0, "one rank, pulled together"
 assert to_image[[2, 5], 2].max() < 0
 assert torch.allclose((both - to_image).sum(1), torch.tensor(0.0).double())
 assert torch.allclose(to_image.sum(0), torch.tensor(0.0).double())
-draw.pair_matrices(tables, Y, columns, runs)
+
+# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames hold pairs of one rank. Two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-04-pairs"}} tags=["hide-input"]
+runs = ("both ways", "along each row", "down each column")
+with style():
+    figure = Figure(figsize=(7.6, 3.35), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=(6, 5, 5), sharey=True)
+    for axis, (name, table), run in zip(
+        axes, tables.items(), runs, strict=True
+    ):
+        text_of = Y if name == "plain CLIP" else ranks5
+        sns.heatmap(
+            pd.DataFrame(table.numpy(), Y.tolist(), text_of.tolist()),
+            cmap="RdBu_r",
+            vmin=-0.28,
+            vmax=0.28,
+            annot=True,
+            fmt=".2f",
+            annot_kws={"fontsize": 8},
+            cbar=False,
+            ax=axis,
+        )
+        for row, column in (Y[:, None] == text_of).nonzero().tolist():
+            frame = Rectangle((column, row), 1, 1, fill=False, lw=2)
+            axis.add_patch(frame)
+        axis.set_title(f"{name}\nsoftmax {run}", fontsize=9.5)
+        axis.set_xlabel("texts, by rank")
+        axis.tick_params(length=0, rotation=0)
+    axes[0].set_ylabel("images, by rank")
+figure
 
 # %% [markdown]
 # A softmax shares out: the derivatives of each row of the middle panel add up to 0, and those of each column of the right
@@ -899,7 +1006,7 @@ assert on_text.norm() > 0.1, "the text of the absent rank is still pushed"
 # *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank together and knows no order. The batch below has two
 # images on each text of the fan, but one image of rank 1 wanders.
 
-# %% mystnb={"image": {"alt": "Eight panels, one a loss, with the force on an image of rank 1 over its angle; areas are filled by direction, and vertical lines mark the texts."}, "figure": {"caption": "Which way each loss turns an image of rank 1, over the place where it stands: yellow towards higher angles, purple towards lower ones. The curve is a share of its largest value. The image rests where yellow meets purple. All other images stand on their texts; logits have the scale 10.", "name": "fig-04-others"}}
+# %% mystnb={"image": {"alt": "Eight panels, one a loss, with the force on an image of rank 1 over its angle; areas are filled by direction, and vertical lines mark the texts."}, "figure": {"caption": "Which way each loss turns an image of rank 1, over the place where it stands: blue towards higher angles, red towards lower ones. The curve is a share of its largest value. The image rests where blue turns into red. All other images stand on their texts; logits have the scale 10.", "name": "fig-04-others"}}
 POS = VALUES
 CROWD = torch.tensor([1, 0, 0, 1, 2, 2, 3, 3, 4, 4])
 
@@ -912,18 +1019,18 @@ def soft_labels(target: Tensor) -> Tensor:
 others = {
     "cross-entropy": lambda z, t, y: F.cross_entropy(10 * z @ t.T, y),
     "SORD": lambda z, t, y: F.cross_entropy(10 * z @ t.T, soft_labels(y)),
-    "mean-variance": lambda z, t, y: ordinal_losses.mean_variance_loss(
+    "mean-variance": lambda z, t, y: other_losses.mean_variance_loss(
         10 * z @ t.T, y, POS
     ),
     "ordinal pairwise": pairwise,
     "asymmetrical contrastive": lambda z, t, y: asymmetrical_contrastive_loss(
         z, t, y, 10.0
     ),
-    "Ordinal Entropy": lambda z, t, y: ordinal_losses.ordinal_entropy_loss(
+    "Ordinal Entropy": lambda z, t, y: other_losses.ordinal_entropy_loss(
         z, y, POS
     ),
-    "SupCon": lambda z, t, y: ordinal_losses.supcon_loss(z, y, 10.0),
-    "Rank-N-Contrast": lambda z, t, y: ordinal_losses.rank_n_contrast_loss(
+    "SupCon": lambda z, t, y: other_losses.supcon_loss(z, y, 10.0),
+    "Rank-N-Contrast": lambda z, t, y: other_losses.rank_n_contrast_loss(
         z, POS[y]
     ),
 }
@@ -934,7 +1041,7 @@ turning = {
     )[1]
     for name, loss in others.items()
 }
-draw.force_curves(place, turning, FAN_DEGREES, own=1)
+loss_figures.force_curves(place, turning, FAN_DEGREES, own=1)
 
 # %% [markdown]
 # Which of them know the order? There is a sharp test: exchange the *names* of ranks 2 and 4, texts and labels alike, and
@@ -997,14 +1104,14 @@ if PROFILE != "smoke":
 # | equation | function | test |
 # |---|---|---|
 # | {eq}`eq-04-chord` | `losses.distances` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-split`, {eq}`eq-04-bound` | `loss_geometry.cross_entropy_parts` | `tests/unit/test_loss_geometry.py` |
-# | {eq}`eq-04-force` | `loss_geometry.text_forces` | `tests/unit/test_loss_geometry.py` |
+# | {eq}`eq-04-split`, {eq}`eq-04-bound` | `loss_geometry.cross_entropy_parts` | `tests/book/test_loss_figures.py` |
+# | {eq}`eq-04-force` | `loss_geometry.text_forces` | `tests/book/test_loss_figures.py` |
 # | {eq}`eq-04-weight` | `losses.rank_weights` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-stage2` | `losses.ordinal_pairwise_loss` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-plain` | `losses.contrastive_loss` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-asym` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
-# | the other losses | `ordinal_losses` | `tests/unit/test_ordinal_losses.py` |
+# | the other losses | `baselines.losses` | `tests/unit/test_baselines.py` |
 #
 # ## Exercises
 #
