@@ -17,7 +17,7 @@ from l2rclip_lite.metrics import evaluate, mae, rps
 from l2rclip_lite.model import L2RCLIP, Prediction
 from l2rclip_lite.model_card import model_card
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
+from l2rclip_lite.runs import RunDirectory, write_json, write_text
 
 
 def validation_scores(
@@ -87,7 +87,7 @@ def write_results(
     )
     columns = pd.DataFrame(found.probabilities.numpy(), columns=[f"p_{k}" for k in range(len(data.ranks))])
     write_text(run.predictions, table.join(columns).to_csv(index=False, float_format="%.6f"))
-    write_text(run.folder / "README.md", model_card(read_json(run.config), metrics))
+    write_text(run.folder / "README.md", model_card(model, data, metrics))
     write_json(run.metrics, metrics)
     run.clean()
 
