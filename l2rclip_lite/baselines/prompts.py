@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from l2rclip_lite.towers import Towers
 
 Weighting = Literal["linear", "inverse"]
 BASE_RANKS = 3  # OrdinalCLIP's own number for 62 ages
-STAND_IN = "one"  # a word of one token in both tokenizers, where the learned rank embedding goes
+PLACEHOLDER = "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
 
 
 def interpolation_weights(
@@ -23,15 +23,15 @@ def interpolation_weights(
 ) -> Float[Tensor, "rank base"]:
     r"""How much of each base embedding goes into each rank: $w_{kb}\propto1-|k-p_b|/(K-1)$ or $1/(|k-p_b|+10^{-5})$.
 
-    The base embeddings stand at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
+    The base embeddings are at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
 
     Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `rank_prompt_learner.py`.
 
     Args:
         ranks: K.
         base_ranks: B, from 1 to K.
-        weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank that stands on a base
-            embedding nearly that one alone.
+        weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank at a base embedding
+            nearly that one alone.
 
     Returns:
         The weights.
@@ -42,8 +42,8 @@ def interpolation_weights(
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]])
     """
-    stand = torch.linspace(0, ranks - 1, base_ranks) if base_ranks > 1 else torch.tensor([(ranks - 1) / 2])
-    gap = (torch.arange(float(ranks))[:, None] - stand).abs()
+    base = torch.linspace(0, ranks - 1, base_ranks) if base_ranks > 1 else torch.tensor([(ranks - 1) / 2])
+    gap = (torch.arange(float(ranks))[:, None] - base).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)
 
@@ -88,16 +88,16 @@ class InterpolatedPrompts(RankPrompts):
         drawn = torch.randn(context_length + base_ranks, towers.width, generator=generator)[context_length:]
         self.base = nn.Parameter(drawn * scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
-        sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
+        sentences = [ranks.template.replace(SLOT, PLACEHOLDER)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        self.full_tokens = self.tokens.with_context(context_length)
+        self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
             self.template_embeddings = towers.embed(self.tokens.ids.to(embedded.device)).float()
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """The template with the interpolated vector of each rank in the place of its name."""
         sentences = super().embeddings()
-        slots = self.full_tokens.rank_words[..., None].to(sentences.device)
+        slots = self.prompt_tokens.rank_words[..., None].to(sentences.device)
         return torch.where(slots, (self.weights @ self.base)[:, None], sentences)
 
 
@@ -106,53 +106,36 @@ class PromptHead(nn.Module):
 
     Args:
         prompts: The text side.
+        towers: What encodes it.
     """
 
-    def __init__(self, prompts: RankPrompts) -> None:
+    def __init__(self, prompts: RankPrompts, towers: Towers) -> None:
         super().__init__()
-        self.prompts = prompts
+        self.prompts, self.towers = prompts, towers
 
     def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """s·z · t_k, from s·z."""
-        text: Tensor = self.prompts()
+        text: Tensor = self.prompts(self.towers)
         return scaled @ text.T
 
     def fixed(self) -> nn.Linear:
         """The same logits from text features that are encoded once and learn no more."""
-        text: Tensor = self.prompts().detach()
+        text: Tensor = self.prompts(self.towers).detach()
         head = nn.Linear(text.shape[1], text.shape[0], bias=False)
         head.weight = nn.Parameter(text, requires_grad=False)
         return head
 
 
-def coop_head(model: L2RCLIP) -> PromptHead:
-    """CoOp: learned context vectors before the sentence, whose words stay as they are.
+def prompt_head(model: L2RCLIP, prompts: type[RankPrompts], **options: Any) -> PromptHead:
+    """A head with L2RCLIP's settings of the context.
 
-    Source: Zhou, Yang, Loy and Liu, IJCV 2022 (arXiv 2109.01134), with the whole sentence as the name of a class.
+    Args:
+        model: Its towers, ranks and config.
+        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors before the sentence, whose
+            words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022, arXiv 2109.01134, with the whole sentence as the
+            name of a class). With `InterpolatedPrompts` it is OrdinalCLIP.
+        options: Passed on.
     """
     config = model.config
-    return PromptHead(
-        RankPrompts(
-            model.towers,
-            model.ranks,
-            context_length=config.context_length,
-            rankformer=False,
-            centre=config.centre,
-            seed=config.seed,
-        )
-    )
-
-
-def ordinalclip_head(model: L2RCLIP, weighting: Weighting = "linear") -> PromptHead:
-    """OrdinalCLIP: learned context vectors and base ranks. See `InterpolatedPrompts`."""
-    config = model.config
-    return PromptHead(
-        InterpolatedPrompts(
-            model.towers,
-            model.ranks,
-            weighting=weighting,
-            context_length=config.context_length,
-            centre=config.centre,
-            seed=config.seed,
-        )
-    )
+    shared = {"context_length": config.context_length, "centre": config.controls.centre, "seed": config.seed}
+    return PromptHead(prompts(model.towers, model.ranks, **shared, **options), model.towers)

@@ -8,29 +8,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
+from l2rclip_lite.baselines.decoders import neighbour_probabilities
 from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.readouts import neighbour_probabilities
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def zero_shot(
     model: L2RCLIP, features: Float[Tensor, "batch dim"], *, raw: bool = False
 ) -> Float[Tensor, "batch rank"]:
-    """Softmax of S · z · t against the bare sentences: no picture was ever shown.
+    """Softmax of S · z · t against the bare sentences: no training image is used.
 
     Args:
-        model: Its towers, ranks and config; whatever it has learned is not used.
+        model: Its towers, ranks and config; nothing that it has learned is used.
         features: Unit image features of the towers in their starting state.
         raw: Take the text features as they are, also where the config centres them over the ranks.
 
     Returns:
-        A row of K an image.
+        K probabilities per image.
     """
-    text = model.towers.encode_text(model.ranks.sentences) if raw else model.prompts.template_features()
+    text = model.towers.encode_text(model.ranks.sentences)
+    if model.config.controls.centre and not raw:
+        text = centred(text)
     return F.softmax(model.scale * features.to(text.device) @ text.T, dim=1).cpu()
 
 
@@ -40,11 +44,11 @@ def linear_probe(features: dict[str, Tensor], targets: dict[str, Tensor], ranks:
     Args:
         features: Unit image features of each split.
         targets: Rank indices of each split.
-        ranks: The label space; ranks absent from training get probability 0. With one rank in training that is the
-            answer to every image.
+        ranks: The label space; ranks absent from training get probability 0. A single rank in training
+            is the answer to every image.
 
     Returns:
-        Test probabilities, one row an image.
+        Test probabilities, one row per image.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -53,25 +57,19 @@ def linear_probe(features: dict[str, Tensor], targets: dict[str, Tensor], ranks:
         tensor([[0., 1., 0.],
                 [0., 1., 0.]], dtype=torch.float64)
     """
-    from sklearn.linear_model import LogisticRegression
-
     if (targets["train"] == targets["train"][0]).all():  # nothing to tell apart, which the solver refuses
         return F.one_hot(targets["train"][:1].cpu().expand(len(features["test"])), len(ranks)).double()
-    best, chosen = float("inf"), None
+    rows = {split: part.numpy() for split, part in features.items()}
+    best, best_probe = float("inf"), None
     for strength in 10.0 ** np.arange(-1, 5):
-        with warnings.catch_warnings():  # they are ranks, however few pictures each has
+        with warnings.catch_warnings():  # they are ranks, however few images each has
             warnings.filterwarnings("ignore", message="The number of unique classes")
-            probe = LogisticRegression(C=strength, max_iter=2000).fit(
-                features["train"].numpy(), targets["train"].numpy()
-            )
-        error = mae(targets["val"], probe.predict(features["val"].numpy()), ranks)
+            probe = LogisticRegression(C=strength, max_iter=2000).fit(rows["train"], targets["train"].numpy())
+        error = mae(targets["val"], probe.predict(rows["val"]), ranks)
         if error < best:
-            best, chosen = error, probe
-    assert chosen is not None
-    probabilities = torch.zeros(len(features["test"]), len(ranks), dtype=torch.float64)
-    probabilities[:, chosen.classes_] = torch.from_numpy(
-        chosen.predict_proba(features["test"].numpy())
-    ).double()
+            best, best_probe = error, probe
+    probabilities = torch.zeros(len(rows["test"]), len(ranks), dtype=torch.float64)
+    probabilities[:, best_probe.classes_] = torch.from_numpy(best_probe.predict_proba(rows["test"])).double()
     return probabilities
 
 
@@ -93,20 +91,16 @@ def ridge(features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks)
         >>> ridge(features, {"train": rank, "val": rank}, three).round(decimals=2)
         tensor([[0.0000, 0.7500, 0.2500]], dtype=torch.float64)
     """
-    from sklearn.linear_model import Ridge
-
     values = torch.tensor(ranks.values, dtype=torch.float64)
-    best, answer = (float("inf"), float("inf")), None
+    rows = {split: part.double().numpy() for split, part in features.items()}
+    best, answer = (float("inf"), float("inf")), torch.zeros(0)
     for strength in 10.0 ** np.arange(-4, 4):
-        line = Ridge(alpha=strength).fit(features["train"].double().numpy(), values[targets["train"]].numpy())
-        row = {
-            split: neighbour_probabilities(
-                torch.from_numpy(line.predict(features[split].double().numpy())), values
-            )
+        line = Ridge(alpha=strength).fit(rows["train"], values[targets["train"]].numpy())
+        val, test = (
+            neighbour_probabilities(torch.from_numpy(line.predict(rows[split])), values)
             for split in ("val", "test")
-        }
-        score = (mae(targets["val"], row["val"].argmax(1), ranks), rps(targets["val"], row["val"], ranks))
+        )
+        score = (mae(targets["val"], val.argmax(1), ranks), rps(targets["val"], val, ranks))
         if score < best:
-            best, answer = score, row["test"]
-    assert answer is not None
+            best, answer = score, test
     return answer

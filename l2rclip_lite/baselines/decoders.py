@@ -1,4 +1,4 @@
-"""How outputs that are not K logits become a row of K probabilities, so that one inference rule judges every method."""
+"""Decoders: from outputs that are not K logits to K probabilities per image, so that one inference rule serves all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\sigma(f_k)$, made a row of K. See `survival_probabilities`.
+    r"""$P(y>k)=\sigma(f_k)$, as K probabilities. See `survival_probabilities`.
 
     Example:
         >>> coral_probabilities(torch.zeros(1, 2)).tolist()
@@ -19,7 +19,7 @@ def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tenso
 
 
 def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, made a row of K. See `survival_probabilities`.
+    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, as K probabilities. See `survival_probabilities`.
 
     Example:
         >>> corn_probabilities(torch.zeros(1, 2)).tolist()
@@ -31,12 +31,12 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
 def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
     r"""From $P(y>k)$ to $P(y=k)=P(y>k-1)-P(y>k)$.
 
-    CORAL's biases need not be in order while it trains; a survival that rises is cut down to what went before, so no
+    CORAL's biases need not be in order during training; a survival that rises is cut to the one before, so no
     probability is negative. The expectation is CORAL's and CORN's own; their own rank, the number of survivals above ½,
-    is the median of this row, which need not be its mode.
+    is the median of these probabilities, which need not be their mode.
 
     Args:
-        survival: K−1 numbers in [0, 1] an image.
+        survival: K−1 numbers in [0, 1] per image.
 
     Returns:
         K numbers ≥ 0 that sum to 1.
@@ -53,10 +53,10 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
 def neighbour_probabilities(
     predicted: Float[Tensor, " batch"], values: Float[Tensor, " rank"]
 ) -> Float[Tensor, "batch rank"]:
-    """A number as the row that puts its mass on the two neighbouring ranks so that the expectation is the number.
+    """A number as probabilities: all mass on its two neighbouring ranks, so that the expectation is the number.
 
     Args:
-        predicted: Numbers on the scale of the values; what lies outside is cut off at the ends.
+        predicted: Numbers on the scale of the values; numbers outside are clipped to its ends.
         values: Rank values, increasing, evenly spaced or not.
 
     Returns:
@@ -86,14 +86,14 @@ def prototype_probabilities(
     r"""$\operatorname{softmax}_k(s\,z\cdot c_k)$ with $c_k$ the normalised mean of the training images of rank k.
 
     Args:
-        features: Unit image features to judge.
+        features: Unit image features to classify.
         train: Unit features of the training images.
         target: Their rank indices.
         ranks: K; a rank without a training image gets probability 0.
         scale: s.
 
     Returns:
-        A row of K an image.
+        K probabilities per image.
 
     Example:
         >>> points = torch.eye(2)

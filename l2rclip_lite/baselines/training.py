@@ -1,0 +1,171 @@
+"""Train a baseline on the towers, data, budget, choice of epoch and decoding that L2RCLIP has.
+
+`NAME` fine-tunes the image side (tower or adapter) under another loss, with stage 2's epochs, learning rate and
+augmentation. `NAME-frozen` trains the head alone, on image features computed once, with stage 1's epochs and learning
+rate. `coop` and `ordinalclip` are first trained as their `-frozen` forms, then tune the image side against the resulting
+text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on them answers.
+
+Every baseline answers with K probabilities per image, and `metrics.evaluate` scores both their maximum and their
+expectation. So "cross-entropy with the expected value", a strong baseline of the literature, needs no training of its
+own: it is `mae_expected` in the row of `cross-entropy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+
+import torch
+import torch.nn.functional as F
+from accelerate import PartialState
+from torch import nn
+
+from l2rclip_lite.baselines.decoders import prototype_probabilities
+from l2rclip_lite.baselines.losses import Outputs, positions
+from l2rclip_lite.baselines.probes import linear_probe, ridge, zero_shot
+from l2rclip_lite.baselines.prompts import PromptHead
+from l2rclip_lite.baselines.table import BASELINES, FROZEN, OBJECTIVES, Objective, batch_loss
+from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.runs import RunDirectory
+from l2rclip_lite.training import Stage, TrainingData, choose_device, cpu_threads
+
+
+def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
+    """Refuse a baseline that cannot run before anything is trained.
+
+    Args:
+        names: The baselines asked for.
+        config: The settings under which they run.
+
+    Raises:
+        InputError: An unknown name, a library that is not installed, or settings that leave nothing to train.
+
+    Example:
+        >>> check_baselines(["ridge", "coop-frozen"], Config(context_length=0))
+        Traceback (most recent call last):
+        ...
+        l2rclip_lite.errors.InputError: baselines: coop-frozen learns the context; set context_length, or leave it out.
+    """
+    if PartialState().num_processes > 1:
+        raise InputError("baselines: they train in one process; run this without `accelerate launch`.")
+    for name in names:
+        if name not in BASELINES:
+            raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(BASELINES)}.")
+        objective = OBJECTIVES.get(name.removesuffix(FROZEN))
+        if objective and objective.needs and not find_spec(objective.needs):
+            raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
+        if name.removesuffix(FROZEN) == "coop" and config and not config.context_length:
+            raise InputError(f"baselines: {name} learns the context; set context_length, or leave it out.")
+
+
+def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:
+    """Train a baseline on a data set.
+
+    Args:
+        name: One of `BASELINES`.
+        data: Validation chooses the epoch, test is answered.
+        config: Towers, budget, batch size, seed.
+        quiet: Whether to hide progress bars.
+
+    Returns:
+        K probabilities per test image.
+
+    Raises:
+        InputError: See `check_baselines`; an image that cannot be read.
+        TrainingError: Numbers that are not finite.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> leaves = load_dataset("leaves", size=60, pixels=64)
+        >>> run_baseline("ridge", leaves, Config(towers="tiny/random", heads=2)).shape
+        torch.Size([10, 5])
+    """
+    check_baselines([name], config)
+    if config.upside_down is None:
+        config = replace(config, upside_down=not data.upright)
+    model = L2RCLIP.build(data.ranks, config, data.image_size).to(choose_device(config))
+    with cpu_threads(config.threads):
+        return train_baseline(name, model, TrainingData.load(data, model, quiet=quiet), quiet=quiet)
+
+
+def train_baseline(
+    name: str, model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
+) -> Outputs:
+    """Train a baseline and let it answer on the test split.
+
+    Args:
+        name: One of `BASELINES`.
+        model: Towers in their starting state, ranks and config; it is left as it was.
+        data: What it is trained on; without images only features and an adapter can be trained.
+        run: Where complete epochs are kept; None keeps none.
+        quiet: Whether to hide progress bars.
+
+    Returns:
+        K probabilities per test image.
+    """
+    if name in ("zero-shot", "zero-shot-raw"):
+        return zero_shot(model, data.features["test"], raw=name == "zero-shot-raw")
+    if name in ("linear-probe", "ridge"):
+        probe = linear_probe if name == "linear-probe" else ridge
+        return probe(dict(data.features), dict(data.targets), model.ranks)
+    head = OBJECTIVES[name.removesuffix(FROZEN)].head(model).to(model.device)
+    movable = ("towers.image.", "adapter.")
+    start = {key: value.clone() for key, value in model.state_dict().items() if key.startswith(movable)}
+    try:
+        if isinstance(head, PromptHead) and not name.endswith(FROZEN):
+            _train(name + FROZEN, head, model, data, run, quiet)
+            head = head.fixed()
+        return _train(name, head, model, data, run, quiet)
+    finally:
+        model.load_state_dict(start, strict=False)
+
+
+def _train(
+    name: str, head: nn.Module, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool
+) -> Outputs:
+    """One stage of one baseline, from the first epoch to test probabilities."""
+    objective, frozen = OBJECTIVES[name.removesuffix(FROZEN)], name.endswith(FROZEN)
+    if frozen:
+        # an adapter on cached features with stage 1's budget, which learns only where the loss compares features
+        budget = {"epochs2": model.config.epochs1, "lr2": model.config.lr1}
+        config = replace(model.config, image_side="adapter", **budget)
+        model = L2RCLIP(model.towers, model.ranks, config, rank_features=model.rank_features).to(model.device)
+    learned = freeze(model, "stage 2")
+    if frozen and "features" not in objective.takes:
+        model.adapter.requires_grad_(False)
+        learned = {}
+    learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
+    config, scale = model.config, model.scale.detach()
+    tuned = config.image_side == "tower"
+    views = 2 if objective.decoder is None and tuned and config.augment else 1  # without augmentation a copy
+    position = positions(model.ranks.values_tensor()).to(model.device)
+    # CORAL's biases see no factor S, and learn as much faster
+    options = {"epochs": config.epochs2, "factors": {"coral_bias": float(scale)}, "run": run, "quiet": quiet}
+    number, lr = objective.number + frozen, config.lr2 or model.towers.image_lr
+    stage = Stage(number, learned, data, model, lr=lr, **options)
+    for generator in stage.epochs():
+        for x, target in data.batches(model, generator, views=views):
+            features = model.image_features(x) if tuned else model.adapter(x)
+            outputs = head(scale * features)
+            loss = batch_loss(name.removesuffix(FROZEN), features, outputs, target, position, scale)
+            stage.step(loss + F.cross_entropy(outputs, target) if objective.adds else loss)
+        stage.end_epoch(_answer(objective, head, model, data, "val"))
+    stage.restore_best()
+    if objective.decoder is None:
+        features = {split: data.encode(model, split) for split in data.targets}
+        return linear_probe(features, dict(data.targets), model.ranks)
+    return _answer(objective, head, model, data, "test")
+
+
+@torch.no_grad()
+def _answer(objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData, split: str) -> Outputs:
+    """K probabilities per image of a split, by the decoder or by the prototypes of the training images."""
+    features = data.encode(model, split).to(model.device)
+    if objective.decoder is not None:
+        return objective.decoder(head(model.scale * features)).cpu()
+    train, target = data.encode(model, "train").to(model.device), data.targets["train"].to(model.device)
+    return prototype_probabilities(features, train, target, len(model.ranks), model.scale).cpu()
