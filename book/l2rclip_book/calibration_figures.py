@@ -1,0 +1,72 @@
+"""Figures of the chapter on your own images: images with their names, reliability."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from l2rclip_book.style import WIDTH
+from l2rclip_lite.plots import COLOURS, style
+
+BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature
+
+
+def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
+    """Images with a line of text below each, in reading order.
+
+    Args:
+        images: What to show.
+        names: A file name, or anything else, for each.
+        columns: Images per row.
+    """
+    rows = -(-len(images) // columns)
+    with style():
+        figure = Figure(figsize=(min(WIDTH, 1.95 * columns), 2.2 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, image, name in zip(axes, images, names, strict=False):
+            axis.imshow(np.asarray(image))
+            wrapped = textwrap.fill(name, 22, break_on_hyphens=False)
+            axis.text(0.5, -0.04, wrapped, transform=axis.transAxes, ha="center", va="top", fontsize=9)
+    return figure
+
+
+def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Accuracy over confidence, one panel per model: dots on the diagonal are as right as they are sure.
+
+    Args:
+        curves: `calibration.reliability` by panel title.
+    """
+    most = max(curve["count"].max() for curve in curves.values())
+    with style():
+        figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
+        axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
+        for (above, below), (title, curve), colour in zip(
+            axes.T, curves.items(), (BEFORE, AFTER), strict=False
+        ):
+            sure, right = curve["confidence"], curve["accuracy"]
+            above.plot([0, 1], [0, 1], color=COLOURS["reference"], linewidth=1, linestyle="--")
+            honest = {"color": "#c4ccd4", "linewidth": 7, "label": "95 % range if it were true"}
+            above.vlines(sure, curve["chance_low"], curve["chance_high"], **honest)
+            above.vlines(sure, right, sure, color=colour, linewidth=1.6)
+            above.scatter(
+                sure, right, color=colour, s=34, zorder=4, edgecolor="white", label="share that is right"
+            )
+            above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
+            width = 0.86 * (curve["high"] - curve["low"])
+            below.bar(
+                (curve["low"] + curve["high"]) / 2, curve["count"], width=width, color=colour, alpha=0.75
+            )
+            below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
+        axes[0, 0].set_ylabel("share of right answers")
+        axes[1, 0].set_ylabel("images")
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2, handlelength=1.2
+        )
+    return figure
