@@ -90,20 +90,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import seaborn as sns
 import torch
 from IPython.display import Markdown
+from matplotlib.figure import Figure
 
-from l2rclip_lite import (
-    L2RCLIP,
-    Config,
-    Ranks,
-    embedding_plots,
-    load_dataset,
-)
-from l2rclip_lite.metrics import mae
-from l2rclip_lite.ordinality import ordinality, spearman_rho
-from l2rclip_lite.pixels import load_pixels
-from l2rclip_lite.projections import (
+from l2rclip_book import embedding_figures
+from l2rclip_book.projections import (
     balanced_pca,
     distance_agreement,
     gap_distances,
@@ -111,8 +104,13 @@ from l2rclip_lite.projections import (
     modality_gap,
     umap_layout,
 )
-from l2rclip_lite.schemes import Pictures, stage1, stage2
-from l2rclip_lite.stages import train_stage
+from l2rclip_book.statistics import ordinality, spearman_rho
+from l2rclip_book.style import GRID, WIDTH
+from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
+from l2rclip_lite.metrics import mae
+from l2rclip_lite.model import ResizedImages
+from l2rclip_lite.plots import COLOURS, style
+from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -195,13 +193,14 @@ shuffled = chance.permutation(labels)
 along = label_axis(noise, shuffled)
 rest = noise - np.outer(noise @ along, along)
 looks = {
-    "A": balanced_pca([noise], noise).look(noise),
+    "A": balanced_pca([noise], noise).project(noise),
     "B": umap(noise, seed=SEED),
     "C": np.stack(
-        [noise @ along, balanced_pca([rest], rest, axes=1).look(rest)[:, 0]], 1
+        [noise @ along, balanced_pca([rest], rest, axes=1).project(rest)[:, 0]],
+        1,
     ),
 }
-embedding_plots.clouds({k: (v, shuffled) for k, v in looks.items()}, ranks)
+embedding_figures.clouds({k: (v, shuffled) for k, v in looks.items()}, ranks)
 
 # %% [markdown]
 # All three show **nothing**. The points are random directions, and the ranks were dealt out at random. A is PCA, B is
@@ -252,16 +251,14 @@ config = Config(
     seed=SEED,
 )
 model = L2RCLIP.build(ranks, config)
-pictures = Pictures.load(data, model, quiet=True)
-fresh = load_pixels(unseen, model.towers)
-targets = pictures.targets
-judged = (targets["train"], targets["val"])
+train_data = TrainingData.load(data, model)
+fresh = ResizedImages(unseen, model.towers)
 images, texts, errors = {}, {}, {}
 
 
 def keep(moment: str) -> None:
-    """Features of the fresh pictures and of the sentences, as they are now."""
-    features = model.features(fresh)
+    """Features of the fresh images and of the sentences, as they are now."""
+    features = model.encode(fresh)
     images[moment] = features.double().numpy()
     texts[moment] = model.rank_features.double().numpy()
     with torch.no_grad():
@@ -270,20 +267,16 @@ def keep(moment: str) -> None:
 
 
 keep("start")
-cached = {s: model.features(p).clone() for s, p in pictures.pixels.items()}
-stage = stage1(model, cached, targets["train"])
-train_stage(stage, judged, ranks, config, None, quiet=True)
-model.refresh()  # encode the prompts of the best epoch
+train_stage1(model, train_data)
 keep("after stage 1")
-smaller = replace(config, batch_size=16)
-stage = stage2(model, pictures)
-train_stage(stage, judged, ranks, smaller, None, quiet=True)
+model.config = replace(config, batch_size=16)
+train_stage2(model, train_data)
 keep("after stage 2")
 
 START, TEXT, IMAGE = images  # the three moments
 median = mae(
     torch.tensor(labels),
-    torch.full((len(labels),), int(targets["train"].median())),
+    torch.full((len(labels),), int(train_data.targets["train"].median())),
     ranks,
 )
 Markdown(
@@ -317,7 +310,7 @@ four = {
 }
 plane = balanced_pca(list(four.values()), rising=texts[TEXT])
 shown = {moment: (images[moment], texts[moment]) for moment in images}
-embedding_plots.moments(plane, shown, labels, ranks)
+embedding_figures.moments(plane, shown, labels, ranks)
 
 # %% [markdown]
 # The left panel seems to say that the untrained tower sees hardly any order. Question 3 tells you to be careful: how much
@@ -334,15 +327,17 @@ seen, common, own = {}, {}, {}
 for name, cloud in four.items():
     rank = labels if len(cloud) == len(labels) else np.arange(K)
     seen[name] = plane.seen(cloud)
-    common[name] = abs(rho(plane.look(cloud)[:, 0], rank))
-    own[name] = abs(rho(balanced_pca([cloud], cloud).look(cloud)[:, 0], rank))
+    common[name] = abs(rho(plane.project(cloud)[:, 0], rank))
+    own[name] = abs(
+        rho(balanced_pca([cloud], cloud).project(cloud)[:, 0], rank)
+    )
     lines.append(
         f"| {name} | {seen[name]:.0%} | {common[name]:.2f} | {own[name]:.2f} |"
     )
 top = texts[TEXT][-3:]  # the sentences of the three highest ranks
 apart = [
     float(np.linalg.norm(one - one[[1, 2, 0]], axis=1).mean())
-    for one in (plane.look(top), top)
+    for one in (plane.project(top), top)
 ]
 lines.append(
     f"\nThe sentences of the three highest ranks after stage 1 lie "
@@ -387,7 +382,7 @@ steps = {
         ("stage 2", TEXT, IMAGE),
     )
 }
-embedding_plots.arrows(plane, steps, ranks)
+embedding_figures.arrows(plane, steps, ranks)
 
 # %% tags=["nbval-ignore-output"]
 assert np.array_equal(images[START], images[TEXT])
@@ -421,7 +416,7 @@ Markdown(
 # %% mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf pictures with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in a PCA plane of their own. Above: for eight ranks the picture nearest to the mean of its rank. Below: the eight pictures that lie farthest from their rank's mean along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-06-pictures"}} tags=["nbval-ignore-output"]
 trained = images[IMAGE]
 curve = balanced_pca([trained], rising=means(trained))
-places, centres = curve.look(trained), curve.look(means(trained))
+places, centres = curve.project(trained), curve.project(means(trained))
 off = np.abs(places[:, 0] - centres[labels, 0])
 distance = np.linalg.norm(trained - means(trained)[labels], axis=1)
 typical = [
@@ -429,10 +424,10 @@ typical = [
     for k in np.unique(np.linspace(0, K - 1, 8).round().astype(int))
 ]
 strange = [int(index) for index in np.argsort(-off)[:8]]
-embedding_plots.thumbnails(
+embedding_figures.thumbnails(
     places,
     labels,
-    fresh.numpy(),
+    np.stack([pixels.numpy() for pixels, _ in fresh]),
     {"nearest to the mean of their rank": typical, "farthest from it": strange},
     ranks,
 )
@@ -524,7 +519,7 @@ Markdown("\n".join(lines))
 #
 # There is no projection in it, and no plane to choose.
 
-# %% mystnb={"image": {"alt": "Two panels of cosine distance over rank gap with medians and shaded bands, left for pairs of images at the start and after stage 2, right for pairs of sentences at the start and after stage 1, each with a dashed control of shuffled ranks."}, "figure": {"caption": "Distance against rank gap: medians of all pairs and the band of their middle four fifths. Dashed: the trained features with shuffled ranks.", "name": "fig-06-ruler"}} tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"]
 order = np.arange(K)
 pairs = {
     "Images": {
@@ -537,15 +532,15 @@ control = {
     "Images": (images[IMAGE], chance.permutation(labels)),
     "Sentences": (texts[TEXT], chance.permutation(order)),
 }
-embedding_plots.gap_figure(pairs, control)
-
-# %% tags=["nbval-ignore-output"]
-ruler = {
-    (title, moment): rho(*gap_distances(*given))
+for title, given in control.items():
+    pairs[title]["shuffled ranks"] = given
+distances = {
+    (title, moment): gap_distances(*given)
     for title, moments in pairs.items()
     for moment, given in moments.items()
 }
-noise_floor = rho(*gap_distances(*control["Images"]))
+ruler = {key: rho(*given) for key, given in distances.items()}
+noise_floor = ruler["Images", "shuffled ranks"]
 if PROFILE != "smoke":
     assert abs(ruler["Images", START]) < 0.15
     assert abs(noise_floor) < 0.1
@@ -558,6 +553,38 @@ Markdown(
     f"at the start, **{ruler['Sentences', TEXT]:.2f}** after stage 1."
 )
 
+# %% mystnb={"image": {"alt": "Two panels of cosine distance over rank gap with medians and shaded bands, left for pairs of images at the start and after stage 2, right for pairs of sentences at the start and after stage 1, each with a dashed control of shuffled ranks."}, "figure": {"caption": "Distance against rank gap: medians of all pairs and the band of their middle four fifths. Dashed: the trained features with shuffled ranks.", "name": "fig-06-ruler"}} tags=["hide-input", "nbval-ignore-output"]
+MOMENT_COLOURS = {
+    START: COLOURS["reference"],
+    TEXT: COLOURS["stage 1"],
+    IMAGE: COLOURS["stage 2"],
+}
+with style():
+    figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for (title, moment), (gap, distance) in distances.items():
+        axis = axes[list(pairs).index(title)]
+        shuffled_ranks = moment == "shuffled ranks"
+        sns.lineplot(
+            x=gap,
+            y=distance,
+            estimator="median",
+            errorbar=None if shuffled_ranks else ("pi", 80),
+            color=MOMENT_COLOURS.get(moment, COLOURS["ink"]),
+            linestyle="--" if shuffled_ranks else "-",
+            linewidth=1.2 if shuffled_ranks else 2,
+            marker=None if shuffled_ranks else "o",
+            label=f"{moment}: ρ = {ruler[title, moment]:.2f}",
+            ax=axis,
+        )
+        axis.set(title=title, xlabel="rank gap (steps)", ylim=(0, None))
+        axis.grid(axis="y", color=GRID)
+    for axis in axes:
+        axis.set_ylim(0, 1.32 * axis.get_ylim()[1])
+        axis.legend(loc="upper left")
+    axes[0].set_ylabel("cosine distance")
+figure
+
 # %% [markdown]
 # Before training the distance between two pictures says nothing about how far apart their ranks are: the line is flat at
 # every gap. After stage 2 it rises. The band is as telling as the line: it stays wide, so two *single* pictures of far
@@ -566,10 +593,10 @@ Markdown(
 #
 # | equation | function | test |
 # |---|---|---|
-# | label axis {eq}`eq-06-axis` | `projections.label_axis` | `tests/unit/test_projections.py` |
-# | balanced PCA {eq}`eq-06-pca` | `projections.balanced_pca` | `tests/unit/test_projections.py` |
-# | modality gap {eq}`eq-06-modality` | `projections.modality_gap` | `tests/unit/test_projections.py` |
-# | distance and gap {eq}`eq-06-gap` | `projections.gap_distances` | `tests/unit/test_projections.py` |
+# | label axis {eq}`eq-06-axis` | `projections.label_axis` | `tests/book/test_projections.py` |
+# | balanced PCA {eq}`eq-06-pca` | `projections.balanced_pca` | `tests/book/test_projections.py` |
+# | modality gap {eq}`eq-06-modality` | `projections.modality_gap` | `tests/book/test_projections.py` |
+# | distance and gap {eq}`eq-06-gap` | `projections.gap_distances` | `tests/book/test_projections.py` |
 #
 # ## Scores, and what chance scores
 #
@@ -579,7 +606,7 @@ Markdown(
 # again: among the sentences, or among the pictures before their means are taken.
 
 
-# %% mystnb={"image": {"alt": "Three panels, one a score, with four rows: sentences at the start and after stage 1, mean images at the start and after stage 2. A dot is the score, a grey bar the range of scores with shuffled ranks."}, "figure": {"caption": "Order of ten sentences and of ten mean images of fresh pictures. A dot inside its grey bar could be an accident.", "name": "fig-06-scores"}} tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"]
 def score_often(
     draw: Callable[[], np.ndarray],
 ) -> dict[str, list[float]]:
@@ -601,7 +628,34 @@ for moment in (START, IMAGE):
     often[title] = score_often(
         lambda given=images[moment]: means(given, chance.permutation(labels))
     )
-embedding_plots.scores(found, often)
+
+# %% mystnb={"image": {"alt": "Three panels, one per score, with four rows: sentences at the start and after stage 1, mean images at the start and after stage 2. A dot is the score, a grey bar the range of scores with shuffled ranks."}, "figure": {"caption": "Order of ten sentences and of ten mean images of fresh pictures. Grey bars: the middle 95 % of the scores with shuffled ranks. A dot inside its bar may be chance.", "name": "fig-06-scores"}} tags=["hide-input", "nbval-ignore-output"]
+with style():
+    figure = Figure(figsize=(WIDTH, 3), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    for axis, name in zip(axes, ("gap", "triplets", "component"), strict=True):
+        sns.pointplot(
+            {title: drawn[name] for title, drawn in often.items()},
+            orient="y",
+            errorbar=("pi", 95),
+            linestyle="none",
+            marker="",
+            color="#c3cad2",
+            err_kws={"linewidth": 7, "solid_capstyle": "round"},
+            ax=axis,
+        )
+        for row, (title, values) in enumerate(found.items()):
+            colour = MOMENT_COLOURS[title.split(", ")[1]]
+            axis.plot(values[name], row, "o", color=colour, mec="white", ms=8)
+            axis.text(
+                *(values[name], row - 0.2),
+                f"{values[name]:.2f}",
+                color=colour,
+                ha="center",
+            )
+        axis.set(title=name, xlim=(-0.45 if name == "gap" else 0, 1.08))
+        axis.grid(axis="x", color=GRID)
+figure
 
 # %% tags=["nbval-ignore-output"]
 lines = ["| | gap | p | triplets | p | component | p |", "|---|" + "--:|" * 6]
@@ -637,11 +691,11 @@ Markdown("\n".join(lines))
 panels, layouts = {}, {}
 for moment in (START, IMAGE):
     cloud = images[moment]
-    layouts["PCA", moment] = balanced_pca([cloud], cloud).look(cloud)
+    layouts["PCA", moment] = balanced_pca([cloud], means(cloud)).project(cloud)
     layouts["UMAP", moment] = umap(cloud, seed=SEED)
     for kind in ("PCA", "UMAP"):
         panels[f"{kind}, {moment}"] = (layouts[kind, moment], labels)
-embedding_plots.clouds(panels, ranks, columns=4)
+embedding_figures.clouds(panels, ranks, columns=4)
 
 # %% [markdown]
 # Both see no order at the start and much of it after stage 2, and neither has seen a label. Here the two agree, which is
@@ -681,7 +735,7 @@ for k in (3, 15, 50):
         panels[f"k = {k}, seed {seed}"] = (layout, labels)
         spread.append(distance_agreement(images[IMAGE], layout))
     panels[f"noise, k = {k}"] = (umap(noise, neighbours=k), shuffled)
-embedding_plots.clouds(panels, ranks, columns=4)
+embedding_figures.clouds(panels, ranks, columns=4)
 
 # %% [markdown]
 # With three neighbours the curve falls into islands, and one could tell a story about each. With fifteen they are gone:
@@ -699,10 +753,10 @@ known = chance.standard_normal((len(group), 10)) * width[:, None]
 known[:, 0] += where
 groups = Ranks(("A", "B", "C"), (0, 1, 2), "group {rank}", unit="group")
 drawn = {
-    "PCA": balanced_pca([known], known).look(known),
+    "PCA": balanced_pca([known], known).project(known),
     "UMAP": umap(known, seed=SEED),
 }
-embedding_plots.clouds(
+embedding_figures.clouds(
     {title: (flat, group) for title, flat in drawn.items()},
     groups,
     columns=2,
@@ -746,7 +800,7 @@ Markdown(
 # a target) are useful, because they find a direction that PCA passes over. There is one way to use them as evidence:
 # **fit on one half, look at the other.**
 
-# %% mystnb={"image": {"alt": "Six panels of rank over place along the label axis, for noise, for images at the start and after stage 2; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-06-halves"}} tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"]
 half = np.zeros(len(labels), dtype=bool)
 half[chance.permutation(len(labels))[: len(labels) // 2]] = True
 tried = {
@@ -759,9 +813,6 @@ for title, (cloud, rank) in tried.items():
     place = cloud @ label_axis(cloud[half], rank[half])
     panels[title] = (place, rank, half)
     halves[title] = [rho(place[x], rank[x]) for x in (half, ~half)]
-embedding_plots.held_out(panels, ranks)
-
-# %% tags=["nbval-ignore-output"]
 place = images[IMAGE] @ label_axis(images[IMAGE][half], shuffled[half])
 trick = [rho(place[x], shuffled[x]) for x in (half, ~half)]
 place = images[START] @ label_axis(images[START][half], shuffled[half])
@@ -784,6 +835,24 @@ for title, rank, pair in (
 ):
     lines.append(f"| {title} | {rank} | {pair[0]:.2f} | {pair[1]:.2f} |")
 Markdown("\n".join(lines))
+
+# %% mystnb={"image": {"alt": "Six panels of rank over place along the label axis, for noise, for images at the start and after stage 2; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-06-halves"}} tags=["hide-input", "nbval-ignore-output"]
+with style():
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    axes = figure.subplots(2, 3, sharex="col", sharey=True)
+    for column, (title, (place, rank, fitted)) in enumerate(panels.items()):
+        for row, chosen in enumerate((fitted, ~fitted)):
+            axis, where = axes[row, column], place[chosen]
+            value = np.array(ranks.values)[rank[chosen]]
+            points = np.stack([where, value], axis=1)
+            embedding_figures.cloud(axis, points, rank[chosen], ranks)
+            label = f"fitted on: ρ = {halves[title][row]:.2f}"
+            label = f"never {label}" if row else f"{title}\n{label}"
+            axis.set(title=label, xticks=[])
+        axes[1, column].set_xlabel("place along the label axis")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(f"rank ({ranks.unit})")
+figure
 
 # %% [markdown]
 # The upper row cannot tell noise from a trained model. The lower row can. It also answers what PCA left open: the images
@@ -880,7 +949,7 @@ thirteen = load_dataset("leaves", ranks=13, size=60, seed=SEED).ranks
 with torch.no_grad():
     words = L2RCLIP(
         model.towers, thirteen, replace(config, epochs1=0, epochs2=0)
-    ).prompts.template_features()
+    ).prompts.template_features(model.towers)
 gap, distance = gap_distances(words.double().numpy(), np.arange(13))
 medians = [float(np.median(distance[gap == g])) for g in range(1, 13)]
 if PROFILE != "smoke":
