@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import shutil
 import subprocess
@@ -11,21 +10,19 @@ from pathlib import Path
 
 import chapters
 
-LEFTOVERS = ("html", ".doctrees", ".jupyter_cache", "jupyter_execute")
 
+def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
+    """Build the book of `root` into `out`/_build (default: `root`) and return the folder of its pages.
 
-def require_jupyter_book_1() -> None:
-    """Refuse Jupyter Book 2, which reads no _config.yml, builds nothing and exits 0."""
+    Raises:
+        SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and exits 0; a warning; a
+            page that _toc.yml promises is missing.
+    """
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):
         raise SystemExit(f"the book needs jupyter-book 1, found {version}: run `make install`")
-
-
-def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
-    """Build the book of `root` into `out`/_build (default: `root`) and return the folder of its pages."""
-    require_jupyter_book_1()
     out = out or root
-    for name in LEFTOVERS:  # a doctree kept from a failed build would hide its warnings
+    for name in ("html", ".doctrees"):  # a doctree kept from a failed build would hide its warnings
         shutil.rmtree(out / "_build" / name, ignore_errors=True)
     command = [
         str(Path(sys.executable).parent / "jupyter-book"),
@@ -34,24 +31,14 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
         "--path-output",
         str(out),
     ]
-    subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "-q"], check=True)
+    status = subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "-q"]).returncode
+    if status:
+        raise SystemExit(f"jupyter-book failed with status {status}; see the warnings above")
     html = out / "_build" / "html"
     if missing := chapters.missing_pages(html, root):
         raise SystemExit(f"the build reported success but made no {', '.join(missing)}")
     return html
 
 
-def main() -> None:
-    """Parse the command line and build."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    try:
-        html = build()
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(
-            f"jupyter-book failed with status {error.returncode}; see the warnings above"
-        ) from None
-    print(f"{len(chapters.toc_files())} pages -> {html / 'index.html'}")
-
-
 if __name__ == "__main__":
-    main()
+    print(build() / "index.html")

@@ -8,10 +8,6 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 STILLBORN = "Kernel died before replying"  # what jupyter_client says
-NOT_FOR_KERNELS = (
-    "L2RCLIP_PROFILE",  # the profile comes as a parameter
-    "MPLBACKEND",  # Agg would leave pages without figures
-)
 
 
 def prepare_environment() -> None:
@@ -20,8 +16,7 @@ def prepare_environment() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     # tqdm.auto, which the Hugging Face libraries import, warns in every notebook that has no ipywidgets.
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
-    for name in NOT_FOR_KERNELS:
-        os.environ.pop(name, None)
+    os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures
 
 
 def started(run: Callable[[], Result], tries: int = 3) -> Result:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import getpass
+import io
 import json
 import re
+import socket
 from collections.abc import Iterator
 
 import nbformat
-import page_leaks
 from nbformat import NotebookNode
+from PIL import Image
 
 STAMP = "l2rclip_lite"  # key in the notebook's metadata
 FOOTER_TAG = "provenance"
-QUOTED_TAG = "quoted"  # a Markdown cell with numbers of others; it must cite them
+QUOTED_TAG = "quoted"  # a Markdown cell with other people's numbers; it must cite them
 SIZE_CAP = 4 * 2**20
 # nbval lets an unknown magic pass and never runs the rest of its cell.
 MAGIC = re.compile(r"^%.*", re.MULTILINE)
@@ -36,6 +40,24 @@ NOT_PROSE = re.compile(
     r"^```.*?^```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}`[^`]*`|\]\([^)]*\)|https?://\S+",
     re.MULTILINE | re.DOTALL,
 )
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/])/(?:home|root|Users|tmp|var|work|private|mnt|opt|content)/\w|\b[A-Z]:\\\w"
+    r"|\b(?:site|dist)-packages\b|\bfile:///?\w|(?<![\w~])~/\w"
+)
+PROMPT = re.compile(r"\b[\w.-]+@[\w.-]+:[~/]")  # user@host:~
+PROCESS = re.compile(
+    r"^[ \t]*!.*|^[ \t]*%%?(?:bash|sh|script|cmd|perl|ruby|system|sx|sc)\b.*"
+    r"|\bget_ipython\(\)\.(?:system|getoutput|run_\w*magic)\b|\bcreate_subprocess_\w+|\bpty\.spawn\b"
+    r"|\bos\.(?:system|popen|exec\w+|spawn\w+|posix_spawn\w*)\b"
+    r"|^[ \t]*import[ \t].*\bsubprocess\b|^[ \t]*from[ \t]+subprocess\b.*|\bsubprocess\.\w+",
+    re.MULTILINE,
+)
+OWN_COMMAND = '[sys.executable, "-m", "l2rclip_lite'
+ACTIVE = re.compile(
+    r"<(?:script|iframe|object|embed|form|link|meta|base)\b|<[^>]*\son\w+\s*=|javascript:", re.IGNORECASE
+)
+MARKUP = ("text/html", "image/svg+xml", "text/markdown")
+SCRIPTS = ("application/javascript", "text/javascript")
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -44,39 +66,82 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def texts(cell: NotebookNode) -> Iterator[str]:
-    """Every text that a code cell shows (images are left out: base64 looks like a path now and then)."""
+    """Every text that a code cell shows (bitmaps are left out: base64 looks like a path now and then)."""
     for output in cell.get("outputs", []):
-        if output.output_type == "stream":
-            yield output.text
+        yield from (str(output[key]) for key in ("text", "ename", "evalue") if key in output)
+        yield from output.get("traceback", [])
         for mime, value in output.get("data", {}).items():
             if mime.startswith("text/") or mime == "image/svg+xml":
                 yield value if isinstance(value, str) else json.dumps(value)
-        yield from output.get("traceback", [])
 
 
-def _cell_problems(number: int, cell: NotebookNode) -> Iterator[str]:
-    """The rules for one code cell."""
-    where = f"code cell {number}"
+def leak(text: str) -> str | None:
+    """The first path of a machine, or name of it or of its user, in a text that will be published.
+
+    Example:
+        >>> leak("saved to /home/someone/runs"), leak("at https://example.org/home/page")
+        ('/home/someone/runs', None)
+    """
+    # `root` is everybody's, and a word of mathematics.
+    names = {socket.gethostname(), getpass.getuser()} - {"", "localhost", "root"}
+    whose = rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(names)))})(?!\w)" if names else r"(?!)"
+    for pattern in (MACHINE_PATH, PROMPT, re.compile(whose)):
+        if match := pattern.search(text):
+            return text[match.start() :].split("\n")[0][:60]
+    return None
+
+
+def processes(cell: NotebookNode) -> list[str]:
+    """What a code cell starts besides Python's own work.
+
+    Two cells may start one: the set-up cell (tools/setup_cell.py writes it), and one that calls `l2rclip` itself without
+    a shell.
+    """
+    found = [match[0].strip() for match in PROCESS.finditer(cell.source)]
+    own = OWN_COMMAND in cell.source and "shell=" not in cell.source
+    return [one for one in found if "subprocess" not in one] if own or "setup" in tags(cell) else found
+
+
+def hidden_texts(cell: NotebookNode) -> Iterator[str]:
+    """What a reader does not see: metadata of the outputs, and the texts inside a bitmap (PNG chunks, comments, Exif)."""
+    for output in cell.outputs:
+        yield json.dumps(output.get("metadata", {}))
+        for mime in {"image/png", "image/jpeg"} & set(output.get("data", {})):
+            with Image.open(io.BytesIO(base64.b64decode(output.data[mime]))) as image:
+                image.load()  # PNG may keep texts behind its pixels
+                for name, value in [*image.info.items(), *image.getexif().items()]:
+                    yield f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}"
+
+
+def code_problems(cell: NotebookNode) -> Iterator[str]:
+    """What is wrong with the source and the outputs of a code cell."""
     if "injected-parameters" in tags(cell):
-        yield f"{where}: injected parameters were left in the page"
+        yield "injected parameters were left in the page"
     if cell.source.strip() and cell.execution_count is None:
-        yield f"{where}: was not executed"
+        yield "was not executed"
+    for started in processes(cell):
+        yield f"starts a process: {started!r}"
     for line in MAGIC.findall(cell.source):
-        if not line.startswith(KNOWN_MAGICS) and line not in page_leaks.processes(cell):
-            yield f"{where}: the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
+        if not line.startswith(KNOWN_MAGICS) and line not in processes(cell):
+            yield f"the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
     for output in cell.outputs:
         if output.output_type == "error":
-            yield f"{where}: ends in {output.ename}"
+            yield f"ends in {output.ename}"
         if output.output_type == "stream" and output.name == "stderr":
-            yield f"{where}: prints on stderr: {output.text.strip()[:200]}"
-    for output in cell.outputs:
+            yield f"prints on stderr: {output.text.strip()[:200]}"
+        for mime, value in output.get("data", {}).items():
+            if mime in SCRIPTS or (mime in MARKUP and ACTIVE.search(value)):
+                yield f"its {mime} runs or loads something in the reader's browser"
         if match := UNREAD.search(output.get("data", {}).get("text/markdown", "")):
-            yield f"{where}: {match[0]!r} stays as it is in printed Markdown: write α, not a formula or a role"
-    yield from _figure_problems(where, cell)
+            yield f"{match[0]!r} stays as it is in printed Markdown: write α, not a formula or a role"
+    if found := leak(json.dumps(cell.metadata)):
+        yield f"its metadata shows a path or name of this machine: {found!r}"
+    if found := next(filter(None, map(leak, [*texts(cell), *hidden_texts(cell)])), None):
+        yield f"shows a path or name of this machine: {found!r}"
 
 
-def _figure_problems(where: str, cell: NotebookNode) -> Iterator[str]:
-    """A picture has alt text, a caption and a name; an SVG has no date, so that it can be compared."""
+def figure_problems(cell: NotebookNode) -> Iterator[str]:
+    """A figure has alt text, a caption and a name; an SVG has no date, so that it can be compared."""
     shown = [data for output in cell.outputs if (data := output.get("data", {})) if set(IMAGES) & set(data)]
     render = cell.metadata.get("mystnb", {})
     figure = render.get("figure", {})
@@ -86,9 +151,9 @@ def _figure_problems(where: str, cell: NotebookNode) -> Iterator[str]:
         "name that starts with fig-": str(figure.get("name", "")).startswith("fig-"),
     }.items():
         if shown and not value:
-            yield f"{where}: its figure has no {what}"
+            yield f"its figure has no {what}"
     if any("<dc:date>" in str(data.get("image/svg+xml", "")) for data in shown):
-        yield f"{where}: its SVG carries the date (metadata={{'Date': None}})"
+        yield "its SVG carries the date (metadata={'Date': None})"
 
 
 def problems(page: NotebookNode) -> list[str]:
@@ -98,12 +163,13 @@ def problems(page: NotebookNode) -> list[str]:
         found.append("the kernel is not python3")
     if (profile := page.metadata.get(STAMP, {}).get("profile")) != "page":
         found.append(f"the profile is {profile!r}, not 'page'")
+    if leaked := leak(json.dumps(page.metadata)):
+        found.append(f"the metadata of the page shows a path or name of this machine: {leaked!r}")
     code = [cell for cell in page.cells if cell.cell_type == "code"]
     if not any(cell.outputs for cell in code):
         found.append("no cell has an output")
     for number, cell in enumerate(code, start=1):
-        found += _cell_problems(number, cell)
-    found += page_leaks.problems(page)
+        found += [f"code cell {number}: {text}" for text in (*code_problems(cell), *figure_problems(cell))]
     if (size := len(nbformat.writes(page))) > SIZE_CAP:
         found.append(f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have")
     return found

@@ -6,8 +6,8 @@
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text
-book       Jupyter Book, warnings as errors, one HTML page for each entry of _toc.yml
-colab      an empty folder, the notebook alone, the package from a wheel, profile `smoke`
+book       Jupyter Book, warnings as errors, one HTML page for each entry of _toc.yml -> _build/html
+colab      an empty folder, the notebook alone, which installs the wheel by its own set-up cell; profile `smoke`
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,20 @@ import build
 import chapters
 import execute
 import kernels
+import setup_cell
 
 PROOFS = chapters.ROOT / "_build" / "proofs"
 RECORD = chapters.BOOK / "results" / "proof.json"
-SANITISE = chapters.ROOT / "tests" / "book" / "nbval.ini"
 ALONE = """
 import sys, nbformat, nbclient
-notebook = nbformat.read(sys.argv[1], as_version=4)
+name, address, wheel = sys.argv[1:]
+notebook = nbformat.read(name, as_version=4)
 for cell in notebook.cells:
+    cell.source = cell.source.replace(address, wheel)
     if "parameters" in cell.metadata.get("tags", []):
         cell.source += "\\nPROFILE = 'smoke'"  # as a reader would edit it
-where = nbformat.v4.new_code_cell("import l2rclip_lite; print(l2rclip_lite.__file__)")
-notebook.cells.insert(0, where)
+where = nbformat.v4.new_code_cell("import l2rclip_lite, l2rclip_book; print(l2rclip_lite.__file__)")
+notebook.cells.append(where)
 nbclient.NotebookClient(notebook, kernel_name="python3", timeout=None).execute()
 print(where.outputs[0].text.strip())
 """
@@ -58,98 +60,80 @@ def nbval(source: Path) -> str:
     """Run the committed page again and compare each output text with the committed one."""
     if why := chapters.stale(source):
         raise SystemExit(why)
-    options = [
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-sanitize-with",
-        str(SANITISE),
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command = [sys.executable, "-m", "pytest", *options, "-o", "addopts=", str(source.with_suffix(".ipynb"))]
-    said = kernels.started(lambda: _run(command, cwd=chapters.ROOT))
+    options = ["--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    options += ["--nbval-sanitize-with", str(chapters.ROOT / "tests" / "book" / "nbval.ini")]
+    command = [sys.executable, "-m", "pytest", *options, str(source.with_suffix(".ipynb"))]
+    said = kernels.started(lambda: run(command, cwd=chapters.ROOT))
     return said.strip().splitlines()[-1].strip("= ")
 
 
 def book(source: Path) -> str:
     """Build the whole book, warnings as errors, and look for the chapter's page in it."""
-    name = f"{source.parent.name}/{source.stem}"
-    with tempfile.TemporaryDirectory() as folder:
-        html = build.build(source.parent.parent, Path(folder))
-        if not (html / f"{name}.html").is_file():
-            raise SystemExit(f"{name} is not in _toc.yml")
-    return f"{len(chapters.toc_files(source.parent.parent))} pages, no warning"
+    html = build.build(source.parent.parent)
+    if not (html / source.parent.name / f"{source.stem}.html").is_file():
+        raise SystemExit(f"{source.stem} is not in _toc.yml")
+    return "no warning"
 
 
 def colab(source: Path) -> str:
-    """Execute the notebook alone in an empty folder, the package from a wheel beside the current stack."""
+    """Execute the notebook alone in an empty folder; its set-up cell installs the wheel beside the installed stack."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text).resolve()
-        python, site = _environment(folder / "env")
-        wheel = _wheel(folder / "wheel")
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
-        _run([*pip, "--target", str(site), str(wheel)])
+        venv.create(folder / "env")
+        python = folder / "env" / "bin" / "python"
+        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+        # The stack of this environment without our editable install: .pth files in a folder that a .pth names are not read.
+        (site / "stack.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        wheel = make_wheel()
         content = folder / "content"
         content.mkdir()
         shutil.copy(source.with_suffix(".ipynb"), content)
-        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb"]
-        shown = kernels.started(lambda: _run(command, cwd=content, env={"PYTHONPATH": ""}))
+        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb", setup_cell.address(), wheel.as_uri()]
+        environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}  # what the wheel asks for must be there already
+        shown = kernels.started(lambda: run(command, cwd=content, env=environment))
         package = Path(shown.splitlines()[-1])
         if not package.is_relative_to(site):
             raise SystemExit(f"the notebook imported {package}, not the wheel")
     return f"{wheel.name} alone in an empty folder"
 
 
-def _environment(folder: Path) -> tuple[Path, Path]:
-    """Make an environment that sees the installed stack but not our editable install.
+def make_wheel() -> Path:
+    """The wheel of the source as it is, built from a copy that holds only what it needs (no stale build/)."""
+    parts = ("pyproject.toml", "README.md", "LICENSE", "l2rclip_lite", "book/l2rclip_book")
+    files = [f for part in parts for f in (chapters.ROOT / part, *(chapters.ROOT / part).rglob("*.*"))]
+    made = list(PROOFS.glob("*.whl"))
+    if made and made[0].stat().st_mtime > max(file.stat().st_mtime for file in files):
+        return made[0]
+    PROOFS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=PROOFS) as text:
+        copy = Path(text)
+        for part in parts:
+            from_, to = chapters.ROOT / part, copy / part
+            shutil.copytree(from_, to) if from_.is_dir() else shutil.copy(from_, to)
+        pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+        run([*pip, "-w", text, text])
+        (built,) = copy.glob("*.whl")
+        return built.replace(PROOFS / built.name)
 
-    A folder listed in a .pth file is searched for modules, but the .pth files in it are not read, so also not
-    the one of the editable install.
+
+def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command and return what it printed.
+
+    Raises:
+        SystemExit: it failed; with the end of what it printed.
     """
-    venv.create(folder)
-    python = folder / "bin" / "python"
-    site = Path(_run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
-    stack = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
-    (site / "stack.pth").write_text("\n".join(stack) + "\n", encoding="utf-8")
-    spec = folder / "share" / "jupyter" / "kernels" / "python3"
-    spec.mkdir(parents=True)
-    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    kernel = {"argv": argv, "display_name": "Python 3", "language": "python"}
-    (spec / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")
-    return python, site
-
-
-def _wheel(folder: Path) -> Path:
-    """Build the wheel from a copy that holds only what it needs (no stale build/, no book)."""
-    copy = folder / "source"
-    copy.mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(chapters.ROOT / name, copy)
-    shutil.copytree(
-        chapters.ROOT / "l2rclip_lite", copy / "l2rclip_lite", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    _run([*pip, "-w", str(folder), str(copy)])
-    return next(folder.glob("*.whl"))
-
-
-def _run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command; on failure raise with the end of what it printed."""
     done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(
-            f"{Path(command[0]).name} exited {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}"
-        )
+        said = (done.stdout + done.stderr)[-4000:]
+        raise SystemExit(f"{Path(command[0]).name} exited {done.returncode}:\n{said}")
     return done.stdout
 
 
-ALONE_RUNNERS = ("papermill", "nbval", "colab")  # the book is built once for all chapters
 RUNNERS: dict[str, Callable[[Path], str]] = {
     "papermill": papermill,
     "nbval": nbval,
-    "book": book,
     "colab": colab,
+    "book": book,
 }
 
 
@@ -158,27 +142,23 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         note, good = RUNNERS[runner](source), True
-    except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
+    except (SystemExit, RuntimeError) as error:
         note, good = str(error), False
     took = round(time.perf_counter() - start)
     print(f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {took} s: {note}", flush=True)
     return {"ok": good, "seconds": took, "note": note.splitlines()[0]}
 
 
-def prove_chapter(source: Path, runners: Sequence[str]) -> Path:
-    """Prove one chapter and write what came out, with the hashes of what was proved."""
-    found = {
-        "source": chapters.source_hash(source),
-        "package": chapters.package_hash(),
-        "runners": {runner: prove(source, runner) for runner in runners},
-    }
+def prove_chapter(source: Path) -> bool:
+    """Prove one chapter but for the book, and write what came out, with the hashes of what was proved."""
+    runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
+    found = {"source": chapters.source_hash(source), "package": chapters.package_hash(), "runners": runners}
     PROOFS.mkdir(parents=True, exist_ok=True)
-    path = PROOFS / f"{source.stem}.json"
-    path.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    return path
+    (PROOFS / f"{source.stem}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return all(runner["ok"] for runner in runners.values())
 
 
-def record(sources: Sequence[Path], html: dict[str, Any]) -> None:
+def record(sources: list[Path], html: dict[str, Any]) -> None:
     """Keep the proof of these chapters in `RECORD`, beside that of others; the book is built once for all."""
     kept = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     for source in sources:
@@ -200,13 +180,12 @@ def main() -> int:
     parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
     kernels.prepare_environment()
-    sources = sorted(chapters.sources(options.chapter), key=chapters.seconds, reverse=True)
+    sources = chapters.slowest_first(chapters.sources(options.chapter))
     if len(sources) > 1:
-        one = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}
-        good = all(execute.side_by_side(one, options.jobs).values())
+        alone = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}
+        good = all(execute.side_by_side(alone, options.jobs).values())
     else:
-        proofs = json.loads(prove_chapter(sources[0], ALONE_RUNNERS).read_text(encoding="utf-8"))
-        good = all(proof["ok"] for proof in proofs["runners"].values())
+        good = prove_chapter(sources[0])
     if not options.no_book:
         html = prove(sources[0], "book")
         good = good and html["ok"]
