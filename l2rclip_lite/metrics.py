@@ -463,12 +463,13 @@ def _table(scored: Scored, often: Often, levels: Sequence[float] = ()) -> dict[s
     error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
     rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
     rows |= {"one_off": np.abs(y - p) <= 1} | {f"cs@{k}": error <= k + SLACK for k in levels}
-    rows |= {"y": y, "p": p, "squares": y**2 + p**2, "qwk": (y - p) ** 2}
-    found = dict(zip(rows, np.stack([*rows.values()]).astype(float) @ often / size, strict=True))
-    found["rmse"] = np.sqrt(found["rmse"])
+    rows |= {"y": y, "p": p, "squares": y**2 + p**2, "apart": (y - p) ** 2}
+    sums = dict(zip(rows, np.stack([*rows.values()]).astype(float) @ often, strict=True))
     # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
-    chance = found.pop("squares") - 2 * found.pop("y") * found.pop("p")
-    found["qwk"] = (chance - found["qwk"]) / np.where(chance > 0, chance, 1)
+    chance = sums.pop("squares") - 2 * sums.pop("y") * sums.pop("p") / size
+    kappa = (chance - sums.pop("apart")) / np.where(chance > 0, chance, 1)
+    found = {name: value / size for name, value in sums.items()}
+    found |= {"rmse": np.sqrt(found["rmse"]), "qwk": kappa}
     drawn = _sums(np.ones(len(y)), y, often, scored.count)
     by_rank = _sums(scored.step, y, often, scored.count) / np.where(drawn > 0, drawn, np.nan)
     return found | {"amae": np.nanmean(by_rank, 0), "mmae": np.nanmax(by_rank, 0)}
