@@ -1,16 +1,11 @@
-"""The metrics against scikit-learn, SciPy, dlordinal, skordinal, torchmetrics and plain loops."""
-
-import itertools
+"""The metrics against scikit-learn, dlordinal, skordinal, torchmetrics and plain loops; against SciPy in `unit`."""
 
 import numpy as np
 import pytest
-import scipy.spatial
-import scipy.stats
 import sklearn.metrics
 import torch
 
 from l2rclip_lite import metrics
-from l2rclip_lite.ordinality import ordinality
 from l2rclip_lite.ranks import Ranks
 
 CASES = [
@@ -69,10 +64,6 @@ def test_auc_of_scikit_learn(seed: int, count: int, n: int, tied: bool) -> None:
         return float(np.mean(each))
 
     assert metrics.auc(y, p, ranks) == pytest.approx(oracle(np.arange(n)), abs=1e-12)
-    draws = np.random.default_rng(seed).integers(n, size=(12, n))
-    found = metrics.evaluate(p, y, ranks, intervals=True, resamples=12, seed=seed)
-    low, high = np.quantile([oracle(rows) for rows in draws], (0.025, 0.975))
-    assert (found["auc_low"], found["auc_high"]) == pytest.approx((low, high), abs=1e-12)
 
 
 def test_auc_is_that_of_medmnist_where_every_rank_occurs() -> None:
@@ -84,26 +75,17 @@ def test_auc_is_that_of_medmnist_where_every_rank_occurs() -> None:
 
 
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
-def test_scipy_rank_correlations(seed: int, count: int, n: int) -> None:
-    """Spearman and Kendall τ_b, with many ties (ranks) and few (expected values)."""
-    y, pred, p, ranks = case(seed, count, n)
-    for given in (pred, p @ np.array(ranks.values)):
-        assert metrics.spearman(y, given, ranks) == pytest.approx(scipy.stats.spearmanr(y, given).statistic)
-        assert metrics.kendall(y, given, ranks) == pytest.approx(scipy.stats.kendalltau(y, given).statistic)
-
-
-@pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_skordinal(seed: int, count: int, n: int) -> None:
     """AMAE, MMAE, one-off and RPS; `labels=` tells skordinal the ranks that never occur."""
     oracle = pytest.importorskip("skordinal.metrics", reason="skordinal is in the extra `baselines`")
     y, pred, p, ranks = case(seed, count, n)
     labels = list(range(count))
-    amae = oracle.average_mean_absolute_error(y, pred, labels=labels)
-    assert metrics.amae(y, pred, ranks) == pytest.approx(amae)
-    mmae = oracle.maximum_mean_absolute_error(y, pred, labels=labels)
-    assert metrics.mmae(y, pred, ranks) == pytest.approx(mmae)
-    one_off = oracle.accuracy_off1_score(y, pred, labels=labels)
-    assert metrics.one_off(y, pred, ranks) == pytest.approx(one_off)
+    for name, theirs in (
+        ("amae", oracle.average_mean_absolute_error),
+        ("mmae", oracle.maximum_mean_absolute_error),
+        ("one_off", oracle.accuracy_off1_score),
+    ):
+        assert getattr(metrics, name)(y, pred, ranks) == pytest.approx(theirs(y, pred, labels=labels))
     rps = oracle.ranked_probability_score(y, p, labels=labels)
     assert metrics.rps(y, p, ranks) == pytest.approx(rps)
 
@@ -158,24 +140,3 @@ def test_plain_loops(seed: int, count: int, n: int) -> None:
     assert metrics.mae_rank(y, np.array(expected), ranks) == pytest.approx(np.mean(steps))
     assert metrics.amae(y, np.array(expected), ranks) == pytest.approx(np.mean(by_rank))
     assert metrics.mmae(y, np.array(expected), ranks) == pytest.approx(np.max(by_rank))
-
-
-def test_ordinality_by_loops() -> None:
-    """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over the triples."""
-    from sklearn.decomposition import PCA
-
-    generator = np.random.default_rng(0)
-    angle = np.linspace(0, 2, 9)
-    rows = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.ones(9)], 1) + 0.25 * generator.normal(
-        size=(9, 3)
-    )
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    d = scipy.spatial.distance.cdist(rows, rows, "cosine")
-    pairs = list(itertools.combinations(range(9), 2))
-    gap = scipy.stats.spearmanr([j - i for i, j in pairs], [d[i, j] for i, j in pairs]).statistic
-    triples = list(itertools.combinations(range(9), 3))
-    held = [inner < d[i, k] for i, j, k in triples for inner in (d[i, j], d[j, k])]
-    component = scipy.stats.spearmanr(PCA(1).fit_transform(unit)[:, 0], range(9)).statistic
-    expected = {"gap": gap, "triplets": np.mean(held), "component": abs(component)}
-    assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
-    assert 0.5 < expected["triplets"] < 1  # neither trivial end
