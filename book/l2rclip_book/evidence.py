@@ -52,16 +52,7 @@ def curves(panels: Panels, *, xlabel: str, ylabel: str | Mapping[str, str], colu
         figure = Figure(figsize=(WIDTH, 0.9 + 2.9 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, (title, runs) in zip(axes, panels.items(), strict=False):
-            _means(
-                axis,
-                runs,
-                x="x",
-                y="y",
-                arms=arms,
-                spread=("pi", 100),
-                dodge=len(arms) > 1 and 0.25,
-                linewidth=1.6,
-            )
+            _means(axis, runs, "x", "y", arms, ("pi", 100), dodge=len(arms) > 1 and 0.25, linewidth=1.6)
             axis.set(xlabel="", ylabel=ylabel if isinstance(ylabel, str) else ylabel[title])
             if runs["y"].min() < 0:
                 axis.axhline(0, color=COLOURS["ink"], linewidth=1.0, zorder=1)
@@ -95,7 +86,9 @@ def dots(
     """
     rows, arms = _order(panels, "row"), _order(panels, "arm")
     several = any(runs.groupby("row")["arm"].nunique().max() > 1 for runs in panels.values())
-    dodge = 0.5 if several else False
+    dodge, palette = several and 0.5, [look(arm)[0] for arm in arms]
+    order = {"order": rows, "hue_order": arms}
+    lines = {"linestyle": "none", "order": rows}
     with style():
         height = (0.46 if several else 0.36) * len(rows) + 1.2 + 0.3 * several
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -106,22 +99,9 @@ def dots(
                 axis.axvline(at, color=COLOURS["reference"], linestyle="--", linewidth=1.0, zorder=1)
             elif runs["y"].min() < 0:
                 axis.axvline(0, color=COLOURS["ink"], linewidth=1.0, zorder=1)
-            sns.stripplot(
-                runs, x="y", y="row", hue="arm", order=rows, hue_order=arms, dodge=several, jitter=False, alpha=0.4,
-                size=4.5, palette=[look(arm)[0] for arm in arms], legend=False, ax=axis,
-            )  # fmt: skip
-            spread = ("ci", 95) if interval else None
-            _means(
-                axis,
-                runs,
-                x="y",
-                y="row",
-                arms=arms,
-                spread=spread,
-                dodge=dodge,
-                linestyle="none",
-                order=rows,
-            )
+            faint = {"alpha": 0.4, "size": 4.5, "jitter": False, "legend": False, "palette": palette}
+            sns.stripplot(runs, x="y", y="row", hue="arm", **faint, dodge=several, **order, ax=axis)
+            _means(axis, runs, "y", "row", arms, ("ci", 95) if interval else None, dodge=dodge, **lines)
             axis.set(xlabel="", ylabel="")
             axis.locator_params(axis="x", nbins=5)
         grid(axes, list(panels), "x")
@@ -132,13 +112,16 @@ def dots(
     return figure
 
 
-def _means(axis: Axes, runs: pd.DataFrame, *, arms: list[str], spread: object, **options: object) -> None:
+def _means(
+    axis: Axes, runs: pd.DataFrame, x: str, y: str, arms: list[str], spread: object, **more: object
+) -> None:
     """Seaborn's means, in the colours and markers of the arms."""
+    colours, markers = zip(*(look(arm) for arm in arms), strict=True)
+    arms_look = {"hue": "arm", "hue_order": arms, "palette": list(colours), "markers": list(markers)}
+    errors = {"errorbar": spread, "seed": 0, "err_kws": {"linewidth": 1.4, "alpha": 0.6}}
     sns.pointplot(
-        runs, hue="arm", hue_order=arms, errorbar=spread, seed=0, markersize=6, legend=False, ax=axis, zorder=3,
-        palette=[look(arm)[0] for arm in arms], markers=[look(arm)[1] for arm in arms],
-        err_kws={"linewidth": 1.4, "alpha": 0.6}, **options,
-    )  # fmt: skip
+        runs, x=x, y=y, **arms_look, **errors, **more, markersize=6, legend=False, ax=axis, zorder=3
+    )
 
 
 def forest(
@@ -177,9 +160,7 @@ def forest(
             for data in known(runs["data"]):
                 name, colour, marker = DATA.get(data, (data, COLOURS["reference"], "o"))
                 here = means.xs(data, level="data").reindex(names)
-                axis.scatter(
-                    here, range(len(names)), s=17, marker=marker, color=colour, label=name, clip_on=False
-                )
+                axis.scatter(here, range(len(names)), s=17, marker=marker, color=colour, label=name)
             figure.legend(loc="outside upper left", ncols=5, handletextpad=0.1, columnspacing=1.2)
         for one in gains.to_dict("records"):
             place, colour, marker = names.index(one[row]), VERDICTS[one["verdict"]], "D"
@@ -189,19 +170,11 @@ def forest(
             mean, low, high = np.clip([one["gain"], one["low"], one["high"]], -limit, limit)
             axis.hlines(place, low, high, color=colour, linewidth=1.9)
             hollow = "arm" in one and one["low"] <= 0 <= one["high"]
-            axis.scatter(mean, place, marker=marker, s=36, edgecolor=colour if hollow else "white", zorder=4,
-                         facecolor=PAPER if hollow else colour)  # fmt: skip
+            edge, face = (colour, PAPER) if hollow else ("white", colour)
+            axis.scatter(mean, place, marker=marker, s=36, edgecolor=edge, facecolor=face, zorder=4)
             if mean != one["gain"]:
-                side = "right" if mean > 0 else "left"
-                axis.text(
-                    0.93 * mean,
-                    place,
-                    f"{one['gain']:+.0f} %",
-                    ha=side,
-                    va="center",
-                    color=colour,
-                    fontsize=8.5,
-                )
+                text = {"ha": "right" if mean > 0 else "left", "va": "center", "fontsize": 8.5}
+                axis.text(0.93 * mean, place, f"{one['gain']:+.0f} %", color=colour, **text)
         grid([axis], [""], "x")
         name_rows(axis, names, 8.5)
         axis.set(xlabel=label)

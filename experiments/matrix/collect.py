@@ -2,7 +2,9 @@
 
     python experiments/matrix/collect.py runs/matrix --out book/results/matrix.csv
 
-Units that have not been run, or failed, are named in the JSON file: no row is lost silently.
+Units that have not been run, or failed, are named in the JSON file: no row is lost silently. Of a sweep the combinations
+are printed, best first: mean and standard deviation over its runs. These are test metrics, and the first line is the best
+of many looks at them: run the combination that you choose on seeds it has not seen before you report it.
 """
 
 from __future__ import annotations
@@ -16,62 +18,59 @@ from typing import Any
 import pandas as pd
 import plan as planning
 
-from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.runs import write_json, write_text
 
 
 def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """All rows under a folder, in the order of the plan, as text: no number is read and rounded on the way.
+    """All rows in a folder, in the order of the plan, as text: no number is read and rounded on the way.
 
     Args:
         folder: The `out` of the Snakemake run.
         preset: Its preset.
 
     Returns:
-        The rows, and what there is to say about them.
+        The rows, and how they were made.
 
     Raises:
         SystemExit: There is no row.
     """
     plan = planning.read(preset)
-    every = {name: dict(about) for name, about in plan["data"].items()}
-    for about in every.values():
-        about.pop("folder", None)
-    units = planning.units(plan | {"data": every})
-    files = {(u["study"], u["data"], u["run"]): _file(folder, u) for u in units}
+    data = {name: {k: v for k, v in about.items() if k != "folder"} for name, about in plan["data"].items()}
+    names = [f"{one['study']}/{one['data']}-{one['run']}" for one in planning.units(plan | {"data": data})]
+    files = {name: folder / "rows" / f"{name}.csv" for name in names}
     done = {
-        key: file for key, file in files.items() if file.is_file() and file.with_suffix(".json").is_file()
+        name: file for name, file in files.items() if file.is_file() and file.with_suffix(".json").is_file()
     }
     if not done:
-        raise SystemExit(
-            f"{folder}: no finished unit under {folder / 'rows'}; run experiments/Snakefile first."
-        )
+        raise SystemExit(f"{folder}: no finished unit in {folder / 'rows'}; run experiments/Snakefile first.")
     tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in done.values()]
-    table = pd.concat(tables, ignore_index=True).fillna("")
-    made = [json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for file in done.values()]
-    cards = {data: one["card"] for (_, data, _), one in zip(done, made, strict=True)}
+    made = {
+        name: json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for name, file in done.items()
+    }
+    cards = {name.split("/")[1].rsplit("-", 1)[0]: one["card"] for name, one in made.items()}
+    # where a rerun's features have another hash, its processor rounds differently, and last digits may differ
+    hashes = {
+        file.stem: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted((folder / "features").glob("*.safetensors"))
+    }
     about = {
         "units": len(done),
-        "missing": [f"{study}/{data}-{run}" for study, data, run in files.keys() - done.keys()],
-        "commits": sorted({one["commit"] for one in made}),
-        "versions": made[0]["versions"],
-        "features": {
-            file.stem: _sha256(file) for file in sorted((folder / "features").glob("*.safetensors"))
-        },
+        "missing": sorted(files.keys() - done.keys()),
+        "commits": sorted({one["commit"] for one in made.values()}),
+        "versions": next(iter(made.values()))["versions"],
+        "features": hashes,
         "settings": plan["settings"],
-        "data": {name: every[name] | {"card": card} for name, card in cards.items()},
+        "data": {name: data[name] | {"card": card} for name, card in cards.items()},
         "studies": plan["studies"],
     }
-    about["missing"] = sorted(about["missing"])
-    return table, about
+    return pd.concat(tables, ignore_index=True).fillna(""), about
 
 
-def _sha256(file: Path) -> str:
-    """Where a rerun's features have another hash, its processor rounds otherwise, and rows may differ in last digits."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _file(folder: Path, unit: dict[str, Any]) -> Path:
-    return folder / "rows" / unit["study"] / f"{unit['data']}-{unit['run']}.csv"
+def ranking(table: pd.DataFrame, by: str = "mae_expected") -> pd.DataFrame:
+    """Mean, standard deviation and number of runs of each arm on each data set, the least error first."""
+    table = table.assign(**{by: table[by].astype(float)})
+    scores = table.groupby(["data", "arm"])[by].agg(["mean", "std", "count"]).reset_index()
+    return scores.sort_values(["data", "mean"], ignore_index=True)
 
 
 def main() -> None:
@@ -86,6 +85,8 @@ def main() -> None:
     table, about = gather(options.folder, options.preset)
     write_text(options.out, table.to_csv(index=False))
     write_json(options.out.with_suffix(".json"), about)
+    if options.preset == "sweep":
+        print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))
     print(f"{len(table)} rows of {about['units']} units; {len(about['missing'])} units missing")
 
 

@@ -1,17 +1,16 @@
-"""Train rows of a results table again, and say whether every metric comes out as it stands there.
+"""Train rows of a results table again, and say whether every metric is the same.
 
     python experiments/matrix/rerun.py book/results/matrix.csv --rows 3 --draw 1 --data DATA
-    python experiments/matrix/rerun.py book/results/matrix.csv --study main --on leaves5 --run 0 --arm full
+    python experiments/matrix/rerun.py book/results/matrix.csv --where "study == 'main' and arm == 'full'"
 
-Rows are drawn at random by --draw, or chosen by the other options. On a CPU of the kind that made the table the numbers
-are the same to the last digit; on another kind the last digits of a feature may differ. Exit status 1 where a metric
-differs by more than --tolerance.
+Rows are drawn at random by --draw among those that --where chooses. On a CPU of the kind that made the table, with the
+code of its commit, the numbers are the same to the last digit. Exit status 1 where a metric differs by more than
+--tolerance.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pandas as pd
 import plan as planning
 from work import Work
 
-SAME = ("seconds", "commit", "study", "data")  # what a rerun need not, or cannot, give again
+SAME = ("seconds", "commit", "study", "data")  # what a rerun need not, or cannot, repeat
 
 
 def again(row: dict[str, Any], data_folder: Path | None, preset: str = "page") -> dict[str, Any]:
@@ -33,40 +32,24 @@ def again(row: dict[str, Any], data_folder: Path | None, preset: str = "page") -
     """
     run = int(row["seed"])
     unit = planning.unit(planning.read(preset), row["study"], row["data"], run, preset, data_folder)
-    (found,) = Work(unit, row["data"]).rows(row["arm"], row["condition"])
-    return found
+    (new,) = Work(unit, row["data"]).rows(row["arm"], row["condition"])
+    return new
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.0) -> list[str]:
     """The columns in which two rows differ, with both values."""
-    found = []
+    different = []
     for name, value in old.items():
-        other = new.get(name, "")
-        if name in SAME or (_empty(value) and _empty(other)):
+        other = "" if pd.isna(new.get(name, "")) else new.get(name, "")
+        if name in SAME:
             continue
         try:
             equal = abs(float(value) - float(other)) <= tolerance
         except ValueError:
             equal = str(value) == str(other)
         if not equal:
-            found.append(f"{name}: {value} in the table, {other} now")
-    return found
-
-
-def _empty(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
-def chosen(table: pd.DataFrame, options: argparse.Namespace) -> pd.DataFrame:
-    """The rows that the options name, or draw."""
-    for column, value in (("study", options.study), ("data", options.on), ("arm", options.arm)):
-        if value:
-            table = table[table[column] == value]
-    if options.run is not None:
-        table = table[table["seed"] == options.run]
-    if not len(table):
-        raise SystemExit("no row of the table fits these options")
-    return table.sample(min(options.rows, len(table)), random_state=options.draw)
+            different.append(f"{name}: {value} in the table, {other} now")
+    return different
 
 
 def main() -> None:
@@ -77,16 +60,16 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--rows", type=int, default=3, help="how many")
     parser.add_argument("--draw", type=int, default=0, help="seed of the drawing")
-    parser.add_argument("--study")
-    parser.add_argument("--on", help="a data set of the table")
-    parser.add_argument("--run", type=int, help="the seed column")
-    parser.add_argument("--arm")
+    parser.add_argument(
+        "--where", default="", help="choose among the rows, e.g. \"arm == 'full' and seed == 0\""
+    )
     parser.add_argument("--data", type=Path, help="folder with bracol_severity/ and retinamnist/")
     parser.add_argument("--tolerance", type=float, default=0.0)
     options = parser.parse_args()
     table = pd.read_csv(options.table, dtype={"level": str, "condition": str}, keep_default_na=False)
+    table = table.query(options.where) if options.where else table
     bad = 0
-    for row in chosen(table, options).to_dict("records"):
+    for row in table.sample(min(options.rows, len(table)), random_state=options.draw).to_dict("records"):
         wrong = differences(row, again(row, options.data), options.tolerance)
         bad += bool(wrong)
         where = f"{row['study']}/{row['data']}-{row['seed']} {row['condition']} {row['arm']}"

@@ -14,8 +14,8 @@
 # # One unit of the matrix
 #
 # One study on one data set and one fold or seed: every arm under every condition. `experiments/Snakefile` runs this notebook
-# once for each unit with papermill and keeps it, executed, as the log of the unit; where an arm fails, the notebook shows
-# where, and no row is written. What the studies are stands in `studies.yaml`.
+# once per unit with papermill and keeps it, executed, as the log of the unit; where an arm fails, the notebook shows where,
+# and no row is written. `studies.yaml` says what the studies are.
 
 # %% tags=["parameters"]
 STUDY = "main"  # a study of studies.yaml
@@ -30,20 +30,16 @@ COMMIT = ""  # of the code, written into every row
 # %%
 import math
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
-import l2rclip_lite.plots as plots
-from l2rclip_lite.files import write_json, write_text
-from l2rclip_lite.rundir import versions
+from l2rclip_lite.runs import write_json, write_text
 
 sys.path.insert(0, "experiments/matrix")
 import plan as planning
 from work import Work
-
-# %matplotlib inline
 
 plan = planning.read(PRESET)
 folder = Path(DATA_FOLDER) if DATA_FOLDER else None
@@ -53,15 +49,15 @@ unit["settings"]
 
 # %%
 work = Work(unit, DATA, Path(CACHE) if CACHE else None)
-print(f"{len(work.features)} pictures, {len(work.data.ranks)} ranks")
+print(f"{len(work.features)} images, {len(work.data.ranks)} ranks")
 
 # %%
 rows = []
-for found in work.rows():
-    rows.append({"study": STUDY, "data": DATA} | found | {"commit": COMMIT})
+for row in work.rows():
+    rows.append({"study": STUDY, "data": DATA} | row | {"commit": COMMIT})
     print(
-        f"{found['condition']:<24}{found['arm']:<32}MAE {found['mae']:7.3f}  "
-        f"expectation {found['mae_expected']:7.3f}  {found['seconds']:6.1f} s",
+        f"{row['condition']:<24}{row['arm']:<32}MAE {row['mae']:7.3f}  "
+        f"expectation {row['mae_expected']:7.3f}  {row['seconds']:6.1f} s",
         flush=True,
     )
 
@@ -69,13 +65,9 @@ for found in work.rows():
 table = pd.DataFrame(rows)
 assert not any(math.isnan(value) for value in table["mae"]), "an error is missing"
 write_text(Path(OUT), table.to_csv(index=False))
-made = {"unit": unit, "versions": versions(), "commit": COMMIT}
+versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn")}
+made = {"unit": unit, "versions": versions, "commit": COMMIT}
 write_json(Path(OUT).with_suffix(".json"), made | {"card": work.data.card.to_dict()})
 
 # %%
-with plots.style():
-    pivot = table.pivot_table("mae_expected", "arm", "condition", sort=False)
-    axis = pivot.plot.barh(figsize=(7, 0.3 * pivot.size + 1), width=0.8)
-    axis.invert_yaxis()
-    axis.set(xlabel=f"MAE of the expectation ({work.data.ranks.unit})", ylabel="")
-    plt.show()
+table.pivot_table("mae_expected", "arm", "condition", sort=False).round(3)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from plan import merged
 from threadpoolctl import threadpool_limits
 
+from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite import Config, load_dataset, load_towers
-from l2rclip_lite.allocator import keep_freed_memory
-from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.evidence import Arm, Study, image_features
 
 
 class Work:
@@ -24,14 +23,10 @@ class Work:
         cache: Folder for image features; None keeps none.
     """
 
-    data: OrdinalDataset
-
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
         torch.set_num_threads(1)  # the rows do not depend on the machine's cores
         threadpool_limits(1)  # nor do those of scikit-learn
-        keep_freed_memory()
-        self.unit = unit
-        self.data = load_dataset(**unit["load"])
+        self.unit, self.data = unit, load_dataset(**unit["load"])
         config = Config(**unit["settings"])
         self.towers = load_towers(config.towers, image_size=config.image_size or self.data.image_size, seed=0)
         drawn = f"-{unit['seed']}" if unit["load"]["name"] == "leaves" else ""
@@ -43,24 +38,24 @@ class Work:
 
         Args:
             arm: Only this one; None trains all.
-            condition: Only this one, as `said` spells it; None takes all.
+            condition: Only this one, as `words` spells it; None takes all.
         """
         arms = [Arm(name, **about) for name, about in self.unit["arms"].items() if arm in (None, name)]
         for change, settings in self.unit["conditions"]:
-            if condition not in (None, said(change)):
+            if condition not in (None, words(change)):
                 continue
-            study = Study(self.data, self.towers, Config(**self.unit["settings"] | settings), self.features)
+            config = Config(**merged(self.unit["settings"], settings))
             factor, level = next(iter(change.items()), ("", ""))
             about = {"fold": self.unit["fold"], "seed": self.unit["seed"], "factor": factor, "level": level}
-            for row in study.rows(arms, change):
-                yield about | {"condition": said(change)} | row
+            for row in Study(self.data, self.towers, config, self.features).rows(arms, change):
+                yield about | {"condition": words(change)} | row
 
 
-def said(condition: dict[str, Any]) -> str:
-    """A condition in words, as it stands in the results.
+def words(condition: dict[str, Any]) -> str:
+    """A condition as the results spell it.
 
     Example:
-        >>> said({"few_shot": 4})
+        >>> words({"few_shot": 4})
         'few_shot=4'
     """
     return ", ".join(f"{name}={value}" for name, value in condition.items())

@@ -1,0 +1,260 @@
+"""A row of metrics for every arm of a study: one data set, one fold or seed, many methods on the same image features.
+
+An arm is a name, a method (L2RCLIP or a baseline) and the settings in which it differs. A condition changes the data set,
+such as four images per rank. Everything else is shared: towers, features, budget, choice of epoch, decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from l2rclip_book.statistics import ordinality
+from l2rclip_lite.baselines import alternative_loss, check_baselines, train_baseline
+from l2rclip_lite.baselines.table import OBJECTIVES
+from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.protocols import apply_protocols
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.model import L2RCLIP, ResizedImages
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite.runs import read_tensors, save_tensors
+from l2rclip_lite.towers import Towers
+from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
+
+OURS = "L2RCLIP"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train.
+
+    Args:
+        name: Its name in the results.
+        method: "L2RCLIP", a name of `baselines.BASELINES`, or "median-rank".
+        settings: Fields of `Config` in which it differs from the study; those of `controls` are merged.
+        ordinal_loss: Of L2RCLIP: what λ2 weighs, "pairwise" or a name of `baselines.alternative_loss`.
+
+    Example:
+        >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(Config(epochs2=3)).controls.order
+        'blind'
+    """
+
+    name: str
+    method: str = OURS
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ordinal_loss: str = "pairwise"
+
+    def config(self, shared: Config) -> Config:
+        """The settings of the study, changed by those of this arm."""
+        settings = dict(self.settings)
+        controls = replace(shared.controls, **settings.pop("controls", {}))
+        return replace(shared, controls=controls, **settings)
+
+
+def image_features(
+    data: OrdinalDataset, towers: Towers, file: Path | None = None, *, quiet: bool = True
+) -> dict[str, Float[Tensor, " dim"]]:
+    """Features of every image of a data set, by path, from a file where there is one.
+
+    Args:
+        data: All splits are encoded.
+        towers: In their starting state.
+        file: A safetensors file, written if it is not there; None keeps nothing.
+        quiet: Whether to hide progress bars.
+
+    Raises:
+        InputError: An image or the file cannot be read, or the file holds other images.
+    """
+    paths = [path for split in SPLITS for path in data.split(split).paths]
+    if file is not None and file.is_file():
+        tensors, metadata = read_tensors(file)
+        if json.loads(metadata.get("paths", "[]")) != paths:
+            raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
+        return dict(zip(paths, tensors["features"], strict=True))
+    model = L2RCLIP(towers, data.ranks, Config(context_length=0, epochs1=0, controls={"rankformer": False}))
+    features = torch.cat([model.encode(data.split(split), quiet=quiet) for split in SPLITS])
+    if file is not None:
+        save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
+    return dict(zip(paths, features, strict=True))
+
+
+def reworded(
+    data: OrdinalDataset, *, template: str | None = None, names: str | None = None, **options: Any
+) -> OrdinalDataset:
+    """A data set under another condition: other sentences, then what `protocols.apply_protocols` can do.
+
+    Args:
+        data: Any data set.
+        template: Another sentence with `{rank}` in it.
+        names: "digits" calls every rank by its value.
+        options: Passed on.
+
+    Raises:
+        InputError: A change that cannot be made.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> leaves = load_dataset("leaves", size=60)
+        >>> reworded(leaves, template="grade {rank}", names="digits").ranks.sentences[1]
+        'grade 1'
+    """
+    if names not in (None, "digits"):
+        raise InputError(f"names: {names!r} is unknown; the only choice is 'digits'.")
+    old = data.ranks
+    called = tuple(f"{value:g}" for value in old.values) if names else old.names
+    if template or names:
+        data = replace(data, ranks=Ranks(called, old.values, template or old.template, unit=old.unit))
+    return apply_protocols(data, **options)
+
+
+def unseen_ranks(data: OrdinalDataset) -> list[int]:
+    """The indices of the ranks without a training image, whoever took them away.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> unseen_ranks(load_dataset("leaves", size=60, hold_out=3))
+        [2]
+    """
+    return [rank for rank, count in enumerate(data.counts("train")) if not count]
+
+
+def seen_and_unseen(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
+    """Test metrics on the images of seen and of unseen ranks apart; the answer may be any rank in both.
+
+    Args:
+        probabilities: K per test image.
+        data: Its training split says which ranks are unseen.
+
+    Returns:
+        `n`, `mae`, `mae_expected` (both in the unit of the ranks), `accuracy` and `one_off`, each with `_seen` and with
+        `_unseen`. Nothing where the test split shows no unseen rank; only `_unseen` where it shows no other.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = load_dataset("leaves", size=60, hold_out=3)  # rank 2 is unseen; two test images per rank
+        >>> lowest = torch.eye(5)[torch.zeros(10, dtype=torch.long)]  # answers rank 0 to every image
+        >>> scores = seen_and_unseen(lowest, data)
+        >>> scores["n_seen"], scores["mae_seen"], scores["n_unseen"], scores["mae_unseen"]
+        (8.0, 2.0, 2.0, 2.0)
+    """
+    target = torch.tensor(data.test.targets)
+    unseen = torch.isin(target, torch.tensor(unseen_ranks(data), dtype=target.dtype))
+    scores: dict[str, float] = {}
+    for name, part in (("seen", ~unseen), ("unseen", unseen)):
+        if unseen.any() and part.any():
+            metrics = evaluate(probabilities[part], target[part], data.ranks)
+            kept = ("n", "mae", "mae_expected", "accuracy", "one_off")
+            scores |= {f"{metric}_{name}": metrics[metric] for metric in kept}
+    return scores
+
+
+class Study:
+    """All arms of one study on one data set.
+
+    Args:
+        data: The data set, before any condition.
+        towers: In their starting state; every arm leaves them so.
+        config: What the arms share.
+        features: Of every image, by path; see `image_features`.
+        quiet: Whether to hide progress bars.
+    """
+
+    def __init__(
+        self,
+        data: OrdinalDataset,
+        towers: Towers,
+        config: Config,
+        features: Mapping[str, Tensor],
+        *,
+        quiet: bool = True,
+    ) -> None:
+        self.data, self.towers, self.features, self.quiet = data, towers, features, quiet
+        self.config = replace(config, upside_down=not data.upright) if config.upside_down is None else config
+        self._inputs: dict[str, TrainingData] = {}  # by condition
+        self._stage1: dict[
+            tuple[str, Config], dict[str, Tensor]
+        ] = {}  # arms that differ in stage 2 share stage 1
+
+    def rows(
+        self, arms: Sequence[Arm], condition: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Train every arm under a condition; a row each, as soon as it is known.
+
+        Args:
+            arms: What to train.
+            condition: Arguments of `reworded`, whose seed is that of the config; none leaves the data as they are.
+
+        Returns:
+            `arm`, `method`, `image_side`, numbers of images and ranks, test metrics, of L2RCLIP the order of its text
+            features, `seconds`.
+        """
+        data = reworded(self.data, **(condition or {}), seed=self.config.seed)
+        said = json.dumps(condition or {}, sort_keys=True)
+        for arm in arms:
+            config, start = arm.config(self.config), time.perf_counter()
+            moves = config.epochs2 > 0 if arm.method == OURS else arm.method in OBJECTIVES
+            about = {
+                "arm": arm.name,
+                "method": arm.method,
+                "image_side": config.image_side if moves else "none",
+            }
+            about |= {"ranks": len(data.ranks), "n_train": len(data.train)}
+            metrics = self._measure(arm, data, config, said)
+            yield about | metrics | {"seconds": round(time.perf_counter() - start, 2)}
+
+    def _measure(self, arm: Arm, data: OrdinalDataset, config: Config, condition: str) -> dict[str, float]:
+        """Train one arm and score it on the test split."""
+        if arm.method == "median-rank":
+            return median_rank(data)
+        model, inputs = L2RCLIP(self.towers, data.ranks, config), self._training_data(data, condition)
+        if arm.method != OURS:
+            check_baselines([arm.method], config)
+            probabilities = train_baseline(arm.method, model, inputs, quiet=self.quiet)
+            return judge(probabilities, data, "test") | seen_and_unseen(probabilities, data)
+        start = {name: value.clone() for name, value in self.towers.state_dict().items()}
+        if config.epochs1:
+            controls = replace(config.controls, normalise="batch", push_power=1)
+            key = (
+                condition,
+                replace(config, epochs2=0, lr2=None, lambda2=0.0, augment=True, controls=controls),
+            )
+            if key not in self._stage1:
+                train_stage1(model, inputs, quiet=self.quiet)
+                self._stage1[key] = {
+                    name: value.clone() for name, value in model.prompts.state_dict().items()
+                }
+            model.prompts.load_state_dict(self._stage1[key])
+            model.refresh()
+        other = None if arm.ordinal_loss == "pairwise" else partial(alternative_loss, arm.ordinal_loss)
+        train_stage2(
+            model, inputs, ordinal_loss=other and partial(other, scale=model.scale.detach()), quiet=self.quiet
+        )
+        probabilities = model.probabilities(inputs.encode(model, "test"))
+        self.towers.load_state_dict(start)
+        order = {f"text_{name}": value for name, value in ordinality(model.rank_features).items()}
+        return judge(probabilities, data, "test") | seen_and_unseen(probabilities, data) | order
+
+    def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
+        """Features, targets and images under a condition."""
+        if condition not in self._inputs:
+            parts = {split: data.split(split) for split in SPLITS}
+            features = {
+                split: torch.stack([self.features[path] for path in part.paths])
+                for split, part in parts.items()
+            }
+            targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
+            images = {split: ResizedImages(part, self.towers) for split, part in parts.items()}
+            self._inputs[condition] = TrainingData(features, targets, images)
+        return self._inputs[condition]
