@@ -5,17 +5,26 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split, read_image
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import load_csv
 from l2rclip_lite.data.leaves import load_leaves
+from l2rclip_lite.data.loaders import load_benchmark, load_bracol, load_retinamnist
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
 
-LOADERS: dict[str, Callable[..., OrdinalDataset]] = {"leaves": load_leaves, "csv": load_csv}
+LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
+    "leaves": load_leaves,
+    "bracol": load_bracol,
+    "csv": load_csv,
+    "retinamnist": load_retinamnist,
+    **{name: partial(load_benchmark, name) for name, facts in DATA_SETS.items() if facts.lists},
+}
 
 
 def load_dataset(name: str, **options: Any) -> OrdinalDataset:

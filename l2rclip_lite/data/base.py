@@ -281,7 +281,7 @@ class Split(Dataset[tuple[Any, int]]):
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
-        columns = {
+        columns: dict[str, Any] = {
             name: [column[index] for index in chosen]
             for name in COLUMNS
             if (column := getattr(self, name)) is not None
@@ -307,7 +307,7 @@ class Split(Dataset[tuple[Any, int]]):
             ((0, 3), (1, 1))
         """
         other = Split.from_dataset(other)
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in COLUMNS:
             mine, theirs = getattr(self, name), getattr(other, name)
             columns[name] = None if mine is None or theirs is None else mine + theirs
@@ -397,8 +397,12 @@ class OrdinalDataset:
             raise InputError(
                 f"{name}: give a training, a validation and a test dataset, not {len(datasets)}."
             )
-        parts = [Split.from_dataset(each, split) for split, each in zip(SPLITS, datasets, strict=True)]
-        return cls(name, *parts, ranks, Card(name, title="Your own images"), **({"upright": True} | fields))
+        train, val, test = (
+            Split.from_dataset(each, split) for split, each in zip(SPLITS, datasets, strict=True)
+        )
+        return cls(
+            name, train, val, test, ranks, Card(name, "Your own images"), **({"upright": True} | fields)
+        )
 
     @property
     def caveat(self) -> str:
@@ -415,4 +419,5 @@ class OrdinalDataset:
 
     def counts(self, split: str) -> list[int]:
         """How many images each of the K ranks has in the split of this name."""
-        return np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()
+        counts: list[int] = np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()
+        return counts

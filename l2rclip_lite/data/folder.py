@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,36 +65,27 @@ def load_csv(
     file = Path(root) / labels  # an absolute `labels` wins
     table = read_table(file, ("path", "label"))
     table["file"] = files_inside(root, table)
-    table["target"] = _rank_indices(table, names)
+    table["target"] = rank_indices(table, names)
     notes = "split by the labels file"
     if "split" not in table:
         table["split"] = stratified(table["target"].tolist(), seed)
         notes = f"split 70/15/15 within every rank, seed {seed}"
     check_splits(table)
     card = Card("csv", f"{len(table)} images of {file.name}", str(file), notes=f"{notes.capitalize()}.")
-    return dataset_of_table(
-        card,
-        table,
-        label_space,
-        root,
-        allow_missing=allow_missing,
-        allow_empty_ranks=allow_empty_ranks,
-        upright=True,
-        protocol=(notes,),
-    )
+    fields: dict[str, Any] = {"allow_empty_ranks": allow_empty_ranks, "upright": True, "protocol": (notes,)}
+    return dataset_of_table(card, table, label_space, root, allow_missing=allow_missing, **fields)
 
 
-def read_table(file: Path, needed: Sequence[str], separator: str = ",", header: bool = True) -> pd.DataFrame:
+def read_table(file: Path, needed: Sequence[str], header: bool | None = True) -> pd.DataFrame:
     """A table of text cells, without the spaces around them, and a column `where` such as "labels.csv row 7".
 
-    A byte-order mark, Windows line ends, quoted cells and blank lines are fine. Rows are counted as a spreadsheet
-    counts them: the header is row 1.
+    Cells are separated by tabs, commas or spaces, whichever of them the first row has first. A byte-order mark,
+    Windows line ends, quoted cells and blank lines are fine. Rows are counted as a spreadsheet counts them, from 1.
 
     Args:
         file: A UTF-8 text file.
         needed: The columns that must be there; without a header, all columns.
-        separator: What is between two cells.
-        header: Whether the first row names the columns.
+        header: Whether the first row names the columns; None looks whether it holds the first of `needed`.
 
     Returns:
         One row per line that is not blank.
@@ -106,38 +96,32 @@ def read_table(file: Path, needed: Sequence[str], separator: str = ",", header: 
     if not os.path.isfile(file):
         raise InputError(f"{file}: there is no such file; give one with the columns {', '.join(needed)}.")
     try:
-        table = pd.read_csv(
-            file,
-            sep=separator,
-            header=0 if header else None,
-            names=None if header else list(needed),
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
+        with open(file, encoding="utf-8-sig") as stream:
+            first = stream.readline()
+        header = needed[0] in first if header is None else header
+        separator = next((mark for mark in "\t," if mark in first), " ")
+        lines: dict[str, Any] = (
+            {"header": 0, "names": None} if header else {"header": None, "names": list(needed)}
         )
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{file}: the file is empty; write one row per image.") from None
-    except pd.errors.ParserError as error:
-        line = re.search(r"(?:line|row) (\d+)", str(error))
-        where = f"{file.name} row {line[1]}" if line else str(file)
+        cells: dict[str, Any] = {
+            "dtype": str,
+            "na_filter": False,
+            "skip_blank_lines": False,
+            "skipinitialspace": True,
+        }
+        table: pd.DataFrame = pd.read_csv(file, sep=separator, encoding="utf-8-sig", **lines, **cells)
+    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{where}: the cells of this row cannot be told apart; check its quotes and commas."
+            f"{file}: {reason}; save it as CSV in UTF-8, and check quotes and commas."
         ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: the file is not UTF-8; save it as 'CSV UTF-8'.") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable.") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
-        raise InputError(
-            f"{file.name} row {1 + header}: it has more cells than the header; check its commas."
-        )
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells on the left for an index
+        raise InputError(f"{file.name} row {1 + header}: it has too many cells; check quotes and commas.")
     table.columns = [str(name).strip() for name in table.columns]
     for column in needed:
-        if list(table.columns).count(column) != 1 or f"{column}.1" in table:
+        if column not in table or f"{column}.1" in table:
             raise InputError(
-                f"{file}: the header {','.join(table.columns)!r} needs the column {column!r} once; "
+                f"{file}: the header {','.join(table.columns)!r:.200} needs the column {column!r} once; "
                 f"write {','.join(needed)} and separate cells by commas."
             )
     table = table.apply(lambda column: column.str.strip())
@@ -146,6 +130,26 @@ def read_table(file: Path, needed: Sequence[str], separator: str = ",", header: 
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
     return table
+
+
+def refuse(table: pd.DataFrame, bad: pd.Series[bool], sentence: str, **values: Any) -> None:
+    """Raise an `InputError` that names the first bad row.
+
+    Args:
+        table: It has a column `where`.
+        bad: Which rows are bad.
+        sentence: A template that may name columns of the table and `values`.
+        values: More to fill in.
+
+    Example:
+        >>> table = pd.DataFrame({"age": [3, -1], "where": ["a.csv row 2", "a.csv row 3"]})
+        >>> refuse(table, table["age"] < 0, "the age {age} is below {least}; correct it.", least=0)
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: a.csv row 3: the age -1 is below 0; correct it.
+    """
+    for row in table[bad].head(1).to_dict("records"):
+        cells = {str(name): cell for name, cell in row.items()}
+        raise InputError(f"{row['where']}: {sentence.format(**cells | values)}")
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
@@ -169,40 +173,36 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     real = {folder: os.path.realpath(os.path.join(top, folder)) for folder, _ in cut}  # once per folder
     files = [os.path.join(real[folder], name) for folder, name in cut]
     files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
-    first: dict[str, str] = {}
-    for path, where, file in zip(table["path"], table["where"], files, strict=True):
-        if not file.startswith(os.path.join(top, "")):
-            raise InputError(
-                f"{where}: the path {path!r:.200} leads out of the folder {root}; copy the image there, and write its "
-                "path relative to that folder."
-            )
-        if first.setdefault(file, where) != where:
-            raise InputError(
-                f"{where}: the image {path} is listed in {first[file]} already; remove one of them."
-            )
+    column = pd.Series(files, index=table.index)
+    advice = "copy the image there, and write its path relative to that folder."
+    leads = f"the path {{path!r:.200}} leads out of the folder {{root}}; {advice}"
+    refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
+    first = table["where"][~column.duplicated()].set_axis(column[~column.duplicated()])
+    again = table.assign(before=first.reindex(column).to_numpy())
+    refuse(again, column.duplicated(), "the image {path} is listed in {before} already; remove one of them.")
     return [file if os.path.isfile(file) else "" for file in files]
 
 
-def _rank_indices(table: pd.DataFrame, names: Sequence[str]) -> pd.Series[int]:
-    """The rank index of each label, which is a name, or an index where no name is a number."""
-    ranks = {name: rank for rank, name in enumerate(names)}
-    numbered = any(name.isdecimal() for name in names)
-    indices = {} if numbered else {str(rank): rank for rank in range(len(names))}
-    targets = table["label"].map(indices | ranks)
-    for row in table[targets.isna()].head(1).itertuples():
-        advice = "" if numbered else f", or an index from 0 to {len(names) - 1}"
-        raise InputError(
-            f"{row.where}: the label {row.label!r:.80} is no rank; write one of {', '.join(names)}{advice}."
-        )
+def rank_indices(table: pd.DataFrame, names: Sequence[str]) -> pd.Series[int]:
+    """The rank index of each `label`, which is a name, or an index where no name is a number.
+
+    Raises:
+        InputError: A label that is neither.
+    """
+    advice, ranks = "", {name: rank for rank, name in enumerate(names)}
+    if not any(name.isdecimal() for name in names):
+        ranks = {str(rank): rank for rank in range(len(names))} | ranks
+        advice = f", or an index from 0 to {len(names) - 1}"
+    targets = table["label"].map(ranks)
+    wrong = "the label {label!r:.80} is no rank; write one of {names}{advice}."
+    refuse(table, targets.isna(), wrong, names=", ".join(names), advice=advice)
     return targets.astype(int)
 
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
     """Refuse a cell of the split column that is no split, with its row."""
-    for row in table[~table[column].isin(SPLITS)].head(1).to_dict("records"):
-        raise InputError(
-            f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; correct it."
-        )
+    wrong = f"the {column} {{{column}!r:.80}} is none of {', '.join(SPLITS)}; correct it."
+    refuse(table, ~table[column].isin(SPLITS), wrong)
 
 
 def dataset_of_table(
@@ -236,7 +236,7 @@ def dataset_of_table(
     absent = table["file"] == ""
     if absent.any():
         lost = {split: int((absent & (table["split"] == split)).sum()) for split in SPLITS}
-        first = table.loc[absent.idxmax()]
+        first = table[absent].iloc[0]
         said = (
             f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root} (linked folders are "
             f"not searched), the first is {first['path']} ({first['where']})"
@@ -252,30 +252,27 @@ def dataset_of_table(
             )
         parts = ", ".join(f"{count:,} of {split}" for split, count in lost.items())
         protocol += (f"{absent.sum():,} listed images are missing and left out: {parts}",)
-    there = table[~absent]
-    train, val, test = (split_of_table(there[there["split"] == split]) for split in SPLITS)
-    missing = tuple(table["path"][absent])
-    data = OrdinalDataset(
-        card.name, train, val, test, ranks, card, missing=missing, protocol=protocol, **fields
-    )
-    return mark_fixture(data) if is_fixture({os.path.dirname(file) for file in there["file"]}) else data
+    there, splits = table[~absent], dict[str, Any]()
+    for split in SPLITS:
+        part = there[there["split"] == split]
+        columns: dict[str, Any] = {
+            f"{name}s": part[name].tolist() for name in ("subject", "deviation") if name in part
+        }
+        images = ImageFiles(part["file"].tolist(), part["where"].tolist())
+        splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
+    fields |= {"missing": tuple(table["path"][absent]), "protocol": protocol}
+    data = OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
+    return mark_fixture(data) if is_fixture(map(os.path.dirname, there["file"])) else data
 
 
-def split_of_table(table: pd.DataFrame) -> Split:
-    """The images of one part, each decoded when it is asked for."""
-    columns = {f"{name}s": table[name].tolist() for name in ("subject", "deviation") if name in table}
-    images = ImageFiles(table["file"].tolist(), table["where"].tolist())
-    return Split(table["path"].tolist(), table["target"].tolist(), images, **columns)
-
-
-def is_fixture(folders: set[str]) -> bool:
+def is_fixture(folders: Iterable[str]) -> bool:
     """Whether one of the folders, or one above it, holds drawn images in place of the real ones.
 
     Example:
         >>> is_fixture({"no-such-folder"})
         False
     """
-    absolute = {Path(folder).absolute() for folder in folders}
+    absolute = {Path(folder).absolute() for folder in set(folders)}
     above = {parent for folder in absolute for parent in folder.parents}
     return any(os.path.isfile(folder / FIXTURE_FILE) for folder in absolute | above)
 
@@ -311,13 +308,11 @@ def stratified(targets: Sequence[int], seed: int) -> list[str]:
         >>> [parts.count(name) for name in SPLITS], parts[20:].count("test")
         ([16, 4, 4], 1)
     """
-    parts = ["train"] * len(targets)
+    parts = np.full(len(targets), "train", dtype=object)
     for rank in np.unique(targets).tolist():
         members = np.flatnonzero(np.asarray(targets) == rank)
         share = max(1, round(0.15 * len(members)))
-        order = np.random.default_rng([seed, rank]).permutation(members).tolist()
-        for index in order[:share]:
-            parts[index] = "test"
-        for index in order[share : 2 * share]:
-            parts[index] = "val"
-    return parts
+        order = np.random.default_rng([seed, rank]).permutation(members)
+        parts[order[:share]] = "test"
+        parts[order[share : 2 * share]] = "val"
+    return [str(part) for part in parts]

@@ -8,30 +8,21 @@ from the colour of the image. `leaf_painter` does the drawing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, checked
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import stratified
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
-FIVE = ("no", "very low", "low", "high", "very high")
-TEMPLATE = "a photo of a leaf with {rank} damage"
-CARD = Card(
-    name="leaves",
-    title="Generated leaves",
-    source="drawn by l2rclip_lite.data.leaves",
-    licence="CC0 1.0",
-    notes="Drawn, not photographed: a result shows that a method works, not how it does on real leaves.",
-    terms="Anything.",
-    leakage="None: no image is drawn twice.",
-)
+FACTS = DATA_SETS["leaves"]
 
 
 class DrawnLeaves(Dataset[Image.Image]):
@@ -100,12 +91,13 @@ def load_leaves(
         )
     targets = np.arange(size) % ranks
     parts = np.array(stratified(targets.tolist(), seed))
-    splits = []
+    splits: dict[str, Any] = {}
     for number, name in enumerate(SPLITS):
         order = np.random.default_rng([seed, number]).permutation(targets[parts == name]).tolist()
         images = DrawnLeaves(order, share_edges(ranks), (seed, number), pixels)
-        splits.append(Split([f"leaves/{name}/{index:05d}.png" for index in range(len(order))], order, images))
-    return OrdinalDataset("leaves", *splits, leaf_ranks(ranks), CARD)
+        paths = [f"leaves/{name}/{index:05d}.png" for index in range(len(order))]
+        splits[name] = Split(paths, order, images)
+    return OrdinalDataset("leaves", **splits, ranks=leaf_ranks(ranks), card=FACTS.card)
 
 
 def share_edges(ranks: int) -> list[float]:
@@ -130,8 +122,8 @@ def leaf_ranks(ranks: int = 5) -> Ranks:
         >>> leaf_ranks(3).names
         ('zero percent', 'thirty percent', 'sixty percent')
     """
-    if ranks == 5:
-        return Ranks(FIVE, (0.0, 1.0, 2.0, 3.0, 4.0), TEMPLATE)
+    if ranks == 5 and FACTS.ranks is not None:
+        return FACTS.ranks
     percent = [round(max(60, ranks - 1) * rank / (ranks - 1)) for rank in range(ranks)]
     names = tuple(f"{number_words(share)} percent" for share in percent)
-    return Ranks(names, tuple(map(float, percent)), TEMPLATE, unit="percent")
+    return Ranks(names, tuple(map(float, percent)), "a photo of a leaf with {rank} damage", unit="percent")

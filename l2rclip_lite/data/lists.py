@@ -1,174 +1,176 @@
-"""Split lists as the benchmarks publish them: one picture and its label a line, in half a dozen dialects."""
+"""Split lists as the benchmarks publish them, and the images that they name: nothing is opened but the lists."""
 
 from __future__ import annotations
 
-import csv
-import math
 import os
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
+from l2rclip_lite.data.benchmarks import DataSet
+from l2rclip_lite.data.folder import read_table, refuse
 from l2rclip_lite.errors import InputError
 
-_LINE_END = re.compile("\r\n|\n|\r")  # str.splitlines would also cut at characters that names may hold
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_DECADE = re.compile(r"[0-9]{4}s")
 
+def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
+    r"""The rows of lists that belong together.
 
-class Entry(NamedTuple):
-    """One row of a list.
-
-    Args:
-        name: What remains of the path: its last components, joined by "/".
-        label: The label as a number; "1930s" is 1930.0.
-        where: What an error should call the row, such as "animals_test.txt row 7".
-        cells: All named columns where the list has a header, else nothing.
-    """
-
-    name: str
-    label: float
-    where: str
-    cells: Mapping[str, str]
-
-
-def read_list(file: str | Path, *, keep: int = 1, name: str = "filename", label: str = "age") -> list[Entry]:
-    r"""The rows of a split list, whatever separates its cells.
-
-    Cells are separated by tabs, commas or spaces, lines end in LF, CRLF or CR, a byte-order mark and blank
-    lines are fine. A first row that holds the columns `name` and `label` is a header: other columns may stand
-    beside them. Without a header every row has two cells, name and label. Rows are counted as an editor
-    counts lines. Only the last `keep` components of a path are kept, so what the list's author had before
-    them ("../../", "./images/", "C:\data\") is of no matter.
+    Cells are separated by tabs, commas or spaces; there may be a header. Only the last `facts.keep` components of a
+    path are kept, so what the list's author had before them ("../../", "./images/") is of no matter.
 
     Args:
-        file: A UTF-8 text file.
-        keep: How many components of a path name a picture: 2 where the folder counts.
-        name: The column of the paths, where there is a header.
-        label: The column of the labels, where there is a header.
+        files: The list files, in order.
+        facts: How the lists are made.
 
     Returns:
-        One entry a row, in the order of the file.
+        Columns `path`, `target` (the rank index), `where`, `list` (which of the files), `subject` and `deviation` if
+        known, and those of a header.
 
     Raises:
-        InputError: No such file, not UTF-8, no row, too few or too many cells, a path that names no file, a
-            label that is no number, or the same name twice.
+        InputError: A file that cannot be read, or a row that is not as it should be, or listed twice.
+
+    Example:
+        >>> import tempfile
+        >>> from l2rclip_lite.data.benchmarks import catalogue
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "hci.txt"
+        ...     _ = file.write_text("./images/a.jpg 1930s\r\n\r\n./images/b.jpg 1940s")
+        ...     read_lists([file], catalogue()["hci"])[["path", "target", "where"]]
+            path  target          where
+        0  a.jpg       0  hci.txt row 1
+        1  b.jpg       1  hci.txt row 3
+    """
+    tables = [
+        read_table(file, facts.columns, header=None).assign(list=place) for place, file in enumerate(files)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    paths = table[facts.columns[0]].str.replace("\\", "/")
+    table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
+    malformed = ~table["path"].str.fullmatch(facts.pattern)
+    refuse(table, malformed, "the name {path!r:.80} is not made as {like}; correct it.", like=facts.example)
+    first = table.drop_duplicates("path").set_index("path")["where"]
+    again = table.assign(before=first.reindex(table["path"]).to_numpy())
+    twice = "the image {path} is listed in {before} already; remove one of them."
+    refuse(again, table["path"].duplicated(), twice)
+    if "(?P<" in facts.pattern:
+        table = table.join(table["path"].str.extract(facts.pattern))
+    table["label"] = table[facts.columns[1]]
+    number = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")  # "1930s"
+    target, last = (number - facts.first) / facts.step, len(facts.ranks or ()) - 1
+    span = f"{facts.first} to {facts.first + facts.step * last}" + f" in steps of {facts.step}" * (
+        facts.step > 1
+    )
+    wrong = "the label {label!r:.80} is no whole number from {span}; correct it."
+    refuse(table, ~(target.between(0, last) & (target % 1 == 0)), wrong, span=span)
+    table["target"] = target.astype(int)
+    if "named" in table:
+        wrong = "the label is {label}, but {named} in the name {path!r}; correct one of them."
+        refuse(table, table["named"].astype(float) != number, wrong)
+    if "stdv" in table:
+        table["deviation"] = pd.to_numeric(table["stdv"], errors="coerce")
+        valid = table["deviation"].between(0, np.inf, inclusive="left")
+        refuse(table, ~valid, "the stdv {stdv!r:.80} is no number from 0; correct it.")
+    return table
+
+
+def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
+    """The files of these names, anywhere under a folder; none of them is opened.
+
+    A name of two components matches a file by its folder and its name. Upper and lower case may differ unless that
+    makes the answer ambiguous. Folders that are links are not entered.
+
+    Args:
+        root: The folder to search.
+        names: Names as `read_lists` gives them, all of as many components.
+
+    Returns:
+        The path of each name, "" where there is none.
+
+    Raises:
+        InputError: No such folder, a name that is found twice, or a link that leads out of the folder.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "hci.txt"
-        ...     _ = file.write_text("./images/a.jpg 1930s\r\n\r\n./images/b.jpg 1940s")
-        ...     [(entry.name, entry.label, entry.where) for entry in read_list(file)]
-        [('a.jpg', 1930.0, 'hci.txt row 1'), ('b.jpg', 1940.0, 'hci.txt row 3')]
+        ...     (Path(folder) / "anna").mkdir()
+        ...     (Path(folder) / "anna" / "1.JPG").touch()
+        ...     [os.path.basename(file) for file in find_images(folder, ["anna/1.jpg", "ben/1.jpg"])]
+        ['1.JPG', '']
     """
-    if keep < 1:
-        raise ValueError(f"keep must be 1 or more, not {keep}")
-    file = Path(file)
-    lines = [(text, row) for row, text in enumerate(_LINE_END.split(_text(file)), start=1) if text.strip()]
-    if not lines:
-        raise InputError(f"{file}: the list is empty; write one row a picture, its name and its label.")
-    separator, header = _dialect(lines[0][0], f"{file.name} row {lines[0][1]}", (name, label))
-    entries: list[Entry] = []
-    rows: dict[str, str] = {}
-    for text, row in lines[1:] if header else lines:
-        where = f"{file.name} row {row}"
-        entry = _entry(_cells(text, separator, where), where, header, (name, label), keep)
-        before = rows.setdefault(entry.name, where)
-        if before != where:
-            raise InputError(f"{where}: {entry.name} stands in {before} already; remove one of them.")
-        entries.append(entry)
-    if not entries:
-        raise InputError(f"{file}: there is no row below the header; write one row a picture.")
-    return entries
-
-
-def _text(file: Path) -> str:
-    """The file without its byte-order mark."""
-    if not os.path.isfile(file):  # nor if its name is too long, or a pipe stands there
-        raise InputError(f"{file}: there is no such file; give the folder of the official lists.")
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable.") from error
-    except UnicodeDecodeError as error:
-        row = len(_LINE_END.split(error.object[: error.start].decode("utf-8-sig")))
-        raise InputError(f"{file.name} row {row}: the text is not UTF-8; save the file as UTF-8.") from error
-
-
-def _dialect(first: str, where: str, columns: tuple[str, str]) -> tuple[str, list[str]]:
-    """The separator and the header (empty if there is none), as the first row shows them."""
-    candidates = [separator for separator in "\t, " if separator in first.strip()] or [" "]
-    for separator in candidates:
-        header = _cells(first, separator, where)
-        if all(column in header for column in columns):
-            for column, times in Counter(column for column in header if column).items():
-                if times > 1:
-                    raise InputError(f"{where}: the header has the column {column!r} twice; rename one.")
-            return separator, header
-    for separator in candidates:
-        cells = _cells(first, separator, where)
-        if len(cells) == 2 and _number(cells[1]) is not None:
-            return separator, []
-    return candidates[0], []
-
-
-def _cells(text: str, separator: str, where: str) -> list[str]:
-    """One line cut at the separator; a quoted cell may hold it."""
-    text = text.rstrip(" ")
-    if separator == " " and "  " in text:
-        text = re.sub(" +", " ", text)
-    cells = text.split(separator)
-    if '"' in text:
-        try:
-            (cells,) = csv.reader([text], delimiter=separator, strict=True)
-        except csv.Error as error:
-            raise InputError(f"{where}: {error}; check the quotes of this row.") from error
-    return [cell.strip() for cell in cells]
-
-
-def _entry(
-    cells: Sequence[str], where: str, header: Sequence[str], columns: tuple[str, str], keep: int
-) -> Entry:
-    """One checked row."""
-    name, label = columns
-    if header:
-        if len(cells) != len(header):
+    if not os.path.isdir(root):
+        raise InputError(f"{root}: there is no such folder; name the folder of the images (--root).")
+    above, top = names[0].count("/"), os.path.join(os.path.realpath(root), "")
+    found: dict[str, list[str]] = {name.casefold(): [] for name in names}
+    for folder, _, files in os.walk(root):
+        prefix = "".join(f"{part}/" for part in Path(folder).parts[-above:] if above)
+        for file in files:
+            if (key := f"{prefix}{file}".casefold()) in found:
+                found[key].append(f"{folder}/{file}")
+    paths = []
+    for name in names:
+        candidates = sorted(found[name.casefold()])
+        candidates = [path for path in candidates if path.endswith(f"/{name}")] or candidates
+        if len(candidates) > 1:
             raise InputError(
-                f"{where}: {len(cells)} cells, but the header has {len(header)}; "
-                "put quotes around a cell that holds the separator."
+                f"{name} is in two places, {candidates[0]} and {candidates[1]}; remove one, or name a narrower root."
             )
-        named = {column: cell for column, cell in zip(header, cells, strict=True) if column}
-        path, text = named[name], named[label]
-    elif len(cells) == 2:
-        named = {}
-        path, text = cells
+        path = candidates[0] if candidates else ""
+        if os.path.islink(path) and not os.path.realpath(path).startswith(top):
+            raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
+        paths.append(path)
+    for path, count in Counter(filter(None, paths)).items():
+        if count > 1:
+            raise InputError(
+                f"{path} is the only file for two listed names; keep the names as they were published."
+            )
+    return paths
+
+
+def held_out(
+    targets: Sequence[int], share: float, seed: int, subjects: Sequence[str] | None = None
+) -> list[int]:
+    """Which images of a published training list become validation, because the lists hold none.
+
+    Images are taken in a shuffled order, but never the last one of a rank, until round(share * n) are held. With
+    `subjects`, whole subjects are taken in a shuffled order until at least as many are held; one subject stays, but a
+    rank may lose its last image.
+
+    Args:
+        targets: The rank index of each of the n images.
+        share: The share to hold out; at least one image is.
+        seed: Decides the shuffle.
+        subjects: Who each image shows, if a subject may be in one of the two parts only.
+
+    Returns:
+        Positions among the n images.
+
+    Raises:
+        InputError: Too few images or subjects for two parts.
+
+    Example:
+        >>> held_out([0, 1] * 5, 0.2, seed=0)
+        [4, 6]
+    """
+    generator, wanted = np.random.default_rng(seed), max(1, round(share * len(targets)))
+    held: list[int] = []
+    if subjects is None:
+        left = Counter(targets)
+        for index in generator.permutation(len(targets)).tolist():
+            if len(held) < wanted and left[targets[index]] > 1:
+                left[targets[index]] -= 1
+                held.append(index)
     else:
-        raise InputError(
-            f"{where}: {len(cells)} cell(s), but a list without a header has two, name and label; correct the "
-            f"row, or start the file with a header that has the columns {name} and {label}."
-        )
-    number = _number(text)
-    if number is None:
-        hint = "" if header else f", or start the file with a header that has the columns {name} and {label}"
-        raise InputError(f"{where}: the label {text!r} is no finite number; correct it{hint}.")
-    return Entry("/".join(_tail(path, keep, where)), number, where, named)
-
-
-def _number(text: str) -> float | None:
-    """The label as a number; None if it is none. A decade counts from its first year."""
-    if _DECADE.fullmatch(text):
-        return float(text[:-1])
-    value = float(text) if _NUMBER.fullmatch(text) else math.inf  # float() alone would take "nan" and "1_0"
-    return value if math.isfinite(value) else None
-
-
-def _tail(path: str, keep: int, where: str) -> list[str]:
-    """The last `keep` components of a path in POSIX or Windows spelling."""
-    parts = path.replace("\\", "/").split("/")[-keep:]
-    if len(parts) < keep or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        wanted = "a file name" if keep == 1 else f"{keep} components, folder and file name"
-        raise InputError(f"{where}: the path {path!r} does not end in {wanted}; correct it.")
-    return parts
+        owned: dict[str, list[int]] = {}
+        for index, subject in enumerate(subjects):
+            owned.setdefault(subject, []).append(index)
+        everybody = list(owned.values())
+        for place in generator.permutation(len(everybody)).tolist()[:-1]:
+            if len(held) < wanted:
+                held += everybody[place]
+    if not held:
+        what = "two subjects" if subjects is not None else "a rank with two images"
+        raise InputError(f"nothing can be held out for validation: the training list needs {what} at least.")
+    return held

@@ -1,0 +1,324 @@
+"""The loaders of the published data sets; what they read is declared in `benchmarks.toml`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import Field
+
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
+from l2rclip_lite.data.folder import (
+    Seed,
+    check_splits,
+    dataset_of_table,
+    files_inside,
+    is_fixture,
+    mark_fixture,
+    rank_indices,
+    read_table,
+)
+from l2rclip_lite.data.lists import find_images, held_out, read_lists
+from l2rclip_lite.errors import InputError
+
+SHARE = 0.1  # of the published training part, for validation: the official lists hold none
+LETTERS = {  # of papers and official files for MORPH's settings
+    "a": "protocol='rs-partial' is setting A",
+    "b": "protocol='three-fold' is setting B",
+    "c": "protocol='subject-exclusive' is what papers call C, protocol='random' the official files settingC",
+    "d": "protocol='random' is what papers call D, protocol='subject-exclusive' the official files settingD",
+}
+
+
+@checked
+def load_benchmark(
+    name: str,
+    root: str | Path | None = None,
+    lists: str | Path | None = None,
+    category: str | None = None,
+    protocol: str | None = None,
+    fold: int | None = None,
+    seed: Seed = 0,
+    allow_missing: bool = False,
+) -> OrdinalDataset:
+    """A benchmark with published lists. Where they hold no validation part, a tenth of training is carved out.
+
+    Protocols: github.com/changsukim-ku/order-learning, github.com/nhshin-mcl/MWR (MORPH, CLAP2015), Ord2Seq (HCI, and
+    five folds of aesthetics); the lists are those of github.com/raywang335/L2RCLIP, commit 168fd4b.
+
+    Args:
+        name: "morph", "clap2015", "adience", "hci" or "aesthetics".
+        root: A folder that holds the images, anywhere below it; None gives counts, but no image.
+        lists: The folder of the official lists; `root/datalists` if None.
+        category: Of aesthetics: "animals", "nature", "people" or "urban".
+        protocol: One of the benchmark's; None takes the first.
+        fold: One of the protocol's; None takes the first.
+        seed: Decides what becomes validation, and every draw of HCI and of five-fold aesthetics.
+        allow_missing: Go on without listed images that are not there.
+
+    Returns:
+        Three splits, with the subject or the deviation of each image where the lists have them.
+
+    Raises:
+        InputError: An unknown protocol or fold, a list or an image that is missing, a bad row.
+
+    Example:
+        >>> load_benchmark("morph", protocol="B")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: morph: the letter 'B' is ambiguous, because the official files swap C and
+        D of the papers; protocol='three-fold' is setting B.
+    """
+    facts = DATA_SETS[name]
+    assert facts.ranks is not None
+    if name == "morph" and (meant := LETTERS.get(str(protocol).lower())):
+        raise InputError(
+            f"morph: the letter {protocol!r} is ambiguous, because the official files swap C and D of the papers; {meant}."
+        )
+    category = _choice(name, "category", category, facts.categories)
+    protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
+    chosen = facts.protocols[protocol or ""]
+    fold = _choice(name, "fold", fold, chosen.folds)
+    place = Path(lists) if lists is not None else Path(root or "") / "datalists"
+    place = place / facts.lists if os.path.isdir(place / facts.lists) else place
+    files = [place / file.format(category=category, fold=fold) for file in chosen.files]
+    if (root is None and lists is None) or not os.path.isfile(files[0]):
+        raise InputError(
+            f"{name}: there is no list {files[0]}; name the folder of the official lists by lists=... (--lists DIR), or get "
+            f"them by `l2rclip data {name} --download DIR`."
+        )
+    table = read_lists(files, facts)
+    table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
+    table = table[table["split"] != ""].reset_index(drop=True)
+    said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
+    if "val" not in set(table["split"]):
+        learned = np.flatnonzero(table["split"] == "train")
+        subjects = table["subject"][learned].tolist() if chosen.by_subject else None
+        held = held_out(table["target"][learned].tolist(), SHARE, seed, subjects)
+        table.loc[learned[held], "split"] = "val"
+        whole = ", whole subjects" if chosen.by_subject else ""
+        said += f"; validation: {len(held):,} of the {len(learned):,} training images{whole}"
+    table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
+    if root is None:
+        table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
+    fields: dict[str, Any] = {
+        "allow_empty_ranks": True,
+        "upright": True,
+        "protocol": (f"{said}; seed {seed}",),
+    }
+    return dataset_of_table(facts.card, table, facts.ranks, root or "", allow_missing=allow_missing, **fields)
+
+
+def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
+    """The value if it is one of the choices, the first of them for None."""
+    if value is not None and value not in choices:
+        listed = f"must be one of {', '.join(map(str, choices))}" if choices else "is nothing to choose here"
+        raise InputError(f"{name}: {option} {listed}, not {value!r}.")
+    return choices[0] if value is None and choices else value
+
+
+def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int) -> Sequence[str]:
+    """The part of each row: train, val, test, or "" for none."""
+    if protocol.cut == "column":
+        check_splits(table, "database")
+        learned = ["train", "val"] if name == "test" else ["train"]
+        rest = np.where(table["database"] == name, "test", "")
+        return [str(part) for part in np.where(table["database"].isin(learned), "train", rest)]
+    if protocol.cut == "five":
+        return five_folds(len(table), fold, seed)
+    if protocol.cut == "decades":
+        return decades(table["target"].tolist(), fold, seed)
+    test = {"second": table["list"] == 1, "fold": table["list"] == fold, "others": table["list"] != fold - 1}
+    return [str(part) for part in np.where(test[protocol.cut], "test", "train")]
+
+
+def five_folds(count: int, fold: int, seed: int) -> list[str]:
+    """One of five random cuts 75/5/20; the five test parts are disjoint and hold everything.
+
+    Args:
+        count: How many images there are, five at least.
+        fold: 0 to 4.
+        seed: Decides the order, which serves all folds.
+
+    Returns:
+        "train", "val" or "test" for each image.
+
+    Example:
+        >>> [five_folds(100, 2, 0).count(name) for name in SPLITS]
+        [75, 5, 20]
+    """
+    pieces = np.array_split(np.random.default_rng([seed]).permutation(count), 5)
+    others = np.concatenate(pieces[fold + 1 :] + pieces[:fold])  # so that each fold has its own val, too
+    parts = np.full(count, "train", dtype=object)
+    parts[pieces[fold]] = "test"
+    parts[others[: max(1, round(0.05 * count))]] = "val"
+    return [str(part) for part in parts]
+
+
+def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
+    """The images of each decade cut at random as 210:5:50, val and test rounded, at least one each.
+
+    Args:
+        targets: The rank index of each image: 0 for the 1930s.
+        repeat: Which of the random repeats.
+        seed: Decides all repeats.
+
+    Returns:
+        "train", "val" or "test" for each image.
+
+    Example:
+        >>> [decades([0] * 265 + [1] * 24, 0, 0).count(name) for name in SPLITS]
+        [228, 6, 55]
+    """
+    parts = np.full(len(targets), "train", dtype=object)
+    for rank in np.unique(targets).tolist():
+        members = np.flatnonzero(np.asarray(targets) == rank)
+        val, test = (max(1, round(len(members) * share / 265)) for share in (5, 50))
+        cut = ["val"] * val + ["test"] * test + ["train"] * (len(members) - val - test)
+        parts[members] = np.random.default_rng([seed, repeat, 1930 + 10 * rank]).permutation(cut)
+    return [str(part) for part in parts]
+
+
+@checked
+def load_bracol(
+    root: str | Path | None = None, fold: Annotated[int, Field(ge=1, le=5)] = 1, allow_missing: bool = False
+) -> OrdinalDataset:
+    """Real coffee leaves, severity 0 to 4, in one of the authors' five folds.
+
+    Args:
+        root: A folder with `labels.csv` (columns path, label, split, split_fold2 … split_fold5), or with the
+            original `dataset.csv` beside `leaf/<id>.jpg` or `images/<id>.jpg`, as the download makes it.
+        fold: 1 to 5. The five test sets are disjoint.
+        allow_missing: Whether to go on without the listed images that are not there; the run records them.
+
+    Returns:
+        1,180 training, 253 validation and 252 test images of 512 x 256.
+
+    Raises:
+        InputError: No root, no labels there, a bad row, a missing image, or a fold that does not exist.
+
+    Example:
+        >>> load_bracol("nowhere")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: bracol: pass root=..., a folder that holds labels.csv or dataset.csv, not
+        'nowhere'; `l2rclip data bracol --download DIR` gets one.
+    """
+    folder = Path(root or "")
+    if root is not None and os.path.isfile(folder / "labels.csv"):
+        column = "split" if fold == 1 else f"split_fold{fold}"
+        table = read_table(folder / "labels.csv", ("path", "label", column))
+        check_splits(table, column)
+        table["split"] = table[column]
+    elif root is not None and os.path.isfile(folder / "dataset.csv"):
+        table = read_table(folder / "dataset.csv", ("id", "severity"))
+        images = "leaf" if os.path.isdir(folder / "leaf") else "images"
+        table = table.assign(path=f"{images}/" + table["id"] + ".jpg", label=table["severity"])
+        table["split"] = authors_folds(len(table), fold)
+    else:
+        raise _no_root("bracol", "labels.csv or dataset.csv", root)
+    table["file"] = files_inside(folder, table)
+    table["target"] = rank_indices(table, "01234")
+    facts, said = DATA_SETS["bracol"], (f"the authors' fold {fold} of 1 to 5",)
+    assert facts.ranks is not None
+    return dataset_of_table(
+        facts.card, table, facts.ranks, folder, allow_missing=allow_missing, protocol=said
+    )
+
+
+def _no_root(name: str, wanted: str, root: str | Path | None) -> InputError:
+    """What to say of a folder that does not hold the data set."""
+    given = "" if root is None else f", not {str(root)!r}"
+    return InputError(
+        f"{name}: pass root=..., a folder that holds {wanted}{given}; `l2rclip data {name} --download DIR` gets one."
+    )
+
+
+def authors_folds(count: int, fold: int) -> list[str]:
+    """The split of BRACOL's authors: shuffle with seed 150, rotate, cut at 70 % and 85 %.
+
+    For fold f the shuffled order starts at (f - 1) * int(n / 5); the first ceil(0.7 n) are train and those up
+    to ceil(0.85 n) are val. Source: `classification/utils/customdatasets.py` of github.com/esgario/lara2018.
+
+    Args:
+        count: The number of rows n of dataset.csv.
+        fold: 1 to 5.
+
+    Returns:
+        "train", "val" or "test" for each row.
+
+    Example:
+        >>> parts = authors_folds(1685, fold=1)
+        >>> [parts.count(name) for name in ("train", "val", "test")], parts[:3]
+        ([1180, 253, 252], ['train', 'train', 'train'])
+    """
+    order = np.random.RandomState(150).permutation(
+        count
+    )  # the generator of 2019: a new one gives other folds
+    order = np.roll(order, -(fold - 1) * (count // 5))
+    parts = np.full(count, "test", dtype=object)
+    parts[order[: math.ceil(0.85 * count)]] = "val"
+    parts[order[: math.ceil(0.7 * count)]] = "train"
+    return [str(part) for part in parts]
+
+
+@checked
+def load_retinamnist(
+    root: str | Path | None = None, pixels: Literal[28, 64, 128, 224] = 28
+) -> OrdinalDataset:
+    """Fundus photographs, diabetic retinopathy grade 0 to 4, in the split that MedMNIST publishes.
+
+    The npz is read here: the package medmnist would bring more packages than it saves lines. Images of 28 pixels suggest
+    an input of 112: nothing is gained by enlarging them further. A logistic regression on frozen features of `mini`, in
+    five folds of train + val, has accuracy 0.534 and MAE 0.818 at 112 pixels, 0.507 and 0.887 at 224, for four times
+    the work. Larger published images suggest nothing.
+
+    Args:
+        root: A folder with `retinamnist.npz` (28 pixels) or `retinamnist_64.npz`, `_128`, `_224`; or that file.
+        pixels: The side of the published images.
+
+    Returns:
+        1,080 training, 120 validation and 400 test images.
+
+    Raises:
+        InputError: No root, no such file there, or a file that is not the published one.
+
+    Example:
+        >>> load_retinamnist("nowhere")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: retinamnist: pass root=..., a folder that holds retinamnist.npz, not 'nowhere';
+        `l2rclip data retinamnist --download DIR` gets one.
+    """
+    name = "retinamnist.npz" if pixels == 28 else f"retinamnist_{pixels}.npz"
+    file = Path(root or "") / name if os.path.isdir(root or "") else Path(root or "")
+    if root is None or not os.path.isfile(file):
+        raise _no_root("retinamnist", name, root)
+    facts, fixture, splits = DATA_SETS["retinamnist"], is_fixture([str(file.parent)]), dict[str, Any]()
+    try:
+        md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        if not fixture and md5 != facts.digests[str(pixels)]:
+            raise ValueError(
+                f"its MD5 is {md5}, not {facts.digests[str(pixels)]} as published for {pixels} pixels"
+            )
+        with np.load(file, allow_pickle=False) as archive:
+            for split in SPLITS:
+                images, labels = archive[f"{split}_images"], archive[f"{split}_labels"][:, 0].tolist()
+                paths = [f"{split}/{row:04d}" for row in range(len(labels))]
+                splits[split] = Split(paths, labels, [Image.fromarray(image) for image in images])
+    except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file}: cannot be read ({reason}); get it again from zenodo.org/records/10519652."
+        ) from error
+    assert facts.ranks is not None
+    said, size = f"the published split, images of {pixels} pixels", 112 if pixels == 28 else None
+    data = OrdinalDataset(
+        "retinamnist", **splits, ranks=facts.ranks, card=facts.card, image_size=size, protocol=(said,)
+    )
+    return mark_fixture(data) if fixture else data
