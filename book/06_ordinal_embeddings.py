@@ -651,9 +651,11 @@ with style():
                 *(values[name], row - 0.2),
                 f"{values[name]:.2f}",
                 color=colour,
+                fontsize=8.5,
                 ha="center",
             )
         axis.set(title=name, xlim=(-0.45 if name == "gap" else 0, 1.08))
+        axis.set_ylim(len(found) - 0.6, -0.75)
         axis.grid(axis="x", color=GRID)
 figure
 

@@ -4,7 +4,7 @@
 // A feature is an array of numbers, unit length; a batch is an array of features. `pull` and `push` are the two parts of a
 // loss: pull is what falls when an image comes to its own text, push what falls when it leaves texts. loss = pull + push.
 
-// controls.one_cycle(K): text k gets the value of rank ONE_CYCLE[K][k], the order of every negative control of the package.
+// ranks.cyclic_permutation(K): text k gets the value of rank ONE_CYCLE[K][k], the order of every negative control of the package.
 export const ONE_CYCLE = {
   2: [1, 0], 3: [1, 2, 0], 4: [3, 0, 1, 2], 5: [2, 3, 1, 4, 0], 6: [1, 5, 0, 2, 3, 4], 7: [6, 3, 5, 0, 1, 4, 2],
 };

@@ -1,4 +1,4 @@
-// How well K sentences keep their order: l2rclip_lite/ordinality.py in JavaScript, from cosines alone.
+// How well K sentences keep their order: l2rclip_book.statistics.ordinality in JavaScript, from cosines alone.
 // tests/book/test_playground.py compares the scores with the package's.
 
 // A full matrix of cosines from its upper triangle, row by row.

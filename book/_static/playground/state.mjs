@@ -100,7 +100,7 @@ export function wordsScript(names, template, centred) {
   return [
     'import torch', '',
     'from l2rclip_lite import Ranks, load_towers',
-    'from l2rclip_lite.ordinality import ordinality',
+    'from l2rclip_book.statistics import ordinality',
     ...(centred ? ['from l2rclip_lite.prompts import centred'] : []),
     '',
     'names = (',
