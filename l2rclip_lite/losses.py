@@ -287,26 +287,16 @@ class OrdinalPairwiseLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("values", values)
-        self.normalise: Normalise = normalise
-        self.order: Order = order
-        self.push_power = push_power
+        self.options = {"normalise": normalise, "order": order, "push_power": push_power}
 
     def forward(
         self,
-        image: Float[Tensor, "batch dim"],
+        image: Features,
         text: Float[Tensor, "rank dim"],
         target: Int[Tensor, " batch"],
     ) -> Float[Tensor, ""]:
         """See `ordinal_pairwise_loss`."""
-        return ordinal_pairwise_loss(
-            image,
-            text,
-            target,
-            self.values,
-            normalise=self.normalise,
-            order=self.order,
-            push_power=self.push_power,
-        )
+        return ordinal_pairwise_loss(image, text, target, self.values, **self.options)  # type: ignore[arg-type]
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
-from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.towers import Adapter, Towers, load_towers
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 MODEL = "model.safetensors"
@@ -69,29 +69,6 @@ class Prediction:
         return cls(rank, tuple(ranks.names[k] for k in rank), expected, probabilities, tuple(path))
 
 
-class Adapter(nn.Linear):
-    r"""$z\mapsto Wz/\lVert Wz\rVert$, a linear map between unit features that starts as the identity.
-
-    It costs `dim`² parameters and no forward pass of the tower, whose features can be computed once, so stage 2 takes
-    seconds on a laptop.
-
-    Args:
-        dim: Length of a feature.
-
-    Example:
-        >>> Adapter(2)(torch.tensor([[0.6, 0.8]])).detach()
-        tensor([[0.6000, 0.8000]])
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, dim, bias=False)
-        nn.init.eye_(self.weight)
-
-    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Unit features."""
-        return F.normalize(super().forward(features), dim=1)
-
-
 class ResizedImages(Dataset[tuple[Tensor, int]]):
     """Any images as squares of bytes, each with its rank index; read once and kept in memory where they fit.
 
@@ -102,9 +79,8 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, images: Any, towers: Towers) -> None:
         self.images, self.resize = images, towers.resize()
-        self.kept: dict[int, tuple[Tensor, int]] | None = (
-            {} if 3 * towers.image_size**2 * len(images) < IN_MEMORY else None
-        )
+        self.keep = 3 * towers.image_size**2 * len(images) < IN_MEMORY
+        self.kept: dict[int, tuple[Tensor, int]] = {}
 
     def __len__(self) -> int:
         """The number of images."""
@@ -112,14 +88,14 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Bytes and rank index; -1 where an image comes without one."""
-        if self.kept is not None and index in self.kept:
+        if index in self.kept:
             return self.kept[index]
         item = self.images[index]
         image, target = item if isinstance(item, tuple) else (item, -1)
         if isinstance(image, str | Path):
             image = read_image(image)
         pixels = self.resize(on_white(image) if isinstance(image, Image.Image) else image)
-        if self.kept is not None:
+        if self.keep:
             self.kept[index] = pixels, int(target)
         return pixels, int(target)
 
@@ -153,8 +129,7 @@ class L2RCLIP(nn.Module):
         towers: Towers,
         ranks: Ranks,
         config: Config | None = None,
-        *,
-        rank_features: Tensor | None = None,
+        rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
         super().__init__()
         self.ranks, self.config, self.towers = ranks, config or Config(), towers
@@ -170,11 +145,8 @@ class L2RCLIP(nn.Module):
     def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> L2RCLIP:
         """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
         size = config.image_size or image_size
-        return cls(
-            load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed),
-            ranks,
-            config,
-        )
+        towers = load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
+        return cls(towers, ranks, config)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
@@ -202,19 +174,19 @@ class L2RCLIP(nn.Module):
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in training mode."""
-        if (
-            self.training
-            and self.prompts is not None
-            and any(p.requires_grad for p in self.prompts.parameters())
+        if self.prompts is None or not (
+            self.training and any(p.requires_grad for p in self.prompts.parameters())
         ):
-            return self.prompts(self.towers)
-        return self.rank_features
+            return self.rank_features
+        text: Tensor = self.prompts(self.towers)
+        return text
 
     def image_features(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
         """Unit image features z_i of what `transform` returns."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             features = self.towers.encode_image(pixels)
-        return self.adapter(features.float())
+        adapted: Tensor = self.adapter(features.float())
+        return adapted
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch rank"]:
         """Logits s · z_i · t_k, before any temperature.
@@ -283,9 +255,8 @@ class L2RCLIP(nn.Module):
             images = [images]
         if not len(images):
             raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
-        probabilities = self.probabilities(
-            self.encode(images, batch_size=batch_size, workers=workers, quiet=quiet)
-        )
+        features = self.encode(images, batch_size=batch_size, workers=workers, quiet=quiet)
+        probabilities = self.probabilities(features)
         if not probabilities.isfinite().all():
             raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
         paths = [str(image) for image in images if isinstance(image, str | Path)]
@@ -373,6 +344,18 @@ class L2RCLIP(nn.Module):
         return model
 
 
+class ImageSide(nn.Module):
+    """`image_features` as a module of its own: what several processes train together."""
+
+    def __init__(self, model: L2RCLIP) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+        """Unit image features."""
+        return self.model.image_features(pixels)
+
+
 FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
     # parameters, and the stages in which they train; with an adapter, stage 2 leaves the image tower alone
     ("prompts.context", ("stage 1",)),
@@ -408,12 +391,10 @@ def freezing_table(model: L2RCLIP) -> str:
     named = dict(model.named_parameters())
     for pattern, _ in FREEZING:
         if names := [name for name in named if fnmatchcase(name, pattern)]:
-            words = [
-                "trains" if trains(names[0], stage, model.config.image_side) else "frozen"
-                for stage in ("stage 1", "stage 2")
-            ]
-            count = sum(named[name].numel() for name in names)
-            lines.append(f"{pattern:<22}{count:>12,}   {words[0]:<7}   {words[1]}")
+            line = f"{pattern:<22}{sum(named[name].numel() for name in names):>12,}"
+            for stage in ("stage 1", "stage 2"):
+                line += "   trains " if trains(names[0], stage, model.config.image_side) else "   frozen "
+            lines.append(line.rstrip())
     return "\n".join(lines)
 
 

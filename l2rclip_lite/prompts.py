@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -73,6 +75,8 @@ class RankPrompts(nn.Module):
                 f"template: a sentence has {length + context_length} tokens with its {context_length} context vectors, the "
                 f"text tower takes {towers.max_tokens}; shorten the template or use a smaller --context-length."
             )
+        if rankformer and towers.width % heads:
+            raise InputError(f"heads: {heads} heads do not divide the embedding width {towers.width}.")
         pairs = {"token": count * length**2, "rank": length * count**2, "joint": (count * length) ** 2}[axis]
         if rankformer and pairs > MAX_PAIRS:
             raise InputError(
@@ -84,17 +88,12 @@ class RankPrompts(nn.Module):
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
         self.register_buffer("template_embeddings", embedded, persistent=False)
         scale = float(embedded[self.tokens.words.to(embedded.device)].std())
-        options = {
-            "heads": heads,
-            "hidden": hidden,
-            "depth": depth,
-            "alpha": alpha,
-            "learn_alpha": learn_alpha,
-        }
+        options: dict[str, Any] = {"heads": heads, "hidden": hidden, "depth": depth, "alpha": alpha}
+        options |= {"learn_alpha": learn_alpha, "axis": axis}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.context = nn.Parameter(torch.randn(context_length, towers.width) * scale)
-            self.rankformer = RankFormer(towers.width, axis=axis, **options) if rankformer else None
+            self.rankformer = RankFormer(towers.width, **options) if rankformer else None
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """What goes into the text tower: refined words with the context vectors after the start token."""
@@ -112,10 +111,20 @@ class RankPrompts(nn.Module):
 
     @torch.no_grad()
     def attention(self) -> Float[Tensor, "group query key"]:
-        """RankFormer's attention weights over the template, for figures; see `RankFormer.refine`."""
+        """Attention weights of RankFormer's first block over the template, averaged over heads, for figures.
+
+        Returns:
+            A map for each sentence (axis `token`), for each slot (`rank`), or a single one over all tokens (`joint`).
+            Rows of real words add to 1; rows of other slots are 0.
+        """
         assert self.rankformer is not None, "this model was built without RankFormer"
-        words = self.template_embeddings
-        return self.rankformer.refine(words, self.tokens.to(words.device).words)[1]
+        maps: list[Tensor] = []
+        hook = self.rankformer.attend[0].register_forward_hook(lambda layer, x, out: maps.append(out[1]))
+        tokens = self.tokens.to(self.template_embeddings.device)
+        self.rankformer(self.template_embeddings, tokens)
+        hook.remove()
+        words = {"token": tokens.words, "rank": tokens.words.T, "joint": tokens.words.flatten()[None]}
+        return maps[0] * words[self.rankformer.axis][..., None]
 
     @torch.no_grad()
     def template_features(self, towers: Towers) -> Float[Tensor, "rank dim"]:

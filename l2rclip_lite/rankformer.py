@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import Tokens
 
 Axis = Literal["token", "rank", "joint"]
@@ -23,7 +22,8 @@ class RankFormer(nn.Module):
     |---|---|---|
     | R | `embeddings` | word embeddings, K sentences of n tokens |
     | α | `alpha` | strength of the residual, a number or a learned scalar |
-    | MSA | `attention_layers` | multi-head self-attention along `axis` |
+    | MSA | `attend` | multi-head self-attention along `axis` |
+    | FFN | `ffn` | two linear layers with a GELU between them |
 
     The paper's words leave open along which axis tokens attend, so it is a switch: `token` looks inside one sentence
     (what other copies do: no rank ever sees another), `rank` looks at the same slot of all K sentences, `joint` at all
@@ -60,19 +60,14 @@ class RankFormer(nn.Module):
         axis: Axis = "rank",
     ) -> None:
         super().__init__()
-        if axis not in get_args(Axis):
-            raise InputError(f"axis: {axis!r} is unknown; choose one of {', '.join(get_args(Axis))}.")
-        if width % heads:
-            raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
-        start = torch.tensor(float(alpha))
-        self.alpha = nn.Parameter(start) if learn_alpha else nn.Buffer(start)
+        self.alpha = nn.Parameter(torch.tensor(alpha)) if learn_alpha else nn.Buffer(torch.tensor(alpha))
         self.norm = nn.LayerNorm(width)
-        self.attention_layers, self.ffn_layers = nn.ModuleList(), nn.ModuleList()
+        self.attend, self.ffn = nn.ModuleList(), nn.ModuleList()
         for _ in range(depth):
-            self.attention_layers.append(nn.MultiheadAttention(width, heads, batch_first=True))
+            self.attend.append(nn.MultiheadAttention(width, heads, batch_first=True))
             inner, outer = nn.Linear(width, hidden), nn.Linear(hidden, width)
-            self.ffn_layers.append(nn.Sequential(inner, nn.GELU(), outer))
+            self.ffn.append(nn.Sequential(inner, nn.GELU(), outer))
         nn.init.zeros_(outer.weight)
         nn.init.zeros_(outer.bias)
 
@@ -80,31 +75,15 @@ class RankFormer(nn.Module):
         self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
     ) -> Float[Tensor, "rank token width"]:
         """R to R′; equal to R on start, end and padding."""
-        refined, _ = self.refine(embeddings, tokens.words)
-        blended = (1 - self.alpha) * embeddings + self.alpha * refined
-        return torch.where(tokens.words[..., None], blended, embeddings)
-
-    def refine(
-        self, embeddings: Float[Tensor, "rank token width"], words: Bool[Tensor, "rank token"]
-    ) -> tuple[Float[Tensor, "rank token width"], Float[Tensor, "group query key"]]:
-        """FFN(MSA(LN(R))), and the first block's attention weights, averaged over heads, for figures.
-
-        A group is what attends to each other: a sentence (`token`), a slot (`rank`), or everything (`joint`).
-
-        Args:
-            embeddings: Word embeddings R.
-            words: Which slots hold words; the others are never read.
-        """
-        x, real = self.norm(embeddings), words
+        x, words = self.norm(embeddings), tokens.words
         if self.axis == "rank":
-            x, real = x.transpose(0, 1), real.T
+            x, words = x.transpose(0, 1), words.T
         elif self.axis == "joint":
-            x, real = x.flatten(0, 1)[None], real.flatten()[None]
+            x, words = x.flatten(0, 1)[None], words.flatten()[None]
         # A group without a single word would make softmax NaN: let it look at itself, its result is never used.
-        ignore = ~real & real.any(dim=1, keepdim=True)
-        weights = []
-        for attention, ffn in zip(self.attention_layers, self.ffn_layers, strict=True):
-            x, seen = attention(x, x, x, key_padding_mask=ignore)
-            weights.append(seen * real[..., None])
-            x = ffn(x)
-        return (x.transpose(0, 1) if self.axis == "rank" else x.view_as(embeddings)), weights[0]
+        ignore = ~words & words.any(dim=1, keepdim=True)
+        for attend, ffn in zip(self.attend, self.ffn, strict=True):
+            x = ffn(attend(x, x, x, key_padding_mask=ignore)[0])
+        x = x.transpose(0, 1) if self.axis == "rank" else x.view_as(embeddings)
+        blended = (1 - self.alpha) * embeddings + self.alpha * x
+        return torch.where(tokens.words[..., None], blended, embeddings)

@@ -217,7 +217,7 @@ class Ranks:
             if not all(isinstance(name, str) for name in names) or isinstance(names, Mapping | str):
                 raise TypeError("names must be a list of texts")
             return cls(tuple(names), tuple(float(v) for v in values), template=template, unit=unit)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"ranks: give names, values, template and unit ({error}).") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +20,24 @@ from l2rclip_lite.model import L2RCLIP, Prediction
 from l2rclip_lite.model_card import model_card
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory, write_json, write_text
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        model: The trained model.
+        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, and `median_rank`, the test metrics of
+            always answering the median training rank.
+        history: One row per epoch, both stages.
+        out: Its directory.
+    """
+
+    model: L2RCLIP
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    out: Path
 
 
 def validation_scores(
@@ -99,7 +119,7 @@ def read_history(run: RunDirectory) -> list[dict[str, float]]:
         InputError: None there, or one that is damaged.
     """
     try:
-        rows: list[dict[str, float]] = pd.read_csv(run.history).to_dict("records")
+        rows: list[dict[str, Any]] = pd.read_csv(run.history).to_dict(orient="records")  # type: ignore[assignment]
         return rows
     except (OSError, ValueError) as error:
         raise InputError(

@@ -39,7 +39,7 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
     Raises:
         InputError: The folder cannot be written, or the disk is full.
     """
-    temporary = None
+    temporary: Path | None = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
@@ -54,13 +54,17 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
             f"{file}: cannot be written ({reason}); free some space or choose another --out."
         ) from error
     finally:
-        if temporary:
+        if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)  # a full disk may not let it go
 
 
 def write_text(file: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
-    write_atomically(file, lambda path: Path(path).write_bytes(text.encode()) and None)
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    write_atomically(file, write)
 
 
 def write_json(file: Path, value: Any) -> None:
@@ -106,7 +110,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise ValueError("it is not a file")
         with safe_open(file, "pt") as stored:
             return {name: stored.get_tensor(name).clone() for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, MemoryError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"{file}: damaged or not a safetensors file ({reason}); delete it and run again."

@@ -7,8 +7,8 @@ learned vectors in front (context prompts), and encodes the result. `Towers` nam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,30 +54,14 @@ class Tokens:
         Returns:
             Tokens of M more columns; the new slots are real but neither words nor rank words.
         """
-        ids = self.ids.new_full((len(self.ids), length), PLACEHOLDER)
-        off = torch.zeros_like(ids, dtype=torch.bool)
-
-        def insert(whole: Tensor, new: Tensor) -> Tensor:
-            return torch.cat([whole[:, :1], new, whole[:, 1:]], dim=1)
-
-        return replace(
-            self,
-            ids=insert(self.ids, ids),
-            mask=insert(self.mask, ~off),
-            rank_words=insert(self.rank_words, off),
-            words=insert(self.words, off),
-        )
+        off = self.mask.new_zeros(len(self.ids), length)
+        slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
+        parts = (self.ids, self.mask, self.rank_words, self.words)
+        return Tokens(*(torch.cat([p[:, :1], new, p[:, 1:]], 1) for p, new in zip(parts, slots, strict=True)))
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same tokens on another device."""
-        return self._each(lambda part: part.to(device))
-
-    def __getitem__(self, sentences: slice) -> Tokens:
-        """Some of the sentences, no shorter than they were."""
-        return self._each(lambda part: part[sentences])
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
-        return Tokens(*(change(t) for t in (self.ids, self.mask, self.rank_words, self.words)))
+        return Tokens(*(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words)))
 
 
 class Towers(nn.Module, ABC):
@@ -185,6 +169,29 @@ class Augment(nn.Module):
         brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
         return ((light * brightness - middle) * contrast + middle).clamp(0, 1).mul(255).round().byte()
+
+
+class Adapter(nn.Linear):
+    r"""$z\mapsto Wz/\lVert Wz\rVert$, a linear map between unit features that starts as the identity.
+
+    It costs `dim`² parameters and no forward pass of the tower, whose features can be computed once, so stage 2 takes
+    seconds on a laptop.
+
+    Args:
+        dim: Length of a feature.
+
+    Example:
+        >>> Adapter(2)(torch.tensor([[0.6, 0.8]])).detach()
+        tensor([[0.6000, 0.8000]])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, bias=False)
+        nn.init.eye_(self.weight)
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Unit features."""
+        return F.normalize(super().forward(features), dim=1)
 
 
 def spans(template: str) -> tuple[str, str]:
@@ -344,9 +351,7 @@ def _check_weights(file: str) -> None:
     if "://" in file or file.startswith(("//", "\\\\")):  # a share would be asked for, with the user's name
         raise InputError(f"towers: the weights file {file!r} is not on this machine; copy it here.")
     if not Path(file).is_file():
-        raise InputError(
-            f"towers: the weights file {file!r} does not exist; give the path of a safetensors file."
-        )
+        raise InputError(f"towers: the weights file {file!r} does not exist; give a safetensors file.")
 
 
 def _load_open_clip(

@@ -32,9 +32,9 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
 )
-from l2rclip_lite.model import L2RCLIP, ResizedImages, freeze
+from l2rclip_lite.model import L2RCLIP, ImageSide, ResizedImages, freeze, freezing_table
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.results import read_history, validation_scores, write_results
+from l2rclip_lite.results import Run, read_history, validation_scores, write_results
 from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
 from l2rclip_lite.towers import Augment
 
@@ -69,15 +69,24 @@ class TrainingData:
         if model.config.image_side == "tower" and self.images:
             return model.encode(self.images[split], workers=model.config.workers)
         with torch.no_grad():
-            return model.adapter(self.features[split].to(model.device)).cpu()
+            features: Tensor = model.adapter(self.features[split].to(model.device))
+            return features.cpu()
 
-    def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, model: L2RCLIP, generator: torch.Generator, *, views: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches of one epoch for stage 2: augmented pixels, or cached features for an adapter.
 
         Several processes get different batches.
+
+        Args:
+            model: Whose config counts.
+            generator: Decides order and augmentation.
+            views: How often each image is in its batch, augmented anew.
         """
         config, device = model.config, model.device
-        order = torch.randperm(len(self.targets["train"]), generator=generator).split(config.batch_size)
+        shuffled = torch.randperm(len(self.targets["train"]), generator=generator)
+        order = torch.split(shuffled, config.batch_size)
         if config.image_side == "adapter":
             for index in order:
                 yield self.features["train"][index].to(device), self.targets["train"][index].to(device)
@@ -85,12 +94,12 @@ class TrainingData:
         augment = Augment(bool(config.upside_down)) if config.augment else None
         state = PartialState()
         mine = order[state.process_index :: state.num_processes][: len(order) // state.num_processes]
-        sampler = [index.tolist() for index in mine]
-        for pixels, target in DataLoader(
-            self.images["train"], batch_sampler=sampler, num_workers=config.workers
-        ):
-            pixels = augment(pixels.to(device), generator) if augment else pixels.to(device)
-            yield model.towers.normalize(pixels.float() / 255), target.to(device)
+        batches = [index.tolist() for index in mine]
+        images = self.images["train"]
+        for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=config.workers):
+            pixels, target = pixels.to(device).repeat(views, 1, 1, 1), target.to(device).repeat(views)
+            pixels = augment(pixels, generator) if augment else pixels
+            yield model.towers.normalize(pixels.float() / 255), target
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -138,35 +147,36 @@ class Stage:
         quiet: bool = True,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
-        self.ranks, self.config, self.quiet = model.ranks, model.config, quiet
-        self.target = data.targets["val"]
+        self.ranks, self.config, self.target, self.quiet = (
+            model.ranks,
+            model.config,
+            data.targets["val"],
+            quiet,
+        )
         self.steps = math.ceil(len(data.targets["train"]) / self.config.batch_size) * epochs
-        groups = [
-            {"params": [p], "lr": lr * next((f for key, f in (factors or {}).items() if key in name), 1.0)}
-            for name, p in self.parameters.items()
-        ]
-        decay = self.config.weight_decay
-        self.optimizer = torch.optim.Adam(groups, weight_decay=decay) if epochs and groups else None
-        self.peaks = [group["lr"] for group in groups]
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.parameters.items():
+            share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
+            groups.setdefault(share, []).append(parameter)
+        rows = [{"params": group, "peak": lr * share} for share, group in groups.items()]
+        self.optimizer = torch.optim.Adam(rows, lr, weight_decay=self.config.weight_decay, foreach=True)
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.best_score, self.history, self.taken = (math.inf, math.inf), [], 0
+        self.best_score, self.taken = (math.inf, math.inf), 0
+        self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
         self.file = run.checkpoint(f"stage{number}") if run else None
-        if self.file and self.optimizer:
-            about = load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
-            self.history, self.best_score, self.taken = about or (self.history, self.best_score, self.taken)
+        stored = self.file and load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
+        if stored:
+            self.history, self.best_score, self.taken = stored
 
     def epochs(self) -> Iterator[torch.Generator]:
         """The generator of each epoch that is still to be run: its one source of randomness."""
-        first = len(self.history)
-        bar = tqdm(
-            range(first, self.total), f"stage {self.number}", self.total, initial=first, disable=self.quiet
-        )
-        for epoch in bar if self.optimizer else ():
+        left = range(len(self.history), self.total)
+        bar = tqdm(left, f"stage {self.number}", self.total, initial=left.start, disable=self.quiet)
+        for epoch in bar:
             self.losses = []
             yield torch.Generator().manual_seed((self.config.seed * 31 + self.number) * 100_003 + epoch)
-            if self.history:
-                bar.set_postfix_str(f"validation MAE {self.best_score[0]:.3f}")
+            bar.set_postfix_str(f"validation MAE {self.best_score[0]:.3f}")
 
     def step(self, loss: Float[Tensor, ""]) -> None:
         """One step down the gradient.
@@ -174,21 +184,19 @@ class Stage:
         Raises:
             TrainingError: A loss or a gradient that is not finite.
         """
-        value, where = (
-            float(loss.detach()),
-            f"stage {self.number}, epoch {len(self.history) + 1}, step {len(self.losses) + 1}",
-        )
+        value = float(loss.detach())
+        where = f"stage {self.number}, epoch {len(self.history) + 1}, step {len(self.losses) + 1}"
         fix = f"complete epochs are kept; use a smaller learning rate (now {self.lr:g}) with a new --out"
         if not math.isfinite(value):
             raise TrainingError(f"{where}: the loss is {value}; {fix}.")
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
             raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * share
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
         self.optimizer.step()
         self.losses.append(value)
         self.taken += 1
@@ -202,15 +210,10 @@ class Stage:
         Raises:
             TrainingError: They are not finite.
         """
+        epoch = len(self.history) + 1
         if not probabilities.isfinite().all():
-            raise TrainingError(
-                f"stage {self.number}, epoch {len(self.history) + 1}: the validation output is not finite."
-            )
-        row = {
-            "stage": self.number,
-            "epoch": len(self.history) + 1,
-            "loss": sum(self.losses) / len(self.losses),
-        }
+            raise TrainingError(f"stage {self.number}, epoch {epoch}: the validation output is not finite.")
+        row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
         self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
         score = (self.history[-1]["val_mae"], self.history[-1]["val_rps"])
         if score < self.best_score:
@@ -239,6 +242,8 @@ def train_stage1(
         One row per epoch; the model keeps the best one.
     """
     config, controls = model.config, model.config.controls
+    if not config.epochs1 or model.prompts is None:
+        return []
     images, targets = data.features["train"].to(model.device), data.targets["train"].to(model.device)
     values = model.ranks.values_tensor().to(model.device)
     if controls.order == "shuffled":
@@ -247,7 +252,7 @@ def train_stage1(
         1, freeze(model, "stage 1"), data, model, lr=config.lr1, epochs=config.epochs1, run=run, quiet=quiet
     )
     for generator in stage.epochs():
-        for index in torch.randperm(len(targets), generator=generator).split(config.batch_size):
+        for index in torch.split(torch.randperm(len(targets), generator=generator), config.batch_size):
             z, y, t = images[index], targets[index], model.prompts(model.towers)
             if controls.contrastive == "plain":
                 loss = 2 * contrastive_loss(
@@ -266,18 +271,6 @@ def train_stage1(
     history = stage.restore_best()
     model.refresh()
     return history
-
-
-class ImageSide(nn.Module):
-    """`image_features` as a module of its own: what several processes train together."""
-
-    def __init__(self, model: L2RCLIP) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
-        """Unit image features."""
-        return self.model.image_features(pixels)
 
 
 def train_stage2(
@@ -303,14 +296,16 @@ def train_stage2(
         One row per epoch; the model keeps the best one.
     """
     config, controls = model.config, model.config.controls
-    options = {"normalise": controls.normalise, "order": controls.order, "push_power": controls.push_power}
-    ordinal_loss = ordinal_loss or partial(ordinal_pairwise_loss, **options)
+    if not config.epochs2:
+        return []
+    pairwise = partial(ordinal_pairwise_loss, normalise=controls.normalise, order=controls.order)
+    ordinal_loss = ordinal_loss or partial(pairwise, push_power=controls.push_power)
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
     lr = config.lr2 or model.towers.image_lr
     stage = Stage(
         2, freeze(model, "stage 2"), data, model, lr=lr, epochs=config.epochs2, run=run, quiet=quiet
     )
-    together = config.image_side == "tower" and config.epochs2 and PartialState().num_processes > 1
+    together = config.image_side == "tower" and PartialState().num_processes > 1
     encode = Accelerator().prepare(ImageSide(model)) if together else ImageSide(model)
     if config.image_side == "adapter":
         encode = model.adapter  # on features that are computed once
@@ -323,24 +318,6 @@ def train_stage2(
             stage.step(loss)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     return stage.restore_best()
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Args:
-        model: The trained model.
-        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, and `median_rank`, the test metrics of
-            always answering the median training rank.
-        history: One row per epoch, both stages.
-        out: Its directory.
-    """
-
-    model: L2RCLIP
-    metrics: dict[str, Any]
-    history: list[dict[str, float]]
-    out: Path
 
 
 def fit(
@@ -389,8 +366,11 @@ def fit(
         PartialState().wait_for_everyone()
         if not run.finished():
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
-            images = TrainingData.load(data, model, quiet=quiet or not first)
-            options: dict[str, Any] = {"run": run, "quiet": quiet or not first}
+            quiet = quiet or not first
+            if not quiet:
+                print(freezing_table(model), end="\n\n", flush=True)
+            images = TrainingData.load(data, model, quiet=quiet)
+            options: dict[str, Any] = {"run": run, "quiet": quiet}
             history = train_stage1(model, images, **options)
             after_stage1 = model.probabilities(images.encode(model, "test"))
             history = history + train_stage2(model, images, **options)
@@ -405,7 +385,7 @@ def fit(
 
 def choose_device(config: Config) -> torch.device:
     """Where to train; asking for a GPU that is not there is an error, not a slow surprise."""
-    device = Accelerator(cpu=config.device == "cpu").device
+    device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(f"device: no {config.device!r} device is visible here; use --device cpu or auto.")
     return device
