@@ -60,16 +60,15 @@ def linear_probe(features: dict[str, Tensor], targets: dict[str, Tensor], ranks:
     if (targets["train"] == targets["train"][0]).all():  # nothing to tell apart, which the solver refuses
         return F.one_hot(targets["train"][:1].cpu().expand(len(features["test"])), len(ranks)).double()
     rows = {split: part.numpy() for split, part in features.items()}
-    best, best_probe = float("inf"), None
-    for strength in 10.0 ** np.arange(-1, 5):
-        with warnings.catch_warnings():  # they are ranks, however few images each has
-            warnings.filterwarnings("ignore", message="The number of unique classes")
-            probe = LogisticRegression(C=strength, max_iter=2000).fit(rows["train"], targets["train"].numpy())
-        error = mae(targets["val"], probe.predict(rows["val"]), ranks)
-        if error < best:
-            best, best_probe = error, probe
+    with warnings.catch_warnings():  # they are ranks, however few images each has
+        warnings.filterwarnings("ignore", message="The number of unique classes")
+        probes = [
+            LogisticRegression(C=strength, max_iter=2000).fit(rows["train"], targets["train"].numpy())
+            for strength in 10.0 ** np.arange(-1, 5)
+        ]
+    probe = min(probes, key=lambda probe: mae(targets["val"], probe.predict(rows["val"]), ranks))
     probabilities = torch.zeros(len(rows["test"]), len(ranks), dtype=torch.float64)
-    probabilities[:, best_probe.classes_] = torch.from_numpy(best_probe.predict_proba(rows["test"])).double()
+    probabilities[:, probe.classes_] = torch.from_numpy(probe.predict_proba(rows["test"])).double()
     return probabilities
 
 
@@ -93,14 +92,12 @@ def ridge(features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks)
     """
     values = torch.tensor(ranks.values, dtype=torch.float64)
     rows = {split: part.double().numpy() for split, part in features.items()}
-    best, answer = (float("inf"), float("inf")), torch.zeros(0)
+    answers = []
     for strength in 10.0 ** np.arange(-4, 4):
         line = Ridge(alpha=strength).fit(rows["train"], values[targets["train"]].numpy())
         val, test = (
             neighbour_probabilities(torch.from_numpy(line.predict(rows[split])), values)
             for split in ("val", "test")
         )
-        score = (mae(targets["val"], val.argmax(1), ranks), rps(targets["val"], val, ranks))
-        if score < best:
-            best, answer = score, test
-    return answer
+        answers.append((mae(targets["val"], val.argmax(1), ranks), rps(targets["val"], val, ranks), test))
+    return min(answers, key=lambda answer: answer[:2])[2]

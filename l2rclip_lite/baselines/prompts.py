@@ -59,9 +59,7 @@ class InterpolatedPrompts(RankPrompts):
         ranks: The ordered label space.
         base_ranks: B; more than K are cut down to K.
         weighting: See `interpolation_weights`.
-        context_length: See `RankPrompts`.
-        centre: See `RankPrompts`.
-        seed: See `RankPrompts`.
+        options: See `RankPrompts`: `context_length`, `centre`, `seed`.
     """
 
     weights: Tensor
@@ -73,24 +71,20 @@ class InterpolatedPrompts(RankPrompts):
         *,
         base_ranks: int = BASE_RANKS,
         weighting: Weighting = "linear",
-        context_length: int = 4,
-        centre: bool = True,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            towers, ranks, context_length=context_length, rankformer=False, centre=centre, seed=seed
-        )
+        super().__init__(towers, ranks, rankformer=False, **options)
         base_ranks = min(base_ranks, len(ranks))
         embedded = self.template_embeddings
         scale = float(embedded[self.tokens.words.to(embedded.device)].std())
-        generator = torch.Generator().manual_seed(seed)
+        length, generator = len(self.context), torch.Generator().manual_seed(options.get("seed", 0))
         # the first rows of this seed are the context vectors
-        drawn = torch.randn(context_length + base_ranks, towers.width, generator=generator)[context_length:]
+        drawn = torch.randn(length + base_ranks, towers.width, generator=generator)[length:]
         self.base = nn.Parameter(drawn * scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
         sentences = [ranks.template.replace(SLOT, PLACEHOLDER)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        self.prompt_tokens = self.tokens.with_context(context_length)
+        self.prompt_tokens = self.tokens.with_context(length)
         with torch.no_grad():
             self.template_embeddings = towers.embed(self.tokens.ids.to(embedded.device)).float()
 
@@ -136,6 +130,6 @@ def prompt_head(model: L2RCLIP, prompts: type[RankPrompts], **options: Any) -> P
             name of a class). With `InterpolatedPrompts` it is OrdinalCLIP.
         options: Passed on.
     """
-    config = model.config
-    shared = {"context_length": config.context_length, "centre": config.controls.centre, "seed": config.seed}
-    return PromptHead(prompts(model.towers, model.ranks, **shared, **options), model.towers)
+    length, centre = model.config.context_length, model.config.controls.centre
+    options |= {"context_length": length, "centre": centre, "seed": model.config.seed}
+    return PromptHead(prompts(model.towers, model.ranks, **options), model.towers)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -129,24 +130,23 @@ def _train(
 ) -> Outputs:
     """One stage of one baseline, from the first epoch to test probabilities."""
     objective, frozen = OBJECTIVES[name.removesuffix(FROZEN)], name.endswith(FROZEN)
+    config = model.config
     if frozen:
         # an adapter on cached features with stage 1's budget, which learns only where the loss compares features
-        budget = {"epochs2": model.config.epochs1, "lr2": model.config.lr1}
-        config = replace(model.config, image_side="adapter", **budget)
+        config = replace(config, image_side="adapter", epochs2=config.epochs1, lr2=config.lr1)
         model = L2RCLIP(model.towers, model.ranks, config, rank_features=model.rank_features).to(model.device)
     learned = freeze(model, "stage 2")
     if frozen and "features" not in objective.takes:
         model.adapter.requires_grad_(False)
         learned = {}
     learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
-    config, scale = model.config, model.scale.detach()
-    tuned = config.image_side == "tower"
+    scale, tuned = model.scale.detach(), config.image_side == "tower"
     views = 2 if objective.decoder is None and tuned and config.augment else 1  # without augmentation a copy
     position = positions(model.ranks.values_tensor()).to(model.device)
     # CORAL's biases see no factor S, and learn as much faster
-    options = {"epochs": config.epochs2, "factors": {"coral_bias": float(scale)}, "run": run, "quiet": quiet}
-    number, lr = objective.number + frozen, config.lr2 or model.towers.image_lr
-    stage = Stage(number, learned, data, model, lr=lr, **options)
+    factors, lr = {"coral_bias": float(scale)}, config.lr2 or model.towers.image_lr
+    budget: dict[str, Any] = {"lr": lr, "epochs": config.epochs2, "factors": factors}
+    stage = Stage(objective.number + frozen, learned, data, model, **budget, run=run, quiet=quiet)
     for generator in stage.epochs():
         for x, target in data.batches(model, generator, views=views):
             features = model.image_features(x) if tuned else model.adapter(x)
@@ -156,8 +156,8 @@ def _train(
         stage.end_epoch(_answer(objective, head, model, data, "val"))
     stage.restore_best()
     if objective.decoder is None:
-        features = {split: data.encode(model, split) for split in data.targets}
-        return linear_probe(features, dict(data.targets), model.ranks)
+        trained = {split: data.encode(model, split) for split in data.targets}
+        return linear_probe(trained, dict(data.targets), model.ranks)
     return _answer(objective, head, model, data, "test")
 
 
