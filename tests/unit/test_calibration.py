@@ -1,11 +1,10 @@
-"""One temperature: by hand, against two other optimisers, and in the model that it belongs to; reliability by hand."""
+"""One temperature: by hand, against a root finder, and in the model that it belongs to; reliability by hand."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -68,23 +67,6 @@ def test_a_temperature_turns_no_answer_and_a_fit_never_costs_likelihood(seed: in
 
     if slope(1 / BOUNDS[1]) < 0 < slope(1 / BOUNDS[0]):
         assert best == pytest.approx(1 / brentq(slope, 1 / BOUNDS[1], 1 / BOUNDS[0]), rel=1e-4)
-
-
-def test_the_fit_is_that_of_lbfgs() -> None:
-    """As published: torch's L-BFGS on T itself, from 1.5, on torch's cross-entropy."""
-    logits, target = (torch.tensor(part) for part in drawn(3, images=200))
-    t = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([t], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits / t, target)
-        loss.backward()
-        return loss
-
-    loss = optimiser.step(closure)
-    assert fit_temperature(logits, target) == pytest.approx(t.item(), rel=1e-3)
-    assert negative_log_likelihood(logits, target, 1.5) == pytest.approx(loss.item())
 
 
 @pytest.mark.parametrize(

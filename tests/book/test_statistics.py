@@ -1,0 +1,194 @@
+"""Statistics of the chapters: worked by hand, against SciPy and scikit-learn, and what holds for any runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+from scipy import stats
+from scipy.spatial.distance import cdist
+from sklearn.decomposition import PCA
+
+from l2rclip_book.statistics import (
+    Comparison,
+    compare,
+    coverage_curve,
+    expected_error,
+    holm,
+    near_duplicates,
+    ordinality,
+    pairs,
+    thumbnail,
+    verdict,
+)
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import mae
+from l2rclip_lite.ranks import Ranks
+
+THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
+BETTER = Comparison(6, 2.0, 1.0, 3.0, 6, 0, 0, 1 / 32, 1 / 32)
+figures = st.integers(0, 40).map(lambda tenths: tenths / 10)  # coarse, so that runs tie
+runs = st.lists(st.tuples(figures, figures, st.sampled_from("abc")), min_size=1, max_size=8)
+
+
+def test_ordinality_of_an_arc_a_shuffle_and_a_point() -> None:
+    """An arc of 0°, 20°, … 80° is in order on all three counts; identical rows give 0, ½, 0.
+
+    Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½. Of two comparisons d01 < d02 ties (½) and
+    d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have mid-ranks 1½, 1½, 3 and 1½, 3, 1½: ρ = −½. On the
+    first component the ranks have the order 1, 0, 2: ρ = 1 − 6 · 2 / 24 = ½.
+    """
+    arc = np.radians([[0, 20, 40, 60, 80]]).T
+    perfect = ordinality(torch.tensor(7 * np.hstack([np.cos(arc), np.sin(arc)])))
+    assert perfect == pytest.approx({"gap": 1.0, "triplets": 1.0, "component": 1.0})
+    mixed = np.radians([[60, 0, 120]]).T
+    found = ordinality(np.hstack([np.cos(mixed), np.sin(mixed)]))
+    assert found == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
+    assert ordinality(np.ones((5, 8))) == {"gap": 0.0, "triplets": 0.5, "component": 0.0}
+    for bad, message in ((np.ones((2, 4)), "three or more"), (np.array([[1.0], [0], [1]]), "row 1 is zero")):
+        with pytest.raises(InputError, match=message):
+            ordinality(bad)
+
+
+def test_ordinality_by_loops() -> None:
+    """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over the triples."""
+    angle = np.linspace(0, 2, 9)
+    rows = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.ones(9)], 1)
+    rows += 0.25 * np.random.default_rng(0).normal(size=(9, 3))
+    d = cdist(rows, rows, "cosine")
+    i, j = np.triu_indices(9, 1)
+    triples = itertools.combinations(range(9), 3)
+    held = [inner < d[i, k] for i, j, k in triples for inner in (d[i, j], d[j, k])]
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    component = stats.spearmanr(PCA(1).fit_transform(unit)[:, 0], range(9)).statistic
+    expected = {"gap": stats.spearmanr(j - i, d[i, j]).statistic, "triplets": np.mean(held)}
+    assert ordinality(rows) == pytest.approx(expected | {"component": abs(component)}, abs=1e-12)
+
+
+def test_comparisons_by_hand() -> None:
+    """Differences 1 … 5: 2 of 2⁵ signings have a rank sum of 0. With 1, 2, −3, 4, 5, 0: sums of at most 3 are 5 of 32.
+
+    The mean of two draws from {0, 2} is 0, 1 or 2 with chance ¼, ½, ¼: both ends are in the 95 %. Data sets without
+    spread inside leave nothing to vary. 0.1 + 0.2 is not 0.3 in floats, and still a tie.
+    """
+    five = compare([1, 1, 1, 1, 1], [2, 3, 4, 5, 6], lower_is_better=True)
+    assert (five.difference, five.wins, five.wilcoxon_p, five.smallest_p) == (3, 5, 0.0625, 0.0625)
+    assert (verdict(five), verdict(five, alpha=0.0625)) == ("no difference shown", "better")
+    mixed = compare([11, 12, 7, 14, 15, 10], [10] * 6, lower_is_better=False)
+    assert (mixed.wins, mixed.ties, mixed.losses, mixed.difference) == (4, 1, 1, 1.5)
+    assert mixed.wilcoxon_p == pytest.approx(10 / 32)
+    two = compare([1, 1], [1, 3], lower_is_better=True)
+    assert (two.low, two.difference, two.high) == (0, 1, 2)
+    strata = compare([0] * 4, [1, 1, 5, 5], lower_is_better=True, groups=["a", "a", "b", "b"])
+    assert (strata.low, strata.difference, strata.high) == (3, 3, 3)
+    assert compare([0.1 + 0.2, 0.1], [0.3, 0.3], lower_is_better=True).ties == 1
+    single = compare([1, 1, 1], [2, 3, 4], lower_is_better=True, groups=["a", "a", "b"])
+    assert math.isnan(single.low)
+    assert verdict(single, alpha=0.999) == "no difference shown"
+    with pytest.raises(InputError, match="one finite number per run"):
+        compare([1, math.nan], [1, 2], lower_is_better=True)
+
+
+@given(rows=runs, lower=st.booleans(), data=st.data())
+def test_swapped_methods_and_shuffled_runs(
+    rows: list[tuple[float, float, str]], lower: bool, data: st.DataObject
+) -> None:
+    """Swapped: signs turn, wins and losses change places, the ends of the interval too. Shuffled: nothing changes."""
+    one, other, groups = zip(*rows, strict=True)
+    options = {"groups": groups, "resamples": 200}
+    here = compare(one, other, lower_is_better=lower, **options)
+    there = compare(other, one, lower_is_better=lower, **options)
+    turned = {"difference": -here.difference, "low": -here.high, "high": -here.low}
+    expected = vars(replace(here, **turned, wins=here.losses, losses=here.wins))
+    assert vars(there) == pytest.approx(expected, nan_ok=True)
+    one, other, groups = zip(*data.draw(st.permutations(rows)), strict=True)
+    assert repr(compare(one, other, lower_is_better=lower, groups=groups, resamples=200)) == repr(here)
+
+
+def test_comparison_by_scipy() -> None:
+    """The percentile interval, up to what 10,000 draws leave open."""
+    generator, n = np.random.default_rng(0), 60
+    other = generator.uniform(1, 2, n)
+    one = other - generator.normal(0.1, 0.3, n)
+    found = compare(one, other, lower_is_better=True)
+    interval = stats.bootstrap(
+        (other - one,), np.mean, n_resamples=50_000, method="percentile", rng=generator
+    )
+    tolerance = float(0.06 * np.std(other - one) / np.sqrt(n))
+    assert (found.low, found.high) == pytest.approx(tuple(interval.confidence_interval), abs=tolerance)
+
+
+def test_pairs_by_hand() -> None:
+    """Rows in any order; an empty fold matches an empty fold, NaN or None; `condition` is not in this table."""
+    rows = [("leaves", None, "plain", 0.8), ("leaves", math.nan, "full", 0.6), ("faces", "2", "full", 3.0)]
+    rows += [("faces", "2", "plain", 4.0), ("faces", "1", "full", 2.0), ("faces", "3", "plain", 9.0)]
+    table = pd.DataFrame(rows, columns=["data", "fold", "arm", "mae"])
+    shared, alone = pairs(table, "full", "plain", "mae")
+    assert shared[["data", "one", "other"]].values.tolist() == [["faces", 3.0, 4.0], ["leaves", 0.6, 0.8]]
+    assert alone.values.tolist() == [["faces", "1", "plain"], ["faces", "3", "full"]]
+    for broken in (table.assign(arm="plain"), pd.concat([table, table]), table.assign(mae=math.nan)):
+        with pytest.raises(InputError, match="'full' needs one row with a finite mae for each run"):
+            pairs(broken, "full", "plain", "mae")
+    with pytest.raises(InputError, match="share no run"):
+        pairs(table[::4], "full", "plain", "mae")
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0, 0.99))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha: float) -> None:
+    """By hand: 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, and the last may not fall below the one before."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    rejected = 0
+    while rejected < len(p) and sorted(p)[rejected] * (len(p) - rejected) <= alpha:
+        rejected += 1
+    assert sum(value <= alpha for value in holm(p)) == rejected
+
+
+def test_interval_majority_and_p_value_must_agree() -> None:
+    """Each alone is not enough, on either side."""
+    assert verdict(BETTER) == "better"
+    for change in ({"low": 0.0}, {"wilcoxon_p": 0.06}, {"wins": 3, "losses": 3}):
+        assert verdict(replace(BETTER, **change)) == "no difference shown"
+    below = replace(BETTER, low=-3.0, high=-1.0)
+    assert (verdict(below), verdict(replace(below, losses=9))) == ("no difference shown", "worse")
+
+
+def test_an_honest_model_expects_the_error_that_it_makes() -> None:
+    """Values 0, 1, 3: a rival one step away costs 1, two steps away 3. Targets drawn from the rows: the mean is the MAE."""
+    assert expected_error([[0.6, 0.4, 0.0], [0.6, 0.0, 0.4], [0.0, 1.0, 0.0]], THREE) == pytest.approx(
+        [0.4, 1.2, 0]
+    )
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), size=40_000)
+    true = (p.cumsum(1) > rng.random((len(p), 1))).argmax(1)
+    assert expected_error(p, THREE).mean() == pytest.approx(mae(true, p.argmax(1), THREE), abs=0.03)
+    error, doubt = rng.integers(0, 4, size=25).astype(float), rng.random(25)
+    curve, best = coverage_curve(error, doubt), coverage_curve(error, error)
+    assert curve["error"].iloc[-1] == pytest.approx(error.mean())
+    assert (best["error"] <= curve["error"] + 1e-12).all()
+
+
+def test_a_second_shot_is_found_across_splits() -> None:
+    """Image 1 again, lighter and cropped, as the test image; images of one grey are like no other."""
+    noise = [
+        np.random.default_rng(seed).integers(0, 200, size=(8, 8, 3), dtype=np.uint8) for seed in range(4)
+    ]
+    scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
+    second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)
+    flat = Image.new("RGB", (20, 20), "grey")
+    parts = [[(image, 0) for image in part] for part in ([*scenes[:3], flat, flat], [scenes[3]], [second])]
+    data = OrdinalDataset.from_datasets(parts, THREE, allow_empty_ranks=True)
+    found = near_duplicates(data)
+    assert found[["first_split", "second_split"]].values.tolist() == [["train", "test"]]
+    assert found["first"][0] == data.train.paths[1]
+    assert 0.92 <= found["similarity"][0] < 1
+    brighter = thumbnail(Image.eval(scenes[0], lambda grey: int(0.5 * grey + 40)))
+    assert thumbnail(scenes[0]) @ brighter > 0.995
