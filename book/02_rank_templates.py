@@ -102,7 +102,6 @@ from l2rclip_book import alignment
 from l2rclip_book.gradients import mean_by_gap
 from l2rclip_book.heat_maps import heat_maps
 from l2rclip_book.statistics import holm, ordinality, spearman_rho
-from l2rclip_book.studies import image_features
 from l2rclip_book.template_figures import (
     INK,
     SHUFFLED,
@@ -120,7 +119,7 @@ from l2rclip_book.templates import (
     token_rows,
     two_axes,
 )
-from l2rclip_lite import Ranks, load_dataset, load_towers
+from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.plots import COLOURS, rank_colours, style
@@ -1093,10 +1092,9 @@ if PROFILE != "smoke":
 
 # %%
 leaves = load_dataset("leaves", ranks=5, size=scale["leaves"], seed=SEED)
-parts = (leaves.train, leaves.val, leaves.test)
-by_path = image_features(leaves, mini)
-pictures = torch.stack([by_path[path] for part in parts for path in part.paths])
-target = torch.tensor([rank for part in parts for rank in part.targets])
+everything = leaves.train + leaves.val + leaves.test
+pictures = L2RCLIP(mini, severity).encode(everything)
+target = torch.tensor(everything.targets)
 probabilities = (20 * pictures @ raw.T).double().softmax(dim=1)
 judged = evaluate(probabilities, target, severity, intervals=True, seed=SEED)
 counts = torch.zeros(5, 5)

@@ -91,26 +91,34 @@ SEED = 0  # decides the leaves, the starts and the batches
 import inspect
 import textwrap
 
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
+from matplotlib.colors import ListedColormap
 
+from l2rclip_book import rankformer_figures as draw
+from l2rclip_book import rankformer_views as view
+from l2rclip_book.gradients import SlotVectors, gradient_alignment, mean_by_gap
+from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.statistics import ordinality
+from l2rclip_book.style import PAPER, look
 from l2rclip_lite import (
     L2RCLIP,
     Config,
     RankFormer,
     RankPrompts,
     Ranks,
+    asymmetrical_contrastive_loss,
     load_dataset,
     load_towers,
+    ordinal_pairwise_loss_stage1,
 )
-from l2rclip_lite import rankformer_plots as draw
-from l2rclip_lite import rankformer_views as view
-from l2rclip_lite.borrowing import SlotVectors, borrowing, by_gap
-from l2rclip_lite.evidence import image_features, reworded
-from l2rclip_lite.ordinality import ordinality
-from l2rclip_lite.prompt_baselines import InterpolatedPrompts
-from l2rclip_lite.schemes import stage1
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts
+from l2rclip_lite.plots import COLOURS, style
 from l2rclip_lite.towers import Tokens
 
 # %matplotlib inline
@@ -135,7 +143,7 @@ R, tokens = prompts.template_embeddings, prompts.tokens
 words = tokens.words
 spelt = view.spellings(towers, tokens)
 
-# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end stands further right where the name has two words."}, "figure": {"caption": "What the text tower reads, a row a rank. Blue words go through RankFormer; orange vectors are learned directly; grey slots are left alone. A name of two words pushes all that follows one slot to the right.", "name": "fig-03-grid"}}
+# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end stands further right where the name has two words."}, "figure": {"caption": "What the text tower reads, one row per rank. Blue words go through RankFormer; orange vectors are learned directly; grey slots are left alone. A name of two words pushes all that follows one slot to the right.", "name": "fig-03-grid"}}
 draw.token_grid(spelt, tokens.rank_words, context=len(prompts.context))
 
 # %% [markdown]
@@ -195,17 +203,17 @@ print("start, end and padding: never changed, never read")
 #
 # LN is a layer norm. MSA is multi-head self-attention: each word asks the words it can see, and gets back a weighted mean
 # of what they have to say. FFN is a small network of two layers that treats each word alone. $\alpha$ blends the result
-# with the word as it was. Here is all of it; `_group` decides who can see whom.
+# with the word as it was. Here is all of it; `axis` decides who can see whom.
 
 # %%
-shown(RankFormer.forward, RankFormer._refine, RankFormer._group)
+shown(RankFormer.forward, RankFormer.refine)
 
 # %% [markdown]
 # | equation | function | test |
 # |---|---|---|
 # | {eq}`eq-03-rankformer` | `RankFormer.forward` | `tests/unit/test_rankformer.py`, against a loop over words in NumPy |
-# | who reads whom, below | `rankformer_views.read_by`, `changed_ranks` | `tests/unit/test_rankformer_views.py` |
-# | {eq}`eq-03-borrowing`, below | `borrowing.borrowing` | `tests/unit/test_borrowing.py` |
+# | who reads whom, below | `rankformer_views.read_by`, `changed_ranks` | `tests/book/test_rankformer_figures.py` |
+# | {eq}`eq-03-alignment`, below | `gradients.gradient_alignment` | `tests/book/test_rankformer_figures.py` |
 #
 # Compare it with a block of a transformer {cite:p}`vaswani2017attention`. Three things are missing or odd, and each has a
 # consequence that the rest of this page will meet:
@@ -255,9 +263,25 @@ assert (changes["joint"][others] > 1e-6).all()
 # $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$, is the same for every copy of a word with the same words in sight. How
 # many different shifts are there at all?
 
-# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis. Words that share their shift have the same colour; words without colour have a shift of their own. With axis token only the two a of a sentence share, with axis rank whole columns share, with axis joint every copy of a word shares."}, "figure": {"caption": "Words of one colour get one and the same shift, whatever RankFormer has learned. Words without a colour have a shift of their own.", "name": "fig-03-groups"}}
+# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis. Words that share their shift have the same colour; words without colour have a shift of their own. With axis token only the two a of a sentence share, with axis rank whole columns share, with axis joint every copy of a word shares."}, "figure": {"caption": "Words of one colour get one and the same shift, whatever RankFormer has learned. Words without a colour have a shift of their own.", "name": "fig-03-groups"}} tags=["hide-input"]
 groups = {a: view.shift_groups(f, R, tokens) for a, f in formers.items()}
-draw.groups_figure(groups, spelt)
+with style():
+    figure, panels = plt.subplots(
+        3, 1, figsize=(7.8, 6.1), layout="constrained"
+    )
+    for panel, axis in zip(panels, AXES, strict=True):
+        group = groups[axis]
+        sizes = group[words].bincount()
+        colours = torch.zeros_like(group)
+        for colour, shared in enumerate((sizes > 1).nonzero()[:, 0], start=1):
+            colours[group == shared] = colour
+        palette = sns.color_palette("pastel", int(colours.max()))
+        cmap = ListedColormap([PAPER, *palette])
+        draw.sentence_grid(panel, spelt, colours.numpy(), cmap)
+        panel.set_title(
+            f"axis {axis}: {len(sizes)} different shifts "
+            f"for {int(words.sum())} words"
+        )
 
 # %% [markdown]
 # The picture is measured, with random weights. The rule predicts it: count the different pairs of a word and the words in
@@ -325,9 +349,8 @@ print("sentences in another order: the same answers in that order")
 
 # %%
 def labelled(data: object) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features and rank indices of the training pictures."""
-    found = image_features(data, towers)
-    features = torch.stack([found[path] for path in data.train.paths])
+    """Features and rank indices of the training images."""
+    features = L2RCLIP(towers, data.ranks).encode(data.train)
     return features, torch.tensor(data.train.targets)
 
 
@@ -336,13 +359,15 @@ features, targets = labelled(data)
 
 def train(steps: int, **settings: object) -> L2RCLIP:
     """A model after some steps of stage 1."""
-    model = L2RCLIP(towers, ranks, Config(seed=SEED, lr1=1e-3, **settings))
-    stage = stage1(model, {"train": features}, targets)
-    optimiser = torch.optim.Adam(stage.parameters.values(), lr=stage.lr)
+    model = L2RCLIP(towers, ranks, Config(seed=SEED, **settings))
+    optimiser = torch.optim.Adam(model.prompts.parameters(), lr=1e-3)
     draws = torch.Generator().manual_seed(SEED)
+    values = ranks.values_tensor()
     for _ in range(steps):
         chosen = torch.randint(len(targets), (32,), generator=draws)
-        loss = stage.loss(chosen, draws)
+        z, y, t = features[chosen], targets[chosen], model.prompts(towers)
+        loss = asymmetrical_contrastive_loss(z, t, y, model.scale)
+        loss = loss + ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -352,26 +377,56 @@ def train(steps: int, **settings: object) -> L2RCLIP:
 
 # %% tags=["nbval-ignore-output"]
 strengths = [0.0, 0.01, 0.1, 0.2, 0.5, 1.0]
-template = RankPrompts(towers, ranks, seed=SEED, rankformer=False)().detach()
-rows = {}
+plain = RankPrompts(towers, ranks, seed=SEED, rankformer=False)
+template = plain(towers).detach()
+learned = []
 for when, steps in (("before", 0), ("after", scale["short"])):
-    rows[when] = {"words": [], "texts": [], "order": []}
     for alpha in strengths:
-        model = train(steps, alpha=alpha, learn_alpha=False)
+        model = train(steps, alpha=alpha, controls={"learn_alpha": False})
         far = view.movement(model.prompts.rankformer, R, tokens)[words]
         texts = (model.rank_features - template).norm(dim=1)
-        rows[when]["words"].append(float(far.mean()))
-        rows[when]["texts"].append(float(texts.mean()))
-        rows[when]["order"].append(ordinality(model.rank_features)["gap"])
+        learned.append(
+            {
+                "α": f"{alpha:g}",
+                "when": f"{when} training"
+                if steps == 0
+                else "after a few steps",
+                "words": float(far.mean()),
+                "texts": float(texts.mean()),
+                "order": ordinality(model.rank_features)["gap"],
+            }
+        )
+learned = pd.DataFrame(learned)
 print(f"{scale['short']} steps on {len(targets)} pictures of 5 ranks")
 
-# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the template with the untrained context in front. Right: order of the text features.", "name": "fig-03-alpha"}} tags=["nbval-ignore-output"]
-draw.alpha_figure(rows["before"], rows["after"], strengths)
+# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the template with the untrained context in front. Right: order of the text features.", "name": "fig-03-alpha"}} tags=["nbval-ignore-output", "hide-input"]
+PANELS = {
+    "words": ("How far words move", "lengths of the word"),
+    "texts": ("How far texts move", "distance of unit vectors"),
+    "order": ("Order of the texts", "Spearman"),
+}
+lines = {"palette": [COLOURS["reference"], look("full")[0]], "markers": True}
+with style():
+    figure, axes = plt.subplots(1, 3, figsize=(7.8, 3.2), layout="constrained")
+    for axis, (name, (title, label)) in zip(axes, PANELS.items(), strict=True):
+        sns.lineplot(
+            learned, x="α", y=name, hue="when", style="when", dashes=False,
+            ax=axis, legend=name == "words", **lines,
+        )  # fmt: skip
+        axis.set(title=title, ylabel=label)
+    axes[0].set_yscale("symlog", linthresh=0.01)
+    axes[0].set_yticks([0, 0.01, 0.1, 1, 10], ["0", "0.01", "0.1", "1", "10"])
+    axes[0].set_ylim(-0.002, 60)
+    axes[2].set_ylim(-0.6, 1.05)
+    axes[2].axhline(0, color=COLOURS["reference"], lw=0.9)
+    sns.move_legend(axes[0], "upper left", title=None)
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 at = strengths.index(0.1)
 apart = torch.pdist(template).mean()
-before, after = rows["before"], rows["after"]
+halves = len(strengths)
+before = learned[:halves].reset_index()
+after = learned[halves:].reset_index()
 if PROFILE != "smoke":
     assert before["texts"][at] < 0.1 * apart
     assert abs(before["order"][at] - before["order"][0]) < 0.15
@@ -381,7 +436,7 @@ if PROFILE != "smoke":
 Markdown(
     f"At α = 0.1 and before training, a word is {before['words'][at]:.0%} "
     f"shorter, and its text moves by {before['texts'][at]:.2f}, where two texts are "
-    f"{float(apart):.2f} apart. At α = 1 it moves by {before['texts'][-1]:.2f}. "
+    f"{float(apart):.2f} apart. At α = 1 it moves by {before['texts'][5]:.2f}. "
     f"After {scale['short']} steps the words have moved by {after['words'][1]:.2f}, "
     f"{after['words'][at]:.2f} and {after['words'][4]:.2f} of their length for "
     "α = 0.01, 0.1 and 0.5."
@@ -445,7 +500,7 @@ for axis, model in models.items():
 #
 # ## What they look at
 #
-# `RankFormer.attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at all
+# `RankFormer.refine` also returns the weights of attention. Below they are divided by equal attention: 1 means that a word looks at all
 # words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
 # each word.
 
@@ -472,14 +527,30 @@ fresh = {
     axis: RankPrompts(towers, ranks, axis=axis, seed=SEED).rankformer
     for axis in AXES
 }
-maps = {a: (looks(fresh[a]).numpy(), looks(trained[a]).numpy()) for a in AXES}
+maps = {
+    (axis, when): looks(formers_then[axis])
+    for when, formers_then in (("before", fresh), ("after", trained))
+    for axis in AXES
+}
 
-# %% mystnb={"image": {"alt": "Heat maps of attention for the three axes, before training above and after training below, on a scale from an eighth of equal attention, blue, to eight times, red, with words along both sides."}, "figure": {"caption": "Attention over equal attention, mean over the heads. Rows are words that look, columns words they look at. Above: before training. Below: after it. Equal words have equal rows, as they must.", "name": "fig-03-attention"}} tags=["nbval-ignore-output"]
-draw.attention_figure(maps, labels)
+# %% mystnb={"image": {"alt": "Heat maps of attention for the three axes, before training above and after training below, on a scale from an eighth of equal attention, blue, to eight times, red, with words along both sides."}, "figure": {"caption": "Attention over equal attention, mean over the heads. Rows are words that look, columns words they look at. Above: before training. Below: after it. Equal words have equal rows, as they must.", "name": "fig-03-attention"}} tags=["nbval-ignore-output", "hide-input"]
+titles = {key: f"axis {key[0]}, {key[1]}" for key in maps}
+figure = heat_maps(
+    {titles[key]: seen.log2().clip(-3, 3) for key, seen in maps.items()},
+    {titles[key]: labels[key[0]] for key in maps},
+    height=3.0,
+    limit=3,
+    below=True,
+    label="attention, equal attention = 1",
+)
+eighths = ["⅛", "¼", "½", "1", "2", "4", "8"]
+figure.axes[-1].set_yticks(range(-3, 4), eighths)
+figure
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 said = []
-for axis, (start, end) in maps.items():
+for axis in AXES:
+    start, end = maps[axis, "before"], maps[axis, "after"]
     said.append(
         f"- axis {axis}: strongest look {start.max():.1f} times equal attention "
         f"before training, {end.max():.1f} times after."
@@ -496,14 +567,14 @@ Markdown("\n".join(said))
 # ## Who helps whom
 #
 # Now the question from the beginning. Let $\bar z_i$ be the mean image feature of rank $i$ and $t_i$ its text feature.
-# Pictures of rank $i$ want $t_i$ to come nearer to $\bar z_i$; they pull along the gradient $v_i$. The same step moves
+# Images of rank $i$ want $t_i$ to come nearer to $\bar z_i$; they pull along the gradient $g_i$. The same step moves
 # the other texts, too, because they share parameters. Does it bring text $j$ to *its* pictures, which were not shown? To
 # first order, that is a scalar product. In units that do not depend on the lengths:
 #
 # $$
-# H_{ij} = \frac{v_i \cdot v_j}{\lVert v_i\rVert\,\lVert v_j\rVert},
-# \qquad v_i = \nabla_\theta\,(\bar z_i \cdot t_i)
-# $$ (eq-03-borrowing)
+# A_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
+# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
+# $$ (eq-03-alignment)
 #
 # At 1 both ranks pull the parameters in one direction. At 0 they do not meet, and below 0 each undoes a part of the
 # other's work. The parameters $\theta$ are what is trained. (The scalar products are known as the neural tangent kernel
@@ -545,17 +616,25 @@ def means(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 five = learners(ranks, SEED)
 centres = means(features, targets)
 helped = {
-    title: borrowing(one, centres, trains)
+    title: gradient_alignment(one(towers), centres, trains)
     for title, (one, trains) in five.items()
 }
 
-# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's pictures help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Who is helped (blue) and who is harmed (red) by whose pictures, for six things to train.", "name": "fig-03-borrowing"}}
-draw.borrowing_figure(helped, ranks.names)
+# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's pictures help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Who is helped (blue) and who is harmed (red) by whose pictures, for six things to train.", "name": "fig-03-alignment"}}
+heat_maps(
+    helped,
+    ranks.names,
+    height=2.7,
+    cmap="RdBu",
+    below=True,
+    digits=1,
+    label="helped (1) or harmed (−1)",
+)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 one, trains = five["own vectors"]
 one.centre = False
-raw = borrowing(one, centres, trains)
+raw = gradient_alignment(one(towers), centres, trains)
 assert raw[others].abs().max() < 1e-3
 assert helped["own vectors"][others].max() < 0.05
 two = (ranks.names.index("very low"), ranks.names.index("very high"))
@@ -588,7 +667,7 @@ Markdown(
 # *Very low* and *very high* share a word, but also a length. Which of the two does the work? And five ranks are few: do
 # neighbours help each other where the names are regular, *twenty two*, *twenty seven*, *thirty three*? So once more with
 # more ranks, and then again with digits in place of words. Same pictures, same ranks; only the names differ. One control
-# without any attention joins: a learned vector for each slot, the same for all ranks (`borrowing.SlotVectors`).
+# without any attention joins: a learned vector for each slot, the same for all ranks (`gradients.SlotVectors`).
 
 
 # %%
@@ -599,7 +678,7 @@ def measured(ranks: Ranks, centres: torch.Tensor) -> dict[str, torch.Tensor]:
     slots = SlotVectors(towers, ranks, seed=SEED)
     found["vector per slot"] = (slots, [slots.vectors])
     return {
-        title: borrowing(one, centres, trains)
+        title: gradient_alignment(one(towers), centres, trains)
         for title, (one, trains) in found.items()
     }
 
@@ -615,7 +694,9 @@ many = load_dataset(
 many_centres = means(*labelled(many))
 percent = many.ranks.template.replace("{rank}", "{rank} percent")
 spoken = many.ranks
-digits = reworded(many, names="digits", template=percent).ranks
+digits = Ranks(
+    [f"{value:g}" for value in spoken.values], spoken.values, percent
+)
 by_words, by_digits = (
     measured(spoken, many_centres),
     measured(digits, many_centres),
@@ -626,19 +707,52 @@ assert RankPrompts(towers, digits).tokens.words.sum(1).unique().numel() == 1
 for one in (spoken, digits):
     print(f"{count} names:", ", ".join(one.names[1:6]), "…")
 
-# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: help with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, filled where both names have as many words, hollow where not. Right: the lines with names in digits."}, "figure": {"caption": "Help over the distance of two ranks. Left: names in words. Middle: the pairs behind one line of the left panel, axis rank. Right: names in digits. Solid lines are RankFormer, dotted is a learned vector for each slot, without attention.", "name": "fig-03-gap"}}
-draw.gap_figure(
-    {title: by_gap(found) for title, found in by_words.items()},
-    {title: by_gap(found) for title, found in by_digits.items()},
-    by_words["axis rank"],
-    alike,
-)
+# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: help with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, filled where both names have as many words, hollow where not. Right: the lines with names in digits."}, "figure": {"caption": "Help over the distance of two ranks. Left: names in words. Middle: the pairs behind one line of the left panel, axis rank. Right: names in digits. Solid lines are RankFormer, dotted is a learned vector for each slot, without attention.", "name": "fig-03-gap"}} tags=["hide-input"]
+RED, VIOLET = look("full")[0], "#4b4e9e"
+LEARNERS = {
+    "context": ("#b0833a", "-."),
+    "axis token": ("#4f8f4f", "-"),
+    "axis rank": (RED, "-"),
+    "axis joint": (VIOLET, "-"),
+    "vector per slot": (RED, ":"),
+}
+i, j = np.triu_indices(count, 1)
+with style():
+    figure, axes = plt.subplots(
+        1, 3, figsize=(7.8, 3.7), sharex=True, sharey=True, layout="constrained"
+    )
+    for axis, named in ((axes[0], by_words), (axes[2], by_digits)):
+        for title, (colour, line) in LEARNERS.items():
+            mean = mean_by_gap(named[title])
+            style_of = {"color": colour, "linestyle": line, "label": title}
+            axis.plot(range(1, count), mean, linewidth=2, **style_of)
+    for same, face, label in (
+        (True, RED, "same number of words"),
+        (False, PAPER, "another number"),
+    ):
+        on = alike[i, j].numpy() == same
+        at = (j - i)[on] + (-0.12 if same else 0.12)
+        help_of = by_words["axis rank"][i, j][on]
+        axes[1].scatter(at, help_of, s=22, c=face, edgecolor=RED, label=label)
+    heads = ("Names in words", "All pairs, axis rank", "Names in digits")
+    for axis, title in zip(axes, heads, strict=True):
+        axis.axhline(0, color=COLOURS["reference"], lw=0.9, zorder=0)
+        axis.set(title=title, xlabel="ranks apart", ylim=(-1, 1.05))
+        axis.set_xticks(range(2, count, 2))
+    axes[0].set_ylabel("helped (1) or harmed (−1)")
+    axes[1].legend(loc="upper right", frameon=True, edgecolor="none")
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper left", ncols=5)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 gap = (torch.arange(count)[:, None] - torch.arange(count)).abs()
 pairs = by_words["axis rank"]
-near = {title: float(by_gap(found)[0]) for title, found in by_words.items()}
-plain = {title: float(by_gap(found)[0]) for title, found in by_digits.items()}
+near = {
+    title: float(mean_by_gap(found)[0]) for title, found in by_words.items()
+}
+plain = {
+    title: float(mean_by_gap(found)[0]) for title, found in by_digits.items()
+}
 far_alike = float(pairs[(gap > count / 2) & alike].mean())
 near_unlike = float(pairs[(gap == 1) & ~alike].mean())
 if PROFILE != "smoke":
@@ -665,7 +779,7 @@ Markdown("\n".join(lines))
 # everything slips one slot to the right, so that along `rank` only names of one length meet word by word. Neighbours
 # often have names of one length; that is all. In digits every name has one token, and the advantage is gone.
 #
-# So it was the length, not the word. Look back at {numref}`fig-03-borrowing`, at the panel of axis `rank`: there too the
+# So it was the length, not the word. Look back at {numref}`fig-03-alignment`, at the panel of axis `rank`: there too the
 # three short names stand against the two long ones.
 #
 # What is left in the right panel is real but small: near ranks help, far ranks harm. It does not come from RankFormer,
@@ -680,8 +794,19 @@ Markdown("\n".join(lines))
 # By hand, for width $D$ and an inner width $H$ of the FFN: queries, keys, values and output of MSA take $4D^2 + 4D$
 # numbers, the two layers of the FFN take $2DH + H + D$, the layer norm $2D$, and $\alpha$ is one.
 
+
 # %%
-by_hand = view.parameter_count(towers.width)
+def parameters(width: int, hidden: int = 2048) -> dict[str, int]:
+    """Numbers that RankFormer learns, by part."""
+    return {
+        "MSA": 4 * width**2 + 4 * width,
+        "FFN": 2 * width * hidden + hidden + width,
+        "LN": 2 * width,
+        "alpha": 1,
+    }
+
+
+by_hand = parameters(towers.width)
 in_module = sum(p.numel() for p in RankFormer(towers.width).parameters())
 tower = sum(p.numel() for p in towers.get_submodule("text").parameters())
 assert sum(by_hand.values()) == in_module
@@ -704,14 +829,15 @@ for number, what in (
     (62, "ages 16 to 77"),
     (101, "ages 0 to 100"),
 ):
-    pairs = [f"{view.attention_pairs(axis, number, n):,}" for axis in AXES]
+    counts = (number * n**2, n * number**2, (number * n) ** 2)
+    pairs = [f"{pairs_of:,}" for pairs_of in counts]
     lines.append(
         f"| {number} ranks, {what}, {n} slots | " + " | ".join(pairs) + " |"
     )
 encoder = towers.get_submodule("text.bert.encoder").parameters()
 in_tower = number * n * sum(p.numel() for p in encoder) / 1e9
 width = towers.width
-in_pairs = 2 * width * view.attention_pairs("joint", number, n) / 1e9
+in_pairs = 2 * width * counts[-1] / 1e9
 in_weights = number * n * in_module / 1e9
 assert in_pairs + in_weights < in_tower
 lines.append(
@@ -736,7 +862,7 @@ Markdown("\n".join(lines))
 #
 # So the rare rank of the first paragraph can borrow, to first order and at the start, from the ranks whose names sound like its
 # own; with most others it disagrees, and no rare rank was trained here. Two things
-# follow for your ranks. Try it with and without: `rankformer=False` is one setting. And with the axis `rank`, prefer
+# follow for your ranks. Try it with and without: `Controls(rankformer=False)` is one setting. And with the axis `rank`, prefer
 # names with the same number of tokens, so that like meets like.
 #
 # ## Exercises
@@ -780,7 +906,7 @@ check_shifts(token=12, rank=8, joint=5)
 def check_size(mine: int) -> None:
     """Compare a number of parameters with the module's."""
     right = sum(p.numel() for p in RankFormer(512, heads=8).parameters())
-    half = view.parameter_count(512)
+    half = parameters(512)
     if mine == right:
         print("right")
     elif mine == half["MSA"] + half["FFN"]:
@@ -809,7 +935,7 @@ check_size(4 * 512**2 + 4 * 512 + 2 * 512 * 2048 + 2048 + 512 + 2 * 512 + 1)
 def check_twins(*mine: set[int]) -> None:
     """Compare groups of ranks with equal text features."""
     one = RankPrompts(towers, ranks, alpha=1.0, centre=False)
-    text = one().detach()
+    text = one(towers).detach()
     equal = torch.cdist(text, text) < 1e-3
     right = {frozenset(row.nonzero()[:, 0].tolist()) for row in equal}
     if {frozenset(group) for group in mine} == right:
@@ -830,14 +956,14 @@ check_twins({0}, {1}, {2}, {3}, {4})
 check_twins({0, 2, 3}, {1, 4})
 
 # %% [markdown]
-# **4. One number for all.** What values can $H_{ij}$ take if $\alpha$ alone is trained? Think first, then compute it.
+# **4. One number for all.** What values can $A_{ij}$ take if $\alpha$ alone is trained? Think first, then compute it.
 
 
 # %%
 def check_values(*mine: float) -> None:
     """Compare values with those of the matrix for α alone."""
-    found = borrowing(
-        prompts, means(features, targets), [prompts.rankformer.alpha]
+    found = gradient_alignment(
+        prompts(towers), means(features, targets), [prompts.rankformer.alpha]
     )
     right = {round(value) for value in found.flatten().tolist()}
     print(

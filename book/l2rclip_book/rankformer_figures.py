@@ -43,10 +43,10 @@ def sentence_grid(
         cmap: Of the values.
         **scale: `vmin` and `vmax`, or `norm`; by default colours count from 0.
     """
-    look = {"linewidths": 3, "linecolor": PAPER, "annot_kws": {"fontsize": 8.5}, "fmt": "", "cbar": False}
+    look = {"linewidths": 3, "linecolor": PAPER, "annot_kws": {"fontsize": 8}, "fmt": "", "cbar": False}
     scale = scale or {"vmin": 0, "vmax": cmap.N - 1}
     sns.heatmap(values, ax=axis, annot=np.array(spelt), cmap=cmap, xticklabels=False, **look, **scale)
-    axis.tick_params(length=0, rotation=0)
+    axis.tick_params(length=0, rotation=0, pad=9)
     for rank, colour in enumerate(rank_colours(len(spelt))):
         axis.add_patch(Rectangle((-0.1, rank + 0.08), 0.1, 0.84, color=colour, clip_on=False))
 
@@ -114,6 +114,7 @@ def axes_figure(
             cmap = ListedColormap([PAPER, SEEN])
             sns.heatmap(moved, ax=right, cmap=cmap, vmin=0, vmax=1, square=True, cbar=False, linewidths=1)
             right.spines[:].set_visible(True)
+            right.tick_params(rotation=0)
             right.set_title("who moves", loc="center")
             right.set(ylabel="disturbed", xlabel="changed rank")
     return figure
