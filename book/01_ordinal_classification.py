@@ -93,10 +93,15 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from IPython.display import Markdown
+from matplotlib.figure import Figure
 from sklearn.metrics import cohen_kappa_score
 
+from l2rclip_book import metric_figures as draw
+from l2rclip_book.statistics import compare, holm, verdict
+from l2rclip_book.studies import image_features
 from l2rclip_lite import (
     L2RCLIP,
     Config,
@@ -104,13 +109,11 @@ from l2rclip_lite import (
     load_dataset,
     load_towers,
     metrics,
+    plots,
 )
-from l2rclip_lite import metric_plots as draw
-from l2rclip_lite.comparison import compare, holm, verdict
+from l2rclip_lite.baselines.probes import linear_probe, ridge, zero_shot
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.leaves import share_edges
-from l2rclip_lite.evidence import image_features
-from l2rclip_lite.probes import linear_probe, ridge, zero_shot
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -197,18 +200,30 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the steps are not equal"
 # Two classifiers grade the same leaves, forty of each rank. Both are right on all but half of the healthiest and half
 # of the sickest leaves. There the first one misses by a single rank and the second one by all four.
 
-# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors lie beside the diagonal, on the right in the two far corners. Under each stand accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Counts of true rank against answer for two made-up classifiers, and four metrics. Read the first line under both tables, then the other three.", "name": "fig-01-two"}}
+# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors lie beside the diagonal, on the right in the two far corners. Under each stand accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Read the first line under both tables, then the other three.", "name": "fig-01-two"}} tags=["hide-input"]
 truth = np.repeat(np.arange(5), 40)
 near, far = truth.copy(), truth.copy()
 near[:20], near[-20:] = 1, 3
 far[:20], far[-20:] = 4, 0
-draw.confusions(
-    {
-        "wrong by one rank": (truth.tolist(), near.tolist()),
-        "wrong by four ranks": (truth.tolist(), far.tolist()),
-    },
-    ranks,
-)
+FOUR = {
+    "accuracy": metrics.accuracy,
+    "one-off accuracy": metrics.one_off,
+    "MAE, ranks": metrics.mae_rank,
+    "QWK": metrics.qwk,
+}
+two = {
+    "wrong by one rank": (truth, near),
+    "wrong by four ranks": (truth, far),
+}
+figure = plots.confusion(two, ranks)
+for axis, (title, case) in zip(figure.axes, two.items(), strict=False):
+    scores = [
+        f"{name} {score(*case, ranks):.2f}" for name, score in FOUR.items()
+    ]
+    axis.set_title(title, loc="left")
+    axis.set_xlabel("\n".join(["answer", *scores]))
+figure.set_size_inches(7.2, 4.6)
+figure
 
 # %%
 share = metrics.accuracy(truth, near, ranks)
@@ -511,8 +526,7 @@ by_hand("MMAE, eight leaves", metrics.mmae(*eight), 2)
 # | {eq}`eq-01-ece` | `ece` | probabilities | 0 to 1, lower |
 # | {eq}`eq-01-amae` | `amae`, `mmae` | place among the ranks | 0 to $K-1$, lower |
 #
-# `rps` and `ece` are written in `probability_metrics.py`, and `metric_inputs.py` refuses what cannot be scored, with
-# the row and the fix. `tests/unit/test_metrics.py` works every one of them by hand, and
+# What cannot be scored is refused, with the row and the fix. `tests/unit/test_metrics.py` works every one of them by hand, and
 # `tests/oracles/test_metrics_oracles.py` holds them against scikit-learn, SciPy, torchmetrics and two libraries for
 # ordinal classification. `metrics.evaluate` computes all at once, with intervals if asked; it adds the root mean
 # squared error (RMSE) and the area under the ROC curve.
@@ -554,7 +568,37 @@ for rank in range(5):
     off[np.flatnonzero(uneven == rank)[0]] += 1 if rank < 4 else -1
     one_step = metrics.mae_rank(uneven, off, ranks)
     surcharge.append(metrics.amae(uneven, off, ranks) / one_step)
-draw.charges(prices, surcharge, counts, ranks)
+
+with plots.style():
+    figure = Figure(figsize=(7.8, 3.3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    blue, red = plots.COLOURS["stage 1"], plots.COLOURS["stage 2"]
+    grey = plots.COLOURS["reference"]
+    sns.lineplot(
+        prices, ax=left, palette=[grey, grey, blue, red], markers=True, lw=1.8
+    )
+    left.set(
+        title="An error of each size",
+        xlabel="the answer is wrong by … ranks",
+        ylabel="share of the highest price",
+        xticks=range(5),
+        ylim=(-0.04, 1.28),
+    )
+    left.legend(loc="upper left", ncols=2)
+    right.bar(range(5), surcharge, color=plots.rank_colours(5))
+    for rank, price in enumerate(surcharge):  # clear of the line at 1
+        right.text(rank, max(price, 1) + 0.15, f"{price:.2g}×", ha="center")
+    right.axhline(1, color=blue, linewidth=1.4)
+    right.set_xticks(
+        range(5), [f"{n}\n{c}" for n, c in zip(NAMES, counts, strict=True)]
+    )
+    right.set(
+        title="One step, at each rank",
+        xlabel="true rank, and how many images it has",
+        ylabel="price in AMAE ÷ price in MAE",
+    )
+    right.margins(y=0.15)
+figure
 
 # %%
 assert list(prices["accuracy"]) == [0, 1, 1, 1, 1]
@@ -645,7 +689,27 @@ alarms = values.copy().astype(bool)
 for name, row in values.iterrows():
     low, high = reference[f"{name}_low"], reference[f"{name}_high"]
     alarms.loc[name] = row < low if name in UP else row > high
-draw.noticed(values.rename(index=CALLED), alarms.rename(index=CALLED))
+
+with plots.style():
+    figure = Figure(figsize=(7.6, 4.5), layout="constrained")
+    axis = figure.subplots()
+    sns.heatmap(
+        alarms.astype(float),
+        annot=values.map(lambda value: f"{value:.2f}".replace("-", "−")),
+        fmt="",
+        cmap=["#eef1f4", "#f3cfc6"],
+        cbar=False,
+        linewidths=1.5,
+        xticklabels=[name.replace(" ", "\n") for name in values],
+        yticklabels=list(CALLED.values()),
+        annot_kws={"color": plots.COLOURS["ink"]},
+        ax=axis,
+    )
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    axis.tick_params("y", rotation=0)
+    for text, alarm in zip(axis.texts, alarms.values.ravel(), strict=True):
+        text.set_weight("bold" if alarm else "normal")
+figure
 
 # %% tags=["hide-input"]
 answer_only = ["accuracy", "one_off", "mae", "qwk", "spearman", "kendall"]
@@ -688,7 +752,7 @@ for name, number in tally.items():
 
 # %% mystnb={"image": {"alt": "Left: five bars of probability, high at both ends, with three markers for the most probable rank, the median and the expectation, at three different places. Right: three curves of the expected price of each answer, each with its lowest point marked."}, "figure": {"caption": "Left: one row of probabilities and three answers. Right: the expected price of each answer under three price lists, each divided by its highest; the mark is at the cheapest answer.", "name": "fig-01-readouts"}}
 shine = np.array([0.4, 0.15, 0.05, 0.05, 0.35])
-draw.readouts(shine.tolist(), ranks)
+draw.decoders(shine.tolist(), ranks)
 
 # %% [markdown]
 # The row is not an answer, and no answer is best as such. If the price of saying $a$ when the truth is $r_k$ is
@@ -761,7 +825,7 @@ table.round(3)
 # %% [markdown]
 # So a table that reports accuracy *and* MAE of the same answers has handicapped one of the two. `metrics.evaluate`
 # scores the most probable rank (`mae`) and the expectation (`mae_expected`); the rest of the book shows both. Ordinal
-# heads such as CORAL {cite:p}`cao2020rank` answer with a median, and `l2rclip_lite.readouts` turns what they say into a
+# heads such as CORAL {cite:p}`cao2020rank` answer with a median, and `l2rclip_lite.baselines.decoders` turns what they say into a
 # row like this one, so that all methods can be read alike.
 #
 # ## Simple baselines on leaves
