@@ -26,7 +26,7 @@ from l2rclip_book.loss_figures import circle
 from l2rclip_book.loss_geometry import along_circle, on_circle
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
-from l2rclip_lite.data import catalogue
+from l2rclip_lite.data.benchmarks import catalogue
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import TEXT_SHA256
 from l2rclip_lite.plots import COLOURS, rank_colours, style
