@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.ordinal_losses import (
+from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities
+from l2rclip_lite.baselines.losses import (
     corn_loss,
     dldl_v2_loss,
     mean_variance_loss,
@@ -23,7 +24,6 @@ from l2rclip_lite.ordinal_losses import (
     sord_loss,
     supcon_loss,
 )
-from l2rclip_lite.readouts import coral_probabilities, corn_probabilities
 
 CASES = {"labels": st.lists(st.integers(0, 5), min_size=2, max_size=8), "seed": st.integers(0, 2**31)}
 PLACES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])
@@ -106,13 +106,21 @@ def test_ordinalclip_as_released(labels: list[int], seed: int) -> None:
     assert float(ordinalclip_loss(logits, target)) == pytest.approx(plain, rel=1e-9)
 
 
-def test_pytorch_metric_learning_agrees_on_supcon() -> None:
-    """Its SupConLoss at temperature 1/s leaves the anchor itself out of both sums, and images without a partner."""
+def test_pytorch_metric_learning_agrees_on_supcon_but_for_solved_images() -> None:
+    """Its SupConLoss at temperature 1/s leaves the anchor itself out of both sums, and images without a partner.
+
+    At CLIP's scale of 100 three of four images are solved: their loss rounds to 0, it takes them out of the mean, and what
+    remains is four times the paper's.
+    """
     losses = pytest.importorskip("pytorch_metric_learning.losses")
     drawn, target = draw([0, 1, 2, 2, 5, 1, 1], 3)
     features = F.normalize(drawn, dim=1)
     expected = losses.SupConLoss(temperature=1 / 5)(features, target)
     assert float(supcon_loss(features, target, 5.0)) == pytest.approx(float(expected), rel=1e-6)
+    angle = torch.tensor([0.0, 0.02, 3.0, 1.4])
+    solved, pairs = torch.stack([angle.cos(), angle.sin()], dim=1), torch.tensor([0, 0, 1, 1])
+    theirs = losses.SupConLoss(temperature=1 / 100)(solved, pairs)
+    assert float(theirs) == pytest.approx(4 * float(supcon_loss(solved, pairs, 100.0)), rel=1e-4)
 
 
 @given(**CASES)

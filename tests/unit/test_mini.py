@@ -12,12 +12,10 @@ from fit_mini_alignment import held_out_recall, prototypes
 from open_clip import IMAGENET_CLASSNAMES
 from PIL import Image
 from safetensors.torch import load_file
-from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import Tensor, nn
 
 from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.frozen_norm import FrozenNormConv2d
 from l2rclip_lite.mini import (
     ALIGNMENT,
     IMAGE_SHA256,
@@ -79,48 +77,6 @@ def test_mini_reads_a_real_photograph(mini: Towers) -> None:
     with torch.inference_mode():
         image = mini.encode_image(mini.transform()(Image.fromarray(data.coffee()))[None])
         assert int((image @ mini.encode_text([f"a photo of {name}" for name in names]).T).argmax()) == 2
-
-
-def test_frozen_norm_is_batch_norm_in_eval_mode_with_the_same_gradients(
-    classifier: nn.Module, plain: nn.Module
-) -> None:
-    """All 49 pairs of convolution and BatchNorm, on one picture: outputs, and gradients of every parameter and the input."""
-    frozen = [m for m in classifier.modules() if isinstance(m, FrozenNormConv2d)]
-    convs = [m for m in plain.modules() if isinstance(m, nn.Conv2d)]
-    norms = [m for m in plain.modules() if isinstance(m, BatchNormAct2d)]
-    assert len(frozen) == len(convs) == len(norms) == 49
-    assert sum(isinstance(m, Conv2dSame) for m in convs) == 5, "TensorFlow's padding, at every stride of 2"
-    gradients = []
-    for network in (classifier, plain):
-        network.zero_grad()
-        pixels = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        output = network(pixels)
-        output.logsumexp(1).sum().backward()
-        gradients.append((output.detach(), pixels.grad))
-    (ours, by_pixel), (theirs, by_pixel_too) = gradients
-    assert torch.allclose(ours, theirs, atol=1e-4)
-    pairs = [(by_pixel, by_pixel_too)]
-    for one, conv, norm in zip(frozen, convs, norms, strict=True):
-        pairs += [(one.conv.weight.grad, conv.weight.grad)]
-        pairs += [(one.norm.weight.grad, norm.weight.grad), (one.norm.bias.grad, norm.bias.grad)]
-    for mine, reference in pairs:
-        assert mine is not None
-        assert reference is not None
-        assert float((mine - reference).norm() / reference.norm()) < 1e-4
-
-
-def test_statistics_stay_frozen_in_training_mode(mini: Towers) -> None:
-    """`train()` changes no output and no running mean: BatchNorm cannot drift while fine-tuning."""
-    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    backbone = mini.image["backbone"]
-    before = {name: value.clone() for name, value in mini.image.state_dict().items()}
-    with torch.no_grad():
-        expected = mini.encode_image(pixels)
-        backbone.train()
-        found = mini.encode_image(pixels)
-        backbone.eval()
-    assert torch.equal(found, expected)
-    assert all(torch.equal(value, before[name]) for name, value in mini.image.state_dict().items())
 
 
 def test_the_text_path_is_minilms_own(mini: Towers) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from l2rclip_lite.controls import one_cycle
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts, centred
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers import Towers, load_towers
 
 AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")  # one word and two: two lengths
@@ -29,12 +28,12 @@ def test_without_context_and_rankformer_it_is_the_text_tower(
     with torch.no_grad():
         plain = towers.encode_text(AGES.sentences)
         bare = RankPrompts(towers, AGES, context_length=0, rankformer=False, centre=False)
-        assert torch.allclose(bare(), plain, atol=1e-6)
+        assert torch.allclose(bare(towers), plain, atol=1e-6)
         full = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16)
-        assert torch.allclose(full.template_features(), spread(plain), atol=1e-5)
-        assert not torch.allclose(full(), spread(plain), atol=1e-3), "context and alpha move it"
+        assert torch.allclose(full.template_features(towers), spread(plain), atol=1e-5)
+        assert not torch.allclose(full(towers), spread(plain), atol=1e-3), "context and alpha move it"
         apart = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16, centre=False)
-        assert torch.allclose(full(), spread(apart()), atol=1e-5)
+        assert torch.allclose(full(towers), spread(apart(towers)), atol=1e-5)
 
 
 def test_context_stands_between_start_and_sentence(tiny: Towers) -> None:
@@ -58,7 +57,7 @@ def test_context_vectors_that_spell_words_are_these_words(name: str, request: py
     with torch.no_grad():
         prompts.context.copy_(towers.embed(towers.tokenize(["a very old"]).ids)[0, 1:4])
         longer = towers.encode_text([f"a very old {sentence}" for sentence in AGES.sentences])
-        assert torch.allclose(prompts(), longer, atol=1e-6)
+        assert torch.allclose(prompts(towers), longer, atol=1e-6)
 
 
 def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
@@ -95,14 +94,14 @@ def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
     towers = load_towers("tiny/random").double().requires_grad_(False)
     prompts = RankPrompts(towers, AGES, context_length=2, heads=2, hidden=8, centre=False).double()
     assert prompts.rankformer is not None
-    last = prompts.rankformer.ffn_layers[0][2].weight
+    last = prompts.rankformer.ffn[0][2].weight
     torch.nn.init.normal_(last, std=0.1)
     direction = torch.randn(towers.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     watched = {"context": prompts.context, "alpha": prompts.rankformer.alpha, "last layer": last}
-    watched["query, key, value"] = prompts.rankformer.attention_layers[0].in_proj_weight
+    watched["query, key, value"] = prompts.rankformer.attend[0].in_proj_weight
     for rank in range(len(AGES)):
         prompts.zero_grad()
-        (prompts()[rank] @ direction).backward()
+        (prompts(towers)[rank] @ direction).backward()
         assert all(p.grad is not None and p.grad.abs().max() > 0 for p in watched.values()), rank
     for name, parameter in watched.items():
         assert parameter.grad is not None
@@ -110,7 +109,7 @@ def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
         flat, step, found = parameter.data.view(-1), 1e-5, []
         for sign in (1, -1):
             flat[index] += sign * step
-            found.append(float((prompts()[-1] @ direction).detach()))
+            found.append(float((prompts(towers)[-1] @ direction).detach()))
             flat[index] -= sign * step
         assert float(parameter.grad.view(-1)[index]) == pytest.approx(
             (found[0] - found[1]) / (2 * step), rel=1e-5
@@ -126,8 +125,8 @@ def test_centring_keeps_what_tells_ranks_apart() -> None:
 
 
 def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
-    """Rank k speaks the sentence of π(k) = 4, 5, 1, 2, 0, 3 (K = 6), whatever attends to whom: nothing else changes."""
-    order = one_cycle(6)
+    """Rank k gets the sentence of π(k) = 4, 5, 1, 2, 0, 3 (K = 6), whatever attends to whom: nothing else changes."""
+    order = cyclic_permutation(6)
     for axis in ("token", "rank", "joint"):
         true, other = (
             RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis, shuffled=shuffled)  # type: ignore[arg-type]
@@ -135,10 +134,10 @@ def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
         )
         for prompts in (true, other):
             assert prompts.rankformer is not None
-            torch.nn.init.constant_(prompts.rankformer.ffn_layers[0][2].weight, 0.02)
-        assert torch.allclose(other(), true()[order], atol=1e-5), axis
-        assert torch.allclose(other.template_features(), true.template_features()[order], atol=1e-5)
-        assert not torch.allclose(other(), true(), atol=0.1)
+            torch.nn.init.constant_(prompts.rankformer.ffn[0][2].weight, 0.02)
+        assert torch.allclose(other(tiny), true(tiny)[order], atol=1e-5), axis
+        assert torch.allclose(other.template_features(tiny), true.template_features(tiny)[order], atol=1e-5)
+        assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
 
 
 def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
@@ -151,7 +150,6 @@ def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
     bare = RandomPrototypes(6, tiny.dim, centre=False, seed=5)
     assert torch.allclose(bare().norm(dim=1), torch.ones(6))
     assert torch.allclose(one, spread(bare()), atol=1e-6)
-    assert torch.equal(bare.template_features(), bare())
     assert not list(bare.parameters())
     assert not bare.state_dict()
 
@@ -159,9 +157,9 @@ def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
 def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
     """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not."""
     ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
-    RankPrompts(tiny, ranks, context_length=4, rankformer=False)()
+    RankPrompts(tiny, ranks, context_length=4, rankformer=False)(tiny)
     with pytest.raises(InputError, match="77"):
-        RankPrompts(tiny, ranks, context_length=5, rankformer=False)()
+        RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
 
 
 def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
@@ -173,3 +171,20 @@ def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny:
     ):
         RankPrompts(tiny, ranks, axis="joint", **options)
     assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(tiny: Towers) -> None:
+    """The tiny tower's words have 64 dimensions."""
+    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
+        RankPrompts(tiny, AGES, heads=3)
+
+
+def test_attention_rows_of_words_add_to_one(tiny: Towers) -> None:
+    """Along each axis; rows of start, end and padding are 0, and so are columns of slots that hold no word."""
+    for axis in ("token", "rank", "joint"):
+        prompts = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)  # type: ignore[arg-type]
+        words = prompts.tokens.words
+        real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[axis]
+        found = prompts.attention()
+        assert torch.allclose(found.sum(2), real.float(), atol=1e-6)
+        assert float((found * ~real[:, None]).abs().sum()) == 0

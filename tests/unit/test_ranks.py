@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses import rank_weights
-from l2rclip_lite.ordinal_losses import positions
 from l2rclip_lite.ranks import Ranks, number_words
 
 WORDS = ((0, "zero"), (16, "sixteen"), (77, "seventy seven"), (105, "one hundred five"))
@@ -58,7 +57,7 @@ REFUSED = {
     "at least two ranks are needed, got 1": (("a",), (0,), "{rank}"),
     "2 names but 3 values": (("a", "b"), (0, 1, 2), "{rank}"),
     "a rank name is empty": (("a", "  "), (0, 1), "{rank}"),
-    "'a' stands more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
+    "'a'\\] appears more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
     "2 is followed by 2": (("a", "b", "c"), (0, 2, 2), "{rank}"),
     "3 is followed by 1": (("a", "b"), (3, 1), "{rank}"),
     "0 is followed by nan": (("a", "b"), (0, float("nan")), "{rank}"),
@@ -113,8 +112,8 @@ def test_json_and_back(names: list[str], start: float, steps: list[float], templ
     ("values", "said"),
     [
         ((0, 1e-30, 2e-30), "the values 0.0 and 1e-30 are too close to be told apart"),
-        ((0, 1, 1e30), r"the value 1e\+30 is too large to reckon with"),
-        ((-1e300, 0, 1), r"the value 1e\+300 is too large"),
+        ((0, 1, 1e30), r"the value 1e\+30 is too large"),
+        ((-1e300, 0, 1), r"the value -1e\+300 is too large"),
         (
             (0, 1e8, 1e8 + 1),
             "the values 100000000.0 and 100000001.0 are too close",
@@ -130,7 +129,6 @@ def test_values_that_single_precision_mixes_up_are_refused(values: tuple[float, 
 def test_very_uneven_values_are_reckoned_with() -> None:
     """From the least gap to the largest value, of either sign: weights and positions are numbers in their bounds."""
     values = Ranks(("a", "b", "c"), (-1e9, 0, 1e-6), template="a {rank} grade").values_tensor()
-    assert positions(values).tolist() == [0.0, 2.0, 2.0]
     weights = rank_weights(torch.tensor([0, 1, 2]), values)
     assert weights.isfinite().all()
     assert weights.max() == 1

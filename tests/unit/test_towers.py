@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import TINY_CLIP, OpenClipTowers, Towers, load_towers
+from l2rclip_lite.towers import TINY_CLIP, Augment, OpenClipTowers, Towers, load_towers
 
 AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
@@ -246,14 +246,14 @@ def test_random_towers_are_what_the_seed_says(tiny: Towers) -> None:
     assert larger.encode_image(torch.zeros(1, 3, 96, 96)).shape == (1, 64)
 
 
-def test_pictures_are_squashed_never_cropped(tiny: Towers) -> None:
-    """A grey picture with a red left and a blue right edge keeps both; a centre crop would cut them away."""
+def test_images_are_squeezed_never_cropped(tiny: Towers) -> None:
+    """A grey image with a red left and a blue right edge keeps both; a centre crop would cut them away."""
     picture = Image.new("RGB", (400, 100), "grey")
     picture.paste("red", (0, 0, 40, 100))
     picture.paste("blue", (360, 0, 400, 100))
-    squashed = tiny.squash(picture)
-    assert squashed.size == (64, 64)
-    assert (squashed.getpixel((1, 32)), squashed.getpixel((62, 32))) == ((255, 0, 0), (0, 0, 255))
+    square = tiny.resize()(picture)
+    assert square.shape == (3, 64, 64)
+    assert (square[:, 32, 1].tolist(), square[:, 32, 62].tolist()) == ([255, 0, 0], [0, 0, 255])
 
 
 def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
@@ -284,3 +284,17 @@ def test_features_have_length_one(tiny: Towers, mini: Towers) -> None:
             for features in (towers.encode_image(pixels), towers.encode_text(["a leaf", "a very old leaf"])):
                 assert features.shape == (2, towers.dim)
                 assert torch.allclose(features.norm(dim=1), torch.ones(2), atol=1e-6)
+
+
+def test_augmentation_by_hand() -> None:
+    """Each image of a batch gets draws of its own: flips for draws below 1/2, then ±15 % light, half of them upside down."""
+    pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    draw = torch.rand(4, 2, generator=torch.Generator().manual_seed(3))
+    found = Augment(upside_down=True)(pixels, torch.Generator().manual_seed(3))
+    for index in range(2):
+        image = pixels[index].float() / 255
+        image = image.flip(2) if draw[0, index] < 0.5 else image
+        image = image.flip(1) if draw[1, index] < 0.5 else image
+        bright, contrast = 0.85 + 0.3 * draw[2:, index]
+        expected = ((image * bright - image.mean()) * contrast + image.mean()).clamp(0, 1)
+        assert torch.equal(found[index], (expected * 255).round().byte())

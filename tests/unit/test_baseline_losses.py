@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite import ordinal_losses
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.ordinal_losses import (
+from l2rclip_lite.baselines import alternative_loss
+from l2rclip_lite.baselines.losses import (
     coral_loss,
     corn_loss,
     dldl_v2_loss,
@@ -90,8 +89,8 @@ def test_ordinal_entropy() -> None:
     )
 
 
-def test_ordinal_entropy_of_ranks_that_single_precision_puts_in_one_place() -> None:
-    """Values −10⁹, 0 and 10⁻⁶ stand at 0, 1 and 1: of a batch of the last two no gap is left, and nothing is pushed."""
+def test_ordinal_entropy_of_ranks_at_one_position() -> None:
+    """Values −10⁹, 0 and 10⁻⁶ are at 0, 1 and 1 in single precision: no gap between the last two, and no push."""
     position = torch.tensor([0.0, 1.0, 1.0])
     assert float(ordinal_entropy_loss(on_circle(0, 90).float(), torch.tensor([1, 2]), position)) == 0
 
@@ -138,15 +137,26 @@ def test_ordinalclip() -> None:
 
 
 def test_a_unit_changes_no_loss() -> None:
-    """Decades 1930, 1940, 1950 stand at 0, 1, 2 as grades do; uneven ones keep their proportions."""
+    """Decades 1930, 1940, 1950 are at 0, 1, 2 as grades are; uneven ones keep their proportions."""
     assert torch.equal(positions(torch.tensor([1930.0, 1940.0, 1950.0])), THREE)
     assert positions(torch.tensor([0.0, 1.0, 8.0])).tolist() == [0.0, 0.25, 2.0]
 
 
-def test_a_missing_library_is_one_sentence() -> None:
-    """It names what to install."""
-    with pytest.raises(InputError, match=r"^baselines: no-such-lib is not installed; run: pip install 'l2r"):
-        ordinal_losses.extra("no_such_lib.losses")
+@pytest.mark.parametrize("name", ["ordinal-entropy", "supcon", "rank-n-contrast", "sord", "mean-variance"])
+def test_in_place_of_the_pairwise_loss(name: str) -> None:
+    """The published functions on features or logits s·z·t; Mean-Variance without its cross-entropy."""
+    image, text, target = on_circle(10, 80, 130, 190), on_circle(0, 90, 180), torch.tensor([0, 1, 1, 2])
+    values, scale = torch.tensor([1930.0, 1940.0, 1950.0]).double(), torch.tensor(3.0).double()
+    logits, place = 3 * image @ text.T, THREE.double()
+    expected = {
+        "ordinal-entropy": ordinal_entropy_loss(image, target, place),
+        "supcon": supcon_loss(image, target, 3.0),
+        "rank-n-contrast": rank_n_contrast_loss(image, place[target]),
+        "sord": sord_loss(logits, target),
+        "mean-variance": mean_variance_loss(logits, target, place) - F.cross_entropy(logits, target),
+    }
+    loss = alternative_loss(name, image, text, target, values, scale=scale)
+    assert float(loss) == pytest.approx(float(expected[name]))
 
 
 LOSSES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
@@ -172,12 +182,12 @@ def test_any_batch_trains(loss: Callable[[Tensor, Tensor], Tensor], target: list
     outputs[-1] = outputs[0]
     outputs.requires_grad_()
     label = torch.tensor(target)
-    found = loss(outputs, label)
-    torch.autograd.backward(found)
-    assert found.isfinite()
+    value = loss(outputs, label)
+    torch.autograd.backward(value)
+    assert value.isfinite()
     assert outputs.grad is not None
     assert outputs.grad.isfinite().all()
     order = torch.randperm(len(target), generator=generator)
     assert float(loss(outputs[order], label[order]).detach()) == pytest.approx(
-        float(found.detach()), abs=1e-5
+        float(value.detach()), abs=1e-5
     )

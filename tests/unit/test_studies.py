@@ -1,0 +1,168 @@
+"""Rows of a study: they are what `fit` measures, no arm leaves a trace in the next, and unseen ranks count apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from l2rclip_book.studies import Arm, Study, image_features, reworded, seen_and_unseen, unseen_ranks
+from l2rclip_lite.baselines import run_baseline
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data.base import Card, Split
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.training import fit
+
+RANDOM = {"epochs1": 0, "controls": {"prototypes": "random"}}
+ARMS = (
+    Arm("full"),
+    Arm("no pairwise loss, stage 2", settings={"lambda2": 0.0}),
+    Arm("shuffled weight", settings={"controls": {"order": "shuffled"}}),
+    Arm("squared push", settings={"controls": {"push_power": 2}}),
+    Arm("sord for pairwise", ordinal_loss="sord"),
+    Arm("random", settings=RANDOM),
+    Arm("cross-entropy", "cross-entropy"),
+    Arm("coop", "coop"),
+    Arm("ridge", "ridge"),
+)
+METRICS = ("mae", "mae_expected", "accuracy", "rps", "qwk")
+RANKS = Ranks(("young", "grown", "old", "very old"), (10, 20, 40, 70), template="a {rank} face", unit="years")
+
+
+@pytest.fixture
+def config(small: Config) -> Config:
+    """A frozen tower and an adapter that moves visibly."""
+    return replace(small, image_side="adapter", lr2=0.02)
+
+
+@pytest.fixture
+def towers() -> Towers:
+    """Towers of this test alone: some arms train them."""
+    return load_towers("tiny/random")
+
+
+def timeless(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what a clock says."""
+    return {name: value for name, value in row.items() if name != "seconds"}
+
+
+def test_rows_are_what_fit_measures(
+    leaves: OrdinalDataset, towers: Towers, config: Config, tmp_path: Path
+) -> None:
+    """L2RCLIP and two baselines, trained by `fit` and `run_baseline` from images, by `Study` from features by path."""
+    expected = {"L2RCLIP": fit(leaves, config, tmp_path / "run", quiet=True).metrics["test"]}
+    for name in ("cross-entropy", "coop"):
+        expected[name] = evaluate(
+            run_baseline(name, leaves, config), torch.tensor(leaves.test.targets), leaves.ranks
+        )
+    study = Study(leaves, towers, config, image_features(leaves, towers))
+    for row in study.rows([Arm(name, name) for name in expected]):
+        for metric in METRICS:
+            assert row[metric] == pytest.approx(expected[row["arm"]][metric], abs=1e-5), (row["arm"], metric)
+
+
+def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+    """Each arm alone, all in one order, all in the other: the same rows, though arms share stage 1 where they can."""
+    features = image_features(leaves, towers)
+    forward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS)]
+    backward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS[::-1])]
+    alone = [timeless(row) for arm in ARMS for row in Study(leaves, towers, config, features).rows([arm])]
+    assert forward == backward[::-1] == alone
+    assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
+
+
+def test_tuned_towers_go_back_to_their_start(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+    """With `image_side="tower"` each arm moves the tower that they share: the second time gives the same row."""
+    tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
+    study = Study(leaves, towers, tuned, image_features(leaves, towers))
+    first, _, again = (timeless(row) for row in study.rows([Arm("full"), Arm("sord", "sord"), Arm("full")]))
+    assert first == again
+    assert first["image_side"] == "tower"
+
+
+def test_what_moves_on_the_image_side(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+    """The column tells a head, an adapter and a run without stage 2 apart; only ours has the order of the texts."""
+    study = Study(leaves, towers, config, image_features(leaves, towers))
+    arms = [Arm("full"), Arm("one", settings={"epochs2": 0}), Arm("sord", "sord"), Arm("head", "sord-frozen")]
+    rows = list(study.rows([*arms, Arm("median-rank", "median-rank")], {"few_shot": 4}))
+    assert [row["image_side"] for row in rows] == ["adapter", "none", "adapter", "none", "none"]
+    assert {row["n_train"] for row in rows} == {20}
+    assert ["text_gap" in row for row in rows] == [True, True, False, False, False]
+
+
+def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, tmp_path: Path) -> None:
+    """From a file the same vectors; a file of other images, or half a file, is refused with its name."""
+    file = tmp_path / "features.safetensors"
+    fresh, kept = image_features(leaves, towers, file), image_features(leaves, towers, file)
+    assert fresh.keys() == kept.keys() == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
+    assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
+    with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
+        image_features(load_dataset("leaves", size=90, pixels=64), towers, file)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"features\.safetensors: damaged"):
+        image_features(leaves, towers, file)
+
+
+def test_conditions() -> None:
+    """Other words keep the values; an unknown way to name ranks is refused."""
+    leaves = load_dataset("leaves", ranks=20, size=60)
+    digits = reworded(leaves, names="digits", rebin=5)
+    assert digits.ranks.sentences[0] == "a photo of a leaf with 0 to 9 damage"
+    assert reworded(leaves, template="{rank}").ranks.sentences[1] == "three percent"
+    assert reworded(leaves) is leaves
+    with pytest.raises(InputError, match="names: 'roman' is unknown"):
+        reworded(leaves, names="roman")
+
+
+def faces(train: list[int], test: list[int]) -> OrdinalDataset:
+    """A data set of these labels; the first training image is the validation split."""
+    parts = [
+        Split([f"{name}{i}" for i in range(len(labels))], labels, [Image.new("L", (1, 1))] * len(labels))
+        for name, labels in (("train", train), ("val", train[:1]), ("test", test))
+    ]
+    return OrdinalDataset("faces", *parts, RANKS, Card("faces"), allow_empty_ranks=True)
+
+
+def test_seen_and_unseen_by_hand() -> None:
+    """Ranks 1 and 2 were never trained on. Test images of ranks 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
+
+    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3. All but none are at most one rank off. Where no
+    test image shows an unseen rank there is nothing to say, and nothing of seen ranks where there are none.
+    """
+    data = faces([0, 3, 0], [0, 1, 3, 2, 2])
+    assert unseen_ranks(data) == [1, 2]
+    scores = seen_and_unseen(torch.eye(4)[[0, 1, 2, 1, 3]], data)
+    assert (scores["n_seen"], scores["n_unseen"]) == (2, 3)
+    assert (scores["mae_seen"], scores["mae_unseen"]) == pytest.approx((15, 50 / 3))
+    assert (scores["accuracy_seen"], scores["accuracy_unseen"]) == pytest.approx((1 / 2, 1 / 3))
+    assert (scores["one_off_seen"], scores["one_off_unseen"]) == (1, 1)
+    certain = torch.eye(4)[[0, 1, 2]]
+    assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
+    assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {"unseen"}
+
+
+@given(
+    train=st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    test=st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    seed=st.integers(0, 2**31),
+)
+def test_both_sides_together_are_the_whole(train: list[int], test: list[int], seed: int) -> None:
+    """Any labels and answers: the two errors, weighted by their images, add up to the error of all."""
+    probabilities = torch.rand(len(test), 4, generator=torch.Generator().manual_seed(seed)).softmax(1)
+    scores = seen_and_unseen(probabilities, faces(train, test))
+    whole = evaluate(probabilities, torch.tensor(test), RANKS)
+    assert bool(scores) == bool(set(test) - set(train))
+    sides = [side for side in ("seen", "unseen") if f"n_{side}" in scores]
+    for name in ("mae", "mae_expected", "accuracy", "one_off") if sides else ():
+        total = sum(scores[f"n_{side}"] * scores[f"{name}_{side}"] for side in sides)
+        assert total / len(test) == pytest.approx(whole[name]), name
