@@ -14,7 +14,7 @@
 # # Your own pictures: from a CSV to a model that knows when to be silent
 #
 # You have a folder of pictures, a spreadsheet with a grade for each, and a boss who asks tomorrow: can the computer do
-# this? By the end of this page you have an answer with an interval, a model in two files, and something rarer: a number
+# this? By the end of this page you have an answer with an interval, a model in one file, and something rarer: a number
 # that says how sure the model may be. The way there takes minutes. Most of this page is about not fooling yourself on the
 # way.
 #
@@ -37,14 +37,15 @@
 #
 # :::{admonition} In a hurry?
 # :class: note
-# Four commands, minutes on a laptop. Then come back for the reasons. `photos` holds the pictures and `labels.csv`.
+# Five commands, minutes on a laptop. Then come back for the reasons. `photos` holds the pictures and `labels.csv`.
 #
 # ```
 # l2rclip data csv --root photos --ranks "no,slight,severe"     # does it read? how many pictures has each rank?
 # l2rclip fit --dataset csv --root photos --ranks "no,slight,severe" \
-#             --template "a photo of a leaf with {rank} damage" --baselines linear-probe --out runs/mine
+#             --template "a photo of a leaf with {rank} damage" --out runs/mine
+# l2rclip baselines runs/mine linear-probe                      # what must it beat?
 # l2rclip calibrate runs/mine                                   # how sure may it be?
-# l2rclip predict runs/mine new/*.jpg                           # one line of JSON a picture
+# l2rclip predict runs/mine new/                                # one line of JSON per image
 # ```
 # :::
 
@@ -112,42 +113,44 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance
 
+from l2rclip_book.calibration_figures import image_grid, reliability_diagram
+from l2rclip_book.statistics import (
+    coverage_curve,
+    expected_error,
+    near_duplicates,
+    ordinality,
+)
 from l2rclip_lite import (
     L2RCLIP,
     Config,
     InputError,
     Ranks,
+    evaluate,
     fit,
     load_dataset,
     load_towers,
     plots,
 )
-from l2rclip_lite import calibration_plots as draw
+from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.calibration import (
     bootstrap_temperatures,
-    compare_temperature,
     fit_temperature,
     negative_log_likelihood,
+    reliability,
     temper,
 )
 from l2rclip_lite.cli import main
-from l2rclip_lite.data.base import Split
-from l2rclip_lite.data.files import read_image
-from l2rclip_lite.duplicates import near_duplicates
-from l2rclip_lite.metrics import ece
+from l2rclip_lite.data.base import ImageFiles, Split, read_image
+from l2rclip_lite.metrics import ece, rps_of_images
 from l2rclip_lite.model_card import model_card
-from l2rclip_lite.ordinality import ordinality
-from l2rclip_lite.pixels import load_pixels
-from l2rclip_lite.reliability import (
-    coverage_curve,
-    expected_error,
-    reliability,
-)
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -182,7 +185,7 @@ def name_of(number: int) -> str:
 camera = leaves(scale["size"], SEED)
 
 # %% mystnb={"image": {"alt": "Eight photographs of leaves, healthy and damaged, on different grounds. Below each is its file name: camera numbers, folders with spaces, French and Greek names."}, "figure": {"caption": "The first eight of the pictures, with the names that people gave them. Nobody has graded a picture in this figure yet; try it, from no damage to severe.", "name": "fig-10-pile"}} tags=["nbval-ignore-output"]
-draw.pile([camera[k][0] for k in range(8)], [name_of(k) for k in range(8)])
+image_grid([camera[k][0] for k in range(8)], [name_of(k) for k in range(8)])
 
 # %% [markdown]
 # ## A folder and a CSV
@@ -291,7 +294,7 @@ plots.contact_sheet(data.train, data.ranks)
 # %% [markdown]
 # Now the second shots. If one of a pair is in training and the other in test, the model is asked what it was told. File
 # names differ, so no list will show it, but the pictures are nearly the same: shrink each to a thumbnail of 12 × 12 grey
-# values, take out brightness and contrast, and compare ([`near_duplicates`](../l2rclip_lite/duplicates.py)).
+# values, take out brightness and contrast, and compare (`near_duplicates`).
 
 # %%
 pairs = near_duplicates(data)
@@ -302,7 +305,7 @@ pairs[["first", "first_split", "second", "second_split"]]
 # %% mystnb={"image": {"alt": "Pairs of leaf photographs side by side, each pair showing the same leaf, once closer and lighter."}, "figure": {"caption": "The pairs that are most and least alike. Always look: a threshold that is too low finds pictures that merely have the same ground.", "name": "fig-10-pairs"}} tags=["nbval-ignore-output"]
 ends = [pairs.iloc[0], pairs.iloc[-1]]
 shown = [name for pair in ends for name in (pair["first"], pair["second"])]
-draw.pile([Image.open(Path("photos", name)) for name in shown], shown)
+image_grid([Image.open(Path("photos", name)) for name in shown], shown)
 
 # %% [markdown]
 # The cure is one line: keep one picture of each pair. (If several pictures show one plant, patient or street from several
@@ -374,7 +377,6 @@ Markdown(
 # | `epochs2` | 10 | more, if the validation error in `history.csv` still falls in the last epochs |
 # | `image_side` | `"tower"` | `"adapter"` for a first answer in seconds: it trains a linear map, the image tower stays put |
 # | `upside_down` | for `csv`: no | `True` if a picture has no top and bottom, as a leaf on the ground |
-# | `baselines` | none | always ask for `linear-probe`: it is nearly free, and it is what you must beat |
 # | `seed` | 0 | run three before you believe a small difference |
 #
 # Choose by the validation error, never by the test result: who looks at the test ten times has trained on it.
@@ -399,12 +401,15 @@ run = fit(
     data,
     config,
     "runs/leaves",
-    baselines=["linear-probe"],
     source=source,  # lets `l2rclip calibrate` read the data again
     quiet=True,
 )
 test = run.metrics["test"]
 print(f"test MAE {test['mae']:.2f} {data.ranks.unit}")
+
+# nearly free, and what you must beat
+probed = run_baseline("linear-probe", data, config)
+probe = evaluate(probed, data.test.targets, data.ranks, intervals=True)
 
 # %% [markdown]
 # From a shell the same run is
@@ -412,18 +417,18 @@ print(f"test MAE {test['mae']:.2f} {data.ranks.unit}")
 # ```
 # l2rclip fit --dataset csv --root photos --labels labels_clean.csv \
 #             --ranks "no,slight,moderate,heavy,severe" --template "a photo of a leaf with {rank} damage" \
-#             --image-size 96 --epochs1 10 --epochs2 7 --upside-down true \
-#             --baselines linear-probe --out runs/leaves
+#             --image-size 96 --epochs1 10 --epochs2 7 --upside-down True --out runs/leaves
+# l2rclip baselines runs/leaves linear-probe
 # ```
 #
-# and if it is interrupted, the same command goes on.
+# and if `fit` is interrupted, the same command resumes it.
 #
 # ## Read the result honestly
 
 # %% tags=["nbval-ignore-output"]
 models = {
-    "always the median rank": run.metrics["baselines"]["median-rank"],
-    "linear probe": run.metrics["baselines"]["linear-probe"],
+    "always the median rank": run.metrics["median_rank"],
+    "linear probe": probe,
     "L2RCLIP": test,
 }
 said = ["| | MAE | accuracy | QWK |", "|---|---|---|---|"]
@@ -442,8 +447,7 @@ Markdown("\n".join(said))
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 if PROFILE != "smoke":
-    probe = run.metrics["baselines"]["linear-probe"]["mae"]
-    assert test["mae"] < probe, "fine-tuning should beat the linear probe"
+    assert test["mae"] < probe["mae"], "fine-tuning should beat the probe"
     assert test["mae_high"] < models["always the median rank"]["mae"]
 width = test["mae_high"] - test["mae_low"]
 Markdown(
@@ -487,17 +491,13 @@ model = run.model
 new = leaves(scale["new"], SEED + 1)
 for number in range(len(new)):
     save(new[number][0], f"new leaf {number}.jpg", "harvest")
-new = Split(
-    [f"harvest/new leaf {number}.jpg" for number in range(len(new))],
-    new.targets,
-    lambda k: Image.open(f"harvest/new leaf {k}.jpg").convert("RGB"),
-)
+names = [f"harvest/new leaf {number}.jpg" for number in range(len(new))]
+new = Split(names, new.targets, ImageFiles(names, names))
 parts = {"validation": data.val, "test": data.test, "new pictures": new}
 logits, target = {}, {}
 for name, part in parts.items():
-    features = model.features(load_pixels(part, model.towers))
     with torch.inference_mode():
-        logits[name] = model.logits(features).numpy()
+        logits[name] = model.logits(model.encode(part)).numpy()
     target[name] = np.array(part.targets)
 
 sure = temper(logits["new pictures"], 1).max(1)
@@ -515,16 +515,25 @@ if PROFILE != "smoke":
 # sureness to pictures where it is not right {cite:p}`guo2017calibration`. The cure is one number. Divide all logits by a
 # temperature $T$:
 
-# %% mystnb={"image": {"alt": "Four bar charts of the probabilities of one picture at temperatures one, two, five and ten; the bars grow more even from left to right."}, "figure": {"caption": "The test picture that the model got wrong with the most confidence, at four temperatures. T = 1 is the model as trained. The highest bar stays the highest; the true rank, outlined, gets more of a chance.", "name": "fig-10-bars"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Four bar charts of the probabilities of one picture at temperatures one, two, five and ten; the bars grow more even from left to right."}, "figure": {"caption": "The test picture that the model got wrong with the most confidence, at four temperatures. T = 1 is the model as trained. The highest bar stays the highest; the true rank, outlined, gets more of a chance.", "name": "fig-10-bars"}} tags=["hide-input", "nbval-ignore-output"]
 p_now = temper(logits["test"], 1)
 wrong = p_now.argmax(1) != target["test"]
 worst = int(np.where(wrong, p_now.max(1), -1).argmax())
-draw.temperature_bars(
-    logits["test"][[worst]],
-    int(target["test"][worst]),
-    data.ranks,
-    temperatures=(1, 2, 5, 10),
-)
+with plots.style():
+    figure = Figure(figsize=(7.8, 2.7), layout="constrained")
+    axes = figure.subplots(1, 4, sharey=True)
+    for axis, t in zip(axes, (1, 2, 5, 10), strict=True):
+        bars = axis.bar(
+            data.ranks.names,
+            temper(logits["test"][[worst]], t)[0],
+            color=plots.rank_colours(5),
+        )
+        own = bars[int(target["test"][worst])]
+        own.set(edgecolor=plots.COLOURS["stage 2"], linewidth=2.2)
+        axis.tick_params("x", rotation=40)
+        axis.set_title(f"T = {t}", loc="center")
+    axes[0].set(ylim=(0, 1), ylabel="probability")
+figure
 
 # %% [markdown]
 # With logits $l_{ik}$ of image $i$ and rank $k$, and $B$ validation pictures with true ranks $y_i$,
@@ -545,19 +554,51 @@ draw.temperature_bars(
 # | equation | function | test |
 # |---|---|---|
 # | {eq}`eq-10-temper` | `calibration.temper` | `tests/unit/test_calibration.py` |
-# | {eq}`eq-10-fit` | `calibration.fit_temperature` | `tests/unit/test_calibration.py`, against another optimiser |
+# | {eq}`eq-10-fit` | `calibration.fit_temperature` | `tests/unit/test_calibration.py`, against a root finder |
 #
 # It is fitted on validation pictures: those of training the model has learned by heart, and those of test must stay unused
-# to judge the result. One command does it and keeps $T$ beside the model, where `l2rclip predict` finds it:
+# to judge the result. One command does it and keeps $T$ in the model, where `l2rclip predict` finds it:
 
 # %% tags=["nbval-ignore-output"]
 l2rclip("calibrate", "runs/leaves")
-kept = json.loads(Path("runs/leaves/calibration.json").read_text())
-T = kept["temperature"]
+model = L2RCLIP.from_pretrained("runs/leaves")
+T = float(model.temperature)
 assert abs(T - fit_temperature(logits["validation"], data.val.targets)) < 0.01
 
-# %% mystnb={"image": {"alt": "Three curves of the negative log-likelihood over the temperature, for validation, test and new pictures, each with a dot at its minimum; a dashed line marks the temperature one."}, "figure": {"caption": "NLL over the temperature. The fit sees the validation curve only; the other two show where it should have landed.", "name": "fig-10-curves"}} tags=["nbval-ignore-output"]
-draw.temperature_curves({name: (logits[name], target[name]) for name in parts})
+# %% mystnb={"image": {"alt": "Three curves of the negative log-likelihood over the temperature, for validation, test and new pictures, each with a dot at its minimum; a dashed line marks the temperature one."}, "figure": {"caption": "NLL over the temperature. The fit sees the validation curve only; the other two show where it should have landed.", "name": "fig-10-curves"}} tags=["hide-input", "nbval-ignore-output"]
+COLOURS = {
+    "validation": plots.COLOURS["stage 1"],
+    "test": plots.COLOURS["stage 2"],
+    "new pictures": plots.COLOURS["reference"],
+}
+
+
+def temperature_axis(axis: Axes) -> None:
+    """A logarithmic axis of temperatures with plain numbers."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20) if low < t < high]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axis.minorticks_off()
+
+
+with plots.style():
+    figure = Figure(figsize=(6.6, 3.3), layout="constrained")
+    axis = figure.subplots()
+    at = np.geomspace(0.7, 15, 161)
+    for name in parts:
+        case, colour = (logits[name], target[name]), COLOURS[name]
+        loss = [negative_log_likelihood(*case, t) for t in at]
+        best = fit_temperature(*case)
+        lowest = negative_log_likelihood(*case, best)
+        label = f"{name}: lowest at {best:.1f}"
+        axis.plot(at, loss, color=colour, linewidth=1.9, label=label)
+        axis.scatter(best, lowest, color=colour, zorder=4, edgecolor="white")
+    axis.axvline(1, color="grey", ls="--", linewidth=1, label="as trained")
+    temperature_axis(axis)
+    axis.set(xlabel="temperature T", ylabel="mean NLL (nats)")
+    axis.legend(loc="upper right")
+figure
 
 # %% [markdown]
 # ## Did it help?
@@ -577,21 +618,48 @@ def two_curves(name: str) -> dict[str, pd.DataFrame]:
     }
 
 
-draw.reliability_diagram(two_curves("test"))
+reliability_diagram(two_curves("test"))
 
 # %% mystnb={"image": {"alt": "The same two diagrams for the new pictures, as trained and with the temperature: dots, their distance to the diagonal, grey bars around it, and histograms below."}, "figure": {"caption": "The same for the new pictures: more of them, so narrower bars.", "name": "fig-10-reliability-new"}} tags=["nbval-ignore-output"]
-draw.reliability_diagram(two_curves("new pictures"))
+reliability_diagram(two_curves("new pictures"))
 
-# %% tags=["nbval-ignore-output"]
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+def compare_temperature(rows: np.ndarray, true: np.ndarray) -> pd.DataFrame:
+    """Scores before and after, and the change, with bootstrap intervals."""
+    draws = np.random.default_rng(0).integers(len(true), size=(1000, len(true)))
+    draws = np.vstack([np.arange(len(true)), draws])  # first, the set itself
+    value, sides = np.array(data.ranks.values), {}
+    for side, t in (("before", 1.0), ("after", T)):
+        p = temper(rows, t)
+        each = {
+            "NLL": -np.log(p[np.arange(len(true)), true]),
+            "RPS": rps_of_images(true, p),
+            "MAE of the expectation": np.abs(p @ value - value[true]),
+        }
+        sides[side] = {name: row[draws].mean(1) for name, row in each.items()}
+        sides[side]["ECE"] = np.array(
+            [ece(true[draw], p[draw], data.ranks) for draw in draws]
+        )
+    sides["change"] = {
+        k: sides["after"][k] - v for k, v in sides["before"].items()
+    }
+    table = {}
+    for side, scores in sides.items():
+        for name, found in scores.items():
+            low, high = np.quantile(found[1:], (0.025, 0.975))
+            ends = {side: found[0], f"{side}_low": low, f"{side}_high": high}
+            table[name] = table.get(name, {}) | ends
+    return pd.DataFrame(table).T
+
+
 said = [
-    "| pictures | score | before | after | change |",
+    "| images | score | before | after | change |",
     "|---|---|---|---|---|",
 ]
 judged = {}
 for name in ("test", "new pictures"):
-    judged[name] = compare_temperature(
-        logits[name], target[name], data.ranks, T
-    )
+    judged[name] = compare_temperature(logits[name], target[name])
     for score, row in judged[name].iterrows():
         said.append(
             f"| {len(target[name])} {name} | {score} "
@@ -600,7 +668,7 @@ for name in ("test", "new pictures"):
             f"| {row['after']:.2f} [{row['after_low']:.2f}, "
             f"{row['after_high']:.2f}] "
             f"| {row['change']:+.2f} [{row['change_low']:+.2f}, "
-            f"{row['change_high']:+.2f}] |".replace(" test ", " test pictures ")
+            f"{row['change_high']:+.2f}] |".replace(" test ", " test images ")
         )
 Markdown("\n".join(said))
 
@@ -649,7 +717,7 @@ Markdown("Read off the intervals:\n\n" + "\n".join(lines) + "\n")
 # them the calibrated ones.
 #
 # There is a check in the unit of the ranks, too. A model that gives its ranks probabilities has an opinion on its own
-# error: $e_i = \sum_k p_{ik}\,\lvert r_k - r_{\hat y_i}\rvert$ for the answer $\hat y_i$ (`reliability.expected_error`). Is
+# error: $e_i = \sum_k p_{ik}\,\lvert r_k - r_{\hat y_i}\rvert$ for the answer $\hat y_i$ (`expected_error`). Is
 # that opinion true?
 
 # %% tags=["nbval-ignore-output"]
@@ -675,19 +743,42 @@ if PROFILE != "smoke":
 # The validation split is small. Had other pictures landed in it, $T$ would be another number. The bootstrap asks how
 # different: draw validation sets from the validation pictures, with replacement, and fit each.
 
-# %% mystnb={"image": {"alt": "Three rows of dots, fitted temperatures of resampled validation sets of rising size, each with its middle half and its 95 % range. Lines mark the temperature one and that of the new pictures."}, "figure": {"caption": "Temperatures fitted on resampled validation sets of three sizes. Thick: the middle half; thin: 95 % of them. The line is the temperature that fits the new pictures best.", "name": "fig-10-spread"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three rows of dots, fitted temperatures of resampled validation sets of rising size, each with its middle half and its 95 % range. Lines mark the temperature one and that of the new pictures."}, "figure": {"caption": "Temperatures fitted on resampled validation sets of three sizes. Thick: the middle half; thin: 95 % of them. The line is the temperature that fits the new pictures best.", "name": "fig-10-spread"}} tags=["hide-input", "nbval-ignore-output"]
 sizes = [len(data.val) // 4, len(data.val) // 2, len(data.val)]
 drawn = {
     size: bootstrap_temperatures(
-        logits["validation"], target["validation"], pictures=size, seed=SEED
+        logits["validation"], target["validation"], images=size, seed=SEED
     )
     for size in sizes
 }
 best = fit_temperature(logits["new pictures"], target["new pictures"])
-draw.temperature_spread(
-    {f"{size} pictures": found for size, found in drawn.items()},
-    references={"as trained": 1.0, f"{len(new)} new pictures": best},
+long = (
+    pd.DataFrame(drawn)
+    .rename(columns="{} images".format)
+    .melt(var_name="", value_name="fitted temperature")
 )
+with plots.style():
+    figure = Figure(figsize=(7.8, 3.1), layout="constrained")
+    axis = figure.subplots()
+    x, y = "fitted temperature", ""
+    options = {"data": long, "x": x, "y": y, "ax": axis}
+    sns.stripplot(**options, size=2.5, alpha=0.3, jitter=0.28)
+    for width, line in ((95, 1.3), (50, 4.5)):
+        sns.pointplot(
+            **options,
+            estimator="median",
+            errorbar=("pi", width),
+            err_kws={"linewidth": line},
+            color=plots.COLOURS["ink"],
+            linestyle="none",
+            marker="none",
+        )
+    axis.axvline(1, color="grey", linestyle="--", label="as trained")
+    label = f"{len(new)} new images"
+    axis.axvline(best, color="grey", label=label)
+    temperature_axis(axis)
+    figure.legend(loc="outside upper right", ncols=2)
+figure
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 told, helped = [], []
@@ -731,7 +822,7 @@ Markdown(
 # and draw the real error of the answered ones {cite:p}`geifman2017selective`. The threshold is set on validation: the doubt
 # below which half of the validation pictures lie.
 
-# %% mystnb={"image": {"alt": "Two curves: mean error of the answered pictures over the share that is answered, for the test and the new pictures, with a dot at the threshold on each."}, "figure": {"caption": "Error of the answers over the share of pictures answered, surest first. Dots: the threshold that was set on validation. The left end rests on few pictures.", "name": "fig-10-coverage"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two curves: mean error of the answered pictures over the share that is answered, for the test and the new pictures, with a dot at the threshold on each."}, "figure": {"caption": "Error of the answers over the share of pictures answered, surest first. Dots: the threshold that was set on validation. The left end rests on few pictures.", "name": "fig-10-coverage"}} tags=["hide-input", "nbval-ignore-output"]
 doubt = {
     name: expected_error(temper(logits[name], T), data.ranks) for name in parts
 }
@@ -740,11 +831,22 @@ off = {
     for name in parts
 }
 threshold = float(np.median(doubt["validation"]))
-draw.coverage_figure(
-    {n: coverage_curve(off[n], doubt[n]) for n in ("test", "new pictures")},
-    data.ranks.unit,
-    doubt=threshold,
-)
+with plots.style():
+    figure = Figure(figsize=(6.6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for name in ("test", "new pictures"):
+        curve, colour = coverage_curve(off[name], doubt[name]), COLOURS[name]
+        shown = curve[9:]  # the mean of fewer images is not drawn
+        axis.plot("coverage", "error", data=shown, color=colour, label=name)
+        last = curve[curve["doubt"] <= threshold].tail(1)
+        axis.plot("coverage", "error", "o", data=last, color=colour, label="")
+    axis.grid(axis="y", alpha=0.5)
+    axis.set(xlim=(0, 1.01), ylim=(0, None))
+    axis.set_ylabel(f"MAE of the answers ({data.ranks.unit})")
+    axis.set_xlabel("share of the images that is answered, surest first")
+    axis.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axis.legend(loc="lower right")
+figure
 
 # %% tags=["nbval-ignore-output"]
 draws = np.random.default_rng(SEED)
@@ -772,7 +874,7 @@ if PROFILE != "smoke":
 # What is a model, as files? This is the run directory:
 
 # %% tags=["nbval-ignore-output"]
-for file in sorted(Path("runs/leaves").iterdir()):
+for file in sorted(Path("runs/leaves").glob("[!.]*")):
     size = file.stat().st_size
     kilo = f"{max(size / 1e3, 1):.0f} kB"
     shown = f"{size / 1e6:.0f} MB" if size > 1e6 else kilo
@@ -781,26 +883,23 @@ for file in sorted(Path("runs/leaves").iterdir()):
 # %% [markdown]
 # | file | for |
 # |---|---|
-# | `model.safetensors` | the weights that training may change, with config and ranks; tensors only, nothing in it can run |
-# | `calibration.json` | the temperature and what it rests on; refused beside any other model |
+# | `model.safetensors` | the weights that training may change and the temperature, with config and ranks; tensors only, nothing in it can run |
+# | `README.md` | a model card {cite:p}`mitchell2019model`, written from the run |
 # | `config.json`, `history.csv`, `metrics.json` | how it was made and how good it is; `config.json` also names your folder |
 # | `predictions.csv` | the test answers, with **your file names**; think before you send it |
 #
-# To grade pictures only the first two are needed, and on the other machine the package in the same version, which brings
-# the text tower with it. Copy them, add a model card {cite:p}`mitchell2019model`, and make sure that the copy gives the
-# same answers.
+# To grade pictures only the first is needed, and on the other machine the package in the same version, which brings
+# the text tower with it. Copy it, say in its model card what it is for, and make sure that the copy gives the same answers.
 
 # %%
 os.makedirs("handover", exist_ok=True)
-for name in ("model.safetensors", "calibration.json"):
-    shutil.copy(Path("runs/leaves", name), "handover")
-card = model_card(
-    "runs/leaves", purpose="an example in a book; it must decide nothing"
-)
-Path("handover/MODEL_CARD.md").write_text(card, encoding="utf-8")
+shutil.copy("runs/leaves/model.safetensors", "handover")
+purpose = "an example in a book; it must decide nothing"
+card = model_card(model, data, run.metrics, purpose=purpose)
+Path("handover/README.md").write_text(card, encoding="utf-8")
 
 photos = [f"harvest/new leaf {number}.jpg" for number in range(3)]
-copy = L2RCLIP.load("handover").predict(photos)
+copy = L2RCLIP.from_pretrained("handover").predict(photos)
 mine = temper(logits["new pictures"], T)[: len(photos)]
 assert np.allclose(copy.probabilities, mine, atol=1e-5)
 print("the copy gives the probabilities of the model above")
@@ -812,7 +911,7 @@ print("the copy gives the probabilities of the model above")
 # %% tags=["nbval-ignore-output"]
 def shell(*words: str) -> str:
     """Run `l2rclip` in a process of its own, show and return its output."""
-    command = [sys.executable, "-m", "l2rclip_lite.cli", *words]
+    command = [sys.executable, "-m", "l2rclip_lite", *words]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -851,9 +950,9 @@ needed = ("onnx", "onnxscript", "onnxruntime")
 if all(find_spec(name) for name in needed):
     from l2rclip_lite.export import answer, export_onnx, open_session
 
-    opened = [read_image(photo, photo) for photo in photos]
+    opened = [read_image(photo) for photo in photos]
     exported = export_onnx(
-        L2RCLIP.load("handover"), "handover/model.onnx", opened
+        L2RCLIP.from_pretrained("handover"), "handover/model.onnx", opened
     )
     session = open_session(exported.file)
     for picture, p in zip(opened, mine, strict=True):
@@ -861,7 +960,7 @@ if all(find_spec(name) for name in needed):
         assert np.allclose(probabilities, p, atol=1e-4)
     print(
         f"{exported.file.name}: {exported.megabytes:.0f} MB, "
-        f"{exported.pictures} pictures, the same answers to 1e-4"
+        f"{exported.images} images, the same answers to 1e-4"
     )
 else:
     print("no export here: it needs", ", ".join(needed))
@@ -984,7 +1083,7 @@ check_silence([False, True, False, False])
 # - Report the test error with its interval and beside a baseline, and show the worst answers.
 # - A trained model is too sure. One temperature, fitted on validation, makes its probabilities honest enough to act on. It
 #   moves no answer, it does not improve the expectation, and from few pictures it is a rough number.
-# - Two files are the model. A copy that gives other answers is not a copy; check it.
+# - One file is the model. A copy that gives other answers is not a copy; check it.
 #
 # ## What next
 #
