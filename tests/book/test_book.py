@@ -1,20 +1,26 @@
-"""The built book: a page for each entry, the right links, nothing from another host."""
+"""The built book: a page for each entry, the right links, a policy in each page, nothing from another host."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
-import subprocess
+import struct
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import build
 import chapters
+import project
 import pytest
-import yaml
+import security
+import theme_fixes
 
-PROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ADDRESS = PROJECT["urls"]["Repository"]
+URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+ADDRESS = URLS["Repository"]
+BASE = project.book_address(URLS)
 
 
 @pytest.fixture(scope="module")
@@ -23,79 +29,124 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build.build(out=tmp_path_factory.mktemp("book"))
 
 
+def read(path: Path) -> str:
+    """A page's HTML."""
+    return path.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
-def test_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
-    """Every entry of _toc.yml became a page; chapters link to their notebook here and in Colab."""
+def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
+    """Chapters link to their notebook here and in Colab, other pages offer no Colab; edit opens what people edit."""
     assert chapters.missing_pages(html) == []
     for source in chapters.sources():
-        page = (html / "book" / f"{source.stem}.html").read_text(encoding="utf-8")
-        notebook = f"blob/main/book/{source.stem}.ipynb"
-        assert (
-            f"https://colab.research.google.com/github/{ADDRESS.removeprefix('https://github.com/')}/{notebook}"
-            in page
-        )
-        assert f"{ADDRESS}/edit/main/book/{source.stem}.py" in page  # what the page is made from
+        page = read(html / "book" / f"{source.stem}.html")
+        repository = ADDRESS.removeprefix("https://github.com/")
+        notebook = f"{repository}/blob/main/book/{source.stem}.ipynb"
+        assert f"https://colab.research.google.com/github/{notebook}" in page
+        assert f"{ADDRESS}/edit/main/book/{source.stem}.py" in page
         assert f'href="../_sources/book/{source.stem}.ipynb"' in page
+    page = read(html / "book" / "glossary.html")
+    assert "btn-colab" not in page
+    assert f"{ADDRESS}/edit/main/book/glossary.md" in page
 
 
 @pytest.mark.slow
-def test_pages_that_are_no_notebook_offer_no_colab(html: Path) -> None:
-    """The button would open a Markdown file there."""
-    for entry in chapters.toc_files():
-        if (chapters.ROOT / f"{entry}.md").exists():
-            page = (html / f"{entry}.html").read_text(encoding="utf-8")
-            assert "btn-colab" not in page
-            assert f"{ADDRESS}/edit/main/{entry}.md" in page
+def test_every_page_loads_nothing_foreign_and_has_a_policy_for_its_own_scripts(html: Path) -> None:
+    """Local scripts, styles and images; a policy before anything that loads, with the hash of each inline script."""
+    for path in html.rglob("*.html"):
+        if "_static" in path.parts:
+            continue
+        page = read(path)
+        for tag in re.findall(r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]*>", page):
+            assert not re.search(r"(?:src|href)=\"(?:https?:)?//", tag), f"{path.name}: {tag}"
+        found = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)" />', page)
+        assert found
+        assert not re.search(r"<(?:script|link|style|img)\b", page[: found.start()]), path
+        assert "'unsafe-inline'" not in found[1].replace("style-src 'self' 'unsafe-inline'", "")
+        assert ("unsafe-eval" in found[1]) == (path.name == "browser.html")
+        for script in re.findall(r"<script>(.*?)</script>", page, re.S):
+            digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in found[1], path
 
 
 @pytest.mark.slow
-def test_pages_load_nothing_from_another_host(html: Path) -> None:
-    """Scripts, styles and images are local: the book opens without a network."""
-    for page in html.rglob("*.html"):
-        for tag in re.findall(
-            r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]*>", page.read_text("utf-8")
-        ):
-            assert not re.search(r"(?:src|href)=\"(?:https?:)?//", tag), f"{page.name}: {tag}"
-
-
-def test_every_chapter_is_in_the_table_of_contents() -> None:
-    """A chapter that is not in _toc.yml is invisible, an entry without a file breaks the build."""
-    entries = set(chapters.toc_files())
-    assert {f"book/{source.stem}" for source in chapters.sources()} <= entries
-    for entry in entries:
-        assert [s for s in (".md", ".ipynb") if (chapters.ROOT / f"{entry}{s}").exists()], entry
-
-
-def test_a_missing_page_is_noticed(tmp_path: Path) -> None:
-    """One page of three was not made."""
-    toc = {
-        "format": "jb-book",
-        "root": "book/index",
-        "parts": [{"chapters": [{"file": "book/a"}, {"file": "book/b"}]}],
-    }
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
-    for name in ("index.html", "book/index.html", "book/a.html"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert chapters.missing_pages(tmp_path, tmp_path) == ["book/b.html"]
-
-
-def test_jupyter_book_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would build nothing and exit 0."""
-    monkeypatch.setattr(build.importlib.metadata, "version", lambda name: "2.1.7")
-    with pytest.raises(SystemExit, match=r"needs jupyter-book 1, found 2\.1\.7"):
-        build.require_jupyter_book_1()
+def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
+    """Absolute addresses below the published one, and a card that is there at the size that chats expect."""
+    page = read(html / "book" / "glossary.html")
+    assert f'<link rel="canonical" href="{BASE}book/glossary.html"' in page
+    for name, content in {
+        "title": "Glossary",
+        "site_name": "Ordinal classification with CLIP",
+        "url": f"{BASE}book/glossary.html",
+        "image": f"{BASE}_static/social.png",
+    }.items():
+        assert f'<meta property="og:{name}" content="{content}" />' in page
+    assert re.search(r'<meta property="og:description" content="\w.+" />', page)
+    assert struct.unpack(">II", (html / "_static" / "social.png").read_bytes()[16:24]) == (1200, 630)
 
 
 @pytest.mark.slow
-def test_a_warning_fails_the_build(tmp_path: Path) -> None:
-    """An unknown reference is a warning for Sphinx and an error for us."""
+def test_addresses_that_are_no_pages_help_their_reader(html: Path) -> None:
+    """The root leads to the first page and keeps an anchor; every link of 404.html is right at any depth."""
+    page = read(html / "index.html")
+    assert '<meta http-equiv="refresh" content="0; url=book/index.html" />' in page
+    assert 'location.replace("book/index.html" + location.hash)' in page
+    root = urlsplit(BASE).path
+    links = re.findall(r'(?:href|src)="([^"#]+)"', read(html / "404.html"))
+    own = [link for link in links if not link.startswith("https://")]
+    assert f"{root}book/glossary.html" in own
+    assert [link for link in own if not link.startswith(root)] == []
+    for link in own:
+        assert (html / link.removeprefix(root).split("?")[0]).exists(), link
+
+
+def test_the_book_is_published_where_pyproject_says() -> None:
+    """The GitHub Pages address of the repository, unless `Documentation` names another one."""
+    repository = {"Repository": "https://github.com/someone/clip-book"}
+    assert project.book_address(repository) == "https://someone.github.io/clip-book/"
+    assert project.book_address({**repository, "Documentation": "https://x.org/b"}) == "https://x.org/b/"
+
+
+def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
+    """Over https; noopener beside what `rel` says; the theme's handlers are gone."""
+    page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
+    link = '<a rel="nofollow" href="//a.org/b">x</a><a href="http://c.org">y</a><a href="c.html">z</a>'
+    made = security.guarded(page + link, "a.html")
+    assert '<button data-press="print">' in made
+    closed = '<a rel="nofollow noopener" href="//a.org/b">x</a><a rel="noopener" href="https://c.org">y</a>'
+    assert made.endswith(closed + '<a href="c.html">z</a>')
+    with pytest.raises(ValueError, match=r"a\.html has no <meta charset>"):
+        security.guarded("<p>text</p>", "a.html")
+
+
+def test_an_inline_equation_keeps_its_marks() -> None:
+    """No line may begin with the full stop after a symbol, nor end with the bracket before it; alone it is left alone."""
+    k = '<span class="math notranslate nohighlight">\\(k\\)</span>'
+    assert theme_fixes.mended(f"of {k} and ({k}), {k} end") == (
+        f'of {k} and <span class="together">({k}),</span> {k} end'
+    )
+
+
+def test_the_typefaces_are_here_with_their_licence() -> None:
+    """Every file that the style sheet names exists, none is left over, and together they are small."""
+    css, fonts = read(chapters.BOOK / "_static" / "book.css"), chapters.BOOK / "_static" / "fonts"
+    assert set(re.findall(r'url\("fonts/([^"]+)"\)', css)) == {path.name for path in fonts.glob("*.woff2")}
+    assert "SIL OPEN FONT LICENSE" in read(fonts / "LICENSE")
+    assert sum(path.stat().st_size for path in fonts.iterdir()) < 400_000
+    assert not re.search(r"url\([\"']?(?:https?:)?//", css)
+
+
+@pytest.mark.slow
+def test_a_build_that_went_wrong_is_no_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown reference is a warning, a page that was not made is missing, and Jupyter Book 2 builds nothing."""
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "index.md").write_text("# Title\n\n{ref}`nowhere`\n", encoding="utf-8")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n", encoding="utf-8")
+    (tmp_path / "_config.yml").write_text("execute: {execute_notebooks: 'off'}\n", encoding="utf-8")
     shutil.copy(chapters.ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "_config.yml").write_text(
-        "title: Broken\nexecute: {execute_notebooks: 'off'}\n", encoding="utf-8"
-    )
-    with pytest.raises(subprocess.CalledProcessError):
+    assert chapters.missing_pages(tmp_path, tmp_path) == ["index.html", "book/index.html"]
+    with pytest.raises(SystemExit, match="jupyter-book failed with status 1"):
+        build.build(tmp_path)
+    monkeypatch.setattr(build.importlib.metadata, "version", lambda name: "2.1.7")
+    with pytest.raises(SystemExit, match=r"needs jupyter-book 1, found 2\.1\.7"):
         build.build(tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,15 +12,12 @@ import front_figure
 import nbformat
 import pandas as pd
 import pytest
+import tables
 from docutils.core import publish_doctree
 from docutils.parsers.rst import directives
 from page_rules import NOT_PROSE, NUMBER, texts
 from PIL import Image
 
-sys.path.insert(0, str(chapters.ROOT / "book" / "_ext"))
-import chapter_table
-import proved
-import results
 
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 
@@ -56,55 +52,41 @@ def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
     places = [chapters.ROOT / name for name in ("l2rclip_lite", "tools", "book/_ext")]
     code = "\n".join(path.read_text("utf-8") for place in places for path in place.rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", code)  # a sentence may go on in the next line
-    joined += "AssertionError: numpy torch"  # of the setup cell: `assert …, name`
     assert len(quoted) > 8
     assert [part for part in quoted if part not in joined] == []
 
 
-def test_results_table_gives_mean_and_spread() -> None:
-    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread."""
+def test_the_results_table_gives_mean_and_spread() -> None:
+    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread. The ± stays on one line."""
     rows = pd.DataFrame({"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]})
-    found = results.summary(rows, "method", ["mae", "qwk"], [], digits=2)
+    found = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
     assert found == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
     with pytest.raises(ValueError, match="there is no method 'c'; there are \\['a', 'b'\\]"):
-        results.summary(rows, "method", ["mae"], ["c"], digits=2)
-
-
-def test_a_mean_and_its_spread_stay_on_one_line() -> None:
-    """A table of a page has a no-break space on either side of each ±."""
-    directives.register_directive("results-table", results.ResultsTable)
+        tables.summary(rows, "method", ["mae"], ["c"], digits=2)
+    directives.register_directive("results-table", tables.ResultsTable)
     env = SimpleNamespace(srcdir=str(chapters.ROOT), note_dependency=lambda path: None)
     page = ".. results-table:: results/bracol.csv\n   :methods: L2RCLIP\n   :metrics: accuracy=accuracy\n"
     text = publish_doctree(page, settings_overrides={"env": env}).astext()
     assert re.search(r"0\.\d{3}\u00a0±\u00a00\.\d{3}$", text)
 
 
-class _App:
-    """All that `proved` asks of Sphinx."""
-
-    def __init__(self, folder: Path) -> None:
-        self.srcdir = str(folder)
-
-
 def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
     """Proved in all four, failing in one, edited since, never recorded."""
-    book = tmp_path / "book"
-    (book / "results").mkdir(parents=True)
-    source = book / "01_x.py"
+    (tmp_path / "results").mkdir()
+    source, record = tmp_path / "01_x.py", tmp_path / "results" / "proof.json"
     source.write_text("# %%\n", encoding="utf-8")
-    app, record = _App(tmp_path), book / "results" / "proof.json"
-    assert "has not been through" in proved.sentence(app, "01_x")
-    runners = {name: {"ok": True, "seconds": 1} for name in proved.RUNNERS}
+    assert "has not been through" in tables.sentence(tmp_path, "01_x")
+    runners = {name: {"ok": True, "seconds": 1} for name in tables.RUNNERS}
     proof = {"source": chapters.source_hash(source), "package": "abcdef0123456789", "runners": runners}
     record.write_text(json.dumps({"01_x": proof}), encoding="utf-8")
-    assert proved.sentence(app, "01_x") == (
+    assert tables.sentence(tmp_path, "01_x") == (
         "Proved in papermill, nbval, book, Colab-like with package `abcdef012345`: see {doc}`status`."
     )
     runners["nbval"]["ok"] = False
     record.write_text(json.dumps({"01_x": proof}), encoding="utf-8")
-    assert "; it fails in nbval: see" in proved.sentence(app, "01_x")
+    assert "; it fails in nbval: see" in tables.sentence(tmp_path, "01_x")
     source.write_text("# %%\n1\n", encoding="utf-8")
-    assert "has not been through" in proved.sentence(app, "01_x")
+    assert "has not been through" in tables.sentence(tmp_path, "01_x")
 
 
 README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,7 +106,7 @@ def test_means_and_spreads_in_the_readme_are_those_of_the_results() -> None:
     for name in ("bracol", "bracol_long", "retinamnist"):
         rows = pd.read_csv(chapters.BOOK / "results" / f"{name}.csv")
         metrics = [m for m in ("accuracy", "mae", "mae_expected", "qwk", "auc", "rps") if m in rows]
-        known |= {cell for line in results.summary(rows, "method", metrics, [], 3) for cell in line}
+        known |= {cell for line in tables.summary(rows, "method", metrics, [], 3) for cell in line}
     cells = re.findall(r"[\d.]+ ± [\d.]+", README)
     assert len(cells) > 25
     assert [cell for cell in cells if cell not in known] == []
@@ -146,9 +128,3 @@ def test_the_picture_on_the_front_page_was_drawn_from_todays_table() -> None:
     """It carries the hash of the table; new rows without a new picture are noticed."""
     with Image.open(front_figure.PICTURE) as picture:
         assert picture.info["Source"] == front_figure.table_hash(), "run tools/front_figure.py"
-
-
-def test_the_table_of_chapters_finds_the_title() -> None:
-    """A notebook keeps a cell's text whole or in lines; the first heading is the title."""
-    for source in ("# Losses\n\n## First", ["# Losses\n", "\n", "## First"]):
-        assert chapter_table.title_of({"cells": [{"source": source}]}) == "Losses"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import chapters
 import kernels
 import nbformat
 import pytest
+import setup_cell
 import verify
 
 pytestmark = pytest.mark.slow
@@ -26,40 +25,24 @@ if "ipykernel_launcher" in sys.orig_argv and (letters := left.read_text()):
 """
 
 
-@pytest.fixture
-def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file; a kernel that is started dies at once and takes a letter from it, until it is empty."""
-    file = tmp_path / "deaths"
-    (tmp_path / "sitecustomize.py").write_text(DIES.format(file=str(file)), encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return file
-
-
 @pytest.mark.parametrize("runner", ["papermill", "nbval"])
 def test_a_kernel_that_dies_at_birth_is_followed_by_another(
-    runner: str, tiny: Path, deaths: Path, capsys: pytest.CaptureFixture[str]
+    runner: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Two may die, as where another process has taken a port; where all three do, the runner fails and says so."""
+    deaths = tmp_path / "deaths"
+    (tmp_path / "sitecustomize.py").write_text(DIES.format(file=str(deaths)), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     deaths.write_text("xx", encoding="utf-8")
     assert verify.prove(tiny, runner)["ok"]
     deaths.write_text("xxx", encoding="utf-8")
     assert not verify.prove(tiny, runner)["ok"]
     assert kernels.STILLBORN in capsys.readouterr().out
     assert not deaths.read_text(encoding="utf-8")
-
-
-def test_a_unit_of_the_matrix_outlives_a_kernel_that_dies_at_birth(tmp_path: Path, deaths: Path) -> None:
-    """Two may die, and the unit itself then says that there is no such study; where three do, it never starts."""
-    notebook = str(tmp_path / "unit.ipynb")
-    command = [sys.executable, "experiments/matrix/run.py", notebook, "-p", "STUDY", "none"]
-    for letters, said in (("xx", "KeyError: 'none'"), ("xxx", f"RuntimeError: {kernels.STILLBORN}")):
-        deaths.write_text(letters, encoding="utf-8")
-        done = subprocess.run(
-            command, cwd=chapters.ROOT, env=os.environ, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 1
-        assert said in done.stderr
-        assert not deaths.read_text(encoding="utf-8")
 
 
 def test_other_errors_are_not_tried_again() -> None:
@@ -76,11 +59,10 @@ def test_other_errors_are_not_tried_again() -> None:
 
 
 def test_nbval_compares_texts_but_not_seconds(tiny: Path, tmp_path: Path) -> None:
-    """A page that says 4 where the code prints 3 fails; a page that took another time passes."""
-    source = tmp_path / tiny.name
-    shutil.copy(tiny, source)
-    good = tiny.with_suffix(".ipynb").read_text(encoding="utf-8")
+    """A page that says 4 where the code prints 3 fails."""
+    source = Path(shutil.copy(tiny, tmp_path))
     page = source.with_suffix(".ipynb")
+    good = tiny.with_suffix(".ipynb").read_text(encoding="utf-8")
     page.write_text(good, encoding="utf-8")
     assert "passed" in verify.nbval(source)
     page.write_text(good.replace("steps 3", "steps 4"), encoding="utf-8")
@@ -88,14 +70,34 @@ def test_nbval_compares_texts_but_not_seconds(tiny: Path, tmp_path: Path) -> Non
         verify.nbval(source)
 
 
-def test_colab_runner_takes_the_package_from_the_wheel(tiny: Path, tmp_path: Path) -> None:
-    """It passes without the repository, and fails for a chapter that reads a file beside its notebook."""
-    assert verify.colab(tiny) == "l2rclip_lite-0.1.0-py3-none-any.whl alone in an empty folder"
+def test_the_setup_cell_installs_the_wheel_where_the_package_is_missing(tiny: Path, tmp_path: Path) -> None:
+    """In an empty folder it does; a chapter that reads a file beside its notebook fails there."""
     page = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
-    page.cells[2].source = "open('01_tiny.py').close()"
-    nbformat.write(page, tmp_path / "01_tiny.ipynb")
+    source = setup_cell.CELL.format(address=setup_cell.address())
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["setup"]})
+    page.cells.insert(1, cell)
+    chapter = tmp_path / "01_tiny.ipynb"
+    nbformat.write(page, chapter)
+    assert verify.colab(chapter) == "l2rclip_lite-0.1.0-py3-none-any.whl alone in an empty folder"
+    page.cells[-2].source = "open('01_tiny.py').close()"
+    nbformat.write(page, chapter)
     with pytest.raises(SystemExit, match="FileNotFoundError"):
-        verify.colab(tmp_path / "01_tiny.py")
+        verify.colab(chapter)
+    del page.cells[1]
+    nbformat.write(page, chapter)
+    with pytest.raises(SystemExit, match="No module named 'l2rclip_lite'|FileNotFoundError"):
+        verify.colab(chapter)
+
+
+def test_every_chapter_has_the_setup_cell_of_this_release() -> None:
+    """At most five lines of code; a source without the cell is refused."""
+    assert len([line for line in setup_cell.CELL.splitlines() if line]) <= 5
+    assert setup_cell.address().endswith("/v0.1.0/l2rclip_lite-0.1.0-py3-none-any.whl")
+    for source in chapters.sources():
+        text = source.read_text(encoding="utf-8")
+        assert setup_cell.renew(text) == text, f"{source.name}: run tools/setup_cell.py"
+    with pytest.raises(SystemExit, match="0 were found"):
+        setup_cell.renew("# %%\nprint(1)\n")
 
 
 def test_a_record_names_what_was_proved(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,16 +106,14 @@ def test_a_record_names_what_was_proved(tiny: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(verify, "RECORD", tmp_path / "proof.json")
     monkeypatch.setattr(verify.chapters, "sources", lambda: [tiny])
     verify.RECORD.write_text('{"00_gone": {}}', encoding="utf-8")
+    monkeypatch.setitem(verify.RUNNERS, "papermill", lambda source: "5 cells at smoke")
+    monkeypatch.setitem(verify.RUNNERS, "nbval", lambda source: "3 passed")
     monkeypatch.setitem(verify.RUNNERS, "colab", lambda source: sys.exit("no kernel\nmore"))
-    verify.prove_chapter(tiny, ("papermill", "colab"))
-    verify.record([tiny], {"ok": True, "seconds": 9, "note": "2 pages"})
-    (kept,) = json.loads(verify.RECORD.read_text(encoding="utf-8")).items()
-    assert kept[0] == "01_tiny"
-    assert kept[1]["source"] == verify.chapters.source_hash(tiny)
-    runners = kept[1]["runners"]
-    assert {name: runner["ok"] for name, runner in runners.items()} == {
-        "papermill": True,
-        "colab": False,
-        "book": True,
-    }
-    assert runners["colab"]["note"] == "no kernel"
+    assert not verify.prove_chapter(tiny)
+    verify.record([tiny], {"ok": True, "seconds": 9, "note": "no warning"})
+    ((name, kept),) = json.loads(verify.RECORD.read_text(encoding="utf-8")).items()
+    assert (name, kept["source"]) == ("01_tiny", chapters.source_hash(tiny))
+    assert {runner: kept["runners"][runner]["ok"] for runner in verify.RUNNERS} == {
+        "papermill": True, "nbval": True, "colab": False, "book": True
+    }  # fmt: skip
+    assert kept["runners"]["colab"]["note"] == "no kernel"
