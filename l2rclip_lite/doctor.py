@@ -45,7 +45,9 @@ def doctor(out: str | Path = ".") -> bool:
 
 def packages(_: Path) -> str:
     """Python's version, and every package that this one requires in a version that it allows."""
-    installed = {each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
+    installed = {
+        each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()
+    }
     wrong = []
     for needed in map(Requirement, importlib.metadata.requires("l2rclip-lite") or []):
         version = installed.get(needed.name.lower().replace("_", "-"), "")
@@ -70,7 +72,9 @@ def device(_: Path) -> str:
         half = "with" if torch.cuda.is_bf16_supported(including_emulation=False) else "without"
         return f"cuda: {torch.cuda.get_device_name()}, {half} bf16"
     if shutil.which("nvidia-smi"):
-        raise InputError("an NVIDIA GPU is here that this torch cannot use; install torch as pytorch.org (Get started) says.")
+        raise InputError(
+            "an NVIDIA GPU is here that this torch cannot use; install torch as pytorch.org (Get started) says."
+        )
     return f"{'mps' if torch.backends.mps.is_available() else 'cpu'}, {torch.get_num_threads()} CPU threads"
 
 
@@ -89,7 +93,9 @@ def folder(out: Path) -> str:
 def forward_pass(_: Path) -> str:
     """An image through tiny random towers on the device that would be used."""
     ranks = Ranks(("no", "some", "much"), (0, 1, 2), template="a photo of {rank} damage")
-    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64)).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64)).to(
+        "cuda" if torch.cuda.is_available() else "cpu"
+    )
     total = float(model.predict([Image.new("RGB", (64, 64), "green")]).probabilities.sum())
     if not abs(total - 1) < 1e-4:
         raise InputError(f"the probabilities of an image add up to {total}; reinstall torch.")

@@ -12,7 +12,6 @@ import json
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
+from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
@@ -33,8 +33,8 @@ KEY = "l2rclip"  # of the metadata in the file
 OPSET = 18  # the first with an antialiased Resize
 # Largest difference of a probability from PyTorch's. The towers agree to about 1e-6; but onnxruntime computes where its
 # bicubic filter stands in single precision, so about one byte in 10,000 of a resized image differs by one from Pillow's.
-# The largest difference measured with `mini` on photographs is 4e-4.
-TOLERANCE = 2e-3
+# The largest difference that was measured, with `mini` at temperature 0.5 on photographs of many shapes, is 1.1e-3.
+TOLERANCE = 5e-3
 PIP = 'pip install "l2rclip-lite[onnx]"'
 
 # Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from version 13 on height
@@ -153,7 +153,9 @@ def _graph(model: L2RCLIP) -> bytes:
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     size = model.towers.image_size
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # 2: a batch of 1 would be taken for a constant
+    example = torch.zeros(
+        2, 3, size, size, dtype=torch.uint8
+    )  # 2: a batch of 1 would be taken for a constant
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
         program = torch.onnx.export(
@@ -175,6 +177,7 @@ def _graph(model: L2RCLIP) -> bytes:
     least = 0 if Version(PIL.__version__) >= Version("13") else 2**62
     resize = parser.parse_model(RESIZE.format(opset=OPSET, size=size, least=least, filter=FILTER))
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
+    del whole.opset_import[1:]  # the merge names the same operator set twice
     metadata = {"ranks": model.ranks.to_dict(), "towers": model.config.towers, "image_size": size}
     metadata |= {"temperature": float(model.temperature)}
     helper.set_model_props(whole, {KEY: json.dumps(metadata, ensure_ascii=False)})
@@ -197,7 +200,9 @@ def read_metadata(file: str | Path) -> dict[str, Any]:
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{file}: was not written by `l2rclip export`, or is damaged; export the run again.") from error
+        raise InputError(
+            f"{file}: was not written by `l2rclip export`, or is damaged; export the run again."
+        ) from error
     return metadata
 
 
@@ -236,6 +241,17 @@ def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"]
     return probabilities[0], float(expected[0])
 
 
+def answers(file: str | Path, images: Split) -> Float[np.ndarray, "batch rank"]:
+    """Probabilities of all images of a split, one at a time.
+
+    Args:
+        file: What `export_onnx` or `quantise` wrote.
+        images: Any map-style dataset of (image, rank index).
+    """
+    session = open_session(file)
+    return np.array([answer(session, images[index][0])[0] for index in range(len(images))])
+
+
 def quantise(file: str | Path) -> Path:
     """Write `model.int8.onnx` beside `model.onnx`: weights of 8 bits, activations rounded to 8 bits while it runs.
 
@@ -256,10 +272,13 @@ def quantise(file: str | Path) -> Path:
     model = onnx.load(file)
     depthwise = [n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)]
     last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
-    add_pre_process_metadata(model)  # torch has folded and shaped it already; else a warning asks for just that
+    add_pre_process_metadata(
+        model
+    )  # torch has folded and shaped it already; else a warning asks for just that
     out = Path(file).with_suffix(".int8.onnx")
     excluded = [*depthwise, *last]
     write_atomically(
-        out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, nodes_to_exclude=excluded)
+        out,
+        lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, nodes_to_exclude=excluded),
     )
     return out

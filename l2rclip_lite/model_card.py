@@ -29,7 +29,11 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     """
     ranks, test, temperature = model.ranks, metrics["test"], float(model.temperature)
     table = ["| | " + " | ".join(SCORES.values()) + " |", "|---" * (len(SCORES) + 1) + "|"]
-    for name, key in (("this model", "test"), ("after stage 1", "test_after_stage1"), ("median rank", "median_rank")):
+    for name, key in (
+        ("this model", "test"),
+        ("after stage 1", "test_after_stage1"),
+        ("median rank", "median_rank"),
+    ):
         table.append(f"| {name} | " + " | ".join(_cell(metrics[key], score) for score in SCORES) + " |")
     counts = {split: data.counts(split) for split in SPLITS}
     steps = "".join(f" {step[:1].upper()}{step[1:]}." for step in data.protocol)

@@ -110,16 +110,22 @@ def rank_histogram(data: OrdinalDataset) -> Figure:
         for axis, split in zip(axes, SPLITS, strict=True):
             counts = np.array(data.counts(split))
             empty, top = np.flatnonzero(counts == 0), 1.25 * max(counts.max(), 1)
-            visible = np.where(counts, np.maximum(counts, 0.012 * top), 0)  # one among thousands is a line, not nothing
+            visible = np.where(
+                counts, np.maximum(counts, 0.012 * top), 0
+            )  # one among thousands is a line, not nothing
             bars = axis.bar(range(number), visible, color=rank_colours(number), width=0.82)
-            axis.plot(empty, np.zeros(len(empty)), "x", markersize=4.5, color=COLOURS["stage 2"], clip_on=False)
+            axis.plot(
+                empty, np.zeros(len(empty)), "x", markersize=4.5, color=COLOURS["stage 2"], clip_on=False
+            )
             title = f"{split}: {counts.sum():,} images"
             axis.set_title(f"{title}, {len(empty)} of {number} ranks empty (×)" if len(empty) else title)
             axis.set(ylim=(0, top), ylabel="images")
             axis.yaxis.get_major_locator().set_params(integer=True, nbins=4)
             axis.yaxis.set_major_formatter("{x:,.0f}")
             if number <= MANY:
-                axis.bar_label(bars, [f"{count:,}" if count else "" for count in counts], fontsize=8, padding=1)
+                axis.bar_label(
+                    bars, [f"{count:,}" if count else "" for count in counts], fontsize=8, padding=1
+                )
         _name_ticks(axes[-1], data.ranks, "x", 12)
         figure.suptitle(data.card.title, x=0.01, ha="left", fontsize=11.5, color=COLOURS["ink"])
         steps = textwrap.fill("; ".join(data.protocol), 115)
@@ -127,7 +133,9 @@ def rank_histogram(data: OrdinalDataset) -> Figure:
     return figure
 
 
-def training_curves(history: Sequence[Mapping[str, float]], ranks: Ranks, *, reference: float | None = None) -> Figure:
+def training_curves(
+    history: Sequence[Mapping[str, float]], ranks: Ranks, *, reference: float | None = None
+) -> Figure:
     """Validation MAE and training loss over both stages or joint training, with the chosen epochs marked.
 
     Args:
@@ -148,13 +156,21 @@ def training_curves(history: Sequence[Mapping[str, float]], ranks: Ranks, *, ref
             best = min(range(len(rows)), key=lambda i: (rows[i]["val_mae"], rows[i]["val_rps"]))
             left.plot(x, error, color=colour, label=label, linewidth=1.8)
             left.plot(x[best], error[best], "o", color=colour, markersize=6, markeredgecolor="white")
-            above = error[best] < 0.15 * max(*error, reference or 0.0)  # no room between the point and the axis
+            above = error[best] < 0.15 * max(
+                *error, reference or 0.0
+            )  # no room between the point and the axis
             left.annotate(f"{error[best]:.2f}", (x[best], error[best]), (0, 7 if above else -13), ha="center",
                           textcoords="offset points", color=colour, fontsize=8.5)  # fmt: skip
             right.plot(x, [row["loss"] for row in rows], color=colour, label=label, linewidth=1.8)
             start += len(rows)
         if reference is not None:
-            left.axhline(reference, color=COLOURS["reference"], linestyle="--", linewidth=1.1, label="median rank (test)")
+            left.axhline(
+                reference,
+                color=COLOURS["reference"],
+                linestyle="--",
+                linewidth=1.1,
+                label="median rank (test)",
+            )
         both = len(stages) > 1
         epoch = "epoch, both stages" if both else "epoch"
         highest = max([row["val_mae"] for row in history], default=1.0)
@@ -214,12 +230,18 @@ def errors_by_rank(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ra
             at, error = np.asarray(true), values[np.asarray(predicted)] - values[np.asarray(true)]
             seaborn.lineplot(x=at, y=error, ax=axis, label=title, marker="o", errorbar=("ci", 95), seed=0)
         axis.axhline(0, color=COLOURS["reference"], linestyle="--", linewidth=1.1)
-        axis.set(title="Error per rank: above 0, answers are too high", xlabel="true rank", ylabel=f"error ({ranks.unit})")
+        axis.set(
+            title="Error per rank: above 0, answers are too high",
+            xlabel="true rank",
+            ylabel=f"error ({ranks.unit})",
+        )
         _name_ticks(axis, ranks, "x", 12)
     return figure
 
 
-def gallery(split: Split, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, chosen: Sequence[int]) -> Figure:
+def gallery(
+    split: Split, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, chosen: Sequence[int]
+) -> Figure:
     """Images with the probability that the model gives each rank; the true rank is outlined, and marked by a triangle.
 
     Args:
@@ -236,7 +258,9 @@ def gallery(split: Split, probabilities: Float[Tensor, "batch rank"], ranks: Ran
             above.imshow(np.asarray(image), aspect="auto")
             above.axis("off")
             above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
-            bars = below.bar(range(len(ranks)), np.asarray(probabilities[index]), color=rank_colours(len(ranks)))
+            bars = below.bar(
+                range(len(ranks)), np.asarray(probabilities[index]), color=rank_colours(len(ranks))
+            )
             bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
             below.plot(target, 0.04, "^", color=COLOURS["stage 2"], markersize=5)
             below.set(ylim=(0, 1), yticks=[])

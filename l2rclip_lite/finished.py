@@ -1,0 +1,278 @@
+"""What `l2rclip` does with a finished run: baselines, predict, evaluate, calibrate, export.
+
+Whatever needs torch is imported when a command runs, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.options import HERE, Place, Where
+
+if TYPE_CHECKING:
+    from l2rclip_lite.data import OrdinalDataset
+
+BATCH = 32  # images that `predict` decodes before it prints
+SCORES = {
+    "accuracy": "accuracy",
+    "mae": "MAE",
+    "mae_expected": "MAE, expectation",
+    "qwk": "QWK",
+    "rps": "RPS",
+}
+
+Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+Names = Annotated[list[str], tyro.conf.Positional]
+
+
+def baselines(run: Run, names: Names, where: Where = HERE) -> None:
+    """Train other methods on the towers, data and budget of a finished run, and print them beside it.
+
+    Try:
+      l2rclip baselines runs/mine cross-entropy linear-probe
+
+    Args:
+        run: The --out of a finished fit.
+        names: One or more; a wrong one lists them all. With -frozen behind it: on fixed image features.
+        where: Where to find data and device.
+    """
+    from l2rclip_lite.baselines import check_baselines, train_baseline
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.results import judge
+    from l2rclip_lite.runs import RunDirectory, read_json
+    from l2rclip_lite.training import TrainingData
+
+    config = L2RCLIP.from_pretrained(run).config
+    check_baselines(names, config)
+    found = _data_of(run, where)
+    model = L2RCLIP.build(found.ranks, config, found.image_size).to(where.device)
+    loaded = TrainingData.load(found, model, quiet=False)
+    rows = {"L2RCLIP": read_json(RunDirectory(run).metrics)["test"]}
+    for name in names:
+        rows[name] = judge(train_baseline(name, model, loaded, quiet=False), found, "test", intervals=True)
+    print(table(rows, found.ranks.unit))
+
+
+def predict(
+    run: Run,
+    images: Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
+    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = False,
+    device: str = "cpu",
+) -> int:
+    """Grade images with a finished run: one JSON object per line, or CSV.
+
+    Try:
+      l2rclip predict runs/mine photo1.jpg photo2.jpg
+      l2rclip predict runs/mine photos/ > answers.jsonl
+      l2rclip predict leaves leaf.jpg
+          by the model that ships with the package, of generated leaves
+
+    Each answer has path, rank (index), name, expected (in the unit of the ranks) and probabilities. Images that cannot
+    be read are named on stderr; the others are answered, and the exit code is 2.
+
+    Args:
+        run: The --out of a finished fit, or leaves.
+        images: Images, and folders that hold some.
+        as_csv: Print a table with a header in place of JSON lines.
+        device: Where to compute: cpu, cuda or mps.
+    """
+    from l2rclip_lite.data.base import read_image
+    from l2rclip_lite.model import IMAGE_SUFFIXES, L2RCLIP
+
+    model, failed, writer = L2RCLIP.from_pretrained(run, device=device), 0, csv.writer(sys.stdout)
+    temperature = float(model.temperature)
+    paths: list[Path] = []
+    for path in map(Path, images):
+        held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
+        paths += held if path.is_dir() else [path]
+    if not paths:
+        raise InputError("predict: no image given; name at least one, or a folder that holds some.")
+    if as_csv:
+        writer.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
+    for start in range(0, len(paths), BATCH):
+        resized = {}
+        for path in paths[start : start + BATCH]:
+            try:  # resized at once: 32 images from a camera would need a gigabyte
+                resized[str(path)] = model.towers.resize()(read_image(path, "predict"))
+            except InputError as error:
+                failed += 1
+                print(f"error: {one_line(str(error))}", file=sys.stderr)
+        answers = model.predict(list(resized.values()), batch_size=BATCH) if resized else None
+        for row, path in enumerate(resized):
+            answer = {"path": path, "rank": int(answers.rank[row]), "name": answers.name[row]}
+            answer["expected"] = round(float(answers.expected[row]), 6)
+            probabilities = [round(p, 6) for p in answers.probabilities[row].tolist()]
+            if as_csv:
+                writer.writerow([*answer.values(), *probabilities])
+            else:
+                print(
+                    json.dumps(answer | {"probabilities": probabilities, "temperature": temperature}),
+                    flush=True,
+                )
+    return 2 if failed else 0
+
+
+def evaluate(
+    run: Run,
+    split: str = "test",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    where: Where = HERE,
+) -> None:
+    """Read a run's data again and compute every metric with its interval.
+
+    Try:
+      l2rclip evaluate runs/mine
+      l2rclip evaluate runs/mine --split val --json
+      l2rclip evaluate runs/mine --root /where/the/images/are/now
+
+    Args:
+        run: The --out of a finished fit.
+        split: train, val or test.
+        as_json: Print one JSON object in place of a table.
+        where: Where to find data and device.
+    """
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.results import judge
+
+    found, model = _data_of(run, where), L2RCLIP.from_pretrained(run, device=where.device)
+    part, temperature = found.split(split), float(model.temperature)
+    metrics = judge(model.probabilities(model.encode(part, quiet=as_json)), found, split, intervals=True)
+    if as_json:
+        print(json.dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
+        return
+    caveat = f" ({found.caveat})" if found.caveat else ""
+    print(f"{run}, {split}: {len(part)} images{caveat}, temperature {temperature:.2f}, 95 % intervals")
+    print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
+    for name in metrics:
+        if f"{name}_low" in metrics:
+            print(f"{name:<24}{_score(metrics, name)}")
+
+
+def calibrate(run: Run, where: Where = HERE) -> None:
+    """Make a finished run about as sure as it is right: one temperature, fitted on the validation images.
+
+    Try:
+      l2rclip calibrate runs/mine
+
+    `l2rclip predict`, `evaluate` and `export` use it from then on. No most probable rank changes, only how sure the
+    model is; the expectation moves with it.
+
+    Args:
+        run: The --out of a finished fit.
+        where: Where to find data and device.
+    """
+    from l2rclip_lite import calibration
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.model_card import model_card
+    from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
+
+    folder, found, model = (
+        RunDirectory(run),
+        _data_of(run, where),
+        L2RCLIP.from_pretrained(run, device=where.device),
+    )
+    fitted = calibration.calibrate(model, found.val)
+    metrics = read_json(folder.metrics) | {"calibration": asdict(fitted)}
+    model.save_pretrained(run)
+    write_json(folder.metrics, metrics)
+    write_text(folder.folder / "README.md", model_card(model, found, metrics))
+    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}"
+    print(f"temperature {fitted.temperature:.2f} from {fitted.images} validation images, {interval}")
+    print(f"their mean negative log-likelihood: {fitted.nll_before:.3f} before, {fitted.nll_after:.3f} after")
+    if fitted.low <= 1 <= fitted.high:
+        print("note: the interval includes 1; so few images do not show that a temperature is needed")
+
+
+def export(
+    run: Run, file: Annotated[str, tyro.conf.Positional], int8: bool = False, where: Where = HERE
+) -> None:
+    """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
+
+    Try:
+      l2rclip export runs/mine model.onnx
+          image tower, text features, probabilities and expectation in one file, which needs no Python
+      l2rclip export runs/mine model.onnx --int8
+          also model.int8.onnx, about a third of the size; prints what that costs on the run's test images
+
+    Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
+    at the temperature of `l2rclip calibrate`, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
+
+    Args:
+        run: The --out of a finished fit.
+        file: What to write, such as model.onnx.
+        int8: Also write 8-bit weights, and measure what they cost.
+        where: Where to find data.
+    """
+    if Path(file).suffix != ".onnx":
+        raise InputError(f"export: {file} must end in .onnx.")
+    from l2rclip_lite import export as onnx
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.results import judge
+
+    onnx.require_onnx()
+    model, found = L2RCLIP.from_pretrained(run), _data_of(run, where)
+    some = found.test[:: max(1, len(found.test) // 64)]
+    done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
+    print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
+    print(
+        f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} test images"
+    )
+    if int8:
+        rows = {}
+        for each in (done.file, onnx.quantise(done.file)):
+            answers = onnx.answers(each, found.test)
+            rows[f"{each.name}, {each.stat().st_size / 1e6:.1f} MB"] = judge(
+                answers, found, "test", intervals=True
+            )
+        print(f"\n{table(rows, found.ranks.unit)}")
+
+
+def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
+    """One line per method with its test scores and their intervals."""
+    title = f"test, MAE in {unit}"
+    width = 2 + max(len(title), *map(len, rows))
+    lines = [f"{title:<{width}}" + "".join(f"{score:<24}" for score in SCORES.values())]
+    for name, row in rows.items():
+        lines.append(f"{name:<{width}}" + "".join(f"{_score(row, key):<24}" for key in SCORES))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _score(metrics: Mapping[str, float], name: str) -> str:
+    """A score, with its 95 % interval where there is one."""
+    low, high = (f"{name}_{end}" for end in ("low", "high"))
+    return f"{metrics[name]:.3f}" + (f" [{metrics[low]:.3f}, {metrics[high]:.3f}]" if low in metrics else "")
+
+
+def _data_of(run: str, where: Place) -> OrdinalDataset:
+    """The data set of a run, read again and compared with what it was."""
+    from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
+
+    stored = read_json(RunDirectory(run).config)
+    try:
+        source, mark = stored["dataset"]["source"], stored["dataset"]["fingerprint"]
+        given = source | {key: place for key in ("root", "lists") if (place := getattr(where, key))}
+    except (LookupError, TypeError) as error:
+        raise InputError(
+            f"{run}: does not say where its data came from; fit it with `l2rclip fit`."
+        ) from error
+    try:
+        found = load_dataset(**given)
+    except (InputError, TypeError) as error:
+        hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
+        raise InputError(f"{run}: {hint} ({error})") from error
+    if fingerprint(found) != mark:
+        hint = "pass the --root of that data, or fit a new run."
+        raise InputError(
+            f"{run}: the data has other files, labels, splits or ranks than the run was fitted on; {hint}"
+        )
+    return found
