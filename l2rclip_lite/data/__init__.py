@@ -8,12 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split, read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import load_csv
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.loaders import load_benchmark, load_bracol, load_retinamnist
-from l2rclip_lite.data.protocols import apply_protocols
+from l2rclip_lite.data.protocols import CHANGES, apply_protocols
 from l2rclip_lite.errors import InputError
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
@@ -54,20 +56,24 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(LOADERS)}."
         raise InputError(f"there is no data set {name!r}; {hint}")
     own = list(inspect.signature(LOADERS[name]).parameters)
-    changes = [
-        option for option in inspect.signature(apply_protocols).parameters if option not in ("data", "seed")
-    ]
     for option in options:
-        if option not in (*own, *changes, "protocol_seed"):
-            raise InputError(
-                f"the data set {name!r} has no option {option!r}; it takes {', '.join(own) or 'none'}, and of any data "
-                f"set {', '.join(changes)}, protocol_seed."
-            )
-    data = LOADERS[name](**{key: value for key, value in options.items() if key in own})
-    given = {key: value for key, value in options.items() if key in changes}
-    chosen = {key: value for key, value in given.items() if value is not None and value is not False}
+        if option not in (*own, *CHANGES, "protocol_seed"):
+            valid = ", ".join([*own, *CHANGES, "protocol_seed"])
+            raise InputError(f"the data set {name!r} has no option {option!r}; it takes {valid}.")
+    chosen = {
+        key: options[key]
+        for key in CHANGES
+        if not any(options.get(key) is nothing for nothing in (None, False))
+    }
+    seed = options.get("protocol_seed", 0)
     if "protocol_seed" in options and not chosen:
         raise InputError(
             "protocol_seed: there is nothing for it to draw; leave it out, or name a change such as few_shot."
         )
-    return apply_protocols(data, **chosen, seed=options.get("protocol_seed", 0)) if chosen else data
+    try:
+        data = LOADERS[name](**{key: value for key, value in options.items() if key in own})
+        return apply_protocols(data, seed, **chosen) if chosen else data
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title
+        raise InputError(f"{name}: {option}: {first['msg']}, not {first['input']!r:.200}.") from error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import ConfigDict, ValidationError, validate_call
+from pydantic import ConfigDict, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.errors import InputError
@@ -24,38 +23,9 @@ FIXTURE = "SYNTHETIC FIXTURE"  # how the record of drawn images begins
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """A decorator: arguments are checked against their annotations, and a wrong one is an `InputError`.
-
-    Example:
-        >>> @checked
-        ... def load_leaves(size: int) -> int:
-        ...     return size
-        >>> load_leaves("many")
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: leaves: size: input should be a valid integer, not 'many'.
-    """
-    strict = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(function)
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return strict(*args, **kwargs)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = first["loc"][0]  # the name of an argument, or its position
-            option = list(inspect.signature(function).parameters)[place] if isinstance(place, int) else place
-            name, message = (
-                function.__name__.removeprefix("load_"),
-                first["msg"][0].lower() + first["msg"][1:],
-            )
-            raise InputError(f"{name}: {option}: {message}, not {first['input']!r:.200}.") from None
-
-    return call
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+# A decorator: pydantic compares arguments with their annotations, and takes no text for a number.
+validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
 def read_image(path: str | Path, where: str = "") -> Image.Image:
@@ -84,22 +54,16 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
+                raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.mode in ("I", "F"):
-                raise InputError(f"{name} has pixels of mode {image.mode}; save it with 8 bits per channel.")
+                raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits")
             return on_white(image)
-    except InputError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            f"{name} has more than {MAX_PIXELS / 1e6:.0f} megapixels; save it smaller."
-        ) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise InputError(f"{name} cannot be decoded ({reason}); replace or remove it.") from error
+        raise InputError(f"{name} cannot be used ({reason}); replace or remove it.") from error
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -148,37 +112,28 @@ class Card:
         return asdict(self)
 
 
-class ImageFiles(Dataset[Image.Image]):
-    """Image files, each read when it is asked for.
+class Computed(Dataset[Any]):
+    """A map-style dataset whose item `i` is computed from item `i` of each column, when it is asked for.
 
     Args:
-        files: One path per image.
-        wheres: What names each of them, for an error, such as "labels.csv row 7".
+        function: What computes an item; of a kind that `DataLoader` can send to its workers.
+        columns: Lists or datasets of one length.
+
+    Example:
+        >>> Computed(max, [1, 5], [2, 4])[0]
+        2
     """
 
-    def __init__(self, files: Sequence[str], wheres: Sequence[str]) -> None:
-        self.files, self.wheres = files, wheres
+    def __init__(self, function: Callable[..., Any], *columns: Any) -> None:
+        self.function, self.columns = function, columns
 
     def __len__(self) -> int:
-        """The number of images."""
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """The decoded image."""
-        return read_image(self.files[index], self.wheres[index])
-
-
-class _FirstOfPair(Dataset[Any]):
-    """The images of a map-style dataset of (image, rank index)."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
+        """The number of items."""
+        return len(self.columns[0])
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[index][0]
+        """One item."""
+        return self.function(*(column[index] for column in self.columns))
 
 
 @dataclass(eq=False)
@@ -188,7 +143,7 @@ class Split(Dataset[tuple[Any, int]]):
     Args:
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
-        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `ImageFiles`.
+        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `Computed(read_image, files)`.
         subjects: Who is shown, one name per image; None where the data set does not say.
         deviations: Standard deviation of each image's label, in the unit of the ranks; None where unknown.
         transform: What an image passes through before it is given out, such as `model.transform()`.
@@ -227,11 +182,7 @@ class Split(Dataset[tuple[Any, int]]):
         """The number of images."""
         return len(self.paths)
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[Any, int]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Split: ...
-    def __getitem__(self, index: int | slice) -> tuple[Any, int] | Split:
+    def __getitem__(self, index: int | slice) -> Any:
         """Image and rank index, or for a slice the smaller split."""
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
@@ -260,12 +211,12 @@ class Split(Dataset[tuple[Any, int]]):
         if isinstance(dataset, Split):
             return dataset
         try:
+            places = range(len(dataset))
             targets = getattr(dataset, "targets", None)
-            if targets is None:
-                targets = [dataset[index][1] for index in range(len(dataset))]
-            paths = getattr(dataset, "paths", [f"{name}/{index:05d}" for index in range(len(dataset))])
-            return cls(paths, [int(target) for target in targets], _FirstOfPair(dataset))
-        except (TypeError, IndexError, KeyError, ValueError) as error:
+            targets = [dataset[place][1] for place in places] if targets is None else targets
+            paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
+            return cls(paths, targets, Computed(itemgetter(0), dataset))
+        except (TypeError, LookupError, ValueError) as error:
             raise InputError(
                 f"{name}: {type(dataset).__name__} is no map-style dataset of (image, rank index) ({error}); "
                 "give it a length, and integers from 0 as ranks."
@@ -356,19 +307,18 @@ class OrdinalDataset:
     def __post_init__(self) -> None:
         """Refuse what training or a metric would trip over later."""
         for split in SPLITS:
-            part = self.split(split)
+            part, last = self.split(split), len(self.ranks) - 1
             if not len(part):
                 raise InputError(f"{self.name}: the {split} split is empty; give it at least one image.")
             for path, target in zip(part.paths, part.targets, strict=True):
-                if not 0 <= target < len(self.ranks):
+                if not 0 <= target <= last:
                     raise InputError(
-                        f"{self.name}: {path} has rank index {target}, but only 0 to {len(self.ranks) - 1} "
-                        "exist; correct the label or add ranks."
+                        f"{self.name}: {path} has rank index {target}, none of 0 to {last}; correct it."
                     )
-        empty = [rank for rank, count in enumerate(self.counts("train")) if not count]
-        if empty and not self.allow_empty_ranks:
+        counts = self.counts("train")
+        if 0 in counts and not self.allow_empty_ranks:
             raise InputError(
-                f"{self.name}: no training image has rank {empty[0]} ({self.ranks.names[empty[0]]!r}); "
+                f"{self.name}: no training image has rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r}); "
                 "add some, leave the rank out, or pass allow_empty_ranks=True."
             )
 
@@ -415,9 +365,28 @@ class OrdinalDataset:
         """The split called "train", "val" or "test"."""
         if name not in SPLITS:
             raise InputError(f"{self.name}: there is no split {name!r}; choose one of {', '.join(SPLITS)}.")
-        return {"train": self.train, "val": self.val, "test": self.test}[name]
+        part: Split = getattr(self, name)
+        return part
 
     def counts(self, split: str) -> list[int]:
         """How many images each of the K ranks has in the split of this name."""
         counts: list[int] = np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()
         return counts
+
+    def summary(self) -> str:
+        """Source and licence, the ranks, how many images each has, and one line per step of the protocol.
+
+        Example:
+            >>> from l2rclip_lite.data import load_dataset
+            >>> print(load_dataset("leaves", size=60).summary().splitlines()[-1])
+            test      10 images; per rank: 2, 2, 2, 2, 2
+        """
+        card, ranks = self.card, self.ranks
+        lines = [
+            f"data      {card.title}; source: {card.source}; licence: {card.licence}",
+            f"ranks     {len(ranks)}, from {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}",
+        ]
+        for split in SPLITS:
+            counts = ", ".join(f"{count:,}" for count in self.counts(split))
+            lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")
+        return "\n".join([*lines, *(f"protocol  {step}" for step in self.protocol)])

@@ -101,7 +101,7 @@ def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
 def _place(number: int, protocol: Protocol, fold: int) -> int:
     """Which of the list files of a protocol an image is in."""
     if protocol.cut == "second":
-        return int(number % 5 == fold)
+        return int(number // 5 % 5 == fold)
     if protocol.by_subject:
         return number * len(protocol.files) // IMAGES
     return 7 * number % len(protocol.files)  # as the ranks, so that each decade is in its own file

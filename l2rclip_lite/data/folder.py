@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import FIXTURE, SPLITS, Card, ImageFiles, OrdinalDataset, Split, checked
+from l2rclip_lite.data.base import (
+    FIXTURE,
+    SPLITS,
+    Card,
+    Computed,
+    OrdinalDataset,
+    Split,
+    read_image,
+    validated,
+)
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -20,7 +29,7 @@ FIXTURE_FILE = "FIXTURE.json"  # lies in a folder of drawn images
 Seed = Annotated[int, Field(ge=0)]
 
 
-@checked
+@validated
 def load_csv(
     root: str | Path | None = None,
     labels: str | Path = "labels.csv",
@@ -54,12 +63,10 @@ def load_csv(
     Example:
         >>> load_csv(root="bananas")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".
+        l2rclip_lite.errors.InputError: csv: pass root=..., the folder of the images, and ranks="low,high", lowest first.
     """
-    if root is None:
-        raise InputError("csv: pass root=..., the folder that holds the images.")
-    if ranks is None:
-        raise InputError('csv: name the ranks, lowest first: ranks="fresh,ripe,overripe".')
+    if root is None or ranks is None:
+        raise InputError('csv: pass root=..., the folder of the images, and ranks="low,high", lowest first.')
     names = [name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks)]
     label_space = Ranks(tuple(names), tuple(map(float, range(len(names)))), template)
     file = Path(root) / labels  # an absolute `labels` wins
@@ -99,34 +106,32 @@ def read_table(file: Path, needed: Sequence[str], header: bool | None = True) ->
         with open(file, encoding="utf-8-sig") as stream:
             first = stream.readline()
         header = needed[0] in first if header is None else header
-        separator = next((mark for mark in "\t," if mark in first), " ")
-        lines: dict[str, Any] = (
-            {"header": 0, "names": None} if header else {"header": None, "names": list(needed)}
+        table = pd.read_csv(
+            file,
+            sep=next((mark for mark in "\t," if mark in first), " "),
+            header=0 if header else None,
+            names=None if header else list(needed),
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
         )
-        cells: dict[str, Any] = {
-            "dtype": str,
-            "na_filter": False,
-            "skip_blank_lines": False,
-            "skipinitialspace": True,
-        }
-        table: pd.DataFrame = pd.read_csv(file, sep=separator, encoding="utf-8-sig", **lines, **cells)
+        if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells on the left for an index
+            raise ValueError("its first row has too many cells")
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{file}: {reason}; save it as CSV in UTF-8, and check quotes and commas."
         ) from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells on the left for an index
-        raise InputError(f"{file.name} row {1 + header}: it has too many cells; check quotes and commas.")
     table.columns = [str(name).strip() for name in table.columns]
-    for column in needed:
-        if column not in table or f"{column}.1" in table:
-            raise InputError(
-                f"{file}: the header {','.join(table.columns)!r:.200} needs the column {column!r} once; "
-                f"write {','.join(needed)} and separate cells by commas."
-            )
+    lacking = [name for name in needed if name not in table or f"{name}.1" in table]
+    if lacking:
+        given = ",".join(table.columns)
+        raise InputError(f"{file}: write the column {lacking[0]!r} once; its first line is {given!r:.200}.")
     table = table.apply(lambda column: column.str.strip())
     table["where"] = [f"{file.name} row {row}" for row in range(1 + header, len(table) + 1 + header)]
-    table = table[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
+    table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
     return table
@@ -241,11 +246,6 @@ def dataset_of_table(
             f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root} (linked folders are "
             f"not searched), the first is {first['path']} ({first['where']})"
         )
-        for split, count in lost.items():
-            if count and count == (table["split"] == split).sum():
-                raise InputError(
-                    f"{said}, and none of the {split} split is there; name another folder (--root)."
-                )
         if not allow_missing:
             raise InputError(
                 f"{said}; correct the row, name another folder (--root), or pass --allow-missing."
@@ -258,7 +258,7 @@ def dataset_of_table(
         columns: dict[str, Any] = {
             f"{name}s": part[name].tolist() for name in ("subject", "deviation") if name in part
         }
-        images = ImageFiles(part["file"].tolist(), part["where"].tolist())
+        images = Computed(read_image, part["file"].tolist(), part["where"].tolist())
         splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
     fields |= {"missing": tuple(table["path"][absent]), "protocol": protocol}
     data = OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)

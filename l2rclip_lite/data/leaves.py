@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import stratified
 from l2rclip_lite.data.leaf_painter import paint_leaf
@@ -54,7 +54,7 @@ class DrawnLeaves(Dataset[Image.Image]):
         return self._drawn[index].copy()
 
 
-@checked
+@validated
 def load_leaves(
     ranks: Annotated[int, Field(ge=3, le=100)] = 5,
     size: Annotated[int, Field(le=1_000_000)] = 600,

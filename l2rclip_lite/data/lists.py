@@ -51,10 +51,9 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)
     refuse(table, malformed, "the name {path!r:.80} is not made as {like}; correct it.", like=facts.example)
-    first = table.drop_duplicates("path").set_index("path")["where"]
-    again = table.assign(before=first.reindex(table["path"]).to_numpy())
+    again = table.assign(before=table.groupby(table["path"].str.casefold())["where"].transform("first"))
     twice = "the image {path} is listed in {before} already; remove one of them."
-    refuse(again, table["path"].duplicated(), twice)
+    refuse(again, table["path"].str.casefold().duplicated(), twice)
     if "(?P<" in facts.pattern:
         table = table.join(table["path"].str.extract(facts.pattern))
     table["label"] = table[facts.columns[1]]
@@ -79,8 +78,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
     """The files of these names, anywhere under a folder; none of them is opened.
 
-    A name of two components matches a file by its folder and its name. Upper and lower case may differ unless that
-    makes the answer ambiguous. Folders that are links are not entered.
+    A name of two components matches a file by its folder and its name. Upper and lower case do not matter. Folders that
+    are links are not entered.
 
     Args:
         root: The folder to search.
@@ -103,30 +102,21 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
     if not os.path.isdir(root):
         raise InputError(f"{root}: there is no such folder; name the folder of the images (--root).")
     above, top = names[0].count("/"), os.path.join(os.path.realpath(root), "")
-    found: dict[str, list[str]] = {name.casefold(): [] for name in names}
+    wanted, found = {name.casefold() for name in names}, dict[str, str]()
     for folder, _, files in os.walk(root):
         prefix = "".join(f"{part}/" for part in Path(folder).parts[-above:] if above)
         for file in files:
-            if (key := f"{prefix}{file}".casefold()) in found:
-                found[key].append(f"{folder}/{file}")
-    paths = []
-    for name in names:
-        candidates = sorted(found[name.casefold()])
-        candidates = [path for path in candidates if path.endswith(f"/{name}")] or candidates
-        if len(candidates) > 1:
-            raise InputError(
-                f"{name} is in two places, {candidates[0]} and {candidates[1]}; remove one, or name a narrower root."
-            )
-        path = candidates[0] if candidates else ""
-        if os.path.islink(path) and not os.path.realpath(path).startswith(top):
-            raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
-        paths.append(path)
-    for path, count in Counter(filter(None, paths)).items():
-        if count > 1:
-            raise InputError(
-                f"{path} is the only file for two listed names; keep the names as they were published."
-            )
-    return paths
+            name, path = f"{prefix}{file}".casefold(), f"{folder}/{file}"
+            if name not in wanted:
+                continue
+            if name in found:
+                raise InputError(
+                    f"{name} is in two places, {found[name]} and {path}; remove one, or name a narrower root."
+                )
+            if os.path.islink(path) and not os.path.realpath(path).startswith(top):
+                raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
+            found[name] = path
+    return [found.get(name.casefold(), "") for name in names]
 
 
 def held_out(
@@ -154,23 +144,19 @@ def held_out(
         >>> held_out([0, 1] * 5, 0.2, seed=0)
         [4, 6]
     """
-    generator, wanted = np.random.default_rng(seed), max(1, round(share * len(targets)))
-    held: list[int] = []
-    if subjects is None:
-        left = Counter(targets)
-        for index in generator.permutation(len(targets)).tolist():
-            if len(held) < wanted and left[targets[index]] > 1:
-                left[targets[index]] -= 1
-                held.append(index)
-    else:
-        owned: dict[str, list[int]] = {}
-        for index, subject in enumerate(subjects):
-            owned.setdefault(subject, []).append(index)
-        everybody = list(owned.values())
-        for place in generator.permutation(len(everybody)).tolist()[:-1]:
-            if len(held) < wanted:
-                held += everybody[place]
+    owners: Sequence[str | int] = range(len(targets)) if subjects is None else subjects
+    owned: dict[str | int, list[int]] = {}
+    for index, owner in enumerate(owners):
+        owned.setdefault(owner, []).append(index)
+    groups, left, held = list(owned.values()), Counter(targets), list[int]()
+    for place in np.random.default_rng(seed).permutation(len(groups)).tolist()[:-1]:
+        if len(held) >= max(1, round(share * len(targets))):
+            break
+        if subjects is not None or left[targets[groups[place][0]]] > 1:
+            held += groups[place]
+            left.subtract(targets[index] for index in groups[place])
     if not held:
-        what = "two subjects" if subjects is not None else "a rank with two images"
-        raise InputError(f"nothing can be held out for validation: the training list needs {what} at least.")
+        raise InputError(
+            "nothing can be held out for validation: list a rank with two images, or two subjects."
+        )
     return held

@@ -14,18 +14,9 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.data import folder
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
-from l2rclip_lite.data.folder import (
-    Seed,
-    check_splits,
-    dataset_of_table,
-    files_inside,
-    is_fixture,
-    mark_fixture,
-    rank_indices,
-    read_table,
-)
 from l2rclip_lite.data.lists import find_images, held_out, read_lists
 from l2rclip_lite.errors import InputError
 
@@ -38,7 +29,7 @@ LETTERS = {  # of papers and official files for MORPH's settings
 }
 
 
-@checked
+@validated
 def load_benchmark(
     name: str,
     root: str | Path | None = None,
@@ -46,7 +37,7 @@ def load_benchmark(
     category: str | None = None,
     protocol: str | None = None,
     fold: int | None = None,
-    seed: Seed = 0,
+    seed: folder.Seed = 0,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
     """A benchmark with published lists. Where they hold no validation part, a tenth of training is carved out.
@@ -113,7 +104,9 @@ def load_benchmark(
         "upright": True,
         "protocol": (f"{said}; seed {seed}",),
     }
-    return dataset_of_table(facts.card, table, facts.ranks, root or "", allow_missing=allow_missing, **fields)
+    return folder.dataset_of_table(
+        facts.card, table, facts.ranks, root or "", allow_missing=allow_missing, **fields
+    )
 
 
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
@@ -127,7 +120,7 @@ def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
 def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int) -> Sequence[str]:
     """The part of each row: train, val, test, or "" for none."""
     if protocol.cut == "column":
-        check_splits(table, "database")
+        folder.check_splits(table, "database")
         learned = ["train", "val"] if name == "test" else ["train"]
         rest = np.where(table["database"] == name, "test", "")
         return [str(part) for part in np.where(table["database"].isin(learned), "train", rest)]
@@ -186,15 +179,14 @@ def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
     return [str(part) for part in parts]
 
 
-@checked
+@validated
 def load_bracol(
     root: str | Path | None = None, fold: Annotated[int, Field(ge=1, le=5)] = 1, allow_missing: bool = False
 ) -> OrdinalDataset:
     """Real coffee leaves, severity 0 to 4, in one of the authors' five folds.
 
     Args:
-        root: A folder with `labels.csv` (columns path, label, split, split_fold2 … split_fold5), or with the
-            original `dataset.csv` beside `leaf/<id>.jpg` or `images/<id>.jpg`, as the download makes it.
+        root: A folder with the authors' `dataset.csv`, and `leaf/<id>.jpg` or `images/<id>.jpg`.
         fold: 1 to 5. The five test sets are disjoint.
         allow_missing: Whether to go on without the listed images that are not there; the run records them.
 
@@ -207,28 +199,20 @@ def load_bracol(
     Example:
         >>> load_bracol("nowhere")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: bracol: pass root=..., a folder that holds labels.csv or dataset.csv, not
-        'nowhere'; `l2rclip data bracol --download DIR` gets one.
+        l2rclip_lite.errors.InputError: bracol: pass root=..., a folder that holds dataset.csv, not 'nowhere';
+        `l2rclip data bracol --download DIR` gets one.
     """
-    folder = Path(root or "")
-    if root is not None and os.path.isfile(folder / "labels.csv"):
-        column = "split" if fold == 1 else f"split_fold{fold}"
-        table = read_table(folder / "labels.csv", ("path", "label", column))
-        check_splits(table, column)
-        table["split"] = table[column]
-    elif root is not None and os.path.isfile(folder / "dataset.csv"):
-        table = read_table(folder / "dataset.csv", ("id", "severity"))
-        images = "leaf" if os.path.isdir(folder / "leaf") else "images"
-        table = table.assign(path=f"{images}/" + table["id"] + ".jpg", label=table["severity"])
-        table["split"] = authors_folds(len(table), fold)
-    else:
-        raise _no_root("bracol", "labels.csv or dataset.csv", root)
-    table["file"] = files_inside(folder, table)
-    table["target"] = rank_indices(table, "01234")
-    facts, said = DATA_SETS["bracol"], (f"the authors' fold {fold} of 1 to 5",)
+    if root is None or not os.path.isfile(Path(root) / "dataset.csv"):
+        raise _no_root("bracol", "dataset.csv", root)
+    facts, said = DATA_SETS["bracol"], f"the authors' fold {fold} of 1 to 5"
+    table = folder.read_table(Path(root) / "dataset.csv", ("id", "severity"))
+    images = "leaf" if os.path.isdir(Path(root) / "leaf") else "images"
+    table = table.assign(path=f"{images}/" + table["id"] + ".jpg", label=table["severity"])
+    table["file"], table["split"] = folder.files_inside(root, table), authors_folds(len(table), fold)
+    table["target"] = folder.rank_indices(table, "01234")
     assert facts.ranks is not None
-    return dataset_of_table(
-        facts.card, table, facts.ranks, folder, allow_missing=allow_missing, protocol=said
+    return folder.dataset_of_table(
+        facts.card, table, facts.ranks, root, allow_missing=allow_missing, protocol=(said,)
     )
 
 
@@ -268,7 +252,7 @@ def authors_folds(count: int, fold: int) -> list[str]:
     return [str(part) for part in parts]
 
 
-@checked
+@validated
 def load_retinamnist(
     root: str | Path | None = None, pixels: Literal[28, 64, 128, 224] = 28
 ) -> OrdinalDataset:
@@ -299,7 +283,7 @@ def load_retinamnist(
     file = Path(root or "") / name if os.path.isdir(root or "") else Path(root or "")
     if root is None or not os.path.isfile(file):
         raise _no_root("retinamnist", name, root)
-    facts, fixture, splits = DATA_SETS["retinamnist"], is_fixture([str(file.parent)]), dict[str, Any]()
+    facts, fixture, splits = DATA_SETS["retinamnist"], folder.is_fixture([str(file.parent)]), dict[str, Any]()
     try:
         md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         if not fixture and md5 != facts.digests[str(pixels)]:
@@ -321,4 +305,4 @@ def load_retinamnist(
     data = OrdinalDataset(
         "retinamnist", **splits, ranks=facts.ranks, card=facts.card, image_size=size, protocol=(said,)
     )
-    return mark_fixture(data) if fixture else data
+    return folder.mark_fixture(data) if fixture else data

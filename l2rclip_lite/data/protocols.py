@@ -6,15 +6,16 @@ done is one more sentence in `protocol`, which a run writes into its config.json
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, checked
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -26,7 +27,7 @@ SHARES = (0.7, 0.15, 0.15)  # of the images, for train, val and test of new subj
 _FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
 
 
-@checked
+@validated
 def few_shot(data: Data, shots: Count, seed: Seed = 0) -> OrdinalDataset:
     """At most `shots` training images of every rank; val and test stay.
 
@@ -57,10 +58,8 @@ def few_shot(data: Data, shots: Count, seed: Seed = 0) -> OrdinalDataset:
     )
 
 
-@checked
-def label_shift(
-    data: Data, ranks: Count, keep: Annotated[float, Field(gt=0, lt=1)], seed: Seed = 0
-) -> OrdinalDataset:
+@validated
+def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
     """The most frequent ranks lose most of their training images; val and test stay.
 
     A thinned rank of n images keeps max(1, floor(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
@@ -68,26 +67,28 @@ def label_shift(
 
     Args:
         data: Any data set.
-        ranks: How many ranks are thinned, the most frequent first; of two equally frequent ones the lower first.
-        keep: The share of their images that they keep, between 0 and 1.
-        seed: Decides which.
+        shift: "10:0.1" cuts the 10 most frequent ranks to a tenth; of two equally frequent ones the lower comes first.
+        seed: Decides which images stay.
 
     Returns:
         The data set with the thinned training split, in its old order.
 
     Raises:
-        InputError: More ranks than the training split has, or a number outside its range.
+        InputError: Another text, more ranks than the training split has, or a share that is not between 0 and 1.
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
-        >>> label_shift(load_dataset("leaves", size=60), ranks=2, keep=0.25).counts("train")
+        >>> label_shift(load_dataset("leaves", size=60), "2:0.25").counts("train")
         [2, 2, 8, 8, 8]
     """
     order = _frequent_first(data)
-    if ranks > len(order):
+    match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
+    if match is None or int(match[1]) > len(order):
         raise InputError(
-            f"label_shift: only {len(order)} ranks have training images, not {ranks}; write fewer."
+            f"label_shift: write how many of the {len(order)} ranks with training images are cut, and the share that they "
+            f"keep, such as 2:0.1, not {shift!r}."
         )
+    ranks, keep = int(match[1]), float(match[2])
     quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
     train = _thinned(data.train, quota, _LABEL_SHIFT, seed)
     return _changed(
@@ -98,7 +99,7 @@ def label_shift(
     )
 
 
-@checked
+@validated
 def long_tail(
     data: Data, ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)], seed: Seed = 0
 ) -> OrdinalDataset:
@@ -148,7 +149,7 @@ def long_tail(
     )
 
 
-@checked
+@validated
 def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     """Neighbouring ranks merged into fewer, in all three splits.
 
@@ -193,7 +194,7 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     return _changed(data, said, ranks=ranks, **merged)
 
 
-@checked
+@validated
 def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     """The three splits pooled and cut again 70/15/15, so that nobody is in two of them.
 
@@ -234,7 +235,9 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         home[subject] = int(np.argmin(np.divide(filled, SHARES)))
         filled[home[subject]] += images[subject]
     places = np.array([home[subject] for subject in pool.subjects])
-    splits = {name: pool.subset(np.flatnonzero(places == number)) for number, name in enumerate(SPLITS)}
+    splits = {
+        name: pool.subset(np.flatnonzero(places == number).tolist()) for number, name in enumerate(SPLITS)
+    }
     parts = [
         f"{name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)" for name, part in splits.items()
     ]
@@ -244,7 +247,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     return _changed(data, said, allow_empty_ranks=True, **splits)
 
 
-@checked
+@validated
 def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0) -> OrdinalDataset:
     """Unseen ranks: every third one between the two ends loses its training and validation images; test stays.
 
@@ -279,7 +282,7 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
             f"by one in {every} with seed {seed}; choose another seed or a smaller number."
         )
     train, val = (
-        part.subset(np.flatnonzero(~np.isin(part.targets, ranks))) for part in (data.train, data.val)
+        part.subset(np.flatnonzero(~np.isin(part.targets, ranks)).tolist()) for part in (data.train, data.val)
     )
     return _changed(
         data,
@@ -292,34 +295,20 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     )
 
 
-# The options below have the names of the functions above and hide them.
-_subject_disjoint, _rebin, _label_shift = subject_disjoint, rebin, label_shift
-_long_tail, _few_shot, _hold_out = long_tail, few_shot, hold_out
+CHANGES: dict[str, Callable[..., OrdinalDataset]] = {
+    change.__name__: change
+    for change in (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
+}
 
 
-@checked
-def apply_protocols(
-    data: Data,
-    *,
-    subject_disjoint: bool = False,
-    rebin: int | None = None,
-    hold_out: int | None = None,
-    label_shift: str | None = None,
-    long_tail: float | None = None,
-    few_shot: int | None = None,
-    seed: Seed = 0,
-) -> OrdinalDataset:
-    """The chosen changes, in the order of these arguments, whatever the order they are written in.
+def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
+    """The chosen changes, in the order of `CHANGES`, whatever the order they are written in.
 
     Args:
         data: Any data set.
-        subject_disjoint: Whether to split again so that nobody is in two splits.
-        rebin: The number of ranks to merge the data set's ranks into.
-        hold_out: One in so many ranks between the ends is left out of training and validation.
-        label_shift: "10:0.1" cuts the 10 most frequent ranks to a tenth.
-        long_tail: The ratio of the most to the least frequent rank.
-        few_shot: The largest number of training images per rank.
         seed: Decides every draw, and which ranks are held out.
+        options: The names of changes with their number or text, such as `few_shot=4`; True for `subject_disjoint`,
+            None and False for nothing.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -336,26 +325,13 @@ def apply_protocols(
         ... )
         ([1, 4, 4, 4, 4], True)
     """
-    if subject_disjoint:
-        data = _subject_disjoint(data, seed)
-    if rebin is not None:
-        data = _rebin(data, rebin)
-    if hold_out is not None:
-        data = _hold_out(data, hold_out, seed)
-    if label_shift is not None:
-        ranks, _, share = label_shift.partition(":")
-        try:
-            data = _label_shift(data, int(ranks), float(share), seed)
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"label_shift: write the number of ranks and the share they keep, such as 10:0.1, not {label_shift!r}."
-            ) from None
-    if long_tail is not None:
-        data = _long_tail(data, long_tail, seed)
-    if few_shot is not None:
-        data = _few_shot(data, few_shot, seed)
+    for name, change in CHANGES.items():
+        value = options.get(name)
+        if value is not None and value is not False:
+            arguments = () if name == "subject_disjoint" else (value,)
+            data = change(
+                data, *arguments, **({} if name == "rebin" else {"seed": seed})
+            )  # which draws nothing
     return data
 
 
