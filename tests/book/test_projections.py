@@ -12,10 +12,8 @@ from l2rclip_book import embedding_figures as draw
 from l2rclip_book.projections import (
     Plane,
     balanced_pca,
-    distance_agreement,
     gap_distances,
     label_axis,
-    modality_gap,
     umap_layout,
 )
 from l2rclip_book.statistics import ordinality, spearman_rho
@@ -97,16 +95,6 @@ def test_gap_distances_know_neither_the_order_of_the_points_nor_their_length(cou
     other = np.array(sorted(zip(*gap_distances(scaled[order], position[order]), strict=True)))
     np.testing.assert_allclose(np.array(sorted(zip(gap, distance, strict=True))), other, atol=1e-9)
     assert spearman_rho(gap[None], distance[None])[0] == pytest.approx(ordinality(points)["gap"])
-
-
-def test_agreement_and_modality_gap_by_hand() -> None:
-    """A rotation and a factor keep the order of distances; means (½, ½) and (0, −1) are √(¼ + 2¼) = √2.5 apart."""
-    flat = noise(40, 2)
-    turned = flat @ np.array([[0.6, 0.8], [-0.8, 0.6]])
-    assert distance_agreement(flat, 3 * turned) == pytest.approx(1)
-    assert abs(distance_agreement(flat, noise(40, 2, 9))) < 0.2
-    gap = modality_gap(np.eye(2), np.array([[0.0, -1.0]]))
-    assert gap == pytest.approx({"gap": 2.5**0.5, "image": 0.5**0.5, "text": 1.0})
 
 
 def test_clouds_have_the_colours_of_their_ranks() -> None:
