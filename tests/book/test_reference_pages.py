@@ -18,7 +18,6 @@ from docutils.parsers.rst import directives
 from page_rules import NOT_PROSE, NUMBER, texts
 from PIL import Image
 
-
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 
 
