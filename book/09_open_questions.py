@@ -96,22 +96,21 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import seaborn as sns
 import torch
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
-from l2rclip_lite import question_plots as draw
-from l2rclip_lite.evidence import Arm, Study, image_features
-from l2rclip_lite.method_style import title_of
-from l2rclip_lite.questions import (
-    gain_table,
+from l2rclip_book import evidence as draw
+from l2rclip_book.gains import (
     gain_text,
     gains_by,
-    in_words,
     run_gains,
     summarise,
 )
+from l2rclip_book.studies import Arm, Study, image_features
+from l2rclip_book.style import PAPER, WIDTH, look, name_rows, title_of
+from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers, plots
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -215,7 +214,35 @@ SETTING = ["study", "data", "condition", "half", "ranks", "n_train"]
 alone = all_gains("template only", RANDOM)
 alone = alone[alone["half"] == ""]
 first = summarise(alone, SETTING) if len(alone) else alone
-show(draw.pattern, first.assign(each=first["n_train"] / first["ranks"]))
+
+
+def pattern(gains: pd.DataFrame) -> Figure:
+    """Gain over the number of images per rank, a dot per setting."""
+    numbers = sorted(gains["ranks"].unique())
+    shades = plots.rank_colours(len(numbers) + 1)
+    colours = dict(zip(numbers, shades, strict=False))
+    with plots.style():
+        figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
+        axis = figure.subplots()
+        axis.axhline(0, color=plots.COLOURS["ink"], linewidth=1.1)
+        lines = [colours[number] for number in gains["ranks"]]
+        axis.vlines(gains["each"], gains["low"], gains["high"], color=lines)
+        sns.scatterplot(
+            gains, x="each", y="gain", hue="ranks", palette=colours, s=62,
+            legend="full", ax=axis, zorder=3,
+        )  # fmt: skip
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_xlabel("training images per rank")
+        axis.set_ylabel("error saved by language (%)")
+        sns.move_legend(axis, "center left", bbox_to_anchor=(1.01, 0.5))
+        sides = (0.97, "language is better"), (0.03, "random is better")
+        for at, text in sides:
+            axis.text(0.99, at, text, transform=axis.transAxes, ha="right")
+    return figure
+
+
+show(pattern, first.assign(each=first["n_train"] / first["ranks"]))
 
 
 # %% tags=["hide-input"]
@@ -269,10 +296,10 @@ Markdown(by_half(first).replace("-", "−") if len(first) else NO_ROWS)
 #
 # | equation | function | test |
 # |---|---|---|
-# | {eq}`eq-09-gain` | `questions.run_gains` | `tests/unit/test_questions.py` |
-# | mean, interval, Holm, verdict | `questions.summarise`, `comparison` | `tests/unit/test_questions.py`, `tests/oracles/test_comparison_oracles.py` |
-# | prototypes | `model.L2RCLIP`, `controls` | `tests/unit/test_model.py`, `tests/unit/test_controls.py` |
-# | conditions | `protocols`, `evidence.reworded` | `tests/unit/test_protocols.py`, `tests/unit/test_evidence.py` |
+# | {eq}`eq-09-gain` | `gains.run_gains` | `tests/unit/test_gains.py` |
+# | mean, interval, Holm, verdict | `gains.summarise`, `statistics` | `tests/unit/test_gains.py` |
+# | prototypes | `model.L2RCLIP` | `tests/unit/test_model.py` |
+# | conditions | `protocols`, `studies.reworded` | `tests/unit/test_studies.py` |
 #
 # :::{admonition} What so few runs cannot show
 # :class: warning
@@ -293,6 +320,49 @@ AGAINST = [
 
 
 NOTE = "\n\n*Gain in percent (95 % interval), runs won.*"
+
+
+def gain_table(columns: dict[str, pd.DataFrame], by: str, title: str) -> str:
+    """Comparisons in columns, settings in lines; empty columns left out."""
+    cells = {
+        head: {row[by]: gain_text(row) for row in part.to_dict("records")}
+        for head, part in columns.items()
+        if len(part)
+    }
+    if not cells:
+        return NO_ROWS
+    lines = [f"| {title} | {' | '.join(cells)} |"]
+    lines.append("|---" * (len(cells) + 1) + "|")
+    for key in dict.fromkeys(
+        key for column in cells.values() for key in column
+    ):
+        row = (column.get(key, "–") for column in cells.values())
+        lines.append(f"| {key} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def in_words(done: pd.DataFrame, by: str) -> str:
+    """The largest gain, the side of each interval, the least p possible."""
+    if not len(done):
+        return ""
+    best = done.loc[done["gain"].idxmax()]
+    interval = f"{best['low']:.1f} to {best['high']:.1f}"
+    sides = {
+        "Interval above 0": done["low"] > 0,
+        "Below 0": done["high"] < 0,
+        "On both sides": (done["low"] <= 0) & (done["high"] >= 0),
+    }
+    words = f"Largest gain: {best['gain']:.1f} % ({interval}) at {best[by]}. "
+    for side, rows in sides.items():
+        names = ", ".join(map(str, done.loc[rows, by])) or "none"
+        words += f"{side}: {names}. "
+    words = words.replace("-", "−").replace("nan to nan", "no interval")
+    return words + (
+        f"With n = {done['n'].max()} no p-value can be below "
+        f"{done['smallest_p'].min():.3g}."
+    )
+
+
 LANGUAGE_ALONE = ("template only", RANDOM)
 
 
@@ -351,6 +421,7 @@ def against_random(rows: pd.DataFrame, x: str) -> pd.DataFrame:
     if x not in runs:
         keys = ["study", "data", "condition", x]
         runs = runs.merge(rows[keys].drop_duplicates())
+    runs = runs.sort_values(x, kind="stable")
     return runs.assign(x=runs[x].astype(str), y=runs["gain"])
 
 
@@ -431,9 +502,36 @@ def halves(data: str) -> pd.DataFrame:
     )
 
 
+# %% tags=["hide-input"]
+def seen_and_unseen(panels: dict[str, pd.DataFrame], *, xlabel: str) -> Figure:
+    """A row per method: hollow, seen ranks; filled, unseen ones."""
+    arms = list(dict.fromkeys(pd.concat(panels.values())["arm"]))
+    with plots.style():
+        size = (WIDTH, 0.42 * len(arms) + 1.2)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axis, (title, runs) in zip(axes, panels.items(), strict=True):
+            for arm, part in runs.groupby("arm", sort=False):
+                at, colour = arms.index(arm), look(arm)[0]
+                mean = part[["seen", "unseen"]].mean()
+                axis.plot(mean, [at, at], color=colour, linewidth=2.2)
+                for side, face in (("seen", PAPER), ("unseen", colour)):
+                    axis.scatter(
+                        part[side], [at] * len(part), color=colour, s=16,
+                        alpha=0.35, linewidth=0,
+                    )  # fmt: skip
+                    axis.scatter(
+                        mean[side], at, s=58, facecolor=face,
+                        edgecolor=colour, linewidth=1.8, zorder=3,
+                    )  # fmt: skip
+            axis.set(title=title, xlabel=xlabel)
+        name_rows(axes[0], [title_of(arm) for arm in arms])
+    return figure
+
+
 # %% mystnb={"image": {"alt": "Two panels, 20 and 62 ranks. For each method a hollow dot for the error on seen ranks and a filled dot for the error on unseen ranks, joined by a line."}, "figure": {"caption": "A third of the ranks without training pictures. Hollow: error on pictures of seen ranks; filled: of unseen ranks. The axes do not start at 0. Large marks are means over the runs, faint ones the n runs.", "name": "fig-09-unseen"}} tags=["hide-input"]
 show(
-    draw.seen_and_unseen,
+    seen_and_unseen,
     titled({"20 ranks": halves("leaves20"), "62 ranks": halves("leaves62")}),
     xlabel="MAE (percent of the leaf)",
 )
@@ -764,9 +862,15 @@ def every_setting(kind: str = "mae_expected") -> pd.DataFrame:
     return rows.sort_values("setting", key=lambda names: names.map(place))
 
 
-# %% mystnb={"image": {"alt": "Forest plot. Rows are all settings, ordered; for each a circle for L2RCLIP and a diamond for the template alone show the percent of error saved against random prototypes, with intervals around a zero line."}, "figure": {"caption": "Error saved against random prototypes, on the same runs; above each other the setting where L2RCLIP saves most and those where it saves less. Bars: 95 % bootstrap intervals over the runs of the setting; hollow marks: the interval holds 0. Right: runs won, of how many.", "name": "fig-09-forest"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Forest plot. Rows are all settings, ordered; for each a circle for L2RCLIP and a diamond for the template alone show the percent of error saved against random prototypes, with intervals around a zero line."}, "figure": {"caption": "Error saved against random prototypes, on the same runs; above each other the setting where L2RCLIP saves most and those where it saves less. Bars: 95 % bootstrap intervals over the runs of the setting; hollow marks: the interval contains 0.", "name": "fig-09-forest"}} tags=["hide-input"]
 everything = every_setting()
-show(draw.forest, everything)
+show(
+    draw.forest,
+    everything,
+    row="setting",
+    label="error saved against random prototypes (%)",
+    limit=60,
+)
 
 # %% tags=["hide-input"]
 if len(everything):
@@ -914,7 +1018,6 @@ settings = {
     "towers": live["towers"],
     "image_side": "adapter",
     "image_size": live["pixels"],
-    "rankformer": False,
     "context_length": 0,
     "epochs1": 0,
     "epochs2": 40,
@@ -926,7 +1029,8 @@ settings = {
 
 def prototypes(kind: str) -> torch.Tensor:
     """Text features before any training."""
-    config = Config(**settings, prototypes=kind)
+    controls = {"rankformer": False, "prototypes": kind}
+    config = Config(**settings, controls=controls)
     return L2RCLIP(towers, pictures.ranks, config).rank_features.double()
 
 
@@ -994,8 +1098,11 @@ order.round(2).rename_axis(index="order of the text features", columns=None)
 features = image_features(pictures, towers)
 arms = [
     Arm("template only"),
-    Arm(RANDOM, settings={"prototypes": "random"}),
-    Arm("shuffled template", settings={"prototypes": "shuffled"}),
+    Arm(RANDOM, settings={"controls": {"prototypes": "random"}}),
+    Arm(
+        "shuffled template",
+        settings={"controls": {"prototypes": "shuffled"}},
+    ),
     Arm("ridge", "ridge"),
 ]
 
@@ -1004,7 +1111,11 @@ def trial(condition: dict[str, object], **changes: object) -> pd.DataFrame:
     """Train all arms on several draws of a condition."""
     rows = []
     for draw_seed in range(SEED, SEED + live["draws"]):
-        config = Config(**settings | changes, seed=draw_seed)
+        config = Config(
+            **settings | changes,
+            seed=draw_seed,
+            controls={"rankformer": False},
+        )
         study = Study(pictures, towers, config, features)
         rows += [
             {"study": "live", "data": "leaves", "condition": str(condition)}
@@ -1143,4 +1254,4 @@ Markdown("\n".join(points) or NO_ROWS)
 # The method is that of {cite:t}`wang2023learning`; few pictures and label shift as questions for language come from
 # {cite:t}`li2022ordinalclip`, learned context from {cite:t}`zhou2022learning`. The tests are those of {cite:t}`demsar2006statistical`,
 # with the correction of {cite:t}`holm1979simple` and the caution of {cite:t}`nadeau2003inference`. Code:
-# [`questions.py`](../l2rclip_lite/questions.py) and [`question_plots.py`](../l2rclip_lite/question_plots.py).
+# [`gains.py`](l2rclip_book/gains.py) and [`evidence.py`](l2rclip_book/evidence.py).

@@ -6,7 +6,7 @@ or a condition without rows is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ VERDICTS = {"better": "#2a5da8", "worse": "#b8432f", "no difference shown": COLO
 Panels = Mapping[str, pd.DataFrame]
 
 
-def known(names: pd.Series) -> list[str]:
+def known(names: Iterable[str]) -> list[str]:
     """Data sets in the order of the book, then any others."""
     return [name for name in DATA if name in set(names)] + sorted(set(names) - set(DATA))
 

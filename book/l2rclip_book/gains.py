@@ -76,7 +76,7 @@ def run_gains(table: pd.DataFrame, one: str, other: str, metric: str = EXPECTATI
         )
     shared["gain"] = 100 * (shared["other"] - shared["one"]) / shared["other"]
     about = mine.loc[both & (mine["arm"] == one), [*names, *kept]]
-    return shared.merge(about, on=names) if kept else shared
+    return about.merge(shared, on=names)  # in the order of the table
 
 
 def hypothesis_gains(
@@ -180,31 +180,3 @@ def gain_text(row: Mapping[Any, Any]) -> str:
     interval = "no interval" if np.isnan(row["low"]) else f"{row['low']:+.1f} to {row['high']:+.1f}"
     text = f"{row['gain']:+.1f} ({interval}), {row['wins']}/{row['n']}".replace("-", "−")
     return text if row["verdict"] == "no difference shown" else f"**{text} {row['verdict']}**"
-
-
-def gain_table(columns: Mapping[str, pd.DataFrame], by: str, title: str) -> str:
-    """A Markdown table: comparisons in columns, settings in lines, `gain_text` in the cells.
-
-    Args:
-        columns: From `summarise` or `gains_by`, by heading; empty ones are left out.
-        by: Their column that names the lines.
-        title: Of the first column.
-
-    Example:
-        >>> row = {"gain": 5.0, "low": 1.0, "high": 9.0, "wins": 4, "n": 5, "verdict": "no difference shown"}
-        >>> print(gain_table({"against random": pd.DataFrame([{"ranks": 62} | row])}, "ranks", "K"))
-        | K | against random |
-        |---|---|
-        | 62 | +5.0 (+1.0 to +9.0), 4/5 |
-    """
-    cells = {
-        head: {row[by]: gain_text(row) for row in part.to_dict("records")}
-        for head, part in columns.items()
-        if len(part)
-    }
-    if not cells:
-        return "*no rows of these runs here*"
-    lines = [f"| {title} | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
-    for key in dict.fromkeys(key for column in cells.values() for key in column):
-        lines.append(f"| {key} | {' | '.join(column.get(key, '–') for column in cells.values())} |")
-    return "\n".join(lines)

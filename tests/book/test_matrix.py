@@ -1,200 +1,157 @@
-"""The matrix of runs: what is planned, and the table made of what was run."""
+"""The matrix of runs: what is planned, the table made of what was run, one unit as a notebook, and the Snakefile."""
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import chapters
 import collect
-import numpy as np
 import pandas as pd
 import plan as planning
 import pytest
+import rerun
+import yaml
+from work import Work
 
-from l2rclip_lite.baselines import check_baselines
-from l2rclip_lite.choices import BASELINES
+from l2rclip_book.studies import Arm, reworded
+from l2rclip_lite.baselines import BASELINES, check_baselines
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.evidence import Arm, reworded
 
-PRESETS = ("page", "smoke")
-FOLDERS = ("bracol_severity", "retinamnist")
-STUDIES: dict[str, Any] = planning.read()["studies"]
+EXPERIMENTS, RESULTS = chapters.ROOT / "experiments", chapters.BOOK / "results" / "matrix.csv"
+PROFILES = sorted((EXPERIMENTS / "profiles").glob("*/config.yaml"))
+SNAKEMAKE = chapters.ROOT / ".snakemake-env" / "bin" / "snakemake"
+UNIT = """\
+{python} -m jupytext --quiet --to ipynb --output - experiments/matrix/unit.py | {python} -m papermill - {out}/unit.ipynb \
+--kernel python3 --no-progress-bar -r STUDY {study} -r DATA leaves5 -r PRESET smoke -r CACHE {out}/features \
+-r OUT {out}/rows.csv -r COMMIT 1234
+"""
+# What the project's interpreter does for a unit: it writes its files, or fails. A pipe's first part says nothing.
+STAND_IN = """\
+#!{python}
+import pathlib, sys
+words = sys.argv[1:]
+if words[1] == "papermill":
+    given = dict(zip(words[7::3], words[8::3]))
+    pathlib.Path(words[3]).write_text(given["COMMIT"])
+    print(given["STUDY"] + "/" + pathlib.Path(words[3]).stem, file=open("started", "a"))
+    if given["STUDY"] == "context" and not pathlib.Path("mended").exists():
+        sys.exit("the unit fails")
+    out = given["OUT"]
+elif words[1] == "jupytext":
+    sys.exit()
+else:
+    out = words[-1]
+for end in (".csv", ".json"):
+    pathlib.Path(out).with_suffix(end).write_text("made")
+"""
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
     """A data folder in which every real data set seems to be."""
-    for name in FOLDERS:
+    for name in ("bracol_severity", "retinamnist"):
         (tmp_path / name).mkdir()
     return tmp_path
 
 
-def every_unit(preset: str, folder: Path | None) -> list[tuple[str, dict[str, Any]]]:
-    """The name of every unit and everything that it needs to know."""
+def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
+    """Everything that each unit needs to know, by its name."""
     plan = planning.read(preset)
-    return [
-        (
-            f"{one['study']}/{one['data']}-{one['run']}",
-            planning.unit(plan, **one, preset=preset, data_folder=folder),
-        )
+    units = [
+        (one, planning.unit(plan, **one, preset=preset, data_folder=folder))
         for one in planning.units(plan, folder)
     ]
-
-
-def first_units(preset: str, folder: Path | None) -> list[tuple[str, dict[str, Any]]]:
-    """The first run of every study on every data set; the other runs differ in fold and seed only."""
-    return [(name, unit) for name, unit in every_unit(preset, folder) if name.endswith("-0")]
-
-
-def without(condition: dict[str, Any], *names: str) -> dict[str, Any]:
-    """A condition without what smoke may change."""
-    return {name: value for name, value in condition.items() if name not in names}
+    names = [f"{one['study']}/{one['data']}-{one['run']}" for one, _ in units]
+    assert len({name.lower() for name in names}) == len(names), "two units share a file"
+    return dict(zip(names, (unit for _, unit in units), strict=True))
 
 
 # --- what is planned ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", ["page", "smoke", "sweep"])
 def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
     """Those of the study, of the condition and of the arm together make a `Config`; a method is one that we have."""
-    seen = 0
-    for name, unit in first_units(preset, folders):
+    seen = set()
+    for name, unit in every_unit(preset, folders).items():
         for _, own in unit["conditions"]:
-            shared = unit["settings"] | own
-            assert Config(**shared).seed == unit["seed"], name
             for arm in (Arm(key, **about) for key, about in unit["arms"].items()):
-                config = Config(**(shared | dict(arm.settings)))
+                config = arm.config(Config(**planning.merged(unit["settings"], own)))
+                assert config.seed == unit["seed"], name
                 assert arm.method in (*BASELINES, "L2RCLIP", "median-rank"), (name, arm.name)
                 if arm.method in BASELINES:
                     check_baselines([arm.method], config)
-                seen += 1
-    assert seen > 300
+                if preset == "smoke":
+                    assert (config.towers, max(config.epochs1, config.epochs2) <= 1) == ("tiny/random", True)
+                seen.add((name, arm.name, config))
+    assert len(seen) >= 200  # of a sweep exactly: 40 combinations times 5 seeds, no two alike
+    assert len({config for *_, config in seen}) == 200 or preset != "sweep"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_condition_can_be_met(preset: str) -> None:
-    """Drawn leaves, as large as the study takes them: a long tail needs pictures, and says so itself."""
-    pairs = 0
-    for name, unit in first_units(preset, None):
+def test_smoke_leaves_nothing_out_and_every_condition_can_be_met(folders: Path) -> None:
+    """One run of every study on each of its data sets, with all arms and conditions; what an arm leaves out stays out."""
+    full, small = every_unit("page", folders), every_unit("smoke", None)
+    assert small.keys() == {name for name in full if name.endswith("-0")}
+    for name, unit in small.items():
+        assert list(unit["arms"]) == list(full[name]["arms"])
+        for arm, about in unit["arms"].items():
+            real = full[name]["arms"][arm].get("settings", {})
+            assert {k: v for k, v in real.items() if v == 0} == {
+                k: v for k, v in about["settings"].items() if v == 0
+            }
         data = load_dataset(**unit["load"])
-        for condition, _ in unit["conditions"]:
-            found = reworded(data, **condition, seed=unit["seed"])
-            assert len(found.test) > 0, name
-            assert (found.protocol != data.protocol) == bool(set(condition) - {"template", "names"}), name
-            pairs += 1
-    assert pairs > 20
+        for (condition, _), (real_condition, _) in zip(
+            unit["conditions"], full[name]["conditions"], strict=True
+        ):
+            assert condition.keys() == real_condition.keys()
+            changed = reworded(data, **condition, seed=unit["seed"])
+            assert (changed.protocol != data.protocol) == bool(set(condition) - {"template", "names"}), name
 
 
-def test_every_condition_can_be_met_by_coffee_leaves(real_bracol: Path) -> None:
-    """The long tail and the shift of the real data set, in its first fold."""
-    units = dict(every_unit("page", real_bracol.parent))
-    data = load_dataset(**units["main/bracol-0"]["load"])
-    for name, unit in units.items():
-        if name.endswith("/bracol-0"):
-            for condition, _ in unit["conditions"]:
-                assert len(reworded(data, **condition, seed=0).train) > 0, name
-
-
-def test_names_of_units_are_unique(folders: Path) -> None:
-    """And so are their files, also where upper and lower case are the same."""
-    for preset in PRESETS:
-        names = [name.lower() for name, _ in every_unit(preset, folders)]
-        assert len(names) == len(set(names)) > 0
-
-
-def test_folds_count_from_one_and_seeds_from_zero(folders: Path) -> None:
-    """Run 0 of the coffee leaves is fold 1; the other data sets have no fold, and the run is the seed."""
-    units = dict(every_unit("page", folders))
+def test_runs_are_folds_or_seeds(folders: Path) -> None:
+    """Run 0 of the coffee leaves is fold 1; on generated leaves another seed is other images; without a folder no unit."""
+    units = every_unit("page", folders)
     assert [units[f"main/bracol-{run}"]["load"]["fold"] for run in range(5)] == [1, 2, 3, 4, 5]
-    assert [units[f"main/bracol-{run}"]["fold"] for run in range(5)] == [1, 2, 3, 4, 5]
     assert units["main/bracol-0"]["load"]["root"] == str(folders / "bracol_severity")
     assert [units[f"main/retinamnist-{run}"]["settings"]["seed"] for run in range(5)] == [0, 1, 2, 3, 4]
-    assert "seed" not in units["main/retinamnist-1"]["load"]
-    assert units["main/leaves5-3"]["fold"] is None
-
-
-def test_another_seed_is_another_picture() -> None:
-    """Runs on drawn leaves differ in their pictures, not only in their start."""
-    units = dict(every_unit("page", None))
     one, same, other = (
-        load_dataset(**units[name]["load"]).train[0][0].tobytes()
-        for name in ("main/leaves5-0", "components/leaves5-0", "main/leaves5-1")
+        units[f"{name}"]["load"] for name in ("main/leaves5-0", "components/leaves5-0", "main/leaves5-1")
     )
-    assert one == same
-    assert one != other
-
-
-def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
-    """A data set needs its folder; drawn leaves need none."""
-
-    def names(folder: Path | None) -> set[str]:
-        return {unit["data"] for unit in planning.units(planning.read(), folder)}
-
-    drawn = {"leaves5", "leaves20", "leaves62"}
-    assert names(None) == names(tmp_path) == drawn
-    (tmp_path / "bracol_severity").mkdir()
-    assert names(tmp_path) == drawn | {"bracol"}
-    (tmp_path / "retinamnist").touch()  # no folder
-    assert names(tmp_path) == drawn | {"bracol"}
-
-
-def test_runs_are_limited_where_a_study_says_so() -> None:
-    """By one number, by one for some data sets, and never beyond what the data set has."""
-    about = {"load": {"name": "leaves"}, "run": "seed"}
-    plan = {
-        "data": {"a": about | {"runs": 2}, "b": about | {"runs": 3}},
-        "groups": {"both": ["a", "b"]},
-        "studies": {
-            "x": {"data": "both"},
-            "y": {"data": ["b"], "runs": 1},
-            "z": {"data": "both", "runs": {"b": 2}},
-            "v": {"data": ["a"], "runs": 9},
-        },
+    assert one == same != other
+    drawn = {name for name in units if "leaves" in name}
+    assert every_unit("page", None).keys() == drawn
+    assert {name for name in drawn if name.startswith("components/leaves62")} == {
+        "components/leaves62-0",
+        "components/leaves62-1",
     }
-    found = [f"{unit['study']}{unit['data']}{unit['run']}" for unit in planning.units(plan)]
-    assert found == ["xa0", "xa1", "xb0", "xb1", "xb2", "yb0", "za0", "za1", "zb0", "zb1", "va0", "va1"]
 
 
-def test_smoke_leaves_nothing_out(folders: Path) -> None:
-    """Without any folder it has one run of every study on each of its data sets, with all arms and conditions."""
-    small, plan = planning.read("smoke"), planning.read()
-    found = {(unit["study"], unit["data"]) for unit in planning.units(small)}
-    assert found == {(unit["study"], unit["data"]) for unit in planning.units(plan, folders)}
-    assert {study for study, _ in found} == set(STUDIES)
-    assert len(planning.units(small)) == len(found)
-    for study, data in found:
-        one, what = planning.unit(small, study, data, 0, "smoke", None), STUDIES[study]
-        assert list(one["arms"]) == list(what["arms"])
-        conditions = [without(condition, "long_tail") for condition, _ in one["conditions"]]
-        assert conditions == [
-            without(condition, "settings", "long_tail") for condition in what.get("conditions", [{}])
-        ]
-        assert all(
-            ("long_tail" in a) == ("long_tail" in b)
-            for (a, _), b in zip(one["conditions"], what.get("conditions", [{}]), strict=True)
-        )
+def test_settings_merge_control_by_control() -> None:
+    """A later setting wins; of the controls only the ones it names."""
+    found = planning.merged({"a": 1, "controls": {"x": 1, "y": 1}}, {"a": 2}, {"controls": {"y": 2}})
+    assert found == {"a": 2, "controls": {"x": 1, "y": 2}}
 
 
-def test_smoke_is_small_and_what_is_off_stays_off(folders: Path) -> None:
-    """One epoch at most, random towers; no stage that an arm leaves out comes back, none that it has is lost."""
-    full = dict(every_unit("page", folders))
-    for name, unit in every_unit("smoke", None):
-        assert unit["load"]["size"] <= 500
-        for at, (_, own) in enumerate(unit["conditions"]):
-            assert own.keys() == full[name]["conditions"][at][1].keys()
-            for arm, about in unit["arms"].items():
-                config = Config(**(unit["settings"] | own | about.get("settings", {})))
-                real = full[name]["settings"] | full[name]["conditions"][at][1]
-                real |= full[name]["arms"][arm].get("settings", {})
-                assert config.towers == "tiny/random"
-                assert config.epochs1 == min(real["epochs1"], 1), (name, arm)
-                assert config.epochs2 == min(real["epochs2"], 1), (name, arm)
-
-
-def test_an_unknown_preset_is_refused() -> None:
-    """One sentence names the choices."""
+def test_a_longer_grid_runs_only_what_is_new() -> None:
+    """A combination keeps its name and its meaning; two of one name are refused, and so is an unknown preset."""
+    sweep = yaml.safe_load(planning.SWEEP.read_text(encoding="utf-8"))
+    longer = copy.deepcopy(sweep)
+    longer["grid"]["lambda2"].insert(0, 0.1)
+    old, new = planning.grid(sweep)["studies"], planning.grid(longer)["studies"]
+    assert (len(old), len(new)) == (40, 48)
+    assert old.items() <= new.items()
+    assert next(iter(old)) == "lr1-0p001-lr2-0p001-normalise-batch-lambda2-0p0"
+    with pytest.raises(ValueError, match="two combinations are named towers-a-b"):
+        planning.grid(sweep | {"grid": {"towers": ["a/b", "a_b"]}})
     with pytest.raises(ValueError, match="'full' is unknown; choose one of page, smoke, sweep"):
         planning.read("full")
 
@@ -202,51 +159,144 @@ def test_an_unknown_preset_is_refused() -> None:
 # --- the table ------------------------------------------------------------------------------------------
 
 
-def finished(folder: Path, unit: str, table: pd.DataFrame) -> str:
-    """Write the two files of a unit; gives the text of its rows."""
-    file = folder / "rows" / f"{unit}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(file, index=False)
-    made = {"commit": "abc", "versions": {"python": "3"}, "card": {"name": unit}}
-    file.with_suffix(".json").write_text(json.dumps(made), encoding="utf-8")
-    return file.read_text(encoding="utf-8")
-
-
-def test_gather_keeps_every_row_and_every_bit(tmp_path: Path) -> None:
-    """Numbers, texts and gaps come out as they were written, in the order of the plan."""
-    random = np.random.default_rng(0)
-    about = {"study": "main", "fold": 1, "level": "01", "arm": ["NA", "a, b", "α"], "n_train": 7}
-    values = {
-        name: random.random(3) * 10.0**power for name, power in (("mae", -5), ("qwk", 0), ("seconds", 20))
-    }
-    own = {"text_violations": [0.1 + 0.2, None, 1 / 3]}  # what only L2RCLIP has
-    later = pd.DataFrame(about | {"fold": None} | values | own)
-    first = pd.DataFrame(about | {name: value / 3 for name, value in values.items()})
-    texts = [finished(tmp_path, "main/leaves5-1", later), finished(tmp_path, "main/bracol-4", first)]
-    table, said = collect.gather(tmp_path, "page")
-    out = table.to_csv(index=False).splitlines()
-    assert out[1:4] == [line + "," for line in texts[1].splitlines()[1:]]
-    assert sorted(out[4:]) == sorted(texts[0].splitlines()[1:])
-    read = pd.read_csv(tmp_path / "rows/main/leaves5-1.csv")
-    for name in values:
-        assert [float(text) for text in table[name][:3]] == list(first[name])
-        assert [float(text) for text in table[name][3:]] == list(later[name]) == list(read[name])
-    assert said["units"] == 2
-
-
-def test_gather_names_what_is_missing(tmp_path: Path, folders: Path) -> None:
-    """Every unit of the plan is in the table or on the list; one without its JSON file was cut off."""
-    finished(tmp_path, "main/leaves5-0", pd.DataFrame({"mae": [1.0]}))
-    finished(tmp_path, "main/leaves5-1", pd.DataFrame({"mae": [2.0]}))
-    (tmp_path / "rows/main/leaves5-1.json").unlink()
-    table, said = collect.gather(tmp_path, "page")
-    assert list(table["mae"]) == ["1.0"]
-    assert set(said["missing"]) == {name for name, _ in every_unit("page", folders)} - {"main/leaves5-0"}
-    assert (said["units"], said["commits"]) == (1, ["abc"])
-    assert said["data"]["leaves5"]["card"] == {"name": "main/leaves5-0"}
-
-
-def test_gather_refuses_an_empty_folder(tmp_path: Path) -> None:
-    """One sentence says what to run."""
-    with pytest.raises(SystemExit, match=r"no finished unit under .*rows; run experiments/Snakefile first"):
+def test_gather_keeps_every_digit_and_names_what_is_missing(tmp_path: Path, folders: Path) -> None:
+    """Rows come out as they were written, in the order of the plan; a unit without its JSON file was cut off."""
+    with pytest.raises(SystemExit, match=r"no finished unit in .*rows; run experiments/Snakefile first"):
         collect.gather(tmp_path, "page")
+    rows = {"main/leaves5-1": "arm,mae\nNA,0.30000000000000004\n", "main/bracol-4": 'arm,mae\n"a, b",1e-05\n'}
+    for name, text in (rows | {"main/leaves5-0": "arm,mae\ncut,1\n"}).items():
+        file = tmp_path / "rows" / f"{name}.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        made = {"commit": "abc", "versions": {"python": "3"}, "card": {"name": name}}
+        file.with_suffix(".json").write_text(json.dumps(made), encoding="utf-8")
+    (tmp_path / "rows/main/leaves5-0.json").unlink()
+    table, about = collect.gather(tmp_path, "page")
+    assert table.to_csv(index=False) == 'arm,mae\n"a, b",1e-05\nNA,0.30000000000000004\n'
+    assert (about["units"], about["commits"]) == (2, ["abc"])
+    assert set(about["missing"]) == every_unit("page", folders).keys() - rows.keys()
+    assert about["data"]["leaves5"]["card"] == {"name": "main/leaves5-1"}
+
+
+def test_the_best_combination_comes_first() -> None:
+    """Means 2 and 1 over two seeds; spread √2 and 0."""
+    rows = pd.DataFrame({"data": "leaves5", "arm": list("abab"), "mae": ["1.0", "1.0", "3.0", "1.0"]})
+    expected = [["leaves5", "b", 1.0, 0.0, 2], ["leaves5", "a", 2.0, 1.414, 2]]
+    assert collect.ranking(rows, "mae").round(3).values.tolist() == expected
+
+
+@pytest.mark.slow
+def test_the_smallest_rows_come_out_again() -> None:
+    """Generated leaves of five ranks, seed 0: a classical model, a trained head, and two runs of L2RCLIP.
+
+    The table was made by an earlier release, which rounded differently: errors agree within a tenth.
+    """
+    table = pd.read_csv(RESULTS, dtype={"level": str, "condition": str}, keep_default_na=False)
+    table = table[(table["data"] == "leaves5") & (table["seed"] == 0)]
+    for study, arms in (("main", ("ridge", "cross-entropy", "full")), ("components", ("shuffled weight",))):
+        work = Work(planning.unit(planning.read(), study, "leaves5", 0, "page", None), "leaves5")
+        for arm in arms:
+            (new,) = work.rows(arm)
+            (old,) = table[(table["study"] == study) & (table["arm"] == arm)].to_dict("records")
+            assert new["mae_expected"] == pytest.approx(float(old["mae_expected"]), rel=0.1), arm
+            assert set(new) <= set(old)
+
+
+def test_a_row_that_differs_is_named() -> None:
+    """One digit in one metric; seconds and commit may differ, and an empty cell equals one that is not there."""
+    old = {"arm": "full", "mae": "0.25", "seconds": "3.1", "commit": "a", "text_gap": "", "level": "4"}
+    new = {"arm": "full", "mae": 0.25, "seconds": 9.0, "commit": "b", "level": 4}
+    assert rerun.differences(old, new) == []
+    assert rerun.differences(old, new | {"mae": 0.25000001}) == ["mae: 0.25 in the table, 0.25000001 now"]
+    assert rerun.differences(old, new | {"mae": 0.25000001}, tolerance=1e-6) == []
+
+
+# --- units and Snakemake --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_unit_is_a_notebook_and_a_file_of_rows(tmp_path: Path) -> None:
+    """Every arm has a row; run again, with the features of the first time, it gives the same rows.
+
+    A study that does not exist leaves a notebook that shows where, and no rows.
+    """
+    tables = []
+    for name, study in (("one", "fine-tuned"), ("one", "fine-tuned"), ("two", "no-such-study")):
+        command = UNIT.format(python=sys.executable, out=tmp_path / name, study=study)
+        (tmp_path / name).mkdir(exist_ok=True)
+        ended = subprocess.run(
+            command, shell=True, cwd=chapters.ROOT, capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode == 0) == (name == "one"), ended.stderr
+        if name == "one":
+            tables.append(pd.read_csv(tmp_path / name / "rows.csv", dtype=str).drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*tables)
+    assert list(tables[0]["arm"]) == list(planning.read()["studies"]["fine-tuned"]["arms"])
+    assert set(tables[0]["commit"]) == {"1234"}
+    assert [file.name for file in (tmp_path / "two").iterdir()] == ["unit.ipynb"]
+    assert "KeyError" in (tmp_path / "two" / "unit.ipynb").read_text(encoding="utf-8")
+
+
+def snakemake(folder: Path, *options: str, **config: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a folder, or skip: it has its own environment, which `make studies` makes."""
+    if not SNAKEMAKE.exists():
+        pytest.skip("there is no .snakemake-env; `make studies` makes it")
+    settings = [f"{name}={value}" for name, value in config.items()]
+    return subprocess.run(
+        [SNAKEMAKE, "-d", folder, "--rerun-triggers", "mtime", "params", *options, "--config", *settings],
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_failures_and_changes_are_made_up_for(tmp_path: Path) -> None:
+    """A unit that fails stops no other one; the same command runs what is missing, then nothing, then what changed."""
+    shutil.copytree(EXPERIMENTS, tmp_path / "experiments", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "python").write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    studies = tmp_path / "experiments" / "matrix" / "studies.yaml"
+
+    def start() -> tuple[int, Counter[str]]:
+        config = {
+            "preset": "smoke",
+            "only": "unseen,context",
+            "python": "./python",
+            "commit": "1234",
+            "out": "out",
+        }
+        ended = snakemake(tmp_path, "-s", str(tmp_path / "experiments/Snakefile"), "-j", "2", "-k", **config)
+        return ended.returncode, Counter((tmp_path / "started").read_text(encoding="utf-8").split())
+
+    times = {"unseen/leaves20-0": 1, "unseen/leaves62-0": 1, "context/bracol-0": 1}
+    assert start() == (1, times)
+    assert {file.parent.name for file in (tmp_path / "out" / "rows").rglob("*.*")} == {"unseen"}
+    assert {file.read_text() for file in (tmp_path / "out").rglob("*.ipynb")} == {"1234"}
+    (tmp_path / "mended").touch()
+    times["context/bracol-0"] += 1
+    assert start() == (0, times)
+    assert start() == (0, times)
+    plan = yaml.safe_load(studies.read_text(encoding="utf-8"))
+    plan["studies"]["context"]["arms"]["64"] = {"settings": {"context_length": 64}}
+    studies.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    times["context/bracol-0"] += 1
+    assert start() == (0, times)
+    wrong = snakemake(tmp_path, "-n", "-s", str(EXPERIMENTS / "Snakefile"), preset="smoke", only="contxt")
+    assert "there is no study contxt; the studies are main, " in wrong.stderr
+
+
+@pytest.mark.parametrize("file", PROFILES, ids=lambda file: file.parent.name)
+def test_a_profile_asks_for_what_a_unit_needs(file: Path) -> None:
+    """It parses, names its executor, goes on after a failure, resumes by file, and says what was not tried."""
+    text = file.read_text(encoding="utf-8")
+    given = yaml.safe_load(text)
+    assert given["executor"] == file.parent.name in ("kubernetes", "slurm")
+    assert given["keep-going"] is given["rerun-incomplete"] is True
+    assert given["rerun-triggers"] == ["mtime", "params"]
+    needs = given["default-resources"]
+    assert needs["cpus_per_task"] == 1
+    assert (needs["mem_mb"], needs["runtime"]) >= (2000, 60)
+    assert f"--workflow-profile experiments/profiles/{file.parent.name}" in text
+    assert "Not tried on a real cluster" in text

@@ -71,7 +71,6 @@ def test_the_data_are_what_the_script_makes() -> None:
         for kind in ("raw", "centred"):
             assert now[kind] == pytest.approx(then[kind], abs=1e-4)
     assert made | {"templates": stored["templates"]} == stored
-    template = stored["templates"][0]
     call = "({ names, template }) => [true, false].map(kind => state.wordsScript(names, template, kind))"
     scripts = js(call, names=stored["names"], template=stored["templates"][0]["template"])
     for script, kind in zip(scripts, ("centred", "raw"), strict=True):

@@ -17,7 +17,6 @@ from l2rclip_book.rankformer_views import (
     changed_ranks,
     movement,
     read_by,
-    relative_attention,
     shift_groups,
     spellings,
     woken,
@@ -29,7 +28,6 @@ from l2rclip_lite.rankformer import Axis, RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Tokens, Towers, load_towers
 
-AXES: tuple[Axis, ...] = ("token", "rank", "joint")
 # Words by number; 0 is start, end or padding. "a leaf with no", "a leaf with very low", "a leaf with low".
 IDS = torch.tensor([[0, 1, 2, 3, 4, 0, 0], [0, 1, 2, 3, 5, 6, 0], [0, 1, 2, 3, 6, 0, 0]])
 WORDS = IDS > 0
@@ -78,14 +76,9 @@ def test_who_sees_whom(axis: Axis, seen: int, shifts: int) -> None:
     assert (others == 0).all() if axis == "token" else ((others > 0) & (others < 1)).all()
 
 
-@pytest.mark.parametrize("axis", AXES)
-def test_relative_attention_and_movement_have_natural_units(axis: Axis) -> None:
-    """Weights of a word add to 1, so relative ones to the number of words in sight; R' = (1 - α)R moves by α."""
-    number = {"token": WORDS.sum(1), "rank": WORDS.sum(0), "joint": WORDS.sum()[None]}[axis]
-    real = {"token": WORDS, "rank": WORDS.T, "joint": WORDS.reshape(1, -1)}[axis]
-    attention = relative_attention(former(axis), EMBEDDED, TOKENS)
-    assert torch.allclose(attention.sum(2), real * number[:, None].float(), atol=1e-5)
-    moved = movement(RankFormer(16, heads=2, hidden=32, alpha=0.25, axis=axis), 7 * EMBEDDED, TOKENS)
+def test_movement_is_relative_and_alpha_at_the_start() -> None:
+    """R' = (1 - α)R moves a word by α of its length, whatever that is; other slots by 0."""
+    moved = movement(RankFormer(16, heads=2, hidden=32, alpha=0.25), 7 * EMBEDDED, TOKENS)
     assert torch.allclose(moved, 0.25 * WORDS.float())
 
 
