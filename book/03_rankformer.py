@@ -206,7 +206,7 @@ print("start, end and padding: never changed, never read")
 # with the word as it was. Here is all of it; `axis` decides who can see whom.
 
 # %%
-shown(RankFormer.forward, RankFormer.refine)
+shown(RankFormer.forward)
 
 # %% [markdown]
 # | equation | function | test |
@@ -500,18 +500,19 @@ for axis, model in models.items():
 #
 # ## What they look at
 #
-# `RankFormer.refine` also returns the weights of attention. Below they are divided by equal attention: 1 means that a word looks at all
+# `RankPrompts.attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at all
 # words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
 # each word.
 
 
 # %%
-def looks(former: RankFormer) -> torch.Tensor:
-    """The part of its attention that is shown, equal attention = 1."""
-    found = view.relative_attention(former, R, tokens)
-    if former.axis == "token":
+def looks(prompts: RankPrompts, axis: str) -> torch.Tensor:
+    """The part of the attention that is shown, equal attention = 1."""
+    found = prompts.attention()
+    found = found * (found > 0).sum(dim=2, keepdim=True)  # words in sight
+    if axis == "token":
         return found[1][words[1]][:, words[1]]
-    if former.axis == "rank":
+    if axis == "rank":
         return found[asked[1]]
     flat = [text for row in spelt for text in row]
     first = [flat.index(text) for text in dict.fromkeys(c[2] for c in cells)]
@@ -523,13 +524,11 @@ labels = {
     "rank": [f"{k}: {row[asked[1]]}" for k, row in enumerate(spelt)],
     "joint": list(dict.fromkeys(c[2] for c in cells)),
 }
-fresh = {
-    axis: RankPrompts(towers, ranks, axis=axis, seed=SEED).rankformer
-    for axis in AXES
-}
+fresh = {a: RankPrompts(towers, ranks, axis=a, seed=SEED) for a in AXES}
+taught = {axis: model.prompts for axis, model in models.items()}
 maps = {
-    (axis, when): looks(formers_then[axis])
-    for when, formers_then in (("before", fresh), ("after", trained))
+    (axis, when): looks(own[axis], axis)
+    for when, own in (("before", fresh), ("after", taught))
     for axis in AXES
 }
 

@@ -42,7 +42,7 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
 
 def woken(former: RankFormer, seed: int = 0) -> RankFormer:
     """The same RankFormer with random numbers in its last layer, which otherwise starts at zero and shows nothing."""
-    last: Any = former.ffn_layers[-1]
+    last: Any = former.ffn[-1]
     generator = torch.Generator().manual_seed(seed)
     nn.init.normal_(last[2].weight, std=last[2].in_features ** -0.5, generator=generator)
     return former
@@ -116,23 +116,6 @@ def shift_groups(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> 
     groups = torch.full(tokens.words.shape, -1, dtype=torch.long)
     groups[tokens.words] = torch.unique(first, return_inverse=True)[1]
     return groups
-
-
-@torch.no_grad()
-def relative_attention(
-    former: RankFormer, embeddings: Embeddings, tokens: Tokens
-) -> Float[Tensor, "group query key"]:
-    """Attention times the number of words in sight, so that equal attention is 1; groups as in `RankFormer.refine`.
-
-    Example:
-        >>> on = torch.ones(2, 3, dtype=torch.bool)
-        >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
-        >>> relative_attention(RankFormer(8, heads=2, axis="token"), torch.ones(2, 3, 8), tokens)[0, 0]
-        tensor([1., 1., 1.])
-    """
-    words = tokens.words
-    real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[former.axis]
-    return former.refine(embeddings, words)[1] * real.sum(dim=1)[:, None, None]
 
 
 @torch.no_grad()
