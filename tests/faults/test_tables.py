@@ -136,15 +136,14 @@ def test_no_file_in_the_place_of_the_labels(tmp_path: Path, kind: str) -> None:
         load_dataset("csv", root=tmp_path / "root", ranks=RANKS["csv"]["ranks"])
 
 
-@pytest.mark.parametrize("damage", ["bits", "bomb", "cipher", "objects"])
-def test_an_archive_that_is_damaged_or_a_bomb(tmp_path: Path, damage: str) -> None:
-    """300 MB of zeros take 300 kB in the file and are not unpacked; an array of objects is a pickle and stays one."""
+@pytest.mark.parametrize("damage", ["bits", "cipher", "objects"])
+def test_a_damaged_archive(tmp_path: Path, damage: str) -> None:
+    """An array of objects is a pickle, and stays one."""
     folder = make_fixture("retinamnist", tmp_path / "retina")
     (file,) = folder.rglob("*.npz")
     with np.load(file) as stored:
         arrays = dict(stored)
-    other = {"bomb": np.zeros((300 * 2**20, 1), np.uint8), "objects": np.array([{}], object)}
-    np.savez_compressed(file, **arrays | ({"train_labels": other[damage]} if damage in other else {}))
+    np.savez_compressed(file, **arrays | ({"train_labels": np.array([{}], object)} if damage == "objects" else {}))
     content = bytearray(file.read_bytes())
     local, central = content.index(b"train_labels.npy"), content.rindex(b"train_labels.npy")
     if damage == "bits":

@@ -6,17 +6,20 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import cache
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
 
 LONG = "L2RCLIP_FAULTS" in os.environ  # names the results file of the long form, `make faults`
 TRIED: Counter[str] = Counter()  # cases of each class of fault
 KILLS: list[dict[str, object]] = []  # where each killed run was
-T = TypeVar("T")
 
 SENTENCE = "used as it is meant, or refused in one sentence that names the file; never a traceback"
 RESUMED = "no half file is left, and the same command ends in the same bytes"
@@ -31,7 +34,7 @@ CLASSES = {  # name: what is done, and what must hold
     "poisoned-step": ("a loss or gradient that is not finite in one step", f"one sentence names the step; {RESUMED}"),
     "tables": ("labels files and split lists, damaged or with hostile cells", SENTENCE),
     "paths": ("paths that leave their folder, links, pipes and folders in the place of files", "refused; nothing outside is read"),
-    "archives": ("RetinaMNIST's archive: damaged, encrypted, a bomb", SENTENCE),
+    "archives": ("RetinaMNIST's archive: damaged, encrypted, with a pickle in it", SENTENCE),
     "settings": ("settings, rank names and options of another type or size", SENTENCE),
     "run-files": ("config.json, metrics.json, history.csv of a run, damaged or of another kind", SENTENCE),
     "checkpoints": ("a checkpoint of another run, or damaged", "refused before a parameter changes"),
@@ -68,11 +71,18 @@ def judged(fault: str, *, must: bool = True, about: str = "") -> Iterator[None]:
     TRIED[fault] += 1
     try:
         yield
-    except InputError as error:
+    except (InputError, ValidationError) as error:  # pydantic's names the setting
         assert about in str(error), error
         assert len(str(error).split()) > 3, error  # a sentence; the command line makes one short printable line of it
     else:
         assert not must, "accepted"
+
+
+@cache
+def painted() -> tuple[list[Any], list[Any], list[Any], Ranks]:
+    """Three small splits of (image, rank), painted once, and their ranks."""
+    leaves = load_dataset("leaves", size=60, pixels=64)
+    return list(leaves.train), list(leaves.val), list(leaves.test), leaves.ranks
 
 
 SNIPPETS = (
