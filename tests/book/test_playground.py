@@ -6,7 +6,6 @@ Node runs the modules of `book/_static/playground`; `tools/check_playground.mjs`
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 import chapters
 import numpy as np
+import playground
 import pytest
 import torch
 import torch.nn.functional as F
@@ -144,11 +144,8 @@ def test_what_the_page_says_about_the_losses_is_so() -> None:
 
 def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:
     """No import or export is left, no name is declared twice, and node reads it."""
-    spec = importlib.util.spec_from_file_location("playground_extension", BOOK / "_ext" / "playground.py")
-    extension = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(extension)
-    text = extension.bundle(FOLDER)
-    assert {f"{name}.mjs" for name in extension.MODULES} == {path.name for path in FOLDER.glob("*.mjs")}
+    text = playground.bundle(FOLDER)
+    assert {f"{name}.mjs" for name in playground.MODULES} == {path.name for path in FOLDER.glob("*.mjs")}
     names = re.findall(r"^(?:(?:async )?function|const|let) (\w+)", text, re.MULTILINE)
     assert sorted(names) == sorted(set(names))
     (tmp_path / "playground.js").write_text(text, encoding="utf-8")

@@ -74,9 +74,8 @@ def test_the_data_are_what_the_script_makes() -> None:
     call = "({ names, template }) => [true, false].map(kind => state.wordsScript(names, template, kind))"
     scripts = js(call, names=stored["names"], template=stored["templates"][0]["template"])
     for script, kind in zip(scripts, ("centred", "raw"), strict=True):
-        assert json.loads(printed(script).replace("'", '"')) == pytest.approx(
-            stored["templates"][0][kind], abs=1e-4
-        )
+        expected = pytest.approx(stored["templates"][0][kind], abs=1e-4)
+        assert json.loads(printed(script).replace("'", '"')) == expected
 
 
 def test_what_the_page_says_about_the_words_is_so() -> None:
