@@ -93,31 +93,32 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
+from l2rclip_book import evidence
+from l2rclip_book.gains import (
+    ARGMAX,
+    EXPECTATION,
+    Hypothesis,
+    hypothesis_gains,
+    summarise,
+)
+from l2rclip_book.statistics import ordinality
+from l2rclip_book.studies import Arm, Study, image_features
+from l2rclip_book.style import DATA
 from l2rclip_lite import (
     L2RCLIP,
     Config,
     evaluate,
-    evidence_plots,
     load_dataset,
     load_towers,
     plots,
 )
-from l2rclip_lite.baselines import Bench, run_baseline
-from l2rclip_lite.claims import (
-    ARGMAX,
-    EXPECTATION,
-    Claim,
-    judged,
-    saved,
-    supported,
-)
-from l2rclip_lite.evidence import Arm, Study, image_features
-from l2rclip_lite.ordinality import ordinality
-from l2rclip_lite.training import run_l2rclip
+from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -173,18 +174,18 @@ def train_arms(
 
 def demonstration() -> pd.DataFrame:
     """A table of the same shape from a minute of training."""
-    nothing = {"prototypes": "random", "epochs1": 0}
+    nothing = {"controls": {"prototypes": "random"}, "epochs1": 0}
     ours = [
         Arm("full"),
         Arm("random prototypes", settings=nothing),
-        Arm("shuffled text", settings={"prototypes": "shuffled"}),
+        Arm("shuffled text", settings={"controls": {"prototypes": "shuffled"}}),
     ]
     others = ["median-rank", "linear-probe", "cross-entropy", "sord"]
     parts = [
-        Arm("no RankFormer", settings={"rankformer": False}),
+        Arm("no RankFormer", settings={"controls": {"rankformer": False}}),
         Arm("no pairwise loss", settings={"lambda1": 0.0, "lambda2": 0.0}),
-        Arm("order-blind weight", settings={"order": "blind"}),
-        Arm("shuffled weight", settings={"order": "shuffled"}),
+        Arm("order-blind weight", settings={"controls": {"order": "blind"}}),
+        Arm("shuffled weight", settings={"controls": {"order": "shuffled"}}),
     ]
     main = [*ours, *(Arm(name, name) for name in others)]
     tables = [train_arms(main, 2, "main")]
@@ -236,15 +237,30 @@ def called(arm: str) -> str:
     return ARMS.get(bare, bare) + (", head only" if bare != arm else "")
 
 
+def name_of(data: str) -> str:
+    """A data set's name for readers."""
+    return DATA[data][0] if data in DATA else data
+
+
 def listed(names: list[str] | pd.Series) -> str:
     """Names in a sentence."""
     return ", ".join(names) or "none"
 
 
-def points_of(asked: list[Claim], metric: str = EXPECTATION) -> pd.DataFrame:
-    """Every run of every claim, named for a figure."""
-    runs = [saved(table, one, metric).assign(claim=one.text) for one in asked]
-    return pd.concat(runs, ignore_index=True)
+def judged(
+    asked: list[Hypothesis],
+    metric: str = EXPECTATION,
+    rows: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """What the runs say about every hypothesis, as one family of tests."""
+    runs = hypothesis_gains(table if rows is None else rows, asked, metric)
+    return summarise(runs, ["topic", "text"])
+
+
+def supported(asked: list[Hypothesis]) -> list[Hypothesis]:
+    """The hypotheses of which the table has runs of both arms."""
+    texts = set(hypothesis_gains(table, asked)["text"])
+    return [one for one in asked if one.text in texts]
 
 
 # %% [markdown]
@@ -256,31 +272,33 @@ def points_of(asked: list[Claim], metric: str = EXPECTATION) -> pd.DataFrame:
 # %% mystnb={"image": {"alt": "A forest plot, a row a method, best above. A diamond with a line shows the mean percentage of the error of cross-entropy that the method saves, coloured blue if shown to be better, red if worse, grey otherwise; small coloured marks show the five data sets."}, "figure": {"caption": "Percent of the error of cross-entropy (with an adapter) that each method saves; the error is the MAE of the expected rank. A diamond is the mean over all runs with its 95 % interval: blue is better, red worse, grey not shown. Small marks are the data sets; those at the edge lie beyond it. *Head only* trains no adapter.", "name": "fig-08-methods"}} tags=["hide-input"]
 in_main = list(dict.fromkeys(table.loc[table["study"] == "main", "arm"]))
 against = [
-    Claim(called(arm), arm, "cross-entropy")
+    Hypothesis(called(arm), arm, "cross-entropy")
     for arm in in_main
     if arm != "cross-entropy"
 ]
-against = supported(table, against)
-ranking = judged(table, against)
-evidence_plots.forest(
+ranking = judged(against)
+ranking = ranking.sort_values("gain", ascending=False, kind="stable")
+figure = evidence.forest(
     ranking,
-    points_of(against),
+    hypothesis_gains(table, against),
     label="error saved against cross-entropy, % (right is better)",
-    ours=[called(arm) for arm in TEXTS],
 )
+for name in figure.axes[0].get_yticklabels():
+    if name.get_text() in [called(arm) for arm in TEXTS]:
+        name.set(color=plots.COLOURS["stage 1"], weight="bold")
+figure
 
 # %% tags=["hide-input"]
-ranking = ranking.sort_values("percent", ascending=False)
-place = 1 + list(ranking["one"]).index("full")
+place = 1 + list(ranking["text"]).index(called("full"))
 first, ours = ranking.iloc[0], ranking.iloc[place - 1]
 said = (
-    f"By this measure L2RCLIP stands in place {place} of {len(ranking) + 1}: it "
-    f"saves {ours['percent']:.1f} % [{ours['low']:.1f}, {ours['high']:.1f}] of "
+    f"By this measure L2RCLIP ranks {place} of {len(ranking) + 1}: it "
+    f"saves {ours['gain']:.1f} % [{ours['low']:.1f}, {ours['high']:.1f}] of "
     "the error of cross-entropy. "
 )
 if place > 1:
     said += (
-        f"First is {first['claim']} with {first['percent']:.1f} % "
+        f"First is {first['text']} with {first['gain']:.1f} % "
         f"[{first['low']:.1f}, {first['high']:.1f}]."
     )
 Markdown(said)
@@ -332,7 +350,7 @@ text = summary.apply(
     lambda row: f"{row['mean']:.2f} ± {row['std']:.2f}", axis=1
 )
 wide = text.unstack("data").rename(index=called)
-wide[evidence_plots.known(list(wide.columns))]
+wide[evidence.known(list(wide.columns))]
 
 # %% [markdown]
 # ## A fair comparison
@@ -352,9 +370,9 @@ wide[evidence_plots.known(list(wide.columns))]
 #
 # | what | function | test |
 # |---|---|---|
-# | {eq}`eq-08-saved`, the table | `claims.saved`, `claims.judged` | `tests/unit/test_claims.py` |
-# | pairs, interval, tests, Holm, verdict | `comparison.pairs`, `compare`, `holm`, `verdict` | `tests/unit/test_comparison.py`, `tests/oracles/test_comparison_oracles.py` |
-# | the figures | `evidence_plots` | `tests/unit/test_evidence_plots.py` |
+# | {eq}`eq-08-saved`, the table | `gains.run_gains`, `gains.summarise` | `tests/unit/test_gains.py` |
+# | pairs, interval, tests, Holm, verdict | `statistics.pairs`, `compare`, `holm`, `verdict` | `tests/unit/test_statistics.py` |
+# | the figures | `evidence` | `tests/unit/test_gains.py` |
 #
 # Two warnings stand in front of every number.
 #
@@ -375,7 +393,7 @@ wide[evidence_plots.known(list(wide.columns))]
 # %% mystnb={"image": {"alt": "A grid, a row a claim, three columns for expected rank, most probable rank and RPS. Each cell holds the percentage saved; blue cells show L2RCLIP better, red ones worse, grey ones neither."}, "figure": {"caption": "All claims at a glance: percent of the other method's error that L2RCLIP saves, in its mean over all runs. Blue: better, red: worse, grey: not shown either way. Lines separate baselines (the hardest first), language, order in the weight, and components.", "name": "fig-08-verdicts"}} tags=["hide-input"]
 BEATS, LANGUAGE, ORDER, PARTS = "beats", "language", "order", "components"
 questions = [
-    Claim(called(arm), "full", arm, topic=BEATS)
+    Hypothesis(called(arm), "full", arm, topic=BEATS)
     for arm in in_main
     if arm not in TEXTS
 ]
@@ -404,14 +422,14 @@ MANY = ("leaves20", "leaves62")
 for topic, texts in asked.items():
     study = "main" if topic == LANGUAGE else "components"
     for arm, text in texts.items():
-        questions.append(Claim(text, "full", arm, study, topic))
+        questions.append(Hypothesis(text, "full", arm, study, topic))
         if topic == LANGUAGE:
             some = f"{text} (20 and 62 ranks)"
-            questions.append(Claim(some, "full", arm, study, topic, MANY))
+            questions.append(Hypothesis(some, "full", arm, study, topic, MANY))
 number = len(questions)
-questions = supported(table, questions)
-hardest = judged(table, [one for one in questions if one.topic == BEATS])
-margin = dict(zip(hardest["claim"], hardest["percent"], strict=True))
+questions = supported(questions)
+hardest = judged([one for one in questions if one.topic == BEATS])
+margin = dict(zip(hardest["text"], hardest["gain"], strict=True))
 questions.sort(key=lambda one: (one.topic != BEATS, margin.get(one.text, 0)))
 READINGS = {
     "expected rank": EXPECTATION,
@@ -419,18 +437,35 @@ READINGS = {
     "RPS": "rps",
 }
 judgements = {
-    reading: judged(table, questions, metric)
-    for reading, metric in READINGS.items()
+    reading: judged(questions, metric) for reading, metric in READINGS.items()
 }
-print(f"{len(questions)} of {number} claims have runs")
-evidence_plots.grid(
-    {
-        f"by {reading}": rows.assign(
-            claim=np.where(rows["topic"] == BEATS, "beats ", "") + rows["claim"]
-        )
-        for reading, rows in judgements.items()
-    }
-)
+print(f"{len(questions)} of {number} hypotheses have runs")
+
+
+def verdict_map(judgements: dict[str, pd.DataFrame]) -> Figure:
+    """A row per hypothesis: percent saved, coloured by the verdict."""
+    first = next(iter(judgements.values()))
+    codes = {"worse": -1, "no difference shown": 0, "better": 1}
+    code = {k: t["verdict"].map(codes) for k, t in judgements.items()}
+    text = {k: t["gain"].map("{:+.1f} %".format) for k, t in judgements.items()}
+    against = np.where(first["topic"] == BEATS, "against ", "")
+    with plots.style():
+        size = (2.9 + 1.35 * len(judgements), 0.235 * len(first) + 0.9)
+        figure = Figure(figsize=size, layout="constrained")
+        axis = figure.subplots()
+        shades = [evidence.VERDICTS[word] for word in codes]
+        sns.heatmap(
+            pd.DataFrame(code), annot=pd.DataFrame(text), fmt="", cbar=False,
+            cmap=[shades[0], "#e4e7eb", shades[2]], vmin=-1, vmax=1,
+            linewidths=1.5, yticklabels=against + first["text"], ax=axis,
+        )  # fmt: skip
+        axis.tick_params(length=0, labeltop=True, labelbottom=False)
+        breaks = np.flatnonzero(first["topic"].ne(first["topic"].shift()))
+        axis.hlines(breaks[1:], 0, len(judgements), color="black")
+    return figure
+
+
+verdict_map({f"by {name}": rows for name, rows in judgements.items()})
 
 # %% [markdown]
 # The same with all numbers. Read *+5 [2, 8]* as "saves 5 % of the other's error, and between 2 and 8 % is plausible".
@@ -441,9 +476,9 @@ WORDS = {"better": "**better**", "worse": "**worse**"}
 
 def cells(row: pd.Series) -> list[str]:
     """Percent with interval, wins and losses, p, verdict."""
-    p = "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    p = "<0.001" if row["holm"] < 0.001 else f"{row['holm']:.3f}"
     return [
-        f"{row['percent']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]",
+        f"{row['gain']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]",
         f"{row['wins']}/{row['ties']}/{row['losses']}",
         p,
         WORDS.get(row["verdict"], "not shown"),
@@ -460,8 +495,8 @@ for (_, left), (_, right) in zip(
     judgements["most probable rank"].iterrows(),
     strict=True,
 ):
-    beats = "beats " if left["topic"] == BEATS else ""
-    whole = [beats + left["claim"], str(left["pairs"]), *cells(left)]
+    against = "against " if left["topic"] == BEATS else ""
+    whole = [against + left["text"], str(left["n"]), *cells(left)]
     whole += [f"{left['sets_for']}/{left['sets']}", *cells(right)]
     lines.append("| " + " | ".join(whole) + " |")
 Markdown("\n".join(lines))
@@ -478,7 +513,7 @@ def verdicts(topic: str, reading: str) -> dict[str, list[str]]:
     rows = judgements[reading][judgements[reading]["topic"] == topic]
     words = ("better", "worse", "no difference shown")
     return {
-        word: list(rows.loc[rows["verdict"] == word, "claim"]) for word in words
+        word: list(rows.loc[rows["verdict"] == word, "text"]) for word in words
     }
 
 
@@ -530,41 +565,45 @@ Markdown("\n".join(lines))
 # order and no meaning. *Shuffled text* gives each rank the sentence of another. The *bare template* keeps the meaning and
 # learns nothing on top. If language is what helps, it should help more where ranks are many and pictures of each are few.
 
-# %% mystnb={"image": {"alt": "Error saved against cross-entropy for L2RCLIP, its bare template, random vectors and shuffled text on drawn leaves with 5, 20 and 62 ranks, each with runs as dots and an interval."}, "figure": {"caption": "Drawn leaves: the error of cross-entropy that L2RCLIP saves with its own text and with three substitutes, as ranks grow and pictures of each rank become few. Dots are runs, lines are 95 % intervals.", "name": "fig-08-language"}}
-growth = supported(
-    table, [Claim(called(arm), arm, "cross-entropy") for arm in TEXTS]
-)
-points = points_of(growth)
+# %% mystnb={"image": {"alt": "Error saved against cross-entropy for L2RCLIP, its bare template, random vectors and shuffled text on drawn leaves with 5, 20 and 62 ranks, each with its mean and a bar."}, "figure": {"caption": "Drawn leaves: the error of cross-entropy that L2RCLIP saves with its own text and with three substitutes, as ranks grow and images of each rank become few. A point is the mean over runs, the bar goes from the lowest to the highest run.", "name": "fig-08-language"}}
+growth = [Hypothesis(arm, arm, "cross-entropy") for arm in TEXTS]
+points = hypothesis_gains(table, growth)
 points = points[points["data"].str.startswith("leaves")]
+points = points.sort_values("ranks", kind="stable")
 ranks_of = table.groupby("data")["ranks"].first()
-evidence_plots.over_ranks(
-    points.assign(ranks=points["data"].map(ranks_of)),
-    label="error saved, %",
-    reference="cross-entropy",
+evidence.curves(
+    {
+        "": points.assign(
+            arm=points["text"], x=points["ranks"].astype(str), y=points["gain"]
+        )
+    },
+    xlabel="ranks",
+    ylabel="error of cross-entropy saved, %",
 )
 
 # %% tags=["hide-input"]
-wanted = supported(
-    table, [Claim(called(arm), "full", arm) for arm in TEXTS[1:]]
-)
-lines = ["| data | ranks | pictures a rank |"]
+wanted = supported([Hypothesis(called(arm), "full", arm) for arm in TEXTS[1:]])
+lines = ["| data | ranks | images per rank |"]
 lines[0] += "".join(
     f" {one.text.removeprefix('L2RCLIP, ')} |" for one in wanted
 )
 lines.append("|---|--:|--:|" + "--:|" * len(wanted))
 sizes = table[table["study"] == "main"].groupby("data")["n_train"].first()
-gain = {}
-for data in evidence_plots.known(list(sizes.index)):
-    row = f"| {evidence_plots.look(data)[0]} | {ranks_of[data]} "
+gain = {
+    (row["data"], one.other): (row["gain"], row["low"], row["high"])
+    for one in wanted
+    for row in summarise(hypothesis_gains(table, [one]), ["data"]).to_dict(
+        "records"
+    )
+}
+for data in evidence.known(list(sizes.index)):
+    row = f"| {name_of(data)} | {ranks_of[data]} "
     row += f"| {sizes[data] / ranks_of[data]:.0f} |"
     for one in wanted:
-        runs = saved(table, one)
-        here = runs.loc[runs["data"] == data, "percent"]
-        if here.empty:
+        if (data, one.other) not in gain:
             row += " – |"
             continue
-        mean, low, high = evidence_plots.mean_interval(here)
-        gain[data, one.other] = mean, low, high
+        mean, low, high = gain[data, one.other]
         row += f" {mean:+.1f} [{low:.1f}, {high:.1f}] |"
     lines.append(row)
 Markdown(
@@ -592,7 +631,9 @@ towers = leaves()[1]
 start = {}
 for data, number in (("leaves5", 5), ("leaves20", 20), ("leaves62", 62)):
     few = load_dataset("leaves", ranks=number, size=3 * number, pixels=64)
-    model = L2RCLIP(towers, few.ranks, settings(SEED, prototypes="shuffled"))
+    model = L2RCLIP(
+        towers, few.ranks, settings(SEED, controls={"prototypes": "shuffled"})
+    )
     start[data] = ordinality(model.rank_features)["triplets"]
 orders = table[table["text_triplets"].notna()]
 orders = orders[orders["study"].isin(["main", "components"])]
@@ -603,7 +644,7 @@ mean = orders.groupby(["arm", "data"])["text_triplets"].mean().unstack("data")
 mean = mean.reindex([arm for arm in kept if arm in mean.index])
 first = pd.DataFrame([start], index=["shuffled text, before stage 1"])
 order_of_texts = pd.concat([first, mean])[
-    evidence_plots.known(list(mean.columns))
+    evidence.known(list(mean.columns))
 ].round(2)
 order_of_texts.astype(object).fillna("")
 
@@ -616,7 +657,7 @@ for data in order_of_texts.columns:
     whole = order_of_texts.loc["full", data]
     mended = "mended" if after > (before + whole) / 2 else "not mended"
     lines.append(
-        f"- {evidence_plots.look(data)[0]}: {mended}, from {before:.2f} to "
+        f"- {name_of(data)}: {mended}, from {before:.2f} to "
         f"{after:.2f}; with the true text it is {whole:.2f}."
     )
 Markdown("\n".join(lines) or "No run with shuffled text is at hand.")
@@ -678,15 +719,22 @@ figure
 
 
 # %% mystnb={"image": {"alt": "A panel a data set: percent of the error of each control that the ordinal weight saves, with runs as dots, mean and interval."}, "figure": {"caption": "What the order in the weight is worth: percent of the error that the full method saves against each control. Right of the line the order helps. Dots are runs; with five of them the interval leaves out 0 once in six times by luck alone.", "name": "fig-08-order"}}
-def against_parts(topic: str) -> pd.DataFrame:
-    """Every run of the claims of a topic, named by the arm they are held against."""
-    shown = [one for one in questions if one.topic == topic]
-    return points_of([Claim(c.other, c.one, c.other, c.study) for c in shown])
+def against_parts(topic: str, label: str) -> Figure:
+    """Every run of a topic, a panel per data set, a row per arm."""
+    asked = [one for one in questions if one.topic == topic]
+    runs = hypothesis_gains(
+        table, [Hypothesis(c.other, c.one, c.other, c.study) for c in asked]
+    )
+    runs = runs.assign(row=runs["text"], arm="full", y=runs["gain"])
+    panels = {
+        name_of(data).replace(", ", "\n"): runs[runs["data"] == data]
+        for data in evidence.known(runs["data"])
+    }
+    return evidence.dots(panels, xlabel=label, interval=True, sharex=True)
 
 
-evidence_plots.by_data(
-    against_parts(ORDER),
-    label="error saved by the ordinal weight, % (right: the order helps)",
+against_parts(
+    ORDER, "error saved by the ordinal weight, % (right: the order helps)"
 )
 
 
@@ -696,7 +744,7 @@ def bound(topic: str) -> str:
     rows = judgements["expected rank"]
     rows = rows[rows["topic"] == topic]
     return "\n".join(
-        f"- *{row['claim']}*: {row['percent']:+.1f} % [{row['low']:.1f}, "
+        f"- *{row['text']}*: {row['gain']:+.1f} % [{row['low']:.1f}, "
         f"{row['high']:.1f}] by the expected rank, {row['verdict']}."
         for _, row in rows.iterrows()
     )
@@ -708,16 +756,15 @@ Markdown(bound(ORDER))
 # Where a line says *no difference shown*, its interval says how large a difference could still hide. Two reasons make a small
 # one likely here. The cross-entropy of stage 2 sees the same ranks and already pulls each image to its own text, far from
 # all others; and the push is a mean over all texts, so that its gradient is small beside that of the cross-entropy, whose logits are scaled up.
-# The live model below prints that share as a [failure signature](ablation-failures).
+# The live model below prints that share as a [failure diagnostic](ablation-failures).
 #
 # ## Each component
 #
 # Now one part at a time is left out. Right of the line the part is worth something.
 
 # %% mystnb={"image": {"alt": "A panel a data set, a row a left-out part: percent of the error without the part that the full method saves."}, "figure": {"caption": "What each part is worth: percent of the error without it that the full method saves. Diamonds are means over the runs (dots), lines their 95 % intervals.", "name": "fig-08-components"}}
-evidence_plots.by_data(
-    against_parts(PARTS),
-    label="error saved by the full method, % (right: the part helps)",
+against_parts(
+    PARTS, "error saved by the full method, % (right: the part helps)"
 )
 
 # %% tags=["hide-input"]
@@ -747,13 +794,13 @@ for study, arm in [("main", "full"), *wanted]:
     ece[arm] = rows.groupby("data")["ece"].mean().mean()
     told = ["–"] * 3
     if arm != "full":
-        claim = Claim(arm, arm, "full", study)
+        claim = Hypothesis(arm, arm, "full", study)
         change[arm] = {
-            reading: judged(table, [claim], metric).iloc[0]
+            reading: judged([claim], metric).iloc[0]
             for reading, metric in (READINGS | {"ECE": "ece"}).items()
         }
         told = [
-            f"{row['percent']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+            f"{row['gain']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]"
             for reading, row in change[arm].items()
             if reading != "ECE"
         ]
@@ -775,15 +822,15 @@ for arm, words in (
 ):
     if arm in change:
         told = [
-            f"{row['percent']:+.1f} % by {reading}"
+            f"{row['gain']:+.1f} % by {reading}"
             for reading, row in change[arm].items()
         ]
         said.append(f"- {words} saves {', '.join(told)}.")
 said.append("")
 loss = change.get("no pairwise loss, stage 2")
 if loss is not None:
-    sharper = loss["ECE"]["percent"] > 0 and loss["RPS"]["percent"] > 0
-    if sharper and loss["expected rank"]["percent"] < 0:
+    sharper = loss["ECE"]["gain"] > 0 and loss["RPS"]["gain"] > 0
+    if sharper and loss["expected rank"]["gain"] < 0:
         said.append(
             "So in its mean the pairwise loss of stage 2 buys its gain by the "
             "expected rank with probabilities that are surer than right."
@@ -817,13 +864,13 @@ def answers(method: str, **changed: object) -> list[torch.Tensor]:
     # a method answers once, on what it is given as the test split
     given["test"] = torch.cat([given["val"], given["test"]])
     model = L2RCLIP(towers, data.ranks, settings(SEED, **changed))
-    bench = Bench(model, {}, given, target, None, True)
+    inputs = TrainingData(given, target)
     if method == "L2RCLIP":
-        run_l2rclip(bench)
-        with torch.inference_mode():
-            found = model.probabilities(model.adapter(given["test"]))
+        train_stage1(model, inputs)
+        train_stage2(model, inputs)
+        found = model.probabilities(inputs.encode(model, "test"))
     else:
-        found = run_baseline(method, bench)
+        found = train_baseline(method, model, inputs)
     return list(found.clamp_min(1e-12).log().split(sizes))
 
 
@@ -838,7 +885,7 @@ def scores(
 arms = {
     "L2RCLIP": ("L2RCLIP", {}),
     "no pairwise loss, stage 2": ("L2RCLIP", {"lambda2": 0.0}),
-    "texts not centred": ("L2RCLIP", {"centre": False}),
+    "texts not centred": ("L2RCLIP", {"controls": {"centre": False}}),
     "cross-entropy": ("cross-entropy", {}),
 }
 temperatures = np.geomspace(0.25, 4, 17)
@@ -909,6 +956,37 @@ Markdown("\n".join(f"- {one}." for one in said))
 # there are few runs: at most three of each, but five of BRACOL, a run a fold, and there two controls as well. All use the defaults;
 # nothing was tuned for them. So few pairs can show nothing in a test; a large difference would still meet the eye.
 
+
+# %% tags=["hide-input"]
+def paired_runs(panels: dict[str, pd.DataFrame]) -> Figure:
+    """A panel per data set: a line per run, a bar for the mean."""
+    widths = [rows["arm"].nunique() + 0.5 for rows in panels.values()]
+    with plots.style():
+        size = (0.62 * sum(widths) + 0.9, 3.7)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(
+            1, len(panels), squeeze=False, width_ratios=widths
+        )
+        for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
+            sns.lineplot(
+                rows, x="arm", y="value", units="run", estimator=None,
+                color="#9aa5b1", marker="o", linewidth=1, ax=axis,
+            )  # fmt: skip
+            mean = rows.groupby("arm", sort=False)["value"].mean()
+            axis.scatter(
+                mean.index, mean, color=plots.COLOURS["stage 2"], marker="_",
+                s=300, linewidth=2.4, zorder=3,
+            )  # fmt: skip
+            for at, value in enumerate(mean):
+                top = rows.loc[rows["arm"] == mean.index[at], "value"].max()
+                axis.text(at, 1.04 * top, f"{value:.2f}", ha="center")
+            axis.set_title(title, fontsize=9)
+            axis.tick_params(axis="x", rotation=90)
+            axis.set(xlabel="", ylabel="", ylim=(0, 1.15 * rows["value"].max()))
+        axes[0, 0].set_ylabel("MAE (grades)")
+    return figure
+
+
 # %% mystnb={"image": {"alt": "Panels for drawn leaves, BRACOL with two budgets and RetinaMNIST: error of each method with the fine-tuned image tower; a line a run, a red bar the mean."}, "figure": {"caption": "MAE of the expectation with the image tower fine-tuned. A line is one run (a fold or seed), a red bar the mean. BRACOL was run with two budgets of stage 1 and stage 2. The linear probe, which trains no tower, shows what fine-tuning is worth.", "name": "fig-08-tower"}}
 panels = {}
 tuned = table[table["study"] == "fine-tuned"]
@@ -945,7 +1023,7 @@ for file, title in older.items():
     )
 figure = "No run of a fine-tuned tower is at hand."
 if panels:
-    figure = evidence_plots.paired_runs(panels, label="MAE (grades)")
+    figure = paired_runs(panels)
 figure
 
 # %% tags=["hide-input"]
@@ -972,7 +1050,7 @@ Markdown("\n".join(lines) or "No pair of runs is at hand.")
 # *w/t/l* counts the folds in which L2RCLIP wins, ties and loses against it.
 
 # %% tags=["hide-input"]
-from l2rclip_lite.comparison import compare, pairs
+from l2rclip_book.statistics import compare, pairs
 
 FIGURES = {  # name: column, whether lower is better
     "accuracy": ("accuracy", False),
@@ -987,6 +1065,7 @@ FIGURES = {  # name: column, whether lower is better
 
 def beside(rows: pd.DataFrame, rivals: list[str]) -> str:
     """A row a figure: the mean of L2RCLIP, the mean of each rival, and who wins how often."""
+    named = rows.rename(columns={"method": "arm"})
     titles = ["figure", "L2RCLIP", *(f"{called(r)} | w/t/l" for r in rivals)]
     lines = ["| " + " | ".join(titles) + " |"]
     lines.append("|---|--:|" + "--:|--:|" * len(rivals))
@@ -994,7 +1073,7 @@ def beside(rows: pd.DataFrame, rivals: list[str]) -> str:
         ours = rows.loc[rows["method"] == "L2RCLIP", column].mean()
         cells = [name, f"{ours:.3f}"]
         for rival in rivals:
-            both, _ = pairs(rows, "L2RCLIP", rival, column, column="method")
+            both, _ = pairs(named, "L2RCLIP", rival, column)
             test = compare(both["one"], both["other"], lower_is_better=lower)
             cells.append(f"{both['other'].mean():.3f}")
             cells.append(f"{test.wins}/{test.ties}/{test.losses}")
@@ -1033,67 +1112,221 @@ Markdown(text)
 # | many-to-many pairs are ignored | CLIP's plain contrastive loss | which pairs of one rank are pushed apart |
 
 # %% tags=["nbval-ignore-output"]
-from l2rclip_lite import signature_plots
-from l2rclip_lite.signatures import failure_signatures
-
 broken = {
     "healthy": {},
     "tokens only": {"axis": "token"},
-    "α = 0": {"alpha": 0.0, "learn_alpha": False},
+    "α = 0": {"alpha": 0.0, "controls": {"learn_alpha": False}},
     "λ₁ = 100": {"lambda1": 100.0},
     "lr₁ = 0.1": {"lr1": 0.1},
-    "plain contrastive": {"contrastive": "plain"},
+    "plain contrastive": {"controls": {"contrastive": "plain"}},
 }
 data, towers, _ = leaves()
-given, target = tensors()
+inputs = TrainingData(*tensors())
 models = {}
 for title, changed in broken.items():
-    config = settings(SEED, **{"epochs2": 0, "lr1": 3.5e-4} | changed)
+    config = settings(SEED, **{"lr1": 3.5e-4} | changed)
     models[title] = L2RCLIP(towers, data.ranks, config)
-    run_l2rclip(Bench(models[title], {}, given, target, None, True))
-seen, truth = given["train"], target["train"]
-signs = {
-    title: failure_signatures(model, seen, truth)
-    for title, model in models.items()
-}
-lines = ["| failure | signature | fires | " + " | ".join(signs) + " |"]
-lines.append("|---|---|---|" + "--:|" * len(signs))
-for every in zip(*signs.values(), strict=True):
-    one = every[0]
-    when = f"{'>' if one.above else '<'} {one.threshold:g}"
-    values = [
-        f"**{sign.value:.2f}**" if sign.fires else f"{sign.value:.2f}"
-        for sign in every
-    ]
-    lines.append(
-        f"| {one.failure} | `{one.name}` | {when} | {' | '.join(values)} |"
+    train_stage1(models[title], inputs)
+z, y = inputs.features["train"], inputs.targets["train"]
+values, steep = data.ranks.values_tensor(), towers.logit_scale.exp().detach()
+
+
+# %% tags=["hide-input"]
+@torch.no_grad()
+def texts(
+    model: L2RCLIP, words: torch.Tensor | None = None, refine: bool = True
+) -> torch.Tensor:
+    """Text features with other words, or without RankFormer."""
+    prompts = model.prompts
+    words = prompts.template_embeddings if words is None else words
+    if refine:
+        words = prompts.rankformer(words, prompts.tokens)
+    context = prompts.context.expand(len(words), -1, -1)
+    whole = torch.cat([words[:, :1], context, words[:, 1:]], dim=1)
+    return towers.encode_embeddings(whole, prompts.prompt_tokens)
+
+
+def influence(model: L2RCLIP) -> torch.Tensor:
+    """How far text k moves with the words of rank j; its own way is 1."""
+    words = model.prompts.template_embeddings
+    noise = torch.randn(words.shape, generator=torch.Generator().manual_seed(0))
+    noise *= 0.1 * words.std() * model.prompts.tokens.words[..., None]
+    before, rows = texts(model), []
+    for rank in range(len(words)):
+        only = (torch.arange(len(words)) == rank)[:, None, None]
+        way = (texts(model, words + noise * only) - before).norm(dim=1)
+        rows.append(way / way[rank])
+    return torch.stack(rows)
+
+
+# %% tags=["hide-input"]
+from l2rclip_book.statistics import spearman_rho
+from l2rclip_lite.losses import (
+    asymmetrical_contrastive_loss,
+    contrastive_loss,
+    ordinal_pairwise_loss_stage1,
+)
+from l2rclip_lite.prompts import RankPrompts, centred
+
+
+def order_gained(model: L2RCLIP) -> float:
+    """Rank correlation of the answers with RankFormer, less without."""
+    rho = []
+    for refine in (True, False):
+        text = centred(texts(model, refine=refine))
+        answer = (steep * z @ text.T).softmax(1) @ values
+        rho.append(spearman_rho(y.numpy()[None], answer.numpy()[None])[0])
+    return float(rho[0] - rho[1])
+
+
+def leads(model: L2RCLIP) -> torch.Tensor:
+    """Lead of each image's own text over the best other, in log K."""
+    logits = steep * z @ model.rank_features.T
+    own = torch.nn.functional.one_hot(y, len(values)).bool()
+    other = logits.masked_fill(own, -torch.inf).amax(1)
+    return (logits[own] - other) / np.log(len(values))
+
+
+def pairwise_share(model: L2RCLIP) -> float:
+    """Share of the pairwise loss in the pull on the texts."""
+    text = model.rank_features.clone().requires_grad_()
+    pairwise = ordinal_pairwise_loss_stage1(
+        z, text[y], text[y], values[y], symmetric=True
     )
+    losses = asymmetrical_contrastive_loss(z, text, y, steep), pairwise
+    pull = []
+    for loss, weight in zip(losses, (1, model.config.lambda1), strict=True):
+        slope = weight * torch.autograd.grad(loss, text)[0]
+        slope -= (slope * text).sum(1, keepdim=True) * text
+        pull.append(float(slope.detach().norm()))
+    return pull[1] / sum(pull)
+
+
+# %% tags=["hide-input"]
+def context_way(model: L2RCLIP) -> torch.Tensor:
+    """How far each context vector has moved, in its starting length."""
+    start = RankPrompts(towers, data.ranks, rankformer=False, seed=SEED)
+    moved = (model.prompts.context - start.context).detach()
+    return moved.norm(dim=1) / start.context.detach().norm(dim=1)
+
+
+some = torch.cat([(y == rank).nonzero()[:4, 0] for rank in y.unique()])
+
+
+def pair_slopes(model: L2RCLIP) -> torch.Tensor:
+    """What the loss wants of each pair: above 0 it pushes apart."""
+    image, rank = z[some], y[some]
+    similarity = (image @ model.rank_features.T).requires_grad_()
+    axes = torch.eye(len(values))
+    if model.config.controls.contrastive == "plain":
+        pairs = similarity.detach()[:, rank].requires_grad_()
+        loss = 2 * contrastive_loss(pairs, torch.eye(len(rank)), steep)
+        return torch.autograd.grad(loss, pairs)[0]
+    loss = asymmetrical_contrastive_loss(similarity, axes, rank, steep)
+    slope = torch.autograd.grad(loss, similarity)[0]
+    return slope[:, rank] / rank.bincount()[rank]
+
+
+def pushed(model: L2RCLIP) -> float:
+    """Share of pairs of one rank, but of two images, pushed apart."""
+    same = (y[some][:, None] == y[some]) & ~torch.eye(len(some)).bool()
+    return float((pair_slopes(model)[same] > 0).float().mean())
+
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+def mixing(model: L2RCLIP) -> float:
+    """Mean influence on other ranks."""
+    return float(influence(model)[~torch.eye(len(values)).bool()].mean())
+
+
+DIAGNOSTICS = (  # failure, number, where it fires, how it is computed
+    ("RankFormer adds no order", "mixing", "<", 0.005, mixing),
+    ("", "order gained", "<", 0.1, order_gained),
+    (
+        "the pairwise loss breaks alignment",
+        *("own text's lead", "<", -1),
+        lambda model: float(leads(model).mean()),
+    ),
+    ("", "share of the pairwise loss", ">", 0.5, pairwise_share),
+    (
+        "the context drifts",
+        *("way of the context", ">", 0.5),
+        lambda model: float(context_way(model).mean()),
+    ),
+    ("many-to-many pairs are ignored", "pushed pairs", ">", 0.5, pushed),
+)
+lines = ["| failure | diagnostic | fires | " + " | ".join(models) + " |"]
+lines.append("|---|---|---|" + "--:|" * len(models))
+for failure, number, side, limit, compute in DIAGNOSTICS:
+    cells = []
+    for model in models.values():
+        value = compute(model)
+        fires = value < limit if side == "<" else value > limit
+        cells.append(f"**{value:.2f}**" if fires else f"{value:.2f}")
+    head = f"| {failure} | {number} | {side} {limit:g} | "
+    lines.append(head + " | ".join(cells) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
 # Bold numbers fire: nowhere in the healthy column, and in each other column in the rows of its own failure. With attention within
-# sentences only `mixing` fires: RankFormer then still learns from images where a sentence should go, but not from the other ranks. Now the
-# pictures, the healthy model on the left of each.
+# sentences only *mixing* fires: RankFormer then still learns from images where a sentence should go, but not from the other ranks. Now the
+# figures, the healthy model on the left of each.
 
-# %% mystnb={"image": {"alt": "Three heat maps of who moves when the words of one rank are disturbed, healthy, tokens only and alpha zero, and below them the mean answer over the true rank with and without RankFormer."}, "figure": {"caption": "RankFormer adds no order. Above: how far the text of each rank moves when the words of another are disturbed. If attention stays within a sentence, or the blend is closed, no text hears of the others. Below: the answers with and without RankFormer.", "name": "fig-08-order-failure"}} tags=["nbval-ignore-output"]
-pair = {name: models[name] for name in ("healthy", "tokens only", "α = 0")}
-signature_plots.order_figure(pair, seen, truth)
+# %% mystnb={"image": {"alt": "Three heat maps of who moves when the words of one rank are disturbed: healthy, tokens only and alpha zero."}, "figure": {"caption": "RankFormer adds no order: how far the text of each rank moves when the words of another are disturbed; its own way is 1. If attention stays within a sentence, or the blend is closed, no text hears of the others.", "name": "fig-08-order-failure"}} tags=["hide-input", "nbval-ignore-output"]
+from l2rclip_book.heat_maps import heat_maps
 
-# %% mystnb={"image": {"alt": "Histograms of the lead of an image's own text for a healthy model and one with a pairwise weight of 100, with the share of both losses in the pull below."}, "figure": {"caption": "The pairwise loss breaks the alignment. Lead of an image's own text over the best other; left of the dashed line a model is worse than one that gives all ranks the same probability. Below: which loss pulls at the texts.", "name": "fig-08-alignment-failure"}} tags=["nbval-ignore-output"]
-pair = {name: models[name] for name in ("healthy", "λ₁ = 100")}
-signature_plots.alignment_figure(pair, seen, truth)
+heat_maps(
+    {
+        name: influence(models[name])
+        for name in ("healthy", "tokens only", "α = 0")
+    },
+    [str(rank) for rank in range(len(values))],
+    limit=0.2,
+    label="way of the text, its own = 1",
+    digits=2,
+)
 
-# %% mystnb={"image": {"alt": "Arrows from the start to the end of each context vector, short for the healthy model and many word lengths long for the other."}, "figure": {"caption": "The context drifts. An arrow is the way of one context vector, in lengths of a word; the grey disc is where words live.", "name": "fig-08-context-failure"}} tags=["nbval-ignore-output"]
-pair = {name: models[name] for name in ("healthy", "lr₁ = 0.1")}
-signature_plots.drift_figure(pair)
+# %% mystnb={"image": {"alt": "Histograms of the lead of an image's own text for a healthy model and one with a pairwise weight of 100."}, "figure": {"caption": "The pairwise loss breaks the alignment. Lead of an image's own text over the best other; left of the dashed line a model is worse than one that gives all ranks the same probability.", "name": "fig-08-alignment-failure"}} tags=["hide-input", "nbval-ignore-output"]
+with plots.style():
+    figure = Figure(figsize=(7.8, 3.0), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True, sharex=True)
+    for axis, name in zip(axes, ("healthy", "λ₁ = 100"), strict=True):
+        lead = leads(models[name]).numpy()
+        sns.histplot(x=lead, bins=24, ax=axis, color=plots.COLOURS["stage 1"])
+        axis.axvline(-1, color=plots.COLOURS["reference"], linestyle="--")
+        axis.set_title(f"{name}: {(lead > 0).mean():.0%} nearest to their text")
+        axis.set(xlabel="lead of the own text (log K)", ylabel="images")
+figure
 
-# %% mystnb={"image": {"alt": "Two matrices of a batch: pairs that the loss pulls together in blue and pushes apart in red; inside the frames of one rank the healthy model pulls all, plain contrastive only the diagonal."}, "figure": {"caption": "Many-to-many pairs are ignored. What the contrastive loss does to each pair of one batch; frames hold pairs of one rank. The plain loss pushes an image from the texts of its own rank, the asymmetrical one pulls them all.", "name": "fig-08-pairs-failure"}} tags=["nbval-ignore-output"]
-pair = {name: models[name] for name in ("healthy", "plain contrastive")}
-signature_plots.pairs_figure(pair, seen, truth)
+# %% mystnb={"image": {"alt": "Bars of the way of each context vector: short for the healthy model, many times its starting length for the other."}, "figure": {"caption": "The context drifts: how far each context vector has moved, in its starting length. A vector drawn afresh would be 1.4 away.", "name": "fig-08-context-failure"}} tags=["hide-input", "nbval-ignore-output"]
+ways = {name: context_way(models[name]) for name in ("healthy", "lr₁ = 0.1")}
+with plots.style():
+    figure = Figure(figsize=(7.8, 2.4), layout="constrained")
+    axis = figure.subplots()
+    rows = pd.DataFrame(ways).melt(var_name="model", value_name="way")
+    rows["vector"] = rows.groupby("model").cumcount().add(1).astype(str)
+    sns.barplot(
+        rows, y="model", x="way", hue="vector", palette="crest", ax=axis
+    )
+    axis.axvline(1.4, color=plots.COLOURS["reference"], linestyle="--")
+    axis.set(xlabel="way (starting lengths)", ylabel="")
+figure
+
+# %% mystnb={"image": {"alt": "Two matrices of a batch: pairs that the loss pulls together in blue and pushes apart in red; the healthy model pulls all pairs of one rank, plain contrastive only the diagonal."}, "figure": {"caption": "Many-to-many pairs are ignored. What the contrastive loss does to each pair of one batch, four images per rank: blue pulls together, red pushes apart. The plain loss pushes an image from the texts of its own rank, the asymmetrical one pulls them all.", "name": "fig-08-pairs-failure"}} tags=["hide-input", "nbval-ignore-output"]
+slopes = {
+    name: pair_slopes(models[name]) for name in ("healthy", "plain contrastive")
+}
+heat_maps(
+    slopes,
+    [f"rank {rank}" if at % 4 == 0 else "" for at, rank in enumerate(y[some])],
+    columns=2,
+    limit=max(float(slope.max()) for slope in slopes.values()),
+    label="slope of the loss",
+)
 
 # %% [markdown]
-# A signature that fires need not cost accuracy at once, and the ablation above shows parts whose absence costs little. That is
-# why both belong together: the figure of components says what to keep, the signatures say whether what you kept works.
+# A diagnostic that fires need not cost accuracy at once, and the ablation above shows parts whose absence costs little. That is
+# why both belong together: the figure of components says what to keep, the diagnostics say whether what you kept works.
 #
 # ## Exercises
 #
@@ -1131,11 +1364,11 @@ check_sign(2 / 2**5, 6)
 # :::
 
 # %% tags=["hide-cell"]
-fair = judged(table, questions, "amae")
+fair = judged(questions, "amae")
 usual = judgements["most probable rank"]
 differ = fair[fair["verdict"] != usual["verdict"]]
 for row, now in differ.iterrows():
-    print(f"{now['claim']}: {usual.loc[row, 'verdict']} -> {now['verdict']}")
+    print(f"{now['text']}: {usual.loc[row, 'verdict']} -> {now['verdict']}")
 print(len(differ), "of", len(fair), "verdicts differ")
 
 # %% [markdown]
@@ -1149,14 +1382,17 @@ print(len(differ), "of", len(fair), "verdicts differ")
 # :::
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
-arms = [Arm("plain push"), Arm("squared push", settings={"push_power": 2})]
+arms = [
+    Arm("plain push"),
+    Arm("squared push", settings={"controls": {"push_power": 2}}),
+]
 mine = train_arms(arms, seeds=2)
-claim = Claim("squaring helps", "squared push", "plain push", study="live")
-found = judged(mine, [claim]).iloc[0]
+claim = Hypothesis("squaring helps", "squared push", "plain push", study="live")
+found = judged([claim], rows=mine).iloc[0]
 print(
     mine[["arm", "seed", ARGMAX, EXPECTATION]].round(3).to_string(index=False)
 )
-print(f"{found['percent']:+.1f} % saved: {found['verdict']}")
+print(f"{found['gain']:+.1f} % saved: {found['verdict']}")
 
 # %% [markdown]
 # ## Summary
@@ -1187,6 +1423,6 @@ Markdown("\n".join(lines))
 #
 # The method is that of {cite:t}`wang2023learning`; the baselines are those of {cite:t}`radford2021learning` (zero-shot, linear probe),
 # {cite:t}`zhou2022learning` (CoOp), {cite:t}`li2022ordinalclip` (OrdinalCLIP), {cite:t}`cao2020rank` (CORAL),
-# {cite:t}`diaz2019soft` (SORD), {cite:t}`khosla2020supervised` (SupCon) and others that `l2rclip_lite.ordinal_losses` names.
+# {cite:t}`diaz2019soft` (SORD), {cite:t}`khosla2020supervised` (SupCon) and others that `l2rclip_lite.baselines.losses` names.
 # The statistics follow {cite:t}`demsar2006statistical`, {cite:t}`nadeau2003inference`, {cite:t}`holm1979simple` and
 # {cite:t}`wilcoxon1945individual`; RPS is that of {cite:t}`epstein1969scoring`.
