@@ -61,8 +61,10 @@ def fit(
     from l2rclip_lite import training
     from l2rclip_lite.data import describe, load_dataset
 
-    source = {"name": dataset} | _given(options, dataset)
-    loaded = load_dataset(**source)
+    given = {"name": dataset} | _given(options, dataset)
+    loaded = load_dataset(**given)
+    # absolute in the record only, so that `evaluate` finds it from any folder
+    source = given | {key: str(Path(given[key]).absolute()) for key in {"root", "lists"} & given.keys()}
     if not quiet:
         print(describe.summary(loaded), end="\n\n", flush=True)
     run = training.fit(loaded, config, out, source=source, quiet=quiet)
@@ -202,8 +204,6 @@ def _given(options: DataOptions, name: str) -> dict[str, Any]:
     given = {key: value for key, value in asdict(options).items() if value not in (None, False)}
     if "data_seed" in given:
         given["seed"] = given.pop("data_seed")
-    for folder in {"root", "lists"} & given.keys():
-        given[folder] = str(Path(given[folder]).absolute())  # so that `evaluate` finds it from any folder
     if name == "leaves" and "ranks" in given:
         if not given["ranks"].isdecimal():
             raise InputError(f"--ranks: leaves takes the number of ranks, such as 5, not {given['ranks']!r}.")

@@ -19,7 +19,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 
-MEMORY, DISK = 2.0, 0.5  # GiB: `mini` on 600 images needs less of either
+NEEDED = 2.0, 0.5  # GiB of memory and of disk: `mini` on 600 images needs less of either
 
 
 def doctor(out: str | Path = ".") -> bool:
@@ -31,16 +31,17 @@ def doctor(out: str | Path = ".") -> bool:
     Returns:
         Whether every line says OK.
     """
-    failed = 0
+    healthy = True
     for check in (packages, weights, device, folder, forward_pass):
         try:
-            word, finding = "OK", check(Path(out).absolute())
+            finding = f"OK    {check.__name__:<13} {check(Path(out).absolute())}"
         except Exception as error:  # whatever breaks here is the finding, never a traceback
-            failed, word = failed + 1, "FAIL"
-            finding = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        print(f"{word:<5} {check.__name__:<13} {' '.join(finding.split())}", flush=True)
-    print(f"{failed} of the checks failed." if failed else "Everything is in order.")
-    return not failed
+            healthy, finding = (
+                False,
+                f"FAIL  {check.__name__:<13} {' '.join(str(error).split())} ({type(error).__name__})",
+            )
+        print(finding, flush=True)
+    return healthy
 
 
 def packages(_: Path) -> str:
@@ -48,12 +49,11 @@ def packages(_: Path) -> str:
     installed = {
         each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()
     }
-    wrong = []
-    for needed in map(Requirement, importlib.metadata.requires("l2rclip-lite") or []):
-        version = installed.get(needed.name.lower().replace("_", "-"), "")
-        if needed.marker is None and not (version and needed.specifier.contains(version, prereleases=True)):
-            wrong.append(f'"{needed.name}{needed.specifier}"')
-    if wrong:
+    needed = [
+        Requirement(line) for line in importlib.metadata.requires("l2rclip-lite") or [] if ";" not in line
+    ]
+    found = [installed.get(each.name.lower().replace("_", "-"), "0") for each in needed]
+    if wrong := [f'"{need}"' for need, have in zip(needed, found, strict=True) if have not in need.specifier]:
         raise InputError(f"missing, or of another version; run: pip install {' '.join(wrong)}")
     return f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
 
@@ -67,15 +67,12 @@ def weights(_: Path) -> str:
 
 
 def device(_: Path) -> str:
-    """Where `--device auto` computes, and whether an NVIDIA GPU is left idle by a torch that is built for CPUs."""
-    if torch.cuda.is_available():
-        half = "with" if torch.cuda.is_bf16_supported(including_emulation=False) else "without"
-        return f"cuda: {torch.cuda.get_device_name()}, {half} bf16"
-    if shutil.which("nvidia-smi"):
+    """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
+    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError(
-            "an NVIDIA GPU is here that this torch cannot use; install torch as pytorch.org (Get started) says."
+            "this torch cannot use the NVIDIA GPU here; install torch as pytorch.org (Get started) says"
         )
-    return f"{'mps' if torch.backends.mps.is_available() else 'cpu'}, {torch.get_num_threads()} CPU threads"
+    return str(torch.accelerator.current_accelerator() or f"cpu, {torch.get_num_threads()} threads")
 
 
 def folder(out: Path) -> str:
@@ -83,20 +80,16 @@ def folder(out: Path) -> str:
     place = next(each for each in (out, *out.parents) if each.exists())
     with tempfile.TemporaryFile(dir=place) as stream:
         stream.write(b"l2rclip")
-    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(place).free / 2**30
-    said = f"{place} can be written, {memory:.1f} GiB of memory and {disk:.1f} GiB of disk are free"
-    if memory < MEMORY or disk < DISK:
-        raise InputError(f"{said}; {MEMORY:g} and {DISK:g} GiB are needed.")
-    return said
+    free = psutil.virtual_memory().available / 2**30, shutil.disk_usage(place).free / 2**30
+    finding = f"{place} can be written; {free[0]:.1f} GiB of memory and {free[1]:.1f} GiB of disk are free"
+    if free[0] < NEEDED[0] or free[1] < NEEDED[1]:
+        raise InputError(f"{finding}, {NEEDED[0]:g} and {NEEDED[1]:g} are needed")
+    return finding
 
 
 def forward_pass(_: Path) -> str:
     """An image through tiny random towers on the device that would be used."""
     ranks = Ranks(("no", "some", "much"), (0, 1, 2), template="a photo of {rank} damage")
-    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64)).to(
-        "cuda" if torch.cuda.is_available() else "cpu"
-    )
-    total = float(model.predict([Image.new("RGB", (64, 64), "green")]).probabilities.sum())
-    if not abs(total - 1) < 1e-4:
-        raise InputError(f"the probabilities of an image add up to {total}; reinstall torch.")
-    return f"the probabilities of an image add up to {total:.4f}"
+    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64))
+    answer = model.to(torch.accelerator.current_accelerator() or "cpu").predict(Image.new("RGB", (64, 64)))
+    return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"

@@ -48,15 +48,16 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     from l2rclip_lite.baselines import check_baselines, train_baseline
     from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.results import judge
-    from l2rclip_lite.runs import RunDirectory, read_json
     from l2rclip_lite.training import TrainingData
 
-    config = L2RCLIP.from_pretrained(run).config
-    check_baselines(names, config)
+    trained = L2RCLIP.from_pretrained(run, device=where.device)
+    check_baselines(names, trained.config)
     found = _data_of(run, where)
-    model = L2RCLIP.build(found.ranks, config, found.image_size).to(where.device)
+    rows = {
+        "L2RCLIP": judge(trained.probabilities(trained.encode(found.test)), found, "test", intervals=True)
+    }
+    model = L2RCLIP.build(found.ranks, trained.config).to(where.device)
     loaded = TrainingData.load(found, model, quiet=False)
-    rows = {"L2RCLIP": read_json(RunDirectory(run).metrics)["test"]}
     for name in names:
         rows[name] = judge(train_baseline(name, model, loaded, quiet=False), found, "test", intervals=True)
     print(table(rows, found.ranks.unit))
@@ -88,16 +89,14 @@ def predict(
     from l2rclip_lite.data.base import read_image
     from l2rclip_lite.model import IMAGE_SUFFIXES, L2RCLIP
 
-    model, failed, writer = L2RCLIP.from_pretrained(run, device=device), 0, csv.writer(sys.stdout)
-    temperature = float(model.temperature)
-    paths: list[Path] = []
+    model, failed, paths = L2RCLIP.from_pretrained(run, device=device), 0, []
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
         paths += held if path.is_dir() else [path]
-    if not paths:
-        raise InputError("predict: no image given; name at least one, or a folder that holds some.")
+    columns = ["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))]
+    table = csv.DictWriter(sys.stdout, columns, extrasaction="ignore")
     if as_csv:
-        writer.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
+        table.writeheader()
     for start in range(0, len(paths), BATCH):
         resized = {}
         for path in paths[start : start + BATCH]:
@@ -106,18 +105,16 @@ def predict(
             except InputError as error:
                 failed += 1
                 print(f"error: {one_line(str(error))}", file=sys.stderr)
-        answers = model.predict(list(resized.values()), batch_size=BATCH) if resized else None
+        found = model.predict(list(resized.values()), batch_size=BATCH) if resized else None
         for row, path in enumerate(resized):
-            answer = {"path": path, "rank": int(answers.rank[row]), "name": answers.name[row]}
-            answer["expected"] = round(float(answers.expected[row]), 6)
-            probabilities = [round(p, 6) for p in answers.probabilities[row].tolist()]
+            shares = [round(share, 6) for share in found.probabilities[row].tolist()]
+            answer = {"path": path, "rank": int(found.rank[row]), "name": found.name[row]}
+            answer |= {"expected": round(float(found.expected[row]), 6), "probabilities": shares}
+            answer |= {"temperature": round(float(model.temperature), 6)}
             if as_csv:
-                writer.writerow([*answer.values(), *probabilities])
+                table.writerow(answer | {f"p_{k}": share for k, share in enumerate(shares)})
             else:
-                print(
-                    json.dumps(answer | {"probabilities": probabilities, "temperature": temperature}),
-                    flush=True,
-                )
+                print(json.dumps(answer), flush=True)
     return 2 if failed else 0
 
 
@@ -149,12 +146,10 @@ def evaluate(
     if as_json:
         print(json.dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
         return
-    caveat = f" ({found.caveat})" if found.caveat else ""
-    print(f"{run}, {split}: {len(part)} images{caveat}, temperature {temperature:.2f}, 95 % intervals")
+    print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {found.caveat}")
     print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
-    for name in metrics:
-        if f"{name}_low" in metrics:
-            print(f"{name:<24}{_score(metrics, name)}")
+    for name in (name for name in metrics if f"{name}_low" in metrics):
+        print(f"{name:<24}{_score(metrics, name)}")
 
 
 def calibrate(run: Run, where: Where = HERE) -> None:
@@ -185,11 +180,12 @@ def calibrate(run: Run, where: Where = HERE) -> None:
     model.save_pretrained(run)
     write_json(folder.metrics, metrics)
     write_text(folder.folder / "README.md", model_card(model, found, metrics))
-    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}"
+    note = "; it includes 1: so few images do not show that a temperature is needed" * (
+        fitted.low <= 1 <= fitted.high
+    )
+    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}{note}"
     print(f"temperature {fitted.temperature:.2f} from {fitted.images} validation images, {interval}")
     print(f"their mean negative log-likelihood: {fitted.nll_before:.3f} before, {fitted.nll_after:.3f} after")
-    if fitted.low <= 1 <= fitted.high:
-        print("note: the interval includes 1; so few images do not show that a temperature is needed")
 
 
 def export(
@@ -257,22 +253,23 @@ def _data_of(run: str, where: Place) -> OrdinalDataset:
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
 
-    stored = read_json(RunDirectory(run).config)
+    file = RunDirectory(run).config
     try:
-        source, mark = stored["dataset"]["source"], stored["dataset"]["fingerprint"]
-        given = source | {key: place for key in ("root", "lists") if (place := getattr(where, key))}
+        about = read_json(file)["dataset"]
+        moved = {key: place for key in ("root", "lists") if (place := getattr(where, key))}
+        data = load_dataset(**{**about["source"], **moved})
+        same = fingerprint(data) == about["fingerprint"]
     except (LookupError, TypeError) as error:
         raise InputError(
-            f"{run}: does not say where its data came from; fit it with `l2rclip fit`."
+            f"{file}: does not say where its data came from; fit it with `l2rclip fit`."
         ) from error
-    try:
-        found = load_dataset(**given)
-    except (InputError, TypeError) as error:
-        hint = "its data cannot be read again; if it has moved, pass --root, and --lists where it has split lists"
-        raise InputError(f"{run}: {hint} ({error})") from error
-    if fingerprint(found) != mark:
+    except InputError as error:
+        raise InputError(
+            f"{run}: its data cannot be read again; if it has moved, pass --root or --lists ({error})"
+        ) from error
+    if not same:
         hint = "pass the --root of that data, or fit a new run."
         raise InputError(
             f"{run}: the data has other files, labels, splits or ranks than the run was fitted on; {hint}"
         )
-    return found
+    return data

@@ -10,7 +10,7 @@ from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.model import L2RCLIP
 
 SCORES = {"accuracy": "accuracy", "mae": "MAE", "qwk": "QWK", "rps": "RPS", "ece": "ECE"}
-FEW = 100  # test images below which the card says so
+ROWS = {"test": "this model", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
 def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = "") -> str:
@@ -27,41 +27,31 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     Returns:
         Markdown.
     """
-    ranks, test, temperature = model.ranks, metrics["test"], float(model.temperature)
-    table = ["| | " + " | ".join(SCORES.values()) + " |", "|---" * (len(SCORES) + 1) + "|"]
-    for name, key in (
-        ("this model", "test"),
-        ("after stage 1", "test_after_stage1"),
-        ("median rank", "median_rank"),
-    ):
-        table.append(f"| {name} | " + " | ".join(_cell(metrics[key], score) for score in SCORES) + " |")
-    counts = {split: data.counts(split) for split in SPLITS}
-    steps = "".join(f" {step[:1].upper()}{step[1:]}." for step in data.protocol)
-    limits = ["Tested on images from the same source as the training images, and on no others."]
-    if test["n"] < FEW:
-        limits.append(f"Only {test['n']:.0f} test images: mind the intervals.")
-    if empty := [name for name, count in zip(ranks.names, counts["train"], strict=True) if not count]:
-        limits.append(f"Ranks without a training image: {', '.join(empty)}.")
-    if data.missing:
-        limits.append(f"{len(data.missing)} listed images were missing.")
-    calibrated = f"calibrated: logits are divided by a temperature of {temperature:.2f}, fitted on the validation images."
-    raw = "not calibrated: do not read them as chances before `l2rclip calibrate`."
-    parts = [
-        f"# Model card: {len(ranks)} ranks, {model.config.towers} towers",
-        f"**Made for:** {purpose or '(write here for whom, for which images, and what it must not decide)'}",
-        f"**Ranks, lowest first** (unit: {ranks.unit}):\n"
-        + "\n".join(f"- {name}: “{line}”" for name, line in zip(ranks.names, ranks.sentences, strict=True)),
-        f"**Trained on:** {data.card.title}, images per rank: "
-        + "; ".join(f"{split} {sum(each)} {each}" for split, each in counts.items())
-        + f". Licence: {data.card.licence}.{steps}",
-        f"**Test results** (95 % bootstrap interval over {test['n']:.0f} images; lower MAE, RPS and ECE are better):\n\n"
-        + "\n".join(table),
-        f"**Probabilities:** {raw if temperature == 1 else calibrated}",
-        f"**Limits:** {' '.join(limits)}",
-        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`.",
+    ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
+    empty = [name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count]
+    raw = "not calibrated; do not read them as chances before `l2rclip calibrate`"
+    lines = [
+        f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
+        f"**Made for:** {purpose or '(write here for whom, for which images, and what it must not decide)'}\n",
+        f"**Ranks, lowest first** (unit: {ranks.unit}):\n",
+        *(f"- {name}: “{text}”" for name, text in zip(ranks.names, ranks.sentences, strict=True)),
+        f"\n**Trained on:** {data.card.title}. Licence: {data.card.licence}. Images per rank:\n",
+        *(f"- {split} {sum(data.counts(split))} {data.counts(split)}" for split in SPLITS),
+        *(f"- {step}" for step in data.protocol),
+        f"\n**Test results** ({n} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):\n",
+        "| | " + " | ".join(SCORES.values()) + " |",
+        "|---" * (len(SCORES) + 1) + "|",
+        *(
+            f"| {title} | {' | '.join(_cell(metrics[key], score) for score in SCORES)} |"
+            for key, title in ROWS.items()
+        ),
+        f"\n**Probabilities:** {raw if temperature == 1 else f'calibrated, at temperature {temperature:.2f}'}.\n",
+        f"**Limits:** tested on images from the same source as the training images, and on no others; {n} test images, "
+        f"{len(data.missing)} listed images missing; ranks without a training image: {', '.join(empty) or 'none'}.\n",
+        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`.\n",
         f"**Made with:** torch {version('torch')}, timm {version('timm')}, open_clip {version('open_clip_torch')}.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _cell(row: Mapping[str, float], score: str) -> str:
