@@ -36,25 +36,25 @@ Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequ
 Labels: TypeAlias = Indices | Values
 Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 Often: TypeAlias = Float[np.ndarray, "image resample"]
-PerResample: TypeAlias = Float[np.ndarray, " resample"]
+Resampled: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 
 SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
-MOST = 256  # ranks up to which rank correlations have an interval: beyond, a table of ranks against ranks is too slow
 
 
 # ---- what the metrics accept
 
 
-def numbers(given: object, name: str, axes: int = 1) -> np.ndarray:
+def numbers(given: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
     """A NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
 
     Args:
         given: The numbers.
         name: What to call them in an error.
         axes: How many axes they must have.
+        last: The highest rank index, where they must be rank indices.
 
     Raises:
-        InputError: A wrong shape, no row, or a value that is not a finite number.
+        InputError: A wrong shape or type, no row, a value that is not finite, or an index outside [0, `last`].
 
     Example:
         >>> numbers([0.5, 1], "y_pred")
@@ -63,39 +63,16 @@ def numbers(given: object, name: str, axes: int = 1) -> np.ndarray:
     if isinstance(given, Tensor):
         given = given.detach().cpu()
         given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
-    array = np.asarray(given)
-    if array.ndim != axes or array.size == 0:
-        raise InputError(f"metrics: {name} has shape {array.shape}; give {axes} axes and at least one image.")
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"metrics: {name} holds {array.dtype} values; give integers or floats.")
+    array, wanted = np.asarray(given), "numbers" if last is None else "integers"
+    if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
+        raise InputError(
+            f"metrics: {name} holds {array.dtype} of shape {array.shape}; give {wanted}, {axes} axes."
+        )
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
-    bad = np.argwhere(~np.isfinite(array))
+    bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
     if len(bad):
-        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; repair that row.")
-    return array
-
-
-def rank_indices(given: object, name: str, ranks: Ranks) -> np.ndarray:
-    """Rank indices, checked against the number of ranks.
-
-    Args:
-        given: Whole numbers, one per image.
-        name: What to call them in an error.
-        ranks: The label space.
-
-    Raises:
-        InputError: Floats, or an index outside [0, K).
-
-    Example:
-        >>> rank_indices([0, 2], "y_true", Ranks.integers(16, 18, template="{rank} years old"))
-        array([0, 2])
-    """
-    array, last = numbers(given, name), len(ranks) - 1
-    if array.dtype.kind == "f":
-        raise InputError(f"metrics: {name} holds floats; give rank indices as integers from 0 to {last}.")
-    bad = np.flatnonzero((array < 0) | (array > last))
-    if len(bad):
-        raise InputError(f"metrics: {name} is {array[bad[0]]} in row {bad[0]}; give ranks from 0 to {last}.")
+        cure = "repair that row" if last is None else f"give ranks from 0 to {last}"
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {cure}.")
     return array
 
 
@@ -114,32 +91,33 @@ class Scored:
     error: np.ndarray  # prediction − truth, in the unit
     step: np.ndarray  # |prediction − truth|, in ranks
     value: np.ndarray  # prediction, in the unit
-    count: int  # K
 
 
 def score(y_true: object, y_pred: object, ranks: Ranks) -> Scored:
     """A prediction on the three scales that this module describes: its value, its position, its nearest rank.
 
     Raises:
-        InputError: As `rank_indices` and `numbers`, or not one prediction per true rank.
+        InputError: As `numbers`, or not one prediction per true rank.
 
     Example:
         >>> found = score([0, 2], [16.4, 17.0], Ranks.integers(16, 18, template="{rank} years old"))
         >>> found.nearest.tolist(), found.step.round(1).tolist()
         ([0, 1], [0.4, 1.0])
     """
-    true, value = rank_indices(y_true, "y_true", ranks), _in_unit(y_pred, "y_pred", ranks)
+    true, value = numbers(y_true, "y_true", last=len(ranks) - 1), _in_unit(y_pred, "y_pred", ranks)
     check_paired(true, value)
     values = np.array(ranks.values)
     step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)
     nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)
-    return Scored(true, nearest, value - values[true], step, value, len(ranks))
+    return Scored(true, nearest, value - values[true], step, value)
 
 
 def _in_unit(given: object, name: str, ranks: Ranks) -> np.ndarray:
     """Rank indices or values as values."""
     array = numbers(given, name)
-    return array if array.dtype.kind == "f" else np.array(ranks.values)[rank_indices(array, name, ranks)]
+    return (
+        array if array.dtype.kind == "f" else np.take(ranks.values, numbers(array, name, 1, len(ranks) - 1))
+    )
 
 
 def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
@@ -157,16 +135,17 @@ def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.nd
         >>> forecast([1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
         (array([1]), array([[0.25, 0.75]]))
     """
-    true = rank_indices(y_true, "y_true", ranks)
+    true = numbers(y_true, "y_true", last=len(ranks) - 1)
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    check_paired(true, p)
-    if p.shape[1] != len(ranks):
-        raise InputError(f"metrics: {p.shape[1]} columns of probabilities; give one per rank, {len(ranks)}.")
+    if p.shape != (len(true), len(ranks)):
+        raise InputError(
+            f"metrics: probabilities are {p.shape}; give {len(true)} images × {len(ranks)} ranks."
+        )
     total = p.sum(1)
     bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
     if len(bad):
-        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}, lowest {p[bad[0]].min():.4g}"
-        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, for example a softmax.")
+        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}"
+        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, such as a softmax.")
     return true, p / total[:, None]
 
 
@@ -413,19 +392,15 @@ def evaluate(
     # rounded, because equal rows must stay tied to the last bit
     expected = np.round(p @ np.array(ranks.values), 9)
     best, mean = score(true, p.argmax(1), ranks), score(true, expected, ranks)
-    each = {"rps": rps_of_images(true, p)}
-    if deviations is not None:
-        each["epsilon_error"] = _epsilon(best.error, deviations)
-        each["epsilon_error_expected"] = _epsilon(mean.error, deviations)
+    scores = rps_of_images(true, p)
     levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
 
     blocks = []  # of resamples; the first is the sample itself
-    for often in _draws(len(true), resamples if intervals else 0, seed, len(ranks)):
-        found = _table(best, often, levels)
-        found |= {f"{name}_expected": value for name, value in _table(mean, often, levels).items()}
-        found |= {name: value @ often / often.sum(0) for name, value in each.items()}
-        found["ece"] = _ece(true, p, often)
-        if len(ranks) <= MOST:
+    for often in _draws(len(true), resamples if intervals else 0, seed):
+        found = _table(mean, often, levels, deviations)
+        found = _table(best, often, levels, deviations) | {f"{name}_expected": found[name] for name in found}
+        found |= {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)}
+        if len(ranks) <= 256:  # beyond, a table of ranks against ranks for each resample is too slow
             found |= _order(best, often)
         blocks.append(found)
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)}
@@ -442,27 +417,32 @@ def evaluate(
 # ---- the formulas, for one sample or for many resamples: `often` counts how often each drew each image
 
 
-def _draws(images: int, resamples: int, seed: int, ranks: int) -> Iterator[Often]:
+def _draws(images: int, resamples: int, seed: int) -> Iterator[Often]:
     """The sample itself, each image once; then the resamples, some at a time."""
     yield np.ones((images, 1))
     generator = np.random.default_rng(seed)
-    width = max(1, 2**22 // max(images, min(ranks, MOST) ** 2))  # 32 MiB of counts at once
+    width = max(1, 2**22 // max(images, 256**2))  # 32 MiB of counts at once, or of tables in `_order`
     for start in range(0, resamples, width):
         rows = generator.integers(images, size=(min(width, resamples - start), images))
         rows += images * np.arange(len(rows))[:, None]
         yield np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T.astype(float, order="C")
 
 
-def _sums(value: np.ndarray, group: np.ndarray, often: Often, count: int) -> np.ndarray:
-    """Σ often_i · v_i over the images of each group, for each resample."""
-    return np.asarray(csr_array((value, (group, np.arange(len(group)))), shape=(count, len(group))) @ often)
+def _sums(value: np.ndarray, group: np.ndarray, often: Often, count: int = 0) -> np.ndarray:
+    """Σ often_i · v_i over the images of each group up to the last one in use, for each resample."""
+    shape = (max(count, group.max() + 1), len(group))
+    return np.asarray(csr_array((value, (group, np.arange(len(group)))), shape=shape) @ often)
 
 
-def _table(scored: Scored, often: Often, levels: Sequence[float] = ()) -> dict[str, PerResample]:
+def _table(
+    scored: Scored, often: Often, levels: Sequence[float] = (), sigma: Values | None = None
+) -> Resampled:
     """The metrics of answers but rank correlations."""
     error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
     rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
     rows |= {"one_off": np.abs(y - p) <= 1} | {f"cs@{k}": error <= k + SLACK for k in levels}
+    if sigma is not None:
+        rows["epsilon_error"] = _epsilon(scored.error, sigma)
     rows |= {"y": y, "p": p, "squares": y**2 + p**2, "apart": (y - p) ** 2}
     sums = dict(zip(rows, np.stack([*rows.values()]).astype(float) @ often, strict=True))
     # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
@@ -470,8 +450,8 @@ def _table(scored: Scored, often: Often, levels: Sequence[float] = ()) -> dict[s
     kappa = (chance - sums.pop("apart")) / np.where(chance > 0, chance, 1)
     found = {name: value / size for name, value in sums.items()}
     found |= {"rmse": np.sqrt(found["rmse"]), "qwk": kappa}
-    drawn = _sums(np.ones(len(y)), y, often, scored.count)
-    by_rank = _sums(scored.step, y, often, scored.count) / np.where(drawn > 0, drawn, np.nan)
+    drawn = _sums(np.ones(len(y)), y, often)
+    by_rank = _sums(scored.step, y, often) / np.where(drawn > 0, drawn, np.nan)
     return found | {"amae": np.nanmean(by_rank, 0), "mmae": np.nanmax(by_rank, 0)}
 
 
@@ -486,10 +466,10 @@ def _correlation(scored: Scored, measure: Callable[[np.ndarray, np.ndarray], Any
     return 0.0 if constant else float(measure(scored.true, scored.value).statistic)
 
 
-def _order(scored: Scored, often: Often) -> dict[str, PerResample]:
+def _order(scored: Scored, often: Often) -> Resampled:
     """Spearman's ρ and Kendall's τ_b of rank indices, from the counts c of each truth beside each answer."""
-    cell, k = scored.true * scored.count + scored.nearest, scored.count
-    c = _sums(np.ones(len(cell)), cell, often, k * k).reshape(k, k, -1)
+    k = int(max(scored.true.max(), scored.nearest.max())) + 1
+    c = _sums(np.ones(len(often)), scored.true * k + scored.nearest, often, k * k).reshape(k, k, -1)
     n, of_true, of_answer = c.sum((0, 1)), c.sum(1), c.sum(0)
     # twice the mid-ranks less their mean: whole numbers, so that what is not 0 is at least 1
     left, right = (2 * part.cumsum(0) - part - n for part in (of_true, of_answer))
@@ -504,11 +484,11 @@ def _order(scored: Scored, often: Often) -> dict[str, PerResample]:
     return {"spearman": rho, "kendall": tau}
 
 
-def _ece(true: np.ndarray, p: np.ndarray, often: Often, bins: int = 15) -> PerResample:
+def _ece(true: np.ndarray, p: np.ndarray, often: Often, bins: int = 15) -> np.ndarray:
     """Σ_b |Σ_{i in b} often_i (1[right] − confidence)| / B."""
     confidence = p.max(1)
     place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
-    gap = _sums((p.argmax(1) == true) - confidence, place, often, bins)
+    gap = _sums((p.argmax(1) == true) - confidence, place, often)
     return np.asarray(np.abs(gap).sum(0) / often.sum(0))
 
 
