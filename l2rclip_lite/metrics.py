@@ -36,7 +36,7 @@ Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequ
 Labels: TypeAlias = Indices | Values
 Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 Often: TypeAlias = Float[np.ndarray, "image resample"]
-Resampled: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
+Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 
 SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
@@ -66,7 +66,7 @@ def numbers(given: object, name: str, axes: int = 1, last: int | None = None) ->
     array, wanted = np.asarray(given), "numbers" if last is None else "integers"
     if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
         raise InputError(
-            f"metrics: {name} holds {array.dtype} of shape {array.shape}; give {wanted}, {axes} axes."
+            f"metrics: {name} is {array.dtype} of shape {array.shape}; give {wanted}, {axes} axes."
         )
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
     bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
@@ -114,10 +114,8 @@ def score(y_true: object, y_pred: object, ranks: Ranks) -> Scored:
 
 def _in_unit(given: object, name: str, ranks: Ranks) -> np.ndarray:
     """Rank indices or values as values."""
-    array = numbers(given, name)
-    return (
-        array if array.dtype.kind == "f" else np.take(ranks.values, numbers(array, name, 1, len(ranks) - 1))
-    )
+    x = numbers(given, name)
+    return x if x.dtype.kind == "f" else np.take(ranks.values, numbers(x, name, 1, len(ranks) - 1))
 
 
 def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +137,7 @@ def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.nd
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
     if p.shape != (len(true), len(ranks)):
         raise InputError(
-            f"metrics: probabilities are {p.shape}; give {len(true)} images × {len(ranks)} ranks."
+            f"metrics: probabilities are {p.shape}; give {len(true)} rows, {len(ranks)} columns."
         )
     total = p.sum(1)
     bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
@@ -434,9 +432,7 @@ def _sums(value: np.ndarray, group: np.ndarray, often: Often, count: int = 0) ->
     return np.asarray(csr_array((value, (group, np.arange(len(group)))), shape=shape) @ often)
 
 
-def _table(
-    scored: Scored, often: Often, levels: Sequence[float] = (), sigma: Values | None = None
-) -> Resampled:
+def _table(scored: Scored, often: Often, levels: Sequence[int] = (), sigma: Values | None = None) -> Scores:
     """The metrics of answers but rank correlations."""
     error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
     rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
@@ -466,7 +462,7 @@ def _correlation(scored: Scored, measure: Callable[[np.ndarray, np.ndarray], Any
     return 0.0 if constant else float(measure(scored.true, scored.value).statistic)
 
 
-def _order(scored: Scored, often: Often) -> Resampled:
+def _order(scored: Scored, often: Often) -> Scores:
     """Spearman's ρ and Kendall's τ_b of rank indices, from the counts c of each truth beside each answer."""
     k = int(max(scored.true.max(), scored.nearest.max())) + 1
     c = _sums(np.ones(len(often)), scored.true * k + scored.nearest, often, k * k).reshape(k, k, -1)

@@ -155,14 +155,14 @@ def test_undefined_agreement_is_zero_without_a_warning(y: list[int], p: list[int
         (lambda: metrics.mae([0, 3], [0, 1], grades(3)), "y_true is 3 in row 1; give ranks from 0 to 2"),
         (lambda: metrics.mae([0, 1], [0, -1], grades(3)), "y_pred is -1 in row 1"),
         # straight to the reader of indices: the annotations refuse these two first when they are checked
-        (lambda: metrics.numbers([0.0, 1.0], "y_true", last=2), "y_true holds float64"),
-        (lambda: metrics.numbers([True], "y_true"), "y_true holds bool"),
+        (lambda: metrics.numbers([0.0, 1.0], "y_true", last=2), "y_true is float64"),
+        (lambda: metrics.numbers([True], "y_true"), "y_true is bool"),
         (lambda: metrics.mae([0, 1], [0, 1, 2], grades(3)), "2 true ranks, 3 predictions"),
         (lambda: metrics.mae([0, 1, 2], [0.5, math.nan, math.inf], grades(3)), "y_pred is nan in row 1"),
         (lambda: metrics.mae([], [], grades(3)), "of shape \\(0,\\)"),
         (
             lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)),
-            "give 1 images × 3 ranks",
+            "give 1 rows, 3 columns",
         ),
         (
             lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)),
