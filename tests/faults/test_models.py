@@ -24,12 +24,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2rclip_lite import mini
+from l2rclip_lite import load_towers, mini
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import load_towers
 
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), "a leaf with {rank} damage")

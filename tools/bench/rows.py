@@ -21,8 +21,9 @@ from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, evaluate, load_dataset, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
-from l2rclip_lite.baselines.prompts import ordinalclip_head
-from l2rclip_lite.data import SPLITS, OrdinalDataset
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts, prompt_head
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.towers import Augment
 from l2rclip_lite.training import TrainingData, freeze, train_stage1, train_stage2
 
@@ -124,7 +125,7 @@ def ordinalclip(setting: Setting) -> Figure:
     """One stage in which image tower and prompts learn together, all prompts encoded in every step, ÷ stage 2."""
     config = setting.config("mini", 16)
     model = L2RCLIP.build(ages(62), config).to(config.device)
-    head = ordinalclip_head(model).to(config.device)
+    head = prompt_head(model, InterpolatedPrompts).to(config.device)
     parameters = [*freeze(model, "stage 2").values(), *(p for p in head.parameters() if p.requires_grad)]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
     noise = torch.stack([image for image, _ in drawn(16, model.towers.image_size)]).to(config.device)
