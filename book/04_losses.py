@@ -1111,7 +1111,7 @@ if PROFILE != "smoke":
 # | {eq}`eq-04-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-plain` | `losses.contrastive_loss` | `tests/unit/test_losses.py` |
 # | {eq}`eq-04-asym` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
-# | the other losses | `baselines.losses` | `tests/unit/test_baselines.py` |
+# | the other losses | `baselines.losses` | `tests/unit/test_baseline_losses.py` |
 #
 # ## Exercises
 #
