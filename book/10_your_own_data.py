@@ -148,7 +148,7 @@ from l2rclip_lite.calibration import (
     temper,
 )
 from l2rclip_lite.cli import main
-from l2rclip_lite.data.base import ImageFiles, Split, read_image
+from l2rclip_lite.data.base import Computed, Split, read_image
 from l2rclip_lite.metrics import ece, rps_of_images
 from l2rclip_lite.model_card import model_card
 
@@ -492,7 +492,7 @@ new = leaves(scale["new"], SEED + 1)
 for number in range(len(new)):
     save(new[number][0], f"new leaf {number}.jpg", "harvest")
 names = [f"harvest/new leaf {number}.jpg" for number in range(len(new))]
-new = Split(names, new.targets, ImageFiles(names, names))
+new = Split(names, new.targets, Computed(read_image, names))
 parts = {"validation": data.val, "test": data.test, "new pictures": new}
 logits, target = {}, {}
 for name, part in parts.items():
@@ -841,7 +841,7 @@ with plots.style():
         last = curve[curve["doubt"] <= threshold].tail(1)
         axis.plot("coverage", "error", "o", data=last, color=colour, label="")
     axis.grid(axis="y", alpha=0.5)
-    axis.set(xlim=(0, 1.01), ylim=(0, None))
+    axis.set(xlim=(0, 1.01), ylim=(0, 1.15 * axis.get_ylim()[1]))
     axis.set_ylabel(f"MAE of the answers ({data.ranks.unit})")
     axis.set_xlabel("share of the images that is answered, surest first")
     axis.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")

@@ -158,9 +158,7 @@ def calibrate(
         why = (
             "all its answers to them are right" if t < 1 else "its answers to them are no better than chance"
         )
-        raise InputError(
-            f"calibrate: {len(val)} validation images decide no temperature: {why}; add more of them."
-        )
+        raise InputError(f"calibrate: {len(val)} validation images decide no temperature: {why}; add some.")
     low, high = np.quantile(bootstrap_temperatures(logits, target), (0.025, 0.975))
     before, after = (negative_log_likelihood(logits, target, at) for at in (1.0, t))
     model.temperature.fill_(t)
@@ -217,23 +215,20 @@ def _nll(temperature: float, rows: np.ndarray, true: np.ndarray) -> float:
     return float(-log_softmax(rows / temperature, axis=1)[np.arange(len(true)), true].mean())
 
 
-def _nll_of_log(log_temperature: float, rows: np.ndarray, true: np.ndarray) -> float:
-    """The same, from log T."""
-    return _nll(np.exp(log_temperature), rows, true)
-
-
 def _fit(rows: np.ndarray, true: np.ndarray) -> float:
     """The best temperature; T = 1 where the search finds no better one, so that NLL never rises."""
     own = rows[np.arange(len(true)), true]
-    if (
-        own == rows.max(1)
-    ).all():  # far below T = 1 the likelihood is flat in floats, a search would stop anywhere
+    # far below T = 1 the likelihood is flat in floats, a search would stop anywhere
+    if (own == rows.max(1)).all():
         return BOUNDS[0]
     if own.mean() <= rows.mean():  # the slope of NLL in 1/T at 0
         return BOUNDS[1]
     bounds = (float(np.log(BOUNDS[0])), float(np.log(BOUNDS[1])))
     found = minimize_scalar(
-        _nll_of_log, bounds=bounds, args=(rows, true), method="bounded", options={"xatol": 1e-6}
+        lambda log_t: _nll(np.exp(log_t), rows, true),
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-6},
     )
     best = float(np.exp(found.x))
     return best if _nll(best, rows, true) <= _nll(1.0, rows, true) else 1.0

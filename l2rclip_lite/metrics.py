@@ -63,11 +63,9 @@ def numbers(given: object, name: str, axes: int = 1, last: int | None = None) ->
     if isinstance(given, Tensor):
         given = given.detach().cpu()
         given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
-    array, wanted = np.asarray(given), "numbers" if last is None else "integers"
+    array, wanted = np.asarray(given), "numbers" if last is None else "a rank index"
     if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
-        raise InputError(
-            f"metrics: {name} is {array.dtype} of shape {array.shape}; give {wanted}, {axes} axes."
-        )
+        raise InputError(f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image.")
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
     bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
     if len(bad):
@@ -136,9 +134,7 @@ def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.nd
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
     if p.shape != (len(true), len(ranks)):
-        raise InputError(
-            f"metrics: probabilities are {p.shape}; give {len(true)} rows, {len(ranks)} columns."
-        )
+        raise InputError(f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns.")
     total = p.sum(1)
     bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
     if len(bad):
