@@ -94,7 +94,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from l2rclip_lite import load_dataset, plots
-from l2rclip_lite.data.catalogue import catalogue
+from l2rclip_lite.data.benchmarks import catalogue
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -250,8 +250,10 @@ pd.DataFrame(
 # %%
 if len(shared):
     known = shared[shared["test_subjects"].notna()].copy()
-    known["persons"] = 100 * known["shared_subjects"] / known["test_subjects"]
-    known["pictures"] = (
+    known["persons"] = (
+        100 * known["test_shared_subjects"] / known["test_subjects"]
+    )
+    known["images"] = (
         100 * known["test_images_of_shared"] / known["test_images"]
     )
     grouped = known.fillna({"protocol": ""}).groupby(
@@ -260,15 +262,15 @@ if len(shared):
     columns = {"folds": ("persons", "size")}
     columns |= {
         f"{name}, {word}": (name, word)
-        for name in ("persons", "pictures")
+        for name in ("persons", "images")
         for word in ("min", "max")
     }
     seen = grouped.agg(**columns).round(1)
     print(
         "share of the test part that is also in training, per cent, over the folds"
     )
-    assert (shared["shared_files"] == 0).all(), (
-        "no picture is in training and test of any fold"
+    assert (shared["test_shared_files"] == 0).all(), (
+        "no image is in training and test of any fold"
     )
 else:
     seen = pd.DataFrame()
@@ -309,17 +311,18 @@ facts = catalogue()
 def card(name: str) -> str:
     """One data card as a heading and a table."""
     about = facts[name]
-    rows = {"pictures": about.pictures}
+    rows = {"images": about.images}
     if about.ranks is not None:
         rows["ranks"] = (
             f"{len(about.ranks)}, {about.ranks.names[0]} to "
             f"{about.ranks.names[-1]}; unit: {about.ranks.unit}"
         )
         rows["sentence"] = f"*{about.ranks.sentences[0]}*"
-    for protocol, folds in about.folds.items():
+    for protocol, cut in about.protocols.items():
+        folds = cut.folds
         which = f"; folds {folds[0]} to {folds[-1]}" if len(folds) > 1 else ""
         rows[f"protocol `{protocol}`" if protocol else "protocol"] = (
-            about.said[protocol] + which
+            cut.said + which
         )
     about = about.card
     rows |= {
@@ -438,7 +441,7 @@ except InputError as error:
 #
 # | what | function | test |
 # |---|---|---|
-# | cards, protocols, folds | `data.catalogue.catalogue` | `tests/unit/test_data_command.py` |
+# | cards, protocols, folds | `data.benchmarks.catalogue` | `tests/data/test_benchmarks.py` |
 # | counts of the published lists | `data.load_dataset` | `tests/data/test_benchmarks.py` |
 # | leakage | `data.leakage.leakage` | `tests/data/test_leakage.py` |
 #
