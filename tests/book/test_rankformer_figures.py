@@ -23,10 +23,11 @@ from l2rclip_book.rankformer_views import (
 )
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.rankformer import Axis, RankFormer
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Tokens, Towers, load_towers
+from l2rclip_lite.towers import Tokens, Towers
 
 # Words by number; 0 is start, end or padding. "a leaf with no", "a leaf with very low", "a leaf with low".
 IDS = torch.tensor([[0, 1, 2, 3, 4, 0, 0], [0, 1, 2, 3, 5, 6, 0], [0, 1, 2, 3, 6, 0, 0]])
