@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_book.statistics import ordinality
-from l2rclip_lite.baselines import alternative_loss, check_baselines, train_baseline
-from l2rclip_lite.baselines.table import OBJECTIVES
+from l2rclip_lite.baselines import check_baselines, train_baseline
+from l2rclip_lite.baselines.table import OBJECTIVES, alternative_loss
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols

@@ -46,8 +46,8 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
         [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
     """
     falling = survival.cummin(dim=1).values
-    ones, zeros = torch.ones_like(falling[:, :1]), torch.zeros_like(falling[:, :1])
-    return torch.cat([ones, falling], dim=1) - torch.cat([falling, zeros], dim=1)
+    bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
+    return -bounded.diff(dim=1)
 
 
 def neighbour_probabilities(

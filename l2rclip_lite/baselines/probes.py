@@ -7,11 +7,11 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from l2rclip_lite.baselines.decoders import neighbour_probabilities
+from l2rclip_lite.baselines.losses import Features, Outputs
 from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import centred
@@ -19,9 +19,7 @@ from l2rclip_lite.ranks import Ranks
 
 
 @torch.no_grad()
-def zero_shot(
-    model: L2RCLIP, features: Float[Tensor, "batch dim"], *, raw: bool = False
-) -> Float[Tensor, "batch rank"]:
+def zero_shot(model: L2RCLIP, features: Features, *, raw: bool = False) -> Outputs:
     """Softmax of S · z · t against the bare sentences: no training image is used.
 
     Args:

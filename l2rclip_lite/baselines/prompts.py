@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,13 +13,11 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import SLOT, Ranks
 from l2rclip_lite.towers import Towers
 
-Weighting = Literal["linear", "inverse"]
-BASE_RANKS = 3  # OrdinalCLIP's own number for 62 ages
 PLACEHOLDER = "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
 
 
 def interpolation_weights(
-    ranks: int, base_ranks: int, weighting: Weighting = "linear"
+    ranks: int, base_ranks: int, weighting: str = "linear"
 ) -> Float[Tensor, "rank base"]:
     r"""How much of each base embedding goes into each rank: $w_{kb}\propto1-|k-p_b|/(K-1)$ or $1/(|k-p_b|+10^{-5})$.
 
@@ -57,7 +55,7 @@ class InterpolatedPrompts(RankPrompts):
     Args:
         towers: The dual encoder.
         ranks: The ordered label space.
-        base_ranks: B; more than K are cut down to K.
+        base_ranks: B, OrdinalCLIP's own number for 62 ages; more than K are cut to K.
         weighting: See `interpolation_weights`.
         options: See `RankPrompts`: `context_length`, `centre`, `seed`.
     """
@@ -65,13 +63,7 @@ class InterpolatedPrompts(RankPrompts):
     weights: Tensor
 
     def __init__(
-        self,
-        towers: Towers,
-        ranks: Ranks,
-        *,
-        base_ranks: int = BASE_RANKS,
-        weighting: Weighting = "linear",
-        **options: Any,
+        self, towers: Towers, ranks: Ranks, *, base_ranks: int = 3, weighting: str = "linear", **options: Any
     ) -> None:
         super().__init__(towers, ranks, rankformer=False, **options)
         base_ranks = min(base_ranks, len(ranks))

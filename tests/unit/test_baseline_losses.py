@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.baselines import alternative_loss
 from l2rclip_lite.baselines.losses import (
     coral_loss,
     corn_loss,
@@ -25,6 +24,7 @@ from l2rclip_lite.baselines.losses import (
     sord_loss,
     supcon_loss,
 )
+from l2rclip_lite.baselines.table import alternative_loss
 
 THRESHOLDS = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1.0, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
 THREE = torch.arange(3.0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2rclip_lite.baselines import BASELINES, check_baselines, run_baseline, train_baseline
-from l2rclip_lite.baselines import training as baseline_training
+from l2rclip_lite.baselines import table as baseline_table
 from l2rclip_lite.baselines.decoders import (
     coral_probabilities,
     corn_probabilities,
@@ -30,11 +30,12 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import Stage, TrainingData
 
 UNEVEN = Ranks(("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years")
@@ -129,7 +130,7 @@ def test_contrastive_losses_see_two_views(
             assert not torch.equal(*features.chunk(2))
         return features.square().mean()
 
-    monkeypatch.setattr(baseline_training, "batch_loss", spy)
+    monkeypatch.setattr(baseline_table, "batch_loss", spy)
     train("supcon", lacking)
     assert max(rows) == 32
     rows.clear()
@@ -170,9 +171,7 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
         check_baselines(["svm"])
     with pytest.raises(InputError, match="coop-frozen learns the context; set context_length"):
         check_baselines(["ordinalclip", "coop-frozen"], Config(context_length=0))
-    monkeypatch.setattr(
-        baseline_training, "find_spec", lambda name: importlib.util.find_spec("no_such_library")
-    )
+    monkeypatch.setattr(baseline_table, "find_spec", lambda name: importlib.util.find_spec("no_such_library"))
     with pytest.raises(InputError, match=r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"):
         check_baselines(["corn-frozen"])
     check_baselines(["cross-entropy"])
