@@ -215,7 +215,7 @@ class Split(Dataset[tuple[Any, int]]):
             targets = getattr(dataset, "targets", None)
             targets = [dataset[place][1] for place in places] if targets is None else targets
             paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
-            return cls(paths, targets, Computed(itemgetter(0), dataset))
+            return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))
         except (TypeError, LookupError, ValueError) as error:
             raise InputError(
                 f"{name}: {type(dataset).__name__} is no map-style dataset of (image, rank index) ({error}); "

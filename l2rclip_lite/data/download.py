@@ -45,6 +45,7 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     """
     if name not in DATA_SETS or name in ("leaves", "csv"):
         raise InputError(f"{name}: there is nothing to download; these images are generated or your own.")
+    pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
@@ -75,7 +76,7 @@ def _keep_lists(packed: Path, folder: Path) -> None:
     """Write each file whose SHA-256 is known to where it belongs, wherever the archive has it."""
     lines = DIGESTS.read_text(encoding="ascii").splitlines()
     wanted = dict(line.split("  ", 1) for line in lines)
-    with tarfile.open(packed) as archive:
+    with tarfile.open(packed, "r:gz") as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() and member.size < 2**20 else None
             data = content.read() if content else b""
@@ -92,7 +93,7 @@ def _keep_lists(packed: Path, folder: Path) -> None:
 def _keep_bracol(packed: Path, folder: Path) -> None:
     """Write the licence, the labels and the listed leaves, and compare them with what is known."""
     (folder / "leaf").mkdir()
-    with tarfile.open(packed) as archive:
+    with tarfile.open(packed, "r:gz") as archive:
         for member in archive:
             parts = PurePosixPath(member.name).parts[1:]  # the first part is the repository with its commit
             whole = parts == ("LICENSE",) or parts == ("classification", "dataset", "dataset.csv")

@@ -175,7 +175,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     """
     top = os.path.realpath(root)
     cut = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
-    real = {folder: os.path.realpath(os.path.join(top, folder)) for folder, _ in cut}  # once per folder
+    real = {folder: os.path.realpath(os.path.join(top, folder)) for folder in {folder for folder, _ in cut}}
     files = [os.path.join(real[folder], name) for folder, name in cut]
     files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
     column = pd.Series(files, index=table.index)

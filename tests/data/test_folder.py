@@ -152,10 +152,10 @@ def test_missing_images_can_be_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.untyped
 def test_a_long_file_is_read_at_once(tmp_path: Path, seconds: float) -> None:
-    """55,134 rows in sub-folders, all there: the target is a second on a quiet machine, without type checks."""
-    for folder in range(54):
+    """11,027 rows in sub-folders, a fifth of MORPH: a fifth of a second, without type checks."""
+    for folder in range(50):
         (tmp_path / str(folder)).mkdir()
-    paths = [f"{number % 54}/{number}.png" for number in range(55_134)]
+    paths = [f"{number % 50}/{number}.png" for number in range(11_027)]
     for path in paths:
         (tmp_path / path).touch()
     rows = (f"{path},{number % 3},{SPLITS[number % 3]}" for number, path in enumerate(paths))
@@ -165,7 +165,7 @@ def test_a_long_file_is_read_at_once(tmp_path: Path, seconds: float) -> None:
         start = time.process_time()
         load(tmp_path, allow_empty_ranks=True)
         took.append(time.process_time() - start)
-    assert min(took) < seconds
+    assert min(took) < 0.2 * seconds
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,159 @@
+"""Downloads are whole and right, or not there at all; the archives come from a server of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from l2rclip_lite.data import download as module
+from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.download import download
+from l2rclip_lite.errors import InputError
+
+LISTS = {"LICENSE": b"MIT", "hci/1930s.txt": b"a.jpg 1930s\n", "morph/settingA/1.txt": b"b.jpg 20\r\n"}
+TABLE = b"id,severity\n" + b"".join(b"%d,%d\n" % (number, number % 5) for number in range(8))
+LEAVES = {
+    f"classification/dataset/leaf/{number}.jpg": b"leaf %d" % number for number in range(9)
+}  # one is not listed
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server that says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address at which its files are."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def pack(file: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> None:
+    """A repository as GitHub packs it."""
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"name-168fd4b/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for name, target in (links or {}).items():
+            entry = tarfile.TarInfo(f"name-168fd4b/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def digest(content: bytes) -> str:
+    """SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_lists_land_where_they_belong(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known by their digests, wherever the archive has them; a changed, linked or missing list leaves nothing."""
+    folder, url = served
+    (tmp_path / "digests").write_text(
+        "".join(f"{digest(content)}  {name}\n" for name, content in LISTS.items())
+    )
+    monkeypatch.setattr(module, "DIGESTS", tmp_path / "digests")
+    moved = {f"datalist/{name}": content for name, content in LISTS.items()} | {"../../escape.txt": b"x"}
+    pack(folder / "a.tar.gz", moved | {"weights.bin": bytes(3 * 2**20)})
+    root = tmp_path / "new" / "lists"
+    assert download("morph", root, url=f"{url}a.tar.gz") == root
+    assert contents(root) == LISTS
+    assert [path.name for path in root.parent.iterdir()] == ["lists"]
+    with pytest.raises(InputError, match="lists already holds something"):
+        download("morph", root, url=f"{url}a.tar.gz")
+    pack(folder / "changed.tar.gz", LISTS | {"hci/1930s.txt": b"a.jpg 1940s\n"})
+    pack(folder / "linked.tar.gz", {"LICENSE": b"MIT"}, {"hci/1930s.txt": "/etc/hostname"})
+    (folder / "half.tar.gz").write_bytes((folder / "changed.tar.gz").read_bytes()[:150])
+    (folder / "text.tar.gz").write_bytes(b"<html>not an archive</html>" * 100)
+    for name, sentence in (
+        ("changed", "1 of 3 files are missing or changed, such as hci/1930s.txt"),
+        ("linked", "2 of 3 files are missing"),
+        ("half", "cannot be fetched"),
+        ("text", "cannot be fetched"),
+        ("nowhere", "cannot be fetched"),
+    ):
+        with pytest.raises(InputError, match=sentence) as caught:
+            download("hci", tmp_path / "other", url=f"{url}{name}.tar.gz")
+        assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digests", "new", "served"]
+
+
+def test_bracol_keeps_what_is_listed_and_known(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The licence, the labels and the listed leaves; a changed leaf leaves nothing behind."""
+    folder, url = served
+    leaves = b"".join(hashlib.sha256(content).digest() for content in list(LEAVES.values())[:8])
+    digests = {"LICENSE": digest(b"MIT"), "dataset.csv": digest(TABLE), "leaf": digest(leaves)}
+    monkeypatch.setitem(module.DATA_SETS, "bracol", replace(DATA_SETS["bracol"], digests=digests))
+    files = {"LICENSE": b"MIT", "classification/dataset/dataset.csv": TABLE, "README.md": b"no"} | LEAVES
+    pack(folder / "a.tar.gz", files)
+    kept = contents(download("bracol", tmp_path / "bracol", url=f"{url}a.tar.gz"))
+    assert sorted(kept) == ["LICENSE", "dataset.csv", *(f"leaf/{number}.jpg" for number in range(8))]
+    pack(folder / "b.tar.gz", files | {"classification/dataset/leaf/7.jpg": b"another"})
+    with pytest.raises(InputError, match="bracol: the downloaded leaf has another SHA-256"):
+        download("bracol", tmp_path / "other", url=f"{url}b.tar.gz")
+    assert not (tmp_path / "other").exists()
+
+
+def test_one_file_is_compared_with_its_digest(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RetinaMNIST by pooch; what is generated or yours cannot be downloaded."""
+    folder, url = served
+    (folder / "a.npz").write_bytes(b"six arrays")
+    with pytest.raises(InputError, match="cannot be fetched"):
+        download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz")
+    assert not (tmp_path / "eyes").exists()
+    monkeypatch.setattr(module, "RETINA_SHA256", digest(b"six arrays"))
+    assert contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz")) == {
+        "retinamnist.npz": b"six arrays"
+    }
+    for name in ("leaves", "csv", "cats"):
+        with pytest.raises(InputError, match=f"{name}: there is nothing to download"):
+            download(name, tmp_path / "new")
+
+
+def test_the_digests_are_those_of_the_real_files(
+    served: tuple[Path, str], official: Path, real_bracol: Path, real_retinamnist: Path, tmp_path: Path
+) -> None:
+    """46 lists and their licence, 1,685 leaves, and the arrays, packed as published, come out byte for byte."""
+    folder, url = served
+    lists = contents(official)
+    pack(folder / "lists.tar.gz", {f"datalist/{name}": content for name, content in lists.items()})
+    assert contents(download("adience", tmp_path / "lists", url=f"{url}lists.tar.gz")) == lists
+    (folder / "eyes.npz").write_bytes((real_retinamnist / "retinamnist.npz").read_bytes())
+    assert download("retinamnist", tmp_path / "eyes", url=f"{url}eyes.npz")
+    leaves = {
+        f"classification/dataset/leaf/{path.name}": path.read_bytes()
+        for path in (real_bracol / "images").iterdir()
+    }
+    table = {"classification/dataset/dataset.csv": (real_bracol / "dataset.csv").read_bytes()}
+    pack(folder / "leaves.tar.gz", leaves | table | {"LICENSE": (real_bracol / "LICENSE").read_bytes()})
+    assert len(contents(download("bracol", tmp_path / "bracol", url=f"{url}leaves.tar.gz"))) == 1687
