@@ -20,6 +20,11 @@ from l2rclip_lite.ranks import cyclic_permutation
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
 Features = Float[Tensor, "batch dim"]
+Texts = Float[Tensor, "rank dim"]
+Targets = Int[Tensor, " batch"]
+Values = Float[Tensor, " rank"]
+Scale = float | Float[Tensor, ""]
+Loss = Float[Tensor, ""]
 
 
 def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:
@@ -35,10 +40,7 @@ def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Fl
 
 
 def rank_weights(
-    target: Int[Tensor, " batch"],
-    values: Float[Tensor, " rank"],
-    normalise: Normalise = "batch",
-    order: Order = "true",
+    target: Targets, values: Values, normalise: Normalise = "batch", order: Order = "true"
 ) -> Float[Tensor, "batch rank"]:
     r"""The ordinal weight $\omega_{ik} = |y_i-r_k|/M$ (official `loss/ordinal_ce.py`).
 
@@ -69,15 +71,15 @@ def rank_weights(
 
 
 def ordinal_pairwise_loss(
-    image: Float[Tensor, "batch dim"],
-    text: Float[Tensor, "rank dim"],
-    target: Int[Tensor, " batch"],
-    values: Float[Tensor, " rank"],
+    image: Features,
+    text: Texts,
+    target: Targets,
+    values: Values,
     *,
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-) -> Float[Tensor, ""]:
+) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
 
     $$L = \frac1B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac1{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
@@ -121,11 +123,11 @@ def ordinal_pairwise_loss_stage1(
     image: Features,
     text: Features,
     anchor: Features,
-    target: Float[Tensor, " batch"] | Int[Tensor, " batch"],
+    target: Float[Tensor, " batch"] | Targets,
     *,
     symmetric: bool = False,
     blind: bool = False,
-) -> Float[Tensor, ""]:
+) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
 
     $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}
@@ -177,8 +179,8 @@ def supervised_contrastive_loss(
     other: Float[Tensor, "other dim"],
     anchor_target: Int[Tensor, " anchor"],
     other_target: Int[Tensor, " other"],
-    scale: float | Float[Tensor, ""],
-) -> Float[Tensor, ""]:
+    scale: Scale,
+) -> Loss:
     r"""Contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
 
     $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}\log\operatorname{softmax}_i(s\,a\cdot o_i)$$
@@ -208,12 +210,7 @@ def supervised_contrastive_loss(
         return -(total / counts.clamp_min(1))[present].sum() / present.sum().clamp_min(1)
 
 
-def asymmetrical_contrastive_loss(
-    image: Float[Tensor, "batch dim"],
-    text: Float[Tensor, "rank dim"],
-    target: Int[Tensor, " batch"],
-    scale: float | Float[Tensor, ""],
-) -> Float[Tensor, ""]:
+def asymmetrical_contrastive_loss(image: Features, text: Texts, target: Targets, scale: Scale) -> Loss:
     r"""Asymmetrical contrastive loss (L2RCLIP section 3.4): an image has one text, a text has many images.
 
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
@@ -243,9 +240,7 @@ def asymmetrical_contrastive_loss(
         return image_to_text + supervised_contrastive_loss(text, image, ranks, target, scale)
 
 
-def contrastive_loss(
-    image: Float[Tensor, "batch dim"], text: Float[Tensor, "batch dim"], scale: float | Float[Tensor, ""]
-) -> Float[Tensor, ""]:
+def contrastive_loss(image: Features, text: Features, scale: Scale) -> Loss:
     r"""CLIP's symmetric contrastive loss (InfoNCE; Radford et al. 2021, figure 3; open_clip's `ClipLoss`).
 
     $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
@@ -278,23 +273,13 @@ class OrdinalPairwiseLoss(nn.Module):
     values: Tensor
 
     def __init__(
-        self,
-        values: Float[Tensor, " rank"],
-        *,
-        normalise: Normalise = "batch",
-        order: Order = "true",
-        push_power: int = 1,
+        self, values: Values, *, normalise: Normalise = "batch", order: Order = "true", push_power: int = 1
     ) -> None:
         super().__init__()
         self.register_buffer("values", values)
         self.options = {"normalise": normalise, "order": order, "push_power": push_power}
 
-    def forward(
-        self,
-        image: Features,
-        text: Float[Tensor, "rank dim"],
-        target: Int[Tensor, " batch"],
-    ) -> Float[Tensor, ""]:
+    def forward(self, image: Features, text: Texts, target: Targets) -> Loss:
         """See `ordinal_pairwise_loss`."""
         return ordinal_pairwise_loss(image, text, target, self.values, **self.options)  # type: ignore[arg-type]
 

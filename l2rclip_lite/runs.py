@@ -156,7 +156,7 @@ class RunDirectory:
         finally:
             lock.release()
             (self.folder / LOCK).unlink(missing_ok=True)
-            if not existed and not any(self.folder.iterdir()):
+            if not existed and self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
     def claim(self, data: Any, config: Any, source: Mapping[str, Any] | None) -> None:

@@ -15,11 +15,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import SLOT
+
+Pixels = Float[Tensor, "batch 3 height width"]
+Embeddings = Float[Tensor, "rank token width"]
+Texts = Float[Tensor, "rank dim"]
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 64,
@@ -97,9 +102,7 @@ class Towers(nn.Module, ABC):
         """Word embeddings, before positions are added."""
 
     @abstractmethod
-    def encode_embeddings(
-        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
-    ) -> Float[Tensor, "rank dim"]:
+    def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """Unit text features of word embeddings; positions, mask and read-out slot come from `tokens`."""
 
     @abstractmethod
@@ -107,12 +110,10 @@ class Towers(nn.Module, ABC):
         """Unit text features by the tower's own path: the reference for `encode_embeddings`."""
 
     @abstractmethod
-    def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features of normalised pixels."""
 
-    def normalize(
-        self, pixels: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def normalize(self, pixels: Pixels) -> Pixels:
         """Pixels in [0, 1] to the scale the image tower was trained on."""
         mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
@@ -262,9 +263,7 @@ class OpenClipTowers(Towers):
         embedded: Tensor = self.text["token_embedding"](ids)
         return embedded
 
-    def encode_embeddings(
-        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
-    ) -> Float[Tensor, "rank dim"]:
+    def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
         length = embeddings.shape[1]
         x = embeddings + self.text.get_parameter("positional_embedding")[:length]
@@ -280,111 +279,79 @@ class OpenClipTowers(Towers):
         on = torch.ones_like(ids, dtype=torch.bool)
         return self.encode_embeddings(self.embed(ids), Tokens(ids, on, ~on, on))
 
-    def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dim"]:
+    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """See `Towers.encode_image`."""
         return F.normalize(self.image(pixels).float(), dim=-1)
 
 
-def load_towers(
-    name: str = "mini", *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
-) -> Towers:
-    """A dual encoder by name.
-
-    Args:
-        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
-            them (`"ViT-B-16/openai"`), `"MODEL/random"`, or `"MODEL"` together with `weights`.
-        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
-            ("ViT-B-16/openai"): the tag decides the activation.
-        image_size: Side of the input image, pixels; None takes the tower's own.
-        seed: Seeds random weights.
-
-    Returns:
-        The towers, in eval mode.
+def load_open_clip(
+    name: str, *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+) -> OpenClipTowers:
+    """An open_clip model behind the interface; see `mini.load_towers`.
 
     Raises:
-        InputError: An unknown name, or weights that are neither here nor to be had.
-
-    Example:
-        >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
-        torch.Size([1, 64])
+        InputError: An unknown name, another kind of model, or weights that are neither here nor to be had.
     """
-    if weights is not None and name in ("mini", "tiny/random"):
-        raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
-    if name == "mini":
-        from l2rclip_lite.mini import MiniTowers
+    import open_clip  # four seconds, which `mini` need not wait for
 
-        return MiniTowers.from_installed(image_size=image_size or 224).eval()
-    return _load_open_clip(name, weights, image_size, seed).eval()
-
-
-def _check_open_clip_name(name: str, weights: str | Path | None) -> None:
-    """Refuse what open_clip cannot load, before it is asked; it would take a tag for the path of a pickle."""
-    import open_clip
-
+    _check_name(name, weights)
     model_name, _, tag = name.partition("/")
-    if name != "tiny/random" and model_name not in open_clip.list_models():
-        raise InputError(
-            f"towers: {name!r} is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'."
-        )
-    if weights is not None:
-        _check_weights(str(weights))
-    elif not tag:
-        raise InputError(
-            f"towers: {name!r} names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE."
-        )
-    elif tag != "random" and not open_clip.get_pretrained_cfg(model_name, tag):
-        raise InputError(
-            f"towers: {model_name!r} has no weights named {tag!r}; "
-            f"use 'random' or one of {', '.join(open_clip.list_pretrained_tags_by_model(model_name))}."
-        )
-    config: dict[str, Any] = open_clip.get_model_config(model_name) or {"text_cfg": {}}
-    if {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config:
-        raise InputError(
-            f"towers: {name!r} has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style."
-        )
-
-
-def _check_weights(file: str) -> None:
-    """Refuse anything but a safetensors file of this machine; nothing is opened for it."""
-    if Path(file).suffix != ".safetensors":
-        raise InputError(f"towers: {file!r} is not a safetensors file; convert it, pickles are not read.")
-    if "://" in file or file.startswith(("//", "\\\\")):  # a share would be asked for, with the user's name
-        raise InputError(f"towers: the weights file {file!r} is not on this machine; copy it here.")
-    if not Path(file).is_file():
-        raise InputError(f"towers: the weights file {file!r} does not exist; give a safetensors file.")
-
-
-def _load_open_clip(
-    name: str, weights: str | Path | None, image_size: int | None, seed: int
-) -> OpenClipTowers:
-    """An open_clip model behind the interface; every failure says in one sentence what to do."""
-    import open_clip
-
-    _check_open_clip_name(name, weights)
-    model_name, _, tag = name.partition("/")
-    tiny = model_name == "tiny"
-    pretrained = str(weights) if weights is not None else (None if tag == "random" else tag)
-    # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
-    quick = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
+    options: dict[str, Any] = {"force_image_size": image_size}
+    # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
+    options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
+    options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            if tiny:
+            if model_name == "tiny":
                 vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
                 model = open_clip.CLIP(**TINY_CLIP | {"vision_cfg": vision})
-                model.visual.image_mean, model.visual.image_std = (
-                    open_clip.OPENAI_DATASET_MEAN,
-                    open_clip.OPENAI_DATASET_STD,
-                )
-            else:
-                model = open_clip.create_model(
-                    model_name, pretrained=pretrained, force_quick_gelu=quick, force_image_size=image_size
-                )
-        except (RuntimeError, OSError, ValueError) as error:
+                model.visual.image_mean = open_clip.OPENAI_DATASET_MEAN
+                model.visual.image_std = open_clip.OPENAI_DATASET_STD
+                return OpenClipTowers(model, open_clip.tokenizer.SimpleTokenizer())
+            model = open_clip.create_model(model_name, **options)
+        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"towers: the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]}); connect to a "
                 "network once, or pass weights=FILE with a local safetensors file, or use towers='mini'."
             ) from error
-    tokenizer = open_clip.tokenizer.SimpleTokenizer() if tiny else open_clip.get_tokenizer(model_name)
-    return OpenClipTowers(model, tokenizer)
+    return OpenClipTowers(model, open_clip.get_tokenizer(model_name))
+
+
+def _check_name(name: str, weights: str | Path | None) -> None:
+    """Refuse what open_clip cannot load, before it is asked; it would take a tag for the path of a pickle."""
+    import open_clip
+
+    model, _, tag = name.partition("/")
+    file, known = str(weights), name == "tiny/random" or model in open_clip.list_models()
+    config: dict[str, Any] = (open_clip.get_model_config(model) if known else None) or {"text_cfg": {}}
+    others = {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config
+    tags = open_clip.list_pretrained_tags_by_model(model) if known else []
+    elsewhere = "://" in file or file.startswith(
+        ("//", "\\\\")
+    )  # a share would be asked for, with the user's name
+    rules = (
+        (not known, "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"),
+        (others, "has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style"),
+        (
+            weights and Path(file).suffix != ".safetensors",
+            f"cannot take {file}: pickles are not read, convert it",
+        ),
+        (weights and elsewhere, f"cannot take {file}: it is not on this machine; copy it here"),
+        (
+            weights and not Path(file).is_file(),
+            f"cannot take {file}: it does not exist; give a safetensors file",
+        ),
+        (
+            not (weights or tag),
+            f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE",
+        ),
+        (
+            not weights and tag not in ("random", *tags),
+            f"has no weights of that name; use 'random' or one of {', '.join(tags)}",
+        ),
+    )
+    for broken, problem in rules:
+        if broken:
+            raise InputError(f"towers: {name!r} {problem}.")

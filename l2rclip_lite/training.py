@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -248,23 +249,19 @@ def train_stage1(
     values = model.ranks.values_tensor().to(model.device)
     if controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
-    stage = Stage(
-        1, freeze(model, "stage 1"), data, model, lr=config.lr1, epochs=config.epochs1, run=run, quiet=quiet
-    )
+    options = {"symmetric": controls.symmetric, "blind": controls.order == "blind"}
+    learns, lr, epochs = freeze(model, "stage 1"), config.lr1, config.epochs1
+    stage = Stage(1, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
     for generator in stage.epochs():
         for index in torch.split(torch.randperm(len(targets), generator=generator), config.batch_size):
             z, y, t = images[index], targets[index], model.prompts(model.towers)
-            if controls.contrastive == "plain":
-                loss = 2 * contrastive_loss(
-                    z, t[y], model.scale
-                )  # CLIP's mean of two terms; ours is their sum
+            if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
+                loss = 2 * contrastive_loss(z, t[y], model.scale)
             else:
                 loss = asymmetrical_contrastive_loss(z, t, y, model.scale)
             if config.lambda1:
-                blind, symmetric = controls.order == "blind", controls.symmetric
-                loss = loss + config.lambda1 * ordinal_pairwise_loss_stage1(
-                    z, t[y], t[y], values[y], symmetric=symmetric, blind=blind
-                )
+                ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **options)
+                loss = loss + config.lambda1 * ordinal
             stage.step(loss)
         model.refresh()
         stage.end_epoch(model.probabilities(data.features["val"]))
@@ -301,14 +298,11 @@ def train_stage2(
     pairwise = partial(ordinal_pairwise_loss, normalise=controls.normalise, order=controls.order)
     ordinal_loss = ordinal_loss or partial(pairwise, push_power=controls.push_power)
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
-    lr = config.lr2 or model.towers.image_lr
-    stage = Stage(
-        2, freeze(model, "stage 2"), data, model, lr=lr, epochs=config.epochs2, run=run, quiet=quiet
-    )
-    together = config.image_side == "tower" and PartialState().num_processes > 1
-    encode = Accelerator().prepare(ImageSide(model)) if together else ImageSide(model)
-    if config.image_side == "adapter":
-        encode = model.adapter  # on features that are computed once
+    learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
+    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
+    encode = ImageSide(model) if config.image_side == "tower" else model.adapter
+    if config.image_side == "tower" and PartialState().num_processes > 1:
+        encode = Accelerator().prepare(encode)  # the processes average their gradients
     for generator in stage.epochs():
         for x, y in data.batches(model, generator):
             z = encode(x)
@@ -353,32 +347,29 @@ def fit(
     if not isinstance(data, OrdinalDataset):
         if ranks is None:
             raise InputError(
-                "fit: three datasets of your own need ranks=Ranks(...), which says what their indices mean."
+                "fit: three datasets of your own need ranks=Ranks(...), the meaning of their indices."
             )
         data = OrdinalDataset.from_datasets(data, ranks)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
-    device = choose_device(config)
-    first = PartialState().is_main_process
-    with cpu_threads(config.threads), run.writing() if first else nullcontext():
+    device, first = choose_device(config), PartialState().is_main_process
+    quiet = quiet or not first
+    with threadpool_limits(config.threads), run.writing() if first else nullcontext():
         if first:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
         if not run.finished():
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
-            quiet = quiet or not first
             if not quiet:
-                print(freezing_table(model), end="\n\n", flush=True)
+                resumed = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
+                print(f"{freezing_table(model)}\n\n{run.folder}: {resumed}\n", flush=True)
             images = TrainingData.load(data, model, quiet=quiet)
-            options: dict[str, Any] = {"run": run, "quiet": quiet}
-            history = train_stage1(model, images, **options)
-            after_stage1 = model.probabilities(images.encode(model, "test"))
-            history = history + train_stage2(model, images, **options)
-            probabilities = {
-                split: model.probabilities(images.encode(model, split)) for split in ("val", "test")
-            }
+            history = train_stage1(model, images, run=run, quiet=quiet)
+            answers = {"test_after_stage1": model.probabilities(images.encode(model, "test"))}
+            history = history + train_stage2(model, images, run=run, quiet=quiet)
+            answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
             if first:
-                write_results(run, model, data, history, probabilities, after_stage1)
+                write_results(run, model, data, history, answers)
             PartialState().wait_for_everyone()
     return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), read_history(run), run.folder)
 
@@ -389,14 +380,3 @@ def choose_device(config: Config) -> torch.device:
     if config.device not in ("auto", device.type):
         raise TrainingError(f"device: no {config.device!r} device is visible here; use --device cpu or auto.")
     return device
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads, then with torch's setting as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

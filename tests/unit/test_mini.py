@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
-from fit_mini_alignment import held_out_recall, prototypes
 from open_clip import IMAGENET_CLASSNAMES
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from l2rclip_book.alignment import prototypes, recall, unseen_similarity
 from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import (
@@ -26,7 +25,7 @@ from l2rclip_lite.mini import (
     find_text_folder,
     fit_alignment,
     load_backbone,
-    timm_key,
+    load_towers,
 )
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers
@@ -36,15 +35,6 @@ from l2rclip_lite.towers import Towers
 def classifier() -> nn.Module:
     """The image tower with its 1,000-way classifier."""
     return load_backbone(find_image_weights(), classifier=True)
-
-
-@pytest.fixture(scope="module")
-def plain() -> nn.Module:
-    """Timm's network with its BatchNorm as timm made it."""
-    state = torch.load(find_image_weights(), weights_only=True)
-    network = timm.create_model("tf_efficientnet_lite0")
-    network.load_state_dict({timm_key(key): value for key, value in state.items()}, strict=True)
-    return network.eval()
 
 
 @pytest.mark.parametrize(
@@ -130,14 +120,15 @@ def test_half_precision_keeps_the_direction(mini: Towers) -> None:
 @pytest.fixture(scope="module")
 def names() -> tuple[Tensor, Tensor]:
     """Classifier rows and text embeddings of the 1,000 names."""
-    return prototypes()
+    _, classifier, texts = prototypes(load_towers("mini"))
+    return classifier, texts
 
 
 @pytest.mark.slow
 def test_the_alignment_finds_names_it_has_not_seen(names: tuple[Tensor, Tensor]) -> None:
     """Fitted on 800 names, recall@1 among the 200 others over five splits; shuffled pairs are at chance (.005)."""
-    found = [held_out_recall(*names, seed=seed) for seed in range(5)]
-    shuffled = [held_out_recall(*names, seed=seed, shuffle=True) for seed in range(5)]
+    found = [recall(unseen_similarity(*names, 10, seed=seed)) for seed in range(5)]
+    shuffled = [recall(unseen_similarity(*names, 10, seed=seed, shuffle=True)) for seed in range(5)]
     assert np.mean(found) >= 0.40
     assert np.mean(shuffled) < 0.02
 

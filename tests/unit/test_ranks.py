@@ -57,7 +57,7 @@ REFUSED = {
     "at least two ranks are needed, got 1": (("a",), (0,), "{rank}"),
     "2 names but 3 values": (("a", "b"), (0, 1, 2), "{rank}"),
     "a rank name is empty": (("a", "  "), (0, 1), "{rank}"),
-    "'a'\\] appears more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
+    "'a'] appears more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
     "2 is followed by 2": (("a", "b", "c"), (0, 2, 2), "{rank}"),
     "3 is followed by 1": (("a", "b"), (3, 1), "{rank}"),
     "0 is followed by nan": (("a", "b"), (0, float("nan")), "{rank}"),

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import TINY_CLIP, Augment, OpenClipTowers, Towers, load_towers
+from l2rclip_lite.towers import TINY_CLIP, Augment, OpenClipTowers, Towers
 
 AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
@@ -165,7 +166,7 @@ def test_too_long_a_sentence_is_refused(tiny: Towers) -> None:
 UNUSABLE = {
     "nope/openai": "'nope/openai' is unknown; use 'mini', 'tiny/random' or an open_clip model",
     "ViT-B-16": "names no weights; write 'ViT-B-16/openai'",
-    "ViT-B-16/nope": "'ViT-B-16' has no weights named 'nope'; use 'random' or one of openai, ",
+    "ViT-B-16/nope": "'ViT-B-16/nope' has no weights of that name; use 'random' or one of openai, ",
     "ViT-B-16/openai": "connect to a network once, or pass weights=FILE .* or use towers='mini'",
     "ViT-B-16-SigLIP/random": "choose a ViT or RN model",
     "tiny/openai": "'tiny/openai'",
