@@ -83,13 +83,10 @@ def test_skordinal(seed: int, count: int, n: int) -> None:
 
 
 def test_dlordinal() -> None:
-    """The same where every rank occurs; without `labels=`, dlordinal gives 1 for swapped ends of 0 … 4."""
+    """RPS where every rank occurs; without `labels=`, dlordinal gives AMAE 1 for swapped ends of 0 … 4."""
     oracle = pytest.importorskip("dlordinal.metrics", reason="dlordinal is in the extra `baselines`")
-    _, pred, p, ranks = case(7, 5, 120)
+    _, _, p, ranks = case(7, 5, 120)
     y = np.arange(120) % 5
-    assert metrics.amae(y, pred, ranks) == pytest.approx(oracle.amae(y, pred))
-    assert metrics.mmae(y, pred, ranks) == pytest.approx(oracle.mmae(y, pred))
-    assert metrics.one_off(y, pred, ranks) == pytest.approx(oracle.accuracy_off1(y, pred))
     assert metrics.rps(y, p, ranks) == pytest.approx(oracle.ranked_probability_score(y, p))
     ends = np.array([0, 4])
     assert (metrics.amae(ends, ends[::-1], ranks), oracle.amae(ends, ends[::-1])) == (4.0, 1.0)
@@ -97,37 +94,27 @@ def test_dlordinal() -> None:
 
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_torchmetrics(seed: int, count: int, n: int) -> None:
-    """Calibration error and quadratic kappa in float32."""
+    """Calibration error in float32."""
     oracle = pytest.importorskip("torchmetrics.functional.classification", reason="torchmetrics is in `dev`")
-    y, pred, p, ranks = case(seed, max(count, 3), n)
+    y, _, p, ranks = case(seed, max(count, 3), n)
     target, rows = torch.tensor(y), torch.tensor(p, dtype=torch.float32)
     size = {"num_classes": len(ranks)}
     ece = oracle.multiclass_calibration_error(rows, target, n_bins=15, norm="l1", **size)
     assert metrics.ece(target, rows, ranks) == pytest.approx(float(ece), abs=1e-6)
-    kappa = oracle.multiclass_cohen_kappa(torch.tensor(pred), target, weights="quadratic", **size)
-    assert metrics.qwk(target, torch.tensor(pred), ranks) == pytest.approx(float(kappa), abs=1e-5)
 
 
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_plain_loops(seed: int, count: int, n: int) -> None:
-    """ECE, ε-error, CS and the rank-step errors of expected values, image by image."""
-    y, pred, p, ranks = case(seed, count, n)
+    """ε-error, CS and the rank-step errors of expected values, image by image."""
+    y, _, p, ranks = case(seed, count, n)
     values = list(ranks.values)
-    ece = 0.0
-    for b in range(15):
-        inside = [i for i in range(n) if b / 15 < max(p[i]) <= (b + 1) / 15]
-        ece += abs(sum((pred[i] == y[i]) - max(p[i]) for i in inside)) / n
-    assert metrics.ece(y, p, ranks) == pytest.approx(ece, abs=1e-12)
-
     expected = [sum(p[i][k] * values[k] for k in range(count)) for i in range(n)]
     sigma = np.linspace(0.3, 4, n)
     terms = [np.exp(-((expected[i] - values[y[i]]) ** 2) / (2 * sigma[i] ** 2)) for i in range(n)]
     assert metrics.epsilon_error(y, np.array(expected), ranks, sigma) == pytest.approx(1 - sum(terms) / n)
     close = sum(abs(expected[i] - values[y[i]]) <= 0.8 for i in range(n)) / n
     assert metrics.cs_at(y, np.array(expected), ranks, 0.8) == close
-    steps = [
-        abs(expected[i] - 10 - y[i]) for i in range(n)
-    ]  # values 10, 11, …: the position is the value − 10
+    steps = [abs(expected[i] - 10 - y[i]) for i in range(n)]  # the position is the value − 10
     by_rank = [np.mean([steps[i] for i in range(n) if y[i] == k]) for k in sorted(set(y.tolist()))]
     assert metrics.mae_rank(y, np.array(expected), ranks) == pytest.approx(np.mean(steps))
     assert metrics.amae(y, np.array(expected), ranks) == pytest.approx(np.mean(by_rank))
