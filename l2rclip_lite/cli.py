@@ -59,14 +59,14 @@ def fit(
         config: Model and training.
     """
     from l2rclip_lite import training
-    from l2rclip_lite.data import describe, load_dataset
+    from l2rclip_lite.data import load_dataset
 
     given = {"name": dataset} | _given(options, dataset)
     loaded = load_dataset(**given)
     # absolute in the record only, so that `evaluate` finds it from any folder
     source = given | {key: str(Path(given[key]).absolute()) for key in {"root", "lists"} & given.keys()}
     if not quiet:
-        print(describe.summary(loaded), end="\n\n", flush=True)
+        print(loaded.summary(), end="\n\n", flush=True)
     run = training.fit(loaded, config, out, source=source, quiet=quiet)
     test, unit = run.metrics["test"], loaded.ranks.unit
     if not quiet:
@@ -107,7 +107,7 @@ def data(
         download: Fetch what is free, images or split lists, into this folder.
         options: Which part of it.
     """
-    from l2rclip_lite.data import benchmarks, describe
+    from l2rclip_lite.data import benchmarks, describe, load_dataset
     from l2rclip_lite.data.download import download as fetch
 
     given = _given(options, name or "")
@@ -117,6 +117,8 @@ def data(
         raise InputError(f"data: name a data set, and at most one of {', '.join(wishes)}.")
     if name is None:
         print(benchmarks.cards_table().to_string())
+    elif name not in benchmarks.DATA_SETS:
+        load_dataset(name)  # says which one may have been meant
     elif download:
         print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
     elif make_fixture:

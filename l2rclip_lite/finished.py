@@ -86,8 +86,8 @@ def predict(
         as_csv: Print a table with a header in place of JSON lines.
         device: Where to compute: cpu, cuda or mps.
     """
-    from l2rclip_lite.data.base import read_image
-    from l2rclip_lite.model import IMAGE_SUFFIXES, L2RCLIP
+    from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
+    from l2rclip_lite.model import L2RCLIP
 
     model, failed, paths = L2RCLIP.from_pretrained(run, device=device), 0, []
     for path in map(Path, images):
