@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import PartialState
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
@@ -34,7 +35,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP, freeze
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.training import Stage, TrainingData, choose_device, cpu_threads
+from l2rclip_lite.training import Stage, TrainingData, choose_device
 
 FROZEN = "-frozen"
 LINEAR = partial(prompt_head, prompts=InterpolatedPrompts)
@@ -200,7 +201,7 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
     model = L2RCLIP.build(data.ranks, config, data.image_size).to(choose_device(config))
-    with cpu_threads(config.threads):
+    with threadpool_limits(config.threads):
         return train_baseline(name, model, TrainingData.load(data, model, quiet=quiet), quiet=quiet)
 
 
