@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from l2rclip_book.studies import Arm, Study, image_features, reworded, seen_and_unseen, unseen_ranks
@@ -19,8 +17,9 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import Card, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import fit
 
 RANDOM = {"epochs1": 0, "controls": {"prototypes": "random"}}
@@ -149,20 +148,3 @@ def test_seen_and_unseen_by_hand() -> None:
     certain = torch.eye(4)[[0, 1, 2]]
     assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
     assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {"unseen"}
-
-
-@given(
-    train=st.lists(st.integers(0, 3), min_size=1, max_size=6),
-    test=st.lists(st.integers(0, 3), min_size=1, max_size=12),
-    seed=st.integers(0, 2**31),
-)
-def test_both_sides_together_are_the_whole(train: list[int], test: list[int], seed: int) -> None:
-    """Any labels and answers: the two errors, weighted by their images, add up to the error of all."""
-    probabilities = torch.rand(len(test), 4, generator=torch.Generator().manual_seed(seed)).softmax(1)
-    scores = seen_and_unseen(probabilities, faces(train, test))
-    whole = evaluate(probabilities, torch.tensor(test), RANKS)
-    assert bool(scores) == bool(set(test) - set(train))
-    sides = [side for side in ("seen", "unseen") if f"n_{side}" in scores]
-    for name in ("mae", "mae_expected", "accuracy", "one_off") if sides else ():
-        total = sum(scores[f"n_{side}"] * scores[f"{name}_{side}"] for side in sides)
-        assert total / len(test) == pytest.approx(whole[name]), name
