@@ -1,6 +1,6 @@
 """Gather the rows of all finished units into one tidy table, with a JSON file that says how they were made.
 
-    python experiments/matrix/collect.py runs/matrix --out book/results/matrix.csv
+    python experiments/matrix/collect.py runs/studies --out book/results/matrix.csv
 
 Units that have not been run, or failed, are named in the JSON file: no row is lost silently. Of a sweep the combinations
 are printed, best first: mean and standard deviation over its runs. These are test metrics, and the first line is the best
