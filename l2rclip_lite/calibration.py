@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 from scipy.stats import binom
 from torch import Tensor
@@ -87,7 +87,7 @@ def negative_log_likelihood(logits: Logits, target: Indices, temperature: float 
 
 
 def fit_temperature(logits: Logits, target: Indices) -> float:
-    """T* = argmin_T NLL(T), by a bounded search over log T; Guo et al. 2017, section 4.2.
+    """T* = argmin_T NLL(T), the root of its slope in 1/T; Guo et al. 2017, section 4.2.
 
     At T* the mean logit of the true rank equals the mean expected logit: Σ_i l_{i,y_i} = Σ_i Σ_k p_ik(T*) l_ik.
 
@@ -132,16 +132,12 @@ def bootstrap_temperatures(
     return np.sort([_fit(rows[draw], true[draw]) for draw in draws])
 
 
-def calibrate(
-    model: L2RCLIP, val: Split, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
-) -> Calibration:
+def calibrate(model: L2RCLIP, val: Split, *, quiet: bool = True) -> Calibration:
     """Fit the temperature of a model on validation images and set `model.temperature`, which `save_pretrained` keeps.
 
     Args:
         model: The model; the temperature it had plays no part.
         val: Validation images of its data set.
-        batch_size: Images at once.
-        workers: Processes that decode images.
         quiet: Whether to hide the progress bar.
 
     Returns:
@@ -150,7 +146,7 @@ def calibrate(
     Raises:
         InputError: Validation images that decide no temperature.
     """
-    features = model.encode(val, batch_size=batch_size, workers=workers, quiet=quiet)
+    features = model.encode(val, quiet=quiet)
     with torch.inference_mode():
         logits, target = model.logits(features.to(model.device)).cpu(), list(val.targets)
     t = fit_temperature(logits, target)
@@ -215,20 +211,17 @@ def _nll(temperature: float, rows: np.ndarray, true: np.ndarray) -> float:
     return float(-log_softmax(rows / temperature, axis=1)[np.arange(len(true)), true].mean())
 
 
+def _slope(beta: float, rows: np.ndarray, true: np.ndarray) -> float:
+    """The slope of the negative log-likelihood in β = 1/T, mean_i (Σ_k p_ik l_ik − l_{i,y_i}); it never falls."""
+    expected = (softmax(beta * rows, axis=1) * rows).sum(1)
+    return float((expected - rows[np.arange(len(true)), true]).mean())
+
+
 def _fit(rows: np.ndarray, true: np.ndarray) -> float:
-    """The best temperature; T = 1 where the search finds no better one, so that NLL never rises."""
-    own = rows[np.arange(len(true)), true]
-    # far below T = 1 the likelihood is flat in floats, a search would stop anywhere
-    if (own == rows.max(1)).all():
+    """The temperature at which the slope is 0, or a bound where it has one sign between the bounds."""
+    sharpest, flattest = 1 / BOUNDS[0], 1 / BOUNDS[1]
+    if _slope(sharpest, rows, true) <= 0:
         return BOUNDS[0]
-    if own.mean() <= rows.mean():  # the slope of NLL in 1/T at 0
+    if _slope(flattest, rows, true) >= 0:
         return BOUNDS[1]
-    bounds = (float(np.log(BOUNDS[0])), float(np.log(BOUNDS[1])))
-    found = minimize_scalar(
-        lambda log_t: _nll(np.exp(log_t), rows, true),
-        bounds=bounds,
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    best = float(np.exp(found.x))
-    return best if _nll(best, rows, true) <= _nll(1.0, rows, true) else 1.0
+    return 1 / float(brentq(_slope, flattest, sharpest, args=(rows, true)))

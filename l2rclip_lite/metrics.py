@@ -363,8 +363,7 @@ def evaluate(
         ranks: The label space.
         deviations: σ of each image's labels; adds `epsilon_error`.
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of all metrics but
-            `auc`, `spearman_expected` and `kendall_expected`: these would sort all images for every resample.
-            `spearman` and `kendall` have an interval up to 256 ranks.
+            `auc` and rank correlations: these would sort all images for every resample.
         resamples: Bootstrap draws.
         seed: Seed of the draws, which are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`.
 
@@ -394,8 +393,6 @@ def evaluate(
         found = _table(mean, often, levels, deviations)
         found = _table(best, often, levels, deviations) | {f"{name}_expected": found[name] for name in found}
         found |= {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)}
-        if len(ranks) <= 256:  # beyond, a table of ranks against ranks for each resample is too slow
-            found |= _order(best, often)
         blocks.append(found)
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)}
     for name in blocks[0]:
@@ -415,17 +412,16 @@ def _draws(images: int, resamples: int, seed: int) -> Iterator[Often]:
     """The sample itself, each image once; then the resamples, some at a time."""
     yield np.ones((images, 1))
     generator = np.random.default_rng(seed)
-    width = max(1, 2**22 // max(images, 256**2))  # 32 MiB of counts at once, or of tables in `_order`
+    width = max(1, 2**22 // images)  # 32 MiB of counts at once
     for start in range(0, resamples, width):
         rows = generator.integers(images, size=(min(width, resamples - start), images))
         rows += images * np.arange(len(rows))[:, None]
         yield np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T.astype(float, order="C")
 
 
-def _sums(value: np.ndarray, group: np.ndarray, often: Often, count: int = 0) -> np.ndarray:
+def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:
     """Σ often_i · v_i over the images of each group up to the last one in use, for each resample."""
-    shape = (max(count, group.max() + 1), len(group))
-    return np.asarray(csr_array((value, (group, np.arange(len(group)))), shape=shape) @ often)
+    return np.asarray(csr_array((value, (group, np.arange(len(group))))) @ often)
 
 
 def _table(scored: Scored, often: Often, levels: Sequence[int] = (), sigma: Values | None = None) -> Scores:
@@ -456,24 +452,6 @@ def _correlation(scored: Scored, measure: Callable[[np.ndarray, np.ndarray], Any
     """A rank correlation by SciPy, which warns and gives NaN where one side is constant."""
     constant = np.ptp(scored.true) == 0 or np.ptp(scored.value) == 0
     return 0.0 if constant else float(measure(scored.true, scored.value).statistic)
-
-
-def _order(scored: Scored, often: Often) -> Scores:
-    """Spearman's ρ and Kendall's τ_b of rank indices, from the counts c of each truth beside each answer."""
-    k = int(max(scored.true.max(), scored.nearest.max())) + 1
-    c = _sums(np.ones(len(often)), scored.true * k + scored.nearest, often, k * k).reshape(k, k, -1)
-    n, of_true, of_answer = c.sum((0, 1)), c.sum(1), c.sum(0)
-    # twice the mid-ranks less their mean: whole numbers, so that what is not 0 is at least 1
-    left, right = (2 * part.cumsum(0) - part - n for part in (of_true, of_answer))
-    product = np.einsum("ijr,ir,jr->r", c, left, right)
-    spread = (of_true * left**2).sum(0) * (of_answer * right**2).sum(0)
-    lower = c.cumsum(0)[:-1].cumsum(1)  # [i, j]: images with truth ≤ i and answer ≤ j
-    agree = (c[1:, 1:] * lower[:, :-1]).sum((0, 1))
-    differ = (c[1:, :-1] * (lower[:, -1:] - lower[:, :-1])).sum((0, 1))
-    untied = (n**2 - (of_true**2).sum(0)) * (n**2 - (of_answer**2).sum(0))
-    top, square = np.stack([product, 2 * (agree - differ)]), np.stack([spread, untied])
-    rho, tau = np.clip(top / np.sqrt(np.maximum(square, 1)), -1, 1)
-    return {"spearman": rho, "kendall": tau}
 
 
 def _ece(true: np.ndarray, p: np.ndarray, often: Often, bins: int = 15) -> np.ndarray:
