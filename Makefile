@@ -58,7 +58,7 @@ bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows,
 faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
 	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
 studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature) -> runs
-	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --rerun-triggers mtime params \
+	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \
 	  --rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(ONLY),only="$(ONLY)") \
 	  $(if $(SHORT),preset=smoke out=runs/studies-short,out=runs/studies data="$(DATA)")
 .snakemake-env/.made: requirements/snakemake.txt | .venv/.made
