@@ -24,10 +24,9 @@ from l2rclip_book.templates import (
     token_rows,
     two_axes,
 )
-from l2rclip_lite.mini import MiniTowers
+from l2rclip_lite.mini import MiniTowers, load_towers
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import load_towers
 
 
 @pytest.fixture(scope="module")
