@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -55,24 +54,15 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         near = difflib.get_close_matches(str(name), LOADERS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(LOADERS)}."
         raise InputError(f"there is no data set {name!r}; {hint}")
-    own = list(inspect.signature(LOADERS[name]).parameters)
-    for option in options:
-        if option not in (*own, *CHANGES, "protocol_seed"):
-            valid = ", ".join([*own, *CHANGES, "protocol_seed"])
-            raise InputError(f"the data set {name!r} has no option {option!r}; it takes {valid}.")
-    chosen = {
-        key: options[key]
-        for key in CHANGES
-        if not any(options.get(key) is nothing for nothing in (None, False))
-    }
-    seed = options.get("protocol_seed", 0)
-    if "protocol_seed" in options and not chosen:
+    chosen = {key: options.pop(key) for key in CHANGES if key in options}
+    chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
+    seed = options.pop("protocol_seed", None)
+    if seed is not None and not chosen:
         raise InputError(
-            "protocol_seed: there is nothing for it to draw; leave it out, or name a change such as few_shot."
+            "protocol_seed: there is nothing for it to draw; leave it out, or name a change: few_shot."
         )
     try:
-        data = LOADERS[name](**{key: value for key, value in options.items() if key in own})
-        return apply_protocols(data, seed, **chosen) if chosen else data
+        return apply_protocols(LOADERS[name](**options), seed or 0, **chosen)
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title

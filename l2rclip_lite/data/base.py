@@ -217,9 +217,9 @@ class Split(Dataset[tuple[Any, int]]):
             paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
             return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))
         except (TypeError, LookupError, ValueError) as error:
+            kind = type(dataset).__name__
             raise InputError(
-                f"{name}: {type(dataset).__name__} is no map-style dataset of (image, rank index) ({error}); "
-                "give it a length, and integers from 0 as ranks."
+                f"{name}: {kind} is no map-style dataset of (image, rank index): {error}."
             ) from error
 
     def subset(self, indices: Iterable[int]) -> Split:
@@ -232,11 +232,8 @@ class Split(Dataset[tuple[Any, int]]):
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
-        columns: dict[str, Any] = {
-            name: [column[index] for index in chosen]
-            for name in COLUMNS
-            if (column := getattr(self, name)) is not None
-        }
+        given = {name: getattr(self, name) for name in COLUMNS if getattr(self, name) is not None}
+        columns: dict[str, Any] = {name: [column[i] for i in chosen] for name, column in given.items()}
         return replace(self, images=Subset(self.images, chosen), **columns)
 
     def relabel(self, targets: Sequence[int]) -> Split:
@@ -313,13 +310,13 @@ class OrdinalDataset:
             for path, target in zip(part.paths, part.targets, strict=True):
                 if not 0 <= target <= last:
                     raise InputError(
-                        f"{self.name}: {path} has rank index {target}, none of 0 to {last}; correct it."
+                        f"{self.name}: {path} has rank index {target}, not 0 to {last}; correct it."
                     )
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
+            rank, advice = counts.index(0), "add some, leave it out, or pass allow_empty_ranks=True"
             raise InputError(
-                f"{self.name}: no training image has rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r}); "
-                "add some, leave the rank out, or pass allow_empty_ranks=True."
+                f"{self.name}: no training image has rank {rank} ({self.ranks.names[rank]!r}); {advice}."
             )
 
     @classmethod
@@ -344,15 +341,10 @@ class OrdinalDataset:
             [1, 2]
         """
         if len(datasets) != 3:
-            raise InputError(
-                f"{name}: give a training, a validation and a test dataset, not {len(datasets)}."
-            )
-        train, val, test = (
-            Split.from_dataset(each, split) for split, each in zip(SPLITS, datasets, strict=True)
-        )
-        return cls(
-            name, train, val, test, ranks, Card(name, "Your own images"), **({"upright": True} | fields)
-        )
+            raise InputError(f"{name}: give datasets for training, validation and test, not {len(datasets)}.")
+        train, val, test = map(Split.from_dataset, datasets, SPLITS)
+        card = Card(name, "Your own images")
+        return cls(name, train, val, test, ranks, card, **({"upright": True} | fields))
 
     @property
     def caveat(self) -> str:
@@ -370,8 +362,7 @@ class OrdinalDataset:
 
     def counts(self, split: str) -> list[int]:
         """How many images each of the K ranks has in the split of this name."""
-        counts: list[int] = np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()
-        return counts
+        return [int(count) for count in np.bincount(self.split(split).targets, minlength=len(self.ranks))]
 
     def summary(self) -> str:
         """Source and licence, the ranks, how many images each has, and one line per step of the protocol.
@@ -382,9 +373,9 @@ class OrdinalDataset:
             test      10 images; per rank: 2, 2, 2, 2, 2
         """
         card, ranks = self.card, self.ranks
-        lines = [
-            f"data      {card.title}; source: {card.source}; licence: {card.licence}",
-            f"ranks     {len(ranks)}, from {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}",
+        lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
+        lines += [
+            f"ranks     {len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}"
         ]
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))

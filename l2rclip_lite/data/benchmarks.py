@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ class Protocol:
     """
 
     said: str
-    files: tuple[str, ...] = ()
+    files: Sequence[str] = ()
     cut: str = ""
-    folds: tuple[int, ...] = ()
+    folds: Sequence[int] = ()
     by_subject: bool = False
     header: str = ""
     row: str = ""
@@ -62,35 +62,33 @@ class DataSet:
     card: Card
     images: str
     protocols: Mapping[str, Protocol]
-    ranks: Ranks | None = None
+    ranks: Any = None
     lists: str = ""
     example: str = ""
     first: int = 0
     step: int = 1
     pattern: str = r".+\.\w+"
-    columns: tuple[str, ...] = ("filename", "age")
+    columns: Sequence[str] = ("filename", "age")
     keep: int = 1
-    categories: tuple[str, ...] = ()
+    categories: Sequence[str] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def _data_set(name: str, card: dict[str, str], protocols: dict[str, Any], **fields: Any) -> DataSet:
     """One table of `benchmarks.toml`."""
-    if ranks := fields.pop("ranks", None):
-        fields["ranks"] = Ranks.integers(**ranks) if "first" in ranks else Ranks(**ranks)
+    ranks = fields.pop("ranks", {})
+    if "names" in ranks:
+        fields["ranks"] = Ranks(
+            tuple(ranks["names"]), tuple(ranks["values"]), ranks["template"], ranks["unit"]
+        )
+    elif ranks:
+        fields["ranks"] = Ranks.integers(**ranks)
     cuts = {each: Protocol(**table) for each, table in protocols.items()}
-    return DataSet(card=Card(name, **card), protocols=cuts, **fields)
-
-
-def _tuples(value: Any) -> Any:
-    """TOML's lists as tuples."""
-    if isinstance(value, dict):
-        return {key: _tuples(each) for key, each in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return DataSet(Card(name, **card), protocols=cuts, **fields)
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-DATA_SETS: dict[str, DataSet] = {name: _data_set(name, **_tuples(table)) for name, table in _TOML.items()}
+DATA_SETS: dict[str, DataSet] = {name: _data_set(name, **table) for name, table in _TOML.items()}
 
 
 def catalogue() -> dict[str, DataSet]:
@@ -111,14 +109,11 @@ def cards_table() -> pd.DataFrame:
         >>> cards_table().loc["morph", ["ranks", "unit", "images"]].tolist()
         [62, 'years', '55,134']
     """
-    rows = {
-        name: {
-            "title": facts.card.title,
-            "ranks": len(facts.ranks) if facts.ranks else "any",
-            "unit": facts.ranks.unit if facts.ranks else "grade",
-            "images": facts.images if facts.images[0].isdigit() else "any",
-            "licence": facts.card.licence.split(";")[0],
-        }
-        for name, facts in DATA_SETS.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    rows = []
+    for name, facts in DATA_SETS.items():
+        ranks = (len(facts.ranks), facts.ranks.unit) if facts.ranks else ("any", "grade")
+        images = facts.images if facts.images[0].isdigit() else "any"
+        rows.append((name, facts.card.title, *ranks, images, facts.card.licence.split(";")[0]))
+    return pd.DataFrame(rows, columns=["name", "title", "ranks", "unit", "images", "licence"]).set_index(
+        "name"
+    )

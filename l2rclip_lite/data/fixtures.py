@@ -6,9 +6,8 @@ them, and nothing about the data set. `FIXTURE.json` beside them says so, and th
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.folder import FIXTURE_FILE
+from l2rclip_lite.data.folder import FIXTURE_FILE, new_folder
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.runs import write_json
 
 CSV_RANKS = ("fresh", "ripe", "overripe")
+PARTS = ("train", "train", "train", "val", "test")
 IMAGES = 80  # of a benchmark, or of one of its categories; four show one subject
 
 
@@ -39,6 +39,7 @@ def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
         InputError: An unknown name, or `folder` is in use.
 
     Example:
+        >>> import tempfile
         >>> folder = make_fixture("hci", Path(tempfile.mkdtemp()) / "hci")
         >>> len(list(folder.glob("images/*.jpg"))), sorted(path.name for path in folder.iterdir())
         (80, ['FIXTURE.json', 'datalists', 'images'])
@@ -48,12 +49,7 @@ def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
         raise InputError("leaves: nobody needs to own these images, they are generated; use --size 60.")
     if name not in DATA_SETS:
         raise InputError(f"there is no fixture of {name!r}; choose one of {', '.join(DATA_SETS)}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
-        fresh = Path(working) / "fixture"
-        fresh.mkdir()
+    with new_folder(name, folder) as fresh:
         if name == "retinamnist":
             _write_arrays(fresh / "retinamnist.npz", seed)
         elif DATA_SETS[name].lists:
@@ -62,7 +58,6 @@ def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
             _write_table(name, fresh, seed)
         note = f"SYNTHETIC: drawn from the label, names made up; no result here says anything about {name}."
         write_json(fresh / FIXTURE_FILE, {"data_set": name, "seed": seed, "note": note})
-        os.replace(fresh, folder)
     return folder
 
 
@@ -74,28 +69,20 @@ def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
         rows = []
         for number in range(IMAGES):
             rank = 7 * number % levels * (ranks - 1) // (levels - 1)
-            cells = {
-                "number": IMAGES * section + number,
-                "subject": f"{number // 4:06}",
-                "shot": number % 4,
-                "label": facts.first + facts.step * rank,
-                "part": ("train", "train", "train", "val", "test")[number % 5],
-            }
-            path = facts.example.format(**cells)
+            row = {"number": IMAGES * section + number, "subject": f"{number // 4:06}", "shot": number % 4}
+            row |= {"label": facts.first + facts.step * rank, "part": PARTS[5 * number // IMAGES]}
+            path = facts.example.format(**row)
             _draw(folder / path, rank / (ranks - 1), seed)
-            rows.append(cells | {"name": "/".join(path.split("/")[-facts.keep :])})
+            rows.append(row | {"name": "/".join(path.split("/")[-facts.keep :])})
         for protocol in facts.protocols.values():
-            for fold in protocol.folds or (0,):
-                for place, file in enumerate(protocol.files):
-                    chosen = [
-                        row for number, row in enumerate(rows) if _place(number, protocol, fold) == place
-                    ]
-                    lines = [protocol.header] * bool(protocol.header) + [
-                        protocol.row.format(**row) for row in chosen
-                    ]
-                    target = folder / "datalists" / facts.lists / file.format(fold=fold, category=category)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_text("\n".join(lines), encoding="utf-8")
+            for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
+                chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
+                lines = [protocol.header] * bool(protocol.header) + [
+                    protocol.row.format(**row) for row in chosen
+                ]
+                target = folder / "datalists" / facts.lists / file.format(fold=fold, category=category)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _place(number: int, protocol: Protocol, fold: int) -> int:
@@ -109,15 +96,17 @@ def _place(number: int, protocol: Protocol, fold: int) -> int:
 
 def _write_table(name: str, folder: Path, seed: int) -> None:
     """A CSV file and its images: of bracol 12 of each severity, 512 x 256; of csv 12 of each of three ranks."""
-    ranks, size = (5, (512, 256)) if name == "bracol" else (len(CSV_RANKS), (64, 64))
-    lines = ["id,severity"] if name == "bracol" else ["path,label"]
+    ranks, size, path = (
+        (5, (512, 256), "leaf/{}.jpg") if name == "bracol" else (3, (64, 64), "images/{:02}.png")
+    )
+    lines = ["id,severity" if name == "bracol" else "path,label"]
     for number in range(12 * ranks):
-        rank = number % ranks
-        path = f"leaf/{number}.jpg" if name == "bracol" else f"images/{number:02d}.png"
-        lines.append(f"{number},{rank}" if name == "bracol" else f"{path},{CSV_RANKS[rank]}")
-        _draw(folder / path, rank / (ranks - 1), seed, size)
-    file = folder / ("dataset.csv" if name == "bracol" else "labels.csv")
-    file.write_text("\n".join(lines), encoding="utf-8")
+        file, rank = path.format(number), number % ranks
+        lines.append(f"{number},{rank}" if name == "bracol" else f"{file},{CSV_RANKS[rank]}")
+        _draw(folder / file, rank / (ranks - 1), seed, size)
+    (folder / ("dataset.csv" if name == "bracol" else "labels.csv")).write_text(
+        "\n".join(lines), encoding="utf-8"
+    )
 
 
 def _write_arrays(file: Path, seed: int) -> None:

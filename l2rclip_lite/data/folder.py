@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,20 +14,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import (
-    FIXTURE,
-    SPLITS,
-    Card,
-    Computed,
-    OrdinalDataset,
-    Split,
-    read_image,
-    validated,
-)
+from l2rclip_lite.data import base
+from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split, validated
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
 FIXTURE_FILE = "FIXTURE.json"  # lies in a folder of drawn images
+TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
+TEXT |= {"encoding": "utf-8-sig"}
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -69,18 +65,16 @@ def load_csv(
         raise InputError('csv: pass root=..., the folder of the images, and ranks="low,high", lowest first.')
     names = [name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks)]
     label_space = Ranks(tuple(names), tuple(map(float, range(len(names)))), template)
-    file = Path(root) / labels  # an absolute `labels` wins
+    file, notes = Path(root) / labels, "split by the labels file"  # an absolute `labels` wins
     table = read_table(file, ("path", "label"))
-    table["file"] = files_inside(root, table)
-    table["target"] = rank_indices(table, names)
-    notes = "split by the labels file"
+    table["file"], table["target"] = files_inside(root, table), rank_indices(table, names)
     if "split" not in table:
         table["split"] = stratified(table["target"].tolist(), seed)
         notes = f"split 70/15/15 within every rank, seed {seed}"
     check_splits(table)
     card = Card("csv", f"{len(table)} images of {file.name}", str(file), notes=f"{notes.capitalize()}.")
-    fields: dict[str, Any] = {"allow_empty_ranks": allow_empty_ranks, "upright": True, "protocol": (notes,)}
-    return dataset_of_table(card, table, label_space, root, allow_missing=allow_missing, **fields)
+    fields = {"allow_empty_ranks": allow_empty_ranks, "upright": True, "protocol": (notes,)}
+    return dataset_of_table(card, label_space, table, root, allow_missing=allow_missing, **fields)
 
 
 def read_table(file: Path, needed: Sequence[str], header: bool | None = True) -> pd.DataFrame:
@@ -106,29 +100,20 @@ def read_table(file: Path, needed: Sequence[str], header: bool | None = True) ->
         with open(file, encoding="utf-8-sig") as stream:
             first = stream.readline()
         header = needed[0] in first if header is None else header
-        table = pd.read_csv(
-            file,
-            sep=next((mark for mark in "\t," if mark in first), " "),
-            header=0 if header else None,
-            names=None if header else list(needed),
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-        )
+        separator = next((mark for mark in "\t," if mark in first), " ")
+        names: dict[str, Any] = {} if header else {"header": None, "names": list(needed)}
+        table: pd.DataFrame = pd.read_csv(file, sep=separator, **names, **TEXT)
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells on the left for an index
             raise ValueError("its first row has too many cells")
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{file}: {reason}; save it as CSV in UTF-8, and check quotes and commas."
-        ) from error
+        raise InputError(f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas.") from error
     table.columns = [str(name).strip() for name in table.columns]
     lacking = [name for name in needed if name not in table or f"{name}.1" in table]
     if lacking:
-        given = ",".join(table.columns)
-        raise InputError(f"{file}: write the column {lacking[0]!r} once; its first line is {given!r:.200}.")
+        raise InputError(
+            f"{file}: write the column {lacking[0]!r} once, in {','.join(table.columns)!r:.200}."
+        )
     table = table.apply(lambda column: column.str.strip())
     table["where"] = [f"{file.name} row {row}" for row in range(1 + header, len(table) + 1 + header)]
     table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
@@ -171,7 +156,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         >>> files_inside("data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]}))
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data; copy
-        the image there, and write its path relative to that folder.
+        the image there and write a relative path.
     """
     top = os.path.realpath(root)
     cut = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
@@ -179,11 +164,9 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     files = [os.path.join(real[folder], name) for folder, name in cut]
     files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
     column = pd.Series(files, index=table.index)
-    advice = "copy the image there, and write its path relative to that folder."
-    leads = f"the path {{path!r:.200}} leads out of the folder {{root}}; {advice}"
+    leads = "the path {path!r:.200} leads out of the folder {root}; copy the image there and write a relative path."
     refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
-    first = table["where"][~column.duplicated()].set_axis(column[~column.duplicated()])
-    again = table.assign(before=first.reindex(column).to_numpy())
+    again = table.assign(before=table.groupby(column)["where"].transform("first"))
     refuse(again, column.duplicated(), "the image {path} is listed in {before} already; remove one of them.")
     return [file if os.path.isfile(file) else "" for file in files]
 
@@ -211,25 +194,17 @@ def check_splits(table: pd.DataFrame, column: str = "split") -> None:
 
 
 def dataset_of_table(
-    card: Card,
-    table: pd.DataFrame,
-    ranks: Ranks,
-    root: str | Path,
-    *,
-    allow_missing: bool = False,
-    protocol: tuple[str, ...] = (),
-    **fields: Any,
+    card: Card, ranks: Ranks, table: pd.DataFrame, root: str | Path, *, allow_missing: bool, **fields: Any
 ) -> OrdinalDataset:
     """A data set from a table with one row per image; no image is opened.
 
     Args:
         card: Source, licence, citation; its name is the data set's.
+        ranks: What the targets point into.
         table: Columns `path`, `file` ("" if it is not there), `target`, `split`, `where`, and if known `subject` and
             `deviation`.
-        ranks: What the targets point into.
         root: The folder of the images, for an error.
         allow_missing: Whether to go on without the images that are not there.
-        protocol: What was done to the published split so far.
         fields: Other fields of `OrdinalDataset`.
 
     Returns:
@@ -240,29 +215,48 @@ def dataset_of_table(
     """
     absent = table["file"] == ""
     if absent.any():
-        lost = {split: int((absent & (table["split"] == split)).sum()) for split in SPLITS}
         first = table[absent].iloc[0]
-        said = (
-            f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root} (linked folders are "
-            f"not searched), the first is {first['path']} ({first['where']})"
-        )
         if not allow_missing:
-            raise InputError(
-                f"{said}; correct the row, name another folder (--root), or pass --allow-missing."
+            said = f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}"
+            advice = (
+                "correct it, name another folder (--root; links are not followed), or pass --allow-missing"
             )
-        parts = ", ".join(f"{count:,} of {split}" for split, count in lost.items())
-        protocol += (f"{absent.sum():,} listed images are missing and left out: {parts}",)
+            raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
+        lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
+        fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
     there, splits = table[~absent], dict[str, Any]()
     for split in SPLITS:
         part = there[there["split"] == split]
         columns: dict[str, Any] = {
             f"{name}s": part[name].tolist() for name in ("subject", "deviation") if name in part
         }
-        images = Computed(read_image, part["file"].tolist(), part["where"].tolist())
+        images = Computed(base.read_image, part["file"].tolist(), part["where"].tolist())
         splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
-    fields |= {"missing": tuple(table["path"][absent]), "protocol": protocol}
+    fields["missing"] = tuple(table["path"][absent])
     data = OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
     return mark_fixture(data) if is_fixture(map(os.path.dirname, there["file"])) else data
+
+
+@contextmanager
+def new_folder(name: str, folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its name if nothing is raised.
+
+    Raises:
+        InputError: `folder` already holds something, or cannot be made.
+    """
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
+            fresh = Path(working) / "fresh"
+            fresh.mkdir()
+            yield fresh
+            fresh.replace(folder)
+    except OSError as error:
+        raise InputError(
+            f"{name}: {folder} cannot be written ({error.strerror}); name another folder."
+        ) from error
 
 
 def is_fixture(folders: Iterable[str]) -> bool:
@@ -285,8 +279,8 @@ def mark_fixture(data: OrdinalDataset) -> OrdinalDataset:
         >>> mark_fixture(load_dataset("leaves", size=60)).caveat
         'SYNTHETIC FIXTURE'
     """
-    card = replace(data.card, title=f"{data.card.title} ({FIXTURE}, not the real images)")
-    said = f"{FIXTURE}: the images are drawn, the results say nothing about {data.name}"
+    card = replace(data.card, title=f"{data.card.title} ({base.FIXTURE}, not the real images)")
+    said = f"{base.FIXTURE}: the images are drawn, the results say nothing about {data.name}"
     return replace(data, card=card, protocol=(*data.protocol, said))
 
 

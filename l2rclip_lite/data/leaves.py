@@ -22,8 +22,6 @@ from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
-FACTS = DATA_SETS["leaves"]
-
 
 class DrawnLeaves(Dataset[Image.Image]):
     """Leaves of given ranks; each is drawn when it is first asked for, and then kept.
@@ -97,7 +95,7 @@ def load_leaves(
         images = DrawnLeaves(order, share_edges(ranks), (seed, number), pixels)
         paths = [f"leaves/{name}/{index:05d}.png" for index in range(len(order))]
         splits[name] = Split(paths, order, images)
-    return OrdinalDataset("leaves", **splits, ranks=leaf_ranks(ranks), card=FACTS.card)
+    return OrdinalDataset("leaves", **splits, ranks=leaf_ranks(ranks), card=DATA_SETS["leaves"].card)
 
 
 def share_edges(ranks: int) -> list[float]:
@@ -122,8 +120,9 @@ def leaf_ranks(ranks: int = 5) -> Ranks:
         >>> leaf_ranks(3).names
         ('zero percent', 'thirty percent', 'sixty percent')
     """
-    if ranks == 5 and FACTS.ranks is not None:
-        return FACTS.ranks
+    five: Ranks = DATA_SETS["leaves"].ranks
+    if ranks == len(five):
+        return five
     percent = [round(max(60, ranks - 1) * rank / (ranks - 1)) for rank in range(ranks)]
     names = tuple(f"{number_words(share)} percent" for share in percent)
     return Ranks(names, tuple(map(float, percent)), "a photo of a leaf with {rank} damage", unit="percent")

@@ -21,12 +21,7 @@ from l2rclip_lite.data.lists import find_images, held_out, read_lists
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
-LETTERS = {  # of papers and official files for MORPH's settings
-    "a": "protocol='rs-partial' is setting A",
-    "b": "protocol='three-fold' is setting B",
-    "c": "protocol='subject-exclusive' is what papers call C, protocol='random' the official files settingC",
-    "d": "protocol='random' is what papers call D, protocol='subject-exclusive' the official files settingD",
-}
+LETTERS = "C of the papers is subject-exclusive and D random, of the official files the other way round"
 
 
 @validated
@@ -62,16 +57,15 @@ def load_benchmark(
         InputError: An unknown protocol or fold, a list or an image that is missing, a bad row.
 
     Example:
-        >>> load_benchmark("morph", protocol="B")
+        >>> load_benchmark("morph", protocol="C")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: morph: the letter 'B' is ambiguous, because the official files swap C and
-        D of the papers; protocol='three-fold' is setting B.
+        l2rclip_lite.errors.InputError: morph: write rs-partial for setting A and three-fold for B; C of the papers is
+        subject-exclusive and D random, of the official files the other way round, not 'C'.
     """
     facts = DATA_SETS[name]
-    assert facts.ranks is not None
-    if name == "morph" and (meant := LETTERS.get(str(protocol).lower())):
+    if name == "morph" and str(protocol).upper() in tuple("ABCD"):
         raise InputError(
-            f"morph: the letter {protocol!r} is ambiguous, because the official files swap C and D of the papers; {meant}."
+            f"morph: write rs-partial for setting A and three-fold for B; {LETTERS}, not {protocol!r}."
         )
     category = _choice(name, "category", category, facts.categories)
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
@@ -81,9 +75,9 @@ def load_benchmark(
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
+        advice = "pass lists=... (--lists DIR), the folder of the official lists"
         raise InputError(
-            f"{name}: there is no list {files[0]}; name the folder of the official lists by lists=... (--lists DIR), or get "
-            f"them by `l2rclip data {name} --download DIR`."
+            f"{name}: there is no {files[0]}; {advice}; `l2rclip data {name} --download DIR` gets it."
         )
     table = read_lists(files, facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
@@ -104,8 +98,9 @@ def load_benchmark(
         "upright": True,
         "protocol": (f"{said}; seed {seed}",),
     }
+    place = root or ""
     return folder.dataset_of_table(
-        facts.card, table, facts.ranks, root or "", allow_missing=allow_missing, **fields
+        facts.card, facts.ranks, table, place, allow_missing=allow_missing, **fields
     )
 
 
@@ -210,18 +205,15 @@ def load_bracol(
     table = table.assign(path=f"{images}/" + table["id"] + ".jpg", label=table["severity"])
     table["file"], table["split"] = folder.files_inside(root, table), authors_folds(len(table), fold)
     table["target"] = folder.rank_indices(table, "01234")
-    assert facts.ranks is not None
-    return folder.dataset_of_table(
-        facts.card, table, facts.ranks, root, allow_missing=allow_missing, protocol=(said,)
-    )
+    fields: dict[str, Any] = {"allow_missing": allow_missing, "protocol": (said,)}
+    return folder.dataset_of_table(facts.card, facts.ranks, table, root, **fields)
 
 
 def _no_root(name: str, wanted: str, root: str | Path | None) -> InputError:
     """What to say of a folder that does not hold the data set."""
     given = "" if root is None else f", not {str(root)!r}"
-    return InputError(
-        f"{name}: pass root=..., a folder that holds {wanted}{given}; `l2rclip data {name} --download DIR` gets one."
-    )
+    advice = f"`l2rclip data {name} --download DIR` gets one"
+    return InputError(f"{name}: pass root=..., a folder that holds {wanted}{given}; {advice}.")
 
 
 def authors_folds(count: int, fold: int) -> list[str]:
@@ -242,9 +234,7 @@ def authors_folds(count: int, fold: int) -> list[str]:
         >>> [parts.count(name) for name in ("train", "val", "test")], parts[:3]
         ([1180, 253, 252], ['train', 'train', 'train'])
     """
-    order = np.random.RandomState(150).permutation(
-        count
-    )  # the generator of 2019: a new one gives other folds
+    order = np.random.RandomState(150).permutation(count)  # of 2019: a new generator gives other folds
     order = np.roll(order, -(fold - 1) * (count // 5))
     parts = np.full(count, "test", dtype=object)
     parts[order[: math.ceil(0.85 * count)]] = "val"
@@ -287,9 +277,7 @@ def load_retinamnist(
     try:
         md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         if not fixture and md5 != facts.digests[str(pixels)]:
-            raise ValueError(
-                f"its MD5 is {md5}, not {facts.digests[str(pixels)]} as published for {pixels} pixels"
-            )
+            raise ValueError(f"its MD5 {md5} is not the published one for {pixels} pixels")
         with np.load(file, allow_pickle=False) as archive:
             for split in SPLITS:
                 images, labels = archive[f"{split}_images"], archive[f"{split}_labels"][:, 0].tolist()
@@ -297,12 +285,13 @@ def load_retinamnist(
                 splits[split] = Split(paths, labels, [Image.fromarray(image) for image in images])
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{file}: cannot be read ({reason}); get it again from zenodo.org/records/10519652."
-        ) from error
-    assert facts.ranks is not None
+        raise InputError(f"{file}: {reason}; get it again from zenodo.org/records/10519652.") from error
     said, size = f"the published split, images of {pixels} pixels", 112 if pixels == 28 else None
-    data = OrdinalDataset(
-        "retinamnist", **splits, ranks=facts.ranks, card=facts.card, image_size=size, protocol=(said,)
-    )
+    about: dict[str, Any] = {
+        "ranks": facts.ranks,
+        "card": facts.card,
+        "image_size": size,
+        "protocol": (said,),
+    }
+    data = OrdinalDataset("retinamnist", **splits, **about)
     return folder.mark_fixture(data) if fixture else data

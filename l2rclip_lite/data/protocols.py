@@ -17,10 +17,10 @@ from pydantic import Field, SkipValidation
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
 
 Data = Annotated[OrdinalDataset, SkipValidation]
 Count = Annotated[int, Field(ge=1)]
+Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0)]
 SHARES = (0.7, 0.15, 0.15)  # of the images, for train, val and test of new subjects
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
@@ -52,10 +52,8 @@ def few_shot(data: Data, shots: Count, seed: Seed = 0) -> OrdinalDataset:
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
     """
     train = _thinned(data.train, dict.fromkeys(data.train.targets, shots), _FEW_SHOT, seed)
-    kept = f"{len(train):,} of {len(data.train):,} kept"
-    return _changed(
-        data, f"few-shot: at most {shots} training images per rank, {kept}; seed {seed}", train=train
-    )
+    said = f"few-shot: at most {shots} training images per rank, {len(train):,} of {len(data.train):,} kept"
+    return _changed(data, f"{said}; seed {seed}", train=train)
 
 
 @validated
@@ -84,25 +82,17 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
     order = _frequent_first(data)
     match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
     if match is None or int(match[1]) > len(order):
-        raise InputError(
-            f"label_shift: write how many of the {len(order)} ranks with training images are cut, and the share that they "
-            f"keep, such as 2:0.1, not {shift!r}."
-        )
+        what = f"how many of the {len(order)} ranks with training images are cut, and what share they keep"
+        raise InputError(f"label_shift: write {what}, such as 2:0.1, not {shift!r}.")
     ranks, keep = int(match[1]), float(match[2])
     quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
     train = _thinned(data.train, quota, _LABEL_SHIFT, seed)
-    return _changed(
-        data,
-        f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training images, "
-        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
-        train=train,
-    )
+    said = f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training images"
+    return _changed(data, f"{said}, {len(train):,} of {len(data.train):,} in all; seed {seed}", train=train)
 
 
 @validated
-def long_tail(
-    data: Data, ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)], seed: Seed = 0
-) -> OrdinalDataset:
+def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
     """An exponentially falling number of training images from rank to rank; val and test stay.
 
     The K' ranks that have images are sorted by their number (of two equally frequent ones the lower first). The
@@ -136,17 +126,13 @@ def long_tail(
     fitting = tails[(tails <= counts).all(axis=1) & (tails[:, -1] >= 1)]
     if not len(fitting):
         raise InputError(
-            f"long_tail: {data.name} has too few training images for the ratio {ratio:g}; choose a smaller one."
+            f"long_tail: {data.name} has too few images for the ratio {ratio:g}; choose a smaller one."
         )
     sizes = fitting[0].astype(int).tolist()
     quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
     train = _thinned(data.train, quota, _LONG_TAIL, seed)
-    return _changed(
-        data,
-        f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images, "
-        f"{len(train):,} of {len(data.train):,} in all; seed {seed}",
-        train=train,
-    )
+    said = f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images"
+    return _changed(data, f"{said}, {len(train):,} of {len(data.train):,} in all; seed {seed}", train=train)
 
 
 @validated
@@ -176,22 +162,17 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     """
     old = data.ranks
     if count >= len(old):
-        raise InputError(
-            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer than that, not {count}."
-        )
+        raise InputError(f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}.")
     bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
     place = [number for number, members in enumerate(bins) for _ in members]
-    ranks = Ranks(
-        tuple(_bin_name(old.names[part[0]], old.names[part[-1]]) for part in bins),
-        tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins),
-        old.template,
-        unit=old.unit,
-    )
-    splits = {name: data.split(name) for name in SPLITS}
-    merged = {name: part.relabel([place[target] for target in part.targets]) for name, part in splits.items()}
-    widths = " or ".join(str(width) for width in sorted({len(part) for part in bins}))
+    names = tuple(_bin_name(old.names[part[0]], old.names[part[-1]]) for part in bins)
+    values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
+    merged: dict[str, Any] = {"ranks": replace(old, names=names, values=values)}
+    for name in SPLITS:
+        merged[name] = data.split(name).relabel([place[target] for target in data.split(name).targets])
+    widths = " or ".join(map(str, sorted({len(part) for part in bins})))
     said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
-    return _changed(data, said, ranks=ranks, **merged)
+    return _changed(data, said, **merged)
 
 
 @validated
@@ -222,29 +203,20 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     """
     pool = data.train + data.val + data.test
     if pool.subjects is None:
-        raise InputError(
-            f"subject_disjoint: {data.name} does not say who is shown; choose a data set that names its subjects."
-        )
+        raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
     images = Counter(pool.subjects)
     if len(images) < 3:
-        raise InputError(
-            f"subject_disjoint: {data.name} shows {len(images)} subject(s); three splits need three."
-        )
+        raise InputError(f"subject_disjoint: {data.name} shows {len(images)} subject(s); splits need three.")
     filled, home = [0, 0, 0], {}
     for subject in _generator(_SUBJECTS, seed).permutation(sorted(images)).tolist():
         home[subject] = int(np.argmin(np.divide(filled, SHARES)))
         filled[home[subject]] += images[subject]
     places = np.array([home[subject] for subject in pool.subjects])
-    splits = {
-        name: pool.subset(np.flatnonzero(places == number).tolist()) for number, name in enumerate(SPLITS)
-    }
-    parts = [
-        f"{name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)" for name, part in splits.items()
-    ]
-    said = (
-        f"subject-disjoint: all {len(pool):,} images split again by subject, {', '.join(parts)}; seed {seed}"
-    )
-    return _changed(data, said, allow_empty_ranks=True, **splits)
+    said, splits = f"subject-disjoint: all {len(pool):,} images split again by subject", dict[str, Split]()
+    for number, name in enumerate(SPLITS):
+        part = splits[name] = pool.subset(np.flatnonzero(places == number).tolist())
+        said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
+    return _changed(data, f"{said}; seed {seed}", allow_empty_ranks=True, **splits)
 
 
 @validated
@@ -277,28 +249,20 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     """
     ranks = list(range(1, len(data.ranks) - 1))[(every // 2 + seed) % every :: every]
     if not ranks:
-        raise InputError(
-            f"hold_out: of the {len(data.ranks)} ranks of {data.name} none between the ends is held out "
-            f"by one in {every} with seed {seed}; choose another seed or a smaller number."
-        )
-    train, val = (
-        part.subset(np.flatnonzero(~np.isin(part.targets, ranks)).tolist()) for part in (data.train, data.val)
-    )
-    return _changed(
-        data,
-        f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the "
-        f"ends; {len(data.train) - len(train):,} training and {len(data.val) - len(val):,} validation images removed; "
-        f"seed {seed}",
-        allow_empty_ranks=True,
-        train=train,
-        val=val,
-    )
+        what = f"one in {every} holds out none of the {len(data.ranks)} ranks of {data.name} with seed {seed}"
+        raise InputError(f"hold_out: {what}; choose another seed or a smaller number.")
+    parts = {}
+    for name in ("train", "val"):
+        part = data.split(name)
+        parts[name] = part.subset([i for i, target in enumerate(part.targets) if target not in ranks])
+    gone = [f"{len(data.split(name)) - len(part):,}" for name, part in parts.items()]
+    said = f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the"
+    said += f" ends; {gone[0]} training and {gone[1]} validation images removed; seed {seed}"
+    return _changed(data, said, allow_empty_ranks=True, **parts)
 
 
-CHANGES: dict[str, Callable[..., OrdinalDataset]] = {
-    change.__name__: change
-    for change in (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
-}
+_ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
+CHANGES: dict[str, Callable[..., OrdinalDataset]] = {change.__name__: change for change in _ORDER}
 
 
 def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
@@ -328,10 +292,10 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     for name, change in CHANGES.items():
         value = options.get(name)
         if value is not None and value is not False:
-            arguments = () if name == "subject_disjoint" else (value,)
-            data = change(
-                data, *arguments, **({} if name == "rebin" else {"seed": seed})
-            )  # which draws nothing
+            arguments = (data,) if name == "subject_disjoint" else (data, value)
+            data = (
+                change(*arguments) if name == "rebin" else change(*arguments, seed=seed)
+            )  # rebin draws nothing
     return data
 
 

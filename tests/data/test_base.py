@@ -83,7 +83,7 @@ def test_any_map_style_dataset_becomes_a_split() -> None:
     for wrong in (iter(pairs), [1, 2], [("image", "high")], {"a": 1}):
         with pytest.raises(InputError, match=r"is no map-style dataset of .image, rank index."):
             Split.from_dataset(wrong)
-    with pytest.raises(InputError, match="give a training, a validation and a test dataset, not 2"):
+    with pytest.raises(InputError, match="give datasets for training, validation and test, not 2"):
         OrdinalDataset.from_datasets((pairs, pairs), RANKS)
 
 
@@ -96,7 +96,7 @@ def test_any_map_style_dataset_becomes_a_split() -> None:
         ),
         (
             lambda data: replace(data, test=made(0, 3)),
-            "tiny: 1.png has rank index 3, none of 0 to 2; correct it",
+            "tiny: 1.png has rank index 3, not 0 to 2; correct it",
         ),
         (lambda data: replace(data, test=made(-1)), "tiny: 0.png has rank index -1"),
         (

@@ -119,7 +119,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         ({}, r"labels.csv: there is no such file; give one with the columns path, label"),
         ({"seed": "0"}, "csv: seed: Input should be a valid integer, not '0'"),
         ({"root": 3}, "csv: root: .* not 3"),
-        ({"fold": 3}, "the data set 'csv' has no option 'fold'; it takes root, labels, ranks"),
+        ({"fold": 3}, "csv: fold: Unexpected keyword argument, not 3"),
     ):
         with pytest.raises(InputError, match=sentence):
             load(tmp_path, **options)
@@ -128,7 +128,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set 'x'; choose one of leaves, bracol, csv"):
         load_dataset("x")
     for text, sentence in (
-        (b"path;label\n0.png;0\n", "write the column 'path' once; its first line is 'path;label'"),
+        (b"path;label\n0.png;0\n", "write the column 'path' once, in 'path;label'"),
         (b"path,label,path\n0.png,0,1.png\n", "write the column 'path' once"),
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),
         (b"", "No columns to parse"),

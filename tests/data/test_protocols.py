@@ -192,12 +192,15 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
         ({"long_tail": float("inf")}, "long_tail: Input should be a finite number, not inf"),
         (
             {"long_tail": 1e308},
-            "leaves has too few training images for the ratio 1e.308; choose a smaller one",
+            "leaves has too few images for the ratio 1e.308; choose a smaller one",
         ),
         ({"hold_out": 1}, "hold_out: Input should be greater than or equal to 2, not 1"),
-        ({"hold_out": 9, "protocol_seed": 3}, "of the 5 ranks of leaves none between the ends is held out"),
+        (
+            {"hold_out": 9, "protocol_seed": 3},
+            "one in 9 holds out none of the 5 ranks of leaves with seed 3; choose",
+        ),
         ({"rebin": 1}, "rebin: Input should be greater than or equal to 2, not 1"),
-        ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer than that, not 5"),
+        ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
         ({"subject_disjoint": True}, "leaves does not say who is shown"),
         (
             {"few_shot": 2, "protocol_seed": -1},
