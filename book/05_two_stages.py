@@ -51,9 +51,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.statistics import ordinality
 
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, plots
-from l2rclip_lite.stages import freezing_table
+from l2rclip_lite.baselines import run_baseline
+from l2rclip_lite.model import freezing_table
+from l2rclip_lite.results import judge
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -95,7 +99,7 @@ for sentence in ranks.sentences:
 # - **Stage 2** trains the image tower against the five text features of stage 1. The text side is frozen, so the text
 #   features are computed once, and grading a picture later costs nothing but the image tower.
 #
-# In this package that rule is not spread over a training script. It is a table, `stages.FREEZING`, which the optimiser
+# In this package that rule is not spread over a training script. It is a table, `model.FREEZING`, which the optimiser
 # is built from; `tests/unit/test_training.py` compares every tensor before and after each stage with it.
 
 # %%
@@ -151,14 +155,15 @@ print(freezing_table(before))
 # %% [markdown]
 # ## Train
 #
-# One call runs both stages and a linear probe beside them: logistic regression on the frozen image features. Any method that
+# One call runs both stages, another a linear probe beside them: logistic regression on the frozen image features. Any method that
 # tunes its tower must beat that, and beating it proves little: the fair rival tunes the same tower with cross-entropy. It costs as
 # much again, so it is not run here; on real leaves it ties with L2RCLIP in accuracy ({doc}`reproduction`, {doc}`08_ablation`). If
 # this cell is stopped, at any moment, running it again
 # goes on from the last complete epoch and ends in the same numbers, bit for bit.
 
 # %% tags=["nbval-ignore-output"]
-run = fit(data, config, out, baselines=["linear-probe"], quiet=True)
+run = fit(data, config, out, quiet=True)
+probe = run_baseline("linear-probe", data, config)
 print(
     "files of the run:",
     *sorted(path.name for path in run.out.iterdir()),
@@ -167,7 +172,7 @@ print(
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, falling slowly in stage 1 and steeply in stage 2, below the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: the lowest validation MAE. The test split plays no part in that choice.", "name": "fig-05-curves"}} tags=["nbval-ignore-output"]
 plots.training_curves(
-    run.history, ranks, reference=run.metrics["baselines"]["median-rank"]["mae"]
+    run.history, ranks, reference=run.metrics["median_rank"]["mae"]
 )
 
 # %% [markdown]
@@ -178,8 +183,8 @@ plots.training_curves(
 
 # %% tags=["nbval-ignore-output"]
 rows = {
-    "median rank": run.metrics["baselines"]["median-rank"],
-    "linear probe": run.metrics["baselines"]["linear-probe"],
+    "median rank": run.metrics["median_rank"],
+    "linear probe": judge(probe, data, "test"),
     "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
     "L2RCLIP": run.metrics["test"],
 }
@@ -206,7 +211,7 @@ print(f"{run.metrics['test']['n']:.0f} test pictures, one seed")
 # in the last digits from machine to machine, but not beyond this.
 
 # %%
-median_mae = run.metrics["baselines"]["median-rank"]["mae"]
+median_mae = run.metrics["median_rank"]["mae"]
 # a smoke run trains for seconds and proves only that the code runs
 if PROFILE != "smoke":
     assert run.metrics["test"]["mae"] <= 0.5 * median_mae, (
@@ -224,21 +229,15 @@ print("checks passed")
 # words already lie roughly in order. The right panel shows them after stage 1.
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, centred over the ranks.", "name": "fig-05-texts"}} tags=["nbval-ignore-output"]
-plots.text_similarity(
-    {
-        "templates": before.prompts.template_features(),
-        "after stage 1": run.model.rank_features,
-    },
-    ranks,
-)
+features = {
+    "templates": before.prompts.template_features(before.towers),
+    "after stage 1": run.model.rank_features,
+}
+cosines = {when: texts @ texts.T for when, texts in features.items()}
+heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 
 # %% tags=["nbval-ignore-output"]
-from l2rclip_lite.ordinality import ordinality
-
-for when, texts in {
-    "templates": before.prompts.template_features(),
-    "after stage 1": run.model.rank_features,
-}.items():
+for when, texts in features.items():
     print(
         f"{when:<14} order of the five, gap score {ordinality(texts)['gap']:.2f}"
     )
@@ -296,7 +295,7 @@ plots.gallery(
 # image tower. The first test picture, hit or miss:
 
 # %% tags=["nbval-ignore-output"]
-model = L2RCLIP.load(run.out)
+model = L2RCLIP.from_pretrained(run.out)
 picture, target = data.test[0]
 prediction = model.predict([picture])
 print(

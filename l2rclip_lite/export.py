@@ -40,7 +40,7 @@ PIP = 'pip install "l2rclip-lite[onnx]"'
 # Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from version 13 on height
 # first where that loses more than twice as many pixels. onnxruntime takes the width first, so it gets such an image turned.
 RESIZE = """
-<ir_version: 10, opset_import: ["" : {opset}]>
+<ir_version: 10, opset_import: ["" : 18]>
 resize (uint8[batch, 3, height, width] pixels) => (uint8[batch, 3, {size}, {size}] resized)
 <int64[1] side = {{{size}}}, int64[2] square = {{{size}, {size}}}, int64[1] least = {{{least}}}> {{
     rows = Shape <start = 2, end = 3> (pixels)
@@ -174,8 +174,7 @@ def _graph(model: L2RCLIP) -> bytes:
     ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of this machine
     towers = program.model_proto
     towers.ir_version = 10
-    least = 0 if Version(PIL.__version__) >= Version("13") else 2**62
-    resize = parser.parse_model(RESIZE.format(opset=OPSET, size=size, least=least, filter=FILTER))
+    resize = parser.parse_model(resize_graph(size))
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
     metadata = {"ranks": model.ranks.to_dict(), "towers": model.config.towers, "image_size": size}
@@ -183,6 +182,12 @@ def _graph(model: L2RCLIP) -> bytes:
     helper.set_model_props(whole, {KEY: json.dumps(metadata, ensure_ascii=False)})
     checker.check_model(whole, full_check=True)
     return bytes(whole.SerializeToString())
+
+
+def resize_graph(size: int) -> str:
+    """The ONNX text of a model from `pixels` (bytes of any size) to `resized` (bytes, a square of that side)."""
+    least = 0 if Version(PIL.__version__) >= Version("13") else 2**62
+    return RESIZE.format(size=size, least=least, filter=FILTER)
 
 
 def read_metadata(file: str | Path) -> dict[str, Any]:
@@ -241,7 +246,7 @@ def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"]
     return probabilities[0], float(expected[0])
 
 
-def answers(file: str | Path, images: Split) -> Float[np.ndarray, "batch rank"]:
+def answers(file: str | Path, images: Split) -> Float[Tensor, "batch rank"]:
     """Probabilities of all images of a split, one at a time.
 
     Args:
@@ -249,7 +254,7 @@ def answers(file: str | Path, images: Split) -> Float[np.ndarray, "batch rank"]:
         images: Any map-style dataset of (image, rank index).
     """
     session = open_session(file)
-    return np.array([answer(session, images[index][0])[0] for index in range(len(images))])
+    return torch.tensor(np.array([answer(session, images[index][0])[0] for index in range(len(images))]))
 
 
 def quantise(file: str | Path) -> Path:

@@ -254,8 +254,9 @@ def _data_of(run: str, where: Place) -> OrdinalDataset:
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
 
     file = RunDirectory(run).config
+    stored = read_json(file)
     try:
-        about = read_json(file)["dataset"]
+        about = stored["dataset"]
         moved = {key: place for key in ("root", "lists") if (place := getattr(where, key))}
         data = load_dataset(**{**about["source"], **moved})
         same = fingerprint(data) == about["fingerprint"]

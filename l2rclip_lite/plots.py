@@ -158,9 +158,10 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
     with style():
         figure = Figure(figsize=(3.3 * len(answers) + 0.6, 3.4), layout="constrained")
         axes = figure.subplots(1, len(answers), squeeze=False)[0]
-        for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
+        for axis, (title, given) in zip(axes, answers.items(), strict=True):
+            true, predicted = (np.asarray(each) for each in given)
             counts = np.zeros((len(ranks), len(ranks)))
-            np.add.at(counts, (np.asarray(true), np.asarray(predicted)), 1)
+            np.add.at(counts, (true, predicted), 1)
             share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
             text = {"annot": len(ranks) <= MANY, "fmt": ".0%", "annot_kws": {"fontsize": 7.5}}
             seaborn.heatmap(share, ax=axis, cmap="cividis", vmin=0, vmax=1, cbar=False, square=True, **text)

@@ -20,7 +20,7 @@ from l2rclip_lite import cli, model, training
 from l2rclip_lite.config import Config
 
 RANKS = ("fresh", "ripe", "overripe")
-TINY = "--towers tiny/random --epochs1 1 --epochs2 1 --hidden 32 --batch_size 4 --threads 1".split()
+TINY = ("--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--hidden", "32", "--batch_size", "4")
 FIT = "fit --dataset leaves --out x"
 
 
@@ -178,7 +178,9 @@ def test_calibrate_is_remembered(fitted: Fitted, tmp_path: Path, monkeypatch: py
         return calibration.Calibration(**(values | {"temperature": 2.0, "images": 3}))  # type: ignore[arg-type]
 
     monkeypatch.setattr(calibration, "calibrate", fit_two)
-    assert "temperature 2.00 from 3 validation images, 95 % interval 1.50 to 1.50" in run("calibrate", out).out
+    assert (
+        "temperature 2.00 from 3 validation images, 95 % interval 1.50 to 1.50" in run("calibrate", out).out
+    )
     assert json.loads((out / "metrics.json").read_text())["calibration"]["temperature"] == 2.0
     assert "calibrated, at temperature 2.00" in (out / "README.md").read_text()
     image = fitted.root / "0_0.png"
@@ -205,7 +207,10 @@ def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
         (f"{FIT} --ranks a,b", "leaves takes the number of ranks"),
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
         (f"{FIT} --lr1 -1", "config: lr1=-1.0 should be greater than 0"),
-        (f"{FIT} --controls.prototypes random", "with random prototypes, stage 1 trains nothing; set epochs1=0"),
+        (
+            f"{FIT} --controls.prototypes random",
+            "with random prototypes, stage 1 trains nothing; set epochs1=0",
+        ),
         ("fit --dataset leafs --out x", "did you mean leaves?"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
         ("evaluate runs/none", "runs/none/config.json: cannot be read"),
@@ -273,10 +278,15 @@ def test_help_teaches_and_does_not_wait_for_torch() -> None:
     text = run("fit", "--help").out
     assert all(f"--{field.name.replace('_', '-')}" in text for field in fields(Config))
     assert "Images per step" in text
-    assert "l2rclip fit --dataset leaves" not in run("--help").out, "the list of commands has one line for each"
+    assert "l2rclip fit --dataset leaves" not in run("--help").out, (
+        "the list of commands has one line for each"
+    )
     code = "import sys, l2rclip_lite.cli as c; c.main(['fit', '--help']); sys.exit('torch' in sys.modules)"
     root = Path(l2rclip_lite.__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
@@ -293,7 +303,7 @@ def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
     lists = ("--lists", tmp_path / "hci" / "datalists")
     whole = run("data", "hci", *lists, "--leakage").out.splitlines()
     one = run("data", "hci", *lists, "--leakage", "--fold", "3").out.splitlines()
-    folds = [{line.split()[0] for line in report if line[:1].isdigit()} for report in (whole, one)]
+    folds = [{line.split()[0] for line in report if line.split()[1:2] == ["test"]} for report in (whole, one)]
     assert folds == [set("0123456789"), {"3"}]
 
 
