@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import stat
@@ -170,34 +169,32 @@ class RunDirectory:
         Raises:
             InputError: The folder holds another run, or something else.
         """
-        mark = fingerprint(data)
+        about = {
+            "name": data.name,
+            "source": source,
+            "fingerprint": fingerprint(data),
+            "ranks": data.ranks.to_dict(),
+        }
         if self.config.exists():
             stored = read_json(self.config)
             try:
                 mine, theirs = flat_settings(config.to_dict()), flat_settings(stored["config"])
-                changed = sorted(
-                    name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
-                )
-                changed += ["data set"] if stored["dataset"]["fingerprint"] != mark else []
+                mine["data set"], theirs["data set"] = about["fingerprint"], stored["dataset"]["fingerprint"]
             except (KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{self.config}: not written by this release ({error!r}); choose another --out."
-                ) from error
+                problem = f"not written by this release ({error!r})"
+                raise InputError(f"{self.config}: {problem}; choose another --out.") from error
+            changed = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
             if changed:
-                raise InputError(
-                    f"{self.folder}: holds a run with another {', '.join(changed)}; choose a new "
-                    "--out, or repeat its settings."
-                )
+                what = f"{self.folder}: holds a run with another {', '.join(changed)}"
+                raise InputError(f"{what}; choose a new --out, or repeat its settings.")
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise InputError(
                 f"{self.folder}: exists and is not a run directory; choose a new or empty --out."
             )
-        about = {"name": data.name, "source": source, "fingerprint": mark, "ranks": data.ranks.to_dict()}
         about |= {"counts": {split: data.counts(split) for split in ("train", "val", "test")}}
         about |= {"card": data.card.to_dict(), "protocol": list(data.protocol), "missing": list(data.missing)}
-        packages = ("torch", "timm", "open_clip_torch", "transformers", "numpy")
-        versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
+        versions = {name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")}
         write_json(self.config, {"config": config.to_dict(), "dataset": about, "versions": versions})
 
     def checkpoint(self, stage: str) -> Path:

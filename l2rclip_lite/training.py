@@ -371,6 +371,8 @@ def fit(
             if first:
                 write_results(run, model, data, history, answers)
             PartialState().wait_for_everyone()
+        elif first:
+            run.clean()  # of a run that was killed after its last file
     return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), read_history(run), run.folder)
 
 
