@@ -14,17 +14,20 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from l2rclip_lite.data.base import validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.folder import FIXTURE_FILE, new_folder
+from l2rclip_lite.data.folder import FIXTURE_FILE, Seed, new_folder
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.runs import write_json
 
+Pixels = UInt8[np.ndarray, "height width 3"]
 CSV_RANKS = ("fresh", "ripe", "overripe")
 PARTS = ("train", "train", "train", "val", "test")
 IMAGES = 80  # of a benchmark, or of one of its categories; four show one subject
 
 
-def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
+@validated
+def make_fixture(name: str, folder: str | Path, seed: Seed = 0) -> Path:
     """Write a drawn folder that `load_dataset(name, root=folder)` reads, for every fold and protocol.
 
     Args:
@@ -44,12 +47,9 @@ def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
         >>> len(list(folder.glob("images/*.jpg"))), sorted(path.name for path in folder.iterdir())
         (80, ['FIXTURE.json', 'datalists', 'images'])
     """
-    folder = Path(folder)
-    if name == "leaves":
-        raise InputError("leaves: nobody needs to own these images, they are generated; use --size 60.")
-    if name not in DATA_SETS:
-        raise InputError(f"there is no fixture of {name!r}; choose one of {', '.join(DATA_SETS)}.")
-    with new_folder(name, folder) as fresh:
+    if name == "leaves" or name not in DATA_SETS:
+        raise InputError(f"there is no fixture of {name!r}; choose one of {', '.join([*DATA_SETS][1:])}.")
+    with new_folder(name, Path(folder)) as fresh:
         if name == "retinamnist":
             _write_arrays(fresh / "retinamnist.npz", seed)
         elif DATA_SETS[name].lists:
@@ -58,7 +58,7 @@ def make_fixture(name: str, folder: str | Path, seed: int = 0) -> Path:
             _write_table(name, fresh, seed)
         note = f"SYNTHETIC: drawn from the label, names made up; no result here says anything about {name}."
         write_json(fresh / FIXTURE_FILE, {"data_set": name, "seed": seed, "note": note})
-    return folder
+    return Path(folder)
 
 
 def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
@@ -77,9 +77,8 @@ def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
         for protocol in facts.protocols.values():
             for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
                 chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
-                lines = [protocol.header] * bool(protocol.header) + [
-                    protocol.row.format(**row) for row in chosen
-                ]
+                lines = [line for line in (protocol.header,) if line]
+                lines += [protocol.row.format(**row) for row in chosen]
                 target = folder / "datalists" / facts.lists / file.format(fold=fold, category=category)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text("\n".join(lines), encoding="utf-8")
@@ -96,29 +95,23 @@ def _place(number: int, protocol: Protocol, fold: int) -> int:
 
 def _write_table(name: str, folder: Path, seed: int) -> None:
     """A CSV file and its images: of bracol 12 of each severity, 512 x 256; of csv 12 of each of three ranks."""
-    ranks, size, path = (
-        (5, (512, 256), "leaf/{}.jpg") if name == "bracol" else (3, (64, 64), "images/{:02}.png")
-    )
-    lines = ["id,severity" if name == "bracol" else "path,label"]
+    ranks, header, size = (5, "id,severity", (512, 256)) if name == "bracol" else (3, "path,label", (64, 64))
+    lines = [header]
     for number in range(12 * ranks):
-        file, rank = path.format(number), number % ranks
-        lines.append(f"{number},{rank}" if name == "bracol" else f"{file},{CSV_RANKS[rank]}")
-        _draw(folder / file, rank / (ranks - 1), seed, size)
-    (folder / ("dataset.csv" if name == "bracol" else "labels.csv")).write_text(
-        "\n".join(lines), encoding="utf-8"
-    )
+        rank, path = number % ranks, f"leaf/{number}.jpg" if name == "bracol" else f"images/{number:02}.png"
+        lines.append(f"{number},{rank}" if name == "bracol" else f"{path},{CSV_RANKS[rank]}")
+        _draw(folder / path, rank / (ranks - 1), seed, size)
+    file = folder / ("dataset.csv" if name == "bracol" else "labels.csv")
+    file.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _write_arrays(file: Path, seed: int) -> None:
     """The six arrays of retinamnist.npz, with 60, 20 and 20 images of 28 x 28."""
-    generator, arrays = np.random.default_rng(seed), {}
+    generator, arrays = np.random.default_rng(seed), dict[str, np.ndarray]()
     for split, count in (("train", 60), ("val", 20), ("test", 20)):
         grades = generator.permutation(np.arange(count) % 5)
         images = [_pixels(grade / 4, generator, (28, 28)) for grade in grades.tolist()]
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = (
-            np.stack(images),
-            grades[:, None].astype(np.uint8),
-        )
+        arrays |= {f"{split}_images": np.stack(images), f"{split}_labels": grades[:, None].astype(np.uint8)}
     np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub thinks of allow_pickle
 
 
@@ -126,14 +119,10 @@ def _draw(file: Path, position: float, seed: int, size: tuple[int, int] = (64, 6
     """Write one image, which depends on the seed, its name and its position alone."""
     file.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng([seed, zlib.crc32(file.name.encode())])
-    Image.fromarray(_pixels(position, generator, size)).save(
-        file, format="PNG" if file.suffix == ".png" else "JPEG"
-    )
+    Image.fromarray(_pixels(position, generator, size)).save(file)
 
 
-def _pixels(
-    position: float, generator: np.random.Generator, size: tuple[int, int]
-) -> UInt8[np.ndarray, "height width 3"]:
+def _pixels(position: float, generator: np.random.Generator, size: tuple[int, int]) -> Pixels:
     """A disc that grows and turns from blue to red as its position among the ranks goes from 0 to 1."""
     width, height = size
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))

@@ -218,18 +218,15 @@ def dataset_of_table(
         first = table[absent].iloc[0]
         if not allow_missing:
             said = f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}"
-            advice = (
-                "correct it, name another folder (--root; links are not followed), or pass --allow-missing"
-            )
+            advice = "correct it, name another --root (links are not followed), or pass --allow-missing"
             raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
         lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
     there, splits = table[~absent], dict[str, Any]()
     for split in SPLITS:
         part = there[there["split"] == split]
-        columns: dict[str, Any] = {
-            f"{name}s": part[name].tolist() for name in ("subject", "deviation") if name in part
-        }
+        known = [name for name in ("subject", "deviation") if name in part]
+        columns: dict[str, Any] = {f"{name}s": part[name].tolist() for name in known}
         images = Computed(base.read_image, part["file"].tolist(), part["where"].tolist())
         splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
     fields["missing"] = tuple(table["path"][absent])
@@ -254,9 +251,7 @@ def new_folder(name: str, folder: Path) -> Iterator[Path]:
             yield fresh
             fresh.replace(folder)
     except OSError as error:
-        raise InputError(
-            f"{name}: {folder} cannot be written ({error.strerror}); name another folder."
-        ) from error
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); name another folder.") from error
 
 
 def is_fixture(folders: Iterable[str]) -> bool:
@@ -309,4 +304,4 @@ def stratified(targets: Sequence[int], seed: int) -> list[str]:
         order = np.random.default_rng([seed, rank]).permutation(members)
         parts[order[:share]] = "test"
         parts[order[share : 2 * share]] = "val"
-    return [str(part) for part in parts]
+    return [*parts]

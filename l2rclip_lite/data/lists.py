@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,10 +44,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         0  a.jpg       0  hci.txt row 1
         1  b.jpg       1  hci.txt row 3
     """
-    tables = [
-        read_table(file, facts.columns, header=None).assign(list=place) for place, file in enumerate(files)
-    ]
-    table = pd.concat(tables, ignore_index=True)
+    tables = [read_table(file, facts.columns, header=None) for file in files]
+    table = pd.concat([each.assign(list=n) for n, each in enumerate(tables)], ignore_index=True)
     paths = table[facts.columns[0]].str.replace("\\", "/")
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)
@@ -59,11 +58,9 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     table["label"] = table[facts.columns[1]]
     number = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")  # "1930s"
     target, last = (number - facts.first) / facts.step, len(facts.ranks or ()) - 1
-    span = f"{facts.first} to {facts.first + facts.step * last}" + f" in steps of {facts.step}" * (
-        facts.step > 1
-    )
-    wrong = "the label {label!r:.80} is no whole number from {span}; correct it."
-    refuse(table, ~(target.between(0, last) & (target % 1 == 0)), wrong, span=span)
+    wrong = "the label {label!r:.80} is no whole number from {low} to {high} in steps of {step}; correct it."
+    span = {"low": facts.first, "high": facts.first + facts.step * last, "step": facts.step}
+    refuse(table, ~(target.between(0, last) & (target % 1 == 0)), wrong, **span)
     table["target"] = target.astype(int)
     if "named" in table:
         wrong = "the label is {label}, but {named} in the name {path!r}; correct one of them."
@@ -110,9 +107,7 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
             if name not in wanted:
                 continue
             if name in found:
-                raise InputError(
-                    f"{name} is in two places, {found[name]} and {path}; remove one, or name a narrower root."
-                )
+                raise InputError(f"{name} is in two places, {found[name]} and {path}; name a narrower root.")
             if os.path.islink(path) and not os.path.realpath(path).startswith(top):
                 raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
             found[name] = path
@@ -120,7 +115,7 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
 
 
 def held_out(
-    targets: Sequence[int], share: float, seed: int, subjects: Sequence[str] | None = None
+    targets: Sequence[int], share: float, seed: int, subjects: Sequence[Any] | None = None
 ) -> list[int]:
     """Which images of a published training list become validation, because the lists hold none.
 
@@ -144,9 +139,8 @@ def held_out(
         >>> held_out([0, 1] * 5, 0.2, seed=0)
         [4, 6]
     """
-    owners: Sequence[str | int] = range(len(targets)) if subjects is None else subjects
-    owned: dict[str | int, list[int]] = {}
-    for index, owner in enumerate(owners):
+    owned: dict[Any, list[int]] = {}
+    for index, owner in enumerate(range(len(targets)) if subjects is None else subjects):
         owned.setdefault(owner, []).append(index)
     groups, left, held = list(owned.values()), Counter(targets), list[int]()
     for place in np.random.default_rng(seed).permutation(len(groups)).tolist()[:-1]:
@@ -157,6 +151,6 @@ def held_out(
             left.subtract(targets[index] for index in groups[place])
     if not held:
         raise InputError(
-            "nothing can be held out for validation: list a rank with two images, or two subjects."
+            "nothing can be held out for validation: list two images of a rank, or two subjects."
         )
     return held

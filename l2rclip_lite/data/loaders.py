@@ -21,7 +21,10 @@ from l2rclip_lite.data.lists import find_images, held_out, read_lists
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
-LETTERS = "C of the papers is subject-exclusive and D random, of the official files the other way round"
+LETTERS = (
+    "A is rs-partial and B three-fold, but C is subject-exclusive in papers and random in the official file names, and D "
+    "the other way round; write the name"
+)
 
 
 @validated
@@ -59,14 +62,12 @@ def load_benchmark(
     Example:
         >>> load_benchmark("morph", protocol="C")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: morph: write rs-partial for setting A and three-fold for B; C of the papers is
-        subject-exclusive and D random, of the official files the other way round, not 'C'.
+        l2rclip_lite.errors.InputError: morph: 'C' is ambiguous: A is rs-partial and B three-fold, but C is
+        subject-exclusive in papers and random in the official file names, and D the other way round; write the name.
     """
     facts = DATA_SETS[name]
     if name == "morph" and str(protocol).upper() in tuple("ABCD"):
-        raise InputError(
-            f"morph: write rs-partial for setting A and three-fold for B; {LETTERS}, not {protocol!r}."
-        )
+        raise InputError(f"morph: {protocol!r} is ambiguous: {LETTERS}.")
     category = _choice(name, "category", category, facts.categories)
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
     chosen = facts.protocols[protocol or ""]
@@ -75,10 +76,8 @@ def load_benchmark(
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
-        advice = "pass lists=... (--lists DIR), the folder of the official lists"
-        raise InputError(
-            f"{name}: there is no {files[0]}; {advice}; `l2rclip data {name} --download DIR` gets it."
-        )
+        advice = f"pass lists=... (--lists DIR); `l2rclip data {name} --download DIR` gets the official lists"
+        raise InputError(f"{name}: there is no {files[0]}; {advice}.")
     table = read_lists(files, facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
@@ -93,15 +92,9 @@ def load_benchmark(
     table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
     if root is None:
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
-    fields: dict[str, Any] = {
-        "allow_empty_ranks": True,
-        "upright": True,
-        "protocol": (f"{said}; seed {seed}",),
-    }
-    place = root or ""
-    return folder.dataset_of_table(
-        facts.card, facts.ranks, table, place, allow_missing=allow_missing, **fields
-    )
+    fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True, "upright": True}
+    fields["protocol"] = (f"{said}; seed {seed}",)
+    return folder.dataset_of_table(facts.card, facts.ranks, table, root or "", **fields)
 
 
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
@@ -147,7 +140,7 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     parts = np.full(count, "train", dtype=object)
     parts[pieces[fold]] = "test"
     parts[others[: max(1, round(0.05 * count))]] = "val"
-    return [str(part) for part in parts]
+    return [*parts]
 
 
 def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
@@ -171,7 +164,7 @@ def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
         val, test = (max(1, round(len(members) * share / 265)) for share in (5, 50))
         cut = ["val"] * val + ["test"] * test + ["train"] * (len(members) - val - test)
         parts[members] = np.random.default_rng([seed, repeat, 1930 + 10 * rank]).permutation(cut)
-    return [str(part) for part in parts]
+    return [*parts]
 
 
 @validated
@@ -239,7 +232,7 @@ def authors_folds(count: int, fold: int) -> list[str]:
     parts = np.full(count, "test", dtype=object)
     parts[order[: math.ceil(0.85 * count)]] = "val"
     parts[order[: math.ceil(0.7 * count)]] = "train"
-    return [str(part) for part in parts]
+    return [*parts]
 
 
 @validated

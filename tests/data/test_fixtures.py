@@ -96,8 +96,8 @@ def test_an_image_shows_its_rank(position: float, seed: int) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("leaves", "leaves: nobody needs to own these images, they are generated; use --size 60."),
-        ("cats", "there is no fixture of 'cats'; choose one of leaves, bracol, csv, retinamnist, morph, "),
+        ("leaves", "there is no fixture of .leaves.; choose one of bracol, csv"),
+        ("cats", "there is no fixture of 'cats'; choose one of bracol, csv, retinamnist, morph, "),
         ("hci", "already holds something; name a folder that does not exist yet"),
     ],
 )

@@ -48,8 +48,8 @@ def write(folder: Path, changed: dict[str, str]) -> Path:
     ("file", "text", "sentence"),
     [
         (TRAIN, A.replace("M31", "M30"), "row 2: the label is 31, but 30 in the name '000001_1M30.JPG'; correct one"),
-        (TRAIN, A.replace("31", "78"), "row 2: the label '78' is no whole number from 16 to 77; correct it"),
-        (TRAIN, A.replace("31", "15"), "row 2: the label '15' is no whole number from 16 to 77; correct it"),
+        (TRAIN, A.replace("31", "78"), "row 2: the label '78' is no whole number from 16 to 77"),
+        (TRAIN, A.replace("31", "15"), "row 2: the label '15' is no whole number from 16 to 77"),
         (TRAIN, A.replace("000001_1M31", "me"), "row 2: the name 'me.JPG' is not made as image/"),
         (TRAIN, A.replace("000001", "000002"), "test.txt row 2: the image 000002_1M31.JPG is listed in Setting_A_fold0_tr"),
         (TRAIN, "x", "Setting_A_fold0_train.txt row 1: the name 'x' is not made as"),
@@ -102,7 +102,7 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
         (
             "hci",
             {},
-            "hci: there is no .*1930s.txt; pass lists=.*, the folder of the official lists; `l2rclip data",
+            "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data hci --download DIR",
         ),
         ("bracol", {"fold": 6}, "bracol: fold: Input should be less than or equal to 5, not 6"),
         (
@@ -128,7 +128,7 @@ def test_the_choices_are_listed(name: str, options: dict[str, Any], sentence: st
 def test_a_letter_is_explained(letter: str) -> None:
     """C and D mean two things each, so names are asked for."""
     with pytest.raises(
-        InputError, match=r"rs-partial for setting A .* C of the papers is subject-exclusive and D random"
+        InputError, match=r"A is rs-partial .* C is subject-exclusive in papers and random in the official"
     ):
         load_dataset("morph", protocol=letter)
 
