@@ -7,7 +7,6 @@ import copy
 import io
 import shutil
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,7 @@ def test_a_page_without_results_is_not_published(page: NotebookNode) -> None:
         (("metadata", page_rules.STAMP, "profile"), "smoke", "the profile is 'smoke', not 'page'"),
         (("metadata", "path"), "/Users/me/a.ipynb", "the metadata of the page shows a path"),
         (("cells", 2, "metadata", "at"), "/root/book/a.ipynb", "its metadata shows a path"),
+        (("cells", 2, "source"), "%timeit\nsteps = 3", "the magic '%timeit'"),
         (
             ("cells", 2, "outputs", 0, "text"),
             "x" * (page_rules.SIZE_CAP + 1),
@@ -66,24 +66,25 @@ def test_a_page_without_results_is_not_published(page: NotebookNode) -> None:
         assert [complaint in found for found in page_rules.problems(spoilt)] == ([True] if complaint else [])
 
 
+OWN = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
+
+
 @pytest.mark.parametrize(
-    ("source", "complaint"),
+    ("source", "tag", "started"),
     [
-        ("steps = 3\n!pip install x", "starts a process: '!pip install x'"),
-        ("%%bash\nls", "starts a process: '%%bash'"),
-        ("%system ls", "starts a process: '%system ls'"),
-        ("get_ipython().system('ls')", "starts a process: 'get_ipython().system'"),
-        ("import os\nos.popen('ls')", "starts a process: 'os.popen'"),
-        ("subprocess.run(['ls'])", "starts a process: 'subprocess.run'"),
-        ("from subprocess import run", "starts a process: 'from subprocess import run'"),
-        ("%timeit\nsteps = 3", "the magic '%timeit'"),
+        ("steps = 3\n!pip install x", "other", ["!pip install x"]),
+        ("%%bash\nls", "other", ["%%bash"]),
+        ("get_ipython().system('ls')", "other", ["get_ipython().system"]),
+        ("import os\nos.popen('ls')", "other", ["os.popen"]),
+        ("from subprocess import run", "other", ["from subprocess import run"]),
+        (OWN, "other", []),  # `l2rclip` itself, but not through a shell
+        (OWN + ", shell=True", "other", ["subprocess.run"]),
+        ("get_ipython().run_line_magic('pip', 'x')\n!ls", "setup", ["!ls"]),
     ],
 )
-def test_a_cell_that_does_what_it_may_not_is_found(page: NotebookNode, source: str, complaint: str) -> None:
-    """Processes, and magics that nbval does not know."""
-    page.cells[2].source = source
-    (found,) = page_rules.problems(page)
-    assert complaint in found
+def test_a_cell_starts_no_process(source: str, tag: str, started: list[str]) -> None:
+    """But for the set-up cell, and one that calls `l2rclip` itself."""
+    assert page_rules.processes(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})) == started
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,8 @@ def test_a_cell_that_does_what_it_may_not_is_found(page: NotebookNode, source: s
         ("stderr", "FutureWarning: soon", "prints on stderr"),
         ("error", "ValueError", "ends in ValueError"),
         ("stdout", "saved to /home/someone/runs", "shows a path or name of this machine: '/home/"),
-        ("stdout", "in lib/site-packages/torch", "'site-packages/torch'"),
         ("stdout", f"on {socket.gethostname()}", f"this machine: '{socket.gethostname()}'"),
         ("stdout", "me@box:~$ l2rclip train", "this machine: 'me@box:~"),
-        ("text/html", "<table onclick='f()'></table>", "its text/html runs or loads"),
         ("text/html", "<script>f()</script>", "its text/html runs or loads"),
         ("application/javascript", "f()", "its application/javascript runs"),
         ("text/markdown", r"At $\alpha$ = 1", r"'$\\alpha$' stays as it is"),
@@ -147,18 +146,6 @@ def test_addresses_are_no_paths_of_this_machine() -> None:
         assert page_rules.leak(text)
 
 
-def test_who_may_start_a_process() -> None:
-    """The set-up cell, and a cell that calls `l2rclip` itself; neither through a shell."""
-    own = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
-    for source, tag, started in [
-        (own, "x", []),
-        (own + ", shell=True", "x", ["subprocess.run"]),
-        (own + "\n!ls", "x", ["!ls"]),
-        ("import subprocess\n!ls", "setup", ["!ls"]),
-    ]:
-        assert page_rules.processes(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})) == started
-
-
 def chapter(*texts: str) -> NotebookNode:
     """A page of Markdown cells and of code cells; the latter start with `>`."""
     code = nbformat.v4.new_code_cell
@@ -177,13 +164,11 @@ def test_the_contract_of_a_chapter() -> None:
     )
     whole.cells[1].metadata["mystnb"] = FIGURE
     assert page_rules.broken_contract(whole) == []
-    for cell, part, complaint in [
+    cases = [
         (0, "What you will learn", "what the reader learns"),
-        (0, "| you should know |", "a table of prerequisites"),
-        (2, "## Exercises", "exercises"),
-        (4, "## Summary", "a summary"),
         (3, "def check_it", "no exercise is judged"),
-    ]:
+    ]
+    for cell, part, complaint in cases:
         page = copy.deepcopy(whole)
         page.cells[cell].source = page.cells[cell].source.replace(part, "")
         (found,) = page_rules.broken_contract(page)
@@ -265,17 +250,3 @@ def test_a_failing_or_noisy_chapter_is_not_published(
     with pytest.raises(SystemExit, match=complaint):
         execute.execute(source, page, {"PROFILE": "page"})
     assert page.read_text() == "the good one"
-
-
-def test_commands_run_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each of two waits for the other's file, so one after the other would never end; what they say is kept."""
-    script = (
-        "import sys, time, pathlib; me, other = map(pathlib.Path, sys.argv[1:3]); me.touch()\n"
-        "end = time.time() + 60\n"
-        "while not other.exists() and time.time() < end: time.sleep(0.02)\n"
-        "print('met', other.exists()); sys.exit(int(sys.argv[3]))"
-    )
-    a, b, python = str(tmp_path / "a"), str(tmp_path / "b"), [sys.executable, "-c", script]
-    done = execute.side_by_side({"good": [*python, a, b, "0"], "bad": [*python, b, a, "3"]}, jobs=2)
-    assert done == {"good": True, "bad": False}
-    assert capsys.readouterr().out == "met True\nmet True\n"

@@ -38,11 +38,6 @@ def test_a_number_on_a_page_that_is_not_executed_has_a_source(page: Path) -> Non
     assert _unsourced(page.read_text(encoding="utf-8")) == []
 
 
-def test_a_number_without_source_is_found() -> None:
-    """A typed result, a quoted one, and one in code."""
-    assert _unsourced("We reach 0.91.\n\nHe says 0.92 {cite:p}`x`.\n\n`lr=0.1`") == ["We reach 0.91."]
-
-
 def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
     """Each message in a first column stands in the source; with … between its parts."""
     text = (chapters.BOOK / "troubleshooting.md").read_text(encoding="utf-8")
