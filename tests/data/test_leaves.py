@@ -103,7 +103,7 @@ def pixel_features(split: Split) -> np.ndarray:
 
 @pytest.mark.slow
 def test_pixels_and_colours_do_not_solve_it() -> None:
-    """MAE in ranks on seeds 0, 1, 2: ridge 0.97, 1.01, 0.88, the median rank 1.20; about 70 leaves a second."""
+    """MAE in ranks of 300 leaves: ridge 1.11, the median rank 1.20 (of 600: 0.97); about 70 leaves a second."""
     start = time.process_time()
     data = load_dataset("leaves", size=300, seed=0)
     target, train, test = np.array(data.test.targets), pixel_features(data.train), pixel_features(data.test)
@@ -113,4 +113,4 @@ def test_pixels_and_colours_do_not_solve_it() -> None:
     assert np.abs(target - np.median(data.train.targets)).mean() == pytest.approx(1.2)
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(1, 6, 11))).fit(train, data.train.targets)
     predicted = np.clip(np.round(ridge.predict(test)), 0, 4)
-    assert 0.85 < np.abs(predicted - target).mean() < 1.1
+    assert 0.9 < np.abs(predicted - target).mean() < 1.2

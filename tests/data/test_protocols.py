@@ -50,48 +50,27 @@ def made(counts: list[int] = COUNTS, people: list[str] | None = None) -> Ordinal
 @pytest.mark.parametrize(
     ("options", "counts", "sentence"),
     [
-        (
-            {"few_shot": 16},
-            [3, 16, 16, 0, 16, 7],
-            "few-shot: at most 16 training images per rank, 58 of 90 kept; seed 0",
-        ),
-        (  # 40 * 0.1 and 20 * 0.1; of the two ranks with 20 the lower is the more frequent
-            {"label_shift": "2:0.1"},
-            [3, 4, 2, 0, 20, 7],
-            "label shift: the 2 most frequent ranks keep 0.1 of their training images, 36 of 90 in all; seed 0",
-        ),
-        (  # 1.2, 16, 8, 8, 2.8 are rounded down
-            {"label_shift": "5:0.4"},
-            [1, 16, 8, 0, 8, 2],
-            "label shift: the 5 most frequent ranks keep 0.4 of their training images, 35 of 90 in all; seed 0",
-        ),
-        (  # sorted 40, 20, 20, 7, 3 over 1, 2, 4, 8, 16: the last asks for 3.9 of 3 at a head of 63, so 40 it is
-            {"long_tail": 16.0},
-            [2, 40, 20, 0, 10, 5],
-            "long tail of ratio 16: 5 ranks from 40 down to 2 training images, 77 of 90 in all; seed 0",
-        ),
-        (  # balanced: the smallest rank decides
-            {"long_tail": 1},
-            [3, 3, 3, 0, 3, 3],
-            "long tail of ratio 1: 5 ranks from 3 down to 3 training images, 15 of 90 in all; seed 0",
-        ),
-        (  # of the inner ranks 1, 2, 3, 4 those from the second on, one in three
-            {"hold_out": 3},
-            [3, 40, 0, 0, 20, 7],
-            "held out: 1 of 6 ranks (2), one in 3 between the ends; 20 training and 1 validation images removed; seed 0",
-        ),
-        (  # from the first on when the seed has gone round
-            {"hold_out": 3, "seed": 2},
-            [3, 0, 20, 0, 0, 7],
-            "held out: 2 of 6 ranks (1, 4), one in 3 between the ends; 60 training and 2 validation images removed; seed 2",
-        ),
-        (
-            {"rebin": 4},
-            [43, 20, 20, 7],
-            "6 ranks merged into 4 bins of 1 or 2; errors are between the means of bins",
-        ),
+        ({"few_shot": 16}, [3, 16, 16, 0, 16, 7], "few-shot: at most 16 training images per rank, 58 of 90 kept; seed 0"),
+        # 40 * 0.1 and 20 * 0.1; of the two ranks with 20 the lower is the more frequent
+        ({"label_shift": "2:0.1"}, [3, 4, 2, 0, 20, 7],
+         "label shift: the 2 most frequent ranks keep 0.1 of their training images, 36 of 90 in all; seed 0"),
+        # 1.2, 16, 8, 8, 2.8 are rounded down
+        ({"label_shift": "5:0.4"}, [1, 16, 8, 0, 8, 2],
+         "label shift: the 5 most frequent ranks keep 0.4 of their training images, 35 of 90 in all; seed 0"),
+        # sorted 40, 20, 20, 7, 3 over 1, 2, 4, 8, 16: the last asks for 3.9 of 3 at a head of 63, so 40 it is
+        ({"long_tail": 16.0}, [2, 40, 20, 0, 10, 5],
+         "long tail of ratio 16: 5 ranks from 40 down to 2 training images, 77 of 90 in all; seed 0"),
+        # balanced: the smallest rank decides
+        ({"long_tail": 1}, [3, 3, 3, 0, 3, 3],
+         "long tail of ratio 1: 5 ranks from 3 down to 3 training images, 15 of 90 in all; seed 0"),
+        # of the inner ranks 1, 2, 3, 4 those from the second on, one in three; from the first on with seed 2
+        ({"hold_out": 3}, [3, 40, 0, 0, 20, 7], "held out: 1 of 6 ranks (2), one in 3 between the ends; "
+         "20 training and 1 validation images removed; seed 0"),
+        ({"hold_out": 3, "seed": 2}, [3, 0, 20, 0, 0, 7], "held out: 2 of 6 ranks (1, 4), one in 3 between the ends; "
+         "60 training and 2 validation images removed; seed 2"),
+        ({"rebin": 4}, [43, 20, 20, 7], "6 ranks merged into 4 bins of 1 or 2; errors are between the means of bins"),
     ],
-)
+)  # fmt: skip
 def test_exact_counts_and_the_sentence(options: dict[str, Any], counts: list[int], sentence: str) -> None:
     """Training counts by hand; one sentence is added to those that are there."""
     data = apply_protocols(made(), **options)
@@ -183,32 +162,19 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
     ("options", "sentence"),
     [
         ({"few_shot": 0}, "few_shot: Input should be greater than or equal to 1, not 0"),
-        ({"few_shot": 1.5}, "few_shot: Input should be a valid integer, not 1.5"),
         ({"few_shot": True}, "few_shot: Input should be a valid integer, not True"),
         ({"label_shift": "10:0.1"}, "how many of the 5 ranks with training images are cut, .* not '10:0.1'"),
         ({"label_shift": "2"}, "such as 2:0.1, not '2'"),
         ({"label_shift": "2:1"}, "such as 2:0.1, not '2:1'"),
-        ({"long_tail": 0.5}, "long_tail: Input should be greater than or equal to 1, not 0.5"),
         ({"long_tail": float("inf")}, "long_tail: Input should be a finite number, not inf"),
-        (
-            {"long_tail": 1e308},
-            "leaves has too few images for the ratio 1e.308; choose a smaller one",
-        ),
-        ({"hold_out": 1}, "hold_out: Input should be greater than or equal to 2, not 1"),
-        (
-            {"hold_out": 9, "protocol_seed": 3},
-            "one in 9 holds out none of the 5 ranks of leaves with seed 3; choose",
-        ),
-        ({"rebin": 1}, "rebin: Input should be greater than or equal to 2, not 1"),
+        ({"long_tail": 1e308}, "leaves has too few images for the ratio 1e.308; choose a smaller one"),
+        ({"hold_out": 9, "protocol_seed": 3}, "one in 9 holds out none of the 5 ranks of leaves with seed 3; choose"),
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
         ({"subject_disjoint": True}, "leaves does not say who is shown"),
-        (
-            {"few_shot": 2, "protocol_seed": -1},
-            "leaves: seed: Input should be greater than or equal to 0, not -1",
-        ),
+        ({"few_shot": 2, "protocol_seed": -1}, "leaves: seed: Input should be greater than or equal to 0, not -1"),
         ({"protocol_seed": 3}, "protocol_seed: there is nothing for it to draw"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], sentence: str) -> None:
     """The option, the reason, and what is possible."""
     with pytest.raises(InputError, match=sentence) as caught:
