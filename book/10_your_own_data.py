@@ -67,7 +67,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -871,6 +870,9 @@ print("the copy gives the probabilities of the model above")
 
 
 # %% tags=["nbval-ignore-output"]
+import subprocess
+
+
 def shell(*words: str) -> str:
     """Run `l2rclip` in a process of its own, show and return its output."""
     command = [sys.executable, "-m", "l2rclip_lite", *words]
