@@ -27,6 +27,7 @@ ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from."""
 CONFIG = Config()
+ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
 def fit(
@@ -58,8 +59,8 @@ def fit(
         options: The data set.
         config: Model and training.
     """
-    from l2rclip_lite import training
     from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.training import fit as train
 
     given = {"name": dataset} | _given(options, dataset)
     loaded = load_dataset(**given)
@@ -67,14 +68,12 @@ def fit(
     source = given | {key: str(Path(given[key]).absolute()) for key in {"root", "lists"} & given.keys()}
     if not quiet:
         print(loaded.summary(), end="\n\n", flush=True)
-    run = training.fit(loaded, config, out, source=source, quiet=quiet)
-    test, unit = run.metrics["test"], loaded.ranks.unit
+    run = train(loaded, config, out, source=source, quiet=quiet)
+    rows = {title: run.metrics[key] for key, title in ROWS.items()}
     if not quiet:
-        rows = {"L2RCLIP": test, "after stage 1": run.metrics["test_after_stage1"]}
-        print(table(rows | {"median rank": run.metrics["median_rank"]}, unit), end="\n\n")
-    caveat = f" ({loaded.caveat})" if loaded.caveat else ""
-    scores = f"test accuracy {test['accuracy']:.3f}, MAE {test['mae']:.3f} {unit}, QWK {test['qwk']:.3f}"
-    print(f"{scores}{caveat}; the run is in {out}")
+        print(table(rows, loaded.ranks.unit), end="\n\n")
+    test = "test accuracy {accuracy:.3f}, MAE {mae:.3f}, QWK {qwk:.3f}".format(**run.metrics["test"])
+    print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")
 
 
 def data(
@@ -157,29 +156,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug, words = "--debug" in words, [word for word in words if word != "--debug"]
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a name that the terminal lacks is no reason to end a run
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal lacks is no reason to end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     commands = []
     for command in COMMANDS:  # only the one that was named shows its examples
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
         chosen = tyro.conf.subcommand(command.__name__, constructor=command, description=about)
         commands.append(Annotated[Any, chosen])
     union = Union[tuple(commands)]  # noqa: UP007  # made at run time
+    options = {"prog": "l2rclip", "description": ABOUT, "config": (tyro.conf.DisallowNone,)}
     try:
-        code = tyro.cli(
-            union, prog="l2rclip", description=ABOUT, args=words, config=(tyro.conf.DisallowNone,)
-        )
+        code = tyro.cli(union, args=words, **options)
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as done:  # help, or tyro's word on a misspelt option
         return int(done.code or 0)
     except KeyboardInterrupt:
-        kept = (
-            ": complete epochs are kept, the same command goes on from there" if words[:1] == ["fit"] else ""
+        print(
+            "interrupted; a fit keeps its complete epochs, and goes on by the same command.", file=sys.stderr
         )
-        print(f"interrupted{kept}.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -206,9 +201,7 @@ def _given(options: DataOptions, name: str) -> dict[str, Any]:
     given = {key: value for key, value in asdict(options).items() if value not in (None, False)}
     if "data_seed" in given:
         given["seed"] = given.pop("data_seed")
-    if name == "leaves" and "ranks" in given:
-        if not given["ranks"].isdecimal():
-            raise InputError(f"--ranks: leaves takes the number of ranks, such as 5, not {given['ranks']!r}.")
+    if name == "leaves" and given.get("ranks", "").isdecimal():
         given["ranks"] = int(given["ranks"])
     return given
 

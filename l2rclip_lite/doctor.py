@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import shutil
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -34,27 +34,18 @@ def doctor(out: str | Path = ".") -> bool:
     healthy = True
     for check in (packages, weights, device, folder, forward_pass):
         try:
-            finding = f"OK    {check.__name__:<13} {check(Path(out).absolute())}"
+            word, finding = "OK", check(Path(out).absolute())
         except Exception as error:  # whatever breaks here is the finding, never a traceback
-            healthy, finding = (
-                False,
-                f"FAIL  {check.__name__:<13} {' '.join(str(error).split())} ({type(error).__name__})",
-            )
-        print(finding, flush=True)
+            healthy, word, finding = False, "FAIL", f"{' '.join(str(error).split())} ({type(error).__name__})"
+        print(f"{word:<5} {check.__name__:<13} {finding}", flush=True)
     return healthy
 
 
 def packages(_: Path) -> str:
     """Python's version, and every package that this one requires in a version that it allows."""
-    installed = {
-        each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()
-    }
-    needed = [
-        Requirement(line) for line in importlib.metadata.requires("l2rclip-lite") or [] if ";" not in line
-    ]
-    found = [installed.get(each.name.lower().replace("_", "-"), "0") for each in needed]
-    if wrong := [f'"{need}"' for need, have in zip(needed, found, strict=True) if have not in need.specifier]:
-        raise InputError(f"missing, or of another version; run: pip install {' '.join(wrong)}")
+    needed = [Requirement(line) for line in metadata.requires("l2rclip-lite") or [] if ";" not in line]
+    if wrong := [f'"{each}"' for each in needed if metadata.version(each.name) not in each.specifier]:
+        raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
     return f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
 
 

@@ -23,14 +23,13 @@ from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
-from l2rclip_lite.data.base import Split
+from l2rclip_lite.data.base import Split, on_white
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import write_atomically
 
 KEY = "l2rclip"  # of the metadata in the file
-OPSET = 18  # the first with an antialiased Resize
 # Largest difference of a probability from PyTorch's. The towers agree to about 1e-6; but onnxruntime computes where its
 # bicubic filter stands in single precision, so about one byte in 10,000 of a resized image differs by one from Pillow's.
 # The largest difference that was measured, with `mini` at temperature 0.5 on photographs of many shapes, is 1.1e-3.
@@ -42,11 +41,10 @@ PIP = 'pip install "l2rclip-lite[onnx]"'
 RESIZE = """
 <ir_version: 10, opset_import: ["" : 18]>
 resize (uint8[batch, 3, height, width] pixels) => (uint8[batch, 3, {size}, {size}] resized)
-<int64[1] side = {{{size}}}, int64[2] square = {{{size}, {size}}}, int64[1] least = {{{least}}}> {{
-    rows = Shape <start = 2, end = 3> (pixels)
-    columns = Shape <start = 3, end = 4> (pixels)
-    lost_rows = Sub (rows, side)
-    lost_columns = Sub (columns, side)
+<int64[2] square = {{{size}, {size}}}, int64[1] least = {{{least}}}> {{
+    sizes = Shape <start = 2, end = 4> (pixels)
+    lost = Sub (sizes, square)
+    lost_rows, lost_columns = Split <axis = 0, num_outputs = 2> (lost)
     twice = Add (lost_columns, lost_columns)
     limit = Max (twice, least)
     compared = Greater (lost_rows, limit)
@@ -131,9 +129,9 @@ def export_onnx(
         raise InputError("export: no image to check the file on; give at least one.")
     difference = float(np.max(differences))
     if not difference <= tolerance:  # so that a NaN is refused, too
+        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {tolerance:g}"
         raise TrainingError(
-            f"export: the ONNX graph differs from PyTorch by {difference:.1g} in a probability, more than {tolerance:g}; "
-            "nothing was written; update onnx, onnxscript and onnxruntime."
+            f"export: the graph {apart}; nothing was written; update onnx, onnxscript and onnxruntime."
         )
     write_atomically(Path(file), lambda path: path.write_bytes(data) and None)
     return Exported(Path(file), len(data) / 1e6, difference, len(differences) // 2)
@@ -153,21 +151,12 @@ def _graph(model: L2RCLIP) -> bytes:
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     size = model.towers.image_size
-    example = torch.zeros(
-        2, 3, size, size, dtype=torch.uint8
-    )  # 2: a batch of 1 would be taken for a constant
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # a batch of 1 would become a constant
+    options: dict[str, Any] = {"input_names": ["resized"], "output_names": ["probabilities", "expected"]}
+    options |= {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
-        program = torch.onnx.export(
-            _Answers(model).eval(),
-            (example,),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["resized"],
-            output_names=["probabilities", "expected"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
+        program = torch.onnx.export(_Answers(model).eval(), (example,), opset_version=18, **options)
     assert program is not None
     # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
     onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
@@ -177,8 +166,8 @@ def _graph(model: L2RCLIP) -> bytes:
     resize = parser.parse_model(resize_graph(size))
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
-    metadata = {"ranks": model.ranks.to_dict(), "towers": model.config.towers, "image_size": size}
-    metadata |= {"temperature": float(model.temperature)}
+    metadata = {"ranks": model.ranks.to_dict(), "temperature": float(model.temperature)}
+    metadata |= {"towers": model.config.towers, "image_size": size}
     helper.set_model_props(whole, {KEY: json.dumps(metadata, ensure_ascii=False)})
     checker.check_model(whole, full_check=True)
     return bytes(whole.SerializeToString())
@@ -199,15 +188,12 @@ def read_metadata(file: str | Path) -> dict[str, Any]:
     Raises:
         InputError: Another file, or one whose metadata are damaged.
     """
+    stored = open_session(file).get_modelmeta().custom_metadata_map.get(KEY, "null")
     try:
-        metadata: dict[str, Any] = json.loads(open_session(file).get_modelmeta().custom_metadata_map[KEY])
+        metadata: dict[str, Any] = json.loads(stored)
         _ = Ranks.from_dict(metadata["ranks"]), float(metadata["temperature"])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{file}: was not written by `l2rclip export`, or is damaged; export the run again."
-        ) from error
+        raise InputError(f"{file}: was not written by `l2rclip export`, or is damaged.") from error
     return metadata
 
 
@@ -226,12 +212,13 @@ def open_session(model: str | Path | bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors only
+    source = model if isinstance(model, bytes) else str(model)
     try:
-        source = model if isinstance(model, bytes) else str(model)
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # classes of its own, of no common kind
-        where = "export" if isinstance(model, bytes) else model
-        raise InputError(f"{where}: onnxruntime cannot read it ({' '.join(str(error).split())}).") from error
+        said = " ".join(str(error).split())[:300]
+        name = "export" if isinstance(model, bytes) else model
+        raise InputError(f"{name}: onnxruntime cannot read it ({said}).") from error
 
 
 def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"], float]:
@@ -239,9 +226,9 @@ def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"]
 
     Args:
         session: Of a file that `export_onnx` or `quantise` wrote.
-        image: Anything that `convert("RGB")` takes.
+        image: What is transparent in it becomes white.
     """
-    pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)[None]
+    pixels = np.asarray(on_white(image)).transpose(2, 0, 1)[None]
     probabilities, expected = session.run(None, {"pixels": pixels})
     return probabilities[0], float(expected[0])
 
@@ -277,13 +264,8 @@ def quantise(file: str | Path) -> Path:
     model = onnx.load(file)
     depthwise = [n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)]
     last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
-    add_pre_process_metadata(
-        model
-    )  # torch has folded and shaped it already; else a warning asks for just that
-    out = Path(file).with_suffix(".int8.onnx")
-    excluded = [*depthwise, *last]
-    write_atomically(
-        out,
-        lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, nodes_to_exclude=excluded),
-    )
+    add_pre_process_metadata(model)  # torch has done what a warning would ask for
+    out, options = Path(file).with_suffix(".int8.onnx"), {"weight_type": QuantType.QUInt8}
+    options["nodes_to_exclude"] = [*depthwise, *last]
+    write_atomically(out, lambda path: quantize_dynamic(model, path, **options))
     return out

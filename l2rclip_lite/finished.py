@@ -20,15 +20,10 @@ from l2rclip_lite.options import HERE, Place, Where
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.model import L2RCLIP
 
 BATCH = 32  # images that `predict` decodes before it prints
-SCORES = {
-    "accuracy": "accuracy",
-    "mae": "MAE",
-    "mae_expected": "MAE, expectation",
-    "qwk": "QWK",
-    "rps": "RPS",
-}
+SCORES = ("accuracy", "mae", "mae_expected", "qwk", "rps")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
@@ -46,20 +41,19 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
         where: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
-    from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.results import judge
+    from l2rclip_lite.runs import RunDirectory, write_json
     from l2rclip_lite.training import TrainingData
 
-    trained = L2RCLIP.from_pretrained(run, device=where.device)
+    trained, found = _opened(run, where)
     check_baselines(names, trained.config)
-    found = _data_of(run, where)
-    rows = {
-        "L2RCLIP": judge(trained.probabilities(trained.encode(found.test)), found, "test", intervals=True)
-    }
-    model = L2RCLIP.build(found.ranks, trained.config).to(where.device)
+    answers = {"L2RCLIP": trained.probabilities(trained.encode(found.test))}
+    model = type(trained).build(found.ranks, trained.config).to(where.device)
     loaded = TrainingData.load(found, model, quiet=False)
     for name in names:
-        rows[name] = judge(train_baseline(name, model, loaded, quiet=False), found, "test", intervals=True)
+        answers[name] = train_baseline(name, model, loaded, quiet=False)
+    rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
+    write_json(RunDirectory(run).folder / "baselines.json", rows)
     print(table(rows, found.ranks.unit))
 
 
@@ -90,13 +84,13 @@ def predict(
     from l2rclip_lite.model import L2RCLIP
 
     model, failed, paths = L2RCLIP.from_pretrained(run, device=device), 0, []
+    temperature = round(float(model.temperature), 6)
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
         paths += held if path.is_dir() else [path]
-    columns = ["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))]
-    table = csv.DictWriter(sys.stdout, columns, extrasaction="ignore")
+    table = csv.writer(sys.stdout)
     if as_csv:
-        table.writeheader()
+        table.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
     for start in range(0, len(paths), BATCH):
         resized = {}
         for path in paths[start : start + BATCH]:
@@ -109,12 +103,11 @@ def predict(
         for row, path in enumerate(resized):
             shares = [round(share, 6) for share in found.probabilities[row].tolist()]
             answer = {"path": path, "rank": int(found.rank[row]), "name": found.name[row]}
-            answer |= {"expected": round(float(found.expected[row]), 6), "probabilities": shares}
-            answer |= {"temperature": round(float(model.temperature), 6)}
+            answer["expected"] = round(float(found.expected[row]), 6)
             if as_csv:
-                table.writerow(answer | {f"p_{k}": share for k, share in enumerate(shares)})
+                table.writerow([*answer.values(), *shares])
             else:
-                print(json.dumps(answer), flush=True)
+                print(json.dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
     return 2 if failed else 0
 
 
@@ -137,10 +130,9 @@ def evaluate(
         as_json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
-    from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.results import judge
 
-    found, model = _data_of(run, where), L2RCLIP.from_pretrained(run, device=where.device)
+    model, found = _opened(run, where)
     part, temperature = found.split(split), float(model.temperature)
     metrics = judge(model.probabilities(model.encode(part, quiet=as_json)), found, split, intervals=True)
     if as_json:
@@ -148,8 +140,9 @@ def evaluate(
         return
     print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {found.caveat}")
     print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
-    for name in (name for name in metrics if f"{name}_low" in metrics):
-        print(f"{name:<24}{_score(metrics, name)}")
+    for name in metrics:
+        if not name.endswith(("_low", "_high")):
+            print(f"{name:<24}{_score(metrics, name)}")
 
 
 def calibrate(run: Run, where: Where = HERE) -> None:
@@ -166,26 +159,20 @@ def calibrate(run: Run, where: Where = HERE) -> None:
         where: Where to find data and device.
     """
     from l2rclip_lite import calibration
-    from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.model_card import model_card
     from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
 
-    folder, found, model = (
-        RunDirectory(run),
-        _data_of(run, where),
-        L2RCLIP.from_pretrained(run, device=where.device),
-    )
-    fitted = calibration.calibrate(model, found.val)
+    model, found = _opened(run, where)
+    folder, fitted = RunDirectory(run), calibration.calibrate(model, found.val)
     metrics = read_json(folder.metrics) | {"calibration": asdict(fitted)}
     model.save_pretrained(run)
     write_json(folder.metrics, metrics)
     write_text(folder.folder / "README.md", model_card(model, found, metrics))
-    note = "; it includes 1: so few images do not show that a temperature is needed" * (
-        fitted.low <= 1 <= fitted.high
-    )
-    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}{note}"
+    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}"
     print(f"temperature {fitted.temperature:.2f} from {fitted.images} validation images, {interval}")
     print(f"their mean negative log-likelihood: {fitted.nll_before:.3f} before, {fitted.nll_after:.3f} after")
+    if fitted.low <= 1 <= fitted.high:
+        print("note: the interval includes 1; so few images do not show that a temperature is needed")
 
 
 def export(
@@ -211,66 +198,52 @@ def export(
     if Path(file).suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite import export as onnx
-    from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.results import judge
 
     onnx.require_onnx()
-    model, found = L2RCLIP.from_pretrained(run), _data_of(run, where)
+    model, found = _opened(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
     done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
-    print(
-        f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} test images"
-    )
+    print(f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} images")
     if int8:
-        rows = {}
-        for each in (done.file, onnx.quantise(done.file)):
-            answers = onnx.answers(each, found.test)
-            rows[f"{each.name}, {each.stat().st_size / 1e6:.1f} MB"] = judge(
-                answers, found, "test", intervals=True
-            )
+        answers = {
+            each.name: onnx.answers(each, found.test) for each in (done.file, onnx.quantise(done.file))
+        }
+        rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
         print(f"\n{table(rows, found.ranks.unit)}")
 
 
 def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """One line per method with its test scores and their intervals."""
-    title = f"test, MAE in {unit}"
-    width = 2 + max(len(title), *map(len, rows))
-    lines = [f"{title:<{width}}" + "".join(f"{score:<24}" for score in SCORES.values())]
-    for name, row in rows.items():
-        lines.append(f"{name:<{width}}" + "".join(f"{_score(row, key):<24}" for key in SCORES))
-    return "\n".join(line.rstrip() for line in lines)
+    import pandas as pd
+
+    cells = {name: {score: _score(row, score) for score in SCORES} for name, row in rows.items()}
+    return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
 def _score(metrics: Mapping[str, float], name: str) -> str:
     """A score, with its 95 % interval where there is one."""
-    low, high = (f"{name}_{end}" for end in ("low", "high"))
-    return f"{metrics[name]:.3f}" + (f" [{metrics[low]:.3f}, {metrics[high]:.3f}]" if low in metrics else "")
+    low, high = (metrics.get(f"{name}_{end}") for end in ("low", "high"))
+    return f"{metrics[name]:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
-def _data_of(run: str, where: Place) -> OrdinalDataset:
-    """The data set of a run, read again and compared with what it was."""
+def _opened(run: str, where: Place) -> tuple[L2RCLIP, OrdinalDataset]:
+    """A run's model, and its data read again and compared with what it was."""
     from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
 
-    file = RunDirectory(run).config
-    stored = read_json(file)
+    stored = read_json(RunDirectory(run).config)
+    moved = {key: place for key in ("root", "lists") if (place := getattr(where, key))}
     try:
         about = stored["dataset"]
-        moved = {key: place for key in ("root", "lists") if (place := getattr(where, key))}
         data = load_dataset(**{**about["source"], **moved})
-        same = fingerprint(data) == about["fingerprint"]
-    except (LookupError, TypeError) as error:
+    except (InputError, LookupError, TypeError) as error:
+        hint = "fit it by `l2rclip fit`, or pass --root if it has moved"
+        raise InputError(f"{run}: its data cannot be read again; {hint} ({error})") from error
+    if fingerprint(data) != about["fingerprint"]:
         raise InputError(
-            f"{file}: does not say where its data came from; fit it with `l2rclip fit`."
-        ) from error
-    except InputError as error:
-        raise InputError(
-            f"{run}: its data cannot be read again; if it has moved, pass --root or --lists ({error})"
-        ) from error
-    if not same:
-        hint = "pass the --root of that data, or fit a new run."
-        raise InputError(
-            f"{run}: the data has other files, labels, splits or ranks than the run was fitted on; {hint}"
+            f"{run}: its data has other files, labels, splits or ranks now; pass the old --root."
         )
-    return data
+    return L2RCLIP.from_pretrained(run, device=where.device), data

