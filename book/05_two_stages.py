@@ -51,9 +51,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+
 from l2rclip_book.heat_maps import heat_maps
 from l2rclip_book.statistics import ordinality
-
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, plots
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.model import freezing_table

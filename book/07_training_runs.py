@@ -804,7 +804,7 @@ print(
 #
 # | what | function | test |
 # |---|---|---|
-# | data sets and protocols | `data.load_dataset`, `protocols` | `tests/data/`, `tests/unit/test_protocols.py` |
+# | data sets and protocols | `data.load_dataset`, `protocols` | `tests/data/`, `tests/data/test_protocols.py` |
 # | synthetic folder | `data.fixtures.make_fixture` | `tests/data/test_fixtures.py` |
 # | leakage | `data.leakage.leakage_report` | `tests/data/test_leakage.py` |
 # | parameter files, {eq}`eq-07-run` | `experiments/*.yaml` | `tests/book/test_experiments.py` |

@@ -331,7 +331,7 @@ wide[evidence.known(list(wide.columns))]
 # | what | function | test |
 # |---|---|---|
 # | {eq}`eq-08-saved`, the table | `gains.run_gains`, `gains.summarise` | `tests/unit/test_gains.py` |
-# | pairs, interval, tests, Holm, verdict | `statistics.pairs`, `compare`, `holm`, `verdict` | `tests/unit/test_statistics.py` |
+# | pairs, interval, tests, Holm, verdict | `statistics.pairs`, `compare`, `holm`, `verdict` | `tests/book/test_statistics.py` |
 # | the figures | `evidence` | `tests/unit/test_gains.py` |
 #
 # Two warnings stand in front of every number.

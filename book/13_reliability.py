@@ -410,7 +410,9 @@ def mutants(source: str) -> list[tuple[str, Callable]]:
             continue
         space = {}
         exec(compile(ast.unparse(other), "mutant", "exec"), space)
-        found.append((f"{ast.unparse(node)} → {ast.unparse(twin)}", space["rps"]))
+        found.append(
+            (f"{ast.unparse(node)} → {ast.unparse(twin)}", space["rps"])
+        )
     return found
 
 
@@ -425,7 +427,9 @@ def passes(test: Callable, f: Callable) -> bool:
 made = mutants(inspect.getsource(rps))
 lines = ["| mutant | weak test | sharp test |", "|---|---|---|"]
 for change, mutant in made:
-    seen = ("misses it" if passes(t, mutant) else "notices" for t in (weak, sharp))
+    seen = (
+        "misses it" if passes(t, mutant) else "notices" for t in (weak, sharp)
+    )
     lines.append(f"| `{change}` | {' | '.join(seen)} |")
 display(Markdown("\n".join(lines)))
 caught = [sum(not passes(t, m) for _, m in made) for t in (weak, sharp)]
