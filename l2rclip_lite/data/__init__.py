@@ -56,13 +56,9 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         raise InputError(f"there is no data set {name!r}; {hint}")
     chosen = {key: options.pop(key) for key in CHANGES if key in options}
     chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
-    seed = options.pop("protocol_seed", None)
-    if seed is not None and not chosen:
-        raise InputError(
-            "protocol_seed: there is nothing for it to draw; leave it out, or name a change: few_shot."
-        )
+    seed = options.pop("protocol_seed", 0)
     try:
-        return apply_protocols(LOADERS[name](**options), seed or 0, **chosen)
+        return apply_protocols(LOADERS[name](**options), seed, **chosen)
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title

@@ -239,19 +239,16 @@ def new_folder(name: str, folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its name if nothing is raised.
 
     Raises:
-        InputError: `folder` already holds something, or cannot be made.
+        InputError: `folder` already holds something.
     """
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
-            fresh = Path(working) / "fresh"
-            fresh.mkdir()
-            yield fresh
-            fresh.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); name another folder.") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
+        fresh = Path(working) / "fresh"
+        fresh.mkdir()
+        yield fresh
+        fresh.replace(folder)
 
 
 def is_fixture(folders: Iterable[str]) -> bool:

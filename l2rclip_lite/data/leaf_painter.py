@@ -28,28 +28,6 @@ class Leaf(NamedTuple):
     lesions: Mask
 
 
-class _Species(NamedTuple):
-    """Half width, in leaf lengths, and exponents of the outline t^a (1-t)^b; waves, teeth and lobes of it."""
-
-    width: tuple[float, float]
-    a: float
-    b: float
-    wave: float = 0.02
-    teeth: float = 0.0
-    lobe: float = 0.0
-    veins: int = 8
-
-
-class _Lesion(NamedTuple):
-    """Colours at centre and edge, strength of yellow halo and rings, number of spots (None: it has none)."""
-
-    centre: Colour
-    edge: Colour
-    halo: float
-    rings: float
-    spots: tuple[int, int] | None
-
-
 class _Shape(NamedTuple):
     """Fields over the canvas; lengths are in half canvases."""
 
@@ -60,27 +38,28 @@ class _Shape(NamedTuple):
     stalk: Field  # opacity of the petiole
 
 
-COFFEE, LAUREL, WILLOW, BEECH, LINDEN, OAK = SPECIES = (
-    _Species((0.19, 0.27), 0.80, 0.85, wave=0.08),
-    _Species((0.14, 0.21), 0.75, 0.80, veins=6),
-    _Species((0.09, 0.13), 0.60, 0.90, teeth=0.05, veins=9),
-    _Species((0.23, 0.31), 0.55, 0.85, wave=0.03, teeth=0.05, veins=9),
-    _Species((0.30, 0.37), 0.33, 0.95, teeth=0.06, veins=6),
-    _Species((0.22, 0.29), 0.80, 0.42, wave=0.03, lobe=0.42, veins=5),
+# Half width in leaf lengths; exponents a and b of the outline t^a (1-t)^b; waves, teeth, lobes; veins on each side.
+SPECIES = (
+    ((0.19, 0.27), 0.80, 0.85, 0.08, 0.00, 0.00, 8),  # coffee
+    ((0.14, 0.21), 0.75, 0.80, 0.02, 0.00, 0.00, 6),  # laurel
+    ((0.09, 0.13), 0.60, 0.90, 0.02, 0.05, 0.00, 9),  # willow
+    ((0.23, 0.31), 0.55, 0.85, 0.03, 0.05, 0.00, 9),  # beech
+    ((0.30, 0.37), 0.33, 0.95, 0.02, 0.06, 0.00, 6),  # linden
+    ((0.22, 0.29), 0.80, 0.42, 0.03, 0.00, 0.42, 5),  # oak
 )
-MAPLE_ANGLES, MAPLE_LENGTHS = (
-    np.array([0.0, 0.85, -0.85, 1.75, -1.75]),
-    np.array([0.70, 0.60, 0.60, 0.40, 0.40]),
+MAPLE_ANGLES = np.array([0.0, 0.85, -0.85, 1.75, -1.75])
+MAPLE_LENGTHS = np.array([0.70, 0.60, 0.60, 0.40, 0.40])
+# Colour at the centre and at the edge, strength of the yellow halo and of rings, number of spots (0: it has none).
+LESIONS: tuple[tuple[Colour, Colour, float, float, tuple[int, int]], ...] = (
+    ((176, 84, 22), (214, 138, 40), 0.75, 0.0, (14, 50)),  # rust
+    ((188, 168, 134), (74, 40, 24), 0.55, 0.8, (2, 9)),  # ring spot
+    ((34, 28, 24), (58, 46, 30), 0.25, 0.0, (5, 24)),  # tar spot
+    ((206, 190, 146), (150, 112, 66), 0.15, 0.0, (1, 4)),  # leaf miner
+    ((70, 44, 28), (124, 78, 40), 0.60, 0.3, (0, 0)),  # blight
+    ((176, 140, 92), (110, 66, 36), 0.35, 0.0, (0, 0)),  # scorch
+    ((208, 210, 202), (172, 184, 158), 0.00, 0.0, (0, 0)),  # mildew
 )
-RUST, RING, TAR, MINER, BLIGHT, SCORCH, MILDEW = LESIONS = (
-    _Lesion((176, 84, 22), (214, 138, 40), 0.75, 0.0, (14, 50)),
-    _Lesion((188, 168, 134), (74, 40, 24), 0.55, 0.8, (2, 9)),
-    _Lesion((34, 28, 24), (58, 46, 30), 0.25, 0.0, (5, 24)),
-    _Lesion((206, 190, 146), (150, 112, 66), 0.15, 0.0, (1, 4)),
-    _Lesion((70, 44, 28), (124, 78, 40), 0.60, 0.3, None),
-    _Lesion((176, 140, 92), (110, 66, 36), 0.35, 0.0, None),
-    _Lesion((208, 210, 202), (172, 184, 158), 0.00, 0.0, None),
-)
+MINER, MILDEW = 3, 6
 
 
 def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixels: int = 128) -> Leaf:
@@ -124,7 +103,7 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     """A leaf of a random species, turned, bent, scaled and placed at random."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     x, y = axis[None, :], axis[:, None]
-    kind = generator.integers(len(SPECIES) + 1)
+    kind = int(generator.integers(len(SPECIES) + 1))
     length = generator.uniform(1.5, 2.0)
     turn = generator.uniform(0, 2 * np.pi)
     x, y = x - generator.uniform(-0.1, 0.1), y - generator.uniform(-0.1, 0.1)
@@ -132,9 +111,8 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     across = (y * math.cos(turn) - x * math.sin(turn)) / length
     across = across - generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
     if kind < len(SPECIES):
-        species = SPECIES[kind]
-        depth = _pinnate(generator, species, along, across)
-        veins, puff = _veins(along, across, species.veins + int(generator.integers(-1, 3)))
+        depth = _pinnate(generator, kind, along, across)
+        veins, puff = _veins(along, across, SPECIES[kind][-1] + int(generator.integers(-1, 3)))
         start = along
     else:
         depth, straight, sideways = _palmate(generator, along - 0.26, across)
@@ -142,24 +120,24 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
         start = along - 0.26
     reach = generator.uniform(0.1, 0.3)
     width = 0.011 * (1 + np.clip(-start, 0, 1) * 2)
-    stalk = np.clip((width - np.abs(across)) * side / 2 * length + 0.5, 0, 1) * (
-        (start < 0.02) & (start > -reach)
-    )
+    stalk = np.clip((width - np.abs(across)) * side / 2 * length + 0.5, 0, 1)
+    stalk = stalk * ((start < 0.02) & (start > -reach))
     return _Shape(depth * length, along, veins, puff, stalk.astype(np.float32))
 
 
-def _pinnate(generator: np.random.Generator, species: _Species, along: Field, across: Field) -> Field:
+def _pinnate(generator: np.random.Generator, kind: int, along: Field, across: Field) -> Field:
     """Depth inside a leaf with one midrib; both margins have waves, teeth and lobes of their own."""
+    half, a, b, wave, teeth, lobe, _ = SPECIES[kind]
     t = np.linspace(0, 1, 1024)
-    outline = t**species.a * (1 - t) ** species.b
-    outline *= generator.uniform(*species.width) / outline.max()
+    outline = t**a * (1 - t) ** b
+    outline *= generator.uniform(*half) / outline.max()
     count = generator.integers(4, 7)
     sides = []
     for _ in range(2):
         phase = generator.uniform(0, 2 * np.pi)
-        edge = 1 + species.wave * np.sin(2 * np.pi * generator.uniform(4, 10) * t + phase)
-        edge += species.teeth * (1 - (t * 34 + phase) % 1)
-        edge *= 1 - species.lobe * (0.5 - 0.5 * np.cos(2 * np.pi * count * t + 0.4 * phase)) ** 1.5
+        edge = 1 + wave * np.sin(2 * np.pi * generator.uniform(4, 10) * t + phase)
+        edge += teeth * (1 - (t * 34 + phase) % 1)
+        edge *= 1 - lobe * (0.5 - 0.5 * np.cos(2 * np.pi * count * t + 0.4 * phase)) ** 1.5
         sides.append((outline * edge).astype(np.float32))
     place = np.clip(along * 1023, 0, 1023).astype(np.int32)
     depth: Field = np.where(across > 0, sides[0][place], sides[1][place]) - np.abs(across)
@@ -178,11 +156,8 @@ def _palmate(generator: np.random.Generator, ahead: Field, across: Field) -> tup
     radius, theta = np.hypot(ahead, across), np.arctan2(across, ahead)
     place = ((theta + np.pi) / (2 * np.pi) * 1023).astype(np.int32)
     nearest = MAPLE_ANGLES[apart.argmin(1)].astype(np.float32)[place]
-    return (
-        (edge.astype(np.float32)[place] - radius) * 0.6,
-        radius * np.cos(theta - nearest),
-        radius * np.sin(theta - nearest),
-    )
+    depth = (edge.astype(np.float32)[place] - radius) * 0.6
+    return depth, radius * np.cos(theta - nearest), radius * np.sin(theta - nearest)
 
 
 def _veins(along: Field, across: Field, count: int) -> tuple[Field, Field]:
@@ -238,18 +213,17 @@ def _spots(generator: np.random.Generator, shape: _Shape, number: int, radius: f
     return time
 
 
-def _spread(generator: np.random.Generator, shape: _Shape, lesion: _Lesion) -> Field:
+def _spread(generator: np.random.Generator, shape: _Shape, kind: int) -> Field:
     """Time of infection by what has no spots: mildew blotches anywhere, or decay from the margin inwards."""
     side = len(shape.depth)
     patchy = noise(generator, side, (4, 4), 4)
-    if lesion is MILDEW:
+    if kind == MILDEW:
         patchy -= patchy.min() - 0.01
         return patchy
     inward = np.clip(shape.depth, 0, None) / max(float(shape.depth.max()), 1e-3)
     slope = generator.uniform(0.6, 2.0) * (1 if generator.random() < 0.5 else -1)
-    time: Field = (
-        generator.uniform(0.8, 2.2) * inward + slope * shape.along + 0.22 * patchy + 0.2 * shape.veins
-    )
+    time: Field = generator.uniform(0.8, 2.2) * inward + slope * shape.along
+    time = time + 0.22 * patchy + 0.2 * shape.veins
     time -= time.min() - 0.01
     return time
 
@@ -258,14 +232,13 @@ def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count:
     """The leaf with exactly `count` damaged pixels, of one or two kinds of lesion."""
     blade = shape.depth > 0
     parts = [1.0] if generator.random() < 0.65 else [0.7, 0.3]
-    times, chosen = [], generator.choice(len(LESIONS), len(parts), replace=False)
+    times, chosen = [], generator.choice(len(LESIONS), len(parts), replace=False).tolist()
     for kind, part in zip(chosen, parts, strict=True):
-        lesion, area = LESIONS[kind], max(part * count, 1.0)
-        if lesion.spots is None:
-            time = _spread(generator, shape, lesion)
+        spots, area = LESIONS[kind][-1], max(part * count, 1.0)
+        if spots == (0, 0):
+            time = _spread(generator, shape, kind)
         else:
-            number = int(generator.integers(*lesion.spots))
-            trail = 24 if lesion is MINER else 1
+            number, trail = int(generator.integers(*spots)), 24 if kind == MINER else 1
             number = max(1, min(number, int(area / (8 * trail)) + 1))
             time = _spots(generator, shape, number, math.sqrt(area / (math.pi * number * trail)) + 0.3, trail)
         ill = min(int(area), int(blade.sum()) - 1)
@@ -279,23 +252,21 @@ def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count:
     owner = np.argmin(times, axis=0)
     soft = _blurred(lesions.astype(np.float32), 0.7)
     for place, kind in enumerate(chosen):
-        leaf = _stain(generator, leaf, LESIONS[kind], time, soft, owner == place)
+        leaf = _stain(generator, leaf, kind, time, soft, owner == place)
     return leaf, lesions
 
 
 def _stain(
-    generator: np.random.Generator, leaf: Picture, lesion: _Lesion, time: Field, soft: Field, mine: Mask
+    generator: np.random.Generator, leaf: Picture, kind: int, time: Field, soft: Field, mine: Mask
 ) -> Picture:
     """Colour one kind of lesion: halo outside, then from its centre (time 0) to its edge (time 1)."""
-    side = len(time)
-    halo = (
-        np.exp(-np.clip(time - 1, 0, None) * 5) * (1 - soft) * mine * lesion.halo * generator.uniform(0.4, 1)
-    )
+    side, (inner, outer, yellow, rings, _) = len(time), LESIONS[kind]
+    halo = np.exp(-np.clip(time - 1, 0, None) * 5) * (1 - soft) * mine * yellow * generator.uniform(0.4, 1)
     leaf = mix(leaf, shade((206, 182, 54), generator), halo)
     ring = np.clip(time, 0, 1) ** generator.uniform(1.0, 3.0)
-    if lesion.rings:
-        ring = np.clip(ring + lesion.rings * 0.3 * np.cos(time * generator.uniform(12, 20)), 0, 1)
-    centre, edge = shade(lesion.centre, generator), shade(lesion.edge, generator)
+    if rings:
+        ring = np.clip(ring + rings * 0.3 * np.cos(time * generator.uniform(12, 20)), 0, 1)
+    centre, edge = shade(inner, generator), shade(outer, generator)
     colour = mix(np.broadcast_to(centre, leaf.shape), edge, ring)
     colour = colour * (1 + 0.09 * noise(generator, side, (side // 8, side // 8), 2))[..., None]
     return mix(leaf, colour, soft * mine * generator.uniform(0.86, 1.0))
@@ -317,15 +288,10 @@ def _light(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions
         shadow = np.clip(noise(generator, side, (3, 3), 2) * 3 - 1, 0, 1)
         leaf = leaf * (1 - generator.uniform(0.25, 0.5) * shadow)[..., None]
     if generator.random() < 0.3:
-        time = _spots(
-            generator, shape, int(generator.integers(4, 16)), generator.uniform(0.9, 1.8) * side / 192, 1
-        )
-        drop = np.clip(1.6 - time, 0, 1)
-        leaf = mix(
-            leaf * np.where(time < 2, np.float32(0.75), 1)[..., None],
-            np.full(3, 236.0, np.float32),
-            drop * 0.8,
-        )
+        number = int(generator.integers(4, 16))
+        time = _spots(generator, shape, number, generator.uniform(0.9, 1.8) * side / 192, 1)
+        dark = leaf * np.where(time < 2, np.float32(0.75), 1)[..., None]
+        leaf = mix(dark, np.full(3, 236.0, np.float32), np.clip(1.6 - time, 0, 1) * 0.8)
     return leaf
 
 

@@ -83,17 +83,14 @@ def _strewn(generator: np.random.Generator, side: int, *, grass: bool) -> Pictur
         fill = tuple(colour.clip(0, 255).astype(int).tolist())
         x, y = generator.uniform(-0.1, 1.1, 2) * side
         turn = generator.normal(-np.pi / 2, 0.45) if grass else generator.uniform(0, 2 * np.pi)
-        reach, width = (
-            side * generator.uniform(0.15, 0.4),
-            side * (0.008 if grass else generator.uniform(0.03, 0.08)),
-        )
+        reach = side * generator.uniform(0.15, 0.4)
+        width = side * (0.008 if grass else generator.uniform(0.03, 0.08))
         t = np.linspace(0, 1, 9)
         half = width * np.sin(np.pi * t**0.8) + 0.3
         bend = generator.uniform(-0.5, 0.5) * reach * t * t
         u, v = np.concatenate([t, t[::-1]]) * reach, np.concatenate([bend + half, (bend - half)[::-1]])
-        points = np.stack(
-            [x + u * math.cos(turn) - v * math.sin(turn), y + u * math.sin(turn) + v * math.cos(turn)], 1
-        )
+        across, down = u * math.cos(turn) - v * math.sin(turn), u * math.sin(turn) + v * math.cos(turn)
+        points = np.stack([x + across, y + down], 1)
         draw.polygon([tuple(point) for point in points.tolist()], fill=fill)
         if not grass:
             rib = tuple((colour * 0.75).clip(0, 255).astype(int).tolist())
@@ -109,9 +106,8 @@ def photograph(generator: np.random.Generator, scene: Picture, pixels: int) -> I
     gradient = 1 + strength * (axis[None] * math.cos(turn) + axis[:, None] * math.sin(turn))
     cast = generator.uniform(0.78, 1.18) * generator.normal(1, 0.03, 3)
     scene = scene * gradient[..., None].astype(np.float32) * cast.astype(np.float32)
-    image = Image.fromarray(scene.clip(0, 255).astype(np.uint8)).resize(
-        (pixels, pixels), Image.Resampling.LANCZOS
-    )
+    image = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
+    image = image.resize((pixels, pixels), Image.Resampling.LANCZOS)
     image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.7) * pixels / 128))
     grain = generator.standard_normal((pixels, pixels, 3), dtype=np.float32) * generator.uniform(1, 6)
     return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

@@ -75,28 +75,21 @@ def leakage_report(load: Callable[[int], OrdinalDataset], folds: Sequence[int]) 
         images.update(data.train.paths, data.val.paths, data.test.paths)
         for part in ("test", "val"):
             whole, subjects, shared, owned, files = (counts[key] for key in counts if key.startswith(part))
-            rows.append(
-                (
-                    fold,
-                    part,
-                    _cell(whole),
-                    _cell(subjects),
-                    _cell(shared, subjects),
-                    _cell(owned, whole),
-                    files,
-                )
-            )
-    lines = [f"{name}: what train + val share with test, and train with val"]
-    lines.append(pd.DataFrame(rows, columns=COLUMNS).to_string(index=False))
+            shares = _cell(shared, subjects), _cell(owned, whole)
+            rows.append((fold, part, _cell(whole), _cell(subjects), *shares, _cell(files)))
+    table = pd.DataFrame(rows, columns=COLUMNS).to_string(index=False)
+    lines = [f"{name}: what train + val share with test, and train with val", table]
     if len(tests) > 1:
-        shares = [len(one & other) for one, other in combinations(tests, 2)]
-        union = set[str]().union(*tests)
-        lines += [
-            f"Test images that two folds share: {min(shares):,} to {max(shares):,}; all test sets together hold "
-            f"{len(union):,} of the {len(images):,} images of all folds.",
-            "Repeated hold-out, not cross-validation: the test sets overlap." * (max(shares) > 0)
-            or "Cross-validation: the test sets are disjoint.",
-        ]
+        common = [len(one & other) for one, other in combinations(tests, 2)]
+        union, kind = (
+            set[str]().union(*tests),
+            "Repeated hold-out, not cross-validation: the test sets overlap.",
+        )
+        lines.append(
+            f"Test images that two folds share: {min(common):,} to {max(common):,}; all test sets together hold"
+        )
+        lines[-1] += f" {len(union):,} of the {len(images):,} images of all folds."
+        lines.append(kind if max(common) else "Cross-validation: the test sets are disjoint.")
     return "\n".join(lines)
 
 

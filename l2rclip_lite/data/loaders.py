@@ -137,9 +137,13 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     """
     pieces = np.array_split(np.random.default_rng([seed]).permutation(count), 5)
     others = np.concatenate(pieces[fold + 1 :] + pieces[:fold])  # so that each fold has its own val, too
+    return _cut(count, others[: max(1, round(0.05 * count))], pieces[fold])
+
+
+def _cut(count: int, val: np.ndarray, test: np.ndarray) -> list[str]:
+    """These places are val and test, the others train."""
     parts = np.full(count, "train", dtype=object)
-    parts[pieces[fold]] = "test"
-    parts[others[: max(1, round(0.05 * count))]] = "val"
+    parts[val], parts[test] = "val", "test"
     return [*parts]
 
 
@@ -169,7 +173,7 @@ def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
 
 @validated
 def load_bracol(
-    root: str | Path | None = None, fold: Annotated[int, Field(ge=1, le=5)] = 1, allow_missing: bool = False
+    root: str | Path = "bracol", fold: Annotated[int, Field(ge=1, le=5)] = 1, allow_missing: bool = False
 ) -> OrdinalDataset:
     """Real coffee leaves, severity 0 to 4, in one of the authors' five folds.
 
@@ -182,16 +186,13 @@ def load_bracol(
         1,180 training, 253 validation and 252 test images of 512 x 256.
 
     Raises:
-        InputError: No root, no labels there, a bad row, a missing image, or a fold that does not exist.
+        InputError: No labels there, a bad row, or a missing image.
 
     Example:
         >>> load_bracol("nowhere")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: bracol: pass root=..., a folder that holds dataset.csv, not 'nowhere';
-        `l2rclip data bracol --download DIR` gets one.
+        l2rclip_lite.errors.InputError: nowhere/dataset.csv: there is no such file; give one with the columns id, severity.
     """
-    if root is None or not os.path.isfile(Path(root) / "dataset.csv"):
-        raise _no_root("bracol", "dataset.csv", root)
     facts, said = DATA_SETS["bracol"], f"the authors' fold {fold} of 1 to 5"
     table = folder.read_table(Path(root) / "dataset.csv", ("id", "severity"))
     images = "leaf" if os.path.isdir(Path(root) / "leaf") else "images"
@@ -200,13 +201,6 @@ def load_bracol(
     table["target"] = folder.rank_indices(table, "01234")
     fields: dict[str, Any] = {"allow_missing": allow_missing, "protocol": (said,)}
     return folder.dataset_of_table(facts.card, facts.ranks, table, root, **fields)
-
-
-def _no_root(name: str, wanted: str, root: str | Path | None) -> InputError:
-    """What to say of a folder that does not hold the data set."""
-    given = "" if root is None else f", not {str(root)!r}"
-    advice = f"`l2rclip data {name} --download DIR` gets one"
-    return InputError(f"{name}: pass root=..., a folder that holds {wanted}{given}; {advice}.")
 
 
 def authors_folds(count: int, fold: int) -> list[str]:
@@ -229,15 +223,13 @@ def authors_folds(count: int, fold: int) -> list[str]:
     """
     order = np.random.RandomState(150).permutation(count)  # of 2019: a new generator gives other folds
     order = np.roll(order, -(fold - 1) * (count // 5))
-    parts = np.full(count, "test", dtype=object)
-    parts[order[: math.ceil(0.85 * count)]] = "val"
-    parts[order[: math.ceil(0.7 * count)]] = "train"
-    return [*parts]
+    first, second = math.ceil(0.7 * count), math.ceil(0.85 * count)
+    return _cut(count, order[first:second], order[second:])
 
 
 @validated
 def load_retinamnist(
-    root: str | Path | None = None, pixels: Literal[28, 64, 128, 224] = 28
+    root: str | Path = "retinamnist", pixels: Literal[28, 64, 128, 224] = 28
 ) -> OrdinalDataset:
     """Fundus photographs, diabetic retinopathy grade 0 to 4, in the split that MedMNIST publishes.
 
@@ -257,15 +249,13 @@ def load_retinamnist(
         InputError: No root, no such file there, or a file that is not the published one.
 
     Example:
-        >>> load_retinamnist("nowhere")
+        >>> load_retinamnist("nowhere.npz")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: retinamnist: pass root=..., a folder that holds retinamnist.npz, not 'nowhere';
-        `l2rclip data retinamnist --download DIR` gets one.
+        l2rclip_lite.errors.InputError: nowhere.npz: [Errno 2] No such file or directory: 'nowhere.npz'; get it by
+        `l2rclip data retinamnist --download DIR`.
     """
     name = "retinamnist.npz" if pixels == 28 else f"retinamnist_{pixels}.npz"
-    file = Path(root or "") / name if os.path.isdir(root or "") else Path(root or "")
-    if root is None or not os.path.isfile(file):
-        raise _no_root("retinamnist", name, root)
+    file = Path(root) / name if os.path.isdir(root) else Path(root)
     facts, fixture, splits = DATA_SETS["retinamnist"], folder.is_fixture([str(file.parent)]), dict[str, Any]()
     try:
         md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
@@ -278,7 +268,7 @@ def load_retinamnist(
                 splits[split] = Split(paths, labels, [Image.fromarray(image) for image in images])
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file}: {reason}; get it again from zenodo.org/records/10519652.") from error
+        raise InputError(f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`.") from error
     said, size = f"the published split, images of {pixels} pixels", 112 if pixels == 28 else None
     about: dict[str, Any] = {
         "ranks": facts.ranks,

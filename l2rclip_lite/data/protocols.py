@@ -109,7 +109,7 @@ def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
         The data set with the thinned training split, in its old order.
 
     Raises:
-        InputError: The data has too few images for this ratio, or images of one rank only.
+        InputError: The data has too few images for this ratio.
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
@@ -117,8 +117,6 @@ def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
         [8, 4, 2, 1, 1]
     """
     order = _frequent_first(data)
-    if len(order) < 2:
-        raise InputError(f"long_tail: {data.name} has training images of one rank only; two are needed.")
     counts = np.array([count for _, count in order])
     heads = np.arange(counts[0], 0, -1)[:, None]
     # 1e-9 is what a power may be off before it is rounded; a ratio above the largest head has no tail anyway.
@@ -205,10 +203,8 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     if pool.subjects is None:
         raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
     images = Counter(pool.subjects)
-    if len(images) < 3:
-        raise InputError(f"subject_disjoint: {data.name} shows {len(images)} subject(s); splits need three.")
     filled, home = [0, 0, 0], {}
-    for subject in _generator(_SUBJECTS, seed).permutation(sorted(images)).tolist():
+    for subject in np.random.default_rng([seed, _SUBJECTS, 0]).permutation(sorted(images)).tolist():
         home[subject] = int(np.argmin(np.divide(filled, SHARES)))
         filled[home[subject]] += images[subject]
     places = np.array([home[subject] for subject in pool.subjects])
@@ -313,11 +309,6 @@ def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDatas
     return replace(data, protocol=(*data.protocol, sentence), **fields)
 
 
-def _generator(step: int, seed: int, rank: int = 0) -> np.random.Generator:
-    """A stream of its own for each step, and within a step for each rank."""
-    return np.random.default_rng([seed, step, rank])
-
-
 def _frequent_first(data: OrdinalDataset) -> list[tuple[int, int]]:
     """(rank, training images) of the ranks that have any, the most frequent first, then the lower rank."""
     present = [(rank, count) for rank, count in enumerate(data.counts("train")) if count]
@@ -330,5 +321,5 @@ def _thinned(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Sp
     kept: list[int] = []
     for rank, count in quota.items():
         members = np.flatnonzero(targets == rank)
-        kept += _generator(step, seed, rank).permutation(members)[:count].tolist()
+        kept += np.random.default_rng([seed, step, rank]).permutation(members)[:count].tolist()
     return split.subset(sorted(kept))

@@ -50,11 +50,11 @@ def test_the_report_says_what_folds_share() -> None:
     folds = [made("a1 a2", "b1", "a3 a4 c1"), made("a1 b1", "d1", "c1 d1")]
     assert leakage_report(folds.__getitem__, [0, 1]).splitlines() == [
         "made: what train + val share with test, and train with val",
-        " fold split images subjects also in training their images  files in both",
-        "    0  test      3        2       1 (50.0 %)   2 (66.7 %)              0",
-        "    0   val      1        1        0 (0.0 %)    0 (0.0 %)              0",
-        "    1  test      2        2       1 (50.0 %)   1 (50.0 %)              1",
-        "    1   val      1        1        0 (0.0 %)    0 (0.0 %)              0",
+        " fold split images subjects also in training their images files in both",
+        "    0  test      3        2       1 (50.0 %)   2 (66.7 %)             0",
+        "    0   val      1        1        0 (0.0 %)    0 (0.0 %)             0",
+        "    1  test      2        2       1 (50.0 %)   1 (50.0 %)             1",
+        "    1   val      1        1        0 (0.0 %)    0 (0.0 %)             0",
         "Test images that two folds share: 1 to 1; all test sets together hold 4 of the 7 images of all folds.",
         "Repeated hold-out, not cross-validation: the test sets overlap.",
     ]

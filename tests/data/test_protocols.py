@@ -172,7 +172,6 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
         ({"subject_disjoint": True}, "leaves does not say who is shown"),
         ({"few_shot": 2, "protocol_seed": -1}, "leaves: seed: Input should be greater than or equal to 0, not -1"),
-        ({"protocol_seed": 3}, "protocol_seed: there is nothing for it to draw"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], sentence: str) -> None:
@@ -183,14 +182,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], se
 
 
 def test_data_that_is_too_small_is_refused() -> None:
-    """One rank has no tail, two ranks have no bins, two subjects no three splits."""
-    with pytest.raises(InputError, match="training images of one rank only"):
-        long_tail(made([5, 0, 0]), 2)
+    """Two ranks have no bins, two subjects no three splits."""
     with pytest.raises(InputError, match="made: the val split is empty"):
         hold_out(replace(made([5, 5, 5]), val=made([5, 5, 5]).val[1:2]), seed=2)
     with pytest.raises(InputError, match="has 2 ranks; merge them"):
         rebin(made([5, 5]), 2)
-    with pytest.raises(InputError, match="shows 2 subject"):
+    with pytest.raises(InputError, match="made: the test split is empty"):
         subject_disjoint(made(people=["x", "y"]))
 
 
@@ -250,7 +247,7 @@ def test_whatever_the_subjects_own_the_splits_share_nobody(owners: list[int], se
     pool = data.train + data.val + data.test
     total = Counter(pool.subjects or ())
     if len(total) < 3:
-        with pytest.raises(InputError, match="subject"):
+        with pytest.raises(InputError, match=r"made: the .* split is empty"):
             subject_disjoint(data, seed)
         return
     apart = subject_disjoint(data, seed)
