@@ -300,15 +300,12 @@ class OrdinalDataset:
                 raise InputError(f"{self.name}: the {split} split is empty; give it at least one image.")
             for path, target in zip(part.paths, part.targets, strict=True):
                 if not 0 <= target <= last:
-                    raise InputError(
-                        f"{self.name}: {path} has rank index {target}, not 0 to {last}; correct it."
-                    )
+                    raise InputError(f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it.")
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
             rank, advice = counts.index(0), "add some, leave it out, or pass allow_empty_ranks=True"
-            raise InputError(
-                f"{self.name}: no training image has rank {rank} ({self.ranks.names[rank]!r}); {advice}."
-            )
+            name = self.ranks.names[rank]
+            raise InputError(f"{self.name}: no training image has rank {rank} ({name!r}); {advice}.")
 
     @classmethod
     def from_datasets(
@@ -360,9 +357,8 @@ class OrdinalDataset:
         """
         card, ranks = self.card, self.ranks
         lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
-        lines += [
-            f"ranks     {len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}"
-        ]
+        span = f"{ranks.names[0]} to {ranks.names[-1]}"
+        lines += [f"ranks     {len(ranks)}, {span}; as in {ranks.sentences[0]!r}"]
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
             lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")

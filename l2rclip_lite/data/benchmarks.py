@@ -78,9 +78,7 @@ def _data_set(name: str, card: dict[str, str], protocols: dict[str, Any], **fiel
     """One table of `benchmarks.toml`."""
     ranks = fields.pop("ranks", {})
     if "names" in ranks:
-        fields["ranks"] = Ranks(
-            tuple(ranks["names"]), tuple(ranks["values"]), ranks["template"], ranks["unit"]
-        )
+        fields["ranks"] = Ranks(**ranks | {key: tuple(ranks[key]) for key in ("names", "values")})
     elif ranks:
         fields["ranks"] = Ranks.integers(**ranks)
     cuts = {each: Protocol(**table) for each, table in protocols.items()}
@@ -114,6 +112,5 @@ def cards_table() -> pd.DataFrame:
         ranks = (len(facts.ranks), facts.ranks.unit) if facts.ranks else ("any", "grade")
         images = facts.images if facts.images[0].isdigit() else "any"
         rows.append((name, facts.card.title, *ranks, images, facts.card.licence.split(";")[0]))
-    return pd.DataFrame(rows, columns=["name", "title", "ranks", "unit", "images", "licence"]).set_index(
-        "name"
-    )
+    columns = ["name", "title", "ranks", "unit", "images", "licence"]
+    return pd.DataFrame(rows, columns=columns).set_index("name")

@@ -51,9 +51,7 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
                 pooch.retrieve(source, RETINA_SHA256, "retinamnist.npz", fresh)
             else:
                 packed = Path(pooch.retrieve(source, None, "packed", fresh))
-                _unpack(
-                    packed, fresh, DIGESTS / f"{'bracol' if name == 'bracol' else 'official_lists'}.sha256"
-                )
+                _unpack(packed, fresh, DIGESTS / f"{name if name == 'bracol' else 'official_lists'}.sha256")
                 packed.unlink()
         except (OSError, EOFError, tarfile.TarError, ValueError) as error:
             raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error

@@ -111,9 +111,7 @@ def read_table(file: Path, needed: Sequence[str], header: bool | None = True) ->
     table.columns = [str(name).strip() for name in table.columns]
     lacking = [name for name in needed if name not in table or f"{name}.1" in table]
     if lacking:
-        raise InputError(
-            f"{file}: write the column {lacking[0]!r} once, in {','.join(table.columns)!r:.200}."
-        )
+        raise InputError(f"{file}: write the column {lacking[0]!r} once, in {[*table.columns]!r:.200}.")
     table = table.apply(lambda column: column.str.strip())
     table["where"] = [f"{file.name} row {row}" for row in range(1 + header, len(table) + 1 + header)]
     table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)

@@ -81,15 +81,13 @@ def leakage_report(load: Callable[[int], OrdinalDataset], folds: Sequence[int]) 
     lines = [f"{name}: what train + val share with test, and train with val", table]
     if len(tests) > 1:
         common = [len(one & other) for one, other in combinations(tests, 2)]
-        union, kind = (
+        union, overlap = (
             set[str]().union(*tests),
             "Repeated hold-out, not cross-validation: the test sets overlap.",
         )
-        lines.append(
-            f"Test images that two folds share: {min(common):,} to {max(common):,}; all test sets together hold"
-        )
-        lines[-1] += f" {len(union):,} of the {len(images):,} images of all folds."
-        lines.append(kind if max(common) else "Cross-validation: the test sets are disjoint.")
+        said = f"Test images that two folds share: {min(common):,} to {max(common):,}; all test sets together"
+        lines.append(f"{said} hold {len(union):,} of the {len(images):,} images of all folds.")
+        lines.append(overlap if max(common) else "Cross-validation: the test sets are disjoint.")
     return "\n".join(lines)
 
 

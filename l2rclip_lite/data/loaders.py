@@ -270,11 +270,6 @@ def load_retinamnist(
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`.") from error
     said, size = f"the published split, images of {pixels} pixels", 112 if pixels == 28 else None
-    about: dict[str, Any] = {
-        "ranks": facts.ranks,
-        "card": facts.card,
-        "image_size": size,
-        "protocol": (said,),
-    }
-    data = OrdinalDataset("retinamnist", **splits, **about)
+    splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": size, "protocol": (said,)}
+    data = OrdinalDataset("retinamnist", **splits)
     return folder.mark_fixture(data) if fixture else data

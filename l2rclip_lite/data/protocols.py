@@ -123,9 +123,7 @@ def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
     tails = np.floor(heads * min(ratio, counts[0] + 1.0) ** -np.linspace(0, 1, len(counts)) + 1e-9)
     fitting = tails[(tails <= counts).all(axis=1) & (tails[:, -1] >= 1)]
     if not len(fitting):
-        raise InputError(
-            f"long_tail: {data.name} has too few images for the ratio {ratio:g}; choose a smaller one."
-        )
+        raise InputError(f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio.")
     sizes = fitting[0].astype(int).tolist()
     quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
     train = _thinned(data.train, quota, _LONG_TAIL, seed)
@@ -288,10 +286,8 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     for name, change in CHANGES.items():
         value = options.get(name)
         if value is not None and value is not False:
-            arguments = (data,) if name == "subject_disjoint" else (data, value)
-            data = (
-                change(*arguments) if name == "rebin" else change(*arguments, seed=seed)
-            )  # rebin draws nothing
+            draws = {} if name == "rebin" else {"seed": seed}  # to merge ranks, nothing is drawn
+            data = change(data, **draws) if name == "subject_disjoint" else change(data, value, **draws)
     return data
 
 

@@ -91,9 +91,9 @@ def test_any_map_style_dataset_becomes_a_split() -> None:
         ),
         (
             lambda data: replace(data, test=made(0, 3)),
-            "tiny: 1.png has rank index 3, not 0 to 2; correct it",
+            "tiny: 1.png has rank 3, not 0 to 2; correct it",
         ),
-        (lambda data: replace(data, test=made(-1)), "tiny: 0.png has rank index -1"),
+        (lambda data: replace(data, test=made(-1)), "tiny: 0.png has rank -1"),
         (
             lambda data: replace(data, train=made(0, 2)),
             r"no training image has rank 1 \('middle'\).*allow_empty_ranks",

@@ -128,7 +128,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set 'x'; choose one of leaves, bracol, csv"):
         load_dataset("x")
     for text, sentence in (
-        (b"path;label\n0.png;0\n", "write the column 'path' once, in 'path;label'"),
+        (b"path;label\n0.png;0\n", "write the column 'path' once, in .'path;label'."),
         (b"path,label,path\n0.png,0,1.png\n", "write the column 'path' once"),
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),
         (b"", "No columns to parse"),

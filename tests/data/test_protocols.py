@@ -167,7 +167,7 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
         ({"label_shift": "2"}, "such as 2:0.1, not '2'"),
         ({"label_shift": "2:1"}, "such as 2:0.1, not '2:1'"),
         ({"long_tail": float("inf")}, "long_tail: Input should be a finite number, not inf"),
-        ({"long_tail": 1e308}, "leaves has too few images for the ratio 1e.308; choose a smaller one"),
+        ({"long_tail": 1e308}, "leaves has too few images for 1e.308; choose a smaller ratio"),
         ({"hold_out": 9, "protocol_seed": 3}, "one in 9 holds out none of the 5 ranks of leaves with seed 3; choose"),
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
         ({"subject_disjoint": True}, "leaves does not say who is shown"),
@@ -222,7 +222,7 @@ def test_a_long_tail_has_its_ratio_and_no_larger_head_fits(counts: list[int], ra
     tails = [[int(head / fall + 1e-9) for fall in falls] for head in range(max(counts) + 1)]
     fitting = [tail for tail in tails if all(n <= counts[rank] for n, rank in zip(tail, order, strict=True))]
     if fitting[-1][-1] < 1:
-        with pytest.raises(InputError, match="choose a smaller one"):
+        with pytest.raises(InputError, match="choose a smaller ratio"):
             long_tail(made(counts), ratio)
     else:
         after = long_tail(made(counts), ratio).counts("train")
