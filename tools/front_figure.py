@@ -50,7 +50,9 @@ def draw(found: pd.DataFrame) -> Figure:
         axis, at = right.subplots(), range(len(found))
         axis.axhline(0, color=COLOURS["reference"], linewidth=1)
         error = (found["gain"] - found["low"], found["high"] - found["gain"])
-        axis.errorbar(at, found["gain"], error, fmt="o", color=COLOURS["stage 2"], markersize=8, linewidth=2.5)
+        axis.errorbar(
+            at, found["gain"], error, fmt="o", color=COLOURS["stage 2"], markersize=8, linewidth=2.5
+        )
         for x, gain in zip(at, found["gain"], strict=True):
             text = f"{gain:+.1f} %".replace("-", "−")
             axis.annotate(text, (x, gain), (9, -3), textcoords="offset points", fontsize=9)
