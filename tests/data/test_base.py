@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, on_white
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -108,11 +107,3 @@ def test_what_training_would_trip_over_is_refused(
     with pytest.raises(InputError, match=sentence):
         change(data)
     assert replace(data, train=made(0, 2), allow_empty_ranks=True).counts("train") == [1, 0, 1]
-
-
-def test_transparency_becomes_white() -> None:
-    """Half of black on white is grey; a palette with a transparent colour is no exception."""
-    assert on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 128))).getpixel((0, 0)) == (127, 127, 127)
-    palette = Image.fromarray(np.zeros((1, 1), np.uint8)).convert("P")
-    palette.info["transparency"] = 0
-    assert on_white(palette).getpixel((0, 0)) == (255, 255, 255)

@@ -16,7 +16,6 @@ from l2rclip_lite.data import LOADERS, load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS, cards_table
 from l2rclip_lite.data.leakage import leakage, leakage_report
-from l2rclip_lite.data.protocols import subject_disjoint
 from l2rclip_lite.errors import InputError
 
 LISTED = [name for name, facts in DATA_SETS.items() if facts.lists]
@@ -99,15 +98,6 @@ def test_the_official_letters_are_swapped(lists: Path, protocol: str, letter: st
     assert sum(ages[45:]) == 260
 
 
-@pytest.mark.slow
-def test_a_person_exclusive_split_of_the_random_protocol(lists: Path) -> None:
-    """96.8 % of the test persons of MORPH random, fold 0, are in training; split again, nobody is."""
-    apart = subject_disjoint(load_dataset("morph", lists=lists, protocol="random"))
-    counts = leakage(apart)
-    assert (counts["test_shared_subjects"], counts["val_shared_subjects"]) == (0, 0)
-    assert [len(apart.split(name)) for name in SPLITS] == pytest.approx([38_594, 8_270, 8_270], abs=50)
-
-
 @pytest.mark.parametrize(
     ("protocol", "counts", "oldest"), [("test", (3612, 1079), 69), ("val", (2476, 1136), 85)]
 )
@@ -138,16 +128,6 @@ def test_adience_is_the_published_one(lists: Path) -> None:
         largest = int(np.argmax(together(data, "train", "val")))
         majorities.append(round(100 * data.counts("test")[largest] / size, 1))
     assert majorities == [37.6, 20.5, 23.6, 31.9, 28.7]
-
-
-def test_hci_gives_ten_repeats(lists: Path) -> None:
-    """210, 5 and 50 per decade in each, and never the same draw."""
-    tests = set()
-    for fold in range(10):
-        data = load_dataset("hci", lists=lists, fold=fold)
-        assert [data.counts(split) for split in SPLITS] == [[210] * 5, [5] * 5, [50] * 5]
-        tests.add(data.test.paths)
-    assert len(tests) == 10
 
 
 @pytest.mark.parametrize(

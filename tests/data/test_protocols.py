@@ -131,20 +131,6 @@ def test_new_subjects_stay_in_one_split_each() -> None:
     assert apply_protocols(data, subject_disjoint=True, seed=1).test.paths != apart.test.paths
 
 
-@pytest.mark.parametrize(
-    ("ranks", "held"), [(5, [2]), (20, list(range(2, 20, 3))), (62, list(range(2, 62, 3)))]
-)
-def test_a_third_of_the_ranks_is_held_out(ranks: int, held: list[int]) -> None:
-    """5, 20 and 62 ranks: 1, 6 and 20 of them lose both kinds of images; test is the very same object."""
-    data = replace(made([4] * ranks), allow_empty_ranks=False)
-    unseen = hold_out(data)
-    assert len(held) == {5: 1, 20: 6, 62: 20}[ranks]
-    for split in ("train", "val"):
-        assert [rank for rank, count in enumerate(unseen.counts(split)) if not count] == held
-    assert unseen.test is data.test
-    assert unseen.allow_empty_ranks
-
-
 def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
     """Bins before shots, whatever is written first; steps of one seed use streams of their own."""
     data = apply_protocols(made(people=list("uvwxyz")), few_shot=2, rebin=2, subject_disjoint=True)
@@ -238,20 +224,3 @@ def test_each_inner_rank_is_held_out_once(ranks: int, every: int, first: int) ->
             counts = hold_out(made([2] * ranks), every, seed).counts("train")
             held.update(rank for rank, count in enumerate(counts) if not count)
     assert held == Counter(range(1, ranks - 1))
-
-
-@given(st.lists(st.integers(0, 9), min_size=6, max_size=40), st.integers(0, 99))
-def test_whatever_the_subjects_own_the_splits_share_nobody(owners: list[int], seed: int) -> None:
-    """A partition within one subject of the shares, or a refusal below three subjects."""
-    data = made([len(owners), 5, 5], [f"p{owner}" for owner in owners])
-    pool = data.train + data.val + data.test
-    total = Counter(pool.subjects or ())
-    if len(total) < 3:
-        with pytest.raises(InputError, match=r"made: the .* split is empty"):
-            subject_disjoint(data, seed)
-        return
-    apart = subject_disjoint(data, seed)
-    who = [set(apart.split(name).subjects or ()) for name in SPLITS]
-    assert sum(map(len, who)) == len(set.union(*who)) == len(total)
-    for name, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
-        assert len(apart.split(name)) < share * len(pool) + max(total.values())
