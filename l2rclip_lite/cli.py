@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union
 
@@ -21,13 +21,61 @@ from pydantic import ValidationError
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, one_line, sentence
 from l2rclip_lite.finished import baselines, calibrate, evaluate, export, predict, table
-from l2rclip_lite.options import DATA, Data, DataOptions
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from."""
-CONFIG = Config()
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What `load_dataset` takes besides the name; a loader knows its own defaults."""
+
+    root: str | None = None
+    """All but leaves: folder of the images."""
+    lists: str | None = None
+    """Folder of the official split lists; ROOT/datalists if not given."""
+    protocol: str | None = None
+    """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
+    fold: int | None = None
+    """bracol 1 to 5; morph, adience, hci, aesthetics as `l2rclip data NAME` says."""
+    category: str | None = None
+    """aesthetics: animals, nature, people or urban."""
+    labels: str | None = None
+    """csv: the labels file, absolute or relative to the root."""
+    ranks: str | None = None
+    """csv: the names, lowest first, with commas; leaves: their number."""
+    template: str | None = None
+    """csv: a sentence with {rank} where the name goes."""
+    size: int | None = None
+    """leaves: number of images."""
+    pixels: int | None = None
+    """leaves, retinamnist: side of the images."""
+    data_seed: int | None = None
+    """Seed of generated images and of splits that are drawn."""
+    allow_missing: bool = False
+    """Go on without the listed images that are not there; the run records them."""
+    allow_empty_ranks: bool = False
+    """csv: a rank may have no training image."""
+    subject_disjoint: bool = False
+    """Split anew so that nobody is in two splits."""
+    rebin: int | None = None
+    """Merge neighbouring ranks into so many."""
+    hold_out: int | None = None
+    """Unseen ranks: 3 takes a third of those between the ends out of training and validation."""
+    label_shift: str | None = None
+    """RANKS:KEEP, such as 10:0.1: the 10 most frequent ranks keep a tenth of their images."""
+    long_tail: float | None = None
+    """Thin the training ranks out to this ratio of most to fewest images."""
+    few_shot: int | None = None
+    """Keep so many training images per rank."""
+    protocol_seed: int | None = None
+    """Seed of what the six options above draw or choose."""
+
+
+Data = Annotated[DataOptions, tyro.conf.arg(name="")]
+DATA, CONFIG = DataOptions(), Config()
 
 
 def fit(
@@ -163,10 +211,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
         chosen = tyro.conf.subcommand(command.__name__, constructor=command, description=about)
         commands.append(Annotated[Any, chosen])
-    union = Union[tuple(commands)]  # noqa: UP007  # made at run time
-    options = {"prog": "l2rclip", "description": ABOUT, "config": (tyro.conf.DisallowNone,)}
+    union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
+    markers = (tyro.conf.DisallowNone,)
     try:
-        code = tyro.cli(union, args=words, **options)
+        code = tyro.cli(union, prog="l2rclip", description=ABOUT, args=words, config=markers)
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as done:  # help, or tyro's word on a misspelt option

@@ -133,8 +133,12 @@ def export_onnx(
         raise TrainingError(
             f"export: the graph {apart}; nothing was written; update onnx, onnxscript and onnxruntime."
         )
-    write_atomically(Path(file), lambda path: path.write_bytes(data) and None)
+    write_atomically(Path(file), lambda path: _write(path, data))
     return Exported(Path(file), len(data) / 1e6, difference, len(differences) // 2)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def require_onnx() -> None:

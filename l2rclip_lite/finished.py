@@ -9,14 +9,13 @@ import csv
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.options import HERE, Place, Where
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
@@ -27,6 +26,22 @@ SCORES = ("accuracy", "mae", "mae_expected", "qwk", "rps")  # of a table that co
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a finished run is used: its data may have moved."""
+
+    root: str | None = None
+    """Folder of the images, if it has moved."""
+    lists: str | None = None
+    """Folder of the official split lists, if it has moved."""
+    device: str = "cpu"
+    """Where to compute: cpu, cuda or mps."""
+
+
+Where = Annotated[Place, tyro.conf.arg(name="")]
+HERE = Place()
 
 
 def baselines(run: Run, names: Names, where: Where = HERE) -> None:
@@ -83,7 +98,8 @@ def predict(
     from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
     from l2rclip_lite.model import L2RCLIP
 
-    model, failed, paths = L2RCLIP.from_pretrained(run, device=device), 0, []
+    paths: list[Path] = []
+    model, failed = L2RCLIP.from_pretrained(run, device=device), 0
     temperature = round(float(model.temperature), 6)
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
@@ -99,10 +115,12 @@ def predict(
             except InputError as error:
                 failed += 1
                 print(f"error: {one_line(str(error))}", file=sys.stderr)
-        found = model.predict(list(resized.values()), batch_size=BATCH) if resized else None
-        for row, path in enumerate(resized):
+        if not resized:
+            continue
+        found = model.predict(list(resized.values()), batch_size=BATCH)
+        for row, name in enumerate(resized):
             shares = [round(share, 6) for share in found.probabilities[row].tolist()]
-            answer = {"path": path, "rank": int(found.rank[row]), "name": found.name[row]}
+            answer: dict[str, Any] = {"path": name, "rank": int(found.rank[row]), "name": found.name[row]}
             answer["expected"] = round(float(found.expected[row]), 6)
             if as_csv:
                 table.writerow([*answer.values(), *shares])

@@ -228,7 +228,7 @@ def gallery(
 
 def _spread(ranks: Ranks, most: int) -> list[int]:
     """Both ends and, evenly between them, at most that many ranks in all."""
-    return np.unique(np.linspace(0, len(ranks) - 1, min(most, len(ranks))).round().astype(int)).tolist()
+    return sorted({round(at) for at in np.linspace(0, len(ranks) - 1, min(most, len(ranks)))})
 
 
 def _name_ticks(axis: Axes, ranks: Ranks, most: int = 8, shift: float = 0.0) -> None:
