@@ -19,7 +19,9 @@ from l2rclip_lite.runs import write_atomically
 from l2rclip_lite.training import fit
 
 SIZE, SEED = 1_000, 1  # not the seed of the book's leaves, whose test images nobody has seen
-CONFIG = Config(image_side="adapter", image_size=96, epochs1=20, epochs2=40, batch_size=32, device="cpu", threads=1)
+CONFIG = Config(
+    image_side="adapter", image_size=96, epochs1=20, epochs2=40, batch_size=32, device="cpu", threads=1
+)
 
 
 def main() -> None:
