@@ -261,7 +261,7 @@ def load_retinamnist(
         md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         if not fixture and md5 != facts.digests[str(pixels)]:
             raise ValueError(f"its MD5 {md5} is not the published one for {pixels} pixels")
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             for split in SPLITS:
                 images, labels = archive[f"{split}_images"], archive[f"{split}_labels"][:, 0].tolist()
                 paths = [f"{split}/{row:04d}" for row in range(len(labels))]
