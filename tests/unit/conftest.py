@@ -6,7 +6,8 @@ import pytest
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.mini import load_towers
+from l2rclip_lite.towers import Towers
 
 
 @pytest.fixture(scope="session")

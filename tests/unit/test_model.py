@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import load_towers
@@ -186,12 +186,12 @@ def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_p
     assert any(name.startswith("towers.image.") for name in names) == (config.image_side == "tower")
 
 
-def test_the_model_that_ships_grades_leaves(leaves: OrdinalDataset) -> None:
-    """Ten leaves it has not seen, without any training here: better than always the middle rank."""
-    model = L2RCLIP.from_pretrained("leaves")
-    found = model.predict([leaves.test[index][0] for index in range(len(leaves.test))])
-    target = torch.tensor(leaves.test.targets)
-    assert (found.rank - target).abs().float().mean() < (2 - target).abs().float().mean()
+def test_the_model_that_ships_grades_leaves() -> None:
+    """Ninety leaves it has not seen, without any training here: better than always the middle rank."""
+    test = load_dataset("leaves", size=600, pixels=96, seed=5).test
+    found = L2RCLIP.from_pretrained("leaves").predict([test[index][0] for index in range(len(test))])
+    target = torch.tensor(test.targets)
+    assert (found.rank - target).abs().float().mean() < 0.85 * (2 - target).abs().float().mean()
 
 
 def cut(file: Path) -> None:

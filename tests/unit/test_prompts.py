@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prompts import RandomPrototypes, RankPrompts, centred
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.towers import Towers, load_towers
+from l2rclip_lite.towers import Towers
 
 AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")  # one word and two: two lengths
 
