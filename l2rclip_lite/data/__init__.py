@@ -58,7 +58,8 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
     seed = options.pop("protocol_seed", 0)
     try:
-        return apply_protocols(LOADERS[name](**options), seed, **chosen)
+        data = LOADERS[name](**options)
+        return apply_protocols(data, seed, **chosen) if chosen else data
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title
