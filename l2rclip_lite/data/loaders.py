@@ -21,10 +21,7 @@ from l2rclip_lite.data.lists import find_images, held_out, read_lists
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
-LETTERS = (
-    "A is rs-partial and B three-fold, but C is subject-exclusive in papers and random in the official file names, and D "
-    "the other way round; write the name"
-)
+LETTERS = "A is rs-partial, B three-fold, C subject-exclusive and D random; official file names swap C and D"
 
 
 @validated
@@ -62,8 +59,8 @@ def load_benchmark(
     Example:
         >>> load_benchmark("morph", protocol="C")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: morph: 'C' is ambiguous: A is rs-partial and B three-fold, but C is
-        subject-exclusive in papers and random in the official file names, and D the other way round; write the name.
+        l2rclip_lite.errors.InputError: morph: 'C' is ambiguous: A is rs-partial, B three-fold, C subject-exclusive and
+        D random; official file names swap C and D.
     """
     facts = DATA_SETS[name]
     if name == "morph" and str(protocol).upper() in tuple("ABCD"):

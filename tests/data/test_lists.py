@@ -79,7 +79,7 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
     ("name", "options", "sentence"),
     [
         ("morph", {"protocol": "E"}, "morph: protocol must be one of rs-partial, three-fold, random, subject-exclusive"),
-        ("morph", {"protocol": "c"}, "morph: 'c' is ambiguous: A is rs-partial .* C is subject-exclusive in papers and ra"),
+        ("morph", {"protocol": "c"}, "morph: 'c' is ambiguous: A is rs-partial.* C subject-exclusive and D random; off"),
         ("morph", {"fold": 5}, "morph: fold must be one of 0, 1, 2, 3, 4, not 5"),
         ("morph", {"protocol": "three-fold", "fold": 0}, "morph: fold must be one of 1, 2, not 0"),
         ("adience", {"fold": True}, "adience: fold: Input should be a valid integer, not True"),
