@@ -175,28 +175,6 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
     return figure
 
 
-def errors_by_rank(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) -> Figure:
-    """Signed error of the answers per true rank: mean, with its 95 % bootstrap interval, one colour per model.
-
-    Args:
-        answers: (true rank indices, predicted rank indices) by model.
-        ranks: The label space; errors are in its unit.
-    """
-    import seaborn
-
-    values = np.array(ranks.values, float)
-    with style():
-        figure = Figure(figsize=(7.6, 3.1), layout="constrained")
-        axis = figure.subplots()
-        for title, (true, predicted) in answers.items():
-            at, error = np.asarray(true), values[np.asarray(predicted)] - values[np.asarray(true)]
-            seaborn.lineplot(x=at, y=error, ax=axis, label=title, marker="o", errorbar=("ci", 95), seed=0)
-        axis.axhline(0, color=COLOURS["reference"], linestyle="--", linewidth=1.1)
-        axis.set(title="Above 0, answers are too high", xlabel="true rank", ylabel=f"error ({ranks.unit})")
-        _name_ticks(axis, ranks, 12)
-    return figure
-
-
 def gallery(
     split: Split, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, chosen: Sequence[int]
 ) -> Figure:

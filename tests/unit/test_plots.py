@@ -73,13 +73,6 @@ def test_confusion_shares_add_up_to_each_true_rank() -> None:
     assert axis.get_title("left") == "model\nMAE 0.67 grade"
 
 
-def test_errors_per_rank_are_signed() -> None:
-    """Two lows are called low and high: on average 1 too high; one high is called mid: 1 too low."""
-    axis = plots.errors_by_rank({"model": (torch.tensor([0, 0, 2]), torch.tensor([0, 2, 1]))}, RANKS).axes[0]
-    assert axis.lines[0].get_xydata().tolist() == [[0, 1], [2, -1]]
-    assert axis.get_ylabel() == "error (grade)"
-
-
 def test_a_gallery_outlines_the_true_rank() -> None:
     """Images 3 and 1 over their probabilities; the bar of the true rank has an edge and a triangle."""
     probabilities = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
