@@ -29,7 +29,9 @@ def leaves(data: str) -> tuple[Split, str]:
     given = [Path(place) for place in (data, os.environ.get("L2RCLIP_DATA", "")) if place]
     for place in (*given, *above):
         if (place / "bracol_severity").is_dir():
-            return load_dataset("bracol", root=str(place / "bracol_severity"), fold=1).test, "real coffee leaves"
+            return load_dataset(
+                "bracol", root=str(place / "bracol_severity"), fold=1
+            ).test, "real coffee leaves"
     return load_dataset("leaves", size=60, pixels=320).test, "drawn leaves"
 
 

@@ -49,7 +49,9 @@ def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any
     """Probabilities of the test images, and one line of browser.csv."""
     session = open_session(file)
     probabilities = np.array([answer(session, image)[0] for image, _ in data.test])
-    scores = evaluate(torch.tensor(probabilities), torch.tensor(data.test.targets), data.ranks, intervals=True)
+    scores = evaluate(
+        torch.tensor(probabilities), torch.tensor(data.test.targets), data.ranks, intervals=True
+    )
     row = {"method": method, "MB": round(file.stat().st_size / 1e6, 3), "n": len(data.test)}
     return probabilities, row | {name: round(scores[name], 6) for name in KEPT}
 
@@ -73,7 +75,10 @@ def main(folder: str) -> None:
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
     colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    about = read_metadata(PAGE / "model.onnx") | {"colours": colours, "bytes": (PAGE / "model.onnx").stat().st_size}
+    about = read_metadata(PAGE / "model.onnx") | {
+        "colours": colours,
+        "bytes": (PAGE / "model.onnx").stat().st_size,
+    }
     write_json(PAGE / "model.json", about)
     draw_leaf(PAGE / "leaf.png")
     table = pd.DataFrame([full_row, small_row])

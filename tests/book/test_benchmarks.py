@@ -39,7 +39,9 @@ def test_the_bare_tower_trains_the_image_side_alone() -> None:
     config = QUICK.config("mini", 4)
     towers = rows.bare_towers(config)
     rows.bare_step(config, towers)()
-    assert {name.startswith("image.") for name, p in towers.named_parameters() if p.grad is not None} == {True}
+    assert {name.startswith("image.") for name, p in towers.named_parameters() if p.grad is not None} == {
+        True
+    }
     assert all(p.grad is not None for name, p in towers.named_parameters() if name.startswith("image."))
 
 

@@ -61,7 +61,9 @@ def test_the_images_of_the_check_are_what_a_phone_makes(tmp_path: Path) -> None:
 def test_the_runtime_is_the_one_that_its_note_names() -> None:
     """SHA-256 of each vendored file."""
     folder = chapters.BOOK / "_extra" / "ort"
-    named = dict(re.findall(r"\| `([\w.-]+)` \| `(\w{64})` \|", (folder / "README.md").read_text(encoding="utf-8")))
+    named = dict(
+        re.findall(r"\| `([\w.-]+)` \| `(\w{64})` \|", (folder / "README.md").read_text(encoding="utf-8"))
+    )
     assert {"ort.wasm.min.mjs", "ort-wasm-simd-threaded.wasm"} <= set(named)
     for name, fingerprint in named.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == fingerprint

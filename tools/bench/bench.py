@@ -42,7 +42,11 @@ def measured(name: str, setting: Setting) -> dict[str, Any]:
     """One line of the results file."""
     row, start = ROWS[name], time.perf_counter()
     about = {"what": row.what, "unit": row.unit, "target": row.target, "direction": row.direction}
-    about |= {"machine": machine(setting), "threads": torch.get_num_threads(), "load_before": round(os.getloadavg()[0], 1)}
+    about |= {
+        "machine": machine(setting),
+        "threads": torch.get_num_threads(),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
     try:
         figure = row.measure(setting)
     except NotMeasuredError as reason:
@@ -54,7 +58,9 @@ def measured(name: str, setting: Setting) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, write, and say where."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default=",".join(ROWS), help="rows, by commas (default: all)")
     parser.add_argument("--repeats", type=int, default=7, help="of each row")
     parser.add_argument("--threads", type=int, default=cores(), help="of torch")
@@ -77,7 +83,10 @@ def main() -> None:
         rows[name] = found = measured(name, setting)
         write_json(out, {"device": given.device, "rows": {key: rows[key] for key in ROWS if key in rows}})
         verdict = {True: "met", False: "MISSED", None: "no target"}[found["met"]]
-        print(f"{name:<14}{found.get('reason') or format(found['value'], '.3g')} {found['unit']}  {verdict}", flush=True)
+        print(
+            f"{name:<14}{found.get('reason') or format(found['value'], '.3g')} {found['unit']}  {verdict}",
+            flush=True,
+        )
     print(f"written: {os.path.relpath(out)}")
 
 

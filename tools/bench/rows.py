@@ -24,10 +24,13 @@ from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, prompt_head
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.model import ResizedImages
 from l2rclip_lite.towers import Augment
 from l2rclip_lite.training import TrainingData, freeze, train_stage1, train_stage2
 
-GRADES = Ranks(("no", "slight", "moderate", "strong", "very strong"), (0, 1, 2, 3, 4), "a leaf with {rank} damage")
+GRADES = Ranks(
+    ("no", "slight", "moderate", "strong", "very strong"), (0, 1, 2, 3, 4), "a leaf with {rank} damage"
+)
 MORPH = 55_134  # images
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
 
@@ -49,7 +52,15 @@ class Setting:
         """The package's defaults on these towers, for one epoch a stage."""
         size = 64 if self.quick else 224
         towers = "tiny/random" if self.quick else towers
-        return Config(towers=towers, batch_size=batch, image_size=size, device=self.device, epochs1=1, epochs2=1, **changed)
+        return Config(
+            towers=towers,
+            batch_size=batch,
+            image_size=size,
+            device=self.device,
+            epochs1=1,
+            epochs2=1,
+            **changed,
+        )
 
 
 class NotMeasuredError(Exception):
@@ -63,16 +74,19 @@ def ages(number: int, first: int = 121) -> Ranks:
 
 def drawn(images: int, size: int) -> list[tuple[Tensor, int]]:
     """Noise in place of images: the cost of a network does not depend on what it sees."""
-    pixels = torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pixels = torch.randint(
+        0, 256, (images, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     return [(image, index % 5) for index, image in enumerate(pixels)]
 
 
 def training_data(model: L2RCLIP, images: int) -> TrainingData:
     """Images of noise, one of them to validate."""
-    noise = drawn(images, model.towers.image_size)
+    noise = ResizedImages(drawn(images, model.towers.image_size), model.towers)
     targets = {"train": torch.arange(images) % len(model.ranks), "val": torch.zeros(1, dtype=torch.long)}
     features = F.normalize(torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0)))
-    return TrainingData({"train": features, "val": features[:1]}, targets, {"train": noise, "val": noise[:1]})  # type: ignore[dict-item]
+    data = {"train": noise, "val": ResizedImages(drawn(1, model.towers.image_size), model.towers)}
+    return TrainingData({"train": features, "val": features[:1]}, targets, data)
 
 
 def bare_towers(config: Config) -> Towers:
@@ -126,7 +140,10 @@ def ordinalclip(setting: Setting) -> Figure:
     config = setting.config("mini", 16)
     model = L2RCLIP.build(ages(62), config).to(config.device)
     head = prompt_head(model, InterpolatedPrompts).to(config.device)
-    parameters = [*freeze(model, "stage 2").values(), *(p for p in head.parameters() if p.requires_grad)]
+    parameters = [
+        *freeze(model, "stage 2").values(),
+        *(p for p in head.prompts.parameters() if p.requires_grad),
+    ]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
     noise = torch.stack([image for image, _ in drawn(16, model.towers.image_size)]).to(config.device)
     target, augment = torch.arange(16, device=config.device), Augment()
@@ -171,7 +188,10 @@ def growth(seconds: Any) -> float:
 def memory(setting: Setting) -> Figure:
     """Peak memory of stage 2 ÷ of training the image tower alone, each above what the imports take."""
     config = setting.config("mini", 16)
-    rounds = [[peak_of(work, config) for work in (train_ours, train_bare)] for _ in range(5 if not setting.quick else 2)]
+    rounds = [
+        [peak_of(work, config) for work in (train_ours, train_bare)]
+        for _ in range(5 if not setting.quick else 2)
+    ]
     return of([ours / bare for ours, bare in rounds], mib=rounds[0][0], other_mib=rounds[0][1], batch=16)
 
 
@@ -247,7 +267,9 @@ def csv_rows(setting: Setting) -> Figure:
 def morph_rows(setting: Setting) -> Figure:
     """The published lists of MORPH II over empty files with the names of its images."""
     if setting.data is None or not (setting.data / "datalists").is_dir():
-        raise NotMeasuredError("the published lists are not here; give --data, the folder that holds datalists")
+        raise NotMeasuredError(
+            "the published lists are not here; give --data, the folder that holds datalists"
+        )
     options = {"lists": setting.data / "datalists", "protocol": "random"}
     listed = load_dataset("morph", **options)
     with tempfile.TemporaryDirectory() as folder:
@@ -297,7 +319,9 @@ def gpu(setting: Setting) -> Figure:
         raise NotMeasuredError("needs a GPU: --device cuda")
     config = setting.config("ViT-B-16/random", 256, precision="bf16")
     steps, _ = stage2(setting, config, GRADES, lambda: None, setting.repeats)
-    return of([config.batch_size / s for s in steps], batch=config.batch_size, card=torch.cuda.get_device_name())
+    return of(
+        [config.batch_size / s for s in steps], batch=config.batch_size, card=torch.cuda.get_device_name()
+    )
 
 
 @dataclass(frozen=True)
@@ -323,18 +347,30 @@ class Row:
 
 
 ROWS = {
-    "stage2-mini": Row(stage2_mini, "stage-2 step ÷ forward and backward of the bare image tower, mini", 1.05),
-    "stage2-vit": Row(stage2_vit, "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16", 1.05),
-    "stage1-ranks": Row(stage1_ranks, "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620", 1.0),
-    "inference": Row(inference, "inference images/s ÷ images/s of the bare image tower, mini", 0.97, "at least"),
+    "stage2-mini": Row(
+        stage2_mini, "stage-2 step ÷ forward and backward of the bare image tower, mini", 1.05
+    ),
+    "stage2-vit": Row(
+        stage2_vit, "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16", 1.05
+    ),
+    "stage1-ranks": Row(
+        stage1_ranks, "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620", 1.0
+    ),
+    "inference": Row(
+        inference, "inference images/s ÷ images/s of the bare image tower, mini", 0.97, "at least"
+    ),
     "import": Row(import_time, "every public name of l2rclip_lite imported − import torch", 0.5, unit="s"),
     "help": Row(help_time, "l2rclip --help", 1.5, unit="s"),
     "lists-csv": Row(csv_rows, "55,134 rows of a CSV to a ready data set, no image opened", 1.0, unit="s"),
     "lists-morph": Row(morph_rows, "55,134 rows of the lists of MORPH II to a ready data set", 1.0, unit="s"),
     "metrics": Row(metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"),
     "memory": Row(memory, "peak memory of stage 2 ÷ training of the bare image tower, mini", 1.10),
-    "ordinalclip": Row(ordinalclip, "step of OrdinalCLIP's scheme ÷ stage-2 step, 62 ranks, mini", 1.5, "at least"),
-    "decode": Row(decode, "JPEG files of 400 by 480 pixels decoded and resized, one process", 0, "none", "images/s"),
+    "ordinalclip": Row(
+        ordinalclip, "step of OrdinalCLIP's scheme ÷ stage-2 step, 62 ranks, mini", 1.5, "at least"
+    ),
+    "decode": Row(
+        decode, "JPEG files of 400 by 480 pixels decoded and resized, one process", 0, "none", "images/s"
+    ),
     "gpu-images": Row(gpu, "stage-2 training of ViT-B-16 in bf16", 0, "none", "images/s"),
 }
 
