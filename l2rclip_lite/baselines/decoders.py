@@ -47,7 +47,7 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
     """
     falling = survival.cummin(dim=1).values
     bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
-    return -bounded.diff(dim=1)
+    return bounded[:, :-1] - bounded[:, 1:]
 
 
 def neighbour_probabilities(

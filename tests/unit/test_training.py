@@ -131,7 +131,7 @@ def test_every_control_changes_the_result(
     controls: dict[str, Any], run: Run, leaves: OrdinalDataset, small: Config
 ) -> None:
     """A control that did nothing would be reported as no effect."""
-    config = replace(small, controls=Controls(**controls), epochs1=1, epochs2=1, batch_size=2)
+    config = replace(small, controls=Controls(**controls), epochs1=1, epochs2=1, batch_size=3)
     plain = replace(config, controls=Controls())
     found = []
     for each in (config, plain):
