@@ -19,9 +19,10 @@ from l2rclip_lite.ranks import cyclic_permutation
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
-Features = Float[Tensor, "batch dim"]
+Batch = Float[Tensor, "batch dim"]  # unit features, one row per image
 Texts = Float[Tensor, "rank dim"]
 Targets = Int[Tensor, " batch"]
+Labels = Float[Tensor, " batch"] | Int[Tensor, " batch"]
 Values = Float[Tensor, " rank"]
 Scale = float | Float[Tensor, ""]
 Loss = Float[Tensor, ""]
@@ -71,7 +72,7 @@ def rank_weights(
 
 
 def ordinal_pairwise_loss(
-    image: Features,
+    image: Batch,
     text: Texts,
     target: Targets,
     values: Values,
@@ -120,13 +121,7 @@ def ordinal_pairwise_loss(
 
 
 def ordinal_pairwise_loss_stage1(
-    image: Features,
-    text: Features,
-    anchor: Features,
-    target: Float[Tensor, " batch"] | Targets,
-    *,
-    symmetric: bool = False,
-    blind: bool = False,
+    image: Batch, text: Batch, anchor: Batch, target: Labels, *, symmetric: bool = False, blind: bool = False
 ) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
 
@@ -210,7 +205,7 @@ def supervised_contrastive_loss(
         return -(total / counts.clamp_min(1))[present].sum() / present.sum().clamp_min(1)
 
 
-def asymmetrical_contrastive_loss(image: Features, text: Texts, target: Targets, scale: Scale) -> Loss:
+def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, scale: Scale) -> Loss:
     r"""Asymmetrical contrastive loss (L2RCLIP section 3.4): an image has one text, a text has many images.
 
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
@@ -240,7 +235,7 @@ def asymmetrical_contrastive_loss(image: Features, text: Texts, target: Targets,
         return image_to_text + supervised_contrastive_loss(text, image, ranks, target, scale)
 
 
-def contrastive_loss(image: Features, text: Features, scale: Scale) -> Loss:
+def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
     r"""CLIP's symmetric contrastive loss (InfoNCE; Radford et al. 2021, figure 3; open_clip's `ClipLoss`).
 
     $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
@@ -279,7 +274,7 @@ class OrdinalPairwiseLoss(nn.Module):
         self.register_buffer("values", values)
         self.options = {"normalise": normalise, "order": order, "push_power": push_power}
 
-    def forward(self, image: Features, text: Texts, target: Targets) -> Loss:
+    def forward(self, image: Batch, text: Texts, target: Targets) -> Loss:
         """See `ordinal_pairwise_loss`."""
         return ordinal_pairwise_loss(image, text, target, self.values, **self.options)  # type: ignore[arg-type]
 
