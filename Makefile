@@ -28,7 +28,7 @@ install: .venv/.made ## make .venv from requirements/lock.txt, with the package 
 .venv/.made: requirements/lock.txt requirements/torch.txt pyproject.toml
 	"$(PYTHON)" -m venv .venv
 	$(LOCKED) --no-index -r requirements/torch.txt 2>/dev/null || echo "torch comes from PyPI, on Linux with CUDA: 3 GB"
-	if "$(BIN)/pip" show torch 2>&1 | grep -q '+cpu'; then gpu='^(nvidia|cuda|triton)'; else gpu='^$$'; fi; \
+	if ls -d .venv/lib/*/site-packages/torch-*+cpu*; then gpu='^(nvidia|cuda|triton)'; else gpu='^$$'; fi; \
 	  awk -v gpu="$$gpu" '/^[a-z]/ { on = $$0 !~ gpu } on' requirements/lock.txt > .venv/lock.txt
 	$(LOCKED) $(WHEELS) -r .venv/lock.txt
 	"$(BIN)/python" -m pip install -q --no-deps --no-build-isolation -e .
