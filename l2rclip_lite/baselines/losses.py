@@ -75,18 +75,11 @@ def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
     $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad S_k=\{i: y_i>k-1\},\;
     +\text{ where } y_i>k$$
 
-    Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch.
-
-    Args:
-        outputs: K−1 logits per image.
-        target: Rank indices.
-
-    Returns:
-        A scalar ≥ 0.
+    Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch. Arguments as in `coral_loss`.
 
     Example:
-        >>> outputs = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
-        >>> round(float(corn_loss(outputs, torch.tensor([2, 1, 4]))), 4)
+        >>> logits = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+        >>> round(float(corn_loss(logits, torch.tensor([2, 1, 4]))), 4)
         0.1645
     """
     import coral_pytorch.losses
