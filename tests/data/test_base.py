@@ -27,8 +27,8 @@ def made(*targets: int) -> Split:
     )
 
 
-def test_a_split_goes_through_a_data_loader_with_workers() -> None:
-    """Images by PIL, a transform to tensors, two worker processes."""
+def test_a_split_goes_through_a_data_loader() -> None:
+    """Images by PIL, a transform to tensors, batches by the default collation."""
     split = replace(made(0, 2, 1, 1), transform=pil_to_tensor)
     images, targets = zip(*DataLoader(split, batch_size=3), strict=True)
     assert torch.cat(targets).tolist() == [0, 2, 1, 1]
