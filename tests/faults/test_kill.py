@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
-import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -19,24 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from faults import KILLS, LONG, TRIED, judged, painted
+from children import SERVER, SET, train
+from faults import KILLS, LONG, TRIED, judged
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.runs import read_json, read_tensors
-from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
-SET = {
-    "towers": "tiny/random",
-    "epochs1": 2,
-    "epochs2": 2,
-    "batch_size": 16,
-    "heads": 2,
-    "hidden": 32,
-    "threads": 1,
-}
-CONFIG = Config(**SET, upside_down=True, device="cpu")
 KILLED, FULL = (
     "SIGKILL at a random moment of `fit`",
     "no space, no right, or an error of the disk at each write",
@@ -59,36 +45,9 @@ def files_of(out: Path) -> dict[str, str]:
     return {file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> None:
-    """Train; at write number `at` something happens, or no file may have more than `limit` bytes. Only in a child."""
-    real, writes = os.fsync, itertools.count(1)
-
-    def fsync(descriptor: int) -> None:
-        if next(writes) == at:
-            if fault == "gone":
-                shutil.rmtree(out, ignore_errors=True)
-            elif fault == "kill":
-                file = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-                os.truncate(file, file.stat().st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
-            else:
-                raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
-        real(descriptor)
-
-    os.fsync = fsync
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    try:
-        fit(painted()[:3], CONFIG, out, ranks=painted()[3], quiet=True)
-    except InputError as error:
-        out.with_name("said").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
-
-
 def start(*given: Any) -> BaseProcess:
     """A child that trains."""
-    child = multiprocessing.get_context("fork").Process(target=train, args=given)
+    child = SERVER.Process(target=train, args=given)
     child.start()
     return child
 
@@ -116,7 +75,7 @@ def whole(out: Path) -> set[str]:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
     """What all others must end in."""
     out = tmp_path_factory.mktemp("calm") / "run"
-    painted()
+    assert ended(out.with_name("first")) == 0  # the server starts
     began = time.monotonic()
     assert ended(out) == 0
     return Calm(files_of(out), time.monotonic() - began)
@@ -200,7 +159,7 @@ def test_a_second_writer_is_refused(calm: Calm, tmp_path: Path) -> None:
     """The first is stopped meanwhile, so that it cannot end; it is not disturbed."""
     out = tmp_path / "run"
     first = start(out)
-    while not (out / "config.json").is_file():
+    while first.is_alive() and not (out / "config.json").is_file():
         time.sleep(0.001)
     os.kill(first.pid or 0, signal.SIGSTOP)
     assert ended(out) == 2

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import os
 import pickle
-import resource
 import shutil
 import sys
 import zipfile
@@ -18,14 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from children import PHOTO, SERVER, attempt
 from faults import HOSTILE, TRIED, damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from l2rclip_lite import load_towers, mini
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 
@@ -33,7 +30,6 @@ pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), "a leaf with {rank} damage")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16, device="cpu")
 TEXT, IMAGE = "prompts.context", "towers.image.proj"
-PHOTO = Image.new("RGB", (8, 8), "green")
 LIES = "models whose header, tensors or metadata lie"
 POINTS = "pickles, and configs that name a hub, a URL or another folder"
 
@@ -127,27 +123,12 @@ def crafted(good: bytes) -> dict[str, bytes]:
     return found | {f"config {str(change)[:40]}": parts.said(config=change) for change in config}
 
 
-def attempt(file: Path, memory: int) -> None:
-    """In a child with so much more memory than now: load, and predict."""
-    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
-    said, code = "used", 0
-    try:
-        L2RCLIP.from_pretrained(file.parent).predict([PHOTO])
-    except InputError as error:
-        said, code = str(error), 2
-    except BaseException as error:
-        said = f"{type(error).__name__}: {error}"
-    file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
-    os._exit(code)
-
-
 def lost_in_a_child(file: Path, what: str) -> list[str]:
-    """What went wrong, if it was not refused within 1 GiB and 20 seconds, in a sentence."""
+    """What went wrong, if it was not refused within 1 GiB and 40 seconds, in a sentence."""
     file.with_name("said").write_text("it hangs", encoding="utf-8")
-    child = multiprocessing.get_context("fork").Process(target=attempt, args=(file, 2**30))
+    child = SERVER.Process(target=attempt, args=(file, 2**30))
     child.start()
-    child.join(20)
+    child.join(40)
     child.kill()
     TRIED[LIES] += 1
     said = file.with_name("said").read_text(encoding="utf-8")
