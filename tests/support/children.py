@@ -55,16 +55,18 @@ def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> 
     os._exit(0)
 
 
-def attempt(file: Path, memory: int) -> None:
-    """With so much more memory than now: load a model, and predict."""
+def attempt(files: list[Path], memory: int) -> None:
+    """With so much more memory than now: load one model after the other, and predict; beside each, what came of it."""
     now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
-    said, code = "used", 0
-    try:
-        L2RCLIP.from_pretrained(file.parent).predict([PHOTO])
-    except InputError as error:
-        said, code = str(error), 2
-    except BaseException as error:
-        said = f"{type(error).__name__}: {error}"
-    file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
-    os._exit(code)
+    for file in files:
+        said = "it dies"
+        try:
+            file.with_name("said").write_text(said, encoding="utf-8")
+            L2RCLIP.from_pretrained(file.parent).predict([PHOTO])
+            said = "used"
+        except InputError as error:
+            said = f"refused: {error}"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
