@@ -296,7 +296,7 @@ against_targets(rows)
 # other round, so that a busy moment of the machine hits both; the spread is that of the paired ratios. Memory is the peak of
 # a fresh process above what its imports take.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 SIGN = {"at most": "≤", "at least": "≥"}
 
 
@@ -334,7 +334,7 @@ Markdown(
 # still as in `fit`; memory format, precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these
 # are counted against the package, and the step is the one of the real training loop, from one end of a step to the next.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 missed = [row["what"] for row in rows.values() if row["met"] is False]
 open_rows = [row["what"] for row in rows.values() if row["value"] is None]
 Markdown(
@@ -502,7 +502,7 @@ Markdown(text)
 # %% [markdown]
 # And the scheme of one stage:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 said = []
 for name, f in counted.items():
     terms = cost(f, MORPH)
@@ -524,7 +524,7 @@ Markdown(" ".join(said))
 # cell; change them and run the page again. Prices are placeholders, not offers. No GPU was measured: its lines are a formula, the
 # published peak of a card times an assumed share of it.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 PIXELS = 3 * 224 * 224  # bytes of a decoded picture
 
 
@@ -614,7 +614,7 @@ pd.DataFrame(columns)
 # %% [markdown]
 # What ends first? Each line below is a number of pictures at which something comes to its end on the assumed machine.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 per_picture = sum(hours(1).values())
 ends = {
     "memory": MEMORY_GIB * GIB / 2 / PIXELS,
