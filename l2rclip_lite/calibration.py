@@ -1,8 +1,9 @@
 """Temperature scaling: one number that makes a model about as sure as it is right.
 
 One number T divides all logits. The most probable rank stays the same; every row of probabilities becomes flatter
-(T > 1) or sharper (T < 1). It is fitted on validation images, never on those that are reported.
-Source: Guo et al. 2017 (On Calibration of Modern Neural Networks), section 4.2.
+(T > 1) or sharper (T < 1). It is fitted on validation images, never on those that are reported: Guo et al. 2017 (On
+Calibration of Modern Neural Networks), section 4.2, with the ranked probability score, which knows the order of the ranks,
+in place of the likelihood.
 """
 
 from __future__ import annotations
@@ -11,19 +12,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
-from scipy.stats import binom
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from torch import Tensor
 
-from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import Indices, Probabilities, check_paired, forecast, numbers
+from l2rclip_lite.metrics import Indices, check_paired, numbers, rps_of_images
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
 
 Logits: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 BOUNDS = (0.05, 20.0)  # where a temperature is looked for
@@ -31,22 +28,18 @@ BOUNDS = (0.05, 20.0)  # where a temperature is looked for
 
 @dataclass(frozen=True)
 class Calibration:
-    """One temperature, and what is needed to judge it.
+    """One temperature, and what it changed on the validation images.
 
     Args:
         temperature: T; every logit is divided by it.
-        low: Lower end of the 95 % bootstrap interval of T over the validation images.
-        high: Upper end.
-        nll_before: Mean negative log-likelihood of the validation images at T = 1.
-        nll_after: The same at T.
+        rps_before: Their ranked probability score at T = 1.
+        rps_after: The same at T.
         images: How many validation images there are.
     """
 
     temperature: float
-    low: float
-    high: float
-    nll_before: float
-    nll_after: float
+    rps_before: float
+    rps_after: float
     images: int
 
 
@@ -74,154 +67,54 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
     return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
 
 
-def negative_log_likelihood(logits: Logits, target: Indices, temperature: float = 1.0) -> float:
-    """NLL(T) = mean_i [log Σ_k exp(l_ik / T) − l_{i,y_i} / T], in nats; at least 0, log K for a uniform row.
-
-    It is convex in 1/T, so it has one minimum. Source: Guo et al. 2017, section 2.
-
-    Example:
-        >>> round(negative_log_likelihood([[0.0, np.log(3)]], [1]), 4)  # −log 3/4
-        0.2877
-    """
-    return _nll(temperature, *_checked(logits, target))
-
-
 def fit_temperature(logits: Logits, target: Indices) -> float:
-    """T* = argmin_T NLL(T), the root of its slope in 1/T; Guo et al. 2017, section 4.2.
-
-    At T* the mean logit of the true rank equals the mean expected logit: Σ_i l_{i,y_i} = Σ_i Σ_k p_ik(T*) l_ik.
+    """T* = argmin_T RPS(softmax(l / T)), see `metrics.rps`.
 
     Args:
         logits: A row of K for each validation image.
         target: Rank indices.
 
     Returns:
-        A temperature in `BOUNDS`. At a bound the images decide nothing: all answers are right, and the likelihood
-        rises for ever as T falls, or they are no better than chance, and it rises as T grows.
+        A temperature in `BOUNDS`. Near a bound the images decide nothing: all answers are right, so that no temperature is
+        sharp enough, or they are no better than chance, and none is flat enough.
 
     Example:
         >>> gap = [[0.0, 2.0]] * 4  # says 88 %, right three times of four: 2 / T = log 3
         >>> round(fit_temperature(gap, [1, 1, 1, 0]), 3)
         1.82
     """
-    return _fit(*_checked(logits, target))
-
-
-def bootstrap_temperatures(
-    logits: Logits, target: Indices, *, images: int | None = None, resamples: int = 200, seed: int = 0
-) -> Float[np.ndarray, " resample"]:
-    """T* of resampled validation sets: how far one temperature from so few images can be trusted.
-
-    Args:
-        logits: A row of K for each image.
-        target: Rank indices.
-        images: How many are drawn, with replacement; None draws as many as there are.
-        resamples: How many sets.
-        seed: Decides the draws.
-
-    Returns:
-        Sorted temperatures.
-
-    Example:
-        >>> gap, true = [[0.0, 2.0]] * 40, [1] * 30 + [0] * 10
-        >>> bootstrap_temperatures(gap, true, resamples=100)[[2, 97]].round(1).tolist()
-        [1.0, 4.9]
-    """
-    rows, true = _checked(logits, target)
-    draws = np.random.default_rng(seed).integers(len(true), size=(resamples, images or len(true)))
-    return np.sort([_fit(rows[draw], true[draw]) for draw in draws])
-
-
-def calibrate(model: L2RCLIP, val: Split, *, quiet: bool = True) -> Calibration:
-    """Fit the temperature of a model on validation images and set `model.temperature`, which `save_pretrained` keeps.
-
-    Args:
-        model: The model; the temperature it had plays no part.
-        val: Validation images of its data set.
-        quiet: Whether to hide the progress bar.
-
-    Returns:
-        The temperature with its bootstrap interval.
-
-    Raises:
-        InputError: Validation images that decide no temperature.
-    """
-    features = model.encode(val, quiet=quiet)
-    with torch.inference_mode():
-        logits, target = model.logits(features.to(model.device)).cpu(), list(val.targets)
-    t = fit_temperature(logits, target)
-    if not 1.01 * BOUNDS[0] < t < 0.99 * BOUNDS[1]:
-        why = (
-            "all its answers to them are right" if t < 1 else "its answers to them are no better than chance"
-        )
-        raise InputError(f"calibrate: {len(val)} validation images decide no temperature: {why}; add some.")
-    low, high = np.quantile(bootstrap_temperatures(logits, target), (0.025, 0.975))
-    before, after = (negative_log_likelihood(logits, target, at) for at in (1.0, t))
-    model.temperature.fill_(t)
-    return Calibration(t, float(low), float(high), before, after, len(val))
-
-
-def reliability(
-    y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
-) -> pd.DataFrame:
-    """The reliability curve: how often the most probable rank is right, beside how sure the model was of it.
-
-    Args:
-        y_true: Rank indices.
-        probabilities: A row of K for each image.
-        ranks: The label space.
-        bins: Bins (lo, hi] of equal width of the largest probability.
-
-    Returns:
-        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`, `accuracy`, and
-        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times of 100 if the confidence
-        is true (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
-        |accuracy − confidence|, weighted by `count`, is `metrics.ece` with as many bins.
-
-    Example:
-        >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> curve = reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], two)
-        >>> curve[["count", "confidence", "accuracy"]].round(2).values.tolist()
-        [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
-    """
-    true, p = forecast(y_true, probabilities, ranks)
-    edges = np.linspace(0, 1, bins + 1)
-    table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
-    table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
-    curve = table.groupby("bin").agg(
-        count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
-    )
-    curve["low"], curve["high"] = edges[curve.index], edges[curve.index + 1]
-    for name, q in (("chance_low", 0.025), ("chance_high", 0.975)):
-        curve[name] = binom.ppf(q, curve["count"], curve["confidence"]) / curve["count"]
-    return curve.reset_index(drop=True)
-
-
-def _checked(logits: Logits, target: Indices) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of finite numbers and rank indices that point into them."""
     rows, true = numbers(logits, "logits", axes=2).astype(float), numbers(target, "target")
     check_paired(true, rows)
     if true.dtype.kind != "i" or true.min() < 0 or true.max() >= rows.shape[1]:
         raise InputError(f"calibration: give targets as whole numbers from 0 to {rows.shape[1] - 1}.")
-    return rows, true
+    grid = np.log(np.geomspace(*BOUNDS, 61))  # the score may have more than one valley
+    least = int(np.argmin([_score(at, rows, true) for at in grid]))
+    between = (grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)])
+    found = minimize_scalar(
+        _score, bounds=between, args=(rows, true), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(np.exp(found.x))
 
 
-def _nll(temperature: float, rows: np.ndarray, true: np.ndarray) -> float:
-    """The mean negative log-likelihood."""
-    return float(-log_softmax(rows / temperature, axis=1)[np.arange(len(true)), true].mean())
+def _score(log_t: float, rows: np.ndarray, true: np.ndarray) -> float:
+    """RPS at T = exp(log T)."""
+    return float(rps_of_images(true, softmax(rows / np.exp(log_t), axis=1)).mean())
 
 
-def _slope(beta: float, rows: np.ndarray, true: np.ndarray) -> float:
-    """The slope of the negative log-likelihood in β = 1/T, mean_i (Σ_k p_ik l_ik − l_{i,y_i}); it never falls."""
-    expected = (softmax(beta * rows, axis=1) * rows).sum(1)
-    return float((expected - rows[np.arange(len(true)), true]).mean())
+def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indices) -> Calibration:
+    """Fit the temperature of a model on validation images and set `model.temperature`, which `save_pretrained` keeps.
 
+    Where the images decide none (see `fit_temperature`), it becomes 1.
 
-def _fit(rows: np.ndarray, true: np.ndarray) -> float:
-    """The temperature at which the slope is 0, or a bound where it has one sign between the bounds."""
-    sharpest, flattest = 1 / BOUNDS[0], 1 / BOUNDS[1]
-    if _slope(sharpest, rows, true) <= 0:
-        return BOUNDS[0]
-    if _slope(flattest, rows, true) >= 0:
-        return BOUNDS[1]
-    return 1 / float(brentq(_slope, flattest, sharpest, args=(rows, true)))
+    Args:
+        model: The model; the temperature it had plays no part.
+        features: Image features of the validation images, from `L2RCLIP.encode`.
+        target: Their rank indices.
+    """
+    with torch.inference_mode():
+        logits = model.logits(features.to(model.device)).double().cpu().numpy()
+    t, true = fit_temperature(logits, target), np.asarray(target)
+    decided = 1.1 * BOUNDS[0] < t < 0.9 * BOUNDS[1]
+    model.temperature.fill_(t if decided else 1.0)
+    before, after = (_score(np.log(at), logits, true) for at in (1.0, float(model.temperature)))
+    return Calibration(float(model.temperature), before, after, len(true))

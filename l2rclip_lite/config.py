@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, field
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 SETTINGS = ConfigDict(extra="forbid")
@@ -13,6 +13,17 @@ SETTINGS = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+Preset = Field(default=None, validate_default=True)  # None becomes what the preset says
+
+# `paper` is what the authors released (github.com/raywang335/L2RCLIP): in `loss/ordinal_ce.py` all weights are 1, and
+# `solver/make_optimizer_prompt.py` says what trains: RankFormer and prompts, then the image encoder, never logit_scale.
+# Epochs and learning rates are not in it. `recommended` was chosen on validation images, see experiments/.
+PRESETS: dict[str, dict[str, Any]] = {
+    "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
+    "paper": {"lambda1": 1.0, "lambda_push": 1.0, "lambda_tight": 1.0, "lambda_rps": 0.0},
+}
+PRESETS["recommended"] |= {"text_share": 0.5, "learn_scale": True}
+PRESETS["paper"] |= {"text_share": 1.0, "learn_scale": False}
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -20,12 +31,14 @@ class Controls:
     """What a study changes to see why the method works; users leave it alone.
 
     Example:
-        >>> Controls(order="blind").prototypes
-        'language'
+        >>> Controls(order="blind").shuffled
+        False
     """
 
-    prototypes: Literal["language", "shuffled", "random"] = "language"
-    """Text features: 'language'; the sentence of another rank ('shuffled'); or 'random' unit vectors."""
+    shuffled: bool = False
+    """Whether each rank gets the sentence of another one."""
+    kernel: Literal["chosen", "nothing", "text", "numbers"] = "chosen"
+    """What the kernel head may know of the ranks: what validation chooses, or always the same."""
     rankformer: bool = True
     """Whether RankFormer refines the word embeddings."""
     learn_alpha: bool = True
@@ -62,8 +75,10 @@ class Config:
     """A local safetensors file for an open_clip model."""
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's own."""
-    image_side: Literal["tower", "adapter"] = "tower"
-    """What stage 2 trains: the image 'tower', or an 'adapter', a linear map on the features of the frozen tower."""
+    preset: Literal["recommended", "paper"] = "recommended"
+    """Where the settings come from that are not given: 'recommended' by validation, or as the authors released ('paper')."""
+    image_side: Literal["tower", "kernel"] = "tower"
+    """What stage 2 trains: the image 'tower', or on features of the frozen tower a convex 'kernel' head, in seconds."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
     axis: Literal["token", "rank", "joint"] = "rank"
@@ -90,10 +105,18 @@ class Config:
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of each stage's steps in which the learning rate rises; after it, it falls along a cosine to 0."""
-    lambda1: Weight = 1.0
+    lambda1: Weight | None = Preset
     """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
-    lambda2: Weight = 1.0
-    """Weight of the ordinal pairwise loss in stage 2; 0 leaves it out."""
+    lambda_push: Weight | None = Preset
+    """Weight of the pairwise loss' diversity in stage 2, which pushes other ranks' texts away; 0 leaves it out."""
+    lambda_tight: Weight | None = Preset
+    """Weight of the pairwise loss' tightness in stage 2, which pulls an image to its text; 0 leaves it out."""
+    lambda_rps: Weight | None = Preset
+    """Weight of the ranked probability score in stage 2; 0 leaves it out."""
+    text_share: Annotated[float, Field(ge=0, le=1)] | None = Preset
+    """Share a of the text in stage 2's prototypes √a·t + √(1−a)·u; the u are orthonormal and know nothing of each other."""
+    learn_scale: bool | None = Preset
+    """Whether stage 2 also trains the scale s of the logits."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None
@@ -111,16 +134,20 @@ class Config:
     controls: Controls = field(default_factory=Controls)
     """What a study changes; see `Controls`."""
 
+    @field_validator(*PRESETS["paper"], mode="before")
+    @classmethod
+    def _from_preset(cls, value: Any, info: Any) -> Any:
+        """What the preset says where nothing is given."""
+        preset = PRESETS.get(info.data.get("preset", ""), {})
+        return preset.get(str(info.field_name)) if value is None else value
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         """Refuse settings that contradict each other, or under which a stage could change nothing."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
-        learns = controls.prototypes != "random" and (refines or self.context_length > 0)
-        if self.epochs1 and not learns:
-            raise ValueError(
-                "without RankFormer and context, or with random prototypes, stage 1 trains nothing; set epochs1=0"
-            )
+        if self.epochs1 and not refines and not self.context_length:
+            raise ValueError("without RankFormer and context, stage 1 trains nothing; set epochs1=0")
         return self
 
     def to_dict(self) -> dict[str, Any]:

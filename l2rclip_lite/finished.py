@@ -181,7 +181,8 @@ def calibrate(run: Run, where: Where = HERE) -> None:
     from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
 
     model, found = _opened(run, where)
-    folder, fitted = RunDirectory(run), calibration.calibrate(model, found.val)
+    folder = RunDirectory(run)
+    fitted = calibration.calibrate(model, model.encode(found.val), found.val.targets)
     metrics = read_json(folder.metrics) | {"calibration": asdict(fitted)}
     model.save_pretrained(run)
     write_json(folder.metrics, metrics)

@@ -1,4 +1,4 @@
-r"""The losses of L2RCLIP: contrastive (asymmetrical and plain), and ordinal pairwise in its two released forms.
+r"""The losses of L2RCLIP: contrastive (asymmetrical and plain), ordinal pairwise in its two released forms, and RPS.
 
 Notation: image features $z_i$ (B of them) and text features $t_k$ (K of them) are unit vectors, $y_i$ is the rank of
 image i, $r_k$ the value of rank k. For unit vectors $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image
@@ -80,10 +80,12 @@ def ordinal_pairwise_loss(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
+    tight: float = 1.0,
+    push: float = 1.0,
 ) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
 
-    $$L = \frac1B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac1{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
+    $$L = \frac{a}B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac{b}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
 
     | paper | official | here |
     |---|---|---|
@@ -102,6 +104,8 @@ def ordinal_pairwise_loss(
         normalise: See `rank_weights`.
         order: See `rank_weights`.
         push_power: p = 1 as released, 2 as the derivation from cross-entropy has it.
+        tight: Weight a of the tightness; 1 as released.
+        push: Weight b of the diversity; 1 as released.
 
     Returns:
         A scalar.
@@ -116,8 +120,9 @@ def ordinal_pairwise_loss(
     with torch.autocast(image.device.type, enabled=False):
         image, text, values = _wide(image), _wide(text), _wide(values)
         tightness = (image - text[target]).square().sum(1).mean()
-        push = distances(image, text) ** push_power
-        return tightness - (rank_weights(target, values, normalise, order).to(push.dtype) * push).mean()
+        far = distances(image, text) ** push_power
+        diversity = (rank_weights(target, values, normalise, order).to(far.dtype) * far).mean()
+        return tight * tightness - push * diversity
 
 
 def ordinal_pairwise_loss_stage1(
@@ -167,6 +172,31 @@ def ordinal_pairwise_loss_stage1(
         weight = torch.ones_like(gap) if blind else (gap - gap.min()) / gap.max().clamp_min(1e-12)
         push = distances(image, text) + 0.5 * distances(text, text)
         return tightness - (weight * push[pairs]).mean()
+
+
+def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets) -> Loss:
+    r"""The ranked probability score as a loss (Epstein 1969): squared distance of two cumulative distributions.
+
+    $$L = \frac1B\sum_i\sum_{k<K}\Big(\sum_{j\le k}p_{ij}-[y_i\le k]\Big)^2,\quad p_i=\operatorname{softmax}(l_i)$$
+
+    Each term is the Brier score of one question, "is the rank at most k?". That score is proper, so the expected loss is
+    least at the true distribution: unlike the pairwise loss it knows the order *and* asks for honest probabilities. A
+    probability d ranks away from the label is counted in d of the questions.
+
+    Args:
+        logits: One row per image, before softmax.
+        target: Rank index of each image.
+
+    Returns:
+        A scalar in [0, K−1], equal to `metrics.rps` of the softmax.
+
+    Example:
+        >>> logits = torch.tensor([[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]]).log()
+        >>> round(float(ranked_probability_loss(logits, torch.tensor([0, 3]))), 4)  # (0.84 + 0.975) / 2
+        0.9075
+    """
+    reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
+    return (_wide(logits).softmax(dim=1).cumsum(dim=1) - reached.to(logits)).square().sum(dim=1).mean()
 
 
 def supervised_contrastive_loss(

@@ -21,16 +21,15 @@ from tqdm import tqdm
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.metrics import medians
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
+from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
-from l2rclip_lite.towers import Adapter, Pixels, Towers
+from l2rclip_lite.towers import Pixels, Towers
 
 MODEL = "model.safetensors"
-SHIPPED = {
-    "leaves": Path(__file__).with_name("leaves.safetensors")
-}  # adapter and text features of generated leaves
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 IN_MEMORY = 2**31  # bytes of resized images that are kept
 
@@ -40,15 +39,17 @@ class Prediction:
     """What the model says about B images.
 
     Args:
-        rank: Index of the most probable rank.
+        rank: Index of the most probable rank: right most often.
         name: Its name.
-        expected: Expectation of the rank values under the probabilities, in the unit of the ranks.
+        median: Index of the median rank of the probabilities: off by the fewest ranks on average.
+        expected: Expectation of the rank values under the probabilities, in the unit of the ranks: smallest squared error.
         probabilities: One row per image, adding to 1.
         path: Where each image came from; empty for images that came from memory.
     """
 
     rank: Int[Tensor, " batch"]
     name: tuple[str, ...]
+    median: Int[Tensor, " batch"]
     expected: Float[Tensor, " batch"]
     probabilities: Float[Tensor, "batch rank"]
     path: tuple[str, ...] = ()
@@ -57,7 +58,7 @@ class Prediction:
     def of(
         cls, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, path: Sequence[str] = ()
     ) -> Prediction:
-        """Read both answers, argmax and expectation, off the probabilities.
+        """Read the three answers, argmax, median and expectation, off the probabilities.
 
         Example:
             >>> ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
@@ -65,7 +66,8 @@ class Prediction:
             ('high',)
         """
         rank, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
-        return cls(rank, tuple(ranks.names[k] for k in rank), expected, probabilities, tuple(path))
+        names, median = tuple(ranks.names[k] for k in rank), torch.from_numpy(medians(probabilities.numpy()))
+        return cls(rank, names, median, expected, probabilities, tuple(path))
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -102,8 +104,9 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 class L2RCLIP(nn.Module):
     """A dual encoder whose text side speaks the ranks.
 
-    In training mode text features are encoded in every forward pass as long as prompts may learn; in evaluation mode
-    those kept in `rank_features` are used. The towers stay in evaluation mode: BatchNorm statistics of a pretrained tower
+    As long as prompts may learn, training mode compares images with text features encoded in every forward pass; otherwise
+    with `prototypes`, which hold the kept text features, see `mixed_prototypes`. A kernel head, once fitted, answers in
+    their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained tower
     do not follow small batches. Which parameters learn is up to `requires_grad`, see `freeze`.
 
     Args:
@@ -120,6 +123,7 @@ class L2RCLIP(nn.Module):
     """
 
     rank_features: Tensor
+    prototypes: Tensor
     temperature: Tensor
 
     def __init__(
@@ -131,10 +135,11 @@ class L2RCLIP(nn.Module):
     ) -> None:
         super().__init__()
         self.ranks, self.config, self.towers = ranks, config or Config(), towers
-        self.adapter = Adapter(towers.dim) if self.config.image_side == "adapter" else nn.Identity()
         self.prompts = _prompts(towers, ranks, self.config) if rank_features is None else None
         stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
+        self.head: KernelHead | None = None
         self.register_buffer("rank_features", stored)
+        self.register_buffer("prototypes", torch.zeros_like(stored))
         self.register_buffer("temperature", torch.ones(()))
         self.refresh()
         super().train(False)
@@ -164,37 +169,46 @@ class L2RCLIP(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Encode the prompts and keep the K text features; called whenever the prompts have changed."""
+        """Encode the prompts, and keep the K text features and prototypes; called whenever the prompts have changed."""
         if self.prompts is not None:
             self.rank_features.copy_(self.prompts(self.towers))
+        share = 1.0 if self.config.text_share is None else self.config.text_share
+        self.prototypes.copy_(mixed_prototypes(self.rank_features, share, self.config.seed))
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in training mode."""
-        if self.prompts is None or not (
-            self.training and any(p.requires_grad for p in self.prompts.parameters())
-        ):
+        if self.prompts is None or not self._text_learns():
             return self.rank_features
         text: Tensor = self.prompts(self.towers)
         return text
 
+    def _text_learns(self) -> bool:
+        """Whether the text features may have changed since `refresh`."""
+        learned = () if self.prompts is None else self.prompts.parameters()
+        return self.training and any(parameter.requires_grad for parameter in learned)
+
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features z_i of what `transform` returns."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            features = self.towers.encode_image(pixels)
-        adapted: Tensor = self.adapter(features.float())
-        return adapted
+            return self.towers.encode_image(pixels).float()
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
-        """Logits s · z_i · t_k, before any temperature.
+        """Logits s · z_i · t_k, or those of the kernel head, before any temperature.
 
         Args:
             pixels: What `transform` returns, on the model's device.
         """
-        return self.scale * self.image_features(pixels) @ self.text_features().T
+        features = self.image_features(pixels)
+        if self._text_learns():
+            return self.scale * features @ self.text_features().T
+        return self.logits(features)
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """S · z · t of image features against the kept text features, before any temperature."""
-        return self.scale * features @ self.rank_features.T
+        """Logits of image features, by the kernel head or the prototypes, before any temperature."""
+        if self.head is not None:
+            answers: Tensor = self.head(features)
+            return answers
+        return self.scale * features @ self.prototypes.T
 
     @torch.no_grad()
     def probabilities(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
@@ -240,7 +254,7 @@ class L2RCLIP(nn.Module):
             quiet: Whether to hide the progress bar.
 
         Returns:
-            Rank, name, expectation and probabilities of each.
+            Rank, name, median, expectation and probabilities of each.
 
         Raises:
             InputError: No image at all, one that is missing or cannot be read, or an answer that is not finite.
@@ -260,7 +274,7 @@ class L2RCLIP(nn.Module):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
-        frozen = "towers." if self.config.image_side == "adapter" else "towers.text."
+        frozen = "towers.text." if self.config.image_side == "tower" else "towers."
         return {name: value for name, value in self.state_dict().items() if not name.startswith(frozen)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -289,7 +303,7 @@ class L2RCLIP(nn.Module):
 
             file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL))
         else:
-            leaves = Path(__file__).with_name("leaves.safetensors")  # an adapter and text features
+            leaves = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
             file = leaves if str(name) == "leaves" else Path(name) / MODEL
         if not file.is_file():
             raise InputError(
@@ -319,8 +333,10 @@ class L2RCLIP(nn.Module):
                 raise ValueError(
                     f"{name} holds numbers that are not finite, or {value.dtype} in place of float32"
                 )
-        fixed = None if learned or config.controls.prototypes == "random" else tensors["rank_features"]
+        fixed = None if learned else tensors["rank_features"]
         model = cls(_towers(config), ranks, config, rank_features=fixed)
+        if "head.weight" in tensors:
+            model.head = KernelHead(model.towers.dim, len(ranks))
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
@@ -341,31 +357,34 @@ class ImageSide(nn.Module):
 
 
 FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # parameters, and the stages in which they train; with an adapter, stage 2 leaves the image tower alone
+    # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel head is fitted
     ("prompts.context", ("stage 1",)),
     ("prompts.rankformer.*", ("stage 1",)),
-    ("adapter.*", ("stage 2",)),
     ("towers.image.*", ("stage 2",)),
     ("towers.text.*", ()),
-    ("towers.logit_scale", ()),
+    ("towers.logit_scale", ("stage 2",)),  # only where `learn_scale` asks for it
 )
 
 
-def trains(name: str, stage: str, image_side: str = "tower") -> bool:
+def trains(name: str, stage: str, config: Config) -> bool:
     """Whether the freezing table lets a parameter train in a stage; the first pattern decides.
 
     Example:
-        >>> trains("prompts.context", "stage 1"), trains("towers.image.projection.weight", "stage 1")
-        (True, False)
+        >>> [
+        ...     trains(name, "stage 1", Config())
+        ...     for name in ("prompts.context", "towers.image.projection.weight")
+        ... ]
+        [True, False]
     """
     stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
-    return stage in stages and not (image_side == "adapter" and name.startswith("towers."))
+    fixed = name.startswith("towers.") and config.image_side != "tower"
+    return stage in stages and not fixed and (bool(config.learn_scale) or name != "towers.logit_scale")
 
 
 def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
     """Switch gradients by the table; returns the parameters that train, by name."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trains(name, stage, model.config.image_side))
+        parameter.requires_grad_(trains(name, stage, model.config))
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
@@ -377,7 +396,7 @@ def freezing_table(model: L2RCLIP) -> str:
         if names := [name for name in named if fnmatchcase(name, pattern)]:
             line = f"{pattern:<22}{sum(named[name].numel() for name in names):>12,}"
             for stage in ("stage 1", "stage 2"):
-                line += "   trains " if trains(names[0], stage, model.config.image_side) else "   frozen "
+                line += "   trains " if trains(names[0], stage, model.config) else "   frozen "
             lines.append(line.rstrip())
     return "\n".join(lines)
 
@@ -388,12 +407,10 @@ def _towers(config: Config, image_size: int | None = None) -> Towers:
     return load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
 
 
-def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts | RandomPrototypes:
+def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
     """What gives the K text features, as the config says."""
     controls = config.controls
-    if controls.prototypes == "random":
-        return RandomPrototypes(len(ranks), towers.dim, centre=controls.centre, seed=config.seed)
     options = {name: getattr(config, name) for name in ("context_length", "seed", "axis", "alpha", "heads")}
     options |= {name: getattr(controls, name) for name in ("rankformer", "centre", "learn_alpha")}
-    options |= {"hidden": config.hidden, "depth": config.depth, "shuffled": controls.prototypes == "shuffled"}
-    return RankPrompts(towers, ranks, **options)
+    options |= {name: getattr(config, name) for name in ("hidden", "depth")}
+    return RankPrompts(towers, ranks, **options, shuffled=controls.shuffled)

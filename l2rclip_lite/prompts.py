@@ -1,4 +1,4 @@
-"""From K ranks to K text features: RankFormer and global context vectors, or random ones as a control."""
+"""From K ranks to K text features, by RankFormer and global context vectors, and from these to prototypes."""
 
 from __future__ import annotations
 
@@ -134,38 +134,35 @@ class RankPrompts(nn.Module):
         return centred(features) if self.centre else features
 
 
-class RandomPrototypes(nn.Module):
-    """K random unit vectors in place of text features: the control that knows no language. Nothing in it trains.
+def mixed_prototypes(
+    text: Float[Tensor, "rank dim"], share: float, seed: int = 0
+) -> Float[Tensor, "rank dim"]:
+    r"""Prototypes $\sqrt a\,t_k+\sqrt{1-a}\,u_k$: the order that the texts know, and a margin between neighbours.
 
-    They get the length and, where asked for, the centring of real text features, so that nothing but their direction
-    differs.
+    Texts of neighbouring ranks lie close together, and a fixed scale leaves little room between them. The $u_k$ are
+    orthonormal and orthogonal to all texts, so the Gram matrix of the prototypes is $a\,TT^\top+(1-a)\,I$: with a = 1 the
+    texts themselves, with a = 0 vectors that know no order.
 
     Args:
-        count: Number of ranks K.
-        dim: Length of a feature.
-        centre: As in `RankPrompts`.
-        seed: Decides the vectors.
+        text: Unit text features.
+        share: a in [0, 1].
+        seed: Decides the $u_k$.
+
+    Returns:
+        Unit vectors. Where 2K is more than the dimension the $u_k$ are random unit vectors, orthogonal by chance only.
 
     Example:
-        >>> control = RandomPrototypes(3, 8, seed=0)
-        >>> control().norm(dim=1), len(list(control.parameters()))
-        (tensor([1.0000, 1.0000, 1.0000]), 0)
+        >>> text = F.normalize(torch.tensor([[1.0, 0.2, 0, 0], [1.0, -0.2, 0, 0]]), dim=1)
+        >>> mixed = mixed_prototypes(text, 0.25)
+        >>> round(float(mixed[0] @ mixed[1] / (text[0] @ text[1])), 3)
+        0.25
     """
-
-    features: Tensor
-
-    def __init__(self, count: int, dim: int, *, centre: bool = True, seed: int = 0) -> None:
-        super().__init__()
-        drawn = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
-        features = F.normalize(drawn, dim=-1)
-        features = centred(features) if centre else features
-        self.register_buffer(
-            "features", features, persistent=False
-        )  # not stored: a model stores its `rank_features`
-
-    def forward(self, towers: Towers | None = None) -> Float[Tensor, "rank dim"]:
-        """The K vectors; the towers, which `RankPrompts` needs, are not read."""
-        return self.features
+    if share == 1:
+        return text
+    drawn = torch.randn(text.shape, generator=torch.Generator().manual_seed(seed)).to(text)
+    if 2 * len(text) <= text.shape[1]:
+        drawn = torch.linalg.qr(torch.cat([text, drawn]).T).Q.T[len(text) :]
+    return F.normalize(share**0.5 * text + (1 - share) ** 0.5 * F.normalize(drawn, dim=1), dim=1)
 
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:

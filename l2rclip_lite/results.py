@@ -102,6 +102,7 @@ def write_results(
             "path": data.test.paths,
             "target": data.test.targets,
             "predicted": found.rank,
+            "median": found.median,
             "expected": found.expected,
         }
     )

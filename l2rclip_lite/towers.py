@@ -172,29 +172,6 @@ class Augment(nn.Module):
         return ((light * brightness - middle) * contrast + middle).clamp(0, 1).mul(255).round().byte()
 
 
-class Adapter(nn.Linear):
-    r"""$z\mapsto Wz/\lVert Wz\rVert$, a linear map between unit features that starts as the identity.
-
-    It costs `dim`² parameters and no forward pass of the tower, whose features can be computed once, so stage 2 takes
-    seconds on a laptop.
-
-    Args:
-        dim: Length of a feature.
-
-    Example:
-        >>> Adapter(2)(torch.tensor([[0.6, 0.8]])).detach()
-        tensor([[0.6000, 0.8000]])
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, dim, bias=False)
-        nn.init.eye_(self.weight)
-
-    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Unit features."""
-        return F.normalize(super().forward(features), dim=1)
-
-
 def spans(template: str) -> tuple[str, str]:
     """What stands before and after the rank name in a template."""
     before, after = template.split(SLOT)

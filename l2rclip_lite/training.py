@@ -8,10 +8,9 @@ stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
+    ranked_probability_loss,
 )
 from l2rclip_lite.model import L2RCLIP, ImageSide, ResizedImages, freeze, freezing_table
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
@@ -69,14 +71,19 @@ class TrainingData:
         """Image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return model.encode(self.images[split], workers=model.config.workers)
-        with torch.no_grad():
-            features: Tensor = model.adapter(self.features[split].to(model.device))
-            return features.cpu()
+        return self.features[split]
+
+    def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Training batches of cached features for one epoch."""
+        images, targets = self.features["train"], self.targets["train"]
+        order = torch.randperm(len(targets), generator=generator)
+        for index in torch.split(order, model.config.batch_size):
+            yield images[index].to(model.device), targets[index].to(model.device)
 
     def batches(
         self, model: L2RCLIP, generator: torch.Generator, *, views: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Training batches of one epoch for stage 2: augmented pixels, or cached features for an adapter.
+        """Training batches of augmented pixels for one epoch of stage 2.
 
         Several processes get different batches.
 
@@ -88,10 +95,6 @@ class TrainingData:
         config, device = model.config, model.device
         shuffled = torch.randperm(len(self.targets["train"]), generator=generator)
         order = torch.split(shuffled, config.batch_size)
-        if config.image_side == "adapter":
-            for index in order:
-                yield self.features["train"][index].to(device), self.targets["train"][index].to(device)
-            return
         augment = Augment(bool(config.upside_down)) if config.augment else None
         state = PartialState()
         mine = order[state.process_index :: state.num_processes][: len(order) // state.num_processes]
@@ -116,11 +119,14 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+SCALE_LR = 0.01  # of logit_scale, whose steps are shares of s
+
+
 class Stage:
     """Adam, the schedule, the checkpoint and the best epoch of one stage.
 
-    The best epoch has the lowest MAE on the validation images; of equal ones the one with the lower RPS, then the
-    earlier.
+    The best epoch has the lowest RPS on the validation images; of equal ones the one with the lower MAE, then the
+    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
 
     Args:
         number: 1 or 2 (baselines have others); seeds the draws and names the stage in the history.
@@ -177,7 +183,7 @@ class Stage:
         for epoch in bar:
             self.losses = []
             yield torch.Generator().manual_seed((self.config.seed * 31 + self.number) * 100_003 + epoch)
-            bar.set_postfix_str(f"validation MAE {self.best_score[0]:.3f}")
+            bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}")
 
     def step(self, loss: Float[Tensor, ""]) -> None:
         """One step down the gradient.
@@ -216,7 +222,7 @@ class Stage:
             raise TrainingError(f"stage {self.number}, epoch {epoch}: the validation output is not finite.")
         row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
         self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
-        score = (self.history[-1]["val_mae"], self.history[-1]["val_rps"])
+        score = (self.history[-1]["val_rps"], self.history[-1]["val_mae"])
         if score < self.best_score:
             self.best_score = score
             self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -245,7 +251,6 @@ def train_stage1(
     config, controls = model.config, model.config.controls
     if not config.epochs1 or model.prompts is None:
         return []
-    images, targets = data.features["train"].to(model.device), data.targets["train"].to(model.device)
     values = model.ranks.values_tensor().to(model.device)
     if controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
@@ -253,8 +258,8 @@ def train_stage1(
     learns, lr, epochs = freeze(model, "stage 1"), config.lr1, config.epochs1
     stage = Stage(1, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
     for generator in stage.epochs():
-        for index in torch.split(torch.randperm(len(targets), generator=generator), config.batch_size):
-            z, y, t = images[index], targets[index], model.prompts(model.towers)
+        for z, y in data.feature_batches(model, generator):
+            t = model.prompts(model.towers)
             if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
                 loss = 2 * contrastive_loss(z, t[y], model.scale)
             else:
@@ -271,21 +276,16 @@ def train_stage1(
 
 
 def train_stage2(
-    model: L2RCLIP,
-    data: TrainingData,
-    *,
-    ordinal_loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None,
-    run: RunDirectory | None = None,
-    quiet: bool = True,
+    model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
 ) -> list[dict[str, float]]:
-    """Stage 2: the image tower (or an adapter on it) learns; the text side is frozen, so texts are computed once.
+    """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
-    The loss is cross-entropy image → text + λ2 · the ordinal pairwise loss in its stage-2 form.
+    The loss is cross-entropy image → prototype + the ordinal pairwise loss, with its own weights of push and tightness,
+    + λ_rps · the ranked probability score.
 
     Args:
         model: After stage 1.
-        data: Images, or only features where an adapter learns.
-        ordinal_loss: Loss of (image, text, target, values) in place of the ordinal pairwise loss.
+        data: With its images.
         run: Where complete epochs are kept.
         quiet: Whether to hide the progress bar.
 
@@ -295,23 +295,42 @@ def train_stage2(
     config, controls = model.config, model.config.controls
     if not config.epochs2:
         return []
-    pairwise = partial(ordinal_pairwise_loss, normalise=controls.normalise, order=controls.order)
-    ordinal_loss = ordinal_loss or partial(pairwise, push_power=controls.push_power)
-    texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
+    pairwise: dict[str, Any] = {"normalise": controls.normalise, "order": controls.order}
+    pairwise |= {"push_power": controls.push_power, "tight": config.lambda_tight, "push": config.lambda_push}
+    texts, values = model.prototypes, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
-    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
-    encode = ImageSide(model) if config.image_side == "tower" else model.adapter
-    if config.image_side == "tower" and PartialState().num_processes > 1:
+    faster = {"logit_scale": SCALE_LR / lr}
+    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, factors=faster, run=run, quiet=quiet)
+    encode = ImageSide(model)
+    if PartialState().num_processes > 1:
         encode = Accelerator().prepare(encode)  # the processes average their gradients
     for generator in stage.epochs():
         for x, y in data.batches(model, generator):
             z = encode(x)
-            loss = F.cross_entropy(model.scale * z @ texts.T, y)
-            if config.lambda2:
-                loss = loss + config.lambda2 * ordinal_loss(z, texts, y, values)
+            logits = model.scale * z @ texts.T
+            loss = F.cross_entropy(logits, y)
+            if config.lambda_push or config.lambda_tight:
+                loss = loss + ordinal_pairwise_loss(z, texts, y, values, **pairwise)
+            if config.lambda_rps:
+                loss = loss + config.lambda_rps * ranked_probability_loss(logits, y)
             stage.step(loss)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     return stage.restore_best()
+
+
+def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
+    """Stage 2 for a frozen image tower: the language-kernel head, in seconds and without a learning rate.
+
+    Returns:
+        One row; the model keeps the head.
+    """
+    target = dict(data.targets)
+    known = model.config.controls.kernel
+    mixtures = [*MIXTURES.values()] if known == "chosen" else [MIXTURES[known]]
+    chosen = choose_kernel_head(data.features, target, model.rank_features, model.ranks, mixtures=mixtures)
+    model.head = chosen.head.to(model.device)
+    found = model.probabilities(data.features["val"])
+    return [{"stage": 2, "epoch": 1} | validation_scores(found, target["val"], model.ranks)]
 
 
 def fit(
@@ -366,7 +385,11 @@ def fit(
             images = TrainingData.load(data, model, quiet=quiet)
             history = train_stage1(model, images, run=run, quiet=quiet)
             answers = {"test_after_stage1": model.probabilities(images.encode(model, "test"))}
-            history = history + train_stage2(model, images, run=run, quiet=quiet)
+            if config.image_side == "kernel":
+                history = history + train_kernel(model, images)
+            else:
+                history = history + train_stage2(model, images, run=run, quiet=quiet)
+            calibrate(model, images.encode(model, "val"), images.targets["val"])
             answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
             if first:
                 write_results(run, model, data, history, answers)

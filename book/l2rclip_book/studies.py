@@ -1,7 +1,8 @@
 """A row of metrics for every arm of a study: one data set, one fold or seed, many methods on the same image features.
 
 An arm is a name, a method (L2RCLIP or a baseline) and the settings in which it differs. A condition changes the data set,
-such as four images per rank. Everything else is shared: towers, features, budget, choice of epoch, decoding.
+such as four images per rank. Everything else is shared: towers, features, budget, and that validation RPS chooses settings,
+epoch and temperature.
 """
 
 from __future__ import annotations
@@ -10,28 +11,29 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
-from l2rclip_lite.baselines.table import OBJECTIVES, alternative_loss
+from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.metrics import evaluate, medians, rps_of_images
 from l2rclip_lite.model import L2RCLIP, ResizedImages
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite.results import judge
 from l2rclip_lite.runs import read_tensors, save_tensors
 from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
+from l2rclip_lite.training import TrainingData, train_kernel, train_stage1, train_stage2
 
 OURS = "L2RCLIP"
 
@@ -44,7 +46,6 @@ class Arm:
         name: Its name in the results.
         method: "L2RCLIP", a name of `baselines.BASELINES`, or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are merged.
-        ordinal_loss: Of L2RCLIP: what λ2 weighs, "pairwise" or a name of `baselines.alternative_loss`.
 
     Example:
         >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(Config(epochs2=3)).controls.order
@@ -54,7 +55,6 @@ class Arm:
     name: str
     method: str = OURS
     settings: Mapping[str, Any] = field(default_factory=dict)
-    ordinal_loss: str = "pairwise"
 
     def config(self, shared: Config) -> Config:
         """The settings of the study, changed by those of this arm."""
@@ -160,6 +160,23 @@ def seen_and_unseen(probabilities: Float[Tensor, "batch rank"], data: OrdinalDat
     return scores
 
 
+def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> pd.DataFrame:
+    """What each test image adds to the three figures that are reported.
+
+    Args:
+        probabilities: K per test image.
+        data: Whose test split it is.
+
+    Returns:
+        A row per image: `path`, `rps`, `error` of the median in the unit of the ranks, `hit` of the most probable rank.
+    """
+    p, true, values = probabilities.double().numpy(), np.array(data.test.targets), np.array(data.ranks.values)
+    scores = {"path": data.test.paths, "rps": rps_of_images(true, p)}
+    return pd.DataFrame(
+        scores | {"error": np.abs(values[medians(p)] - values[true]), "hit": p.argmax(1) == true}
+    )
+
+
 class Study:
     """All arms of one study on one data set.
 
@@ -197,39 +214,46 @@ class Study:
             condition: Arguments of `reworded`, whose seed is that of the config; none leaves the data as they are.
 
         Returns:
-            `arm`, `method`, `image_side`, numbers of images and ranks, test metrics, of L2RCLIP the order of its text
-            features, `seconds`.
+            `arm`, `method`, numbers of images and ranks, test metrics, of L2RCLIP its validation RPS, what its kernel head
+            chose and the order of its text features, `seconds`; and `images`, the scores of each test image.
         """
         data = reworded(self.data, **(condition or {}), seed=self.config.seed)
         said = json.dumps(condition or {}, sort_keys=True)
         for arm in arms:
             config, start = arm.config(self.config), time.perf_counter()
-            moves = config.epochs2 > 0 if arm.method == OURS else arm.method in OBJECTIVES
-            about = {
-                "arm": arm.name,
-                "method": arm.method,
-                "image_side": config.image_side if moves else "none",
-            }
+            about = {"arm": arm.name, "method": arm.method}
             about |= {"ranks": len(data.ranks), "n_train": len(data.train)}
-            metrics = self._measure(arm, data, config, said)
-            yield about | metrics | {"seconds": round(time.perf_counter() - start, 2)}
+            probabilities, more = self._answer(arm, data, config, said)
+            metrics = judge(probabilities, data, "test") | seen_and_unseen(probabilities, data)
+            more |= {"seconds": round(time.perf_counter() - start, 2)}
+            yield about | metrics | more | {"images": image_scores(probabilities, data)}
 
-    def _measure(self, arm: Arm, data: OrdinalDataset, config: Config, condition: str) -> dict[str, float]:
-        """Train one arm and score it on the test split."""
-        if arm.method == "median-rank":
-            return median_rank(data)
-        model, inputs = L2RCLIP(self.towers, data.ranks, config), self._training_data(data, condition)
+    def _answer(
+        self, arm: Arm, data: OrdinalDataset, config: Config, condition: str
+    ) -> tuple[Float[Tensor, "batch rank"], dict[str, Any]]:
+        """Train one arm: probabilities of the test images, and what else is known."""
+        inputs = self._training_data(data, condition)
+        if (
+            arm.method == "median-rank"
+        ):  # the frequencies of the training ranks: their median, and honest about it
+            share = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
+            return (share / share.sum()).expand(len(data.test), -1), {}
+        model = L2RCLIP(self.towers, data.ranks, config)
         if arm.method != OURS:
             check_baselines([arm.method], config)
-            probabilities = train_baseline(arm.method, model, inputs, quiet=self.quiet)
-            return judge(probabilities, data, "test") | seen_and_unseen(probabilities, data)
+            return train_baseline(arm.method, model, inputs, quiet=self.quiet), {}
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if config.epochs1:
-            controls = replace(config.controls, normalise="batch", push_power=1)
-            key = (
-                condition,
-                replace(config, epochs2=0, lr2=None, lambda2=0.0, augment=True, controls=controls),
-            )
+            controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")
+            later: dict[str, Any] = {
+                "epochs2": 0,
+                "lr2": None,
+                "lambda_push": 0.0,
+                "lambda_tight": 0.0,
+                "lambda_rps": 0.0,
+            }
+            later |= {"text_share": 1.0, "learn_scale": False, "augment": True, "preset": "paper"}
+            key = (condition, replace(config, **later, controls=controls))
             if key not in self._stage1:
                 train_stage1(model, inputs, quiet=self.quiet)
                 self._stage1[key] = {
@@ -237,14 +261,17 @@ class Study:
                 }
             model.prompts.load_state_dict(self._stage1[key])
             model.refresh()
-        other = None if arm.ordinal_loss == "pairwise" else partial(alternative_loss, arm.ordinal_loss)
-        train_stage2(
-            model, inputs, ordinal_loss=other and partial(other, scale=model.scale.detach()), quiet=self.quiet
-        )
+        if config.image_side == "kernel":
+            train_kernel(model, inputs)
+        else:
+            train_stage2(model, inputs, quiet=self.quiet)
+        found = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
         probabilities = model.probabilities(inputs.encode(model, "test"))
         self.towers.load_state_dict(start)
-        order = {f"text_{name}": value for name, value in ordinality(model.rank_features).items()}
-        return judge(probabilities, data, "test") | seen_and_unseen(probabilities, data) | order
+        more = {"val_rps": found.rps_after, "temperature": found.temperature}
+        return probabilities, more | {
+            f"text_{key}": value for key, value in ordinality(model.rank_features).items()
+        }
 
     def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
         """Features, targets and images under a condition."""

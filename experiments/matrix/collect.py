@@ -2,9 +2,10 @@
 
     python experiments/matrix/collect.py runs/studies --out book/results/matrix.csv
 
+The scores of every test image go beside it, into matrix.images.csv.gz.
+
 Units that have not been run, or failed, are named in the JSON file: no row is lost silently. Of a sweep the combinations
-are printed, best first: mean and standard deviation over its runs. These are test metrics, and the first line is the best
-of many looks at them: run the combination that you choose on seeds it has not seen before you report it.
+are printed, best first, by the RPS of the validation images: mean and standard deviation over its runs.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     return pd.concat(tables, ignore_index=True).fillna(""), about
 
 
-def ranking(table: pd.DataFrame, by: str = "mae_expected") -> pd.DataFrame:
+def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
     """Mean, standard deviation and number of runs of each arm on each data set, the least error first."""
     table = table.assign(**{by: table[by].astype(float)})
     scores = table.groupby(["data", "arm"])[by].agg(["mean", "std", "count"]).reset_index()
@@ -84,6 +85,10 @@ def main() -> None:
     options = parser.parse_args()
     table, about = gather(options.folder, options.preset)
     write_text(options.out, table.to_csv(index=False))
+    scores = [pd.read_csv(file) for file in sorted((options.folder / "rows").glob("*/*.images.csv"))]
+    pd.concat(scores).to_csv(
+        options.out.with_suffix(".images.csv.gz"), index=False, compression={"method": "gzip", "mtime": 0}
+    )
     write_json(options.out.with_suffix(".json"), about)
     if options.preset == "sweep":
         print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))

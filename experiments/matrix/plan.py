@@ -19,7 +19,8 @@ import yaml
 STUDIES, SWEEP = (Path(__file__).with_name(name) for name in ("studies.yaml", "sweep.yaml"))
 PRESETS = ("page", "smoke", "sweep")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny random towers.
-SMOKE_RANKS = {"bracol": 5, "retinamnist": 5, "leaves5": 5, "leaves20": 20, "leaves62": 62}
+SMOKE_RANKS = {"bracol-area": 21, "apples81": 20, "hc18": 27, "bracol": 5, "retinamnist": 5}
+SMOKE_RANKS |= {"leaves5": 5, "leaves20": 20, "leaves62": 62}
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
 
 
@@ -98,8 +99,9 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             about = plan["data"][name]
             if "folder" in about and not (data_folder and (data_folder / about["folder"]).is_dir()):
                 continue
-            limit = what.get("runs", about["runs"])  # one number, or one for some data sets
-            runs = min(about["runs"], limit.get(name, about["runs"]) if isinstance(limit, dict) else limit)
+            most = about["runs"] if "runs" in about else len(about["folds"]) * about.get("repeats", 1)
+            limit = what.get("runs", most)  # one number, or one for some data sets
+            runs = min(most, limit.get(name, most) if isinstance(limit, dict) else limit)
             every += [{"study": study, "data": name, "run": run} for run in range(runs)]
     return every
 
@@ -114,9 +116,10 @@ def unit(
         condition and its own settings).
     """
     what, about = copy.deepcopy(plan["studies"][study]), plan["data"][data]
-    load, fold = dict(about["load"]), run + 1 if about["run"] == "fold" else None
-    if fold is not None:
-        load["fold"] = fold
+    load, fold = dict(about["load"]), None
+    if about["run"] == "fold":  # each repeat draws its folds anew
+        load["fold"] = fold = about["folds"][run % len(about["folds"])]
+        load |= {"seed": run // len(about["folds"])} if "repeats" in about else {}
     elif load["name"] == "leaves":
         load["seed"] = run  # other images, not only another start
     if "folder" in about and data_folder:

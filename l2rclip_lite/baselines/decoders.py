@@ -15,7 +15,7 @@ def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tenso
         >>> coral_probabilities(torch.zeros(1, 2)).tolist()
         [[0.5, 0.0, 0.5]]
     """
-    return survival_probabilities(logits.sigmoid())
+    return survival_probabilities(torch.sigmoid(logits))
 
 
 def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
@@ -25,7 +25,7 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
         >>> corn_probabilities(torch.zeros(1, 2)).tolist()
         [[0.5, 0.25, 0.25]]
     """
-    return survival_probabilities(logits.sigmoid().cumprod(dim=1))
+    return survival_probabilities(torch.sigmoid(logits).cumprod(dim=1))
 
 
 def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
@@ -50,30 +50,25 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
     return bounded[:, :-1] - bounded[:, 1:]
 
 
-def neighbour_probabilities(
-    predicted: Float[Tensor, " batch"], values: Float[Tensor, " rank"]
+def normal_probabilities(
+    predicted: Float[Tensor, " batch"], values: Float[Tensor, " rank"], deviation: float
 ) -> Float[Tensor, "batch rank"]:
-    """A number as probabilities: all mass on its two neighbouring ranks, so that the expectation is the number.
+    r"""A number with a normal error as probabilities, $p_k\propto e^{-(r_k-\hat y)^2/2\sigma^2}$.
 
     Args:
         predicted: Numbers on the scale of the values; numbers outside are clipped to its ends.
         values: Rank values, increasing, evenly spaced or not.
+        deviation: σ > 0, in the unit of the values.
 
     Returns:
-        Rows with at most two neighbouring entries that are not 0; the larger is that of the nearer rank.
+        Rows whose largest entry is that of the nearest rank.
 
     Example:
-        >>> neighbour_probabilities(
-        ...     torch.tensor([1945.0, 1999.0]), torch.tensor([1930.0, 1940.0, 1960.0])
-        ... ).tolist()
-        [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0]]
+        >>> normal_probabilities(torch.tensor([0.5]), torch.tensor([0.0, 1.0, 2.0]), 1.0).round(decimals=3)
+        tensor([[0.4220, 0.4220, 0.1550]])
     """
     clipped = predicted.clamp(values[0], values[-1])
-    lower = (torch.searchsorted(values, clipped, right=True) - 1).clamp(0, len(values) - 2)
-    share = (clipped - values[lower]) / (values[lower + 1] - values[lower])
-    row = torch.zeros(len(predicted), len(values), dtype=predicted.dtype, device=predicted.device)
-    row.scatter_(1, lower[:, None], (1 - share)[:, None])
-    return row.scatter_(1, lower[:, None] + 1, share[:, None])
+    return (-0.5 * ((values - clipped[:, None]) / deviation).square()).softmax(dim=1)
 
 
 def prototype_probabilities(

@@ -1,13 +1,10 @@
-"""Every baseline as a row of one table, trained on the towers, data, budget, choice of epoch and decoding that L2RCLIP has.
+"""Every baseline as a row of one table, on the towers, data, budget, choice of epoch and temperature that L2RCLIP has.
 
-`NAME` fine-tunes the image side (tower or adapter) under another loss, with stage 2's epochs, learning rate and
-augmentation. `NAME-frozen` trains the head alone, on image features computed once, with stage 1's epochs and learning
-rate. `coop` and `ordinalclip` are first trained as their `-frozen` forms, then tune the image side against the resulting
-text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on them answers.
-
-Every baseline answers with K probabilities per image, and `metrics.evaluate` scores both their maximum and their
-expectation. So "cross-entropy with the expected value", a strong baseline of the literature, needs no training of its
-own: it is `mae_expected` in the row of `cross-entropy`.
+`NAME` tunes the image tower under another loss, with stage 2's epochs, learning rate and augmentation. `NAME-frozen` leaves
+it as it is: a linear head is fitted on image features that are computed once, like the kernel head; `coop` and `ordinalclip`
+learn their prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then tune the image
+tower against the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on
+them answers. Every baseline answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
 from __future__ import annotations
@@ -26,20 +23,22 @@ from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities, prototype_probabilities
-from l2rclip_lite.baselines.losses import Features, Outputs, Position, Scalar, Target, Texts
-from l2rclip_lite.baselines.probes import linear_probe, ridge, zero_shot
+from l2rclip_lite.baselines.losses import Outputs, Position, Scalar
+from l2rclip_lite.baselines.probes import Answers, linear_probe, ridge, softmax, zero_shot
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, prompt_head
+from l2rclip_lite.calibration import fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP, freeze
 from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.training import Stage, TrainingData, choose_device
 
 FROZEN = "-frozen"
 LINEAR = partial(prompt_head, prompts=InterpolatedPrompts)
-softmax = partial(F.softmax, dim=1)
 
 
 def linear_head(model: L2RCLIP, more: int = 0) -> nn.Module:
@@ -67,8 +66,8 @@ class Objective:
     """A row of the table.
 
     Args:
-        number: Number of the stage that tunes the image side; the next one trains on cached features. It seeds the
-            random draws and names the checkpoint, so it is never given twice and never changed.
+        number: Number of the stage that tunes the image tower; the next one learns prompts on cached features. It seeds
+            the random draws and names the checkpoint, so it is never given twice and never changed.
         loss: Loss of a batch.
         takes: Its arguments, in order: `outputs` of the head, `features` (unit), `target` (rank indices), `label` (their
             positions), `position` of the ranks, `scale` of the towers.
@@ -91,6 +90,10 @@ class Objective:
     adds: bool = False
     needs: str | None = None
 
+    def batch_loss(self, **given: Any) -> Scalar:
+        """The loss, without the cross-entropy that some add, of the arguments that it takes."""
+        return self.loss(*(given[key] for key in self.takes))
+
 
 CORAL, LOGITS, MOMENTS = "coral_pytorch", ("outputs", "target"), ("outputs", "target", "position")
 OBJECTIVES: dict[str, Objective] = {
@@ -106,45 +109,11 @@ OBJECTIVES: dict[str, Objective] = {
     "coop": Objective(21, F.cross_entropy, head=partial(prompt_head, prompts=RankPrompts, rankformer=False)),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, head=LINEAR),
     "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=partial(LINEAR, weighting="inverse")),
+    "rps": Objective(27, ranked_probability_loss, adds=True),
 }
 PROBES = ("zero-shot", "zero-shot-raw", "linear-probe", "ridge")
-BASELINES = (*PROBES, *(name + form for name in OBJECTIVES for form in ("", FROZEN)))
-
-
-def batch_loss(
-    name: str, features: Features, outputs: Tensor, target: Target, position: Position, scale: Scalar
-) -> Scalar:
-    """The loss of a row of the table, without the cross-entropy that some add, given the arguments that it takes."""
-    given = {"features": features, "outputs": outputs, "target": target, "scale": scale}
-    given |= {"position": position, "label": position[target]}
-    return OBJECTIVES[name].loss(*(given[key] for key in OBJECTIVES[name].takes))
-
-
-def alternative_loss(
-    name: str, image: Features, text: Texts, target: Target, values: Position, *, scale: Scalar
-) -> Scalar:
-    """Another loss in place of the ordinal pairwise loss of stage 2: what λ2 then weighs.
-
-    Args:
-        name: `ordinal-entropy`, `supcon` and `rank-n-contrast` compare image features; `sord` and `mean-variance` are
-            losses of the logits, the latter without its cross-entropy: stage 2 has its own.
-        image: Unit image features.
-        text: Unit text features.
-        target: Rank indices.
-        values: Rank values.
-        scale: s of the towers.
-
-    Returns:
-        A scalar.
-
-    Example:
-        >>> given = (torch.eye(3), torch.eye(3), torch.arange(3), torch.arange(3.0))
-        >>> round(float(alternative_loss("rank-n-contrast", *given, scale=torch.tensor(1.0))), 4)
-        0.4621
-    """
-    outputs = scale * image @ text.T
-    loss = batch_loss(name, image, outputs, target, losses.positions(values), scale)
-    return loss - F.cross_entropy(outputs, target) if name == "mean-variance" else loss
+FEATURES_ONLY = ("ordinal-entropy", "supcon", "rank-n-contrast")  # whose losses say nothing to a frozen tower
+BASELINES = (*PROBES, *OBJECTIVES, *(name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY))
 
 
 def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
@@ -220,63 +189,105 @@ def train_baseline(
     Returns:
         K probabilities per test image.
     """
+    features, targets, ranks = dict(data.features), dict(data.targets), model.ranks
+    objective = OBJECTIVES.get(name.removesuffix(FROZEN))
     if name in ("zero-shot", "zero-shot-raw"):
-        return zero_shot(model, data.features["test"], raw=name == "zero-shot-raw")
-    if name in ("linear-probe", "ridge"):
+        raw = name == "zero-shot-raw"
+        answers = {split: zero_shot(model, features[split], raw=raw) for split in ("val", "test")}
+    elif objective is None:
         probe = linear_probe if name == "linear-probe" else ridge
-        return probe(dict(data.features), dict(data.targets), model.ranks)
+        answers = probe(features, targets, ranks)
+    elif name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
+        answers = _frozen(objective, features, targets, ranks)
+    else:
+        answers = _trained(name, model, data, run, quiet)
+    logits = {split: answers[split].clamp_min(1e-12).log() for split in answers}
+    temperature = fit_temperature(logits["val"], targets["val"])
+    return torch.from_numpy(temper(logits["test"], temperature))
+
+
+def _frozen(
+    objective: Objective, features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks
+) -> Answers:
+    """A linear head on cached features under the loss of the objective."""
+    thresholds, root, mask = len(ranks) - 1, torch.eye(len(ranks)), None
+    if objective.head is threshold_head:
+        root = torch.eye(thresholds)
+    if (
+        objective.head is coral_head
+    ):  # one column of weights that all outputs share, and one for each output's bias
+        root = torch.cat([torch.ones(thresholds, 1), torch.eye(thresholds)], dim=1)
+        mask = torch.zeros(features["train"].shape[1] + 1, 1 + thresholds)
+        mask[:-1, 0] = mask[-1, 1:] = 1
+    loss = partial(_outputs_loss, objective, losses.positions(ranks.values_tensor().double()))
+    assert objective.decoder is not None
+    return linear_probe(features, targets, ranks, loss=loss, decoder=objective.decoder, root=root, mask=mask)
+
+
+def _outputs_loss(objective: Objective, position: Position, outputs: Tensor, target: Tensor) -> Scalar:
+    """The loss of an objective that needs no features."""
+    loss = objective.batch_loss(outputs=outputs, target=target, position=position)
+    return loss + F.cross_entropy(outputs, target) if objective.adds else loss
+
+
+def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> Answers:
+    """What takes epochs: prompts on cached features, and whatever tunes the image tower."""
     head = OBJECTIVES[name.removesuffix(FROZEN)].head(model).to(model.device)
-    movable = ("towers.image.", "adapter.")
-    start = {key: value.clone() for key, value in model.state_dict().items() if key.startswith(movable)}
+    config = replace(model.config, image_side="tower", learn_scale=False)
+    model = L2RCLIP(model.towers, model.ranks, config, rank_features=model.rank_features).to(model.device)
+    start = {key: value.clone() for key, value in model.towers.image.state_dict().items()}
     try:
         if isinstance(head, PromptHead) and not name.endswith(FROZEN):
             _train(name + FROZEN, head, model, data, run, quiet)
             head = head.fixed()
         return _train(name, head, model, data, run, quiet)
     finally:
-        model.load_state_dict(start, strict=False)
+        model.towers.image.load_state_dict(start)
 
 
 def _train(
     name: str, head: nn.Module, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool
-) -> Outputs:
-    """One stage of one baseline, from the first epoch to test probabilities."""
-    objective, frozen = OBJECTIVES[name.removesuffix(FROZEN)], name.endswith(FROZEN)
-    config = model.config
-    if frozen:
-        # an adapter on cached features with stage 1's budget, which learns only where the loss compares features
-        config = replace(config, image_side="adapter", epochs2=config.epochs1, lr2=config.lr1)
-        model = L2RCLIP(model.towers, model.ranks, config, rank_features=model.rank_features).to(model.device)
-    learned = freeze(model, "stage 2")
-    if frozen and "features" not in objective.takes:
-        model.adapter.requires_grad_(False)
-        learned = {}
+) -> Answers:
+    """One stage of one baseline, from the first epoch to probabilities."""
+    objective, tuned = OBJECTIVES[name.removesuffix(FROZEN)], not name.endswith(FROZEN)
+    config, scale = model.config, model.scale.detach()
+    learned = freeze(model, "stage 2") if tuned else {}
     learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
-    scale, tuned = model.scale.detach(), config.image_side == "tower"
-    views = 2 if objective.decoder is None and tuned and config.augment else 1  # without augmentation a copy
+    views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     # CORAL's biases see no factor S, and learn as much faster
-    factors, lr = {"coral_bias": float(scale)}, config.lr2 or model.towers.image_lr
-    budget: dict[str, Any] = {"lr": lr, "epochs": config.epochs2, "factors": factors}
-    stage = Stage(objective.number + frozen, learned, data, model, **budget, run=run, quiet=quiet)
+    budget: dict[str, Any] = {
+        "lr": config.lr1,
+        "epochs": config.epochs1,
+        "factors": {"coral_bias": float(scale)},
+    }
+    if tuned:
+        budget |= {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
+    stage = Stage(objective.number + (not tuned), learned, data, model, **budget, run=run, quiet=quiet)
     for generator in stage.epochs():
-        for x, target in data.batches(model, generator, views=views):
-            features = model.image_features(x) if tuned else model.adapter(x)
+        batches = (
+            data.batches(model, generator, views=views) if tuned else data.feature_batches(model, generator)
+        )
+        for x, target in batches:
+            features = model.image_features(x) if tuned else x
             outputs = head(scale * features)
-            loss = batch_loss(name.removesuffix(FROZEN), features, outputs, target, position, scale)
+            given = {"features": features, "outputs": outputs, "target": target, "scale": scale}
+            loss = objective.batch_loss(**given, position=position, label=position[target])
             stage.step(loss + F.cross_entropy(outputs, target) if objective.adds else loss)
-        stage.end_epoch(_answer(objective, head, model, data, "val"))
+        stage.end_epoch(_answer(objective, head, model, data, "val", tuned))
     stage.restore_best()
     if objective.decoder is None:
         trained = {split: data.encode(model, split) for split in data.targets}
         return linear_probe(trained, dict(data.targets), model.ranks)
-    return _answer(objective, head, model, data, "test")
+    return {split: _answer(objective, head, model, data, split, tuned) for split in ("val", "test")}
 
 
 @torch.no_grad()
-def _answer(objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData, split: str) -> Outputs:
+def _answer(
+    objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData, split: str, tuned: bool
+) -> Outputs:
     """K probabilities per image of a split, by the decoder or by the prototypes of the training images."""
-    features = data.encode(model, split).to(model.device)
+    features = (data.encode(model, split) if tuned else data.features[split]).to(model.device)
     if objective.decoder is not None:
         return objective.decoder(head(model.scale * features)).cpu()
     train, target = data.encode(model, "train").to(model.device), data.targets["train"].to(model.device)
