@@ -23,7 +23,7 @@ class Protocol:
         files: The list files; `{fold}` and `{category}` are filled in.
         cut: How the parts follow from the lists: "second" (the second file is for testing), "fold" (the file of this
             fold is), "others" (all files but that of the fold are, which is counted from 1), "column" (the column
-            `database` names the part), "decades" (drawn within every rank) or "five" (drawn).
+            `database` names the part), "authors" (BRACOL's), "decades" (drawn within every rank) or "five" (drawn).
         folds: Its folds, none where there is only one split.
         by_subject: Whether validation takes whole subjects.
         header: The first line of a list, if it has one.
@@ -48,13 +48,15 @@ class DataSet:
         images: How many there are, in words.
         protocols: By name; "" where there is only one.
         ranks: The label space; None where the user chooses it.
-        lists: The folder of its published lists, below `datalists`.
+        lists: The folder of its published lists, below `datalists`; "" if they lie at the root.
         example: The path of an image, as the owner's folder has it.
         first: The label of the lowest rank.
         step: From the label of one rank to that of the next.
         pattern: How the name of an image is made; the group `subject` becomes a column, `named` is the label again.
         columns: Of a list with a header; the first two are name and label.
         keep: How many components of a path name an image.
+        suffix: What the lists leave out at the end of a name.
+        upright: Whether the images have an up and a down.
         categories: Parts of the data set that are data sets of their own.
         digests: Of published files.
     """
@@ -70,6 +72,8 @@ class DataSet:
     pattern: str = r".+\.\w+"
     columns: Sequence[str] = ("filename", "age")
     keep: int = 1
+    suffix: str = ""
+    upright: bool = True
     categories: Sequence[str] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 

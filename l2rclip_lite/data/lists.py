@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     """
     tables = [read_table(file, facts.columns, header=None) for file in files]
     table = pd.concat([each.assign(list=n) for n, each in enumerate(tables)], ignore_index=True)
-    paths = table[facts.columns[0]].str.replace("\\", "/")
+    paths = table[facts.columns[0]].str.replace("\\", "/") + facts.suffix
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)
     refuse(table, malformed, "the name {path!r:.80} is not made as {like}; correct it.", like=facts.example)
@@ -134,14 +133,12 @@ def held_out(
         >>> held_out([0, 1] * 5, 0.2, seed=0)
         [4, 6]
     """
-    owned: dict[Any, list[int]] = {}
-    for index, owner in enumerate(range(len(targets)) if subjects is None else subjects):
-        owned.setdefault(owner, []).append(index)
-    groups, left, held = list(owned.values()), Counter(targets), list[int]()
-    for place in np.random.default_rng(seed).permutation(len(groups)).tolist()[:-1]:
-        if len(held) >= max(1, round(share * len(targets))):
-            break
-        if subjects is not None or left[targets[groups[place][0]]] > 1:
-            held += groups[place]
-            left.subtract(targets[index] for index in groups[place])
-    return held
+    wanted, generator = max(1, round(share * len(targets))), np.random.default_rng(seed)
+    if subjects is None:
+        order = pd.Series(targets)[generator.permutation(len(targets))]
+        return [int(place) for place in order.index[order.duplicated(keep="last")][:wanted]]
+    owner, names = pd.factorize(np.asarray(subjects))
+    shuffled = generator.permutation(len(names))
+    sizes = np.bincount(owner)[shuffled]
+    taken = shuffled[:-1][(np.cumsum(sizes) - sizes)[:-1] < wanted]
+    return [int(place) for place in np.flatnonzero(np.isin(owner, taken))]
