@@ -31,7 +31,8 @@ def make_fixture(name: str, folder: str | Path, seed: Seed = 0) -> Path:
     """Write a drawn folder that `load_dataset(name, root=folder)` reads, for every fold and protocol.
 
     Args:
-        name: "morph", "clap2015", "adience", "hci", "aesthetics", "retinamnist", "bracol" or "csv".
+        name: "morph", "clap2015", "adience", "hci", "aesthetics", "retinamnist", "bracol",
+            "bracol-area", "apples81", "hc18" or "csv".
         folder: The folder to make; it must not exist, or be empty.
         seed: Decides the images, from 0.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,8 @@ from PIL import Image
 from l2rclip_lite.data import folder
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
-from l2rclip_lite.data.lists import find_images, held_out, read_lists
+from l2rclip_lite.data.lists import find_images, held_out, read_labels, read_lists
+from l2rclip_lite.data.originals import read_original
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
@@ -41,13 +43,13 @@ def load_benchmark(
     are those of its authors.
 
     Args:
-        name: "bracol", "morph", "clap2015", "adience", "hci" or "aesthetics".
+        name: "bracol", "bracol-area", "apples81", "hc18", "morph", "clap2015", "adience", "hci" or "aesthetics".
         root: A folder that holds the images, anywhere below it; None gives counts, but no image.
-        lists: The folder of the official lists; `root/datalists` if None, of BRACOL `root`.
+        lists: The folder of the official lists; `root/datalists` if None, of the first four `root`.
         category: Of aesthetics: "animals", "nature", "people" or "urban".
         protocol: One of the benchmark's; None takes the first.
         fold: One of the protocol's; None takes the first.
-        seed: Decides what becomes validation, and every draw of HCI and of five-fold aesthetics.
+        seed: Decides what becomes validation, and every draw of HCI, of five-fold aesthetics and of new folds.
         allow_missing: Go on without listed images that are not there.
 
     Returns:
@@ -72,11 +74,12 @@ def load_benchmark(
     place = Path(lists) if lists is not None else Path(root or "") / ("datalists" if facts.lists else "")
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
-    if (root is None and lists is None) or not os.path.isfile(files[0]):
+    listed = (root is not None or lists is not None) and os.path.isfile(files[0])
+    if not listed and not (facts.original and root is not None):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
         advice = f"pass {option}; `l2rclip data {name} --download DIR` gets it"
         raise InputError(f"{name}: there is no {files[0]}; {advice}.")
-    table = read_lists(files, facts)
+    table = read_lists(files, facts) if listed else read_labels(read_original(Path(root or ""), facts), facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
@@ -110,6 +113,8 @@ def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int,
         learned = ["train", "val"] if name == "test" else ["train"]
         rest = np.where(table["database"] == name, "test", "")
         return [str(part) for part in np.where(table["database"].isin(learned), "train", rest)]
+    if protocol.cut == "fifths":
+        return fifths(table, protocol.folds.index(fold), seed)
     if protocol.cut == "five":
         return five_folds(len(table), fold, seed)
     if protocol.cut == "authors":
@@ -138,6 +143,49 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     pieces = np.array_split(np.random.default_rng([seed]).permutation(count), 5)
     others = np.concatenate(pieces[fold + 1 :] + pieces[:fold])  # so that each fold has its own val, too
     return _cut(count, others[: max(1, round(0.05 * count))], pieces[fold])
+
+
+def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
+    """One of five cuts 60/20/20: this fifth is test, the next one val.
+
+    Subjects, sorted and shuffled, are dealt out in turn, unless the table has a column `fold`, which serves for seed 0.
+    Without subjects, every five neighbours in the order of their labels go to different fifths.
+
+    Args:
+        table: Columns `subject`, and if known `fold` and `where`; or `number`, the label.
+        fold: 0 to 4.
+        seed: Decides the fifths.
+
+    Returns:
+        "train", "val" or "test" for each row.
+
+    Raises:
+        InputError: A fold that is none of 0 to 4, or a subject in two folds.
+
+    Example:
+        >>> fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0, 0)
+        ['train', 'val', 'train', 'test', 'train', 'train']
+    """
+    if "subject" not in table:
+        count = len(table)
+        dealt = (
+            np.random.default_rng(seed).permuted(np.tile(np.arange(5), (-(-count // 5), 1)), axis=1).ravel()
+        )
+        place = pd.Series(dealt[:count], index=table["number"].sort_values(kind="stable").index).sort_index()
+    elif "fold" in table and seed == 0:
+        folder.refuse(
+            table, ~table["fold"].isin([*"01234"]), "the fold {fold!r:.80} is none of 0 to 4; correct it."
+        )
+        apart = table.groupby("subject")["fold"].transform("nunique") > 1
+        folder.refuse(table, apart, "{subject} is in more than one fold; give all its images one fold.")
+        place = table["fold"].astype(int)
+    else:
+        names = sorted(set(table["subject"]))
+        random.Random(seed).shuffle(names)  # with seed 0, this is how the published folds were dealt
+        place = table["subject"].map({name: at % 5 for at, name in enumerate(names)})
+    return [
+        str(part) for part in np.select([place == fold, place == (fold + 1) % 5], ["test", "val"], "train")
+    ]
 
 
 def _cut(count: int, val: np.ndarray, test: np.ndarray) -> list[str]:
