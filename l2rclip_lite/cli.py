@@ -39,7 +39,7 @@ class DataOptions:
     protocol: str | None = None
     """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
     fold: int | None = None
-    """bracol 1 to 5; morph, adience, hci, aesthetics as `l2rclip data NAME` says."""
+    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; others as `l2rclip data NAME` says."""
     category: str | None = None
     """aesthetics: animals, nature, people or urban."""
     labels: str | None = None
@@ -101,7 +101,8 @@ def fit(
     A run that was stopped continues from its last complete epoch: give the same command again.
 
     Args:
-        dataset: leaves, csv (your own), bracol, retinamnist, morph, clap2015, adience, hci or aesthetics.
+        dataset: leaves, csv (your own), bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci
+            or aesthetics.
         out: The run directory: new, or of the same run.
         quiet: Print nothing but the last line.
         options: The data set.
@@ -135,7 +136,7 @@ def data(
 
     Try:
       l2rclip data
-          the nine data sets
+          the twelve data sets
       l2rclip data morph
           its card: source, licence, terms, known leakage, protocols and folds
       l2rclip data morph --download DIR/datalists
@@ -148,7 +149,7 @@ def data(
           drawn images in the true layout, to try everything without owning the faces
 
     Args:
-        name: leaves, csv, bracol, retinamnist, morph, clap2015, adience, hci or aesthetics.
+        name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci or aesthetics.
         leakage: Print what training and test share.
         make_fixture: Write drawn images in the true layout into this folder.
         download: Fetch what is free, images or split lists, into this folder.

@@ -13,18 +13,15 @@ from l2rclip_lite.data.base import Card, OrdinalDataset, Split, read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import load_csv
 from l2rclip_lite.data.leaves import load_leaves
-from l2rclip_lite.data.loaders import load_benchmark, load_bracol, load_retinamnist
+from l2rclip_lite.data.loaders import load_benchmark, load_retinamnist
 from l2rclip_lite.data.protocols import CHANGES, apply_protocols
 from l2rclip_lite.errors import InputError
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
 
 LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
-    "leaves": load_leaves,
-    "bracol": load_bracol,
-    "csv": load_csv,
-    "retinamnist": load_retinamnist,
-    **{name: partial(load_benchmark, name) for name, facts in DATA_SETS.items() if facts.lists},
+    **{name: partial(load_benchmark, name) for name in DATA_SETS},
+    **{"leaves": load_leaves, "csv": load_csv, "retinamnist": load_retinamnist},
 }
 
 
@@ -32,8 +29,8 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     """A data set by its name.
 
     Args:
-        name: "leaves" (generated, nothing to download), "bracol" (real coffee leaves), "csv" (your own),
-            "retinamnist", "morph", "clap2015", "adience", "hci" or "aesthetics".
+        name: "leaves" (generated, nothing to download), "bracol" and "bracol-area" (real coffee leaves), "csv" (your
+            own), "retinamnist", "apples81", "hc18", "morph", "clap2015", "adience", "hci" or "aesthetics".
         options: What the loader of that name takes (`load_leaves`, `load_csv`, `load_benchmark`, …), and what
             `protocols.apply_protocols` takes, with `protocol_seed` for its seed: `few_shot=4` keeps four
             training images per rank.
@@ -55,11 +52,9 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(LOADERS)}."
         raise InputError(f"there is no data set {name!r}; {hint}")
     chosen = {key: options.pop(key) for key in CHANGES if key in options}
-    chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
     seed = options.pop("protocol_seed", 0)
     try:
-        data = LOADERS[name](**options)
-        return apply_protocols(data, seed, **chosen) if chosen else data
+        return apply_protocols(LOADERS[name](**options), seed, **chosen)
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title

@@ -169,14 +169,12 @@ class Split(Dataset[tuple[Any, int]]):
 
     def __post_init__(self) -> None:
         """Columns become tuples of one length."""
-        self.paths = tuple(self.paths)
-        self.targets = tuple(int(target) for target in self.targets)
-        self.subjects = None if self.subjects is None else tuple(self.subjects)
-        self.deviations = None if self.deviations is None else tuple(self.deviations)
-        for name in (*COLUMNS, "images"):
+        for name in ("images", *COLUMNS):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.paths):
                 raise ValueError(f"{len(self.paths)} paths but {len(column)} {name}")
+            if column is not None and name != "images":
+                setattr(self, name, tuple(map(int, column) if name == "targets" else column))
 
     def __len__(self) -> int:
         """The number of images."""
@@ -303,9 +301,9 @@ class OrdinalDataset:
                     raise InputError(f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it.")
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
-            rank, advice = counts.index(0), "add some, leave it out, or pass allow_empty_ranks=True"
-            name = self.ranks.names[rank]
-            raise InputError(f"{self.name}: no training image has rank {rank} ({name!r}); {advice}.")
+            rank = f"rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r})"
+            advice = "add some, leave it out, or pass allow_empty_ranks=True"
+            raise InputError(f"{self.name}: no training image has {rank}; {advice}.")
 
     @classmethod
     def from_datasets(
@@ -357,8 +355,9 @@ class OrdinalDataset:
         """
         card, ranks = self.card, self.ranks
         lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
-        span = f"{ranks.names[0]} to {ranks.names[-1]}"
-        lines += [f"ranks     {len(ranks)}, {span}; as in {ranks.sentences[0]!r}"]
+        lines += [
+            f"ranks     {len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}"
+        ]
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
             lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")

@@ -1,4 +1,4 @@
-"""What is known about each of the nine data sets before an image is seen; the table itself is `benchmarks.toml`."""
+"""What is known about each of the twelve data sets before an image is seen; the table itself is `benchmarks.toml`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Protocol:
         files: The list files; `{fold}` and `{category}` are filled in.
         cut: How the parts follow from the lists: "second" (the second file is for testing), "fold" (the file of this
             fold is), "others" (all files but that of the fold are, which is counted from 1), "column" (the column
-            `database` names the part), "decades" (drawn within every rank) or "five" (drawn).
+            `database` names the part), "authors" (BRACOL's), "decades" (drawn within every rank), "five" (drawn) or
+            "fifths" (three fifths to learn from, the next one for validation, whole subjects where they are known).
         folds: Its folds, none where there is only one split.
         by_subject: Whether validation takes whole subjects.
         header: The first line of a list, if it has one.
@@ -48,13 +49,18 @@ class DataSet:
         images: How many there are, in words.
         protocols: By name; "" where there is only one.
         ranks: The label space; None where the user chooses it.
-        lists: The folder of its published lists, below `datalists`.
+        lists: The folder of its published lists, below `datalists`; "" if they lie at the root.
         example: The path of an image, as the owner's folder has it.
         first: The label of the lowest rank.
         step: From the label of one rank to that of the next.
         pattern: How the name of an image is made; the group `subject` becomes a column, `named` is the label again.
         columns: Of a list with a header; the first two are name and label.
         keep: How many components of a path name an image.
+        suffix: What the lists leave out at the end of a name.
+        upright: Whether the images have an up and a down.
+        span: The lowest and the highest label, if labels beyond the ranks join the ends; they are rounded then.
+        original: Of a data set whose owners publish no such list: their `files`, and of a CSV file the `columns` of name
+            and measure and the `polynomial` that makes labels of measures.
         categories: Parts of the data set that are data sets of their own.
         digests: Of published files.
     """
@@ -70,6 +76,10 @@ class DataSet:
     pattern: str = r".+\.\w+"
     columns: Sequence[str] = ("filename", "age")
     keep: int = 1
+    suffix: str = ""
+    upright: bool = True
+    span: Sequence[int] = ()
+    original: Mapping[str, Any] = field(default_factory=dict)
     categories: Sequence[str] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,7 +105,7 @@ def catalogue() -> dict[str, DataSet]:
     Example:
         >>> facts = catalogue()
         >>> len(facts), facts["morph"].card.licence[:22], facts["hci"].protocols[""].folds[-1]
-        (9, "the owner's own licenc", 9)
+        (12, "the owner's own licenc", 9)
     """
     return dict(DATA_SETS)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pooch  # type: ignore[import-untyped]
 
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.folder import new_folder
 from l2rclip_lite.errors import InputError
 
@@ -23,7 +24,8 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
 
     BRACOL and RetinaMNIST (28 pixels) come with their images. Of MORPH, CLAP2015, Adience, HCI and aesthetics the
     official split lists are free (MIT), and one download has them all; the images come from their owners. A file of an
-    archive is known by its SHA-256 alone, wherever the archive has it.
+    archive is known by its SHA-256 alone, wherever the archive has it. Of bracol-area, apples81 and hc18 no digests of
+    the owners' files are known: fetch them by hand from where the card says.
 
     Args:
         name: The name `load_dataset` knows.
@@ -43,6 +45,11 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     """
     if name in ("leaves", "csv"):
         raise InputError(f"{name}: there is nothing to download; these images are generated or your own.")
+    if DATA_SETS[name].original:
+        where = " ".join(DATA_SETS[name].card.source.split(";")[0].split())
+        raise InputError(
+            f"{name}: no SHA-256 of its files is known here; get them from {where}, then pass --root."
+        )
     source = url or {"bracol": BRACOL, "retinamnist": RETINA}.get(name, LISTS)
     pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
     with new_folder(name, Path(folder)) as fresh:

@@ -31,7 +31,8 @@ def make_fixture(name: str, folder: str | Path, seed: Seed = 0) -> Path:
     """Write a drawn folder that `load_dataset(name, root=folder)` reads, for every fold and protocol.
 
     Args:
-        name: "morph", "clap2015", "adience", "hci", "aesthetics", "retinamnist", "bracol" or "csv".
+        name: "morph", "clap2015", "adience", "hci", "aesthetics", "retinamnist", "bracol",
+            "bracol-area", "apples81", "hc18" or "csv".
         folder: The folder to make; it must not exist, or be empty.
         seed: Decides the images, from 0.
 
@@ -52,10 +53,10 @@ def make_fixture(name: str, folder: str | Path, seed: Seed = 0) -> Path:
     with new_folder(name, Path(folder)) as fresh:
         if name == "retinamnist":
             _write_arrays(fresh / "retinamnist.npz", seed)
-        elif DATA_SETS[name].lists:
-            _write_lists(DATA_SETS[name], fresh, seed)
+        elif name == "csv":
+            _write_table(fresh, seed)
         else:
-            _write_table(name, fresh, seed)
+            _write_lists(DATA_SETS[name], fresh, seed)
         note = f"SYNTHETIC: drawn from the label, names made up; no result here says anything about {name}."
         write_json(fresh / FIXTURE_FILE, {"data_set": name, "seed": seed, "note": note})
     return Path(folder)
@@ -79,7 +80,8 @@ def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
                 chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
                 lines = [line for line in (protocol.header,) if line]
                 lines += [protocol.row.format(**row) for row in chosen]
-                target = folder / "datalists" / facts.lists / file.format(fold=fold, category=category)
+                lists = folder / "datalists" / facts.lists if facts.lists else folder
+                target = lists / file.format(fold=fold, category=category)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text("\n".join(lines), encoding="utf-8")
 
@@ -93,16 +95,14 @@ def _place(number: int, protocol: Protocol, fold: int) -> int:
     return 7 * number % len(protocol.files)  # as the ranks, so that each decade is in its own file
 
 
-def _write_table(name: str, folder: Path, seed: int) -> None:
-    """A CSV file and its images: of bracol 12 of each severity, 512 x 256; of csv 12 of each of three ranks."""
-    ranks, header, size = (5, "id,severity", (512, 256)) if name == "bracol" else (3, "path,label", (64, 64))
-    lines = [header]
-    for number in range(12 * ranks):
-        rank, path = number % ranks, f"leaf/{number}.jpg" if name == "bracol" else f"images/{number:02}.png"
-        lines.append(f"{number},{rank}" if name == "bracol" else f"{path},{CSV_RANKS[rank]}")
-        _draw(folder / path, rank / (ranks - 1), seed, size)
-    file = folder / ("dataset.csv" if name == "bracol" else "labels.csv")
-    file.write_text("\n".join(lines), encoding="utf-8")
+def _write_table(folder: Path, seed: int) -> None:
+    """A CSV file and its images, 12 of each of three ranks."""
+    lines = ["path,label"]
+    for number in range(12 * len(CSV_RANKS)):
+        rank, path = number % len(CSV_RANKS), f"images/{number:02}.png"
+        lines.append(f"{path},{CSV_RANKS[rank]}")
+        _draw(folder / path, rank / (len(CSV_RANKS) - 1), seed)
+    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _write_arrays(file: Path, seed: int) -> None:

@@ -69,12 +69,12 @@ def load_csv(
     table = read_table(file, ("path", "label"))
     table["file"], table["target"] = files_inside(root, table), rank_indices(table, names)
     if "split" not in table:
-        table["split"] = stratified(table["target"].tolist(), seed)
+        table["split"] = stratified(table["target"].tolist(), [seed])
         notes = f"split 70/15/15 within every rank, seed {seed}"
     check_splits(table)
     card = Card("csv", f"{len(table)} images of {file.name}", str(file), notes=f"{notes.capitalize()}.")
-    fields = {"allow_empty_ranks": allow_empty_ranks, "upright": True, "protocol": (notes,)}
-    return dataset_of_table(card, label_space, table, root, allow_missing=allow_missing, **fields)
+    fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
+    return dataset_of_table(card, label_space, table, root, **fields, protocol=(notes,))
 
 
 def read_table(file: Path, needed: Sequence[str], header: bool | None = True) -> pd.DataFrame:
@@ -157,10 +157,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         the image there and write a relative path.
     """
     top = os.path.realpath(root)
-    cut = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
-    real = {folder: os.path.realpath(os.path.join(top, folder)) for folder in {folder for folder, _ in cut}}
-    files = [os.path.join(real[folder], name) for folder, name in cut]
-    files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
+    files = [os.path.realpath(os.path.join(top, path)) for path in table["path"].str.replace("\0", "?")]
     column = pd.Series(files, index=table.index)
     leads = "the path {path!r:.200} leads out of the folder {root}; copy the image there and write a relative path."
     refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
@@ -274,29 +271,32 @@ def mark_fixture(data: OrdinalDataset) -> OrdinalDataset:
     return replace(data, card=card, protocol=(*data.protocol, said))
 
 
-def stratified(targets: Sequence[int], seed: int) -> list[str]:
-    """70/15/15 within every rank, so that each split sees each rank of three images or more.
+def stratified(
+    targets: Sequence[int], seeds: Sequence[int], val: float = 0.15, test: float = 0.15
+) -> list[str]:
+    """The same shares of every rank, so that each split sees each rank of three images or more.
 
-    A rank with n images gives max(1, round(0.15 n)) to test and as many to val. Each rank is shuffled by its own
-    generator, so that images added to one rank leave the others where they were.
+    A rank with n images gives max(1, round(test n)) to test and max(1, round(val n)) to val. Each rank is shuffled by its
+    own generator, so that images added to one rank leave the others where they were.
 
     Args:
         targets: One rank index per image.
-        seed: Decides the shuffle.
+        seeds: Decide the shuffle.
+        val: The share of val.
+        test: The share of test.
 
     Returns:
         "train", "val" or "test" for each image.
 
     Example:
-        >>> parts = stratified([0] * 20 + [1] * 4, seed=0)
+        >>> parts = stratified([0] * 20 + [1] * 4, [0])
         >>> [parts.count(name) for name in SPLITS], parts[20:].count("test")
         ([16, 4, 4], 1)
     """
     parts = np.full(len(targets), "train", dtype=object)
     for rank in np.unique(targets).tolist():
         members = np.flatnonzero(np.asarray(targets) == rank)
-        share = max(1, round(0.15 * len(members)))
-        order = np.random.default_rng([seed, rank]).permutation(members)
-        parts[order[:share]] = "test"
-        parts[order[share : 2 * share]] = "val"
+        first, second = (max(1, round(share * len(members))) for share in (test, val))
+        order = np.random.default_rng([*seeds, rank]).permutation(members)
+        parts[order[:first]], parts[order[first : first + second]] = "test", "val"
     return [*parts]

@@ -90,12 +90,10 @@ def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixel
     lesions = np.zeros_like(blade)
     if low > 0:
         area = int(blade.sum())
-        wanted = round(generator.uniform(low, high) * area)
-        count = min(max(wanted, int(np.ceil(low * area))), int(np.ceil(high * area)) - 1)
-        count = max(count, 1)  # a bin narrower than one pixel
+        wanted = max(round(generator.uniform(low, high) * area), math.ceil(low * area))
+        count = max(min(wanted, math.ceil(high * area) - 1), 1)  # 1: a bin narrower than one pixel
         leaf, lesions = _infect(generator, leaf, shape, count)
-    leaf = _light(generator, leaf, shape, lesions)
-    scene = _compose(generator, ground, leaf, shape)
+    scene = _compose(generator, ground, _light(generator, leaf, shape, lesions), shape)
     return Leaf(photograph(generator, scene, pixels), blade, lesions)
 
 
@@ -140,9 +138,8 @@ def _pinnate(generator: np.random.Generator, kind: int, along: Field, across: Fi
         edge *= 1 - lobe * (0.5 - 0.5 * np.cos(2 * np.pi * count * t + 0.4 * phase)) ** 1.5
         sides.append((outline * edge).astype(np.float32))
     place = np.clip(along * 1023, 0, 1023).astype(np.int32)
-    depth: Field = np.where(across > 0, sides[0][place], sides[1][place]) - np.abs(across)
-    np.minimum(depth, np.minimum(along, 1 - along) + 0.004, out=depth)
-    return depth
+    depth = np.where(across > 0, sides[0][place], sides[1][place]) - np.abs(across)
+    return np.asarray(np.minimum(depth, np.minimum(along, 1 - along) + 0.004))
 
 
 def _palmate(generator: np.random.Generator, ahead: Field, across: Field) -> tuple[Field, Field, Field]:
@@ -208,9 +205,7 @@ def _spots(generator: np.random.Generator, shape: _Shape, number: int, radius: f
             heading += generator.normal(0, 0.45)
             step = np.array([math.sin(heading), math.cos(heading)])
             centre = np.clip(centre + 1.3 * size * step, 0, side - 1)
-    time *= np.exp(0.22 * noise(generator, side, (side // 12, side // 12), 2))
-    time += 0.35 * shape.veins
-    return time
+    return time * np.exp(0.22 * noise(generator, side, (side // 12, side // 12), 2)) + 0.35 * shape.veins
 
 
 def _spread(generator: np.random.Generator, shape: _Shape, kind: int) -> Field:
@@ -218,14 +213,11 @@ def _spread(generator: np.random.Generator, shape: _Shape, kind: int) -> Field:
     side = len(shape.depth)
     patchy = noise(generator, side, (4, 4), 4)
     if kind == MILDEW:
-        patchy -= patchy.min() - 0.01
-        return patchy
+        return np.asarray(patchy - (patchy.min() - 0.01))
     inward = np.clip(shape.depth, 0, None) / max(float(shape.depth.max()), 1e-3)
     slope = generator.uniform(0.6, 2.0) * (1 if generator.random() < 0.5 else -1)
-    time: Field = generator.uniform(0.8, 2.2) * inward + slope * shape.along
-    time = time + 0.22 * patchy + 0.2 * shape.veins
-    time -= time.min() - 0.01
-    return time
+    time = generator.uniform(0.8, 2.2) * inward + slope * shape.along + 0.22 * patchy + 0.2 * shape.veins
+    return np.asarray(time - (time.min() - 0.01))
 
 
 def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int) -> tuple[Picture, Mask]:

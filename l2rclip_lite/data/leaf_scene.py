@@ -25,10 +25,7 @@ def noise(generator: np.random.Generator, side: int, cells: tuple[int, int], oct
 
 def mix(first: Picture, second: Picture | np.ndarray, weight: Field) -> Picture:
     """`first` where the weight is 0, `second` where it is 1."""
-    mixed: Picture = second - first
-    mixed *= weight[..., None]
-    mixed += first
-    return mixed
+    return np.asarray(first + (second - first) * weight[..., None])
 
 
 def shade(colour: Colour | np.ndarray, generator: np.random.Generator, spread: float = 12.0) -> np.ndarray:
@@ -48,15 +45,13 @@ def background(generator: np.random.Generator, side: int) -> Picture:
     coarse = noise(generator, side, (4, 4), 2)
     if kind == 0:
         base = shade(((92, 66, 46), (128, 104, 80), (132, 130, 126))[generator.integers(3)], generator)
-        grit = noise(generator, side, (side // 3, side // 3), 1)
-        light = 1 + 0.14 * grit + 0.1 * fine + 0.05 * coarse
+        light = 1 + 0.14 * noise(generator, side, (side // 3, side // 3), 1) + 0.1 * fine + 0.05 * coarse
     elif kind == 4:
         base, light = shade((198, 196, 190), generator, 10.0), 1 + 0.012 * fine + 0.03 * coarse
     else:
         base = shade(generator.uniform(45, 200) + generator.normal(0, 18, 3), generator)
         light = 1 + 0.05 * fine + 0.08 * (np.indices((side, side)).sum(0) % 4 < 2).astype(np.float32)
-    picture: Picture = base * light[..., None]
-    return picture
+    return np.asarray(base * light[..., None])
 
 
 def _table(generator: np.random.Generator, side: int) -> Picture:
@@ -68,8 +63,7 @@ def _table(generator: np.random.Generator, side: int) -> Picture:
     tint = generator.normal(1, 0.08, planks + 1).astype(np.float32)[place.astype(int)]
     tint = tint * np.where(place % 1 < 0.025, np.float32(0.45), np.float32(1))
     light = (1 + grain) * tint[:, None]
-    picture: Picture = base * (light if generator.random() < 0.5 else light.T)[..., None]
-    return picture
+    return np.asarray(base * (light if generator.random() < 0.5 else light.T)[..., None])
 
 
 def _strewn(generator: np.random.Generator, side: int, *, grass: bool) -> Picture:

@@ -83,7 +83,7 @@ def load_leaves(
         ('a photo of a leaf with twelve percent damage', [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], (128, 128))
     """
     targets = np.arange(size) % ranks
-    parts = np.array(stratified(targets.tolist(), seed))
+    parts = np.array(stratified(targets.tolist(), [seed]))
     splits: dict[str, Any] = {}
     for number, name in enumerate(SPLITS):
         order = np.random.default_rng([seed, number]).permutation(targets[parts == name]).tolist()

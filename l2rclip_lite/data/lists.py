@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,23 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         1  b.jpg       1  hci.txt row 3
     """
     tables = [read_table(file, facts.columns, header=None) for file in files]
-    table = pd.concat([each.assign(list=n) for n, each in enumerate(tables)], ignore_index=True)
-    paths = table[facts.columns[0]].str.replace("\\", "/")
+    return read_labels(
+        pd.concat([each.assign(list=n) for n, each in enumerate(tables)], ignore_index=True), facts
+    )
+
+
+def read_labels(table: pd.DataFrame, facts: DataSet) -> pd.DataFrame:
+    """What names and labels mean: `path`, `target`, and what a pattern finds in a name.
+
+    Args:
+        table: Text cells: `facts.columns`, and `where`.
+        facts: How the names are made and the labels are counted. With a `span` labels are rounded, and those between
+            its ends and the ranks join the first and the last rank.
+
+    Raises:
+        InputError: The first row that is not as it should be, or listed twice.
+    """
+    paths = table[facts.columns[0]].str.replace("\\", "/") + facts.suffix
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)
     refuse(table, malformed, "the name {path!r:.80} is not made as {like}; correct it.", like=facts.example)
@@ -54,14 +68,19 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     twice = "the image {path} is listed in {before} already; remove one of them."
     refuse(again, table["path"].str.casefold().duplicated(), twice)
     if "(?P<" in facts.pattern:
-        table = table.join(table["path"].str.extract(facts.pattern))
+        table = table.assign(**table["path"].str.extract(facts.pattern))
     table["label"] = table[facts.columns[1]]
     number = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")  # "1930s"
-    target, last = (number - facts.first) / facts.step, len(facts.ranks or ()) - 1
-    wrong = "the label {label!r:.80} is no whole number from {low} to {high} in steps of {step}; correct it."
-    span = {"low": facts.first, "high": facts.first + facts.step * last, "step": facts.step}
-    refuse(table, ~(target.between(0, last) & (target % 1 == 0)), wrong, **span)
-    table["target"] = target.astype(int)
+    last, wrong = (
+        len(facts.ranks or ()) - 1,
+        "the label {label!r:.80} is no {kind} from {low} to {high}{steps}; correct it.",
+    )
+    low, high = facts.span or (facts.first, facts.first + facts.step * last)
+    said = {"low": low, "high": high, "kind": "number" if facts.span else "whole number"}
+    said["steps"] = "" if facts.span else f" in steps of {facts.step}"
+    target = ((number.round() if facts.span else number) - facts.first) / facts.step
+    refuse(table, ~(number.round().between(low, high) & (target % 1 == 0)), wrong, **said)
+    table["target"], table["number"] = target.clip(0, last).astype(int), number
     if "named" in table:
         wrong = "the label is {label}, but {named} in the name {path!r}; correct one of them."
         refuse(table, table["named"].astype(float) != number, wrong)
@@ -134,14 +153,12 @@ def held_out(
         >>> held_out([0, 1] * 5, 0.2, seed=0)
         [4, 6]
     """
-    owned: dict[Any, list[int]] = {}
-    for index, owner in enumerate(range(len(targets)) if subjects is None else subjects):
-        owned.setdefault(owner, []).append(index)
-    groups, left, held = list(owned.values()), Counter(targets), list[int]()
-    for place in np.random.default_rng(seed).permutation(len(groups)).tolist()[:-1]:
-        if len(held) >= max(1, round(share * len(targets))):
-            break
-        if subjects is not None or left[targets[groups[place][0]]] > 1:
-            held += groups[place]
-            left.subtract(targets[index] for index in groups[place])
-    return held
+    wanted, generator = max(1, round(share * len(targets))), np.random.default_rng(seed)
+    if subjects is None:
+        order = pd.Series(targets)[generator.permutation(len(targets))]
+        return [int(place) for place in order.index[order.duplicated(keep="last")][:wanted]]
+    owner, names = pd.factorize(np.asarray(subjects))
+    shuffled = generator.permutation(len(names))
+    sizes = np.bincount(owner)[shuffled]
+    taken = shuffled[:-1][(np.cumsum(sizes) - sizes)[:-1] < wanted]
+    return [int(place) for place in np.flatnonzero(np.isin(owner, taken))]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydantic import Field
 
 from l2rclip_lite.data import folder
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
-from l2rclip_lite.data.lists import find_images, held_out, read_lists
+from l2rclip_lite.data.lists import find_images, held_out, read_labels, read_lists
+from l2rclip_lite.data.originals import read_original
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
@@ -35,19 +36,20 @@ def load_benchmark(
     seed: folder.Seed = 0,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
-    """A benchmark with published lists. Where they hold no validation part, a tenth of training is carved out.
+    """A benchmark with published labels. Where they hold no validation part, a tenth of training is carved out.
 
     Protocols: github.com/changsukim-ku/order-learning, github.com/nhshin-mcl/MWR (MORPH, CLAP2015), Ord2Seq (HCI, and
-    five folds of aesthetics); the lists are those of github.com/raywang335/L2RCLIP, commit 168fd4b.
+    five folds of aesthetics); the lists are those of github.com/raywang335/L2RCLIP, commit 168fd4b. BRACOL's five folds
+    are those of its authors.
 
     Args:
-        name: "morph", "clap2015", "adience", "hci" or "aesthetics".
+        name: "bracol", "bracol-area", "apples81", "hc18", "morph", "clap2015", "adience", "hci" or "aesthetics".
         root: A folder that holds the images, anywhere below it; None gives counts, but no image.
-        lists: The folder of the official lists; `root/datalists` if None.
+        lists: The folder of the official lists; `root/datalists` if None, of the first four `root`.
         category: Of aesthetics: "animals", "nature", "people" or "urban".
         protocol: One of the benchmark's; None takes the first.
         fold: One of the protocol's; None takes the first.
-        seed: Decides what becomes validation, and every draw of HCI and of five-fold aesthetics.
+        seed: Decides what becomes validation, and every draw of HCI, of five-fold aesthetics and of new folds.
         allow_missing: Go on without listed images that are not there.
 
     Returns:
@@ -69,13 +71,15 @@ def load_benchmark(
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
     chosen = facts.protocols[protocol or ""]
     fold = _choice(name, "fold", fold, chosen.folds)
-    place = Path(lists) if lists is not None else Path(root or "") / "datalists"
+    place = Path(lists) if lists is not None else Path(root or "") / ("datalists" if facts.lists else "")
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
-    if (root is None and lists is None) or not os.path.isfile(files[0]):
-        advice = f"pass lists=... (--lists DIR); `l2rclip data {name} --download DIR` gets the official lists"
+    listed = (root is not None or lists is not None) and os.path.isfile(files[0])
+    if not listed and not (facts.original and root is not None):
+        option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
+        advice = f"pass {option}; `l2rclip data {name} --download DIR` gets it"
         raise InputError(f"{name}: there is no {files[0]}; {advice}.")
-    table = read_lists(files, facts)
+    table = read_lists(files, facts) if listed else read_labels(read_original(Path(root or ""), facts), facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
@@ -89,8 +93,8 @@ def load_benchmark(
     table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
     if root is None:
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
-    fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True, "upright": True}
-    fields["protocol"] = (f"{said}; seed {seed}",)
+    fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True}
+    fields |= {"upright": facts.upright, "protocol": (f"{said}; seed {seed}",)}
     return folder.dataset_of_table(facts.card, facts.ranks, table, root or "", **fields)
 
 
@@ -109,10 +113,14 @@ def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int,
         learned = ["train", "val"] if name == "test" else ["train"]
         rest = np.where(table["database"] == name, "test", "")
         return [str(part) for part in np.where(table["database"].isin(learned), "train", rest)]
+    if protocol.cut == "fifths":
+        return fifths(table, protocol.folds.index(fold), seed)
     if protocol.cut == "five":
         return five_folds(len(table), fold, seed)
+    if protocol.cut == "authors":
+        return authors_folds(len(table), fold)
     if protocol.cut == "decades":
-        return decades(table["target"].tolist(), fold, seed)
+        return folder.stratified(table["target"].tolist(), (seed, fold), 5 / 265, 50 / 265)
     test = {"second": table["list"] == 1, "fold": table["list"] == fold, "others": table["list"] != fold - 1}
     return [str(part) for part in np.where(test[protocol.cut], "test", "train")]
 
@@ -137,67 +145,54 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     return _cut(count, others[: max(1, round(0.05 * count))], pieces[fold])
 
 
+def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
+    """One of five cuts 60/20/20: this fifth is test, the next one val.
+
+    Subjects, sorted and shuffled, are dealt out in turn, unless the table has a column `fold`, which serves for seed 0.
+    Without subjects, every five neighbours in the order of their labels go to different fifths.
+
+    Args:
+        table: Columns `subject`, and if known `fold` and `where`; or `number`, the label.
+        fold: 0 to 4.
+        seed: Decides the fifths.
+
+    Returns:
+        "train", "val" or "test" for each row.
+
+    Raises:
+        InputError: A fold that is none of 0 to 4, or a subject in two folds.
+
+    Example:
+        >>> fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0, 0)
+        ['train', 'val', 'train', 'test', 'train', 'train']
+    """
+    if "subject" not in table:
+        count = len(table)
+        dealt = (
+            np.random.default_rng(seed).permuted(np.tile(np.arange(5), (-(-count // 5), 1)), axis=1).ravel()
+        )
+        place = pd.Series(dealt[:count], index=table["number"].sort_values(kind="stable").index).sort_index()
+    elif "fold" in table and seed == 0:
+        folder.refuse(
+            table, ~table["fold"].isin([*"01234"]), "the fold {fold!r:.80} is none of 0 to 4; correct it."
+        )
+        apart = table.groupby("subject")["fold"].transform("nunique") > 1
+        folder.refuse(table, apart, "{subject} is in more than one fold; give all its images one fold.")
+        place = table["fold"].astype(int)
+    else:
+        names = sorted(set(table["subject"]))
+        random.Random(seed).shuffle(names)  # with seed 0, this is how the published folds were dealt
+        place = table["subject"].map({name: at % 5 for at, name in enumerate(names)})
+    return [
+        str(part) for part in np.select([place == fold, place == (fold + 1) % 5], ["test", "val"], "train")
+    ]
+
+
 def _cut(count: int, val: np.ndarray, test: np.ndarray) -> list[str]:
     """These places are val and test, the others train."""
     parts = np.full(count, "train", dtype=object)
     parts[val], parts[test] = "val", "test"
     return [*parts]
-
-
-def decades(targets: Sequence[int], repeat: int, seed: int) -> list[str]:
-    """The images of each decade cut at random as 210:5:50, val and test rounded, at least one each.
-
-    Args:
-        targets: The rank index of each image: 0 for the 1930s.
-        repeat: Which of the random repeats.
-        seed: Decides all repeats.
-
-    Returns:
-        "train", "val" or "test" for each image.
-
-    Example:
-        >>> [decades([0] * 265 + [1] * 24, 0, 0).count(name) for name in SPLITS]
-        [228, 6, 55]
-    """
-    parts = np.full(len(targets), "train", dtype=object)
-    for rank in np.unique(targets).tolist():
-        members = np.flatnonzero(np.asarray(targets) == rank)
-        val, test = (max(1, round(len(members) * share / 265)) for share in (5, 50))
-        cut = ["val"] * val + ["test"] * test + ["train"] * (len(members) - val - test)
-        parts[members] = np.random.default_rng([seed, repeat, 1930 + 10 * rank]).permutation(cut)
-    return [*parts]
-
-
-@validated
-def load_bracol(
-    root: str | Path = "bracol", fold: Annotated[int, Field(ge=1, le=5)] = 1, allow_missing: bool = False
-) -> OrdinalDataset:
-    """Real coffee leaves, severity 0 to 4, in one of the authors' five folds.
-
-    Args:
-        root: A folder with the authors' `dataset.csv`, and `leaf/<id>.jpg` or `images/<id>.jpg`.
-        fold: 1 to 5. The five test sets are disjoint.
-        allow_missing: Whether to go on without the listed images that are not there; the run records them.
-
-    Returns:
-        1,180 training, 253 validation and 252 test images of 512 x 256.
-
-    Raises:
-        InputError: No labels there, a bad row, or a missing image.
-
-    Example:
-        >>> load_bracol("nowhere")
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: nowhere/dataset.csv: there is no such file; give one with the columns id, severity.
-    """
-    facts, said = DATA_SETS["bracol"], f"the authors' fold {fold} of 1 to 5"
-    table = folder.read_table(Path(root) / "dataset.csv", ("id", "severity"))
-    images = "leaf" if os.path.isdir(Path(root) / "leaf") else "images"
-    table = table.assign(path=f"{images}/" + table["id"] + ".jpg", label=table["severity"])
-    table["file"], table["split"] = folder.files_inside(root, table), authors_folds(len(table), fold)
-    table["target"] = folder.rank_indices(table, "01234")
-    fields: dict[str, Any] = {"allow_missing": allow_missing, "protocol": (said,)}
-    return folder.dataset_of_table(facts.card, facts.ranks, table, root, **fields)
 
 
 def authors_folds(count: int, fold: int) -> list[str]:

@@ -16,19 +16,17 @@ import numpy as np
 from pydantic import Field, SkipValidation
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
+from l2rclip_lite.data.folder import Seed
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]
-Count = Annotated[int, Field(ge=1)]
-Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0)]
 SHARES = (0.7, 0.15, 0.15)  # of the images, for train, val and test of new subjects
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
 _FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
 
 
 @validated
-def few_shot(data: Data, shots: Count, seed: Seed = 0) -> OrdinalDataset:
+def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> OrdinalDataset:
     """At most `shots` training images of every rank; val and test stay.
 
     With one seed, the images of fewer shots are among those of more. Source: CoOp (Zhou et al., IJCV 2022), and
@@ -79,7 +77,7 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
         >>> label_shift(load_dataset("leaves", size=60), "2:0.25").counts("train")
         [2, 2, 8, 8, 8]
     """
-    order = _frequent_first(data)
+    order = Counter(sorted(data.train.targets)).most_common()  # of equally frequent ranks the lower first
     match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
     if match is None or int(match[1]) > len(order):
         what = f"how many of the {len(order)} ranks with training images are cut, and what share they keep"
@@ -92,7 +90,9 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
 
 
 @validated
-def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
+def long_tail(
+    data: Data, ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)], seed: Seed = 0
+) -> OrdinalDataset:
     """An exponentially falling number of training images from rank to rank; val and test stay.
 
     The K' ranks that have images are sorted by their number (of two equally frequent ones the lower first). The
@@ -116,7 +116,7 @@ def long_tail(data: Data, ratio: Ratio, seed: Seed = 0) -> OrdinalDataset:
         >>> long_tail(load_dataset("leaves", size=60), ratio=8).counts("train")
         [8, 4, 2, 1, 1]
     """
-    order = _frequent_first(data)
+    order = Counter(sorted(data.train.targets)).most_common()
     counts = np.array([count for _, count in order])
     heads = np.arange(counts[0], 0, -1)[:, None]
     # 1e-9 is what a power may be off before it is rounded; a ratio above the largest head has no tail anyway.
@@ -161,7 +161,8 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
         raise InputError(f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}.")
     bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
     place = [number for number, members in enumerate(bins) for _ in members]
-    names = tuple(_bin_name(old.names[part[0]], old.names[part[-1]]) for part in bins)
+    ends = [(old.names[part[0]], old.names[part[-1]]) for part in bins]  # each may be "four to six"
+    names = tuple(a if a == b else f"{a.split(' to ')[0]} to {b.split(' to ')[-1]}" for a, b in ends)
     values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
     merged: dict[str, Any] = {"ranks": replace(old, names=names, values=values)}
     for name in SPLITS:
@@ -291,24 +292,9 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     return data
 
 
-def _bin_name(first: str, last: str) -> str:
-    """What a bin is called: from where its first rank begins to where its last one ends."""
-    if first == last:
-        return first
-    if last.endswith(" or more"):
-        return f"{first.split(' to ')[0]} or more"
-    return f"{first.split(' to ')[0]} to {last.split(' to ')[-1]}"
-
-
 def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:
     """`data` with other fields and one more sentence."""
     return replace(data, protocol=(*data.protocol, sentence), **fields)
-
-
-def _frequent_first(data: OrdinalDataset) -> list[tuple[int, int]]:
-    """(rank, training images) of the ranks that have any, the most frequent first, then the lower rank."""
-    present = [(rank, count) for rank, count in enumerate(data.counts("train")) if count]
-    return sorted(present, key=lambda pair: -pair[1])  # stable: equally frequent ranks stay in order
 
 
 def _thinned(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Split:

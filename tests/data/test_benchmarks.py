@@ -191,7 +191,9 @@ def test_the_authors_folds_of_bracol(real_bracol: Path, fold: int) -> None:
     labels = pd.read_csv(real_bracol / "labels.csv")
     column = labels["split" if fold == 1 else f"split_fold{fold}"]
     for split in SPLITS:
-        assert list(data.split(split).paths) == labels["path"][column == split].tolist()
+        assert [f"images/{path}" for path in data.split(split).paths] == labels["path"][
+            column == split
+        ].tolist()
         assert list(data.split(split).targets) == labels["label"][column == split].tolist()
     assert data.counts("test") == BRACOL[fold]
     assert (data.test[0][0].size, data.upright) == ((512, 256), False)

@@ -84,7 +84,7 @@ def test_the_seed_decides_every_byte(made: Path, tmp_path: Path, name: str) -> N
     ("name", "sentence"),
     [
         ("leaves", "there is no fixture of .leaves.; choose one of bracol, csv"),
-        ("cats", "there is no fixture of 'cats'; choose one of bracol, csv, retinamnist, morph, "),
+        ("cats", "there is no fixture of 'cats'; choose one of bracol, csv, retinamnist, bracol-area, "),
         ("hci", "already holds something; name a folder that does not exist yet"),
     ],
 )

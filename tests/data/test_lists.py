@@ -14,8 +14,9 @@ from PIL import Image
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.folder import stratified
 from l2rclip_lite.data.lists import find_images, held_out, read_lists
-from l2rclip_lite.data.loaders import decades, five_folds
+from l2rclip_lite.data.loaders import five_folds
 from l2rclip_lite.errors import InputError
 
 SETTING_A = f"morph/setting{'A'}"  # in one word, a spelling checker takes it for a mistake
@@ -86,9 +87,9 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
         ("clap2015", {"fold": 0}, "clap2015: fold is nothing to choose here, not 0"),
         ("clap2015", {"seed": -1}, "clap2015: seed: Input should be greater than or equal to 0, not -1"),
         ("aesthetics", {"category": "animal"}, "aesthetics: category must be one of animals, nature, people, urban"),
-        ("hci", {}, "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data hci --download DIR` gets the official"),
-        ("bracol", {"fold": 6}, "bracol: fold: Input should be less than or equal to 5, not 6"),
-        ("bracol", {"root": "nowhere"}, "nowhere/dataset.csv: there is no such file; give one with the columns id, sev"),
+        ("hci", {}, "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data hci --download DIR` gets it"),
+        ("bracol", {"fold": 6}, "bracol: fold must be one of 1, 2, 3, 4, 5, not 6"),
+        ("bracol", {"root": "nowhere"}, "bracol: there is no nowhere/dataset.csv; pass root=.* --download DIR` gets it"),
         ("retinamnist", {"pixels": 27}, "retinamnist: pixels: Input should be 28, 64, 128 or 224, not 27"),
         ("retinamnist", {"root": "x.npz"}, "x.npz: .*No such file.*; get it by `l2rclip data retinamnist --download"),
     ],
@@ -232,7 +233,7 @@ def test_draws_have_their_shares(count: int, seed: int) -> None:
     cuts = [five_folds(count, fold, seed) for fold in range(5)]
     assert [parts.count("test") for parts in zip(*cuts, strict=True)] == [1] * count
     assert all(cut.count("val") == max(1, round(0.05 * count)) and "train" in cut for cut in cuts)
-    train, val, test = (decades([2] * count, 0, seed).count(split) for split in SPLITS)
+    train, val, test = (stratified([2] * count, [seed], 5 / 265, 50 / 265).count(split) for split in SPLITS)
     assert min(train, val, test) >= 1
     assert abs(test - count * 50 / 265) <= 1
     assert abs(val - count * 5 / 265) <= 1
