@@ -1,0 +1,224 @@
+r"""The language-kernel head: a linear classifier of frozen image features that is told how alike the ranks are.
+
+Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected to be as alike as the
+kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their numbers are (an RBF), or not at all ($I$,
+which is logistic regression). Validation images choose the mixture. No learning rate, no epochs, seconds on a CPU.
+
+Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import check_paired, numbers, rps
+from l2rclip_lite.ranks import Ranks
+
+Features = Float[Tensor, "batch dim"]
+Targets = Int[Tensor, " batch"]
+Texts = Float[Tensor, "rank width"]
+Kernel = Float[Tensor, "rank rank"]
+Mixture = tuple[float, float, float]
+
+BIAS = 3.0  # the constant β beside the features, as long as they are on average; its weights are the biases
+RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+MIXTURES: tuple[Mixture, ...] = ((0.0, 0.0, 1.0), (0.9, 0.0, 0.1), (0.0, 0.9, 0.1), (0.45, 0.45, 0.1))
+
+
+def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -> Kernel:
+    r"""How alike any two ranks are: by their sentences, by their numbers, and not at all.
+
+    $$G = a\,TT^\top + b\,\Big[\exp\frac{-(x_k-x_j)^2}{2w^2}\Big]_{kj} + c\,I$$
+
+    where x are the values, stretched to [0, K − 1], and w = K/2.
+
+    Args:
+        text: Unit text features T, one per rank.
+        values: Value of each rank.
+        mixture: The weights a, b, c ≥ 0.
+
+    Returns:
+        G, symmetric and positive semi-definite.
+
+    Raises:
+        InputError: A weight below 0 or not finite, or no weight above 0.
+
+    Example:
+        >>> rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1)).round(decimals=3)  # 0.4 / √e
+        tensor([[1.0000, 0.2430],
+                [0.2430, 1.0000]])
+    """
+    if not all(math.isfinite(weight) and weight >= 0 for weight in mixture) or not any(mixture):
+        raise InputError(f"kernel: the mixture is {mixture}; give three numbers ≥ 0, one of them above 0.")
+    count, (a, b, c) = len(values), mixture
+    place = values.to(text) * (count - 1) / (values.max() - values.min())
+    near = torch.exp(-2 * ((place[:, None] - place) / count) ** 2)
+    return a * text @ text.T + b * near + c * torch.eye(count).to(text)
+
+
+class KernelHead(nn.Module):
+    r"""Logits $[\nu\,(z-\mu),\ \beta]\,W$ of image features z. It holds buffers only; a new one answers 0.
+
+    Args:
+        dim: Length of a feature.
+        ranks: Number of ranks K.
+
+    Example:
+        >>> KernelHead(4, 3)(torch.ones(2, 4))
+        tensor([[0., 0., 0.],
+                [0., 0., 0.]])
+    """
+
+    mean: Tensor
+    norm: Tensor
+    weight: Tensor
+
+    def __init__(self, dim: int, ranks: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))  # μ, of the training features
+        self.register_buffer("norm", torch.ones(()))  # ν: centred, they have the mean length β
+        self.register_buffer("weight", torch.zeros(dim + 1, ranks))  # W
+
+    def forward(self, features: Features) -> Float[Tensor, "batch rank"]:
+        """Logits, before any temperature."""
+        return self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
+
+
+def fit_kernel_heads(
+    features: Features,
+    target: Targets,
+    kernel: Kernel,
+    ridges: Sequence[float] = RIDGES,
+    *,
+    rps_weight: float = 0.0,
+) -> Iterator[KernelHead]:
+    r"""The best head for each ridge λ, one after the other.
+
+    $$\min_M\ \operatorname*{mean}_i\big[\mathrm{CE}(l_i,y_i)+\rho\,\mathrm{RPS}(l_i,y_i)\big]+\tfrac\lambda2\lVert
+    M\rVert^2,\qquad l_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top,\quad RR^\top=G$$
+
+    L-BFGS in double precision starts at 0, then where the ridge before it ended; nothing is drawn at random. For ρ = 0
+    the problem is strictly convex: it has one answer, from any start. The ranked probability score of a softmax is not
+    convex, so for ρ > 0 give ridges from strong to weak.
+
+    Args:
+        features: Image features z of the frozen tower.
+        target: Rank index of each image.
+        kernel: G, from `rank_kernel` or your own.
+        ridges: λ > 0, strong to weak.
+        rps_weight: ρ ≥ 0.
+
+    Raises:
+        InputError: Features that are all equal or not finite, a target that is no rank, a λ or ρ out of range, or a
+            kernel that is not symmetric and positive semi-definite.
+
+    Example:
+        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
+        >>> strong, weak = fit_kernel_heads(z, y, torch.eye(2), [1.0, 0.1])
+        >>> [round(float(head(z).softmax(1)[0, 0]), 2) for head in (strong, weak)]
+        [0.89, 0.98]
+    """
+    x, y = numbers(features, "features", axes=2), numbers(target, "target", last=len(kernel) - 1)
+    check_paired(y, x)
+    if not np.ptp(x, axis=0).any():
+        raise InputError("kernel: all training features are equal; give images that differ.")
+    if not all(0 < ridge < math.inf for ridge in ridges) or not 0 <= rps_weight < math.inf:
+        raise InputError(f"kernel: ridges {ridges}, RPS weight {rps_weight}; give numbers > 0 and ≥ 0.")
+    g = numbers(kernel, "kernel", axes=2).astype(float)
+    spectrum, axes = np.linalg.eigh(g)
+    if not np.allclose(g, g.T, atol=1e-5) or spectrum[0] < -1e-5 * spectrum[-1]:
+        raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
+    root = torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
+    z, mean = torch.from_numpy(x).double(), torch.from_numpy(x.mean(0))
+    norm = BIAS / (z - mean).norm(dim=1).mean()
+    rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
+    m = np.zeros(rows.shape[1] * len(g))
+    for ridge in ridges:
+        fixed = (rows, torch.from_numpy(y), root, ridge, rps_weight)
+        # the size of the gradient alone ends it
+        m = minimize(_loss, m, fixed, "L-BFGS-B", jac=True, options={"ftol": 0, "gtol": 1e-5, "maxcor": 40}).x
+        head = KernelHead(len(mean), len(g))
+        weight = torch.from_numpy(m).view(-1, len(g)) @ root.T
+        head.load_state_dict({"mean": mean, "norm": norm, "weight": weight})
+        yield head
+
+
+@torch.enable_grad()
+def _loss(
+    m: np.ndarray, rows: Tensor, target: Tensor, root: Tensor, ridge: float, rps_weight: float
+) -> tuple[float, np.ndarray]:
+    """What `fit_kernel_heads` minimises, and its gradient; `rows` are [ν (z − μ), β]."""
+    flat = torch.from_numpy(m).requires_grad_()
+    logits = rows @ flat.view(-1, len(root)) @ root.T
+    loss = F.cross_entropy(logits, target) + ridge / 2 * flat.square().sum()
+    if rps_weight:
+        reached = target[:, None] <= torch.arange(len(root))
+        gap = logits.softmax(1).cumsum(1) - reached.double()
+        loss = loss + rps_weight * gap.square().sum(1).mean()
+    return float(loss.detach()), torch.autograd.grad(loss, flat)[0].numpy()
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """What validation chose.
+
+    Args:
+        head: The head.
+        mixture: The weights of text, numbers and identity in its kernel.
+        ridge: λ.
+        rps: Ranked probability score of the validation images.
+    """
+
+    head: KernelHead
+    mixture: Mixture
+    ridge: float
+    rps: float
+
+
+def choose_kernel_head(
+    features: Mapping[str, Features],
+    targets: Mapping[str, Targets],
+    text: Texts,
+    ranks: Ranks,
+    *,
+    mixtures: Sequence[Mixture] = MIXTURES,
+    rps_weight: float = 0.0,
+) -> KernelChoice:
+    """The mixture and the ridge with the lowest validation RPS.
+
+    Args:
+        features: Image features of "train" and "val".
+        targets: Rank indices of both.
+        text: Unit text features, one per rank.
+        ranks: The label space.
+        mixtures: At least one to choose from. A row of ridges ends where RPS has risen twice.
+        rps_weight: ρ of `fit_kernel_heads`.
+
+    Example:
+        >>> ranks = Ranks.integers(1, 2, template="{rank} apples")
+        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
+        >>> chosen = choose_kernel_head({"train": z, "val": z}, {"train": y, "val": y}, torch.eye(2), ranks)
+        >>> chosen.mixture, chosen.ridge
+        ((0.0, 0.0, 1.0), 0.0001)
+    """
+    found: list[KernelChoice] = []
+    for mixture in mixtures:
+        kernel, risen, last = rank_kernel(text, ranks.values_tensor(), mixture), 0, math.inf
+        heads = fit_kernel_heads(features["train"], targets["train"], kernel, rps_weight=rps_weight)
+        for ridge, head in zip(RIDGES, heads, strict=True):
+            score = rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks)
+            found.append(KernelChoice(head, mixture, ridge, score))
+            risen, last = risen + (score > last), score
+            if risen == 2:
+                break
+    return min(found, key=lambda each: each.rps)
