@@ -91,7 +91,7 @@ def test_validation_chooses() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((Z, Y, -KERNEL, [0.1]), "not symmetric and positive"),
+        ((Z, Y, KERNEL - torch.eye(4), [0.1]), "not symmetric and positive"),
         ((Z, Y, KERNEL.triu(), [0.1]), "not symmetric and positive"),
         ((Z, Y, KERNEL, [0.0]), "give numbers > 0"),
         ((Z, Y + 1, KERNEL, [0.1]), "target is 4"),
