@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
-from scipy.stats import binom
 from torch import Tensor
 
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import Indices, Probabilities, check_paired, forecast, numbers
+from l2rclip_lite.metrics import Indices, check_paired, numbers
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
 
 Logits: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 BOUNDS = (0.05, 20.0)  # where a temperature is looked for
@@ -83,7 +80,8 @@ def negative_log_likelihood(logits: Logits, target: Indices, temperature: float 
         >>> round(negative_log_likelihood([[0.0, np.log(3)]], [1]), 4)  # −log 3/4
         0.2877
     """
-    return _nll(temperature, *_checked(logits, target))
+    rows, true = _checked(logits, target)
+    return float(-log_softmax(rows / temperature, axis=1)[np.arange(len(true)), true].mean())
 
 
 def fit_temperature(logits: Logits, target: Indices) -> float:
@@ -104,7 +102,13 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
         >>> round(fit_temperature(gap, [1, 1, 1, 0]), 3)
         1.82
     """
-    return _fit(*_checked(logits, target))
+    rows, true = _checked(logits, target)
+    sharpest, flattest = 1 / BOUNDS[0], 1 / BOUNDS[1]
+    if _slope(sharpest, rows, true) <= 0:
+        return BOUNDS[0]
+    if _slope(flattest, rows, true) >= 0:
+        return BOUNDS[1]
+    return 1 / float(brentq(_slope, flattest, sharpest, args=(rows, true)))
 
 
 def bootstrap_temperatures(
@@ -129,7 +133,7 @@ def bootstrap_temperatures(
     """
     rows, true = _checked(logits, target)
     draws = np.random.default_rng(seed).integers(len(true), size=(resamples, images or len(true)))
-    return np.sort([_fit(rows[draw], true[draw]) for draw in draws])
+    return np.sort([fit_temperature(rows[draw], true[draw]) for draw in draws])
 
 
 def calibrate(model: L2RCLIP, val: Split, *, quiet: bool = True) -> Calibration:
@@ -151,50 +155,12 @@ def calibrate(model: L2RCLIP, val: Split, *, quiet: bool = True) -> Calibration:
         logits, target = model.logits(features.to(model.device)).cpu(), list(val.targets)
     t = fit_temperature(logits, target)
     if not 1.01 * BOUNDS[0] < t < 0.99 * BOUNDS[1]:
-        why = (
-            "all its answers to them are right" if t < 1 else "its answers to them are no better than chance"
-        )
+        why = "all answers to them are right" if t < 1 else "the answers to them are no better than chance"
         raise InputError(f"calibrate: {len(val)} validation images decide no temperature: {why}; add some.")
     low, high = np.quantile(bootstrap_temperatures(logits, target), (0.025, 0.975))
     before, after = (negative_log_likelihood(logits, target, at) for at in (1.0, t))
     model.temperature.fill_(t)
     return Calibration(t, float(low), float(high), before, after, len(val))
-
-
-def reliability(
-    y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
-) -> pd.DataFrame:
-    """The reliability curve: how often the most probable rank is right, beside how sure the model was of it.
-
-    Args:
-        y_true: Rank indices.
-        probabilities: A row of K for each image.
-        ranks: The label space.
-        bins: Bins (lo, hi] of equal width of the largest probability.
-
-    Returns:
-        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`, `accuracy`, and
-        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times of 100 if the confidence
-        is true (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
-        |accuracy − confidence|, weighted by `count`, is `metrics.ece` with as many bins.
-
-    Example:
-        >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> curve = reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], two)
-        >>> curve[["count", "confidence", "accuracy"]].round(2).values.tolist()
-        [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
-    """
-    true, p = forecast(y_true, probabilities, ranks)
-    edges = np.linspace(0, 1, bins + 1)
-    table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
-    table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
-    curve = table.groupby("bin").agg(
-        count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
-    )
-    curve["low"], curve["high"] = edges[curve.index], edges[curve.index + 1]
-    for name, q in (("chance_low", 0.025), ("chance_high", 0.975)):
-        curve[name] = binom.ppf(q, curve["count"], curve["confidence"]) / curve["count"]
-    return curve.reset_index(drop=True)
 
 
 def _checked(logits: Logits, target: Indices) -> tuple[np.ndarray, np.ndarray]:
@@ -206,22 +172,7 @@ def _checked(logits: Logits, target: Indices) -> tuple[np.ndarray, np.ndarray]:
     return rows, true
 
 
-def _nll(temperature: float, rows: np.ndarray, true: np.ndarray) -> float:
-    """The mean negative log-likelihood."""
-    return float(-log_softmax(rows / temperature, axis=1)[np.arange(len(true)), true].mean())
-
-
 def _slope(beta: float, rows: np.ndarray, true: np.ndarray) -> float:
     """The slope of the negative log-likelihood in β = 1/T, mean_i (Σ_k p_ik l_ik − l_{i,y_i}); it never falls."""
     expected = (softmax(beta * rows, axis=1) * rows).sum(1)
     return float((expected - rows[np.arange(len(true)), true]).mean())
-
-
-def _fit(rows: np.ndarray, true: np.ndarray) -> float:
-    """The temperature at which the slope is 0, or a bound where it has one sign between the bounds."""
-    sharpest, flattest = 1 / BOUNDS[0], 1 / BOUNDS[1]
-    if _slope(sharpest, rows, true) <= 0:
-        return BOUNDS[0]
-    if _slope(flattest, rows, true) >= 0:
-        return BOUNDS[1]
-    return 1 / float(brentq(_slope, flattest, sharpest, args=(rows, true)))

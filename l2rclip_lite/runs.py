@@ -30,7 +30,7 @@ LOCK = ".lock"
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
-def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
 
     A folder, because writers such as safetensors make temporary files of their own beside the one they are given.
@@ -59,11 +59,7 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_atomically(file, write)
+    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def write_json(file: Path, value: Any) -> None:
