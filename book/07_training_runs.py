@@ -199,7 +199,7 @@ with plots.style():
     counts.plot.bar(subplots=True, figsize=(7.6, 5), legend=False)
 
 # %% tags=["nbval-ignore-output"]
-print(leakage_report(lambda fold: data, [FOLD or 0]))
+print(leakage_report({FOLD or 0: data}))
 
 # %% [markdown]
 # The same from a shell, for one fold or for all: `l2rclip data morph --lists DIR --protocol rs-partial --leakage`.
