@@ -191,11 +191,15 @@ Markdown(
     )
 )
 
-# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups, coloured from dark for the lowest to light for the highest; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits; a cross marks a rank without a picture. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-07-ranks"}} tags=["nbval-ignore-output"]
-plots.rank_histogram(data)
+# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-07-ranks"}} tags=["nbval-ignore-output"]
+counts = pd.DataFrame(
+    {part: data.counts(part) for part in ("train", "val", "test")}, ranks.names
+)
+with plots.style():
+    counts.plot.bar(subplots=True, figsize=(7.6, 5), legend=False)
 
 # %% tags=["nbval-ignore-output"]
-print(leakage_report(lambda fold: data, [FOLD or 0]))
+print(leakage_report({FOLD or 0: data}))
 
 # %% [markdown]
 # The same from a shell, for one fold or for all: `l2rclip data morph --lists DIR --protocol rs-partial --leakage`.

@@ -82,7 +82,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance
 
-from l2rclip_book.calibration_figures import image_grid, reliability_diagram
+from l2rclip_book.calibration_figures import (
+    image_grid,
+    reliability,
+    reliability_diagram,
+)
 from l2rclip_book.statistics import (
     coverage_curve,
     expected_error,
@@ -105,7 +109,6 @@ from l2rclip_lite.calibration import (
     bootstrap_temperatures,
     fit_temperature,
     negative_log_likelihood,
-    reliability,
     temper,
 )
 from l2rclip_lite.cli import main

@@ -19,7 +19,7 @@ import tyro
 from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError, TrainingError, one_line, sentence
+from l2rclip_lite.errors import InputError, TrainingError, sentence
 from l2rclip_lite.finished import baselines, calibrate, evaluate, export, predict, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
@@ -52,7 +52,7 @@ class DataOptions:
     """leaves: number of images."""
     pixels: int | None = None
     """leaves, retinamnist: side of the images."""
-    data_seed: int | None = None
+    seed: Annotated[int | None, tyro.conf.arg(name="data-seed")] = None
     """Seed of generated images and of splits that are drawn."""
     allow_missing: bool = False
     """Go on without the listed images that are not there; the run records them."""
@@ -118,8 +118,8 @@ def fit(
     if not quiet:
         print(loaded.summary(), end="\n\n", flush=True)
     run = train(loaded, config, out, source=source, quiet=quiet)
-    rows = {title: run.metrics[key] for key, title in ROWS.items()}
     if not quiet:
+        rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, loaded.ranks.unit), end="\n\n")
     test = "test accuracy {accuracy:.3f}, MAE {mae:.3f}, QWK {qwk:.3f}".format(**run.metrics["test"])
     print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")
@@ -210,20 +210,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = []
     for command in COMMANDS:  # only the one that was named shows its examples
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
-        chosen = tyro.conf.subcommand(command.__name__, constructor=command, description=about)
-        commands.append(Annotated[Any, chosen])
+        commands.append(Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
-    markers = (tyro.conf.DisallowNone,)
     try:
-        code = tyro.cli(union, prog="l2rclip", description=ABOUT, args=words, config=markers)
+        code = tyro.cli(
+            union, prog="l2rclip", description=ABOUT, args=words, config=(tyro.conf.DisallowNone,)
+        )
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as done:  # help, or tyro's word on a misspelt option
         return int(done.code or 0)
     except KeyboardInterrupt:
-        print(
-            "interrupted; a fit keeps its complete epochs, and goes on by the same command.", file=sys.stderr
-        )
+        said = "interrupted; a fit keeps its complete epochs, and goes on by the same command."
+        print(said, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -231,25 +230,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, TrainingError, OSError, ValidationError) as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {_sentence(error)}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return 2
-
-
-def _sentence(error: Exception) -> str:
-    """An error in one line for the user; of what pydantic says, the first thing."""
-    if not isinstance(error, ValidationError):
-        return sentence(error)
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    setting = f"{'.'.join(map(str, first['loc']))}={first['input']!r} " if first["loc"] else ""
-    return one_line(f"config: {setting}{message}")
 
 
 def _given(options: DataOptions, name: str) -> dict[str, Any]:
     """The keyword arguments of `load_dataset` that were given, ready for JSON."""
-    given = {key: value for key, value in asdict(options).items() if value not in (None, False)}
-    if "data_seed" in given:
-        given["seed"] = given.pop("data_seed")
+    given = {key: value for key, value in asdict(options).items() if value is not None and value is not False}
     if name == "leaves" and given.get("ranks", "").isdecimal():
         given["ranks"] = int(given["ranks"])
     return given

@@ -14,10 +14,8 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from l2rclip_lite import mini
-from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
 
 NEEDED = 2.0, 0.5  # GiB of memory and of disk: `mini` on 600 images needs less of either
 
@@ -51,9 +49,7 @@ def packages(_: Path) -> str:
 
 def weights(_: Path) -> str:
     """The two towers of `mini` and their alignment, by SHA-256."""
-    mini.check_sha256(mini.find_image_weights(), mini.IMAGE_SHA256)
-    mini.check_text_folder(mini.find_text_folder())
-    mini.check_sha256(mini.ALIGNMENT, mini.ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
+    mini.check_weights()
     return "the towers of 'mini' and their alignment are the ones this package was made with"
 
 
@@ -61,7 +57,7 @@ def device(_: Path) -> str:
     """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError(
-            "this torch cannot use the NVIDIA GPU here; install torch as pytorch.org (Get started) says"
+            "torch cannot use the NVIDIA GPU here; install torch as pytorch.org (Get started) says"
         )
     return str(torch.accelerator.current_accelerator() or f"cpu, {torch.get_num_threads()} threads")
 
@@ -69,18 +65,16 @@ def device(_: Path) -> str:
 def folder(out: Path) -> str:
     """Memory, disk and write access where runs shall go, or in the nearest folder above that exists."""
     place = next(each for each in (out, *out.parents) if each.exists())
-    with tempfile.TemporaryFile(dir=place) as stream:
-        stream.write(b"l2rclip")
-    free = psutil.virtual_memory().available / 2**30, shutil.disk_usage(place).free / 2**30
-    finding = f"{place} can be written; {free[0]:.1f} GiB of memory and {free[1]:.1f} GiB of disk are free"
-    if free[0] < NEEDED[0] or free[1] < NEEDED[1]:
+    tempfile.TemporaryFile(dir=place).close()
+    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(place).free / 2**30
+    finding = f"{place} can be written; {memory:.1f} GiB of memory and {disk:.1f} GiB of disk are free"
+    if memory < NEEDED[0] or disk < NEEDED[1]:
         raise InputError(f"{finding}, {NEEDED[0]:g} and {NEEDED[1]:g} are needed")
     return finding
 
 
 def forward_pass(_: Path) -> str:
-    """An image through tiny random towers on the device that would be used."""
-    ranks = Ranks(("no", "some", "much"), (0, 1, 2), template="a photo of {rank} damage")
-    model = L2RCLIP.build(ranks, Config(towers="tiny/random", hidden=64))
-    answer = model.to(torch.accelerator.current_accelerator() or "cpu").predict(Image.new("RGB", (64, 64)))
+    """An image through the model that ships with the package, on the device that would be used."""
+    model = L2RCLIP.from_pretrained("leaves").to(torch.accelerator.current_accelerator() or "cpu")
+    answer = model.predict(Image.new("RGB", (64, 64)))
     return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+from pydantic import ValidationError
 
 LONGEST = 1_600  # characters of an error on the terminal
 
@@ -16,16 +16,18 @@ class TrainingError(RuntimeError):
 
 
 def sentence(error: Exception) -> str:
-    """An error in one line for the user.
+    """An error in one line for the user; of what pydantic says, the first thing.
 
     Example:
-        >>> sentence(OSError(28, "No space left on device"))
-        'the output cannot be written (No space left on device); free some space, or write elsewhere.'
+        >>> sentence(InputError("labels.csv row 2: no label"))
+        'labels.csv row 2: no label'
     """
-    full = (errno.ENOSPC, errno.EFBIG, errno.EIO)
-    if isinstance(error, OSError) and error.filename is None and error.errno in full:  # of no file: of stdout
-        return f"the output cannot be written ({error.strerror}); free some space, or write elsewhere."
-    return one_line(str(error))
+    if not isinstance(error, ValidationError):
+        return one_line(str(error))
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    setting = f"{'.'.join(map(str, first['loc']))}={first['input']!r} " if first["loc"] else ""
+    return one_line(f"config: {setting}{message}")
 
 
 def one_line(text: str) -> str:

@@ -26,10 +26,9 @@ from torch import Tensor, nn
 from l2rclip_lite.data.base import Split, on_white
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import write_atomically
 
-KEY = "l2rclip"  # of the metadata in the file
+KEY = "l2rclip"  # of the metadata in the file, JSON
 # Largest difference of a probability from PyTorch's. The towers agree to about 1e-6; but onnxruntime computes where its
 # bicubic filter stands in single precision, so about one byte in 10,000 of a resized image differs by one from Pillow's.
 # The largest difference that was measured, with `mini` at temperature 0.5 on photographs of many shapes, is 1.1e-3.
@@ -100,7 +99,8 @@ def export_onnx(
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
-    temperature, and `expected` [batch], in the unit of the ranks. `read_metadata` tells what the ranks are.
+    temperature, and `expected` [batch], in the unit of the ranks. Metadata, under `KEY`: ranks, towers, image size,
+    temperature.
 
     Args:
         model: A finished model on the CPU; one of precision bf16 is written, and compared, in fp32.
@@ -130,15 +130,10 @@ def export_onnx(
     difference = float(np.max(differences))
     if not difference <= tolerance:  # so that a NaN is refused, too
         apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {tolerance:g}"
-        raise TrainingError(
-            f"export: the graph {apart}; nothing was written; update onnx, onnxscript and onnxruntime."
-        )
-    write_atomically(Path(file), lambda path: _write(path, data))
+        cure = "nothing was written; update onnx, onnxscript and onnxruntime"
+        raise TrainingError(f"export: the graph {apart}; {cure}.")
+    write_atomically(Path(file), lambda path: path.write_bytes(data))
     return Exported(Path(file), len(data) / 1e6, difference, len(differences) // 2)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
 
 
 def require_onnx() -> None:
@@ -160,8 +155,7 @@ def _graph(model: L2RCLIP) -> bytes:
     options |= {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
-        program = torch.onnx.export(_Answers(model).eval(), (example,), opset_version=18, **options)
-    assert program is not None
+        program: Any = torch.onnx.export(_Answers(model).eval(), (example,), opset_version=18, **options)
     # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
     onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
     ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of this machine
@@ -183,46 +177,18 @@ def resize_graph(size: int) -> str:
     return RESIZE.format(size=size, least=least, filter=FILTER)
 
 
-def read_metadata(file: str | Path) -> dict[str, Any]:
-    """Ranks, towers, image size and temperature, from the file itself.
-
-    Args:
-        file: An ONNX file that `export_onnx` or `quantise` wrote.
-
-    Raises:
-        InputError: Another file, or one whose metadata are damaged.
-    """
-    stored = open_session(file).get_modelmeta().custom_metadata_map.get(KEY, "null")
-    try:
-        metadata: dict[str, Any] = json.loads(stored)
-        _ = Ranks.from_dict(metadata["ranks"]), float(metadata["temperature"])
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise InputError(f"{file}: was not written by `l2rclip export`, or is damaged.") from error
-    return metadata
-
-
 def open_session(model: str | Path | bytes) -> Any:
     """The runtime, on one CPU thread.
 
     Args:
         model: A file, or what is in it.
-
-    Raises:
-        InputError: A file that onnxruntime cannot read.
     """
-    require_onnx()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors only
-    source = model if isinstance(model, bytes) else str(model)
-    try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # classes of its own, of no common kind
-        said = " ".join(str(error).split())[:300]
-        name = "export" if isinstance(model, bytes) else model
-        raise InputError(f"{name}: onnxruntime cannot read it ({said}).") from error
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"], float]:
@@ -260,7 +226,6 @@ def quantise(file: str | Path) -> Path:
     Returns:
         The new file, about a third of the size.
     """
-    require_onnx()
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
@@ -269,7 +234,6 @@ def quantise(file: str | Path) -> Path:
     depthwise = [n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)]
     last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
     add_pre_process_metadata(model)  # torch has done what a warning would ask for
-    out, options = Path(file).with_suffix(".int8.onnx"), {"weight_type": QuantType.QUInt8}
-    options["nodes_to_exclude"] = [*depthwise, *last]
-    write_atomically(out, lambda path: quantize_dynamic(model, path, **options))
+    out, options = Path(file).with_suffix(".int8.onnx"), {"nodes_to_exclude": [*depthwise, *last]}
+    write_atomically(out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options))
     return out

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.model import L2RCLIP
 
-BATCH = 32  # images that `predict` decodes before it prints
 SCORES = ("accuracy", "mae", "mae_expected", "qwk", "rps")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -98,35 +97,28 @@ def predict(
     from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
     from l2rclip_lite.model import L2RCLIP
 
-    paths: list[Path] = []
-    model, failed = L2RCLIP.from_pretrained(run, device=device), 0
-    temperature = round(float(model.temperature), 6)
+    model, paths, code = L2RCLIP.from_pretrained(run, device=device), list[Path](), 0
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
         paths += held if path.is_dir() else [path]
     table = csv.writer(sys.stdout)
     if as_csv:
         table.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
-    for start in range(0, len(paths), BATCH):
-        resized = {}
-        for path in paths[start : start + BATCH]:
-            try:  # resized at once: 32 images from a camera would need a gigabyte
-                resized[str(path)] = model.towers.resize()(read_image(path, "predict"))
-            except InputError as error:
-                failed += 1
-                print(f"error: {one_line(str(error))}", file=sys.stderr)
-        if not resized:
+    for path in paths:
+        try:
+            found = model.predict(read_image(path, "predict"))
+        except InputError as error:
+            code = 2
+            print(f"error: {one_line(str(error))}", file=sys.stderr)
             continue
-        found = model.predict(list(resized.values()), batch_size=BATCH)
-        for row, name in enumerate(resized):
-            shares = [round(share, 6) for share in found.probabilities[row].tolist()]
-            answer: dict[str, Any] = {"path": name, "rank": int(found.rank[row]), "name": found.name[row]}
-            answer["expected"] = round(float(found.expected[row]), 6)
-            if as_csv:
-                table.writerow([*answer.values(), *shares])
-            else:
-                print(json.dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
-    return 2 if failed else 0
+        numbers = float(found.expected), float(model.temperature), *found.probabilities[0].tolist()
+        expected, temperature, *shares = (round(number, 6) for number in numbers)
+        answer = {"path": str(path), "rank": int(found.rank), "name": found.name[0], "expected": expected}
+        if as_csv:
+            table.writerow([*answer.values(), *shares])
+        else:
+            print(json.dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
+    return code
 
 
 def evaluate(
@@ -148,6 +140,7 @@ def evaluate(
         as_json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
+    from l2rclip_lite.model_card import cell
     from l2rclip_lite.results import judge
 
     model, found = _opened(run, where)
@@ -160,7 +153,7 @@ def evaluate(
     print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
     for name in metrics:
         if not name.endswith(("_low", "_high")):
-            print(f"{name:<24}{_score(metrics, name)}")
+            print(f"{name:<24}{cell(metrics, name, 3)}")
 
 
 def calibrate(run: Run, where: Where = HERE) -> None:
@@ -237,14 +230,10 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """One line per method with its test scores and their intervals."""
     import pandas as pd
 
-    cells = {name: {score: _score(row, score) for score in SCORES} for name, row in rows.items()}
+    from l2rclip_lite.model_card import cell
+
+    cells = {name: {score: cell(row, score, 3) for score in SCORES} for name, row in rows.items()}
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
-
-
-def _score(metrics: Mapping[str, float], name: str) -> str:
-    """A score, with its 95 % interval where there is one."""
-    low, high = (metrics.get(f"{name}_{end}") for end in ("low", "high"))
-    return f"{metrics[name]:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
 def _opened(run: str, where: Place) -> tuple[L2RCLIP, OrdinalDataset]:
@@ -262,7 +251,5 @@ def _opened(run: str, where: Place) -> tuple[L2RCLIP, OrdinalDataset]:
         hint = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {hint} ({error})") from error
     if fingerprint(data) != about["fingerprint"]:
-        raise InputError(
-            f"{run}: its data has other files, labels, splits or ranks now; pass the old --root."
-        )
+        raise InputError(f"{run}: data with other files, labels, splits or ranks now; pass the old --root.")
     return L2RCLIP.from_pretrained(run, device=where.device), data

@@ -27,6 +27,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     Returns:
         Markdown.
     """
+    rows = [f"| {row} | {' | '.join(cell(metrics[key], s) for s in SCORES)} |" for key, row in ROWS.items()]
     ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
     empty = [name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count]
     raw = "not calibrated; do not read them as chances before `l2rclip calibrate`"
@@ -41,10 +42,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
         f"\n**Test results** ({n} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):\n",
         "| | " + " | ".join(SCORES.values()) + " |",
         "|---" * (len(SCORES) + 1) + "|",
-        *(
-            f"| {title} | {' | '.join(_cell(metrics[key], score) for score in SCORES)} |"
-            for key, title in ROWS.items()
-        ),
+        *rows,
         f"\n**Probabilities:** {raw if temperature == 1 else f'calibrated, at temperature {temperature:.2f}'}.\n",
         f"**Limits:** tested on images from the same source as the training images, and on no others; {n} test images, "
         f"{len(data.missing)} listed images missing; ranks without a training image: {', '.join(empty) or 'none'}.\n",
@@ -54,7 +52,13 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: Mapping[str, float], score: str) -> str:
-    """0.52 [0.40, 0.64], or without the interval where it was not computed."""
-    interval = f" [{row[f'{score}_low']:.2f}, {row[f'{score}_high']:.2f}]" if f"{score}_low" in row else ""
-    return f"{row[score]:.2f}{interval}"
+def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:
+    """A score with its 95 % interval where there is one.
+
+    Example:
+        >>> cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae"), cell({"mae": 0.52}, "mae", 3)
+        ('0.52 [0.40, 0.64]', '0.520')
+    """
+    names = (score, f"{score}_low", f"{score}_high")
+    value, *ends = (f"{row[name]:.{digits}f}" for name in names if name in row)
+    return f"{value} [{', '.join(ends)}]" if ends else value

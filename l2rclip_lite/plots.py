@@ -6,8 +6,8 @@ colours, and the background is opaque, so that a figure reads the same on a ligh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -17,9 +17,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import Split
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.ranks import Ranks
 
@@ -40,11 +41,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
+def style() -> AbstractContextManager[None]:
     """The look of every figure in the book, undone on exit."""
-    with mpl.rc_context(STYLE):
-        yield
+    return mpl.rc_context(STYLE)
 
 
 def rank_colours(number: int) -> list[tuple[float, float, float, float]]:
@@ -80,35 +79,6 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
                     axis.imshow(np.asarray(split[indices[row]][0]), aspect="auto")
                 else:
                     axis.axis("off")
-    return figure
-
-
-def rank_histogram(data: OrdinalDataset) -> Figure:
-    """How many images each rank has, one panel per split; a cross marks a rank that has none.
-
-    Args:
-        data: Any data set; no image is opened.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> figure = rank_histogram(load_dataset("leaves", size=60))
-        >>> [axis.get_title("left") for axis in figure.axes]
-        ['train: 40 images', 'val: 10 images', 'test: 10 images']
-    """
-    number = len(data.ranks)
-    with style():
-        figure = Figure(figsize=(7.6, 5.0), layout="constrained")
-        axes = figure.subplots(len(SPLITS), 1, sharex=True, height_ratios=(1.5, 1, 1))
-        for axis, split in zip(axes, SPLITS, strict=True):
-            counts = np.array(data.counts(split))
-            empty = np.flatnonzero(counts == 0)
-            axis.bar(range(number), counts, color=rank_colours(number), width=0.82)
-            axis.scatter(empty, 0 * empty, marker="x", s=18, color=COLOURS["stage 2"], clip_on=False)
-            title = f"{split}: {counts.sum():,} images"
-            axis.set_title(f"{title}, {len(empty)} of {number} ranks empty (×)" if len(empty) else title)
-            axis.set_ylabel("images")
-        _name_ticks(axes[-1], data.ranks, 12)
-        figure.suptitle(data.card.title, x=0.01, ha="left", fontsize=11.5, color=COLOURS["ink"])
     return figure
 
 
@@ -160,9 +130,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         axes = figure.subplots(1, len(answers), squeeze=False)[0]
         for axis, (title, given) in zip(axes, answers.items(), strict=True):
             true, predicted = (np.asarray(each) for each in given)
-            counts = np.zeros((len(ranks), len(ranks)))
-            np.add.at(counts, (true, predicted), 1)
-            share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+            share = confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true")
             text = {"annot": len(ranks) <= MANY, "fmt": ".0%", "annot_kws": {"fontsize": 7.5}}
             seaborn.heatmap(share, ax=axis, cmap="cividis", vmin=0, vmax=1, cbar=False, square=True, **text)
             axis.set_title(f"{title}\nMAE {mae(true, predicted, ranks):.2f} {ranks.unit}")

@@ -86,27 +86,18 @@ def write_results(
         answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2 as
             `test_after_stage1`.
     """
-    metrics: dict[str, Any] = {
-        part: judge(answers[part], data, part, intervals=True) for part in ("val", "test")
-    }
+    judged = ((part, judge(answers[part], data, part, intervals=True)) for part in ("val", "test"))
+    metrics: dict[str, Any] = dict(judged)
     metrics["test_after_stage1"] = judge(answers["test_after_stage1"], data, "test")
     metrics["median_rank"] = median_rank(data)
     model.save_pretrained(run.folder)
-    write_text(
-        run.history,
-        pd.DataFrame(list(history), columns=None if history else ["stage", "epoch"]).to_csv(index=False),
-    )
+    epochs = pd.DataFrame(list(history), columns=None if history else ["stage", "epoch"])
+    write_text(run.history, epochs.to_csv(index=False))
     found = Prediction.of(answers["test"], data.ranks)
-    table = pd.DataFrame(
-        {
-            "path": data.test.paths,
-            "target": data.test.targets,
-            "predicted": found.rank,
-            "median": found.median,
-            "expected": found.expected,
-        }
-    )
-    columns = pd.DataFrame(found.probabilities.numpy(), columns=[f"p_{k}" for k in range(len(data.ranks))])
+    table = pd.DataFrame({"path": data.test.paths, "target": data.test.targets})
+    table["predicted"], table["median"] = found.rank.numpy(), found.median.numpy()
+    table["expected"] = found.expected.numpy()
+    columns = pd.DataFrame(found.probabilities.numpy()).add_prefix("p_")
     write_text(run.predictions, table.join(columns).to_csv(index=False, float_format="%.6f"))
     write_text(run.folder / "README.md", model_card(model, data, metrics))
     write_json(run.metrics, metrics)
@@ -123,6 +114,7 @@ def read_history(run: RunDirectory) -> list[dict[str, float]]:
         rows: list[dict[str, Any]] = pd.read_csv(run.history).to_dict(orient="records")  # type: ignore[assignment]
         return rows
     except (OSError, ValueError) as error:
+        problem = f"cannot be read ({error})"
         raise InputError(
-            f"{run.history}: cannot be read ({error}); put back a copy, or fit again with a new --out."
+            f"{run.history}: {problem}; put back a copy, or fit again with a new --out."
         ) from error

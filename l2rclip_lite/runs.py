@@ -11,11 +11,11 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,14 +23,16 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from l2rclip_lite.errors import InputError
 
+Named = Mapping[str, Tensor]
 LOCK = ".lock"
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
-def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
 
     A folder, because writers such as safetensors make temporary files of their own beside the one they are given.
@@ -38,32 +40,24 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
     Raises:
         InputError: The folder cannot be written, or the disk is full.
     """
-    temporary: Path | None = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
-        write(temporary / file.name)
-        (temporary / file.name).chmod(0o644)
-        with (temporary / file.name).open("rb") as stream:
-            os.fsync(stream.fileno())
-        (temporary / file.name).replace(file)
+        # a full disk may not let the folder go
+        with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent, ignore_cleanup_errors=True) as new:
+            fresh = Path(new, file.name)
+            write(fresh)
+            fresh.chmod(0o644)
+            with fresh.open("rb") as stream:
+                os.fsync(stream.fileno())
+            fresh.replace(file)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{file}: cannot be written ({reason}); free some space or choose another --out."
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)  # a full disk may not let it go
+        problem = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        raise InputError(f"{file}: {problem}; free some space or choose another --out.") from error
 
 
 def write_text(file: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_atomically(file, write)
+    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def write_json(file: Path, value: Any) -> None:
@@ -110,10 +104,8 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(file, "pt") as stored:
             return {name: stored.get_tensor(name).clone() for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{file}: damaged or not a safetensors file ({reason}); delete it and run again."
-        ) from error
+        problem = f"damaged or not a safetensors file ({getattr(error, 'strerror', None) or error})"
+        raise InputError(f"{file}: {problem}; delete it and run again.") from error
 
 
 class RunDirectory:
@@ -141,13 +133,11 @@ class RunDirectory:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(
-                f"{self.folder}: another process writes this run; wait for it, or choose another --out."
-            ) from None
+            busy = "another process writes this run; wait for it, or choose another --out"
+            raise InputError(f"{self.folder}: {busy}.") from None
         except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot be written ({error.strerror}); choose another --out."
-            ) from error
+            problem = f"cannot be written ({error.strerror})"
+            raise InputError(f"{self.folder}: {problem}; choose another --out.") from error
         try:
             for leftover in self.folder.glob(".*.*"):  # of a write that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -169,12 +159,7 @@ class RunDirectory:
         Raises:
             InputError: The folder holds another run, or something else.
         """
-        about = {
-            "name": data.name,
-            "source": source,
-            "fingerprint": fingerprint(data),
-            "ranks": data.ranks.to_dict(),
-        }
+        about = {"name": data.name, "source": source, "fingerprint": fingerprint(data)}
         if self.config.exists():
             stored = read_json(self.config)
             try:
@@ -189,9 +174,8 @@ class RunDirectory:
                 raise InputError(f"{what}; choose a new --out, or repeat its settings.")
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise InputError(
-                f"{self.folder}: exists and is not a run directory; choose a new or empty --out."
-            )
+            raise InputError(f"{self.folder}: is not a run directory; choose a new or empty --out.")
+        about |= {"ranks": data.ranks.to_dict()}
         about |= {"counts": {split: data.counts(split) for split in ("train", "val", "test")}}
         about |= {"card": data.card.to_dict(), "protocol": list(data.protocol), "missing": list(data.missing)}
         versions = {name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")}
@@ -227,22 +211,11 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
         {'seed': 0, 'controls.order': 'true'}
     """
-    nested = {
-        f"{key}.{name}": v
-        for key, part in config.items()
-        if isinstance(part, Mapping)
-        for name, v in part.items()
-    }
-    return {key: v for key, v in config.items() if key not in WHERE and not isinstance(v, Mapping)} | nested
+    nested = {f"controls.{name}": value for name, value in config["controls"].items()}
+    return {name: v for name, v in config.items() if name not in (*WHERE, "controls")} | nested
 
 
-def save_checkpoint(
-    file: Path,
-    parameters: Mapping[str, Tensor],
-    best: Mapping[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    about: Any,
-) -> None:
+def save_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any) -> None:
     """Keep parameters, the best ones so far, Adam's moments and a JSON-ready record, all in one atomic write."""
     tensors = {f"now/{name}": value for name, value in parameters.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
@@ -252,9 +225,7 @@ def save_checkpoint(
 
 
 @torch.no_grad()
-def load_checkpoint(
-    file: Path, parameters: Mapping[str, Tensor], best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
-) -> Any:
+def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optimizer) -> Any:
     """Put a stored epoch back into parameters, `best` and optimizer; returns the record, None where there is no file.
 
     Raises:
@@ -271,14 +242,12 @@ def load_checkpoint(
                 if tensors[f"{kind}/{name}"].shape != target.shape:
                     raise ValueError(f"{name} has another shape")
                 target.copy_(tensors[f"{kind}/{name}"])
-            moments = {
-                key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
-                for key in ("exp_avg", "exp_avg_sq")
-            }
-            optimizer.state[parameter].update(moments, step=tensors[f"adam.step/{name}"])
+            state = optimizer.state[parameter]
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
+            state["step"] = tensors[f"adam.step/{name}"]
         history, score, steps = json.loads(metadata["about"])
         return list(history), (float(score[0]), float(score[1])), int(steps)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{file}: damaged or of another model ({error}); delete it to start this stage anew."
-        ) from error
+        problem = f"damaged or of another model ({error})"
+        raise InputError(f"{file}: {problem}; delete it to start this stage anew.") from error

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
@@ -115,8 +116,7 @@ class Towers(nn.Module, ABC):
 
     def normalize(self, pixels: Pixels) -> Pixels:
         """Pixels in [0, 1] to the scale the image tower was trained on."""
-        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
+        mean, std = torch.tensor([self.mean, self.std], device=pixels.device).view(2, 3, 1, 1).unbind()
         return (pixels - mean) / std
 
     def resize(self) -> v2.Compose:
@@ -172,12 +172,6 @@ class Augment(nn.Module):
         return ((light * brightness - middle) * contrast + middle).clamp(0, 1).mul(255).round().byte()
 
 
-def spans(template: str) -> tuple[str, str]:
-    """What stands before and after the rank name in a template."""
-    before, after = template.split(SLOT)
-    return before, after
-
-
 class OpenClipTowers(Towers):
     """Any open_clip model with a causal text transformer (ViT-B-16, RN50, …).
 
@@ -199,9 +193,7 @@ class OpenClipTowers(Towers):
         pool = getattr(text, "text_pool_type", None) or getattr(text, "pool_type", None)
         clip_like = getattr(text, "cls_emb", None) is None and pool in ("argmax", "eos")
         if getattr(text, "attn_mask", None) is None or not clip_like:
-            raise InputError(
-                "towers: this open_clip model has no causal text transformer; choose a ViT or RN model."
-            )
+            raise InputError("towers: a model without a causal text transformer; choose a ViT or RN model.")
         names = ("token_embedding", "transformer", "ln_final")
         self.text = nn.ModuleDict({name: getattr(text, name) for name in names})
         self.text.register_parameter("positional_embedding", text.positional_embedding)
@@ -219,20 +211,16 @@ class OpenClipTowers(Towers):
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
         start, end = self.tokenizer.sot_token_id, self.tokenizer.eot_token_id
-        coded = [self.tokenizer.encode(sentence) for sentence in sentences]
-        longest = max(map(len, coded))
-        if longest + 2 > self.max_tokens:
-            raise InputError(
-                f"template: a sentence has {longest + 2} tokens, the text tower takes {self.max_tokens}."
-            )
-        ids = torch.zeros(len(coded), longest + 2, dtype=torch.long)
-        rank_words = torch.zeros_like(ids, dtype=torch.bool)
-        before, after = (len(self.tokenizer.encode(part)) for part in spans(template)) if template else (0, 0)
-        for row, code in enumerate(coded):
-            ids[row, : len(code) + 2] = torch.tensor([start, *code, end])
-            if template:
-                rank_words[row, 1 + before : max(1 + len(code) - after, 2 + before)] = True
-        mask = torch.arange(longest + 2) < torch.tensor([[len(code) + 2] for code in coded])
+        coded = [[start, *self.tokenizer.encode(sentence), end] for sentence in sentences]
+        ids = pad_sequence([torch.tensor(code) for code in coded], batch_first=True)
+        if (n := ids.shape[1]) > self.max_tokens:
+            raise InputError(f"template: a sentence has {n} tokens, the text tower takes {self.max_tokens}.")
+        mask = torch.arange(n) < torch.tensor([[len(code)] for code in coded])
+        rank_words = torch.zeros_like(mask)
+        if template:
+            before, after = (len(self.tokenizer.encode(part)) for part in template.split(SLOT))
+            for row, code in enumerate(coded):
+                rank_words[row, 1 + before : max(len(code) - 1 - after, 2 + before)] = True
         return Tokens(ids, mask, rank_words, mask & (ids != start) & (ids != end))
 
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
@@ -271,7 +259,8 @@ def load_open_clip(
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
-    _check_name(name, weights)
+    if problem := _problem(name, weights):
+        raise InputError(f"towers: {name!r} {problem}.")
     model_name, _, tag = name.partition("/")
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
     options: dict[str, Any] = {"force_image_size": image_size}
@@ -289,46 +278,33 @@ def load_open_clip(
                 return OpenClipTowers(model, open_clip.tokenizer.SimpleTokenizer())
             model = open_clip.create_model(model_name, **options)
         except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-            raise InputError(
-                f"towers: the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]}); connect to a "
-                "network once, or pass weights=FILE with a local safetensors file, or use towers='mini'."
-            ) from error
+            said = f"the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]})"
+            cure = "connect to a network once, or pass weights=FILE with a local safetensors file"
+            raise InputError(f"towers: {said}; {cure}, or use towers='mini'.") from error
     return OpenClipTowers(model, open_clip.get_tokenizer(model_name))
 
 
-def _check_name(name: str, weights: str | Path | None) -> None:
-    """Refuse what open_clip cannot load, before it is asked; it would take a tag for the path of a pickle."""
+def _problem(name: str, weights: str | Path | None) -> str:
+    """What is wrong with a name, before open_clip is asked, which would take a tag for the path of a pickle."""
     import open_clip
 
     model, _, tag = name.partition("/")
-    file, known = str(weights), name == "tiny/random" or model in open_clip.list_models()
-    config: dict[str, Any] = (open_clip.get_model_config(model) if known else None) or {"text_cfg": {}}
-    others = {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config
-    tags = open_clip.list_pretrained_tags_by_model(model) if known else []
-    elsewhere = "://" in file or file.startswith(
-        ("//", "\\\\")
-    )  # a share would be asked for, with the user's name
-    rules = (
-        (not known, "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"),
-        (others, "has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style"),
-        (
-            weights and Path(file).suffix != ".safetensors",
-            f"cannot take {file}: pickles are not read, convert it",
-        ),
-        (weights and elsewhere, f"cannot take {file}: it is not on this machine; copy it here"),
-        (
-            weights and not Path(file).is_file(),
-            f"cannot take {file}: it does not exist; give a safetensors file",
-        ),
-        (
-            not (weights or tag),
-            f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE",
-        ),
-        (
-            not weights and tag not in ("random", *tags),
-            f"has no weights of that name; use 'random' or one of {', '.join(tags)}",
-        ),
-    )
-    for broken, problem in rules:
-        if broken:
-            raise InputError(f"towers: {name!r} {problem}.")
+    if name == "tiny/random":
+        return ""
+    if model not in open_clip.list_models():
+        return "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
+    config = open_clip.get_model_config(model)
+    if {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config:
+        return "has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style"
+    if weights:
+        file = str(weights)
+        if Path(file).suffix != ".safetensors":
+            return f"cannot take {file}: pickles are not read, convert it"
+        # a share would be asked for, with the user's name
+        if "://" in file or file.startswith(("//", "\\\\")) or not Path(file).is_file():
+            return f"cannot take {file}: it does not exist on this machine; give a safetensors file"
+    elif not tag:
+        return f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE"
+    elif tag not in (tags := ["random", *open_clip.list_pretrained_tags_by_model(model)]):
+        return f"has no weights of that name; use 'random' or one of {', '.join(tags[1:])}"
+    return ""

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.export import answer, export_onnx, open_session, quantise, read_metadata
+from l2rclip_lite.export import KEY, answer, export_onnx, open_session, quantise
 from l2rclip_lite.plots import rank_colours
 from l2rclip_lite.runs import write_atomically, write_json, write_text
 
@@ -75,7 +75,7 @@ def main(folder: str) -> None:
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
     colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    about = read_metadata(PAGE / "model.onnx") | {
+    about = json.loads(open_session(PAGE / "model.onnx").get_modelmeta().custom_metadata_map[KEY]) | {
         "colours": colours,
         "bytes": (PAGE / "model.onnx").stat().st_size,
     }

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.stats import binom
 
 from l2rclip_book.style import WIDTH
+from l2rclip_lite.metrics import Indices, Probabilities, forecast
 from l2rclip_lite.plots import COLOURS, style
+from l2rclip_lite.ranks import Ranks
 
 BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature
 
@@ -37,11 +40,47 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
     return figure
 
 
+def reliability(
+    y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
+) -> pd.DataFrame:
+    """The reliability curve: how often the most probable rank is right, beside how sure the model was of it.
+
+    Args:
+        y_true: Rank indices.
+        probabilities: A row of K for each image.
+        ranks: The label space.
+        bins: Bins (lo, hi] of equal width of the largest probability.
+
+    Returns:
+        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`, `accuracy`, and
+        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times of 100 if the confidence
+        is true (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
+        |accuracy − confidence|, weighted by `count`, is `metrics.ece` with as many bins.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> curve = reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], two)
+        >>> curve[["count", "confidence", "accuracy"]].round(2).values.tolist()
+        [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
+    """
+    true, p = forecast(y_true, probabilities, ranks)
+    edges = np.linspace(0, 1, bins + 1)
+    table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
+    table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
+    curve = table.groupby("bin").agg(
+        count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
+    )
+    curve["low"], curve["high"] = edges[curve.index], edges[curve.index + 1]
+    for name, q in (("chance_low", 0.025), ("chance_high", 0.975)):
+        curve[name] = binom.ppf(q, curve["count"], curve["confidence"]) / curve["count"]
+    return curve.reset_index(drop=True)
+
+
 def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Accuracy over confidence, one panel per model: dots on the diagonal are as right as they are sure.
 
     Args:
-        curves: `calibration.reliability` by panel title.
+        curves: From `reliability`, by panel title.
     """
     most = max(curve["count"].max() for curve in curves.values())
     with style():

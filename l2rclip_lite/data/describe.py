@@ -24,9 +24,9 @@ def card(name: str) -> str:
     """
     facts = DATA_SETS[name]
     fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", "your choice")]
-    if facts.ranks:
-        ends = f"{facts.ranks.names[0]} to {facts.ranks.names[-1]}"
-        fields[-1] = ("ranks", f"{len(facts.ranks)}, unit {facts.ranks.unit}, from {ends}")
+    if ranks := facts.ranks:
+        about = f"{len(ranks)}, unit {ranks.unit}, from {ranks.names[0]} to {ranks.names[-1]}"
+        fields[-1] = ("ranks", about)
     for protocol, cut in facts.protocols.items():
         chosen = f"--protocol {protocol} " if protocol else ""
         chosen += f"--fold {cut.folds[0]} to {cut.folds[-1]}" if len(cut.folds) > 1 else ""
@@ -57,18 +57,14 @@ def leakage(name: str, options: dict[str, Any]) -> str:
     """
     protocols = DATA_SETS[name].protocols
     cut = protocols.get(options.get("protocol", next(iter(protocols))))  # the loader refuses an unknown one
-    folds = (options["fold"],) if "fold" in options else cut.folds if cut else ()
-    one = {"fold"} if folds else set()
-    return leakage_report(
-        lambda fold: load_dataset(name, **(options | dict.fromkeys(one, fold))), folds or (0,)
-    )
+    folds = [options["fold"]] if "fold" in options else cut.folds if cut else []
+    parts = [options | {"fold": fold} for fold in folds] or [options]
+    return leakage_report({part.get("fold", 0): load_dataset(name, **part) for part in parts})
 
 
 def fixture(name: str, folder: str, seed: int = 0) -> str:
     """Write drawn images in the layout of a data set, and say what comes next."""
     make_fixture(name, folder, seed)
     ranks = f' --ranks "{",".join(CSV_RANKS)}"' if name == "csv" else ""
-    return (
-        f"A synthetic fixture of {name} is in {folder}: its images are drawn, results on it mean nothing.\n"
-        f"Next: l2rclip fit --dataset {name} --root {folder}{ranks} --out runs/{name}-fixture"
-    )
+    said = f"A synthetic fixture of {name} is in {folder}: its images are drawn, results on it mean nothing."
+    return f"{said}\nNext: l2rclip fit --dataset {name} --root {folder}{ranks} --out runs/{name}-fixture"

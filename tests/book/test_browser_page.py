@@ -16,7 +16,7 @@ from PIL import Image
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset, read_image
-from l2rclip_lite.export import answer, open_session, read_metadata
+from l2rclip_lite.export import KEY, answer, open_session
 
 PAGE = browser_model.PAGE
 
@@ -29,7 +29,7 @@ def test_the_model_is_the_one_that_the_results_are_of() -> None:
     about = json.loads((PAGE / "model.json").read_text(encoding="utf-8"))
     assert about.pop("bytes") == model.stat().st_size <= 5e6
     assert len(about.pop("colours")) == 5
-    assert about == read_metadata(model)
+    assert about == json.loads(open_session(model).get_modelmeta().custom_metadata_map[KEY])
     assert about["temperature"] == pytest.approx(facts["temperature"])
     assert Config.from_dict(facts["config"]) == browser_model.CONFIG
     assert facts["checked_images"] == facts["data"]["counts"]["test"]

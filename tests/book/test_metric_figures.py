@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from l2rclip_book import calibration_figures, metric_figures
-from l2rclip_lite.calibration import reliability
+from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.plots import rank_colours
 from l2rclip_lite.ranks import Ranks
 

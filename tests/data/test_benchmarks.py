@@ -81,7 +81,7 @@ def test_morph_leaks_as_the_data_notes_say(lists: Path, protocol: str) -> None:
     assert all(count["test_shared_files"] == count["val_shared_files"] == 0 for count in counts)
     assert all((count["val_shared_subjects"] == 0) == (protocol == "subject-exclusive") for count in counts)
     pairs, union, whole, kind = BETWEEN[protocol]
-    report = leakage_report(loaded.__getitem__, folds)
+    report = leakage_report(loaded)
     assert f"two folds share: {pairs}; all test sets together hold {union} of the {whole} images" in report
     assert kind in report
 

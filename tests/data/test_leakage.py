@@ -48,7 +48,7 @@ def test_counts_by_hand() -> None:
 def test_the_report_says_what_folds_share() -> None:
     """Two folds with a shared test image are no cross-validation, three with none are."""
     folds = [made("a1 a2", "b1", "a3 a4 c1"), made("a1 b1", "d1", "c1 d1")]
-    assert leakage_report(folds.__getitem__, [0, 1]).splitlines() == [
+    assert leakage_report(dict(enumerate(folds))).splitlines() == [
         "made: what train + val share with test, and train with val",
         " fold split images subjects also in training their images files in both",
         "    0  test      3        2       1 (50.0 %)   2 (66.7 %)             0",
@@ -59,10 +59,10 @@ def test_the_report_says_what_folds_share() -> None:
         "Repeated hold-out, not cross-validation: the test sets overlap.",
     ]
     apart = [made("a1 b1", "c1", "d1"), made("d1 b1", "c1", "a1"), made("a1 d1", "c1", "b1")]
-    assert leakage_report(apart.__getitem__, [0, 1, 2]).endswith(
+    assert leakage_report(dict(enumerate(apart))).endswith(
         "hold 3 of the 4 images of all folds.\nCross-validation: the test sets are disjoint."
     )
-    assert "unknown" in leakage_report(lambda _: made("a1", "b1", "c1", named=False), [0])
+    assert "unknown" in leakage_report({0: made("a1", "b1", "c1", named=False)})
 
 
 @given(

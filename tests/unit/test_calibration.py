@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
+from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite import calibration
 from l2rclip_lite.calibration import (
     BOUNDS,
@@ -17,7 +18,6 @@ from l2rclip_lite.calibration import (
     calibrate,
     fit_temperature,
     negative_log_likelihood,
-    reliability,
     temper,
 )
 from l2rclip_lite.config import Config

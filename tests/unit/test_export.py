@@ -1,6 +1,7 @@
 """`l2rclip export`: the file answers as PyTorch does on images as they are, and nothing else is ever left behind."""
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,19 +92,17 @@ def test_noise_is_resized_as_pillow_does(resize: Resize, shape: tuple[int, int])
     assert (apart > 0).mean() < 0.01
 
 
-def test_the_file_says_what_its_ranks_are_and_nothing_of_this_machine(written: Path, tmp_path: Path) -> None:
+def metadata(file: Path) -> Any:
+    """What a file says of itself."""
+    return json.loads(export.open_session(file).get_modelmeta().custom_metadata_map[export.KEY])
+
+
+def test_the_file_says_what_its_ranks_are_and_nothing_of_this_machine(written: Path) -> None:
     """Metadata come back as they were; torch's stack traces, which name files and folders, do not."""
-    found = export.read_metadata(written)
+    found = metadata(written)
     assert Ranks.from_dict(found["ranks"]) == RANKS
     assert (found["image_size"], found["temperature"], found["towers"]) == (64, 2.5, "tiny/random")
     assert b".py" not in written.read_bytes()
-    other = tmp_path / "other.onnx"
-    onnx.save(parser.parse_model(export.resize_graph(24)), other)
-    with pytest.raises(InputError, match=r"other\.onnx: was not written by `l2rclip export`"):
-        export.read_metadata(other)
-    other.write_bytes(b"no model")
-    with pytest.raises(InputError, match=r"other\.onnx: onnxruntime cannot read it"):
-        export.read_metadata(other)
 
 
 def test_a_file_that_answers_otherwise_is_refused(
@@ -149,7 +148,7 @@ def test_the_command_and_its_8_bit_twin(
     assert f"in a probability, on {len(leaves.test)} images" in said
     assert [line.split()[0] for line in said.splitlines()[-2:]] == ["model.onnx", "model.int8.onnx"]
     assert twin.stat().st_size < file.stat().st_size / 2
-    assert export.read_metadata(twin) == export.read_metadata(file)
+    assert metadata(twin) == metadata(file)
     kept = [node.op_type for node in onnx.load(twin).graph.node]
     assert "ConvInteger" in kept or "MatMulInteger" in kept
 

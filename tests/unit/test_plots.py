@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from l2rclip_lite import plots
-from l2rclip_lite.data import Card, OrdinalDataset, Split
+from l2rclip_lite.data import Split
 from l2rclip_lite.plots import rank_colours
 from l2rclip_lite.ranks import Ranks
 
@@ -39,17 +39,6 @@ def test_a_contact_sheet_has_the_first_images_of_each_rank_in_its_column() -> No
     ages = Ranks.integers(16, 77, template="a photo of a {rank} years old face", unit="years")
     figure = plots.contact_sheet(GREY, ages, rows=1)
     assert [axis.get_title() for axis in figure.axes] == [ages.names[k] for k in (0, 15, 30, 46, 61)]
-
-
-def test_a_histogram_crosses_out_what_is_empty() -> None:
-    """Training has ranks 0 and 2; a cross stands at rank 1 and the title counts it."""
-    data = OrdinalDataset("x", GREY, GREY, GREY, RANKS, Card("x", "Mine"), allow_empty_ranks=True)
-    figure = plots.rank_histogram(data)
-    axis = figure.axes[0]
-    assert [bar.get_height() for bar in axis.patches] == [2, 0, 3]
-    assert axis.get_title("left") == "train: 5 images, 1 of 3 ranks empty (×)"
-    assert axis.collections[0].get_offsets()[:, 0].tolist() == [1]
-    assert figure.get_suptitle() == "Mine"
 
 
 def test_training_curves_mark_the_epoch_that_was_chosen() -> None:
