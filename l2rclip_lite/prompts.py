@@ -110,23 +110,6 @@ class RankPrompts(nn.Module):
         return centred(features) if self.centre else features
 
     @torch.no_grad()
-    def attention(self) -> Float[Tensor, "group query key"]:
-        """Attention weights of RankFormer's first block over the template, averaged over heads, for figures.
-
-        Returns:
-            A map for each sentence (axis `token`), for each slot (`rank`), or a single one over all tokens (`joint`).
-            Rows of real words add to 1; rows of other slots are 0.
-        """
-        assert self.rankformer is not None, "this model was built without RankFormer"
-        maps: list[Tensor] = []
-        hook = self.rankformer.attend[0].register_forward_hook(lambda layer, x, out: maps.append(out[1]))
-        tokens = self.tokens.to(self.template_embeddings.device)
-        self.rankformer(self.template_embeddings, tokens)
-        hook.remove()
-        words = {"token": tokens.words, "rank": tokens.words.T, "joint": tokens.words.flatten()[None]}
-        return maps[0] * words[self.rankformer.axis][..., None]
-
-    @torch.no_grad()
     def template_features(self, towers: Towers) -> Float[Tensor, "rank dim"]:
         """Text features of the bare sentences: no RankFormer, no context. What the language model knew before."""
         words = self.template_embeddings

@@ -50,13 +50,11 @@ class TrainingData:
         features: Unit image features of each split, by the untrained tower.
         targets: Rank index of each image.
         images: The images of each split as bytes; may be empty where only features are at hand.
-        paths: Names of the images, for messages.
     """
 
     features: Mapping[str, Float[Tensor, "batch dim"]]
     targets: Mapping[str, Int[Tensor, " batch"]]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
-    paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, data: OrdinalDataset, model: L2RCLIP, *, quiet: bool = True) -> TrainingData:
@@ -65,7 +63,7 @@ class TrainingData:
         workers = model.config.workers
         features = {split: model.encode(images[split], workers=workers, quiet=quiet) for split in SPLITS}
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
-        return cls(features, targets, images, {split: data.split(split).paths for split in SPLITS})
+        return cls(features, targets, images)
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Image features of a split as they are now."""
@@ -154,12 +152,8 @@ class Stage:
         quiet: bool = True,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
-        self.ranks, self.config, self.target, self.quiet = (
-            model.ranks,
-            model.config,
-            data.targets["val"],
-            quiet,
-        )
+        self.ranks, self.config = model.ranks, model.config
+        self.target, self.quiet = data.targets["val"], quiet
         self.steps = math.ceil(len(data.targets["train"]) / self.config.batch_size) * epochs
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.parameters.items():

@@ -9,11 +9,30 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_book.templates import token_text
+from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.towers import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]
 START, END, PADDING = "start", "end", "·"
+
+
+@torch.no_grad()
+def attention(prompts: RankPrompts) -> Float[Tensor, "group query key"]:
+    """Attention weights of RankFormer's first block over the template, averaged over heads.
+
+    Returns:
+        A map for each sentence (axis `token`), for each slot (`rank`), or a single one over all tokens (`joint`). Rows of
+        real words add to 1; rows of other slots are 0.
+    """
+    assert prompts.rankformer is not None, "these prompts were built without RankFormer"
+    maps: list[Tensor] = []
+    hook = prompts.rankformer.attend[0].register_forward_hook(lambda layer, x, out: maps.append(out[1]))
+    tokens = prompts.tokens
+    prompts.rankformer(prompts.template_embeddings, tokens)
+    hook.remove()
+    words = {"token": tokens.words, "rank": tokens.words.T, "joint": tokens.words.flatten()[None]}
+    return maps[0] * words[prompts.rankformer.axis][..., None]
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -69,32 +69,3 @@ def normal_probabilities(
     """
     clipped = predicted.clamp(values[0], values[-1])
     return (-0.5 * ((values - clipped[:, None]) / deviation).square()).softmax(dim=1)
-
-
-def prototype_probabilities(
-    features: Float[Tensor, "batch dim"],
-    train: Float[Tensor, "train dim"],
-    target: Int[Tensor, " train"],
-    ranks: int,
-    scale: float | Float[Tensor, ""],
-) -> Float[Tensor, "batch rank"]:
-    r"""$\operatorname{softmax}_k(s\,z\cdot c_k)$ with $c_k$ the normalised mean of the training images of rank k.
-
-    Args:
-        features: Unit image features to classify.
-        train: Unit features of the training images.
-        target: Their rank indices.
-        ranks: K; a rank without a training image gets probability 0.
-        scale: s.
-
-    Returns:
-        K probabilities per image.
-
-    Example:
-        >>> points = torch.eye(2)
-        >>> prototype_probabilities(points[:1], points, torch.tensor([0, 2]), 3, 1.0).round(decimals=4)
-        tensor([[0.7311, 0.0000, 0.2689]])
-    """
-    own = F.one_hot(target, ranks).to(train.dtype)
-    logits = scale * features @ F.normalize(own.T @ train, dim=1).T
-    return logits.masked_fill(own.sum(dim=0) == 0, float("-inf")).softmax(dim=1)

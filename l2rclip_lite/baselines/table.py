@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
-from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities, prototype_probabilities
+from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities
 from l2rclip_lite.baselines.losses import Outputs, Position, Scalar
 from l2rclip_lite.baselines.probes import Answers, linear_probe, ridge, softmax, zero_shot
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, prompt_head
@@ -72,8 +72,7 @@ class Objective:
         takes: Its arguments, in order: `outputs` of the head, `features` (unit), `target` (rank indices), `label` (their
             positions), `position` of the ranks, `scale` of the towers.
         head: Makes the head; its input is S · features.
-        decoder: Outputs to probabilities; None reads the features with prototypes (to choose the epoch) and with a
-            linear probe (to answer).
+        decoder: Outputs to probabilities; None reads the features with a linear probe.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
 
@@ -276,9 +275,6 @@ def _train(
             stage.step(loss + F.cross_entropy(outputs, target) if objective.adds else loss)
         stage.end_epoch(_answer(objective, head, model, data, "val", tuned))
     stage.restore_best()
-    if objective.decoder is None:
-        trained = {split: data.encode(model, split) for split in data.targets}
-        return linear_probe(trained, dict(data.targets), model.ranks)
     return {split: _answer(objective, head, model, data, split, tuned) for split in ("val", "test")}
 
 
@@ -286,9 +282,9 @@ def _train(
 def _answer(
     objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData, split: str, tuned: bool
 ) -> Outputs:
-    """K probabilities per image of a split, by the decoder or by the prototypes of the training images."""
-    features = (data.encode(model, split) if tuned else data.features[split]).to(model.device)
+    """K probabilities per image of a split, by the decoder or by a linear probe on the features as they are now."""
+    encode = partial(data.encode, model) if tuned else data.features.__getitem__
     if objective.decoder is not None:
-        return objective.decoder(head(model.scale * features)).cpu()
-    train, target = data.encode(model, "train").to(model.device), data.targets["train"].to(model.device)
-    return prototype_probabilities(features, train, target, len(model.ranks), model.scale).cpu()
+        return objective.decoder(head(model.scale * encode(split).to(model.device))).cpu()
+    features = {"train": encode("train"), "val": encode("val"), "test": encode(split)}
+    return linear_probe(features, dict(data.targets), model.ranks)["test"]
