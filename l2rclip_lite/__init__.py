@@ -15,13 +15,8 @@ _LOSSES = (
 # Where each public name lives. They are imported when first used: `l2rclip --help` need not wait for torch.
 _MODULES = {"config": "Config Controls", "data": "load_dataset", "losses": _LOSSES, "metrics": "evaluate"}
 _MODULES |= {"model": "L2RCLIP Prediction", "prompts": "RankPrompts", "rankformer": "RankFormer"}
-_MODULES |= {
-    "ranks": "Ranks",
-    "results": "Run",
-    "mini": "load_towers",
-    "towers": "Tokens Towers",
-    "training": "fit",
-}
+_MODULES |= {"ranks": "Ranks", "results": "Run", "mini": "load_towers", "training": "fit"}
+_MODULES |= {"towers": "Tokens Towers"}
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["InputError", "TrainingError", *_HOMES]
 
