@@ -82,7 +82,6 @@ class _Answers(nn.Module):
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("values", model.ranks.values_tensor())
 
     def forward(
         self, resized: UInt8[Tensor, "batch 3 height width"]
@@ -90,7 +89,7 @@ class _Answers(nn.Module):
         """Probabilities, and the expectation of the rank values under them."""
         pixels = self.model.towers.normalize(resized.float() / 255)
         probabilities = (self.model(pixels) / self.model.temperature).softmax(dim=1)
-        return probabilities, probabilities @ self.get_buffer("values")
+        return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
 def export_onnx(

@@ -188,7 +188,7 @@ def calibrate(run: Run, where: Where = HERE) -> None:
 
 
 def export(
-    run: Run, file: Annotated[str, tyro.conf.Positional], int8: bool = False, where: Where = HERE
+    run: Run, file: Annotated[Path, tyro.conf.Positional], int8: bool = False, where: Where = HERE
 ) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
@@ -207,21 +207,18 @@ def export(
         int8: Also write 8-bit weights, and measure what they cost.
         where: Where to find data.
     """
-    if Path(file).suffix != ".onnx":
+    if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite import export as onnx
     from l2rclip_lite.results import judge
 
-    onnx.require_onnx()
     model, found = _opened(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
     done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
     print(f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} images")
     if int8:
-        answers = {
-            each.name: onnx.answers(each, found.test) for each in (done.file, onnx.quantise(done.file))
-        }
+        answers = {each.name: onnx.answers(each, found.test) for each in (file, onnx.quantise(file))}
         rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
         print(f"\n{table(rows, found.ranks.unit)}")
 

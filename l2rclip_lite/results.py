@@ -115,6 +115,4 @@ def read_history(run: RunDirectory) -> list[dict[str, float]]:
         return rows
     except (OSError, ValueError) as error:
         problem = f"cannot be read ({error})"
-        raise InputError(
-            f"{run.history}: {problem}; put back a copy, or fit again with a new --out."
-        ) from error
+        raise InputError(f"{run.history}: {problem}; put back a copy, or fit to a new --out.") from error

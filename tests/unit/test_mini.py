@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from l2rclip_book.alignment import prototypes, recall, unseen_similarity
+from l2rclip_book.alignment import fit_alignment, prototypes, recall, unseen_similarity
 from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import (
@@ -23,7 +23,6 @@ from l2rclip_lite.mini import (
     check_sha256,
     find_image_weights,
     find_text_folder,
-    fit_alignment,
     load_backbone,
     load_towers,
 )

@@ -225,7 +225,7 @@ def test_a_loss_that_is_not_finite_stops_in_one_sentence(
     """A learning rate of 1e6: stage, epoch, step and fix are named, and complete epochs stay."""
     with pytest.raises(TrainingError, match=r"stage 2, epoch \d, step \d: .* not finite|the loss is nan"):
         fit(leaves, replace(small, lr2=1e6, epochs2=20, precision="bf16"), tmp_path / "run", quiet=True)
-    assert RunDirectory(tmp_path / "run").checkpoint("stage1").is_file()
+    assert RunDirectory(tmp_path / "run").unfinished.joinpath("stage1.safetensors").is_file()
 
 
 def test_the_schedule_by_hand() -> None:
