@@ -17,7 +17,7 @@ from l2rclip_lite.data.fixtures import make_fixture
 
 pytestmark = pytest.mark.untyped
 RANKS = {"csv": {"ranks": "fresh,ripe,overripe"}}
-NAMES = ("csv", "bracol", "retinamnist", "morph", "clap2015", "adience", "hci", "aesthetics")
+NAMES = ("csv", "bracol", "apples81", "retinamnist", "morph", "clap2015", "adience", "hci", "aesthetics")
 OPTIONS = (
     "root",
     "lists",
