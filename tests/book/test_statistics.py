@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
+from l2rclip_book.metric_figures import expected_price
 from l2rclip_book.statistics import (
     Comparison,
     compare,
@@ -140,6 +141,16 @@ def test_pairs_by_hand() -> None:
             pairs(broken, "full", "plain", "mae")
     with pytest.raises(InputError, match="share no run"):
         pairs(table[::4], "full", "plain", "mae")
+
+
+@given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
+def test_the_cheapest_answers_are_mode_median_and_mean(weights: list[int]) -> None:
+    """On a scale of uneven steps; no more than half of the mass may lie on either side of a median."""
+    values, p = np.array([0.0, 1, 3, 4, 9]), np.array(weights) / sum(weights)
+    mode, median, mean = (expected_price(p, values, power)[2] for power in (0, 1, 2))
+    assert mode == values[p.argmax()]
+    assert max(p[values < median].sum(), p[values > median].sum()) <= 0.5 + 1e-6
+    assert mean == pytest.approx(p @ values, abs=0.005)
 
 
 @given(st.lists(st.floats(0, 1), max_size=8), st.floats(0, 0.99))

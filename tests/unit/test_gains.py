@@ -1,15 +1,12 @@
-"""Percentages of error that can be worked out by hand, tables that lack runs, and what the figures show."""
+"""Percentages of error that can be worked out by hand and tables that lack runs."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
 
-from l2rclip_book import evidence
 from l2rclip_book.gains import Hypothesis, gain_text, gains_by, hypothesis_gains, run_gains, summarise
 from l2rclip_book.statistics import compare, holm
 from l2rclip_lite.errors import InputError
@@ -107,31 +104,3 @@ def test_a_single_run_has_no_interval() -> None:
     row = summarise(run_gains(runs(full=[3], ridge=[4]), "full", "ridge")).iloc[0]
     assert math.isnan(row["low"])
     assert gain_text(row) == "+25.0 (no interval), 1/1"
-
-
-def test_a_forest_clips_and_colours_its_verdicts() -> None:
-    """What is beyond the axis is at the edge with its number; twice the error on seven of seven runs is red."""
-    errors = np.arange(1.0, 8.0)
-    table = runs(2, full=list(errors), worse=list(2 * errors), far=list(10 * errors))
-    gains = hypothesis_gains(table, [Hypothesis(name, name, "full", "parts") for name in ("worse", "far")])
-    figure = evidence.forest(summarise(gains, ["text"]), gains, label="saved", limit=150)
-    axis = figure.axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["worse", "far"]
-    assert [text.get_text() for text in axis.texts] == ["-900 %"]
-    diamonds = [c for c in axis.collections if len(c.get_offsets()) == 1 and c.get_zorder() == 4]
-    assert [np.asarray(c.get_offsets()).tolist() for c in diamonds] == [[[-100, 0]], [[-150, 1]]]
-    assert {to_hex(c.get_facecolor()[0]) for c in diamonds} == {evidence.VERDICTS["worse"]}
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["set 0", "set 1"]
-
-
-def test_curves_and_dots_leave_out_what_has_no_rows() -> None:
-    """Two panels of which one lacks an arm and a condition; several arms get a legend, intervals are drawn if asked."""
-    both = pd.DataFrame(
-        {"arm": ["full", "ridge"] * 4, "x": list("11112222"), "y": [1.0, 2, 3, 4, 5, 6, 7, 9]}
-    )
-    one = both[(both["arm"] == "full") & (both["x"] == "1")]
-    figure = evidence.curves({"both": both, "one": one}, xlabel="x", ylabel="MAE")
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["L2RCLIP", "ridge"]
-    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["1"]
-    dotted = evidence.dots({"a": both.assign(row=both["x"])}, xlabel="MAE", reference="1", interval=True)
-    assert float(dotted.axes[0].lines[0].get_xdata()[0]) == 2.5
