@@ -39,13 +39,11 @@ def test_the_bare_tower_trains_the_image_side_alone() -> None:
     config = QUICK.config("mini", 4)
     towers = rows.bare_towers(config)
     rows.bare_step(config, towers)()
-    assert {name.startswith("image.") for name, p in towers.named_parameters() if p.grad is not None} == {
-        True
-    }
-    assert all(p.grad is not None for name, p in towers.named_parameters() if name.startswith("image."))
+    for name, parameter in towers.named_parameters():
+        assert (parameter.grad is not None) == name.startswith("image."), name
 
 
 def test_rows_run() -> None:
     """The rows that need no minutes; each has a finite figure."""
-    for name in ("inference", "ordinalclip", "lists-csv", "metrics", "decode"):
+    for name in ("inference", "lists-csv", "metrics", "decode"):
         assert rows.ROWS[name].measure(QUICK)["value"] > 0
