@@ -73,7 +73,7 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
 
 @each_file
 def test_cost_follows_from_the_counts(file: Path) -> None:
-    """Images, operations and memory in the head of a ViT-B/16 file are those of the counts and the epochs."""
+    """Images and operations in the head of a ViT-B/16 file are those of the counts and the epochs."""
     given, text = read(file), " ".join(file.read_text(encoding="utf-8").replace("\n#", " ").split())
     if given["TOWERS"] == "mini":
         return
@@ -90,6 +90,5 @@ def test_cost_follows_from_the_counts(file: Path) -> None:
     n, v, m = sum(train), int(counts["val"].sum()), int(counts["test"].sum())
     work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))
     assert f" {n:,} training pictures x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
-    stated = re.search(r"cross-entropy: ([\d.]+) PFLOP, .* Memory: ([\d.]+) GB", text)
+    stated = re.search(r"cross-entropy: ([\d.]+) PFLOP", text)
     assert float(stated[1]) == pytest.approx(work / 1e15, rel=0.01, abs=0.05)
-    assert float(stated[2]) == pytest.approx((n + v + m) * 3 * 224**2 / 1e9, abs=0.051)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from l2rclip_book import calibration_figures as own_data
 from l2rclip_book import embedding_figures as embed
-from l2rclip_book import evidence, heat_maps, template_figures
+from l2rclip_book import evidence, template_figures
 from l2rclip_book import loss_figures as losses
 from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
@@ -40,15 +40,16 @@ POINTS, LABELS = np.arange(12.0).reshape(4, 3), np.array([0, 1, 2, 0])
 STILL, MOVED = (POINTS[:3], POINTS[:3]), (POINTS[:3], POINTS[:3] + 1)
 PLANE = Plane(np.zeros(3), np.eye(3)[:2], np.array([0.5, 0.25]))
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
+BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
 FAN, PLACES, ORDERS = (0, 60, 120), torch.tensor([-60.0, 30.0, 180.0]), ("true", "blind", "shuffled")
 FIELD, WEIGHTS = torch.tensor([1.0, 0.2, 2.0]), torch.tensor([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
+FIELDS, RESTS = dict.fromkeys(ORDERS, (FIELD, -FIELD)), dict.fromkeys(ORDERS, FAN)
 ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
 NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
 READ = {"rank": torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])}
 READING = (READ, {"rank": torch.eye(2)}, SPELT, (1, 3))
-TABLE = np.array([[1.0, -0.04], [0.25, 1.0]])
-TOKENS = [("a", False), ("low", True), ("leaf", False)]
+TOKENS = {"CLIP": [([("a", False), ("low", True), ("leaf", False)], 0.0)]}, {"spaces": [1, 2]}
 SCORES = {"gap": {"mine": (0.7, [0.1, 0.2]), "other": (0.5, [0.0])}}
 RUNS = pd.DataFrame({"arm": ["full", "ridge"] * 2, "x": list("1122"), "y": [1.0, 2, 3, 4]})
 
@@ -122,21 +123,11 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     # images stay where they are, the three sentences have an arrow each
     (embed.arrows, (PLANE, {"1": {"image": STILL, "text": MOVED}}, RANKS), lambda f: len(texts(f)), 3),
     # in the order of their points from left to right
-    (
-        embed.thumbnails,
-        (FLAT, LABELS, np.stack([np.asarray(i).T for i in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}, RANKS),
-        images,
-        [-1, 2, 3, 0, 1, 3, 0],
-    ),
+    (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS), images, [-1, 2, 3, 0, 1, 3, 0]),
     # two images between two texts: a line each, none to the text under them
     (losses.weighted_pairs, ({"a": [(0, 60), (2, 60)]}, WEIGHTS, [("u", "v")], FAN), texts, list("012uv")),
     # the least loss is marked on the curve of each order
-    (
-        losses.resting_places,
-        (PLACES, dict.fromkeys(ORDERS, (FIELD, -FIELD)), dict.fromkeys(ORDERS, FAN), FAN, 1),
-        marks,
-        [[[30, 0.2]]] * 3,
-    ),
+    (losses.resting_places, (PLACES, FIELDS, RESTS, FAN, 1), marks, [[[30, 0.2]]] * 3),
     # two of the starts on the circle end in one bin
     (
         losses.free_texts,
@@ -160,13 +151,7 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
         lambda f: texts(f)[1:3],
         ["a\n1.00", "very\n2.00"],
     ),
-    (partial(heat_maps.heat_maps, digits=1), ({"a": TABLE}, ["u", "v"]), texts, ["1.0", "0.0", "0.2", "1.0"]),
-    (
-        template_figures.token_figure,
-        ({"CLIP": [(TOKENS, 0.0)]}, {"n": [1, 2]}, "ab"),
-        texts,
-        ["a", "low", "leaf"],
-    ),
+    (template_figures.token_figure, (*TOKENS, "ab"), texts, ["a", "low", "leaf"]),
     # rings of random weights, then the trained network's diamonds
     (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
     # a panel without one of the arms, and a name that readers know

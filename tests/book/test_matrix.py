@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import subprocess
 import sys
@@ -102,8 +101,7 @@ def test_runs_are_folds_or_seeds(folders: Path) -> None:
 def test_a_longer_grid_runs_only_what_is_new() -> None:
     """A combination keeps its name and its meaning; two of one name are refused."""
     sweep = yaml.safe_load(planning.SWEEP.read_text(encoding="utf-8"))
-    longer = copy.deepcopy(sweep)
-    longer["grid"]["lambda2"].insert(0, 0.1)
+    longer = sweep | {"grid": sweep["grid"] | {"lambda2": [0.1, *sweep["grid"]["lambda2"]]}}
     old, new = planning.grid(sweep)["studies"], planning.grid(longer)["studies"]
     assert (len(old), len(new)) == (40, 48)
     assert old.items() <= new.items()
@@ -116,8 +114,6 @@ def test_a_longer_grid_runs_only_what_is_new() -> None:
 
 def test_gather_keeps_every_digit_and_names_what_is_missing(tmp_path: Path, folders: Path) -> None:
     """Rows come out as they were written, in the order of the plan; a unit without its JSON file was cut off."""
-    with pytest.raises(SystemExit, match=r"no finished unit in .*rows; run experiments/Snakefile first"):
-        collect.gather(tmp_path, "page")
     rows = {"main/leaves5-1": "arm,mae\nNA,0.30000000000000004\n", "main/bracol-4": 'arm,mae\n"a, b",1e-05\n'}
     for name, text in (rows | {"main/leaves5-0": "arm,mae\ncut,1\n"}).items():
         file = tmp_path / "rows" / f"{name}.csv"

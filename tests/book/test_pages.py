@@ -173,31 +173,28 @@ def test_stale_and_edited_pages_are_noticed(tiny: Path, tmp_path: Path) -> None:
 def test_a_page_carries_results_and_provenance_only(tiny: Path, page: NotebookNode) -> None:
     """The source's cells with outputs, a footer, nothing of papermill; a second run does not even rewrite the file."""
     path = tiny.with_suffix(".ipynb")
-    assert [cell.cell_type for cell in page.cells] == ["markdown", "code", "code", "markdown"]
     assert page.cells[2].outputs[0].text == "steps 3\n"
     assert "papermill" not in path.read_text(encoding="utf-8").replace("tools/execute.py", "")
     stamp = page.metadata[page_rules.STAMP]
     assert (stamp["source"], stamp["package"]) == (chapters.source_hash(tiny), chapters.package_hash())
-    for text in (stamp["source"][:12], stamp["package"][:12], "profile `page`", " s on "):
-        assert text in page.cells[-1].source
+    assert stamp["source"][:12] in page.cells[-1].source
     before = path.read_bytes(), path.stat().st_mtime_ns
     execute.execute(tiny, path, {"PROFILE": "page"})
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def test_parameters_reach_the_chapter_and_misspelt_ones_are_refused(tiny: Path, tmp_path: Path) -> None:
-    """`smoke` takes two steps in place of three; PROFIL is an error and not, as in papermill, a remark."""
+def test_parameters_reach_the_chapter_and_a_failing_one_is_not_published(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`smoke` takes two steps in place of three; PROFIL is an error and not, as in papermill, a remark.
+
+    After a failure the page of the last good run stays as it was.
+    """
     page = execute.execute(tiny, tmp_path / "smoke.ipynb", {"PROFILE": "smoke"})
     assert page.cells[2].outputs[0].text == "steps 2\n"
     with pytest.raises(SystemExit, match="has no parameter PROFIL; it has PROFILE"):
         execute.execute(tiny, tmp_path / "no.ipynb", {"PROFILE": "smoke", "PROFIL": "page"})
     assert not (tmp_path / "no.ipynb").exists()
-
-
-def test_a_failing_chapter_is_not_published(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The page of the last good run stays as it was."""
     monkeypatch.setattr(execute, "FAILED", tmp_path / "failed")
     source, page = tmp_path / tiny.name, tmp_path / "01_tiny.ipynb"
     source.write_text(f"{tiny.read_text()}\n# %%\n1 / 0\n", encoding="utf-8")

@@ -27,7 +27,6 @@ from l2rclip_book.statistics import (
     near_duplicates,
     ordinality,
     pairs,
-    thumbnail,
     verdict,
 )
 from l2rclip_lite.data.base import OrdinalDataset
@@ -189,9 +188,7 @@ def test_an_honest_model_expects_the_error_that_it_makes() -> None:
 
 def test_a_second_shot_is_found_across_splits() -> None:
     """Image 1 again, lighter and cropped, as the test image; images of one grey are like no other."""
-    noise = [
-        np.random.default_rng(seed).integers(0, 200, size=(8, 8, 3), dtype=np.uint8) for seed in range(4)
-    ]
+    noise = np.random.default_rng(0).integers(0, 200, size=(4, 8, 8, 3), dtype=np.uint8)
     scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
     second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)
     flat = Image.new("RGB", (20, 20), "grey")
@@ -201,5 +198,3 @@ def test_a_second_shot_is_found_across_splits() -> None:
     assert found[["first_split", "second_split"]].values.tolist() == [["train", "test"]]
     assert found["first"][0] == data.train.paths[1]
     assert 0.92 <= found["similarity"][0] < 1
-    brighter = thumbnail(Image.eval(scenes[0], lambda grey: int(0.5 * grey + 40)))
-    assert thumbnail(scenes[0]) @ brighter > 0.995
