@@ -27,5 +27,5 @@ def test_the_bare_tower_trains_the_image_side_alone() -> None:
 
 def test_rows_run() -> None:
     """The rows that need no minutes; each has a finite figure."""
-    for name in ("stage2-mini", "inference", "lists-csv", "metrics", "decode"):
+    for name in ("stage2-mini", "inference", "lists-csv", "metrics"):
         assert rows.ROWS[name].measure(QUICK)["value"] > 0
