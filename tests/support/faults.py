@@ -71,10 +71,8 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
                 new = short * draw(st.sampled_from((0, 2)))
             case 3:
                 other = draw(st.sampled_from(("utf-16", "utf-7", "cp500")))
-                short, new = (
-                    content[start:],
-                    content[start:].decode("utf-8", "replace").encode(other, "replace"),
-                )
+                short = content[start:]
+                new = short.decode("utf-8", "replace").encode(other, "replace")
             case _:
                 new = draw(st.sampled_from(SNIPPETS))
         content = content[:start] + new + content[start + len(short) :]
