@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -84,6 +84,7 @@ def test_stage_2(labels: list[int], seed: int, power: int) -> None:
     )
 
 
+@example(labels=[2, 2], seed=0, symmetric=False, blind=False)  # one gap, which is 0
 @given(**CASES, symmetric=st.booleans(), blind=st.booleans())
 def test_stage_1(labels: list[int], seed: int, symmetric: bool, blind: bool) -> None:
     """Any batch, pulled to anchors of their own."""
