@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from children import PHOTO, SERVER, attempt
+from children import PHOTO, attempt, start
 from faults import HOSTILE, TRIED, damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,8 +138,7 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
         stream.truncate(2**40 + 8 + len(giant))
     files["a pipe"].unlink()
     os.mkfifo(files["a pipe"])
-    child = SERVER.Process(target=attempt, args=(list(files.values()), 2**30))
-    child.start()
+    child = start(attempt, list(files.values()), 2**30)
     child.join(300)
     child.kill()
     TRIED[LIES] += len(files)
