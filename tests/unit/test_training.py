@@ -29,7 +29,6 @@ from l2rclip_lite.losses import (
 )
 from l2rclip_lite.model import L2RCLIP, freezing_table, trains
 from l2rclip_lite.results import Run, median_rank
-from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.training import Stage, TrainingData, fit, train_stage1, train_stage2
 
 FILES = {"config.json", "history.csv", "metrics.json", "model.safetensors", "predictions.csv", "README.md"}
@@ -186,15 +185,6 @@ def test_the_best_epoch_is_kept_not_the_last(leaves: OrdinalDataset, small: Conf
             first = model.adapter.weight.detach().clone()
     assert stage.restore_best()[0]["val_mae"] == 0
     assert torch.equal(model.adapter.weight, first)
-
-
-def test_a_loss_that_is_not_finite_stops_in_one_sentence(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """A learning rate of 1e6: stage, epoch, step and fix are named, and complete epochs stay."""
-    with pytest.raises(TrainingError, match=r"stage 2, epoch \d, step \d: .* not finite|the loss is nan"):
-        fit(leaves, replace(small, lr2=1e6, epochs2=20, precision="bf16"), tmp_path / "run", quiet=True)
-    assert RunDirectory(tmp_path / "run").checkpoint("stage1").is_file()
 
 
 def test_the_median_rank_by_hand(leaves: OrdinalDataset) -> None:
