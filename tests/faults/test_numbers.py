@@ -47,9 +47,10 @@ CASES: list[tuple[str, Sequence[Sequence[int]], Sequence[float], dict[str, Any]]
 ]
 
 
-def data(
-    labels: Sequence[Sequence[int]] = (EACH, EACH, EACH), *, black: bool = False
-) -> list[list[tuple[Image.Image, int]]]:
+Splits = list[list[tuple[Image.Image, int]]]
+
+
+def data(labels: Sequence[Sequence[int]] = (EACH, EACH, EACH), *, black: bool = False) -> Splits:
     """Three splits of noise, or of nothing at all."""
     noise = np.random.default_rng(0)
     return [
@@ -62,10 +63,9 @@ def ends(out: Path, images: Any, config: Config, values: Sequence[float], *, may
     """A run in finite figures, or with a sentence that says where it stopped."""
     TRIED[EDGE] += 1
     ranks = Ranks(tuple(f"grade {k}" for k in range(len(values))), tuple(values), "a {rank} leaf")
+    splits = OrdinalDataset.from_datasets(images, ranks, allow_empty_ranks=True)
     try:
-        run = fit(
-            OrdinalDataset.from_datasets(images, ranks, allow_empty_ranks=True), config, out, quiet=True
-        )
+        run = fit(splits, config, out, quiet=True)
     except TrainingError as error:
         if not may_stop or "; " not in str(error):
             raise
@@ -95,15 +95,9 @@ def test_rank_values_beyond_it(values: tuple[float, float]) -> None:
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
-    config, ranks, calls = (
-        replace(TINY, epochs2=2),
-        Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf"),
-        iter(range(1, 99)),
-    )
-    whole, real = (
-        fit(data(), config, tmp_path / "whole", ranks=ranks, quiet=True),
-        training.ordinal_pairwise_loss,
-    )
+    config, ranks = replace(TINY, epochs2=2), Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf")
+    whole = fit(data(), config, tmp_path / "whole", ranks=ranks, quiet=True)
+    calls, real = iter(range(1, 99)), training.ordinal_pairwise_loss
 
     def poisoned(z: torch.Tensor, *given: Any, **options: Any) -> torch.Tensor:
         loss = real(z, *given, **options)
@@ -112,9 +106,8 @@ def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: s
         return loss * math.inf if bad == "loss" else loss + (z - z.detach()).square().sum().sqrt()
 
     monkeypatch.setattr(training, "ordinal_pairwise_loss", poisoned)
-    with pytest.raises(
-        TrainingError, match=rf"^stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}: .*; "
-    ):
+    where = f"stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}"
+    with pytest.raises(TrainingError, match=rf"^{where}: .*; "):
         fit(data(), config, tmp_path / "run", ranks=ranks, quiet=True)
     monkeypatch.undo()
     again = fit(data(), config, tmp_path / "run", ranks=ranks, quiet=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -84,6 +84,7 @@ def test_stage_2(labels: list[int], seed: int, power: int) -> None:
     )
 
 
+@example(labels=[2, 2], seed=0, symmetric=False, blind=False)  # one gap, which is 0
 @given(**CASES, symmetric=st.booleans(), blind=st.booleans())
 def test_stage_1(labels: list[int], seed: int, symmetric: bool, blind: bool) -> None:
     """Any batch, pulled to anchors of their own."""
@@ -113,16 +114,6 @@ def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, sca
     image, text, target, _ = draw(labels, 7, seed)
     expected = ClipLoss()(image, text[target], torch.tensor(scale, dtype=torch.float64))
     assert float(contrastive_loss(image, text[target], scale)) == pytest.approx(float(expected), abs=1e-9)
-
-
-def test_cross_entropy_is_a_bound_of_the_quadratic_terms() -> None:
-    """For unit vectors at s = 1: CE = ½·tightness + mean log Σ_k exp(−d²/2), and ≥ ½·tightness − ½·mean d² + log K."""
-    image, text, target, _ = draw([0, 3, 2, 6, 6, 1], 7, 0)
-    squared = torch.cdist(image, text).square()
-    tight = (image - text[target]).square().sum(1).mean()
-    entropy = F.cross_entropy(image @ text.T, target)
-    assert float(entropy) == pytest.approx(float(tight / 2 + (-squared / 2).logsumexp(1).mean()))
-    assert entropy >= tight / 2 - squared.mean() / 2 + math.log(7)
 
 
 def test_pytorch_metric_learning_agrees() -> None:

@@ -40,15 +40,6 @@ def drawn(seed: int, images: int = 30) -> tuple[np.ndarray, np.ndarray]:
     return logits, np.array([rng.choice(3, p=row) for row in temper(logits, 2.0)])
 
 
-def test_the_fit_by_hand() -> None:
-    """Gap 2, right three times of four: 1 / (1 + e^(−2/T)) = 3/4, so T = 2 / log 3, and NLL = −¾ log ¾ − ¼ log ¼."""
-    t = fit_temperature(GAP, TRUE)
-    assert t == pytest.approx(2 / np.log(3), abs=1e-4)
-    assert temper(GAP, t)[0].tolist() == pytest.approx([0.25, 0.75], abs=1e-4)
-    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
-    assert negative_log_likelihood(GAP, TRUE, t) == pytest.approx(entropy, abs=1e-8)
-
-
 @given(seeds, st.floats(0.2, 8))
 def test_a_temperature_turns_no_answer_and_the_fit_is_that_of_another_optimiser(seed: int, t: float) -> None:
     """Within a row the order stays; probabilities do as well as logits; a search by values finds the same minimum."""

@@ -45,18 +45,6 @@ def test_ages_as_words_and_as_digits(tiny: Towers) -> None:
     words = tiny.tokenize(named.sentences, template="{rank}")
     count = Counter(words.rank_words.sum(1).tolist())
     assert count == {2: 53, 1: 9}
-    one = [name for name, row in zip(AGES.names, words.rank_words, strict=True) if row.sum() == 1]
-    assert one == [
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-    ]
     assert words.ids[AGES.names.index("twenty one")].tolist() == [49406, 13016, 637, 49407]
     digits = tiny.tokenize([str(age) for age in range(16, 78)], template="{rank}")
     assert set(digits.rank_words.sum(1).tolist()) == {2}
@@ -184,9 +172,7 @@ def test_weights_files_that_cannot_be_used(tmp_path: Path) -> None:
     ("name", "quick"),
     [
         ("ViT-B-16/openai", True),
-        ("RN50/openai", True),
         ("ViT-B-16-quickgelu/metaclip_400m", True),
-        ("ViT-B-16/metaclip_400m", True),
         ("ViT-B-16/laion400m_e32", False),
     ],
 )
