@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, baselines, predict, evaluate, calibrate, export, data, doctor.
+"""The command `l2rclip`: fit, baselines, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported when a
 command runs, so that help and a misspelt option answer at once.
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.finished import baselines, calibrate, evaluate, export, predict, table
+from l2rclip_lite.finished import baselines, evaluate, export, predict, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
@@ -75,15 +75,15 @@ class DataOptions:
 
 
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
-DATA, CONFIG = DataOptions(), Config()
+DATA = DataOptions()
 
 
 def fit(
     dataset: str,
     out: str,
+    config: Annotated[Config, tyro.conf.arg(name="")],  # no default: its fields' own follow the preset
     quiet: bool = False,
     options: Data = DATA,
-    config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG,
 ) -> None:
     r"""Train on a data set, in two stages, and write a run directory.
 
@@ -121,7 +121,8 @@ def fit(
     if not quiet:
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, loaded.ranks.unit), end="\n\n")
-    test = "test accuracy {accuracy:.3f}, MAE {mae:.3f}, QWK {qwk:.3f}".format(**run.metrics["test"])
+    scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
+    test = scores.format(**run.metrics["test"])
     print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")
 
 
@@ -191,7 +192,7 @@ def doctor(out: str = ".") -> int:
     return 0 if examine(out) else 1
 
 
-COMMANDS = (fit, baselines, predict, evaluate, calibrate, export, data, doctor)
+COMMANDS = (fit, baselines, predict, evaluate, export, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

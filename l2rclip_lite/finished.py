@@ -1,4 +1,4 @@
-"""What `l2rclip` does with a finished run: baselines, predict, evaluate, calibrate, export.
+"""What `l2rclip` does with a finished run: baselines, predict, evaluate, export.
 
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.model import L2RCLIP
 
-SCORES = ("accuracy", "mae", "mae_expected", "qwk", "rps")  # of a table that compares methods
+SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
@@ -156,37 +156,6 @@ def evaluate(
             print(f"{name:<24}{cell(metrics, name, 3)}")
 
 
-def calibrate(run: Run, where: Where = HERE) -> None:
-    """Make a finished run about as sure as it is right: one temperature, fitted on the validation images.
-
-    Try:
-      l2rclip calibrate runs/mine
-
-    `l2rclip predict`, `evaluate` and `export` use it from then on. No most probable rank changes, only how sure the
-    model is; the expectation moves with it.
-
-    Args:
-        run: The --out of a finished fit.
-        where: Where to find data and device.
-    """
-    from l2rclip_lite import calibration
-    from l2rclip_lite.model_card import model_card
-    from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
-
-    model, found = _opened(run, where)
-    folder = RunDirectory(run)
-    fitted = calibration.calibrate(model, model.encode(found.val), found.val.targets)
-    metrics = read_json(folder.metrics) | {"calibration": asdict(fitted)}
-    model.save_pretrained(run)
-    write_json(folder.metrics, metrics)
-    write_text(folder.folder / "README.md", model_card(model, found, metrics))
-    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}"
-    print(f"temperature {fitted.temperature:.2f} from {fitted.images} validation images, {interval}")
-    print(f"their mean negative log-likelihood: {fitted.nll_before:.3f} before, {fitted.nll_after:.3f} after")
-    if fitted.low <= 1 <= fitted.high:
-        print("note: the interval includes 1; so few images do not show that a temperature is needed")
-
-
 def export(
     run: Run, file: Annotated[Path, tyro.conf.Positional], int8: bool = False, where: Where = HERE
 ) -> None:
@@ -199,7 +168,7 @@ def export(
           also model.int8.onnx, about a third of the size; prints what that costs on the run's test images
 
     Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
-    at the temperature of `l2rclip calibrate`, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
+    at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
 
     Args:
         run: The --out of a finished fit.
