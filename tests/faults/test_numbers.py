@@ -33,12 +33,17 @@ EACH = [0, 1, 2] * 3
 MANY = [n % 50 * 20 for n in range(60)]
 CASES: list[tuple[str, Sequence[Sequence[int]], Sequence[float], dict[str, Any]]] = [
     ("one label everywhere", ([1] * 6, [1] * 3, [1] * 3), (0, 1, 2), {}),
-    ("one image per split", ([0], [1], [2]), (0, 1, 2), {"image_side": "adapter"}),
+    ("one image per split", ([0], [1], [2]), (0, 1, 2), {"text_share": 1.0}),
     ("a last batch of one", ([*EACH[:8], 0], EACH, EACH), (-1e9, 0, 1e-6), {}),
     ("a wild learning rate", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e6, "lr2": 1e6}),
     ("black images", (EACH, EACH, EACH), (0, 1, 1e9), {"batch_size": 1}),
     ("no gap", ([0, 2] * 4, EACH, EACH), (-30, -20, -10.5), {"precision": "bf16", "batch_size": 2**31 - 1}),
-    ("heavy losses", (EACH, EACH, EACH), (0, 1, 2), {"lambda1": 1e6, "lambda2": 1e6, "weight_decay": 1e6}),
+    (
+        "heavy losses",
+        (EACH, EACH, EACH),
+        (0, 1, 2),
+        {"preset": "paper", "lambda1": 1e6, "lambda_rps": 1e6, "weight_decay": 1e6},
+    ),
     ("denormal rates", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e-310, "lr2": 1e-310, "context_length": 0}),
     ("plain", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"contrastive": "plain", "order": "blind"}}),
     ("derived", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"push_power": 2, "symmetric": True}}),
@@ -140,7 +145,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
     """The same four runs again and again in one process: after a warm-up neither memory nor open files grow."""
     sizes, handles = [], []
     for number in range(40):
-        changed = ({}, {"image_side": "adapter"}, {"precision": "bf16"}, {"batch_size": 9})[number % 4]
+        changed = ({}, {"image_side": "kernel"}, {"precision": "bf16"}, {"batch_size": 9})[number % 4]
         ends(tmp_path / str(number), data(), replace(TINY, **changed), (0, 1, 2))
         gc.collect()
         sizes.append(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))

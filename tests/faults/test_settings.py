@@ -148,7 +148,6 @@ WORDS = [
     "fit",
     "predict",
     "evaluate",
-    "calibrate",
     "export",
     "data",
     "baselines",

@@ -1,4 +1,4 @@
-"""The baselines' losses on any batch and in place of the pairwise one; their numbers: docstrings and oracles."""
+"""The baselines' losses on any batch; their numbers: docstrings and oracles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from l2rclip_lite.baselines.losses import (
     sord_loss,
     supcon_loss,
 )
-from l2rclip_lite.baselines.table import alternative_loss
 
 
 def on_circle(*degrees: float) -> Tensor:
@@ -44,23 +43,6 @@ def test_rank_n_contrast_as_released() -> None:
     image = F.normalize(torch.randn(6, 8, generator=generator, dtype=torch.float64), dim=1)
     views, label = torch.cat([image, image + 0.01]), torch.tensor([0, 1, 2, 3, 4, 2.0] * 2)
     assert float(rank_n_contrast_loss(views, label)) == pytest.approx(1.815708, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["ordinal-entropy", "supcon", "rank-n-contrast", "sord", "mean-variance"])
-def test_in_place_of_the_pairwise_loss(name: str) -> None:
-    """The published functions on features or logits s·z·t; Mean-Variance without its cross-entropy."""
-    image, text, target = on_circle(10, 80, 130, 190), on_circle(0, 90, 180), torch.tensor([0, 1, 1, 2])
-    values, scale = torch.tensor([1930.0, 1940.0, 1950.0]).double(), torch.tensor(3.0).double()
-    logits, place = 3 * image @ text.T, torch.arange(3.0).double()
-    expected = {
-        "ordinal-entropy": ordinal_entropy_loss(image, target, place),
-        "supcon": supcon_loss(image, target, 3.0),
-        "rank-n-contrast": rank_n_contrast_loss(image, place[target]),
-        "sord": sord_loss(logits, target),
-        "mean-variance": mean_variance_loss(logits, target, place) - F.cross_entropy(logits, target),
-    }
-    loss = alternative_loss(name, image, text, target, values, scale=scale)
-    assert float(loss) == pytest.approx(float(expected[name]))
 
 
 LOSSES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (

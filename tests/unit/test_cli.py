@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import l2rclip_lite
-from l2rclip_lite import cli, model, training
+from l2rclip_lite import cli, training
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.benchmarks import DATA_SETS
 
@@ -167,32 +167,6 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     refused(run("evaluate", tmp_path / "run"), "fit it by `l2rclip fit`")
 
 
-def test_calibrate_is_remembered(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Model, metrics and model card know the temperature, here 2; `predict` divides by it, no rank changes."""
-    from l2rclip_lite import calibration
-
-    out = tmp_path / "run"
-    shutil.copytree(fitted.out, out)
-
-    def fit_two(model: model.L2RCLIP, val: object) -> calibration.Calibration:
-        model.temperature.fill_(2.0)
-        values = {field.name: 1.5 for field in fields(calibration.Calibration)}
-        return calibration.Calibration(**(values | {"temperature": 2.0, "images": 3}))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(calibration, "calibrate", fit_two)
-    assert (
-        "temperature 2.00 from 3 validation images, 95 % interval 1.50 to 1.50" in run("calibrate", out).out
-    )
-    assert json.loads((out / "metrics.json").read_text())["calibration"]["temperature"] == 2.0
-    assert "calibrated, at temperature 2.00" in (out / "README.md").read_text()
-    image = fitted.root / "0_0.png"
-    before, after = (json.loads(run("predict", each, image).out) for each in (fitted.out, out))
-    assert (before["temperature"], after["temperature"]) == (1.0, 2.0)
-    assert before["rank"] == after["rank"]
-    softer = np.sqrt(before["probabilities"])  # softmax(l / 2) is proportional to the root of softmax(l)
-    assert after["probabilities"] == pytest.approx(softer / softer.sum(), abs=1e-4)
-
-
 def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
     """Two of them, in the order asked for, below the run itself; an unknown one is refused before anything is trained."""
     said = run("baselines", fitted.out, "linear-probe", "cross-entropy-frozen")
@@ -210,8 +184,8 @@ def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
         (f"{FIT} --lr1 -1", "config: lr1=-1.0 should be greater than 0"),
         (
-            f"{FIT} --controls.prototypes random",
-            "with random prototypes, stage 1 trains nothing; set epochs1=0",
+            f"{FIT} --context-length 0 --controls.no-rankformer",
+            "stage 1 trains nothing; set epochs1=0",
         ),
         ("fit --dataset leafs --out x", "did you mean leaves?"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),

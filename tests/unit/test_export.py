@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,11 +34,10 @@ def photos() -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def model(small: Config) -> L2RCLIP:
-    """A small model with a temperature and an adapter that does something; in bf16, but exported in fp32."""
-    found = L2RCLIP.build(RANKS, replace(small, image_side="adapter", precision="bf16"))
-    with torch.no_grad():
-        turn = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
-        found.adapter.get_parameter("weight").add_(turn, alpha=0.2)
+    """A small model with a temperature and a kernel head; in bf16, but exported in fp32."""
+    found = L2RCLIP.build(RANKS, replace(small, image_side="kernel", precision="bf16"))
+    found.head = KernelHead(64, len(RANKS))
+    found.head.weight += torch.randn(65, len(RANKS), generator=torch.Generator().manual_seed(0))
     found.temperature.fill_(2.5)
     return found
 

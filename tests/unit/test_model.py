@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP, Prediction, freeze
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors
-from l2rclip_lite.towers import Adapter
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)
@@ -131,15 +131,17 @@ def test_no_image_and_a_missing_image_are_refused(model: L2RCLIP, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"image_side": "adapter"}, {"controls": Controls(prototypes="random"), "epochs1": 0}]
+    "settings", [{}, {"image_side": "kernel"}, {"text_share": 0.0, "controls": Controls(shuffled=True)}]
 )
 def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""
     config = Config(**(CONFIG.to_dict() | settings))  # type: ignore[arg-type]
     model = L2RCLIP.build(RANKS, config)
-    changing = model.adapter if isinstance(model.adapter, Adapter) else model.towers.image
     with torch.no_grad():
-        for parameter in changing.parameters():
+        if config.image_side == "kernel":
+            model.head = KernelHead(model.towers.dim, len(RANKS))
+            model.head.weight += torch.randn(model.head.weight.shape)
+        for parameter in model.towers.image.parameters() if config.image_side == "tower" else ():
             parameter += 0.01
         model.temperature.fill_(1.5)
     file = model.save_pretrained(tmp_path)

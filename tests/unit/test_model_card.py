@@ -21,12 +21,12 @@ def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> 
     assert "- very low: “a photo of a leaf with very low damage”" in card
     assert "- train 40 [8, 8, 8, 8, 8]" in card
     assert "10 test images, 0 listed images missing; ranks without a training image: none." in card
-    assert "not calibrated" in card
+    assert "at temperature 1.00" in card
     assert "/" not in card.replace("tiny/random", "")
     model.temperature.fill_(1.75)
     few = leaves.train.subset([row for row, target in enumerate(leaves.train.targets) if target != 2])
     gap = replace(leaves, train=few, allow_empty_ranks=True, missing=("a.jpg",), protocol=("drawn by hand",))
     card = model_card(model, gap, metrics)
-    assert "calibrated, at temperature 1.75" in card
+    assert "at temperature 1.75" in card
     assert "1 listed images missing; ranks without a training image: low." in card
     assert "- drawn by hand" in card

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from l2rclip_book.rankformer_views import attention
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.prompts import RandomPrototypes, RankPrompts
+from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers import Towers
 
@@ -134,18 +135,19 @@ def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
         assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
 
 
-def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
-    """Unit vectors, centred on request as text features are; the seed decides them, and nothing trains or is stored."""
-    before = torch.random.get_rng_state()
-    one, same, other = (RandomPrototypes(6, tiny.dim, seed=seed)() for seed in (5, 5, 6))
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.equal(one, same)
-    assert not torch.allclose(one, other, atol=0.1)
-    bare = RandomPrototypes(6, tiny.dim, centre=False, seed=5)
-    assert torch.allclose(bare().norm(dim=1), torch.ones(6))
-    assert torch.allclose(one, spread(bare()), atol=1e-6)
-    assert not list(bare.parameters())
-    assert not bare.state_dict()
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_prototypes_have_the_gram_matrix_that_was_asked_for(tiny: Towers, share: float) -> None:
+    """a·TTᵀ + (1 − a)·I; with the text's whole share they are the text, bit by bit; the seed decides the rest."""
+    text = RankPrompts(tiny, AGES, rankformer=False, context_length=0)(tiny)
+    found, other = (mixed_prototypes(text, share, seed) for seed in (0, 1))
+    assert torch.allclose(
+        found @ found.T, share * text @ text.T + (1 - share) * torch.eye(len(text)), atol=1e-5
+    )
+    assert torch.equal(found, text) == torch.equal(found, other) == (share == 1)
+    crowd = mixed_prototypes(
+        F.normalize(torch.randn(9, 8), dim=1), 0.5
+    )  # 2K > dim: no room, unit vectors all the same
+    assert torch.allclose(crowd.norm(dim=1), torch.ones(9))
 
 
 def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
@@ -179,6 +181,6 @@ def test_attention_rows_of_words_add_to_one(tiny: Towers) -> None:
         prompts = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)  # type: ignore[arg-type]
         words = prompts.tokens.words
         real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[axis]
-        found = prompts.attention()
+        found = attention(prompts)
         assert torch.allclose(found.sum(2), real.float(), atol=1e-6)
         assert float((found * ~real[:, None]).abs().sum()) == 0

@@ -26,8 +26,10 @@ from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
+    ranked_probability_loss,
 )
 from l2rclip_lite.model import L2RCLIP, freezing_table, trains
+from l2rclip_lite.prompts import mixed_prototypes
 from l2rclip_lite.results import Run, median_rank
 from l2rclip_lite.training import Stage, TrainingData, fit, train_stage1, train_stage2
 
@@ -64,15 +66,15 @@ def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small
 
     Each parameter is in one row of the table; the sum of the rows is the model.
     """
-    for side in ("tower", "adapter"):
-        model = L2RCLIP.build(leaves.ranks, replace(small, image_side=side, epochs1=1, epochs2=1))
+    for scale in (True, False):
+        model = L2RCLIP.build(leaves.ranks, replace(small, learn_scale=scale, epochs1=1, epochs2=1))
         rows = [line.split() for line in freezing_table(model).splitlines()[1:]]
         size = sum(parameter.numel() for parameter in model.parameters())
         assert sum(int(row[1].replace(",", "")) for row in rows) == size
         assert rows[0] == ["prompts.context", "256", "trains", "frozen"]
         data = TrainingData.load(leaves, model)
         for stage, train, cached in (
-            ("stage 1", train_stage1, {"rank_features"}),
+            ("stage 1", train_stage1, {"rank_features", "prototypes"}),
             ("stage 2", train_stage2, set()),
         ):
             before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -80,7 +82,9 @@ def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small
             changed = {
                 name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
             }
-            assert changed == {n for n, _ in model.named_parameters() if trains(n, stage, side)} | cached
+            assert (
+                changed == {n for n, _ in model.named_parameters() if trains(n, stage, model.config)} | cached
+            )
 
 
 def test_the_first_losses_by_hand(
@@ -95,7 +99,8 @@ def test_the_first_losses_by_hand(
         real(self, loss)
 
     monkeypatch.setattr(Stage, "step", step)
-    config = replace(small, batch_size=64, lambda1=0.5, lambda2=2.0, augment=False, epochs1=1, epochs2=1)
+    config = replace(small, batch_size=64, lambda1=0.5, augment=False, epochs1=1, epochs2=1)
+    config = replace(config, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7, text_share=0.4)
     model = L2RCLIP.build(leaves.ranks, config)
     data, values = TrainingData.load(leaves, model), leaves.ranks.values_tensor()
     order = torch.randperm(40, generator=torch.Generator().manual_seed(31 * 0 * 100_003 + 1 * 100_003))
@@ -104,23 +109,26 @@ def test_the_first_losses_by_hand(
     by_hand = asymmetrical_contrastive_loss(z, t, y, model.scale)
     by_hand = by_hand + 0.5 * ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-5)
-    t = model.rank_features.clone()
+    t, scale = mixed_prototypes(model.rank_features, 0.4), model.scale.detach()
     train_stage2(model, data)
-    by_hand = F.cross_entropy(model.scale * z @ t.T, y) + 2 * ordinal_pairwise_loss(z, t, y, values)
+    by_hand = F.cross_entropy(scale * z @ t.T, y) + ordinal_pairwise_loss(z, t, y, values, tight=2, push=3)
+    by_hand = by_hand + 0.7 * ranked_probability_loss(scale * z @ t.T, y)
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-4)
 
 
 @pytest.mark.parametrize(
     "controls",
     [{"order": "blind"}, {"order": "shuffled"}, {"contrastive": "plain"}, {"symmetric": True}, {"push_power": 2},
-     {"normalise": "global"}, {"prototypes": "shuffled"}, {"rankformer": False}, {"centre": False}],
+     {"normalise": "global"}, {"shuffled": True}, {"rankformer": False}, {"centre": False}],
     ids=str,
 )  # fmt: skip
 def test_every_control_changes_the_result(
     controls: dict[str, Any], run: Run, leaves: OrdinalDataset, small: Config
 ) -> None:
     """A control that did nothing would be reported as no effect."""
-    config = replace(small, controls=Controls(**controls), epochs1=1, epochs2=1, batch_size=3)
+    config = replace(
+        small, controls=Controls(**controls), epochs1=1, epochs2=1, batch_size=3, lambda_push=1.0
+    )
     plain = replace(config, controls=Controls())
     found = []
     for each in (config, plain):
@@ -174,17 +182,17 @@ def test_the_test_part_changes_nothing(
 
 def test_the_best_epoch_is_kept_not_the_last(leaves: OrdinalDataset, small: Config) -> None:
     """A rate that destroys the model after a good first epoch: what is left is the first epoch."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, image_side="adapter"))
-    data = TrainingData.load(leaves, model)
-    stage = Stage(2, {"weight": model.adapter.weight}, data, model, lr=1.0, epochs=2)  # type: ignore[dict-item]
+    model = L2RCLIP.build(leaves.ranks, small)
+    data, weight = TrainingData.load(leaves, model), model.prompts.context
+    stage = Stage(2, {"weight": weight}, data, model, lr=1.0, epochs=2)
     good = F.one_hot(data.targets["val"], 5).float()
     for epoch, _ in enumerate(stage.epochs()):
-        stage.step(model.adapter.weight.sum())
+        stage.step(weight.sum())
         stage.end_epoch(good if epoch == 0 else good.flip(1))
         if epoch == 0:
-            first = model.adapter.weight.detach().clone()
+            first = weight.detach().clone()
     assert stage.restore_best()[0]["val_mae"] == 0
-    assert torch.equal(model.adapter.weight, first)
+    assert torch.equal(weight, first)
 
 
 def test_the_median_rank_by_hand(leaves: OrdinalDataset) -> None:
