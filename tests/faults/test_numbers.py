@@ -87,15 +87,6 @@ def test_at_the_edge(
     ends(tmp_path / "run", images, config, values, may_stop=name.startswith(("a wild", "heavy")))
 
 
-@pytest.mark.parametrize(
-    "values", [(0, 1e-30), (0, 1e30), (0, 1e39), (1e8, 1e8 + 1), (0, math.nan), (-math.inf, 0)]
-)
-def test_rank_values_beyond_it(values: tuple[float, float]) -> None:
-    """Refused before a run begins."""
-    with judged(EDGE, about="value"):
-        Ranks(("low", "high"), values, "a {rank} leaf")
-
-
 @pytest.mark.parametrize("step", range(1, 7) if LONG else [5])
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int) -> None:

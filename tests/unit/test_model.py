@@ -121,15 +121,6 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
 
 
-def test_no_image_and_a_missing_image_are_refused(model: L2RCLIP, tmp_path: Path) -> None:
-    """The sentence names the file."""
-    for nothing in ([], tmp_path):
-        with pytest.raises(InputError, match=r"^predict: no image given"):
-            model.predict(nothing)
-    with pytest.raises(InputError, match=r"nowhere\.jpg"):
-        model.predict(["nowhere.jpg"])
-
-
 @pytest.mark.parametrize(
     "settings", [{}, {"image_side": "kernel"}, {"text_share": 0.0, "controls": Controls(shuffled=True)}]
 )
@@ -161,8 +152,13 @@ def test_the_model_that_ships_grades_leaves() -> None:
     assert (found.rank - target).abs().float().mean() < 0.85 * (2 - target).abs().float().mean()
 
 
-def test_what_cannot_be_loaded_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
-    """An unfinished run, a wrong path, a GPU that is not there."""
+def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
+    """No image, a missing image, an unfinished run, a GPU that this machine lacks."""
+    for nothing in ([], tmp_path):
+        with pytest.raises(InputError, match=r"^predict: no image given"):
+            model.predict(nothing)
+    with pytest.raises(InputError, match=r"nowhere\.jpg"):
+        model.predict(["nowhere.jpg"])
     with pytest.raises(InputError, match=r"no model\.safetensors here; give the --out of a finished"):
         L2RCLIP.from_pretrained(tmp_path)
     if not torch.cuda.is_available():
@@ -181,6 +177,5 @@ def test_bf16_predicts_nearly_the_same() -> None:
     assert not torch.equal(one.probabilities, two.probabilities)
     assert torch.allclose(one.probabilities, two.probabilities, atol=0.2)
     z = half.encode(images(3))
-    assert ordinal_pairwise_loss(
-        z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor()
-    ).isfinite()
+    loss = ordinal_pairwise_loss(z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor())
+    assert loss.isfinite()

@@ -150,12 +150,14 @@ def test_prototypes_have_the_gram_matrix_that_was_asked_for(tiny: Towers, share:
     assert torch.allclose(crowd.norm(dim=1), torch.ones(9))
 
 
-def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
-    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not."""
+def test_what_does_not_fit_is_refused(tiny: Towers) -> None:
+    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not. Heads share 64 dimensions."""
     ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
     RankPrompts(tiny, ranks, context_length=4, rankformer=False)(tiny)
     with pytest.raises(InputError, match="77"):
         RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
+    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
+        RankPrompts(tiny, AGES, heads=3)
 
 
 def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
@@ -167,12 +169,6 @@ def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny:
     ):
         RankPrompts(tiny, ranks, axis="joint", **options)
     assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
-
-
-def test_heads_that_do_not_divide_the_width_are_refused(tiny: Towers) -> None:
-    """The tiny tower's words have 64 dimensions."""
-    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
-        RankPrompts(tiny, AGES, heads=3)
 
 
 def test_attention_rows_of_words_add_to_one(tiny: Towers) -> None:

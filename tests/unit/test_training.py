@@ -46,18 +46,15 @@ def test_the_run_directory_holds_what_it_should(run: Run, leaves: OrdinalDataset
     """Six files, nothing unfinished; and they say the same as each other and as the model."""
     assert {path.name for path in run.out.iterdir()} == FILES
     stored = json.loads((run.out / "config.json").read_text(encoding="utf-8"))
-    assert Config.from_dict(stored["config"]) == replace(
-        small, upside_down=True
-    )  # leaves have no up and down
+    assert Config.from_dict(stored["config"]) == replace(small, upside_down=True)  # leaves lie as they like
     assert [(row["stage"], row["epoch"]) for row in run.history] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert json.loads((run.out / "metrics.json").read_text(encoding="utf-8")) == run.metrics
     table = pd.read_csv(run.out / "predictions.csv")
     assert list(table["path"]) == list(leaves.test.paths)
     assert list(table["target"]) == list(leaves.test.targets)
     found = run.model.predict([leaves.test[index][0] for index in range(len(leaves.test))])
-    assert torch.allclose(
-        found.probabilities, torch.tensor(table.filter(like="p_").values).float(), atol=2e-6
-    )
+    written = torch.tensor(table.filter(like="p_").values).float()
+    assert torch.allclose(found.probabilities, written, atol=2e-6)
     assert found.rank.tolist() == list(table["predicted"])
 
 
@@ -79,9 +76,8 @@ def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small
         ):
             before = {name: value.clone() for name, value in model.state_dict().items()}
             train(model, data)
-            changed = {
-                name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
-            }
+            after = model.state_dict()
+            changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
             assert (
                 changed == {n for n, _ in model.named_parameters() if trains(n, stage, model.config)} | cached
             )
@@ -161,9 +157,8 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
 
 def test_three_datasets_of_your_own(run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path) -> None:
     """Map-style datasets of (image, rank index) with ranks give the same numbers as our own."""
-    lists = [
-        [split[index] for index in range(len(split))] for split in (leaves.train, leaves.val, leaves.test)
-    ]
+    splits = (leaves.train, leaves.val, leaves.test)
+    lists = [[split[index] for index in range(len(split))] for split in splits]
     config = replace(small, upside_down=True)
     found = fit(lists, config, tmp_path / "own", ranks=leaves.ranks, quiet=True)
     assert found.metrics == run.metrics
