@@ -9,11 +9,9 @@ from l2rclip_lite.errors import InputError as InputError
 from l2rclip_lite.errors import TrainingError as TrainingError
 
 __version__ = "0.1.0"
-_LOSSES = (
-    "ordinal_pairwise_loss ordinal_pairwise_loss_stage1 asymmetrical_contrastive_loss OrdinalPairwiseLoss"
-)
+_LOSS = "asymmetrical_contrastive_loss OrdinalPairwiseLoss ordinal_pairwise_loss ordinal_pairwise_loss_stage1"
 # Where each public name lives. They are imported when first used: `l2rclip --help` need not wait for torch.
-_MODULES = {"config": "Config Controls", "data": "load_dataset", "losses": _LOSSES, "metrics": "evaluate"}
+_MODULES = {"config": "Config Controls", "data": "load_dataset", "losses": _LOSS, "metrics": "evaluate"}
 _MODULES |= {"model": "L2RCLIP Prediction", "prompts": "RankPrompts", "rankformer": "RankFormer"}
 _MODULES |= {"ranks": "Ranks", "results": "Run", "mini": "load_towers", "training": "fit"}
 _MODULES |= {"towers": "Tokens Towers"}
