@@ -74,17 +74,15 @@ class DataOptions:
     """Seed of what the six options above draw or choose."""
 
 
+Name = Annotated[str | None, tyro.conf.Positional]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
+Settings = Annotated[
+    Config, tyro.conf.arg(name="")
+]  # never with a default: its fields' own follow the preset
 DATA = DataOptions()
 
 
-def fit(
-    dataset: str,
-    out: str,
-    config: Annotated[Config, tyro.conf.arg(name="")],  # no default: its fields' own follow the preset
-    quiet: bool = False,
-    options: Data = DATA,
-) -> None:
+def fit(dataset: str, out: str, config: Settings, quiet: bool = False, options: Data = DATA) -> None:
     r"""Train on a data set, in two stages, and write a run directory.
 
     Try:
@@ -127,11 +125,7 @@ def fit(
 
 
 def data(
-    name: Annotated[str | None, tyro.conf.Positional] = None,
-    leakage: bool = False,
-    make_fixture: str | None = None,
-    download: str | None = None,
-    options: Data = DATA,
+    name: Name = None, leakage: bool = False, make_fixture: str = "", download: str = "", options: Data = DATA
 ) -> None:
     """Describe a data set: its card, its counts, its leakage; download it or make a fixture.
 

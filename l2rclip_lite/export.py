@@ -92,9 +92,7 @@ class _Answers(nn.Module):
         return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
-def export_onnx(
-    model: L2RCLIP, file: str | Path, images: Iterable[Image.Image], *, tolerance: float = TOLERANCE
-) -> Exported:
+def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]) -> Exported:
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
@@ -105,7 +103,6 @@ def export_onnx(
         model: A finished model on the CPU; one of precision bf16 is written, and compared, in fp32.
         file: Where to write, such as `model.onnx`.
         images: What to check it on, at least one; each is compared alone.
-        tolerance: The largest difference of a probability that is accepted.
 
     Returns:
         What was written.
@@ -127,8 +124,8 @@ def export_onnx(
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
     difference = float(np.max(differences))
-    if not difference <= tolerance:  # so that a NaN is refused, too
-        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {tolerance:g}"
+    if not difference <= TOLERANCE:  # so that a NaN is refused, too
+        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {TOLERANCE:g}"
         cure = "nothing was written; update onnx, onnxscript and onnxruntime"
         raise TrainingError(f"export: the graph {apart}; {cure}.")
     write_atomically(Path(file), lambda path: path.write_bytes(data))

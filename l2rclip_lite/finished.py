@@ -5,11 +5,11 @@ Whatever needs torch is imported when a command runs, so that help answers at on
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Mapping
+from csv import writer
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +25,8 @@ SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares me
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
+Images = Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+File = Annotated[Path, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     print(table(rows, found.ranks.unit))
 
 
-def predict(
-    run: Run,
-    images: Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
-    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = False,
-    device: str = "cpu",
-) -> int:
+def predict(run: Run, images: Images, csv: bool = False, device: str = "cpu") -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -91,7 +88,7 @@ def predict(
     Args:
         run: The --out of a finished fit, or leaves.
         images: Images, and folders that hold some.
-        as_csv: Print a table with a header in place of JSON lines.
+        csv: Print a table with a header in place of JSON lines.
         device: Where to compute: cpu, cuda or mps.
     """
     from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
@@ -101,8 +98,8 @@ def predict(
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
         paths += held if path.is_dir() else [path]
-    table = csv.writer(sys.stdout)
-    if as_csv:
+    table = writer(sys.stdout)
+    if csv:
         table.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
     for path in paths:
         try:
@@ -114,19 +111,14 @@ def predict(
         numbers = float(found.expected), float(model.temperature), *found.probabilities[0].tolist()
         expected, temperature, *shares = (round(number, 6) for number in numbers)
         answer = {"path": str(path), "rank": int(found.rank), "name": found.name[0], "expected": expected}
-        if as_csv:
+        if csv:
             table.writerow([*answer.values(), *shares])
         else:
-            print(json.dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
+            print(dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
     return code
 
 
-def evaluate(
-    run: Run,
-    split: str = "test",
-    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
-    where: Where = HERE,
-) -> None:
+def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = HERE) -> None:
     """Read a run's data again and compute every metric with its interval.
 
     Try:
@@ -137,7 +129,7 @@ def evaluate(
     Args:
         run: The --out of a finished fit.
         split: train, val or test.
-        as_json: Print one JSON object in place of a table.
+        json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
     from l2rclip_lite.model_card import cell
@@ -145,9 +137,9 @@ def evaluate(
 
     model, found = _opened(run, where)
     part, temperature = found.split(split), float(model.temperature)
-    metrics = judge(model.probabilities(model.encode(part, quiet=as_json)), found, split, intervals=True)
-    if as_json:
-        print(json.dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
+    metrics = judge(model.probabilities(model.encode(part, quiet=json)), found, split, intervals=True)
+    if json:
+        print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
         return
     print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {found.caveat}")
     print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
@@ -156,9 +148,7 @@ def evaluate(
             print(f"{name:<24}{cell(metrics, name, 3)}")
 
 
-def export(
-    run: Run, file: Annotated[Path, tyro.conf.Positional], int8: bool = False, where: Where = HERE
-) -> None:
+def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:

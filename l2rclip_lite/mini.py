@@ -149,7 +149,7 @@ def load_towers(
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini":
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
-    return load_open_clip(name, weights=weights, image_size=image_size, seed=seed).eval()
+    return load_open_clip(name, weights, image_size, seed).eval()
 
 
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:

@@ -249,7 +249,7 @@ class OpenClipTowers(Towers):
 
 
 def load_open_clip(
-    name: str, *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+    name: str, weights: str | Path | None, image_size: int | None, seed: int
 ) -> OpenClipTowers:
     """An open_clip model behind the interface; see `mini.load_towers`.
 
