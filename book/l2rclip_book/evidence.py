@@ -68,7 +68,9 @@ def staircase(steps: pd.DataFrame) -> Figure:
             axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
         grid(axes, [DATA[data][0] for data in sets], "x")
         name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
-        figure.supxlabel("RPS of the test images (left is better)", fontsize=9.5, color=COLOURS["ink"])
+        figure.supxlabel(
+            "RPS of the test images (left is better; dashed: no text)", fontsize=9.5, color=COLOURS["ink"]
+        )
         figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
 
@@ -87,7 +89,7 @@ def _step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None
             axis.annotate(share, (max(row["high"], row["rps"]), place), (6, 0), ha="left", **text)
 
 
-def intervals(gains: pd.DataFrame, *, label: str, title: str = "") -> Figure:
+def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
     """Gains with their 95 % intervals, a line per comparison and within it a mark per data set.
 
     Args:
@@ -95,6 +97,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "") -> Figure:
             `run_high` are drawn as a thin line. The mean of the sets is a diamond.
         label: Of the axis.
         title: The finding.
+        limit: A mark further from 0 is drawn at the edge, with its number.
     """
     rows = list(dict.fromkeys(gains["row"]))
     sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
@@ -108,12 +111,16 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "") -> Figure:
             name, colour, marker = DATA.get(data, (data, COLOURS["ink"], "D"))
             mine = gains[gains["data"] == data]
             places = np.array([rows.index(row) for row in mine["row"]]) + 0.7 * ((at + 0.5) / len(sets) - 0.5)
-            if "run_low" in mine:
-                axis.hlines(places, mine["run_low"], mine["run_high"], color=colour, linewidth=0.8)
-            axis.hlines(places, mine["low"], mine["high"], color=colour, linewidth=2.4)
+            ends = mine.reindex(columns=["gain", "low", "high", "run_low", "run_high"]).clip(-limit, limit)
+            axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
+            axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
             axis.scatter(
-                mine["gain"], places, marker=marker, s=40, color=colour, edgecolor=PAPER, zorder=3, label=name
+                ends["gain"], places, marker=marker, s=40, color=colour, edgecolor=PAPER, zorder=3, label=name
             )
+            for place, gain in zip(places, mine["gain"], strict=True):
+                if abs(gain) > limit:
+                    side = {"ha": "right" if gain > 0 else "left", "va": "center", "fontsize": 8}
+                    axis.text(0.96 * limit * np.sign(gain), place, f"{gain:+.0f} %", color=colour, **side)
         grid([axis], [""], "x")
         name_rows(axis, rows, 9.5)
         axis.set(xlabel=label)

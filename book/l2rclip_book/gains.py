@@ -19,7 +19,7 @@ tested it with both arms.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +29,17 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from l2rclip_book.statistics import holm
+from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
 
 MANY = ("bracol-area", "apples81", "hc18")  # the sets of the primary claims
 MEAN = "mean of the sets"
+EDGES = (0.025, 0.975)  # of a 95 % interval
 NONE, NUMBERS = "cross-entropy", "numbers"  # no text, and the hand-made order
-CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: what it says, one, other
-    "words": ("The order in the words helps", "words", "shuffled words"),
-    "method": ("The method helps", "L2RCLIP", NONE),
-    "weight": ("The order in the loss helps", "after stage 1", "blind order"),
+CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one arm against another
+    "The order in the words helps": ("words", "shuffled words"),
+    "The method helps": ("L2RCLIP", NONE),
+    "The order in the loss helps": ("after stage 1", "blind order"),
 }
 SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"  # a tree, an examination, or the image itself
 
@@ -164,9 +166,18 @@ def _saved(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
 
 
 def _spread(drawn: Float[np.ndarray, " draw"]) -> dict[str, float]:
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    low, high = np.quantile(drawn, EDGES)
     tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
     return {"low": low, "high": high, "p": min(1.0, 2 * tail / (1 + len(drawn))), "seen": 2.8 * drawn.std()}
+
+
+def compare_pairs(
+    images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, by_subject: bool = False
+) -> pd.DataFrame:
+    """`compare_arms` of every pair that shares images, with its name in the column `row`."""
+    found = {row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()}
+    parts = [part.assign(row=row) for row, part in found.items() if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else compare_arms(images, "", "").assign(row="")
 
 
 def run_interval(table: pd.DataFrame, one: str, other: str, metric: str = "rps") -> pd.DataFrame:
@@ -196,11 +207,9 @@ def run_interval(table: pd.DataFrame, one: str, other: str, metric: str = "rps")
         gains, runs = pd.Series(_saved(wide.to_numpy())), len(wide)
         if runs:
             error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
-            reach, p = (
-                error * stats.t.ppf(0.975, runs - 1),
-                2 * stats.t.sf(abs(gains.mean()) / error, runs - 1),
-            )
-            rows.append((data, runs, gains.mean(), gains.mean() - reach, gains.mean() + reach, p))
+            mean, reach = gains.mean(), error * stats.t.ppf(0.975, runs - 1)
+            p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
+            rows.append((data, runs, mean, mean - reach, mean + reach, p))
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 
 
@@ -212,23 +221,43 @@ def judge_claims(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         images: Its scores of test images.
 
     Returns:
-        The rows of `compare_arms` with `claim`, and the columns of `run_interval` where the row is a data set. On the rows
-        of the mean also `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or "incomplete" while
-        a set is missing.
+        The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set. Where it is the mean,
+        `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or "incomplete" while a set is missing.
     """
-    parts = []
-    for claim, (_, one, other) in CLAIMS.items():
-        pair = [frame[frame["data"].isin(MANY)] for frame in (images, table)]
-        found = compare_arms(pair[0], one, other).assign(claim=claim)
-        parts.append(found.merge(run_interval(pair[1], one, other), how="left", on="data"))
-    claims = pd.concat(parts, ignore_index=True)
-    means = claims[claims["data"] == MEAN]
-    adjusted = holm([*means["p"], *[1.0] * (len(CLAIMS) - len(means))])  # a claim without a run still counts
-    for (row, mean), p in zip(means.iterrows(), adjusted, strict=False):
-        sets = (claims["claim"] == mean["claim"]).sum() - 1
-        verdict = "not shown" if p > 0.05 else "better" if mean["gain"] > 0 else "worse"
-        claims.loc[row, ["holm", "verdict"]] = p, verdict if sets == len(MANY) else "incomplete"
-    return claims
+    claims = compare_pairs(images[images["data"].isin(MANY)], CLAIMS)
+    runs = pd.concat([run_interval(table, *pair).assign(row=row) for row, pair in CLAIMS.items()])
+    claims = claims.merge(runs, how="left", on=["row", "data"])
+    means = claims["data"] == MEAN
+    absent = [1.0] * (len(CLAIMS) - means.sum())  # a claim without a run still counts
+    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[: means.sum()]
+    short = claims.groupby("row")["data"].transform("size") <= len(MANY)
+    cases = [short, claims["holm"] > 0.05, claims["gain"] > 0]
+    verdicts = np.select(cases, ["incomplete", "not shown", "better"], "worse")
+    return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
+
+
+def gain_table(gains: pd.DataFrame, title: str) -> str:
+    """Gains as a Markdown table: a line per comparison, a column per data set; with `holm` and `verdict` where known.
+
+    Example:
+        >>> row = {"row": "words", "data": "hc18", "gain": 5.0, "low": -1.0, "high": 9.5}
+        >>> print(gain_table(pd.DataFrame([row]), "claim"))
+        | claim | fetal head, 27 ranks |
+        | --- | --: |
+        | words | +5.0 [−1.0, 9.5] |
+    """
+    sets = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
+    numbers = gains[["gain", "low", "high"]].values
+    text = [f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−") for gain, low, high in numbers]
+    cells = gains.assign(text=text).pivot(index="row", columns="data", values="text")
+    cells = cells.loc[gains["row"].unique(), [data for data in sets if data in cells]].rename(columns=sets)
+    if "verdict" in gains:
+        judged = gains[gains["data"] == MEAN].set_index("row")
+        p = judged["holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
+        cells = cells.assign(**{"p (Holm)": p, "verdict": judged["verdict"]})
+    lines = [[title, *cells.columns], ["---", *["--:"] * cells.shape[1]]]
+    lines += cells.fillna("–").reset_index().values.tolist()
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def order_steps(images: pd.DataFrame, arms: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
@@ -256,12 +285,8 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str], *, seed: int = 0) -> 
         drawn = resampled_means(scores.to_numpy(), scores.index.get_level_values("path"), generator)
         change = drawn - drawn[:, :1]
         share = 100 * change / change[:, 1:2]
-        ends = [
-            *np.quantile(change, (0.025, 0.975), axis=0) + mean[0],
-            *np.quantile(share, (0.025, 0.975), axis=0),
-        ]
+        ends = [*np.quantile(change, EDGES, axis=0) + mean[0], *np.quantile(share, EDGES, axis=0)]
         shares = 100 * (mean - mean[0]) / (mean[1] - mean[0])
         rows += [(data, *row) for row in zip(present, mean, *ends[:2], shares, *ends[2:], strict=True)]
-    return pd.DataFrame(
-        rows, columns=["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
-    )
+    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
+    return pd.DataFrame(rows, columns=columns)

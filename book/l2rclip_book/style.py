@@ -23,7 +23,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "shuffled words": ("#b07aa1", "v"),
     "words": ("#e09f3e", "D"),
     "after stage 1": ("#c8553d", "o"),
-    "numbers": ("#1f6f54", "*"),
+    "numbers": ("#1f6f54", "P"),
     "median-rank": ("#6b7280", "s"),
 }
 TITLES = {"full": "L2RCLIP", "ordinalclip": "OrdinalCLIP", "linear-probe": "linear probe"}
@@ -31,10 +31,10 @@ TITLES = {"full": "L2RCLIP", "ordinalclip": "OrdinalCLIP", "linear-probe": "line
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
     "apples81": ("apples on a tree, 20 ranks", "#009e73", "s"),
-    "hc18": ("fetal head, 27 ranks", "#0072b2", "X"),
-    "bracol": ("leaf damage, 5 ranks", "#e69f00", "^"),
+    "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
+    "bracol": ("leaf damage, 5 ranks", "#e69f00", "P"),
     "retinamnist": ("retina, 5 ranks", "#cc79a7", "v"),
-    "leaves5": ("generated leaves, 5 ranks", "#b6c2cf", "P"),
+    "leaves5": ("generated leaves, 5 ranks", "#b6c2cf", "o"),
     "leaves20": ("generated leaves, 20 ranks", "#8b98a8", "<"),
     "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
 }
