@@ -25,19 +25,18 @@ REFERENCES = 3  # so many at the end of STEPS
 
 
 def finding(steps: pd.DataFrame) -> str:
-    """What the staircase says, in one line.
+    """What the staircase says, in one line; nothing without rows.
 
     Example:
         >>> steps = pd.DataFrame({"arm": ["words", "words", "after stage 1"], "share": [39.2, 55.8, 75.1]})
         >>> finding(steps)
-        'Of what knowing the numbers saves, words save 39 to 56 %, words after stage 1 save 75 %'
+        'Words save 39 to 56 % of what the numbers save; after stage 1, 75 %'
     """
-    parts = []
+    ends = []
     for arm in ("words", "after stage 1"):
         shares = [f"{share:.0f}" for share in sorted(steps.loc[steps["arm"] == arm, "share"])]
-        ends = " to ".join(dict.fromkeys([*shares[:1], *shares[-1:]]))
-        parts += [f"{STEPS[arm]} save {ends} %"] if shares else []
-    return f"Of what knowing the numbers saves, {', '.join(parts)}".replace("-", "−") if parts else ""
+        ends.append(" to ".join(dict.fromkeys([*shares[:1], *shares[-1:]])).replace("-", "−"))
+    return f"Words save {ends[0]} % of what the numbers save; after stage 1, {ends[1]} %" if all(ends) else ""
 
 
 def staircase(steps: pd.DataFrame) -> Figure:
@@ -64,14 +63,14 @@ def staircase(steps: pd.DataFrame) -> Figure:
             axis.axvline(rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1)
             for place, (arm, row) in enumerate(rows.iterrows()):
                 _step(axis, place, str(arm), row, edge)
-            axis.set_xlim(low - 0.12 * (high - low), edge)
+            axis.set_xlim(low - 0.3 * (high - low), edge)
             axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
         grid(axes, [DATA[data][0] for data in sets], "x")
         name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
         figure.supxlabel(
             "RPS of the test images (left is better; dashed: no text)", fontsize=9.5, color=COLOURS["ink"]
         )
-        figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
@@ -85,8 +84,9 @@ def _step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None
         axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
         axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, edgecolor=PAPER, zorder=3)
         if arm != NONE:
-            share = f"{row['share']:.0f} %".replace("-", "−")
-            axis.annotate(share, (max(row["high"], row["rps"]), place), (6, 0), ha="left", **text)
+            share, worse = f"{row['share']:.0f} %".replace("-", "−"), row["share"] < 0
+            side = {"xytext": (6 if worse else -6, 0), "ha": "left" if worse else "right"}
+            axis.annotate(share, (row["high" if worse else "low"], place), **side, **text)
 
 
 def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
@@ -120,16 +120,19 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
             for place, gain in zip(places, mine["gain"], strict=True):
                 if abs(gain) > limit:
                     side = {"ha": "right" if gain > 0 else "left", "va": "center", "fontsize": 8}
+                    side["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}
                     axis.text(0.96 * limit * np.sign(gain), place, f"{gain:+.0f} %", color=colour, **side)
         grid([axis], [""], "x")
         name_rows(axis, rows, 9.5)
         axis.set(xlabel=label)
         figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
 def _nothing(figure: Figure) -> Figure:
     """A figure that says why it is empty."""
-    figure.text(0.5, 0.5, "no rows of these runs here", ha="center")
+    axis = figure.subplots()
+    axis.axis("off")
+    axis.text(0, 0.5, "no rows of these runs here", color=COLOURS["reference"])
     return figure
