@@ -59,11 +59,11 @@ def staircase(steps: pd.DataFrame) -> Figure:
             rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
             stairs = rows.loc[[arm for arm in arms if arm in list(STEPS)[:-REFERENCES]]]
             low, high = stairs[["low", "rps"]].min().min(), stairs[["high", "rps"]].max().max()
-            edge = high + 0.45 * (high - low)
+            edge = high + 0.35 * (high - low)
             axis.axvline(rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1)
             for place, (arm, row) in enumerate(rows.iterrows()):
                 _step(axis, place, str(arm), row, edge)
-            axis.set_xlim(low - 0.3 * (high - low), edge)
+            axis.set_xlim(low - 0.5 * (high - low), edge)
             axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
         grid(axes, [DATA[data][0] for data in sets], "x")
         name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
@@ -102,7 +102,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(dict.fromkeys(gains["row"]))
     sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
     with style():
-        figure = Figure(figsize=(WIDTH, 1.3 + (0.12 + 0.13 * len(sets)) * len(rows)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)), layout="constrained")
         if not rows:
             return _nothing(figure)
         axis = figure.subplots()
@@ -115,7 +115,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
             axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
             axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
             axis.scatter(
-                ends["gain"], places, marker=marker, s=40, color=colour, edgecolor=PAPER, zorder=3, label=name
+                ends["gain"], places, marker=marker, s=30, color=colour, edgecolor=PAPER, zorder=3, label=name
             )
             for place, gain in zip(places, mine["gain"], strict=True):
                 if abs(gain) > limit:
