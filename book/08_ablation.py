@@ -405,8 +405,8 @@ check_alarms(0.05, 0.05)
 check_alarms(0.143, 0.049)
 
 # %% [markdown]
-# **3. Another judge.** Repeat the three claims with the absolute error of the median in place of RPS. `compare_arms` takes any
-# column of the image scores that is an error.
+# **3. Another judge.** Repeat the three claims with the absolute error of the median in place of RPS. The functions of
+# `gains` look at the column `rps`; give them another one under that name.
 #
 # :::{dropdown} Solution
 # The column is called `error`. RPS sees all probabilities and the error only the answer, so expect the same signs and wider

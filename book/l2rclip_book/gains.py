@@ -34,7 +34,7 @@ from l2rclip_lite.errors import InputError
 
 MANY = ("bracol-area", "apples81", "hc18")  # the sets of the primary claims
 MEAN = "mean of the sets"
-EDGES = (0.025, 0.975)  # of a 95 % interval
+DRAWS, EDGES = 10_000, (0.025, 0.975)  # of the bootstrap, and of its 95 % interval
 NONE, NUMBERS = "cross-entropy", "numbers"  # no text, and the hand-made order
 CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one arm against another
     "order in the words": ("words", "shuffled words"),
@@ -64,13 +64,12 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
     return pd.DataFrame(columns=[*names, "n", "n_train"]), pd.DataFrame(columns=[*names, "path"]), ["all"]
 
 
-def paired_scores(images: pd.DataFrame, arms: Sequence[str], metric: str = "rps") -> pd.DataFrame:
-    """The score of each test image under every arm, averaged over the runs in which all of them tested it.
+def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """The RPS of each test image under every arm, averaged over the runs in which all of them tested it.
 
     Args:
-        images: A row per `data`, `run`, `arm` and `path`: one study under one condition.
+        images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one condition.
         arms: Which arms; a data set that lacks one is left out.
-        metric: A column of numbers.
 
     Returns:
         A row per image, indexed by `data` and `path`, and a column per arm.
@@ -88,52 +87,36 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str], metric: str = "rps"
     keys = ["data", "path", "run"]
     mine = images[images["arm"].isin(arms)]
     if mine.duplicated([*keys, "arm"]).any():
-        raise InputError(
-            "gains: an arm has two rows for an image of one run; select one study and one condition."
-        )
-    wide = mine.pivot(index=keys, columns="arm", values=metric).reindex(columns=list(arms)).dropna()
+        raise InputError("gains: two rows for an image of one run; select one study and one condition.")
+    wide = mine.pivot(index=keys, columns="arm", values="rps").reindex(columns=list(arms)).dropna()
     return wide.groupby(level=["data", "path"]).mean()
 
 
 def resampled_means(
-    scores: Float[np.ndarray, "image arm"],
-    groups: ArrayLike,
-    generator: np.random.Generator,
-    draws: int = 10_000,
+    scores: Float[np.ndarray, "image arm"], groups: ArrayLike, generator: np.random.Generator
 ) -> Float[np.ndarray, "draw arm"]:
     """Mean scores of bootstrap draws: whole groups are drawn, as many as there are, the same for every arm.
 
     Args:
         scores: A row per image.
         groups: Which images are drawn together, one name per image; names of their own draw images.
-        generator: Of the draws.
-        draws: How many.
+        generator: Of the draws; one for all data sets, so that their draws are independent.
     """
     _, place = np.unique(np.asarray(groups), return_inverse=True)
     size = np.bincount(place)
     sums = np.stack([np.bincount(place, column) for column in scores.T], 1)
-    drawn = [generator.integers(len(size), size=len(size)) for _ in range(draws)]
+    drawn = [generator.integers(len(size), size=len(size)) for _ in range(DRAWS)]
     return np.stack([sums[index].sum(0) / size[index].sum() for index in drawn])
 
 
-def compare_arms(
-    images: pd.DataFrame,
-    one: str,
-    other: str,
-    metric: str = "rps",
-    *,
-    by_subject: bool = False,
-    seed: int = 0,
-) -> pd.DataFrame:
+def compare_arms(images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False) -> pd.DataFrame:
     """What *one* saves against *other* on each data set and on their mean, in percent; see the top of this module.
 
     Args:
         images: As `paired_scores` takes them.
         one: The arm that should be better.
         other: The arm that should be worse.
-        metric: An error of images.
         by_subject: Whether all images of a tree or of an examination are drawn together.
-        seed: Of the draws.
 
     Returns:
         A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`, and `seen`, the
@@ -147,8 +130,8 @@ def compare_arms(
         >>> found[["data", "gain", "low", "high"]].values.tolist()[0]
         ['hc18', 50.0, 50.0, 50.0]
     """
-    generator, rows, drawn = np.random.default_rng(seed), [], []
-    for data, part in paired_scores(images, [one, other], metric).groupby(level="data", sort=False):
+    generator, rows, drawn = np.random.default_rng(0), [], []
+    for data, part in paired_scores(images, [one, other]).groupby(level="data", sort=False):
         paths = part.index.get_level_values("path")
         groups = paths.str.extract(SUBJECT).bfill(axis=1)[0] if by_subject else paths
         drawn.append(_saved(resampled_means(part.to_numpy(), groups, generator)))
@@ -180,16 +163,15 @@ def compare_pairs(
     return pd.concat(parts, ignore_index=True) if parts else compare_arms(images, "", "").assign(row="")
 
 
-def run_interval(table: pd.DataFrame, one: str, other: str, metric: str = "rps") -> pd.DataFrame:
+def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Mean gain over runs with the interval of Nadeau and Bengio, per data set.
 
     ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term would be absent.
 
     Args:
-        table: A row per `data`, `run` and `arm`, with `n` (test images) and `n_train`: one study, one condition.
+        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`: one study, one condition.
         one: The arm that should be better.
         other: The arm that should be worse.
-        metric: An error.
 
     Returns:
         `data`, `runs`, `run_gain`, `run_low`, `run_high` and `run_p`; the last three are NaN for a single run.
@@ -203,7 +185,7 @@ def run_interval(table: pd.DataFrame, one: str, other: str, metric: str = "rps")
     """
     rows = []
     for data, part in table[table["arm"].isin([one, other])].groupby("data", sort=False):
-        wide = part.pivot(index="run", columns="arm", values=metric).reindex(columns=[one, other]).dropna()
+        wide = part.pivot(index="run", columns="arm", values="rps").reindex(columns=[one, other]).dropna()
         gains, runs = pd.Series(_saved(wide.to_numpy())), len(wide)
         if runs:
             error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
@@ -266,7 +248,7 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def order_steps(images: pd.DataFrame, arms: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """How far each arm goes from no text to the hand-made order, per data set.
 
     The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers) %: 0 for `NONE`, 100 for
@@ -275,13 +257,12 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str], *, seed: int = 0) -> 
     Args:
         images: As `paired_scores` takes them.
         arms: Further arms; those without rows are left out.
-        seed: Of the draws.
 
     Returns:
         `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to `NONE`, put around `rps`;
         `share`, `share_low` and `share_high`.
     """
-    rows, generator = [], np.random.default_rng(seed)
+    rows, generator = [], np.random.default_rng(0)
     for data, part in images.groupby("data", sort=False):
         present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in set(part["arm"])]
         if {NONE, NUMBERS} - set(present):

@@ -13,10 +13,8 @@ from l2rclip_lite.plots import COLOURS, STYLE
 METHODS: dict[str, tuple[str, str]] = {
     "full": ("#c8553d", "o"),
     "template only": ("#e09f3e", "D"),
-    "ordinalclip": ("#8a5a9e", "P"),
     "shuffled text": ("#b07aa1", "v"),
     "shuffled template": ("#b07aa1", "v"),
-    "random prototypes": ("#6b7280", "s"),
     "cross-entropy": ("#3b6fb6", "^"),
     "linear-probe": ("#76b7d8", "<"),
     "ridge": ("#2a8c82", "X"),
@@ -26,7 +24,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "numbers": ("#1f6f54", "P"),
     "median-rank": ("#6b7280", "s"),
 }
-TITLES = {"full": "L2RCLIP", "ordinalclip": "OrdinalCLIP", "linear-probe": "linear probe"}
+TITLES = {"full": "L2RCLIP", "linear-probe": "linear probe"}
 # name, colour (Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
