@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Does it help?
 #
-# L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks know their order, and an image model can use
-# what they know. This chapter puts the promise to the test, on three real sets of images with twenty ranks or more, with three
-# questions that were fixed before the runs. The first figure holds the main answer: how far words go towards a model that is
-# simply told the numbers.
+# L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks know their order, and an image
+# model can use what they know. This chapter puts the promise to the test, on three real sets of images with twenty
+# ranks or more, with three questions that were fixed before the runs. The first figure holds the main answer: how far
+# words go towards a model that is simply told the numbers.
 #
 # :::{admonition} What you will learn
 # :class: tip
@@ -32,8 +32,8 @@
 # | the ranked probability score, RPS | the idea | {doc}`01_ordinal_classification` |
 # | mean, interval, p-value | the idea | any introduction to statistics |
 #
-# **Time and hardware.** Nothing is trained here. The page reads the results of the studies, which took hours on two cores, and
-# draws test images at random. The last line says how long that took.
+# **Time and hardware.** Nothing is trained here. The page reads the results of the studies, which took hours on two
+# cores, and draws test images at random. The last line says how long that took.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -109,8 +109,8 @@ steps = order_steps(many, list(evidence.STEPS))
 evidence.staircase(steps)
 
 # %% [markdown]
-# *Words after stage 1* are the rank sentences as RankFormer and the context vectors leave them. The same shares with their
-# intervals:
+# *Words after stage 1* are the rank sentences as RankFormer and the context vectors leave them. The same shares with
+# their intervals:
 
 # %%
 shown = ["shuffled words", "words", "after stage 1", "L2RCLIP"]
@@ -131,12 +131,11 @@ Markdown(f"Runs in which L2RCLIP took the numbers alone: {'; '.join(alone)}.")
 # %% [markdown]
 # ## What was run
 #
-# **Images.** Coffee leaves by the percentage of ill area, measured on hand-drawn masks {cite:p}`esgario2020deep`; apples on a tree,
-# counted in boxes drawn by hand {cite:p}`kodors2024autonomous`; ultrasound images of fetal heads by the week, which follows from
-# the head circumference {cite:p}`vandenheuvel2018automated`. The first was chosen because a long tail is hard, the second because
-# counting is hard, the third because the size of a head is easy to see. No tree and no examination is on both sides of a split.
-# Two sets of five ranks and generated leaves, where the truth is known, were run the same way; their numbers are in the
-# [full table](full-table).
+# **Images.** Coffee leaves by the percentage of ill area, measured on hand-drawn masks {cite:p}`esgario2020deep`;
+# apples on a tree, counted in boxes drawn by hand {cite:p}`kodors2024autonomous`; ultrasound images of fetal heads by
+# the week, which follows from the head circumference {cite:p}`vandenheuvel2018automated`. No tree and no examination
+# is on both sides of a split, though a woman may have been examined twice. Two sets of five ranks and generated
+# leaves, where the truth is known, were run the same way; their numbers are in the [full table](full-table).
 
 # %% tags=["hide-input"]
 counts = (
@@ -155,38 +154,38 @@ images = main.groupby("data")["path"].nunique().rename("different test images")
 counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 
 # %% [markdown]
-# **One head for all.** The towers are `mini`, small and frozen, and never saw such images. On their features sits a linear head: a
-# row of weights per rank. What differs is a single thing, *which ranks the head expects to have similar rows* before it has
-# seen an image. That expectation is a matrix, the kernel, and it has three sources.
+# **One head for all.** The towers are `mini`, small and frozen; no tower learns anything here. On their features sits
+# a linear head: a row of weights per rank. What differs is a single thing, *which ranks the head expects to have
+# similar rows* before it has seen an image. That expectation is a matrix, the kernel, and it has three sources.
 #
 # - **No text.** No two ranks are expected to be alike. This is logistic regression, trained by cross-entropy.
-# - **Words.** Two ranks are alike as far as their sentences are, in the eyes of a text tower that was never told which number is
-#   larger.
-# - **Hand-made order.** Two ranks are alike as far as their numbers are. This head knows exactly what words can only hint at, so it
-#   marks the end of the road: whoever has numbers can have this for free.
+# - **Words.** Two ranks are alike as far as their sentences are, in the eyes of a text tower that was never told
+#   which number is larger.
+# - **Hand-made order.** Two ranks are alike as far as their numbers are. This head knows exactly what words can only
+#   hint at, so it marks the end of the road: whoever has numbers can have this for free.
 #
-# The head is convex and needs no learning rate, so no method wins by luck in tuning. `L2RCLIP` in the figure is the package's default:
-# stage 1, then validation chooses among no text, words, numbers, and half words, half numbers. The line below the first table counts the
-# runs in which validation took the numbers alone; there the gain is not one of language. That is why the claims below
-# are three and not one.
+# The head is convex and needs no learning rate, so no method wins by luck in tuning. `L2RCLIP` in the figure is the
+# package's default: stage 1, then validation chooses among no text, words, numbers, and half words, half numbers. The
+# line below the first table counts the runs in which validation took the numbers alone; there the gain is not one of
+# language. That is why the claims below are three and not one.
 #
-# **The same for every method.** Validation RPS chooses strength or epoch, one temperature is fitted on validation RPS, RPS judges
-# the probabilities, and the median of the probabilities answers where a single rank is asked for. RPS comes first because it
-# judges the whole distribution, knows distance, and cannot be improved by saying anything but what one believes
-# {cite:p}`epstein1969scoring`.
+# **The same for every method.** Validation RPS chooses strength or epoch, one temperature is fitted on validation
+# RPS, RPS judges the probabilities, and the median of the probabilities answers where a single rank is asked for. RPS
+# comes first because it judges the whole distribution, knows distance, and cannot be improved by saying anything but
+# what one believes {cite:p}`epstein1969scoring`.
 #
 # ## Three claims, fixed before the runs
 #
-# Whoever asks forty questions of a table finds something. These three were written into `experiments/matrix/studies.yaml`, and
-# committed, before the first run:
+# Whoever asks forty questions of a table finds something. These three were written into
+# `experiments/matrix/studies.yaml`, and committed, before the first run:
 #
 # 1. **Order in the words**: true sentences against the same sentences dealt to the wrong ranks.
 # 2. **The method**: L2RCLIP as the package recommends it against cross-entropy.
-# 3. **Order in the loss**: stage 1 with the paper's weight, which pushes distant ranks harder, against a weight that treats all
-#    other ranks alike.
+# 3. **Order in the loss**: stage 1 with the paper's weight, which pushes distant ranks harder, against a weight that
+#    treats all other ranks alike.
 #
-# Each compares two heads on the same test images. With $\bar s$ the mean RPS over the images of a set, one arm saves against the
-# other
+# Each compares two heads on the same test images. With $\bar s$ the mean RPS over the images of a set, one arm saves
+# against the other
 #
 # $$
 # g = 100\,\frac{\bar s_{\text{other}} - \bar s_{\text{one}}}{\bar s_{\text{other}}}\ \% .
@@ -205,14 +204,16 @@ evidence.intervals(claims, label="RPS saved, %", title=found)
 Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 
 # %% [markdown]
-# **How three sets make one claim.** The test speaks of the mean of the three $g$. Ten thousand times, images are drawn with replacement
-# within each set, both arms on the same draw, and the mean of the three gains is noted {cite:p}`efron1979bootstrap`. Twice the share
-# of draws on the wrong side of zero is the p-value. Holm's correction then counts that three claims were asked
-# {cite:p}`holm1979simple`. A set alone has an interval and no verdict; until all runs of all three sets are there, a claim is *incomplete*.
+# **How three sets make one claim.** The test speaks of the mean of the three $g$. Ten thousand times, images are
+# drawn with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
+# {cite:p}`efron1979bootstrap`. Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
+# then counts that three claims were asked {cite:p}`holm1979simple`. A set alone has an interval and no verdict; until
+# all runs of all three sets are there, a claim is *incomplete*.
 #
-# **Why two intervals.** The thick one answers: would other *images* of the same kind say the same of these trained models? The thin one
-# answers: would other *training runs*? Runs share training images, so their plain interval would be too narrow;
-# {cite:t}`nadeau2003inference` correct for it, and with five folds the result is wide. Believe a difference that survives both.
+# **Why two intervals.** The thick one answers: would other *images* of the same kind say the same of these trained
+# models? The thin one answers: would other *training runs*? Runs share training images, so their plain interval would
+# be too narrow; {cite:t}`nadeau2003inference` correct for it, and with five folds the result is wide. Believe a
+# difference that survives both.
 #
 # | what | function | test |
 # |---|---|---|
@@ -222,18 +223,20 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 #
 # ## The controls, one by one
 #
-# A gain says little until one knows what else could have caused it. Each control keeps everything and breaks one thing.
+# A gain says little until one knows what else could have caused it. Each control keeps everything and breaks one
+# thing.
 #
-# - **Shuffled words.** Every rank gets the sentence of another rank. The vectors have the same lengths and the same angles; only the
-#   match between sentence and rank is gone. If words helped merely by being smooth or few, shuffled words would help
-#   too. They should fall on *no text* or behind it, since they expect the wrong ranks to be alike.
+# - **Shuffled words.** Every rank gets the sentence of another rank. The vectors have the same lengths and the same
+#   angles; only the match between sentence and rank is gone. They should fall on *no text* or behind it, since they
+#   expect the wrong ranks to be alike.
 # - **Hand-made order.** The opposite end: all the order there is, and no language.
-# - **Blind order.** Stage 1 with its ordinal loss, whose weight no longer knows how far apart two ranks are. What it loses against the true
-#   weight is what the *order* in the loss brings; the rest comes from training on images at all.
+# - **Blind order.** Stage 1 with its ordinal loss, whose weight no longer knows how far apart two ranks are. What it
+#   loses against the true weight is what the *order* in the loss brings; the rest comes from training on images at
+#   all.
 # - **Shuffled order.** The weight believes in a wrong order of the ranks. A weight that matters should now do harm.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
-# - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the images, the start would not
-#   matter; what it fails to reach is what the right sentences had brought along.
+# - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
+#   images, the start would not matter; what it fails to reach is what the right sentences had brought along.
 
 # %%
 controls = {
@@ -248,16 +251,16 @@ controls = {
 shares(order_steps(many, list(controls)), controls)
 
 # %% [markdown]
-# Read the table from both ends. The distance between the first and the last line belongs to the order in the words. The distance between
-# *after stage 1* and *words* belongs to stage 1. Within the middle block, look for the distance between *after stage 1* and
-# *blind order*: claim 3 asks whether it is there. Only the claims were tested; the other lines are exploratory, and an
-# interval here is a hint.
+# The distance between the first and the last line belongs to the order in the words, the distance between *after
+# stage 1* and *words* to stage 1, and that between *after stage 1* and *blind order* to the order in the loss. Only
+# the claims were tested; the other lines are exploratory, and an interval here is a hint.
 #
 # ## What could have been seen
 #
-# *Not shown* is not *equal*. How large must a true gain be so that four studies out of five would find it? About $2.8$ standard errors of
-# the bootstrap, and the table says what that is here. A claim that is not shown, and whose smallest visible gain is large, is
-# undecided; one whose smallest visible gain is tiny has been answered, with *hardly anything*.
+# *Not shown* is not *equal*. How large must a true gain be so that four studies out of five would find it? About
+# $2.8$ standard errors of the bootstrap, and the table says what that is here. A claim that is not shown, and whose
+# smallest visible gain is large, is undecided; one whose smallest visible gain is tiny has been answered, with
+# *hardly anything*.
 
 # %%
 seen = claims.pivot(index="row", columns="data", values="seen")
@@ -265,8 +268,9 @@ seen = seen.reindex(list(CLAIMS)).rename(columns=NAMES).round(1)
 seen.rename_axis(index=None, columns="smallest visible gain, %")
 
 # %% [markdown]
-# Images of one tree, or of one examination, resemble each other, and so a hundred of them say less than a hundred strangers. The plan fixed
-# the image as the unit. Here is the stricter count, in which whole trees and whole examinations are drawn:
+# Images of one tree, or of one examination, resemble each other, and so a hundred of them say less than a hundred
+# strangers. The plan fixed the image as the unit. Here is the stricter count, in which whole trees and whole
+# examinations are drawn:
 
 # %%
 strict = compare_pairs(many, CLAIMS, by_subject=True)
@@ -275,10 +279,11 @@ Markdown(gain_table(strict, "RPS saved, % [95 % interval], by subject"))
 # %% [markdown]
 # ## Against other methods
 #
-# Beating cross-entropy is little if a simpler ordinal method does it better. All of these use the same features, the same validation, the
-# same temperature. SORD spreads each label over its neighbours {cite:p}`diaz2019soft`; CORAL and CORN ask, threshold by threshold,
-# whether the rank is higher {cite:p}`cao2020rank,shi2023deep`; *cross-entropy + RPS* adds the score itself to the loss. Ridge regression, the
-# median rank and the hand-made order have no language at all.
+# Beating cross-entropy is little if a simpler ordinal method does it better. All of these use the same features, the
+# same validation, the same temperature. SORD spreads each label over its neighbours {cite:p}`diaz2019soft`; CORAL and
+# CORN ask, threshold by threshold, whether the rank is higher {cite:p}`cao2020rank,shi2023deep`; *cross-entropy +
+# RPS* adds the score itself to the loss. Ridge regression, the median rank and the hand-made order have no language
+# at all.
 
 # %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}, "figure": {"caption": "What L2RCLIP, at its defaults, saves of the RPS of other methods, in percent, with 95 % intervals over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first line.", "name": "fig-08-methods"}}
 others = {
@@ -310,17 +315,18 @@ Markdown(
 )
 
 # %% [markdown]
-# The line *hand-made order* is the one to remember in practice. If your ranks are numbers, tell the model the numbers. Words are for ranks
-# that have none, such as *mild*, *moderate* and *severe*; no set of this chapter is of that kind, because without numbers nobody
-# could say how far words went.
+# The line *hand-made order* is the one to remember in practice. If your ranks are numbers, tell the model the
+# numbers. Words are for ranks that have none, such as *mild*, *moderate* and *severe*; no set of this chapter is of
+# that kind, because without numbers nobody could say how far words went.
 #
 # ## When the image tower learns
 #
-# A frozen tower is a fair stage for words, but the paper trains the tower. There each rank is a fixed vector, its prototype, and the tower
-# turns images towards it. The study `tuned` trains the whole image tower in five ways, on coffee leaves in five grades and on apples. *Paper* has the
-# weights that the authors released, *without tightness* leaves out the part of stage 2 that pulls every image to the very
-# spot of its prototype, and `L2RCLIP` is the recommended preset: prototypes that keep some distance from each other, a scale
-# that learns, and the RPS in the loss.
+# A frozen tower is a fair stage for words, but the paper trains the tower. There each rank is a fixed vector, its
+# prototype, and the tower turns images towards it. The study `tuned` trains the whole image tower in five ways, on
+# coffee leaves in five grades and on apples. *Paper* has the weights that the authors released, *without tightness*
+# leaves out the part of stage 2 that pulls every image to the very spot of its prototype, and `L2RCLIP` is the
+# recommended preset: prototypes that keep some distance from each other, a scale that learns, and the RPS in the
+# loss.
 
 # %%
 tuned = of(scores, "tuned")
@@ -329,25 +335,26 @@ rivals = compare_pairs(tuned, {arm: (arm, NONE) for arm in ways})
 Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 
 # %% [markdown]
-# The question for a default is modest: does it cost anything to use language where images alone suffice? A line whose interval lies below zero
-# says yes. The tuned tower had few runs, and on apples as few as one, so the intervals speak of these trained towers and not
-# of the next ones.
+# The question for a default is modest: does language cost anything where images alone suffice? A line whose interval
+# lies below zero says yes. Apples had a single run, so its intervals speak of these towers and not of the next ones.
 #
 # ## What this does not show
 #
-# - **One tower.** `mini` is small and joined without a single image. A CLIP knows more about words and about images, and both ends of the
-#   staircase would move.
-# - **Numbers in words.** All rank names here are numbers or percentages, because only then there is a hand-made order to compare with.
-# - **Settings were found on validation images of these sets.** The search is committed with its rows, and the test images took no part; still,
-#   other kinds of images may want other settings.
+# - **One tower.** `mini` is small and joined without a single image. A CLIP knows more about words and about images,
+#   and both ends of the staircase would move.
+# - **Numbers in words.** All rank names here are numbers or percentages, because only then there is a hand-made order
+#   to compare with.
+# - **Settings were found on validation images of these sets.** The search is committed with its rows, and the test
+#   images took no part; still, other kinds of images may want other settings.
 # - **The words of one language**, one template per set. {doc}`09_open_questions` changes the wording.
-# - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement about care.
+# - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
+#   about care.
 #
 # (full-table)=
 # ## All numbers
 #
-# Means over the runs: RPS, MAE of the median in the unit of the ranks, share of right answers, quadratic kappa, and calibration error. The
-# table is `book/results/matrix.csv`, a row per run with seed and commit.
+# Means over the runs: RPS, MAE of the median in the unit of the ranks, share of right answers, quadratic kappa, and
+# calibration error. The table is `book/results/matrix.csv`, a row per run with seed and commit.
 
 # %% tags=["hide-output"]
 metrics = ["rps", "mae_median", "accuracy", "qwk", "ece"]
@@ -358,8 +365,8 @@ means.groupby(["study", "data", "arm"], sort=False).mean().round(3)
 # %% [markdown]
 # ## Exercises
 #
-# **1. The share.** Without text a head has an RPS of 2, with the hand-made order 1, with words 1.4, with shuffled words
-# 2.1. Which shares of the hand-made order's gain are that, in percent?
+# **1. The share.** Without text a head has an RPS of 2, with the hand-made order 1, with words 1.4, with shuffled
+# words 2.1. Which shares of the hand-made order's gain are that, in percent?
 
 
 # %%
@@ -381,8 +388,8 @@ check_shares(70, 5)
 check_shares(60, -10)
 
 # %% [markdown]
-# **2. Three questions.** Suppose that none of three independent claims is true, and each is tested with $p \le 0.05$. How likely is at
-# least one false alarm? And if every p is first multiplied by three, which is where Holm begins?
+# **2. Three questions.** Suppose that none of three independent claims is true, and each is tested with $p \le 0.05$.
+# How likely is at least one false alarm? And if every p is first multiplied by three, which is where Holm begins?
 
 
 # %%
@@ -397,20 +404,20 @@ check_alarms(0.05, 0.05)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# All three keep silent with probability $0.95^3$, so an alarm has $1 - 0.95^3 \approx 0.143$. With $0.05/3$ each it is
-# $1 - (1 - 0.05/3)^3 \approx 0.049$.
+# All three keep silent with probability $0.95^3$, so an alarm has $1 - 0.95^3 \approx 0.143$. With $0.05/3$ each it
+# is $1 - (1 - 0.05/3)^3 \approx 0.049$.
 # :::
 
 # %% tags=["hide-cell"]
 check_alarms(0.143, 0.049)
 
 # %% [markdown]
-# **3. Another judge.** Repeat the three claims with the absolute error of the median in place of RPS. The functions of
-# `gains` look at the column `rps`; give them another one under that name.
+# **3. Another judge.** Repeat the three claims with the absolute error of the median in place of RPS. The functions
+# of `gains` look at the column `rps`; give them another one under that name.
 #
 # :::{dropdown} Solution
-# The column is called `error`. RPS sees all probabilities and the error only the answer, so expect the same signs and wider
-# intervals.
+# The column is called `error`. RPS sees all probabilities and the error only the answer, so expect the same signs and
+# wider intervals.
 # :::
 
 # %% tags=["hide-cell"]
@@ -431,12 +438,13 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 
 # %% [markdown]
 # - A number knows the order better than words do. Words are worth their keep where there is no number.
-# - A control breaks one thing and keeps the rest; without shuffled words and a blind order, no gain could be given a cause.
+# - A control breaks one thing and keeps the rest; without shuffled words and a blind order, no gain could be given a
+#   cause.
 # - Say beforehand what would convince you, and afterwards what you could have seen.
 #
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`; licences and traps are in {doc}`11_data_sets`. Other methods: {cite:t}`diaz2019soft`,
-# {cite:t}`cao2020rank`, {cite:t}`shi2023deep`. Statistics: {cite:t}`efron1979bootstrap`, {cite:t}`holm1979simple`,
-# {cite:t}`nadeau2003inference`; the score is that of {cite:t}`epstein1969scoring`.
+# {cite:t}`vandenheuvel2018automated`; licences and traps are in {doc}`11_data_sets`. Other methods:
+# {cite:t}`diaz2019soft`, {cite:t}`cao2020rank`, {cite:t}`shi2023deep`. Statistics: {cite:t}`efron1979bootstrap`,
+# {cite:t}`holm1979simple`, {cite:t}`nadeau2003inference`; the score is that of {cite:t}`epstein1969scoring`.

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # What else was asked
 #
-# {doc}`08_ablation` tests three claims and keeps to them. A curious reader has more questions. Do words help most where images are
-# few? Can they speak for a rank that no training image shows? Does the wording matter, or the length of the context? The studies
-# asked these, too, and this page shows the answers as they are: intervals, and no verdicts. Take it as a list of good next
-# experiments.
+# {doc}`08_ablation` tests three claims and keeps to them. A curious reader has more questions. Do words help most
+# where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or the length
+# of the context? The studies asked these, too, and this page shows the answers as they are: intervals, and no
+# verdicts. Take it as a list of good next experiments.
 #
 # :::{admonition} What you will learn
 # :class: tip
@@ -31,8 +31,8 @@
 # | the staircase from no text to the hand-made order | well | {doc}`08_ablation` |
 # | RankFormer, context vectors | the idea | {doc}`03_rankformer` |
 #
-# **Time and hardware.** Nothing is trained here: the page reads the results of the studies and draws test images at random. The last
-# line says how long that took.
+# **Time and hardware.** Nothing is trained here: the page reads the results of the studies and draws test images at
+# random. The last line says how long that took.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -111,14 +111,15 @@ intervals(few, label="RPS saved against no text, %", limit=60)
 # %% [markdown]
 # ## Few images, and none
 #
-# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per rank there is little to
-# borrow for; with four, a neighbour's images should be worth a lot. So expect the gain of a *good* kernel to grow from the first block
-# of the figure to the third. Whether words are good enough a kernel for that, or only numbers are, is what the lines within a
-# block compare.
+# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per
+# rank there is little to borrow for; with four, a neighbour's images should be worth a lot. So expect the gain of a
+# *good* kernel to grow from the first block of the figure to the third. Whether words are good enough a kernel for
+# that, or only numbers are, is what the lines within a block compare.
 #
-# The last block goes further: every third rank between the two ends has no training image at all. A head without text can hardly ever answer such a rank, since
-# nothing told it how one looks. A head with words or numbers expects it between its neighbours. The table looks at the test images
-# of the unseen ranks alone: error of the most probable rank in the unit of the ranks, and how often it is right.
+# The last block goes further: every third rank between the two ends has no training image at all. A head without text
+# can hardly ever answer such a rank, since nothing told it how one looks. A head with words or numbers expects it
+# between its neighbours. The table looks at the test images of the unseen ranks alone: error of the most probable
+# rank in the unit of the ranks, and how often it is right.
 
 # %%
 columns = ["mae_unseen", "accuracy_unseen", "mae_seen", "accuracy_seen"]
@@ -129,14 +130,16 @@ unseen = unseen.reindex(columns=["data", "arm", *columns]).rename(
 unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 
 # %% [markdown]
-# Two warnings. An accuracy near zero on unseen ranks need not be a bad model: the answer *one off* is often as good, and the error says so.
-# And ranks are left out evenly here, so each has neighbours on both sides; a missing end of the scale is harder.
+# Two warnings. An accuracy near zero on unseen ranks need not be a bad model: the answer *one off* is often as good,
+# and the error says so. And ranks are left out evenly here, so each has neighbours on both sides; a missing end of
+# the scale is harder.
 #
 # ## The parts of stage 1
 #
-# Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context vectors, which all ranks
-# share. The next figure takes one away, changes the length of the context, lets attention stay within a sentence, or puts CLIP's plain
-# contrastive loss in place of the asymmetrical one. All else stays, and the head trusts the words alone.
+# Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context
+# vectors, which all ranks share. The next figure takes one away, changes the length of the context, lets attention
+# stay within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays, and
+# the head trusts the words alone.
 
 # %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-parts"}}
 whole = "RankFormer and context"
@@ -152,17 +155,18 @@ parts = compare_pairs(part("parts"), {arm: (arm, whole) for arm in changed})
 intervals(parts, label="RPS saved by the change, %")
 
 # %% [markdown]
-# A part that costs nothing when it is taken away was not needed *here*: with a small frozen tower, and sentences that differ in one number.
-# It may matter where rank names are long, or where the towers know more. What the figure can do is to warn against a story: if *context only* lies
-# at zero, whatever stage 1 gains on these sets is not owed to words looking at each other.
+# A part that costs nothing when it is taken away was not needed *here*: with a small frozen tower, and sentences that
+# differ in one number. It may matter where rank names are long, or where the towers know more. What the figure can do
+# is to warn against a story: if *context only* lies at zero, whatever stage 1 gains on these sets is not owed to
+# words looking at each other.
 #
 # ## The sentence
 #
-# The rank stays, the sentence around it changes: the default template, the bare rank without a sentence, digits in place of number words, and a
-# sentence that says nothing about the image. Each number is the share of the hand-made order's gain, as in {doc}`08_ablation`: 0 is no
-# text, 100 knows the numbers.
+# The rank stays, the sentence around it changes: the default template, the bare rank without a sentence, digits in
+# place of number words, and a sentence that says nothing about the image. Each number is the share of the hand-made
+# order's gain, as in {doc}`08_ablation`: 0 is no text, 100 knows the numbers.
 
-# %%
+# %% tags=["hide-input"]
 wordings = {
     "": "default sentence",
     "template={rank}": "rank only",
@@ -191,14 +195,15 @@ cells = cells.reindex(arms).rename(columns=NAMES).dropna(how="all")
 cells.rename_axis(index=None, columns="share, % [95 % interval]")
 
 # %% [markdown]
-# Digits are a good test of what a text tower knows. To a reader *7* and *seven* are the same; a tower that learned from text has met them in
-# different company. Compare the lower half with the upper one: if stage 1 repairs a bad sentence, the lower half is the more even.
+# Digits are a good test of what a text tower knows. To a reader *7* and *seven* are the same; a tower that learned
+# from text has met them in different company. Compare the lower half with the upper one: if stage 1 repairs a bad
+# sentence, the lower half is the more even.
 #
 # ## Coarser ranks, long tails, shifts
 #
-# Merging ranks to ten or five makes the task easier and the order shorter. A *long tail* thins the training images until the
-# rarest rank has a twentieth of the most frequent one. A *label shift* takes nine in ten training images from the five most
-# frequent ranks. Test images stay as they are.
+# Merging ranks to ten or five makes the task easier and the order shorter. A *long tail* thins the training images
+# until the rarest rank has a twentieth of the most frequent one. A *label shift* takes nine in ten training images
+# from the five most frequent ranks. Test images stay as they are.
 
 # %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-shapes"}}
 shapes = against_no_text(
@@ -212,13 +217,14 @@ shapes = against_no_text(
 intervals(shapes, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
-# The percentages of one line may be compared with each other, those of two lines only with care: with five ranks the RPS is a sum over four
-# thresholds, with twenty over nineteen, and a percentage is a share of what a head without text gets wrong *there*.
+# The percentages of one line may be compared with each other, those of two lines only with care: with five ranks the
+# RPS is a sum over four thresholds, with twenty over nineteen, and a percentage is a share of what a head without
+# text gets wrong *there*.
 #
 # ## Five ranks, and generated leaves
 #
-# The studies ran on other sets, too: two real ones with five ranks, and generated leaves, in which the order is known to be in the images
-# because a program painted it there.
+# The studies ran on other sets, too: two real ones with five ranks, and generated leaves, in which the order is known
+# to be in the images because a program painted it there.
 
 # %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-others"}}
 main = scores[scores["study"] == "main"]
@@ -228,21 +234,23 @@ few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
 intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
-# With five ranks there are four neighbours to confuse, and enough images of each to tell them apart: a kernel has little left to say. With
-# sixty-two ranks and thirty images of each it has much. If there is one rule on this page, it is this: *the fewer images per
-# rank, the more a prior over ranks is worth, and the better it knows the order, the more*.
+# With five ranks there are four neighbours to confuse, and enough images of each to tell them apart: a kernel has
+# little left to say. With sixty-two ranks and thirty images of each it has much. If there is one rule on this page,
+# it is this: *the fewer images per rank, the more a prior over ranks is worth, and the better it knows the order, the
+# more*.
 #
 # ## How to read all this
 #
-# - The intervals are over test images, of models that were trained as often as the line on top says. They do not cover new training runs.
-# - About one interval in twenty misses what it should cover, and this page shows more than a hundred. A single line that stands out is
-#   an idea for an experiment.
+# - The intervals are over test images, of models that were trained as often as the line on top says. They do not
+#   cover new training runs.
+# - About one interval in twenty misses what it should cover, and this page shows more than a hundred. A single line
+#   that stands out is an idea for an experiment.
 # - Medical images serve to test methods; no line is a statement about care.
 #
 # ## Exercises
 #
-# **1. How many would stand out?** Suppose that nothing differs anywhere, and a page shows 120 independent intervals of 95 %. How many of
-# them will miss zero, on average?
+# **1. How many would stand out?** Suppose that nothing differs anywhere, and a page shows 120 independent intervals
+# of 95 %. How many of them will miss zero, on average?
 
 
 # %%
@@ -264,12 +272,12 @@ check_misses(0)
 check_misses(6)
 
 # %% [markdown]
-# **2. Ridge among the few.** The study `few` also ran ridge regression, which knows the numbers and has a single slope. Compare it with
-# L2RCLIP at four images per rank. `compare_pairs` takes a name and a pair of arms.
+# **2. Ridge among the few.** The study `few` also ran ridge regression, which knows the numbers and has a single
+# slope. Compare it with L2RCLIP at four images per rank. `compare_pairs` takes a name and a pair of arms.
 #
 # :::{dropdown} Solution
-# `part("few", "few_shot=4")` are the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to learn, so it loses least
-# when images are few.
+# `part("few", "few_shot=4")` are the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to learn,
+# so it loses least when images are few.
 # :::
 
 # %% tags=["hide-cell"]
@@ -280,13 +288,14 @@ Markdown(gain_table(compare_pairs(rare, pair), "RPS saved, %"))
 # %% [markdown]
 # ## Summary
 #
-# - A prior over ranks is worth most where images are few; whether words are a good prior is answered block by block above.
+# - A prior over ranks is worth most where images are few; whether words are a good prior is answered block by block
+#   above.
 # - Ranks without images can be answered at all only by a head that expects something of them.
 # - Parts of stage 1 and wordings were compared without verdicts; read them as leads.
 # - Percentages of different conditions are shares of different errors.
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`, the score that of {cite:t}`epstein1969scoring`, the bootstrap that of
-# {cite:t}`efron1979bootstrap`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
+# The method is that of {cite:t}`wang2023learning`, the score that of {cite:t}`epstein1969scoring`, the bootstrap that
+# of {cite:t}`efron1979bootstrap`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
 # {cite:t}`vandenheuvel2018automated`, {cite:t}`yang2023medmnist`.
