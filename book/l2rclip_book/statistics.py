@@ -30,7 +30,6 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
 Rows: TypeAlias = Real[np.ndarray, "resample batch"]
-RUN = ("data", "condition", "fold", "seed")  # the columns that name a run
 SPLITS = ("train", "val", "test")
 
 
@@ -116,52 +115,6 @@ class Comparison:
     losses: int
     wilcoxon_p: float
     smallest_p: float  # 2^(1−n), what the test gives if all n differ, and in one direction
-
-
-def pairs(
-    table: pd.DataFrame, one: str, other: str, metric: str, *, by: Sequence[str] = RUN, column: str = "arm"
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs that two arms share, with the metric of both, and the runs that only one of them has.
-
-    Args:
-        table: One row per run.
-        one: Name of the first arm.
-        other: Name of the second arm.
-        metric: A column of numbers.
-        by: The columns that name a run. Those that the table lacks are left out; empty cells match each other.
-        column: The column that names the arms.
-
-    Returns:
-        The shared runs, sorted: the columns of `by`, then `one` and `other`. The runs without a partner: the columns
-        of `by`, then `lacks`, the arm that is missing.
-
-    Raises:
-        InputError: An arm without rows, two rows of an arm for one run, a metric that is not a finite number, or no
-            shared run.
-
-    Example:
-        >>> runs = pd.DataFrame({"seed": [0, 1, 0], "arm": ["full", "full", "plain"], "mae": [3.0, 4.0, 5.0]})
-        >>> shared, alone = pairs(runs, "full", "plain", "mae")
-        >>> shared.to_dict("records"), alone.to_dict("records")
-        ([{'seed': 0, 'one': 3.0, 'other': 5.0}], [{'seed': 1, 'lacks': 'plain'}])
-    """
-    names = [name for name in by if name in table]
-    sides = []
-    for arm, title in ((one, "one"), (other, "other")):
-        rows = table.loc[table[column] == arm, [*names, metric]]
-        rows = rows.where(rows.notna(), np.nan)  # in a single column pandas tells None from NaN
-        if rows.empty or rows.duplicated(names).any() or not np.isfinite(rows[metric].astype(float)).all():
-            raise InputError(
-                f"comparison: {arm!r} needs one row with a finite {metric} for each run ({names})."
-            )
-        sides.append(rows.astype({metric: float}).rename(columns={metric: title}))
-    joined = sides[0].merge(sides[1], on=names, how="outer", indicator="lacks")
-    shared, alone = joined[joined["lacks"] == "both"], joined[joined["lacks"] != "both"]
-    if shared.empty:
-        raise InputError(f"comparison: {one!r} and {other!r} share no run; compare {names} of their rows.")
-    lacks = alone["lacks"].astype(str).map({"left_only": other, "right_only": one})
-    shared = shared[[*names, "one", "other"]].reset_index(drop=True)
-    return shared, alone[names].assign(lacks=lacks).reset_index(drop=True)
 
 
 def compare(

@@ -23,7 +23,7 @@ from torch import Tensor
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import PRESETS, Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
@@ -50,6 +50,8 @@ class Arm:
     Example:
         >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(Config(epochs2=3)).controls.order
         'blind'
+        >>> Arm("paper", settings={"preset": "paper"}).config(Config()) == Config(preset="paper")
+        True
     """
 
     name: str
@@ -58,7 +60,9 @@ class Arm:
 
     def config(self, shared: Config) -> Config:
         """The settings of the study, changed by those of this arm."""
-        settings = dict(self.settings)
+        # a preset speaks where nothing is given, but the shared settings have an answer for everything
+        silent = dict.fromkeys(PRESETS["paper"]) if "preset" in self.settings else {}
+        settings = silent | dict(self.settings)
         controls = replace(shared.controls, **settings.pop("controls", {}))
         return replace(shared, controls=controls, **settings)
 

@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -26,7 +25,6 @@ from l2rclip_book.statistics import (
     holm,
     near_duplicates,
     ordinality,
-    pairs,
     verdict,
 )
 from l2rclip_lite.data.base import OrdinalDataset
@@ -125,21 +123,6 @@ def test_comparison_by_scipy() -> None:
     )
     tolerance = float(0.06 * np.std(other - one) / np.sqrt(n))
     assert (found.low, found.high) == pytest.approx(tuple(interval.confidence_interval), abs=tolerance)
-
-
-def test_pairs_by_hand() -> None:
-    """Rows in any order; an empty fold matches an empty fold, NaN or None; `condition` is not in this table."""
-    rows = [("leaves", None, "plain", 0.8), ("leaves", math.nan, "full", 0.6), ("faces", "2", "full", 3.0)]
-    rows += [("faces", "2", "plain", 4.0), ("faces", "1", "full", 2.0), ("faces", "3", "plain", 9.0)]
-    table = pd.DataFrame(rows, columns=["data", "fold", "arm", "mae"])
-    shared, alone = pairs(table, "full", "plain", "mae")
-    assert shared[["data", "one", "other"]].values.tolist() == [["faces", 3.0, 4.0], ["leaves", 0.6, 0.8]]
-    assert alone.values.tolist() == [["faces", "1", "plain"], ["faces", "3", "full"]]
-    for broken in (table.assign(arm="plain"), pd.concat([table, table]), table.assign(mae=math.nan)):
-        with pytest.raises(InputError, match="'full' needs one row with a finite mae for each run"):
-            pairs(broken, "full", "plain", "mae")
-    with pytest.raises(InputError, match="share no run"):
-        pairs(table[::4], "full", "plain", "mae")
 
 
 @given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
