@@ -791,7 +791,7 @@ table.round(3)
 
 # %% [markdown]
 # So a table that reports accuracy *and* MAE of the same answers has handicapped one of the two. `metrics.evaluate`
-# scores the most probable rank (`mae`) and the expectation (`mae_expected`); the rest of the book shows both. Ordinal
+# scores all three: `mae` is that of the most probable rank, `mae_median` and `mae_expected` those of the others. Ordinal
 # heads such as CORAL {cite:p}`cao2020rank` answer with a median, and `l2rclip_lite.baselines.decoders` turns what they say into a
 # row like this one, so that all methods can be read alike.
 #
@@ -811,9 +811,9 @@ table.round(3)
 # | linear probe (cross-entropy) | features | names of the ranks |
 #
 # The first two are the floor. A constant has no single best form: MAE likes the median, and RPS likes the honest
-# frequencies. Ridge is linear regression with a penalty; its number is shared out between the two ranks around it. The
-# probe treats ranks as names. Penalties are chosen on the validation split. Because this chapter is about measuring, a
-# part of the training split moves to the test split.
+# frequencies. Ridge is linear regression with a penalty; a normal distribution around its number gives the row. The probe
+# treats ranks as names. Penalties, and the width of that distribution, are chosen by validation RPS. Because this chapter
+# is about measuring, a part of the training split moves to the test split.
 
 # %%
 torch.set_num_threads(1)
@@ -838,9 +838,9 @@ predicted = {
     "median rank": torch.eye(5)[[middle] * len(data.test)],
     "frequencies": frequent.repeat(len(data.test), 1),
     "zero-shot": zero_shot(model, features["test"]),
-    "pixels, ridge": ridge(pixels, targets, data.ranks),
-    "ridge": ridge(features, targets, data.ranks),
-    "linear-probe": linear_probe(features, targets, data.ranks),
+    "pixels, ridge": ridge(pixels, targets, data.ranks)["test"],
+    "ridge": ridge(features, targets, data.ranks)["test"],
+    "linear-probe": linear_probe(features, targets, data.ranks)["test"],
 }
 print(
     f"{len(data.train)} leaves to learn from, {len(data.val)} to choose on, "
