@@ -324,7 +324,7 @@ assert float(spread["centred"].mean()) < 0
 # | {eq}`eq-02-centring` | `prompts.centred` | `tests/unit/test_prompts.py` |
 # | {eq}`eq-02-cosine` to {eq}`eq-02-component` | `l2rclip_book.statistics.ordinality` | `tests/oracles/test_metrics_oracles.py` |
 # | shuffles, random weights, local order | `l2rclip_book.templates` | `tests/book/test_templates.py` |
-# | {eq}`eq-02-ridge` | `mini.fit_alignment` | `tests/unit/test_mini.py` |
+# | {eq}`eq-02-ridge` | `l2rclip_book.alignment.fit_alignment` | `tests/unit/test_mini.py` |
 #
 # By hand: three vectors in the plane at 0°, 60° and 120°. Without centring, neighbours have $d = 1 - \cos 60° = \tfrac12$, the outer
 # pair has $1 - \cos 120° = \tfrac32$. Every question is answered with yes.

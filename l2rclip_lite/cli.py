@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, baselines, predict, evaluate, calibrate, export, data, doctor.
+"""The command `l2rclip`: fit, baselines, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported when a
 command runs, so that help and a misspelt option answer at once.
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.finished import baselines, calibrate, evaluate, export, predict, table
+from l2rclip_lite.finished import baselines, evaluate, export, predict, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
@@ -74,17 +74,15 @@ class DataOptions:
     """Seed of what the six options above draw or choose."""
 
 
+Name = Annotated[str | None, tyro.conf.Positional]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
-DATA, CONFIG = DataOptions(), Config()
+Settings = Annotated[
+    Config, tyro.conf.arg(name="")
+]  # never with a default: its fields' own follow the preset
+DATA = DataOptions()
 
 
-def fit(
-    dataset: str,
-    out: str,
-    quiet: bool = False,
-    options: Data = DATA,
-    config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG,
-) -> None:
+def fit(dataset: str, out: str, config: Settings, quiet: bool = False, options: Data = DATA) -> None:
     r"""Train on a data set, in two stages, and write a run directory.
 
     Try:
@@ -121,16 +119,13 @@ def fit(
     if not quiet:
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, loaded.ranks.unit), end="\n\n")
-    test = "test accuracy {accuracy:.3f}, MAE {mae:.3f}, QWK {qwk:.3f}".format(**run.metrics["test"])
+    scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
+    test = scores.format(**run.metrics["test"])
     print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")
 
 
 def data(
-    name: Annotated[str | None, tyro.conf.Positional] = None,
-    leakage: bool = False,
-    make_fixture: str | None = None,
-    download: str | None = None,
-    options: Data = DATA,
+    name: Name = None, leakage: bool = False, make_fixture: str = "", download: str = "", options: Data = DATA
 ) -> None:
     """Describe a data set: its card, its counts, its leakage; download it or make a fixture.
 
@@ -191,7 +186,7 @@ def doctor(out: str = ".") -> int:
     return 0 if examine(out) else 1
 
 
-COMMANDS = (fit, baselines, predict, evaluate, calibrate, export, data, doctor)
+COMMANDS = (fit, baselines, predict, evaluate, export, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,10 +207,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
         commands.append(Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
+    strict = (tyro.conf.DisallowNone,)
     try:
-        code = tyro.cli(
-            union, prog="l2rclip", description=ABOUT, args=words, config=(tyro.conf.DisallowNone,)
-        )
+        code = tyro.cli(union, prog="l2rclip", description=ABOUT, args=words, config=strict)
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as done:  # help, or tyro's word on a misspelt option

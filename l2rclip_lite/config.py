@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-SETTINGS = ConfigDict(extra="forbid")
+SETTINGS = ConfigDict(extra="forbid", validate_default=True)  # None becomes what the preset says
 
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-Preset = Field(default=None, validate_default=True)  # None becomes what the preset says
 
 # `paper` is what the authors released (github.com/raywang335/L2RCLIP): in `loss/ordinal_ce.py` all weights are 1, and
 # `solver/make_optimizer_prompt.py` says what trains: RankFormer and prompts, then the image encoder, never logit_scale.
@@ -76,7 +75,7 @@ class Config:
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's own."""
     preset: Literal["recommended", "paper"] = "recommended"
-    """Where the settings come from that are not given: 'recommended' by validation, or as the authors released ('paper')."""
+    """Where settings come from whose default is None: chosen by validation ('recommended'), or as released ('paper')."""
     image_side: Literal["tower", "kernel"] = "tower"
     """What stage 2 trains: the image 'tower', or on features of the frozen tower a convex 'kernel' head, in seconds."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
@@ -105,17 +104,17 @@ class Config:
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of each stage's steps in which the learning rate rises; after it, it falls along a cosine to 0."""
-    lambda1: Weight | None = Preset
+    lambda1: Weight | None = None
     """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
-    lambda_push: Weight | None = Preset
+    lambda_push: Weight | None = None
     """Weight of the pairwise loss' diversity in stage 2, which pushes other ranks' texts away; 0 leaves it out."""
-    lambda_tight: Weight | None = Preset
+    lambda_tight: Weight | None = None
     """Weight of the pairwise loss' tightness in stage 2, which pulls an image to its text; 0 leaves it out."""
-    lambda_rps: Weight | None = Preset
+    lambda_rps: Weight | None = None
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
-    text_share: Annotated[float, Field(ge=0, le=1)] | None = Preset
+    text_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share a of the text in stage 2's prototypes √a·t + √(1−a)·u; the u are orthonormal and know nothing of each other."""
-    learn_scale: bool | None = Preset
+    learn_scale: bool | None = None
     """Whether stage 2 also trains the scale s of the logits."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""

@@ -56,9 +56,7 @@ def weights(_: Path) -> str:
 def device(_: Path) -> str:
     """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
-        raise InputError(
-            "torch cannot use the NVIDIA GPU here; install torch as pytorch.org (Get started) says"
-        )
+        raise InputError("torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says")
     return str(torch.accelerator.current_accelerator() or f"cpu, {torch.get_num_threads()} threads")
 
 

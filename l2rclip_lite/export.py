@@ -82,7 +82,6 @@ class _Answers(nn.Module):
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("values", model.ranks.values_tensor())
 
     def forward(
         self, resized: UInt8[Tensor, "batch 3 height width"]
@@ -90,12 +89,10 @@ class _Answers(nn.Module):
         """Probabilities, and the expectation of the rank values under them."""
         pixels = self.model.towers.normalize(resized.float() / 255)
         probabilities = (self.model(pixels) / self.model.temperature).softmax(dim=1)
-        return probabilities, probabilities @ self.get_buffer("values")
+        return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
-def export_onnx(
-    model: L2RCLIP, file: str | Path, images: Iterable[Image.Image], *, tolerance: float = TOLERANCE
-) -> Exported:
+def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]) -> Exported:
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
@@ -106,7 +103,6 @@ def export_onnx(
         model: A finished model on the CPU; one of precision bf16 is written, and compared, in fp32.
         file: Where to write, such as `model.onnx`.
         images: What to check it on, at least one; each is compared alone.
-        tolerance: The largest difference of a probability that is accepted.
 
     Returns:
         What was written.
@@ -128,8 +124,8 @@ def export_onnx(
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
     difference = float(np.max(differences))
-    if not difference <= tolerance:  # so that a NaN is refused, too
-        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {tolerance:g}"
+    if not difference <= TOLERANCE:  # so that a NaN is refused, too
+        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {TOLERANCE:g}"
         cure = "nothing was written; update onnx, onnxscript and onnxruntime"
         raise TrainingError(f"export: the graph {apart}; {cure}.")
     write_atomically(Path(file), lambda path: path.write_bytes(data))

@@ -1,15 +1,15 @@
-"""What `l2rclip` does with a finished run: baselines, predict, evaluate, calibrate, export.
+"""What `l2rclip` does with a finished run: baselines, predict, evaluate, export.
 
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from csv import writer
+from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.model import L2RCLIP
 
-SCORES = ("accuracy", "mae", "mae_expected", "qwk", "rps")  # of a table that compares methods
+SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
+Images = Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+File = Annotated[Path, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     print(table(rows, found.ranks.unit))
 
 
-def predict(
-    run: Run,
-    images: Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
-    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = False,
-    device: str = "cpu",
-) -> int:
+def predict(run: Run, images: Images, csv: bool = False, device: str = "cpu") -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -91,7 +88,7 @@ def predict(
     Args:
         run: The --out of a finished fit, or leaves.
         images: Images, and folders that hold some.
-        as_csv: Print a table with a header in place of JSON lines.
+        csv: Print a table with a header in place of JSON lines.
         device: Where to compute: cpu, cuda or mps.
     """
     from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
@@ -101,8 +98,8 @@ def predict(
     for path in map(Path, images):
         held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
         paths += held if path.is_dir() else [path]
-    table = csv.writer(sys.stdout)
-    if as_csv:
+    table = writer(sys.stdout)
+    if csv:
         table.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
     for path in paths:
         try:
@@ -114,19 +111,14 @@ def predict(
         numbers = float(found.expected), float(model.temperature), *found.probabilities[0].tolist()
         expected, temperature, *shares = (round(number, 6) for number in numbers)
         answer = {"path": str(path), "rank": int(found.rank), "name": found.name[0], "expected": expected}
-        if as_csv:
+        if csv:
             table.writerow([*answer.values(), *shares])
         else:
-            print(json.dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
+            print(dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
     return code
 
 
-def evaluate(
-    run: Run,
-    split: str = "test",
-    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
-    where: Where = HERE,
-) -> None:
+def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = HERE) -> None:
     """Read a run's data again and compute every metric with its interval.
 
     Try:
@@ -137,7 +129,7 @@ def evaluate(
     Args:
         run: The --out of a finished fit.
         split: train, val or test.
-        as_json: Print one JSON object in place of a table.
+        json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
     from l2rclip_lite.model_card import cell
@@ -145,9 +137,9 @@ def evaluate(
 
     model, found = _opened(run, where)
     part, temperature = found.split(split), float(model.temperature)
-    metrics = judge(model.probabilities(model.encode(part, quiet=as_json)), found, split, intervals=True)
-    if as_json:
-        print(json.dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
+    metrics = judge(model.probabilities(model.encode(part, quiet=json)), found, split, intervals=True)
+    if json:
+        print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
         return
     print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {found.caveat}")
     print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
@@ -156,40 +148,7 @@ def evaluate(
             print(f"{name:<24}{cell(metrics, name, 3)}")
 
 
-def calibrate(run: Run, where: Where = HERE) -> None:
-    """Make a finished run about as sure as it is right: one temperature, fitted on the validation images.
-
-    Try:
-      l2rclip calibrate runs/mine
-
-    `l2rclip predict`, `evaluate` and `export` use it from then on. No most probable rank changes, only how sure the
-    model is; the expectation moves with it.
-
-    Args:
-        run: The --out of a finished fit.
-        where: Where to find data and device.
-    """
-    from l2rclip_lite import calibration
-    from l2rclip_lite.model_card import model_card
-    from l2rclip_lite.runs import RunDirectory, read_json, write_json, write_text
-
-    model, found = _opened(run, where)
-    folder = RunDirectory(run)
-    fitted = calibration.calibrate(model, model.encode(found.val), found.val.targets)
-    metrics = read_json(folder.metrics) | {"calibration": asdict(fitted)}
-    model.save_pretrained(run)
-    write_json(folder.metrics, metrics)
-    write_text(folder.folder / "README.md", model_card(model, found, metrics))
-    interval = f"95 % interval {fitted.low:.2f} to {fitted.high:.2f}"
-    print(f"temperature {fitted.temperature:.2f} from {fitted.images} validation images, {interval}")
-    print(f"their mean negative log-likelihood: {fitted.nll_before:.3f} before, {fitted.nll_after:.3f} after")
-    if fitted.low <= 1 <= fitted.high:
-        print("note: the interval includes 1; so few images do not show that a temperature is needed")
-
-
-def export(
-    run: Run, file: Annotated[str, tyro.conf.Positional], int8: bool = False, where: Where = HERE
-) -> None:
+def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -199,7 +158,7 @@ def export(
           also model.int8.onnx, about a third of the size; prints what that costs on the run's test images
 
     Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
-    at the temperature of `l2rclip calibrate`, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
+    at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
 
     Args:
         run: The --out of a finished fit.
@@ -207,21 +166,18 @@ def export(
         int8: Also write 8-bit weights, and measure what they cost.
         where: Where to find data.
     """
-    if Path(file).suffix != ".onnx":
+    if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite import export as onnx
     from l2rclip_lite.results import judge
 
-    onnx.require_onnx()
     model, found = _opened(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
     done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
     print(f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} images")
     if int8:
-        answers = {
-            each.name: onnx.answers(each, found.test) for each in (done.file, onnx.quantise(done.file))
-        }
+        answers = {each.name: onnx.answers(each, found.test) for each in (file, onnx.quantise(file))}
         rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
         print(f"\n{table(rows, found.ranks.unit)}")
 

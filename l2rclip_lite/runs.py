@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -56,16 +55,13 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
+    """Write a UTF-8 text file atomically; of a path that is not UTF-8, half surrogates become escapes as in JSON."""
+    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_json(file: Path, value: Any) -> None:
     """Write indented JSON atomically."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # A path that is not UTF-8 has half surrogates, which no file can hold; JSON can, as an escape.
-    text = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
-    write_text(file, text + "\n")
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(file: Path) -> Any:
@@ -180,14 +176,6 @@ class RunDirectory:
         about |= {"card": data.card.to_dict(), "protocol": list(data.protocol), "missing": list(data.missing)}
         versions = {name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")}
         write_json(self.config, {"config": config.to_dict(), "dataset": about, "versions": versions})
-
-    def checkpoint(self, stage: str) -> Path:
-        """Where a stage keeps its last complete epoch."""
-        return self.unfinished / f"{stage}.safetensors"
-
-    def finished(self) -> bool:
-        """Whether the run is complete: `metrics.json` is written last."""
-        return self.metrics.is_file()
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""

@@ -225,8 +225,7 @@ class OpenClipTowers(Towers):
 
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
         """See `Towers.embed`."""
-        embedded: Tensor = self.text["token_embedding"](ids)
-        return embedded
+        return F.embedding(ids, self.text.get_parameter("token_embedding.weight"))
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
@@ -250,7 +249,7 @@ class OpenClipTowers(Towers):
 
 
 def load_open_clip(
-    name: str, *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+    name: str, weights: str | Path | None, image_size: int | None, seed: int
 ) -> OpenClipTowers:
     """An open_clip model behind the interface; see `mini.load_towers`.
 

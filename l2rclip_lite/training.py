@@ -165,7 +165,7 @@ class Stage:
         self.best_score, self.taken = (math.inf, math.inf), 0
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
-        self.file = run.checkpoint(f"stage{number}") if run else None
+        self.file = run.unfinished / f"stage{number}.safetensors" if run else None
         stored = self.file and load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
         if stored:
             self.history, self.best_score, self.taken = stored
@@ -371,7 +371,7 @@ def fit(
         if first:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
-        if not run.finished():
+        if not run.metrics.is_file():  # it is written last
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
             if not quiet:
                 resumed = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"

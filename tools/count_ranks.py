@@ -1,9 +1,10 @@
 """Count the images of every rank in every benchmark, and what test shares with training: numbers, no list row.
 
-    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --out book/results/data_sets.csv
+    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR --apples81 DIR --hc18 DIR \
+        --out book/results/data_sets.csv
 
-DIR are the official lists (`l2rclip data morph --download DIR`), RetinaMNIST and BRACOL. No image is opened. The CSV
-has one row per rank; the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
+DIR are the official lists (`l2rclip data morph --download DIR`) and the folders of the others. No image is opened. The
+CSV has one row per rank; the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("lists", "retinamnist", "bracol", "out"):
+    for name in ("lists", "retinamnist", "bracol", "bracol-area", "apples81", "hc18", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    folders = vars(parser.parse_args())
+    folders = {name.replace("_", "-"): path for name, path in vars(parser.parse_args()).items()}
     tables, shared = [], []
     for source in benchmarks(folders):
         data = load_dataset(**source)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from safetensors.torch import save_file
 
-from l2rclip_book.alignment import prototypes, recall, unseen_similarity
+from l2rclip_book.alignment import NAME_TEMPLATE, fit_alignment, prototypes, recall, unseen_similarity
 from l2rclip_lite import load_towers
-from l2rclip_lite.mini import ALIGNMENT, NAME_TEMPLATE, fit_alignment
+from l2rclip_lite.mini import ALIGNMENT
 
 RIDGE = 10.0
 

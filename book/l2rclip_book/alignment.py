@@ -10,7 +10,9 @@ from jaxtyping import Float, Int
 from open_clip import IMAGENET_CLASSNAMES
 from torch import Tensor
 
-from l2rclip_lite.mini import NAME_TEMPLATE, MiniTowers, find_image_weights, fit_alignment, read_image_weights
+from l2rclip_lite.mini import MiniTowers, find_image_weights, load_backbone
+
+NAME_TEMPLATE = "a photo of a {}"
 
 
 def prototypes(
@@ -36,7 +38,28 @@ def prototypes(
         for start in range(0, number, 50):
             chosen = by_length[start : start + 50]
             texts[chosen] = plain.encode_text([NAME_TEMPLATE.format(names[index]) for index in chosen])
-    return (names, read_image_weights(find_image_weights())["_fc.weight"][at], texts)
+    classifier = load_backbone(find_image_weights(), classifier=True).get_submodule("classifier")
+    return (names, classifier.get_parameter("weight").detach()[at], texts)
+
+
+def fit_alignment(
+    classifier: Float[Tensor, "name feature"], texts: Float[Tensor, "name dim"], ridge: float = 10.0
+) -> dict[str, Tensor]:
+    r"""The linear map from image features to the text space, from names alone: $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
+
+    Args:
+        classifier: W, one row of the image classifier a name.
+        texts: T, the unit embedding of each name.
+        ridge: λ, on raw rows.
+
+    Returns:
+        `projection` (dim × feature) and `text_mean` (dim).
+    """
+    mean = texts.mean(0)
+    rows, centred = classifier.double(), (texts - mean).double()
+    gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
+    projection = centred.T @ torch.linalg.solve(gram, rows)
+    return {"projection": projection.float().contiguous(), "text_mean": mean}
 
 
 def split_names(count: int, seed: int) -> tuple[Int[Tensor, " seen"], Int[Tensor, " unseen"]]:
@@ -59,7 +82,7 @@ def unseen_similarity(
     seed: int,
     shuffle: bool = False,
 ) -> Float[Tensor, "unseen unseen"]:
-    """Cosine of each unseen name (row) with each unseen classifier row (column), by `mini.fit_alignment`.
+    """Cosine of each unseen name (row) with each unseen classifier row (column), by `fit_alignment`.
 
     Args:
         classifier: W, from `prototypes`.

@@ -301,9 +301,9 @@ class OrdinalDataset:
                     raise InputError(f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it.")
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
-            rank = f"rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r})"
-            advice = "add some, leave it out, or pass allow_empty_ranks=True"
-            raise InputError(f"{self.name}: no training image has {rank}; {advice}.")
+            rank, advice = counts.index(0), "add some, leave it out, or pass allow_empty_ranks=True"
+            name = self.ranks.names[rank]
+            raise InputError(f"{self.name}: no training image has rank {rank} ({name!r}); {advice}.")
 
     @classmethod
     def from_datasets(

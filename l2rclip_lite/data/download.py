@@ -46,10 +46,8 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     if name in ("leaves", "csv"):
         raise InputError(f"{name}: there is nothing to download; these images are generated or your own.")
     if DATA_SETS[name].original:
-        where = " ".join(DATA_SETS[name].card.source.split(";")[0].split())
-        raise InputError(
-            f"{name}: no SHA-256 of its files is known here; get them from {where}, then pass --root."
-        )
+        where = DATA_SETS[name].card.source.split(";")[0]
+        raise InputError(f"{name}: no SHA-256 of its files is known here; get them by hand from {where}.")
     source = url or {"bracol": BRACOL, "retinamnist": RETINA}.get(name, LISTS)
     pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
     with new_folder(name, Path(folder)) as fresh:

@@ -18,7 +18,7 @@ from l2rclip_lite.data.base import validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
 from l2rclip_lite.data.folder import FIXTURE_FILE, Seed, new_folder
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.runs import write_json
+from l2rclip_lite.runs import write_json, write_text
 
 Pixels = UInt8[np.ndarray, "height width 3"]
 CSV_RANKS = ("fresh", "ripe", "overripe")
@@ -82,8 +82,7 @@ def _write_lists(facts: DataSet, folder: Path, seed: int) -> None:
                 lines += [protocol.row.format(**row) for row in chosen]
                 lists = folder / "datalists" / facts.lists if facts.lists else folder
                 target = lists / file.format(fold=fold, category=category)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text("\n".join(lines), encoding="utf-8")
+                write_text(target, "\n".join(lines))
 
 
 def _place(number: int, protocol: Protocol, fold: int) -> int:
@@ -102,7 +101,7 @@ def _write_table(folder: Path, seed: int) -> None:
         rank, path = number % len(CSV_RANKS), f"images/{number:02}.png"
         lines.append(f"{path},{CSV_RANKS[rank]}")
         _draw(folder / path, rank / (len(CSV_RANKS) - 1), seed)
-    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    write_text(folder / "labels.csv", "\n".join(lines))
 
 
 def _write_arrays(file: Path, seed: int) -> None:

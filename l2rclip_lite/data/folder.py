@@ -67,7 +67,13 @@ def load_csv(
     label_space = Ranks(tuple(names), tuple(map(float, range(len(names)))), template)
     file, notes = Path(root) / labels, "split by the labels file"  # an absolute `labels` wins
     table = read_table(file, ("path", "label"))
-    table["file"], table["target"] = files_inside(root, table), rank_indices(table, names)
+    advice, indices = "", {name: rank for rank, name in enumerate(names)}
+    if not any(name.isdecimal() for name in names):
+        indices = {str(rank): rank for rank in range(len(names))} | indices
+        advice = f", or an index from 0 to {len(names) - 1}"
+    table["file"], table["target"] = files_inside(root, table), table["label"].map(indices)
+    wrong = "the label {label!r:.80} is no rank; write one of {names}{advice}."
+    refuse(table, table["target"].isna(), wrong, names=", ".join(names), advice=advice)
     if "split" not in table:
         table["split"] = stratified(table["target"].tolist(), [seed])
         notes = f"split 70/15/15 within every rank, seed {seed}"
@@ -164,22 +170,6 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     again = table.assign(before=table.groupby(column)["where"].transform("first"))
     refuse(again, column.duplicated(), "the image {path} is listed in {before} already; remove one of them.")
     return [file if os.path.isfile(file) else "" for file in files]
-
-
-def rank_indices(table: pd.DataFrame, names: Sequence[str]) -> pd.Series[int]:
-    """The rank index of each `label`, which is a name, or an index where no name is a number.
-
-    Raises:
-        InputError: A label that is neither.
-    """
-    advice, ranks = "", {name: rank for rank, name in enumerate(names)}
-    if not any(name.isdecimal() for name in names):
-        ranks = {str(rank): rank for rank in range(len(names))} | ranks
-        advice = f", or an index from 0 to {len(names) - 1}"
-    targets = table["label"].map(ranks)
-    wrong = "the label {label!r:.80} is no rank; write one of {names}{advice}."
-    refuse(table, targets.isna(), wrong, names=", ".join(names), advice=advice)
-    return targets.astype(int)
 
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:

@@ -43,10 +43,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         0  a.jpg       0  hci.txt row 1
         1  b.jpg       1  hci.txt row 3
     """
-    tables = [read_table(file, facts.columns, header=None) for file in files]
-    return read_labels(
-        pd.concat([each.assign(list=n) for n, each in enumerate(tables)], ignore_index=True), facts
-    )
+    tables = [read_table(file, facts.columns, header=None).assign(list=n) for n, file in enumerate(files)]
+    return read_labels(pd.concat(tables, ignore_index=True), facts)
 
 
 def read_labels(table: pd.DataFrame, facts: DataSet) -> pd.DataFrame:
@@ -71,15 +69,12 @@ def read_labels(table: pd.DataFrame, facts: DataSet) -> pd.DataFrame:
         table = table.assign(**table["path"].str.extract(facts.pattern))
     table["label"] = table[facts.columns[1]]
     number = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")  # "1930s"
-    last, wrong = (
-        len(facts.ranks or ()) - 1,
-        "the label {label!r:.80} is no {kind} from {low} to {high}{steps}; correct it.",
-    )
+    last = len(facts.ranks or ()) - 1
     low, high = facts.span or (facts.first, facts.first + facts.step * last)
-    said = {"low": low, "high": high, "kind": "number" if facts.span else "whole number"}
-    said["steps"] = "" if facts.span else f" in steps of {facts.step}"
+    kind, steps = ("number", "") if facts.span else ("whole number", f" in steps of {facts.step}")
+    wrong = f"the label {{label!r:.80}} is no {kind} from {low} to {high}{steps}; correct it."
     target = ((number.round() if facts.span else number) - facts.first) / facts.step
-    refuse(table, ~(number.round().between(low, high) & (target % 1 == 0)), wrong, **said)
+    refuse(table, ~(number.round().between(low, high) & (target % 1 == 0)), wrong)
     table["target"], table["number"] = target.clip(0, last).astype(int), number
     if "named" in table:
         wrong = "the label is {label}, but {named} in the name {path!r}; correct one of them."

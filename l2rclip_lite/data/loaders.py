@@ -77,8 +77,8 @@ def load_benchmark(
     listed = (root is not None or lists is not None) and os.path.isfile(files[0])
     if not listed and not (facts.original and root is not None):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
-        advice = f"pass {option}; `l2rclip data {name} --download DIR` gets it"
-        raise InputError(f"{name}: there is no {files[0]}; {advice}.")
+        hint = "` says where it is" if facts.original else " --download DIR` gets it"
+        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `l2rclip data {name}{hint}.")
     table = read_lists(files, facts) if listed else read_labels(read_original(Path(root or ""), facts), facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)

@@ -34,17 +34,14 @@ def read_original(root: Path, facts: DataSet) -> pd.DataFrame:
     if not files:
         looked = f"there is no labels.csv in {root} and no {facts.original['files']} below it"
         raise InputError(f"{facts.card.name}: {looked}; name the folder that holds images and labels.")
-    if "columns" not in facts.original:
-        rows = [
-            (f"{file.stem.removesuffix('_mask')}.jpg", f"{measure(file):.4f}", file.name) for file in files
-        ]
+    columns = facts.original.get("columns")
+    if columns is None:
+        rows = [(f"{file.stem.removesuffix('_mask')}.jpg", str(measure(file)), file.name) for file in files]
         return pd.DataFrame(rows, columns=[name, label, "where"])
-    table = read_table(files[0], facts.original["columns"])
-    first, last = (table[facts.original["columns"][at]] for at in (0, -1))
-    numbers = np.polynomial.polynomial.polyval(
-        pd.to_numeric(last, errors="coerce"), facts.original["polynomial"]
-    )
-    return pd.DataFrame({name: first, label: numbers.astype(str), "where": table["where"]})
+    table = read_table(files[0], columns)
+    lengths = pd.to_numeric(table[columns[1]], errors="coerce")
+    numbers = np.polynomial.polynomial.polyval(lengths, facts.original["polynomial"])
+    return pd.DataFrame({name: table[columns[0]], label: numbers.astype(str), "where": table["where"]})
 
 
 def measure(file: Path) -> float:
@@ -67,6 +64,6 @@ def measure(file: Path) -> float:
     for number, row in enumerate(rows, 1):
         if len(row) != 5:
             raise InputError(
-                f"{file} row {number}: a box is a class and four numbers, not {row!r:.80}; correct it."
+                f"{file} row {number}: a box is a class and four numbers, not {row!r:.60}; mend it."
             )
     return len(rows)

@@ -1,13 +1,9 @@
-"""The benchmark compares fairly, notices a slow package, and runs."""
+"""The benchmark compares fairly and runs."""
 
 from __future__ import annotations
 
-import pytest
 import rows
 import timing
-import torch
-
-from l2rclip_lite import L2RCLIP
 
 QUICK = rows.Setting(repeats=2, quick=True)
 
@@ -20,32 +16,16 @@ def test_things_are_timed_in_turns() -> None:
     assert [len(column) for column in times] == [3, 3]
 
 
-def test_a_slow_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven forward passes in the place of one: the step against the bare tower at least doubles."""
-    honest = rows.stage2_mini(QUICK)
-    real = L2RCLIP.image_features
-
-    def slow(model: L2RCLIP, pixels: torch.Tensor) -> torch.Tensor:
-        for _ in range(12):
-            real(model, pixels)
-        return real(model, pixels)
-
-    monkeypatch.setattr(L2RCLIP, "image_features", slow)
-    assert rows.stage2_mini(QUICK)["value"] > 1.5 * honest["value"]
-
-
 def test_the_bare_tower_trains_the_image_side_alone() -> None:
     """Gradients for the whole image tower and nothing else."""
     config = QUICK.config("mini", 4)
     towers = rows.bare_towers(config)
     rows.bare_step(config, towers)()
-    assert {name.startswith("image.") for name, p in towers.named_parameters() if p.grad is not None} == {
-        True
-    }
-    assert all(p.grad is not None for name, p in towers.named_parameters() if name.startswith("image."))
+    for name, parameter in towers.named_parameters():
+        assert (parameter.grad is not None) == name.startswith("image."), name
 
 
 def test_rows_run() -> None:
     """The rows that need no minutes; each has a finite figure."""
-    for name in ("inference", "ordinalclip", "lists-csv", "metrics", "decode"):
+    for name in ("stage2-mini", "inference", "lists-csv", "metrics"):
         assert rows.ROWS[name].measure(QUICK)["value"] > 0

@@ -74,12 +74,7 @@ def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
     """Absolute addresses below the published one, and a card that is there at the size that chats expect."""
     page = read(html / "book" / "glossary.html")
     assert f'<link rel="canonical" href="{BASE}book/glossary.html"' in page
-    for name, content in {
-        "title": "Glossary",
-        "site_name": "Ordinal classification with CLIP",
-        "url": f"{BASE}book/glossary.html",
-        "image": f"{BASE}_static/social.png",
-    }.items():
+    for name, content in (("title", "Glossary"), ("image", f"{BASE}_static/social.png")):
         assert f'<meta property="og:{name}" content="{content}" />' in page
     assert re.search(r'<meta property="og:description" content="\w.+" />', page)
     assert struct.unpack(">II", (html / "_static" / "social.png").read_bytes()[16:24]) == (1200, 630)
@@ -100,13 +95,6 @@ def test_addresses_that_are_no_pages_help_their_reader(html: Path) -> None:
         assert (html / link.removeprefix(root).split("?")[0]).exists(), link
 
 
-def test_the_book_is_published_where_pyproject_says() -> None:
-    """The GitHub Pages address of the repository, unless `Documentation` names another one."""
-    repository = {"Repository": "https://github.com/someone/clip-book"}
-    assert project.book_address(repository) == "https://someone.github.io/clip-book/"
-    assert project.book_address({**repository, "Documentation": "https://x.org/b"}) == "https://x.org/b/"
-
-
 def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
     """Over https; noopener beside what `rel` says; the theme's handlers are gone."""
     page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
@@ -115,8 +103,6 @@ def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
     assert '<button data-press="print">' in made
     closed = '<a rel="nofollow noopener" href="//a.org/b">x</a><a rel="noopener" href="https://c.org">y</a>'
     assert made.endswith(closed + '<a href="c.html">z</a>')
-    with pytest.raises(ValueError, match=r"a\.html has no <meta charset>"):
-        security.guarded("<p>text</p>", "a.html")
 
 
 def test_an_inline_equation_keeps_its_marks() -> None:
@@ -137,16 +123,12 @@ def test_the_typefaces_are_here_with_their_licence() -> None:
 
 
 @pytest.mark.slow
-def test_a_build_that_went_wrong_is_no_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown reference is a warning, a page that was not made is missing, and Jupyter Book 2 builds nothing."""
+def test_a_build_that_went_wrong_is_no_book(tmp_path: Path) -> None:
+    """An unknown reference is a warning, and warnings are errors."""
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "index.md").write_text("# Title\n\n{ref}`nowhere`\n", encoding="utf-8")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n", encoding="utf-8")
     (tmp_path / "_config.yml").write_text("execute: {execute_notebooks: 'off'}\n", encoding="utf-8")
     shutil.copy(chapters.ROOT / "pyproject.toml", tmp_path)
-    assert chapters.missing_pages(tmp_path, tmp_path) == ["index.html", "book/index.html"]
     with pytest.raises(SystemExit, match="jupyter-book failed with status 1"):
-        build.build(tmp_path)
-    monkeypatch.setattr(build.importlib.metadata, "version", lambda name: "2.1.7")
-    with pytest.raises(SystemExit, match=r"needs jupyter-book 1, found 2\.1\.7"):
         build.build(tmp_path)

@@ -1,4 +1,4 @@
-"""`tools/collect_results.py`: a table of finished runs, and one that keeps what an earlier table says."""
+"""`tools/collect_results.py`: a table of finished runs that keeps the other rows of an earlier table."""
 
 from __future__ import annotations
 
@@ -11,29 +11,13 @@ import pandas as pd
 import pytest
 
 
-def finished(folder: Path, seed: int, mae: float) -> str:
-    """The two files of a run that the tool reads."""
-    folder.mkdir()
-    made = {"dataset": {"name": "leaves", "source": {"fold": 2}}, "config": {"seed": seed}}
-    (folder / "config.json").write_text(json.dumps(made), encoding="utf-8")
-    (folder / "metrics.json").write_text(json.dumps({"test": {"mae": mae}}), encoding="utf-8")
-    return str(folder)
-
-
-def test_runs_become_rows_and_an_earlier_table_keeps_its_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Seeds 0 and 1, then seed 1 again and an arm under another name; a run without metrics is named."""
-    out = tmp_path / "table.csv"
-    runs = [finished(tmp_path / "a", 0, 0.25), finished(tmp_path / "b", 1, 0.75)]
-    again, arm = finished(tmp_path / "c", 1, 0.5), finished(tmp_path / "d", 1, 1.0)
-    for words in (runs, [again, "--add", str(out)], [arm, "--add", str(out), "--name", "random"]):
-        monkeypatch.setattr(sys, "argv", ["collect_results.py", *words, "--out", str(out)])
-        collect_results.main()
-    table = pd.read_csv(out)
-    assert list(table["mae"]) == [0.25, 0.5, 1.0]
-    assert list(table["method"]) == ["L2RCLIP", "L2RCLIP", "random"]
-    assert "L2RCLIP  0.375  0.1768" in capsys.readouterr().out  # mean of 1/4 and 1/2, deviation 1/4 ÷ √2
-    (tmp_path / "a" / "metrics.json").unlink()
-    with pytest.raises(SystemExit, match="a: this run is not finished"):
-        collect_results.row_of(tmp_path / "a", "L2RCLIP")
+def test_a_run_takes_the_place_of_an_earlier_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same data set, fold, seed and method; the row of seed 0 stays."""
+    table = tmp_path / "table.csv"
+    table.write_text("data,fold,seed,method,mae\nx,2,0,L2RCLIP,0.25\nx,2,1,L2RCLIP,0.75\n", encoding="utf-8")
+    made = {"dataset": {"name": "x", "source": {"fold": 2}}, "config": {"seed": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(made), encoding="utf-8")
+    (tmp_path / "metrics.json").write_text(json.dumps({"test": {"mae": 0.5}}), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), "--add", str(table), "--out", str(table)])
+    collect_results.main()
+    assert pd.read_csv(table)[["seed", "mae"]].values.tolist() == [[0, 0.25], [1, 0.5]]

@@ -1,4 +1,4 @@
-"""The parameter files of chapter 07: each fits the chapter, the loaders and the counts, and names its sources."""
+"""The parameter files of chapter 07: each fits the chapter, the loaders and the counts, and costs what it says."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ FORWARD = 35.1e9  # operations of one image in ViT-B/16; chapter 07 derives it
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
-def read(file: Path) -> tuple[dict[str, Any], str]:
-    """The parameters of a file, and its comment lines as one line."""
-    text = file.read_text(encoding="utf-8")
-    head = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
-    return yaml.safe_load(text), head
+def read(file: Path) -> dict[str, Any]:
+    """The parameters of a file."""
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +40,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @each_file
 def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_path: Path) -> None:
-    """Every name is a parameter of chapter 07, every value one that loader, config and baselines take."""
-    given, _ = read(file)
+    """Every name is a parameter of chapter 07, every value one that the package takes; numbers have a source."""
+    given = read(file)
     assert given.keys() <= known
     assert given["PROFILE"] == "full"
     check_baselines(given.get("BASELINES", ()))
@@ -54,12 +52,16 @@ def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_
     leaves = given["DATASET"] == "leaves"
     load |= {"size": 60} if leaves else {"root": make_fixture(given["DATASET"], tmp_path / "data")}
     assert len(load_dataset(given["DATASET"], **load).test) > 0
+    for row in given["PUBLISHED"]:
+        numbers = row.keys() - {"method", "source"}
+        assert numbers <= {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
+        assert bool(numbers) == (row["source"] != "not obtained")
 
 
 def test_every_data_set_protocol_and_fold_is_covered() -> None:
     """One file at least for each protocol; FOLDS are all of its folds and FOLD is the first."""
     covered = set()
-    for given, _ in map(read, FILES):
+    for given in map(read, FILES):
         covered.add((given["DATASET"], given.get("PROTOCOL", "")))
         folds = catalogue()[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
         assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
@@ -70,25 +72,9 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
 
 
 @each_file
-def test_head_says_what_a_reader_must_know(file: Path) -> None:
-    """Unit, command, published numbers with sources, leakage and cost; the command names the file and loops over folds."""
-    given, text = read(file)
-    assert re.search(r"Unit: .+Run: .+Published: .+Leakage: .+Cost \(", text)
-    assert f"-f {'my' if file.stem == 'csv' else 'experiments/' + file.stem}.yaml" in text
-    if file.stem not in ("morph_few-shot", "morph_label-shift"):  # these loop over what is varied
-        folds = [" ".join(map(str, given["FOLDS"]))] if "FOLDS" in given else []
-        assert re.findall(r"for fold in ([\d ]+); do", text) == folds
-    for row in given["PUBLISHED"]:
-        numbers = {name: value for name, value in row.items() if name not in ("method", "source")}
-        assert numbers.keys() <= {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
-        assert bool(numbers) == (row["source"] != "not obtained")
-        assert all(0 < value < (5 if name == "mae" else 1) for name, value in numbers.items())
-
-
-@each_file
 def test_cost_follows_from_the_counts(file: Path) -> None:
-    """Images, operations and memory in the head of a ViT-B/16 file are those of the counts and the epochs."""
-    given, text = read(file)
+    """Images and operations in the head of a ViT-B/16 file are those of the counts and the epochs."""
+    given, text = read(file), " ".join(file.read_text(encoding="utf-8").replace("\n#", " ").split())
     if given["TOWERS"] == "mini":
         return
     counts = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv")
@@ -104,6 +90,5 @@ def test_cost_follows_from_the_counts(file: Path) -> None:
     n, v, m = sum(train), int(counts["val"].sum()), int(counts["test"].sum())
     work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))
     assert f" {n:,} training pictures x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
-    stated = re.search(r"cross-entropy: ([\d.]+) PFLOP, .* Memory: ([\d.]+) GB", text)
+    stated = re.search(r"cross-entropy: ([\d.]+) PFLOP", text)
     assert float(stated[1]) == pytest.approx(work / 1e15, rel=0.01, abs=0.05)
-    assert float(stated[2]) == pytest.approx((n + v + m) * 3 * 224**2 / 1e9, abs=0.051)

@@ -1,4 +1,4 @@
-"""Forces and parts of the losses, on points that can be worked out by hand, and what their figures draw."""
+"""Forces and parts of the losses, on points that can be worked out by hand; test_figures.py draws them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.text import Annotation
 from torch import Tensor
 
-from l2rclip_book import loss_figures as draw
 from l2rclip_book.loss_geometry import cross_entropy_parts, on_circle, text_forces, walk
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses import ordinal_pairwise_loss, ordinal_pairwise_loss_stage1
-from l2rclip_lite.plots import rank_colours
 
-FAN = (0, 30, 60, 90, 120)
-PLACE = torch.tensor([-60.0, 30.0, 180.0])
 PENTAGON = on_circle(*[90 + 72 * k for k in range(5)])
 FIVE = torch.arange(5.0, dtype=torch.float64)
 RANK0 = torch.tensor([0])
@@ -73,59 +67,3 @@ def test_three_points_that_push_each_other_alike_end_120_degrees_apart() -> None
     assert float(spread(way[-1, 0])) == pytest.approx(-1.5 * math.sqrt(3), abs=1e-5)
     with pytest.raises(InputError, match="not of unit length"):
         walk(spread, 2 * on_circle(0, 20, 50)[None], steps=1, rate=0.3)
-
-
-def test_a_black_arrow_only_where_forces_do_not_cancel() -> None:
-    """Texts at 0° and 180° push an image at 90° by 1 each along their lines, 45° off: alike they cancel along the circle.
-
-    Without the second one the push (−1, 1)/√2 is left, of which 1/√2 = 0.71 turns the image.
-    """
-    text, image = on_circle(0, 180), on_circle(90)
-    push = torch.tensor([[-1.0, 1.0], [1.0, 1.0]], dtype=torch.float64) / 2**0.5
-    alone = push * torch.tensor([[1.0], [0.0]])
-    figure = draw.force_circles({"both": push, "one": alone}, text, image, own=0)
-    arrows = [[text for text in axis.texts if isinstance(text, Annotation)] for axis in figure.axes]
-    black = [[arrow.arrowprops["color"] == draw.INK for arrow in each] for each in arrows]
-    assert black == [[False, False], [False, True]]
-    assert [axis.get_title("left")[-4:] for axis in figure.axes] == ["0.00", "0.71"]
-
-
-def test_pairs_without_distance_or_weight_have_no_line() -> None:
-    """Two images between two texts of weight 1: one line each, none to the text under them, and stars apart."""
-    weights = torch.tensor([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
-    (axis,) = draw.weighted_pairs({"between": [(0, 60), (2, 60)]}, weights, [("a", "b")], (0, 60, 120)).axes
-    assert len(axis.lines) == 1 + 2  # the circle and two pairs
-    assert {text.get_text() for text in axis.texts} == {"0", "1", "2", "a", "b"}
-    assert len({tuple(dots.get_offsets()[0].round(6)) for dots in axis.collections}) == 3 + 2
-
-
-def test_places_of_rest_and_free_texts() -> None:
-    """The least loss is marked on the curve, a rest per rank; ways end on the outer ring, every start is counted."""
-    value = torch.tensor([1.0, 0.2, 2.0])
-    rests = {
-        order: [own + shift for own in FAN] for order, shift in zip(draw.ORDERS, (0, 5, -5), strict=True)
-    }
-    figure = draw.resting_places(PLACE, dict.fromkeys(draw.ORDERS, (value, -value)), rests, FAN, shown=1)
-    left, right, _ = figure.axes
-    assert {tuple(dots.get_offsets()[0].round(6)) for dots in left.collections} == {(30.0, 0.2)}
-    dots = [marks.get_offsets()[:, 0].tolist() for marks in right.collections[1:]]
-    assert dots == [[*FAN], *rests.values()]
-    way, found = on_circle(0, 90).expand(4, 2, 2), {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
-    figure = draw.free_texts(dict.fromkeys(draw.ORDERS, way), dict.fromkeys(draw.ORDERS, found))
-    paths = figure.axes[0].lines[2:]
-    assert [path.get_color() for path in paths] == rank_colours(2)
-    assert np.allclose(
-        [path.get_xydata()[[0, -1]] for path in paths], [[[0.45, 0], [1, 0]], [[0, 0.45], [0, 1]]]
-    )
-    below = figure.axes[3]
-    assert below.lines[0].get_ydata().max() == 2  # two starts in one bin on the circle
-    assert below.get_legend_handles_labels()[1] == ["circle", "sphere"]
-
-
-def test_forces_are_drawn_as_shares_in_colours_that_no_rank_has() -> None:
-    """A force of 2, 0, −4 is 0.5, 0, −1 of its largest value."""
-    (axis,) = draw.force_curves(PLACE, {"a": torch.tensor([2.0, 0.0, -4.0])}, FAN, own=1, columns=1).axes
-    assert axis.lines[0].get_ydata() == pytest.approx([0.5, 0, -1])
-    areas = {tuple(area.get_facecolor()[0, :3]) for area in axis.collections}
-    assert len(areas) == 2
-    assert not areas & {colour[:3] for colour in rank_colours(5)}

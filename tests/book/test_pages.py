@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import io
 import shutil
 import socket
@@ -19,6 +18,7 @@ from nbformat import NotebookNode
 from PIL import Image, PngImagePlugin
 
 pytestmark = pytest.mark.slow
+OWN = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
 FIGURE = {"image": {"alt": "Steps."}, "figure": {"caption": "Steps.", "name": "fig-01-steps"}}
 
 
@@ -37,46 +37,72 @@ def page(tiny: Path) -> NotebookNode:
     """A clean page; its third cell prints a line."""
     found = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
     assert page_rules.problems(found) == []
+    found.cells[2].metadata["mystnb"] = nbformat.from_dict(FIGURE)
     return found
 
 
-def test_a_page_without_results_is_not_published(page: NotebookNode) -> None:
-    """Not executed, executed by another kernel, at another profile, with injected parameters, or too long."""
-    for path, value, complaint in [
-        (("cells", 1, "outputs"), [], ""),
-        (("cells", 2, "outputs"), [], "no cell has an output"),
-        (("cells", 2, "execution_count"), None, "code cell 2: was not executed"),
-        (("cells", 1, "metadata", "tags"), ["injected-parameters"], "injected parameters were left"),
-        (("metadata", "kernelspec", "name"), "my-env", "the kernel is not python3"),
-        (("metadata", page_rules.STAMP, "profile"), "smoke", "the profile is 'smoke', not 'page'"),
-        (("metadata", "path"), "/Users/me/a.ipynb", "the metadata of the page shows a path"),
-        (("cells", 2, "metadata", "at"), "/root/book/a.ipynb", "its metadata shows a path"),
-        (("cells", 2, "source"), "%timeit\nsteps = 3", "the magic '%timeit'"),
-        (
-            ("cells", 2, "outputs", 0, "text"),
-            "x" * (page_rules.SIZE_CAP + 1),
-            "4.0 MiB is more than the 4 MiB",
-        ),
-    ]:
-        spoilt = copy.deepcopy(page)
-        at: Any = spoilt
-        for key in path[:-1]:
-            at = at[key]
-        at[path[-1]] = value
-        assert [complaint in found for found in page_rules.problems(spoilt)] == ([True] if complaint else [])
+def shown(mime: str, content: str) -> list[NotebookNode]:
+    """The outputs of a cell that displays one thing."""
+    return [nbformat.v4.new_output("display_data", {mime: content})]
 
 
-OWN = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
+def png(comment: str) -> str:
+    """A figure with a comment in its file, as a notebook holds it."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("Comment", comment)
+    Image.new("RGB", (1, 1)).save(file := io.BytesIO(), "PNG", pnginfo=texts)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "complaint"),
+    [
+        ("outputs", [], "no cell has an output"),
+        ("execution_count", None, "code cell 2: was not executed"),
+        ("metadata", {"tags": ["injected-parameters"]}, "injected parameters were left"),
+        ("metadata", {"at": "/root/book/a.ipynb"}, "its metadata shows a path"),
+        ("source", "%timeit\nsteps = 3", "the magic '%timeit'"),
+        ("outputs", [nbformat.v4.new_output("stream", name="stderr", text="soon")], "prints on stderr"),
+        ("outputs", shown("text/plain", "x" * (page_rules.SIZE_CAP + 1)), "more than the 4 MiB"),
+        ("outputs", shown("text/plain", f"on {socket.gethostname()}"), "name of this machine"),
+        ("outputs", shown("text/plain", "me@box:~$ l2rclip train"), "this machine: 'me@box:~"),
+        ("outputs", shown("text/html", "<script>f()</script>"), "its text/html runs or loads"),
+        ("outputs", shown("application/javascript", "f()"), "its application/javascript runs"),
+        ("outputs", shown("text/markdown", r"At $\alpha$ = 1"), r"'$\\alpha$' stays as it is"),
+        ("outputs", shown("image/svg+xml", "<desc>/tmp/x</desc>"), "this machine: '/tmp/x<"),
+        ("outputs", shown("image/svg+xml", "<dc:date>2026</dc:date>"), "its SVG carries the date"),
+        ("outputs", shown("image/png", png("/tmp/x")), "this machine: '/tmp/x'"),
+    ],
+)
+def test_a_cell_that_may_not_be_published_is_found(
+    page: NotebookNode, part: str, content: Any, complaint: str
+) -> None:
+    """Without a result, not as the source says, noisy, too large, with a script, a path or the name of a machine."""
+    page.cells[2][part] = nbformat.from_dict(content)
+    (found,) = page_rules.problems(page)
+    assert complaint in found
+
+
+def test_a_page_is_executed_by_python3_at_the_profile_page_and_its_figures_are_described(
+    page: NotebookNode,
+) -> None:
+    """Four faults at once: another kernel, another profile, a path, a figure without alt text."""
+    page.metadata.kernelspec.name = "my-env"
+    page.metadata[page_rules.STAMP].profile = "smoke"
+    page.metadata["path"] = "/Users/me/a.ipynb"
+    page.cells[2].outputs = shown("image/png", png("two steps"))
+    page.cells[2].metadata.mystnb.image.alt = ""
+    found = "\n".join(page_rules.problems(page))
+    assert found.count("\n") == 3
+    for complaint in ("not python3", "'smoke', not 'page'", "shows a path", "its figure has no alt text"):
+        assert complaint in found
 
 
 @pytest.mark.parametrize(
     ("source", "tag", "started"),
     [
         ("steps = 3\n!pip install x", "other", ["!pip install x"]),
-        ("%%bash\nls", "other", ["%%bash"]),
-        ("get_ipython().system('ls')", "other", ["get_ipython().system"]),
         ("import os\nos.popen('ls')", "other", ["os.popen"]),
-        ("from subprocess import run", "other", ["from subprocess import run"]),
         (OWN, "other", []),  # `l2rclip` itself, but not through a shell
         (OWN + ", shell=True", "other", ["subprocess.run"]),
         ("get_ipython().run_line_magic('pip', 'x')\n!ls", "setup", ["!ls"]),
@@ -85,65 +111,6 @@ OWN = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
 def test_a_cell_starts_no_process(source: str, tag: str, started: list[str]) -> None:
     """But for the set-up cell, and one that calls `l2rclip` itself."""
     assert page_rules.processes(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})) == started
-
-
-@pytest.mark.parametrize(
-    ("mime", "shown", "complaint"),
-    [
-        ("stderr", "FutureWarning: soon", "prints on stderr"),
-        ("error", "ValueError", "ends in ValueError"),
-        ("stdout", "saved to /home/someone/runs", "shows a path or name of this machine: '/home/"),
-        ("stdout", f"on {socket.gethostname()}", f"this machine: '{socket.gethostname()}'"),
-        ("stdout", "me@box:~$ l2rclip train", "this machine: 'me@box:~"),
-        ("text/html", "<script>f()</script>", "its text/html runs or loads"),
-        ("application/javascript", "f()", "its application/javascript runs"),
-        ("text/markdown", r"At $\alpha$ = 1", r"'$\\alpha$' stays as it is"),
-        ("image/svg+xml", "<svg><desc>/tmp/x</desc></svg>", "this machine: '/tmp/x<"),
-        ("image/svg+xml", "<svg><dc:date>2026</dc:date></svg>", "its SVG carries the date"),
-    ],
-)
-def test_an_output_that_may_not_be_shown_is_found(
-    page: NotebookNode, mime: str, shown: str, complaint: str
-) -> None:
-    """Noise, errors, paths, scripts, and Markdown that would stay as it is."""
-    output = nbformat.v4.new_output("display_data", {mime: shown})
-    if mime in ("stdout", "stderr"):
-        output = nbformat.v4.new_output("stream", name=mime, text=shown)
-    elif mime == "error":
-        output = nbformat.v4.new_output("error", ename=shown, evalue="", traceback=[])
-    page.cells[2].outputs.append(output)
-    page.cells[2].metadata["mystnb"] = nbformat.from_dict(FIGURE)
-    (found,) = page_rules.problems(page)
-    assert complaint in found
-
-
-def test_a_figure_is_described_and_its_file_says_nothing_else(page: NotebookNode) -> None:
-    """Alt text, caption and name; a comment inside a PNG is read too."""
-    texts = PngImagePlugin.PngInfo()
-    cell = page.cells[2]
-    for comment, complaint in (("two steps", None), ("/tmp/x", "a path or name of this machine: '/tmp/x'")):
-        texts.add_itxt("Comment", comment)
-        Image.new("RGB", (1, 1)).save(file := io.BytesIO(), "PNG", pnginfo=texts)
-        data = {"image/png": base64.b64encode(file.getvalue()).decode()}
-        cell.outputs = [nbformat.v4.new_output("display_data", data)]
-        cell.metadata["mystnb"] = nbformat.from_dict(FIGURE)
-        assert [complaint in found for found in page_rules.problems(page)] == ([True] if complaint else [])
-    cell.outputs = [nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg></svg>"})]
-    for part, key, complaint in (
-        ("image", "alt", "alt text"), ("figure", "caption", "caption"), ("figure", "name", "name that starts")
-    ):  # fmt: skip
-        cell.metadata["mystnb"] = nbformat.from_dict(FIGURE)
-        cell.metadata["mystnb"][part][key] = ""
-        (found,) = page_rules.problems(page)
-        assert f"its figure has no {complaint}" in found
-
-
-def test_addresses_are_no_paths_of_this_machine() -> None:
-    """A web address with /home/ in it, a division and a root are harmless."""
-    for text in ("https://example.org/home/page", "a/home/b", "accuracy 0.51/tmp", "1 / 2", "a square root"):
-        assert page_rules.leak(text) is None
-    for text in (r"see C:\Users\me", "~/data", "/var/folders/x", "file:///data/a.png"):
-        assert page_rules.leak(text)
 
 
 def chapter(*texts: str) -> NotebookNode:
@@ -164,19 +131,11 @@ def test_the_contract_of_a_chapter() -> None:
     )
     whole.cells[1].metadata["mystnb"] = FIGURE
     assert page_rules.broken_contract(whole) == []
-    cases = [
-        (0, "What you will learn", "what the reader learns"),
-        (3, "def check_it", "no exercise is judged"),
-    ]
-    for cell, part, complaint in cases:
-        page = copy.deepcopy(whole)
-        page.cells[cell].source = page.cells[cell].source.replace(part, "")
-        (found,) = page_rules.broken_contract(page)
-        assert complaint in found
-    page = copy.deepcopy(whole)
-    page.cells[1:3] = page.cells[2:0:-1]
-    (found,) = page_rules.broken_contract(page)
-    assert found == "its first figure comes after 2 headings, not within the first screen"
+    whole.cells[3].source = ""
+    whole.cells[1:3] = whole.cells[2:0:-1]
+    lacking, late = page_rules.broken_contract(whole)
+    assert "no exercise is judged" in lacking
+    assert "first figure comes after 2 headings" in late
 
 
 def test_numbers_in_prose_are_bound_to_the_page() -> None:
@@ -214,39 +173,32 @@ def test_stale_and_edited_pages_are_noticed(tiny: Path, tmp_path: Path) -> None:
 def test_a_page_carries_results_and_provenance_only(tiny: Path, page: NotebookNode) -> None:
     """The source's cells with outputs, a footer, nothing of papermill; a second run does not even rewrite the file."""
     path = tiny.with_suffix(".ipynb")
-    assert [cell.cell_type for cell in page.cells] == ["markdown", "code", "code", "markdown"]
     assert page.cells[2].outputs[0].text == "steps 3\n"
     assert "papermill" not in path.read_text(encoding="utf-8").replace("tools/execute.py", "")
     stamp = page.metadata[page_rules.STAMP]
     assert (stamp["source"], stamp["package"]) == (chapters.source_hash(tiny), chapters.package_hash())
-    for text in (stamp["source"][:12], stamp["package"][:12], "profile `page`", " s on "):
-        assert text in page.cells[-1].source
+    assert stamp["source"][:12] in page.cells[-1].source
     before = path.read_bytes(), path.stat().st_mtime_ns
     execute.execute(tiny, path, {"PROFILE": "page"})
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def test_parameters_reach_the_chapter_and_misspelt_ones_are_refused(tiny: Path, tmp_path: Path) -> None:
-    """`smoke` takes two steps in place of three; PROFIL is an error and not, as in papermill, a remark."""
+def test_parameters_reach_the_chapter_and_a_failing_one_is_not_published(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`smoke` takes two steps in place of three; PROFIL is an error and not, as in papermill, a remark.
+
+    After a failure the page of the last good run stays as it was.
+    """
     page = execute.execute(tiny, tmp_path / "smoke.ipynb", {"PROFILE": "smoke"})
     assert page.cells[2].outputs[0].text == "steps 2\n"
     with pytest.raises(SystemExit, match="has no parameter PROFIL; it has PROFILE"):
         execute.execute(tiny, tmp_path / "no.ipynb", {"PROFILE": "smoke", "PROFIL": "page"})
     assert not (tmp_path / "no.ipynb").exists()
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [("1 / 0", "ZeroDivisionError"), ("import sys; print('oh', file=sys.stderr)", "prints on stderr: oh")],
-)
-def test_a_failing_or_noisy_chapter_is_not_published(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, complaint: str
-) -> None:
-    """The page of the last good run stays as it was."""
     monkeypatch.setattr(execute, "FAILED", tmp_path / "failed")
     source, page = tmp_path / tiny.name, tmp_path / "01_tiny.ipynb"
-    source.write_text(f"{tiny.read_text()}\n# %%\n{line}\n", encoding="utf-8")
+    source.write_text(f"{tiny.read_text()}\n# %%\n1 / 0\n", encoding="utf-8")
     page.write_text("the good one", encoding="utf-8")
-    with pytest.raises(SystemExit, match=complaint):
+    with pytest.raises(SystemExit, match="ZeroDivisionError"):
         execute.execute(source, page, {"PROFILE": "page"})
     assert page.read_text() == "the good one"

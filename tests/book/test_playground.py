@@ -1,4 +1,4 @@
-"""The losses of the playground against the package, and its files: one plain script, colours, library.
+"""The losses of the playground against the package, and its files: one plain script, library.
 
 Node runs the modules of `book/_static/playground`; `tools/check_playground.mjs` opens the built page in a browser.
 """
@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from in_node import FOLDER, buttons, js, node, printed
 
 from l2rclip_lite.losses import ordinal_pairwise_loss, rank_weights
-from l2rclip_lite.plots import COLOURS
 from l2rclip_lite.ranks import cyclic_permutation
 
 BOOK = chapters.ROOT / "book"
@@ -82,7 +81,6 @@ def test_net_force_is_minus_the_slope_and_sliding_ends_where_nothing_pushes() ->
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "loss=ce&scale=7.5&ranks=3&own=2&image=-12.3",
         "loss=both&lambda=0.7&order=shuffled&normalise=global&power=2&ranks=6&own=0&texts=-100,-20.5,3,40,90,120&image=180",
         "order=blind&own=4&image=-179.9&arrangement=ring",
@@ -101,10 +99,8 @@ def test_a_link_holds_the_state_and_its_python_prints_the_loss_of_the_page(text:
     assert float(printed(script)) == pytest.approx(shown, abs=1.1e-6)
     nonsense = "loss=mse&own=x&image=900&scale=1e9&texts=1,2&highlight=a"
     start, odd = js("({ text }) => [state.initial(), state.parse(text)]", text=nonsense)
-    assert odd == start | {
-        "image": 0,
-        "scale": 100,
-    }  # what is unknown or out of range keeps or limits its value
+    # what is unknown or out of range keeps or limits its value
+    assert odd == start | {"image": 0, "scale": 100}
 
 
 def test_what_the_page_says_about_the_losses_is_so() -> None:
@@ -140,11 +136,8 @@ def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:
     subprocess.run([node(), "--check", str(tmp_path / "playground.js")], check=True)
 
 
-def test_colours_and_library() -> None:
-    """Pull and push have the two stages' colours; D3 is the file that its note names."""
-    style = (FOLDER / "playground.css").read_text(encoding="utf-8")
-    assert f"--pg-pull: {COLOURS['stage 1']};" in style
-    assert f"--pg-push: {COLOURS['stage 2']};" in style
+def test_the_library_is_the_one_that_its_note_names() -> None:
+    """SHA-256 of D3."""
     library = BOOK / "_extra" / "d3" / "d3.min.js"
     assert hashlib.sha256(library.read_bytes()).hexdigest() in library.with_name("README.md").read_text(
         "utf-8"

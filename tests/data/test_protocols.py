@@ -17,7 +17,6 @@ from l2rclip_lite.data.protocols import (
     apply_protocols,
     few_shot,
     hold_out,
-    label_shift,
     long_tail,
     rebin,
     subject_disjoint,
@@ -187,17 +186,6 @@ def test_fewer_shots_are_among_more(counts: list[int], seed: int, shots: int) ->
     few, more = few_shot(data, shots, seed), few_shot(data, shots + 1, seed)
     assert set(few.train.paths) <= set(more.train.paths) <= set(data.train.paths)
     assert few.counts("train") == [min(shots, count) for count in counts]
-
-
-@given(SOME, st.floats(0.01, 0.99), st.data())
-def test_a_label_shift_empties_no_rank(counts: list[int], keep: float, draw: st.DataObject) -> None:
-    """Thinned ranks keep at least one image and were at least as frequent as all that are left alone."""
-    top = draw.draw(st.integers(1, sum(map(bool, counts))))
-    after = label_shift(made(counts), f"{top}:{keep:f}").counts("train")
-    order = sorted((rank for rank, count in enumerate(counts) if count), key=lambda rank: -counts[rank])
-    for number, rank in enumerate(order):
-        kept = max(1, int(float(f"{keep:f}") * counts[rank]))
-        assert after[rank] == (kept if number < top else counts[rank])
 
 
 @given(SOME, st.one_of(st.integers(1, 45), st.floats(1, 45)))

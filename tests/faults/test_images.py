@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ CORNERS = (
     (30, 30, 220),
     (240, 240, 40),
 )  # above left, right; below left, right
-WHITE = (255, 255, 255)
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def quarters(corners: Any = CORNERS, dtype: Any = np.uint8) -> Image.Image:
@@ -57,15 +58,11 @@ AS_GREY = tuple((level,) * 3 for level in GREY)
 OTHER = [quarters().rotate(180)]
 KINDS: dict[str, tuple[bytes, Any]] = {
     "jpeg": (encoded(quarters(), "JPEG", quality=95, subsampling=0), CORNERS),
-    "progressive jpeg": (encoded(quarters(), "JPEG", quality=95, subsampling=0, progressive=True), CORNERS),
     "cmyk jpeg": (encoded(quarters().convert("CMYK"), "JPEG", quality=95), CORNERS),
     "grey jpeg": (encoded(quarters(GREY), "JPEG", quality=95), AS_GREY),
     "palette png": (encoded(quarters().quantize(4), "PNG"), CORNERS),
     "16-bit grey png": (encoded(quarters([257 * g for g in GREY], np.uint16), "PNG"), AS_GREY),
-    "one-bit png": (
-        encoded(quarters((0, 255, 255, 0)).convert("1"), "PNG"),
-        ((0,) * 3, WHITE, WHITE, (0,) * 3),
-    ),
+    "one-bit png": (encoded(quarters((0, 255, 255, 0)).convert("1"), "PNG"), (BLACK, WHITE, WHITE, BLACK)),
     "half-clear png": (encoded(quarters(HALF_CLEAR), "PNG"), ON_WHITE),
     "half-clear webp": (encoded(quarters(HALF_CLEAR), "WEBP", lossless=True), ON_WHITE),
     "tiff, lzw": (encoded(quarters(), "TIFF", compression="tiff_lzw"), CORNERS),
@@ -108,13 +105,13 @@ def test_a_damaged_image_is_read_or_refused(tmp_path_factory: pytest.TempPathFac
         assert read_image(file).mode == "RGB"
 
 
-def test_an_image_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
+def test_an_image_that_was_cut_off_is_refused(tmp_path: Path, kind: str) -> None:
     """It is not filled up with grey."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    for kind in ("JPEG", "PNG", "TIFF", "BMP"):
-        (tmp_path / "half.jpg").write_bytes(encoded(Image.fromarray(noise), kind)[:1500])
-        with judged("images with flipped bits, cuts and repeats", about="half.jpg"):
-            read_image(tmp_path / "half.jpg")
+    noise = Image.effect_noise((64, 64), 100).convert("RGB")
+    (tmp_path / "half.jpg").write_bytes(encoded(noise, kind)[:1500])
+    with judged("images with flipped bits, cuts and repeats", about="half.jpg"):
+        read_image(tmp_path / "half.jpg")
 
 
 def png(width: int, height: int, *chunks: tuple[bytes, bytes], data: bytes = b"\0" * 100) -> bytes:
@@ -125,6 +122,7 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes], data: bytes = b"\
     return b"\x89PNG\r\n\x1a\n" + b"".join(pieces)
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     """Small files that claim or hold much."""
     jpeg, gif = encoded(Image.new("RGB", (16, 16)), "JPEG"), encoded(Image.new("P", (4, 4)), "GIF")
@@ -152,18 +150,8 @@ def test_a_bomb_is_refused_before_it_is_decoded(
         read_image(tmp_path / "bomb.png")
 
 
-OTHERS = [
-    b"",
-    bytes(4096),
-    b"path,label\n1.jpg,0\n",
-    b"%PDF-1.7\n1 0 obj<<>>endobj\n",
-    b"PK\x05\x06" + bytes(18),
-]
-OTHERS += [
-    b"\x80\x04cposix\nsystem\nX\x04\x00\x00\x00true\x85R.",
-    b"\xff\xd8\xff",
-    b"<!doctype html><title>404</title>",
-]
+OTHERS = [b"", bytes(4096), b"\xff\xd8\xff", b"%PDF-1.7\n1 0 obj<<>>endobj\n", b"PK\x05\x06" + bytes(18)]
+OTHERS += [b"\x80\x04cposix\nsystem\nX\x04\x00\x00\x00true\x85R.", b"<!doctype html><title>404</title>"]
 OTHERS += [b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>']
 OTHERS += [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) (r) file\n%%EOF\n"]
 OTHERS += [encoded(quarters(), kind) for kind in ("PPM", "ICO", "JPEG2000")]
@@ -178,13 +166,11 @@ def test_another_file_is_no_image(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-@pytest.mark.parametrize(
-    "name", ["pipe", "device", "ring", "dangling", ".", "x" * 5000, "a\0b", "\x1b[31m", "\udc80"]
-)
+@pytest.mark.parametrize("name", ["pipe", "device", "ring", ".", "x" * 5000, "a\0b", "\x1b[31m", "\udc80"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     """A pipe would wait for ever, a device never ends; a strange name does not steer the terminal."""
     os.mkfifo(tmp_path / "pipe")
-    for link, target in {"device": "/dev/zero", "ring": "ring", "dangling": "nowhere"}.items():
-        (tmp_path / link).symlink_to(target)
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "ring").symlink_to("ring")
     with judged("other files, folders, pipes and devices under an image's name"):
         read_image(tmp_path / name)

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pickle
-import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from children import PHOTO, SERVER, attempt
+from children import PHOTO, attempt, start
 from faults import HOSTILE, TRIED, damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,11 +55,10 @@ class Parts:
 
     def filled(self, name: str, value: float) -> bytes:
         """The file with a tensor full of one number."""
-        (begin, end), file = self.header[name]["data_offsets"], self.file()
+        (begin, end), file = self.header[name]["data_offsets"], bytearray(self.file())
         start = len(file) - len(self.data)
-        return (
-            file[: start + begin] + np.full((end - begin) // 4, value, "<f4").tobytes() + file[start + end :]
-        )
+        file[start + begin : start + end] = np.full((end - begin) // 4, value, "<f4").tobytes()
+        return bytes(file)
 
     def said(self, text: str | None = None, **values: Any) -> bytes:
         """The file with another state, or other values in its config and ranks."""
@@ -102,12 +100,10 @@ def crafted(good: bytes) -> dict[str, bytes]:
     }
     for text in ("{", "[1]", "null", "[" * 100_000, '{"ranks": ' + "9" * 10_000 + "}", '{"config": {}}'):
         found[f"metadata {text[:12]}"] = parts.said(text)
-    ranks: list[dict[str, Any]] = [{"names": ["\x1b[2Jlow", "b", "c"]}, {"names": ["low\nerror", "b", "c"]}]
-    ranks += [
-        {"names": ["low\udc80", "b", "c"]},
-        {"names": [*"abcd"], "values": [*range(4)]},
-        {"names": "low"},
+    ranks: list[dict[str, Any]] = [
+        {"names": [name, "b", "c"]} for name in ("\x1b[2Jlow", "low\nerror", "low\udc80")
     ]
+    ranks += [{"names": "low"}, {"names": [*"abcd"], "values": [*range(4)]}]
     ranks += [{"values": [*"abc"]}, {"values": [0, 1, 10**400]}, {"template": 5}]
     ranks += [{"template": "{rank} " + "word " * many_words} for many_words in (9_000, 400_000)]
     ranks += [{"names": [f"r{n}" for n in range(100_000)], "values": [*range(100_000)]}]
@@ -138,8 +134,7 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
         stream.truncate(2**40 + 8 + len(giant))
     files["a pipe"].unlink()
     os.mkfifo(files["a pipe"])
-    child = SERVER.Process(target=attempt, args=(list(files.values()), 2**30))
-    child.start()
+    child = start(attempt, list(files.values()), 2**30)
     child.join(300)
     child.kill()
     TRIED[LIES] += len(files)
@@ -185,14 +180,14 @@ def pointers(outside: Path) -> list[tuple[str, str | None]]:
     towers = [
         "../../evil",
         "hf-hub:a/b",
-        f"local-dir:{outside}",
         "https://example.org/m",
+        f"local-dir:{outside}",
         f"{outside}/evil.pt",
     ]
     towers += [
-        f"ViT-B-16/{outside}/evil.pt",
         "ViT-B-16/hf-hub:a/b",
         "ViT-B-16//etc/passwd",
+        f"ViT-B-16/{outside}/evil.pt",
         "\\\\server\\model",
     ]
     weights = [
@@ -207,13 +202,9 @@ def pointers(outside: Path) -> list[tuple[str, str | None]]:
 
 def test_nothing_elsewhere_is_opened_or_executed(good: bytes, tmp_path: Path) -> None:
     """Pickles under a model's name, and configs that name a hub, a URL, a share or another folder."""
-    outside, trace, file, archive = (
-        tmp_path / "outside",
-        tmp_path / "trace",
-        tmp_path / "model.safetensors",
-        io.BytesIO(),
-    )
+    outside, trace, file = (tmp_path / name for name in ("outside", "trace", "model.safetensors"))
     outside.mkdir()
+    archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:  # as torch.save writes it
         opened.writestr("archive/data.pkl", pickle.dumps(Evil(trace)))
     (outside / "evil.pt").write_bytes(archive.getvalue())
@@ -242,15 +233,11 @@ def test_nothing_elsewhere_is_opened_or_executed(good: bytes, tmp_path: Path) ->
 @pytest.mark.parametrize("name", [*mini.TEXT_FILES, "image", "alignment"])
 def test_one_bit_of_the_bundled_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Both networks, the tokenizer, its config, the alignment: each is checked before it is parsed."""
-    source = {"image": mini.find_image_weights(), "alignment": mini.ALIGNMENT}.get(
-        name, mini.find_text_folder() / name
-    )
-    for text in mini.TEXT_FILES:
-        (tmp_path / text).symlink_to(mini.find_text_folder() / text)
-    copied = tmp_path / source.name
-    copied.unlink(missing_ok=True)
-    shutil.copy(source, copied)
-    content = bytearray(copied.read_bytes())
+    folder = mini.find_text_folder()
+    source = {"image": mini.find_image_weights(), "alignment": mini.ALIGNMENT}.get(name, folder / name)
+    for text in {*mini.TEXT_FILES} - {name}:
+        (tmp_path / text).symlink_to(folder / text)
+    content, copied = bytearray(source.read_bytes()), tmp_path / source.name
     content[len(content) // 2] ^= 1
     copied.write_bytes(content)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("parsed"))

