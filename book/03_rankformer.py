@@ -460,8 +460,8 @@ for axis, model in models.items():
 #
 # ## What they look at
 #
-# `rankformer_views.attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at all
-# words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
+# `rankformer_views.attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at
+# all words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
 # each word.
 
 

@@ -727,8 +727,9 @@ if PROFILE != "smoke":
 #
 # ## How loud is each loss?
 #
-# The preset `paper` adds cross-entropy and pairwise loss in training. Which of them moves an image? Take two texts and an image on its
-# way from its own text to the wrong one, and compare the forces that turn it back. Once the texts are 60° apart, once 6°.
+# The preset `paper` adds cross-entropy and pairwise loss in training. Which of them moves an image? Take two texts and an
+# image on its way from its own text to the wrong one, and compare the forces that turn it back. Once the texts are 60°
+# apart, once 6°.
 
 # %%
 way_there = torch.linspace(0, 0.98, 50, dtype=torch.float64)
@@ -1057,8 +1058,8 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # The table says who *listens* to order, not who profits from it. What these losses are worth in training is measured
-# elsewhere: {doc}`08_ablation` holds some of them against L2RCLIP. Note how the places of rest differ. Soft labels draw an image of rank 1 towards the middle of the scale, a
-# push by rank drives it to the end.
+# elsewhere: {doc}`08_ablation` holds some of them against L2RCLIP. Note how the places of rest differ. Soft
+# labels draw an image of rank 1 towards the middle of the scale, a push by rank drives it to the end.
 #
 # ## Equations, functions, tests
 #
