@@ -460,15 +460,15 @@ for axis, model in models.items():
 #
 # ## What they look at
 #
-# `attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at all
-# words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
+# `rankformer_views.attention` returns the weights. Below they are divided by equal attention: 1 means that a word looks at
+# all words in its sight alike. For `token` one sentence is shown, for `rank` the slot of the names, for `joint` one copy of
 # each word.
 
 
 # %%
 def looks(prompts: RankPrompts, axis: str) -> torch.Tensor:
     """The part of the attention that is shown, equal attention = 1."""
-    found = attention(prompts)
+    found = view.attention(prompts)
     found = found * (found > 0).sum(dim=2, keepdim=True)  # words in sight
     if axis == "token":
         return found[1][words[1]][:, words[1]]

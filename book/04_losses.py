@@ -17,7 +17,9 @@
 # of a healthy leaf stands exactly on its own sentence. On its left is rank 1, on its right, just as near, rank 4. Should the
 # image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that knows the order says yes: to be
 # taken for rank 4 is the worse mistake. How much of L2RCLIP {cite:p}`wang2023learning` is in that little step, and does it
-# ever matter? This page takes its losses apart, down to the arrows that they put on a single point.
+# ever matter? This page takes its losses apart, down to the arrows that they put on a single point. They are the losses as
+# the authors released them; `Config(preset="paper")` trains with these. The default preset gives them other weights, which
+# were chosen on validation images.
 #
 # :::{admonition} What you will learn
 # :class: tip
@@ -408,7 +410,7 @@ assert close(golden, 1.026232)
 #
 # **`order`** chooses the weights. `"true"` is {eq}`eq-04-weight`. `"blind"` sets all weights to 1, as in the bound of
 # cross-entropy; it then pushes an image from its *own* text as well. `"shuffled"` gives each text the weight of another one.
-# The last two are controls; {doc}`08_ablation` shows all weights of five ranks and what they cost.
+# The last two are controls; {doc}`08_ablation` measures what they cost.
 #
 # **`normalise`** chooses $M$. As released (`"batch"`) it is the largest gap that this batch happens to hold, so the weights
 # of an image depend on its neighbours in the batch. `"global"` takes the largest gap of the label space: the same image
@@ -725,8 +727,9 @@ if PROFILE != "smoke":
 #
 # ## How loud is each loss?
 #
-# In training, cross-entropy and pairwise loss are added. Which of them moves an image? Take two texts and an image on its
-# way from its own text to the wrong one, and compare the forces that turn it back. Once the texts are 60° apart, once 6°.
+# The preset `paper` adds cross-entropy and pairwise loss in training. Which of them moves an image? Take two texts and an
+# image on its way from its own text to the wrong one, and compare the forces that turn it back. Once the texts are 60°
+# apart, once 6°.
 
 # %%
 way_there = torch.linspace(0, 0.98, 50, dtype=torch.float64)
@@ -775,7 +778,7 @@ figure
 # What counts is the product of $s$ and the difference of the two cosines. Where it is large, cross-entropy is satisfied as
 # soon as an image is nearer to its own text, and then says nothing; the pairwise loss goes on. Where it is small,
 # cross-entropy never falls silent and drowns the pairwise loss. Sentences that differ in one word tend to lie close
-# together, and then the second case holds; {doc}`08_ablation` prints the share of either loss in a trained model.
+# together, and then the second case holds.
 #
 # ## Many images, one sentence
 #
@@ -931,7 +934,7 @@ assert sums.sum() < 0 < sums[1]
 # The sum is a pull. More than that: with one text a rank, the plain loss and the loss with many positives, each with a row
 # of texts for each image, are *the same function*. Their values agree, and so do all gradients. The push between images of
 # one rank is bookkeeping; it acts only where texts of one rank differ, as captions do. {doc}`08_ablation` trains with both
-# losses. Its signature of pushed pairs counts single cells, as the left panel does, not the net force.
+# losses.
 #
 # So what does the asymmetry change? Two counts. In the direction to the texts it compares all $K$ ranks once, where the
 # plain loss compares the texts of the batch: a rank with many images counts many times, and an absent rank not at all. In
@@ -1055,9 +1058,8 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # The table says who *listens* to order, not who profits from it. What these losses are worth in training is measured
-# elsewhere: {doc}`08_ablation` holds them against L2RCLIP, and {doc}`09_open_questions` puts each in the place of the
-# pairwise loss. Note how the places of rest differ. Soft labels draw an image of rank 1 towards the middle of the scale, a
-# push by rank drives it to the end.
+# elsewhere: {doc}`08_ablation` holds some of them against L2RCLIP. Note how the places of rest differ. Soft
+# labels draw an image of rank 1 towards the middle of the scale, a push by rank drives it to the end.
 #
 # ## Equations, functions, tests
 #
@@ -1208,7 +1210,7 @@ check_batch([0, 4])
 # ## What next
 #
 # - {doc}`05_two_stages` trains with these losses, from end to end.
-# - {doc}`08_ablation` measures what each is worth, {doc}`09_open_questions` what the others would be.
+# - {doc}`08_ablation` measures what the order in them is worth.
 # - {doc}`notation` holds the symbols, {doc}`glossary` the words.
 #
 # ## Sources

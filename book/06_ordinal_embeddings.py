@@ -195,11 +195,13 @@ Markdown(
 # ## One model, three moments
 #
 # The model learns to read the damage of drawn leaves in ten ranks. All looks on this page are at *fresh* leaves, which
-# neither stage has seen. We keep image and text features at the start, after stage 1 and after stage 2. At the start the
+# neither stage has seen. It is trained with the losses as the authors released them (`preset="paper"`), under which images
+# go to the sentences themselves. We keep image and text features at the start, after stage 1 and after stage 2. At the start the
 # sentences already carry their context vectors, as they were drawn.
 
 # %% tags=["nbval-ignore-output"]
 config = Config(
+    preset="paper",
     towers=scale["towers"],
     image_size=scale["image_size"],
     epochs1=scale["epochs1"],

@@ -94,7 +94,7 @@ def training_curves(
 
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
-    best = table.sort_values(["val_mae", "val_rps", "epoch"]).groupby("stage").head(1)
+    best = table.sort_values(["val_rps", "val_mae", "epoch"]).groupby("stage").head(1)
     with style():
         figure = Figure(figsize=(7.6, 3.1), layout="constrained")
         left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Train, calibrate and export the 8-bit model of book/browser.md, and write down what it can do.
+"""Train and export the 8-bit model of book/browser.md, and write down what it can do.
 
 python tools/browser_model.py DATA       DATA holds bracol_severity; minutes on one core
     -> book/_static/browser/model.onnx   what the page runs
@@ -26,7 +26,6 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from l2rclip_lite import Config, evaluate, fit, load_dataset
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session, quantise
 from l2rclip_lite.plots import rank_colours
@@ -67,7 +66,6 @@ def main(folder: str) -> None:
     source = {"name": "bracol", "root": str(Path(folder, "bracol_severity").absolute()), "fold": 1}
     data, out = load_dataset(**source), ROOT / "runs" / "browser"
     model = fit(data, CONFIG, out, source=source).model
-    calibrate(model, data.val)
     with tempfile.TemporaryDirectory() as scratch:
         done = export_onnx(model, Path(scratch, "model.onnx"), (image for image, _ in data.test))
         full, full_row = measured("fp32", done.file, data)

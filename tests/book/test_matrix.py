@@ -101,7 +101,7 @@ def test_runs_are_folds_or_seeds(folders: Path) -> None:
 def test_a_longer_grid_runs_only_what_is_new() -> None:
     """A combination keeps its name and its meaning; two of one name are refused."""
     sweep = yaml.safe_load(planning.SWEEP.read_text(encoding="utf-8"))
-    longer = sweep | {"grid": sweep["grid"] | {"lambda2": [0.1, *sweep["grid"]["lambda2"]]}}
+    longer = sweep | {"grid": sweep["grid"] | {"lambda1": [0.1, *sweep["grid"]["lambda1"]]}}
     old, new = planning.grid(sweep)["studies"], planning.grid(longer)["studies"]
     assert (len(old), len(new)) == (40, 48)
     assert old.items() <= new.items()
