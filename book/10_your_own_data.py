@@ -572,7 +572,7 @@ with plots.style():
     axis.axvline(1, color="grey", ls="--", linewidth=1, label="as trained")
     temperature_axis(axis)
     axis.set(xlabel="temperature T", ylabel="RPS")
-    axis.legend(loc="upper right")
+    axis.legend(loc="upper center")
 figure
 
 # %% [markdown]
@@ -832,8 +832,8 @@ if PROFILE != "smoke":
     assert held.mean() < all_of_them, "doubt should find errors"
 
 # %% [markdown]
-# Where the model is sure, it errs less, so it knows something about its own weakness. Whether the gain on the few test
-# pictures could be luck, their interval says. And the error of the sure answers is smaller, not zero. Whether half the work
+# On the new pictures the model errs less where it is sure, so it knows something about its own weakness. What the few
+# test pictures can say of it, their interval tells. And the error of the sure answers is smaller, not zero. Whether half the work
 # at the smaller error is a good bargain is not a question for statistics; exercise 3 puts prices on it.
 #
 # ## Hand it over
