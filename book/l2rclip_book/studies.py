@@ -265,17 +265,18 @@ class Study:
                 }
             model.prompts.load_state_dict(self._stage1[key])
             model.refresh()
+        more: dict[str, Any] = {}
         if config.image_side == "kernel":
-            train_kernel(model, inputs)
+            row = train_kernel(model, inputs)[0]
+            more |= {f"kernel_{part}": row[part] for part in ("text", "numbers", "identity")}
         else:
             train_stage2(model, inputs, quiet=self.quiet)
         found = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
         probabilities = model.probabilities(inputs.encode(model, "test"))
         self.towers.load_state_dict(start)
-        more = {"val_rps": found.rps_after, "temperature": found.temperature}
-        return probabilities, more | {
-            f"text_{key}": value for key, value in ordinality(model.rank_features).items()
-        }
+        more |= {"val_rps": found.rps_after, "temperature": found.temperature}
+        more |= {f"text_{key}": value for key, value in ordinality(model.rank_features).items()}
+        return probabilities, more
 
     def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
         """Features, targets and images under a condition."""
