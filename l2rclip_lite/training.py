@@ -324,7 +324,8 @@ def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
     chosen = choose_kernel_head(data.features, target, model.rank_features, model.ranks, mixtures=mixtures)
     model.head = chosen.head.to(model.device)
     found = model.probabilities(data.features["val"])
-    return [{"stage": 2, "epoch": 1} | validation_scores(found, target["val"], model.ranks)]
+    knows = dict(zip(("text", "numbers", "identity"), chosen.mixture, strict=True))
+    return [{"stage": 2, "epoch": 1} | knows | validation_scores(found, target["val"], model.ranks)]
 
 
 def fit(

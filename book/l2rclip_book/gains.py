@@ -1,182 +1,279 @@
-"""Relative error reduction: what percentage of its error one arm saves against another, run by run and over many runs.
+"""Paired comparisons of two arms on the same test images, and the three primary claims of the book.
 
-An error in grades cannot be averaged with one in 62 ranks of damage; percentages of the other arm's error on the same
-run can. A *setting* is a study on a data set under one condition. Tests, interval and verdict are those of `statistics`.
+Everything is a percentage of saved RPS. On one data set, *one* saves against *other*
+
+    g = 100 (RPS_other − RPS_one) / RPS_other %,
+
+where RPS is the mean over the test images; an image tested in several runs counts once, by its mean over the runs that
+tested it with both arms.
+
+- Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same draw. The interval is
+  the 2.5 and 97.5 % quantile of g, and p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
+- **Three data sets make one claim** through the mean of their three g. In every draw images are drawn within each set,
+  and the mean of the three is kept: one interval and one p per claim. Holm corrects the three p for three claims; the
+  intervals of single sets stand beside them and carry no verdict.
+- Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and Bengio 2003,
+  doi:10.1023/A:1024068626366).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy import stats
 
-from l2rclip_book.statistics import compare, holm, pairs, verdict
+from l2rclip_book.statistics import holm
+from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
 
-SETTING = ["study", "data", "condition"]
-EXPECTATION, ARGMAX = "mae_expected", "mae"
+MANY = ("bracol-area", "apples81", "hc18")  # the sets of the primary claims
+MEAN = "mean of the sets"
+DRAWS, EDGES = 10_000, (0.025, 0.975)  # of the bootstrap, and of its 95 % interval
+NONE, NUMBERS = "cross-entropy", "numbers"  # no text, and the hand-made order
+CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one arm against another
+    "order in the words": ("words", "shuffled words"),
+    "the method": ("L2RCLIP", NONE),
+    "order in the loss": ("after stage 1", "blind order"),
+}
+SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"  # a tree, an examination, or the image itself
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """A sentence that two arms of a study can support or not.
-
-    Args:
-        text: The sentence, as a table shows it: "RankFormer helps".
-        one: The arm that should be better.
-        other: The arm that should be worse.
-        study: Where both were run.
-        topic: The part of a table it belongs to.
-        data: The data sets it speaks of; none means all.
-    """
-
-    text: str
-    one: str
-    other: str
-    study: str = "main"
-    topic: str = ""
-    data: tuple[str, ...] = ()
-
-
-def run_gains(table: pd.DataFrame, one: str, other: str, metric: str = EXPECTATION) -> pd.DataFrame:
-    """100 (other − one) / other for each run that has both arms: the share of its error that the first one saves.
+def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """What the studies left: a row per unit, arm and condition, a row per test image, and the units still missing.
 
     Args:
-        table: A row per run and arm: `study`, `data`, `condition`, `fold`, `seed`, `arm` and the metric.
-        one: Name of the first arm.
-        other: Name of the second arm.
-        metric: An error above 0.
+        folder: Of `matrix.csv` and its two siblings; empty looks in `results` and `book/results`.
 
     Returns:
-        The columns that name a run, `one` and `other` (the errors), `gain`, and `ranks` and `n_train` where the table
-        has them; no row where no run has both arms.
+        Both tables, empty where there is no such folder, and names like "main/hc18-0".
+    """
+    for place in [Path(folder)] if folder else [Path("results"), Path("book/results")]:
+        if (place / "matrix.images.csv.gz").is_file():
+            text = {"condition": str, "level": str}
+            tables = [pd.read_csv(place / f"matrix{end}", dtype=text) for end in (".csv", ".images.csv.gz")]
+            about = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
+            rows, images = (table.fillna({"condition": ""}) for table in tables)
+            return rows, images, about["missing"]
+    names = ["study", "data", "run", "arm", "condition", "rps"]
+    return pd.DataFrame(columns=[*names, "n", "n_train"]), pd.DataFrame(columns=[*names, "path"]), ["all"]
+
+
+def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """The RPS of each test image under every arm, averaged over the runs in which all of them tested it.
+
+    Args:
+        images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one condition.
+        arms: Which arms; a data set that lacks one is left out.
+
+    Returns:
+        A row per image, indexed by `data` and `path`, and a column per arm.
 
     Raises:
-        InputError: Two rows of an arm for one run, or an error of the second arm that is not above 0.
+        InputError: An arm has two rows for an image in one run.
 
     Example:
-        >>> runs = pd.DataFrame({"study": "main", "data": "leaves", "seed": [0, 0]})
-        >>> runs = runs.assign(arm=["full", "ridge"], mae_expected=[3.0, 4.0])
-        >>> run_gains(runs, "full", "ridge")["gain"].tolist()
-        [25.0]
+        >>> images = pd.DataFrame({"data": "hc18", "run": [0, 0, 1, 1, 2], "arm": ["a", "b", "a", "b", "a"]})
+        >>> paired_scores(
+        ...     images.assign(path="1.png", rps=[1.0, 2.0, 3.0, 6.0, 99.0]), ["a", "b"]
+        ... ).values.tolist()
+        [[2.0, 4.0]]
     """
-    names = [name for name in (*SETTING, "fold", "seed") if name in table]
-    mine = table[table["arm"].isin([one, other])].fillna({"condition": ""})
-    both = mine.groupby(names, dropna=False)["arm"].transform("nunique") == 2
-    kept = [name for name in ("ranks", "n_train") if name in table]
-    if not both.any():
-        return pd.DataFrame(columns=[*names, "one", "other", "gain", *kept])
-    shared, _ = pairs(mine[both], one, other, metric, by=names)
-    if (shared["other"] <= 0).any():
-        raise InputError(
-            f"gains: {other!r} has a run with a {metric} of 0 or less; percentages of it say nothing."
-        )
-    shared["gain"] = 100 * (shared["other"] - shared["one"]) / shared["other"]
-    about = mine.loc[both & (mine["arm"] == one), [*names, *kept]]
-    return about.merge(shared, on=names)  # in the order of the table
+    keys = ["data", "path", "run"]
+    mine = images[images["arm"].isin(arms)]
+    if mine.duplicated([*keys, "arm"]).any():
+        raise InputError("gains: two rows for an image of one run; select one study and one condition.")
+    wide = mine.pivot(index=keys, columns="arm", values="rps").reindex(columns=list(arms)).dropna()
+    return wide.groupby(level=["data", "path"]).mean()
 
 
-def hypothesis_gains(
-    table: pd.DataFrame, hypotheses: Sequence[Hypothesis], metric: str = EXPECTATION
-) -> pd.DataFrame:
-    """`run_gains` of every hypothesis, with its `text` and `topic`; one without a run is left out."""
-    parts = []
-    for each in hypotheses:
-        rows = table[table["study"] == each.study]
-        rows = rows[rows["data"].isin(each.data)] if each.data else rows
-        parts.append(run_gains(rows, each.one, each.other, metric).assign(text=each.text, topic=each.topic))
-    full = [part for part in parts if len(part)]
-    return pd.concat(full or parts[:1], ignore_index=True)
-
-
-def summarise(runs: pd.DataFrame, by: Sequence[str] = SETTING, *, seed: int = 0) -> pd.DataFrame:
-    """Mean gain of each group of runs with its interval, count of wins, and verdict.
-
-    A run is a fold or seed of a data set. Where a group has several conditions of a run, their gains are averaged
-    first, because they share images: the group has as many pairs as runs, not as rows. The interval and the tests are
-    those of `statistics.compare`, resampled within data sets where each has two runs or more; Holm's correction counts
-    all groups.
+def resampled_means(
+    scores: Float[np.ndarray, "image arm"], groups: ArrayLike, generator: np.random.Generator
+) -> Float[np.ndarray, "draw arm"]:
+    """Mean scores of bootstrap draws: whole groups are drawn, as many as there are, the same for every arm.
 
     Args:
-        runs: From `run_gains` or `hypothesis_gains`.
-        by: The columns that make a group.
-        seed: Of the bootstrap.
+        scores: A row per image.
+        groups: Which images are drawn together, one name per image; names of their own draw images.
+        generator: Of the draws; one for all data sets, so that their draws are independent.
+    """
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    size = np.bincount(place)
+    sums = np.stack([np.bincount(place, column) for column in scores.T], 1)
+    drawn = [generator.integers(len(size), size=len(size)) for _ in range(DRAWS)]
+    return np.stack([sums[index].sum(0) / size[index].sum() for index in drawn])
+
+
+def compare_arms(images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False) -> pd.DataFrame:
+    """What *one* saves against *other* on each data set and on their mean, in percent; see the top of this module.
+
+    Args:
+        images: As `paired_scores` takes them.
+        one: The arm that should be better.
+        other: The arm that should be worse.
+        by_subject: Whether all images of a tree or of an examination are drawn together.
 
     Returns:
-        The columns of `by`, in the order in which the groups appear, then `n`, `gain`, `low`, `high`, `wins`, `ties`,
-        `losses`, `p` (Wilcoxon), `smallest_p`, `sets` (data sets), `sets_for` (data sets with a mean gain above 0),
-        `holm`, `verdict`.
+        A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`, and `seen`, the
+        smallest true gain that would be found four times in five: (1.96 + 0.84) standard errors.
 
     Example:
-        >>> runs = pd.DataFrame(
-        ...     {"question": "few", "data": "leaves", "seed": range(6), "gain": [5.0, 4, 6, 3, 7, 5]}
+        >>> images = pd.DataFrame(
+        ...     {"data": "hc18", "run": 0, "arm": ["a"] * 3 + ["b"] * 3, "path": list("xyz") * 2}
         ... )
-        >>> summarise(runs, ["question"])[["n", "gain", "wins", "holm", "verdict"]].values.tolist()
-        [[6, 5.0, 6, 0.03125, 'better']]
+        >>> found = compare_arms(images.assign(rps=[1.0, 2.0, 3.0, 2.0, 4.0, 6.0]), "a", "b")
+        >>> found[["data", "gain", "low", "high"]].values.tolist()[0]
+        ['hc18', 50.0, 50.0, 50.0]
     """
-    keys, tests, rows = [], [], []
-    for key, part in runs.groupby(list(by), sort=False):
-        each = part.groupby(["data", "seed"], sort=False)["gain"].mean().reset_index()
-        strata = each["data"] if each["data"].value_counts().min() > 1 else None
-        left = 100 - each["gain"]
-        test = compare(left, np.full(len(left), 100.0), lower_is_better=True, groups=strata, seed=seed)
-        means = each.groupby("data")["gain"].mean()
-        keys.append(dict(zip(by, key, strict=True)))
-        tests.append(test)
-        rows.append(
-            {"n": test.n, "gain": test.difference, "low": test.low, "high": test.high, "wins": test.wins}
-            | {"ties": test.ties, "losses": test.losses, "p": test.wilcoxon_p, "smallest_p": test.smallest_p}
-            | {"sets": len(means), "sets_for": int((means > 0).sum())}
-        )
-    adjusted = holm([test.wilcoxon_p for test in tests]) if tests else []
-    return pd.DataFrame(
-        [
-            key | row | {"holm": p, "verdict": verdict(test, p_value=p)}
-            for key, row, test, p in zip(keys, rows, tests, adjusted, strict=True)
-        ]
-    )
+    generator, rows, drawn = np.random.default_rng(0), [], []
+    for data, part in paired_scores(images, [one, other]).groupby(level="data", sort=False):
+        paths = part.index.get_level_values("path")
+        groups = paths.str.extract(SUBJECT).bfill(axis=1)[0] if by_subject else paths
+        drawn.append(_saved(resampled_means(part.to_numpy(), groups, generator)))
+        about = {"data": data, "images": len(part), "gain": _saved(part.mean().to_numpy())}
+        rows.append(about | _spread(drawn[-1]))
+    if rows:
+        total = pd.DataFrame(rows)
+        about = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
+        rows.append(about | _spread(np.mean(drawn, axis=0)))
+    return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
 
 
-def gains_by(table: pd.DataFrame, by: str, one: str, other: str, metric: str = EXPECTATION) -> pd.DataFrame:
-    """`run_gains` and `summarise` in one: a row for each value of a column of the table.
+def _saved(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
+    return 100 * (1 - means[..., 0] / means[..., 1])
+
+
+def _spread(drawn: Float[np.ndarray, " draw"]) -> dict[str, float]:
+    low, high = np.quantile(drawn, EDGES)
+    tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return {"low": low, "high": high, "p": min(1.0, 2 * tail / (1 + len(drawn))), "seen": 2.8 * drawn.std()}
+
+
+def compare_pairs(
+    images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, by_subject: bool = False
+) -> pd.DataFrame:
+    """`compare_arms` of every pair that shares images, with its name in the column `row`."""
+    found = {row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()}
+    parts = [part.assign(row=row) for row, part in found.items() if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else compare_arms(images, "", "").assign(row="")
+
+
+def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """Mean gain over runs with the interval of Nadeau and Bengio, per data set.
+
+    ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term would be absent.
 
     Args:
-        table: As `run_gains` takes it.
-        by: A column with one value per setting.
-        one: Name of the first arm.
-        other: Name of the second arm.
-        metric: An error above 0.
+        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`: one study, one condition.
+        one: The arm that should be better.
+        other: The arm that should be worse.
 
     Returns:
-        As `summarise`; empty where no run has both arms.
+        `data`, `runs`, `run_gain`, `run_low`, `run_high` and `run_p`; the last three are NaN for a single run.
 
     Example:
-        >>> runs = pd.DataFrame({"study": "few", "data": "leaves", "condition": "", "seed": [0, 0, 1, 1]})
-        >>> runs = runs.assign(shots="1", arm=["full", "ridge"] * 2, mae_expected=[3.0, 4.0, 2.0, 4.0])
-        >>> gains_by(runs, "shots", "full", "ridge")["gain"].tolist()
+        >>> table = pd.DataFrame(
+        ...     {"data": "hc18", "run": [0, 0, 1, 1], "arm": ["a", "b"] * 2, "n": 1, "n_train": 2}
+        ... )
+        >>> run_interval(table.assign(rps=[3.0, 4.0, 2.0, 4.0]), "a", "b")["run_gain"].tolist()
         [37.5]
     """
-    runs = run_gains(table, one, other, metric)
-    if not len(runs):
-        return runs
-    if by not in runs:
-        runs = runs.merge(table[[*SETTING, by]].fillna({"condition": ""}).drop_duplicates())
-    return summarise(runs, [by])
+    rows = []
+    for data, part in table[table["arm"].isin([one, other])].groupby("data", sort=False):
+        wide = part.pivot(index="run", columns="arm", values="rps").reindex(columns=[one, other]).dropna()
+        gains, runs = pd.Series(_saved(wide.to_numpy())), len(wide)
+        if runs:
+            error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
+            mean, reach = gains.mean(), error * stats.t.ppf(0.975, runs - 1)
+            p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
+            rows.append((data, runs, mean, mean - reach, mean + reach, p))
+    return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 
 
-def gain_text(row: Mapping[Any, Any]) -> str:
-    """A row of `summarise` as a cell of a Markdown table, bold with its verdict where it has one.
+def judge_claims(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()) -> pd.DataFrame:
+    """The three primary claims: every set, their mean, Holm over three, and a verdict.
+
+    Args:
+        table: Rows of the study `main`.
+        images: Its scores of test images.
+        missing: Units that were not run; while one of them belongs to the claims, there is no verdict.
+
+    Returns:
+        The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set. Where it is the mean,
+        `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or "incomplete" while runs are missing.
+    """
+    claims = compare_pairs(images[images["data"].isin(MANY)], CLAIMS)
+    runs = pd.concat([run_interval(table, *pair).assign(row=row) for row, pair in CLAIMS.items()])
+    claims = claims.merge(runs, how="left", on=["row", "data"])
+    means = claims["data"] == MEAN
+    absent = [1.0] * (len(CLAIMS) - means.sum())  # a claim without a run still counts
+    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[: means.sum()]
+    waiting = {unit.rsplit("-", 1)[0] for unit in missing} & {f"main/{data}" for data in MANY}
+    short = (claims.groupby("row")["data"].transform("size") <= len(MANY)) | bool(waiting)
+    cases = [short, claims["holm"] > 0.05, claims["gain"] > 0]
+    verdicts = np.select(cases, ["incomplete", "not shown", "better"], "worse")
+    return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
+
+
+def gain_table(gains: pd.DataFrame, title: str) -> str:
+    """Gains as a Markdown table: a line per comparison, a column per data set; with `holm` and `verdict` where known.
+
+    No gains are a line that says so.
 
     Example:
-        >>> row = {"gain": 5.0, "low": -1.0, "high": 9.5, "wins": 4, "n": 5, "verdict": "no difference shown"}
-        >>> gain_text(row)
-        '+5.0 (−1.0 to +9.5), 4/5'
-        >>> gain_text(row | {"low": 1.0, "verdict": "better"})
-        '**+5.0 (+1.0 to +9.5), 4/5 better**'
+        >>> row = {"row": "words", "data": "hc18", "gain": 5.0, "low": -1.0, "high": 9.5}
+        >>> print(gain_table(pd.DataFrame([row]), "claim"))
+        | claim | fetal head, 27 ranks |
+        | --- | --: |
+        | words | +5.0 [−1.0, 9.5] |
     """
-    interval = "no interval" if np.isnan(row["low"]) else f"{row['low']:+.1f} to {row['high']:+.1f}"
-    text = f"{row['gain']:+.1f} ({interval}), {row['wins']}/{row['n']}".replace("-", "−")
-    return text if row["verdict"] == "no difference shown" else f"**{text} {row['verdict']}**"
+    if gains.empty:
+        return "*No rows of these runs here.*"
+    sets = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
+    numbers = gains[["gain", "low", "high"]].values
+    text = [f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−") for gain, low, high in numbers]
+    cells = gains.assign(text=text).pivot(index="row", columns="data", values="text")
+    cells = cells.loc[gains["row"].unique(), [data for data in sets if data in cells]].rename(columns=sets)
+    if "verdict" in gains:
+        judged = gains[gains["data"] == MEAN].set_index("row")
+        p = judged["holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
+        cells = cells.assign(**{"p (Holm)": p, "verdict": judged["verdict"]})
+    lines = [[title, *cells.columns], ["---", *["--:"] * cells.shape[1]]]
+    lines += cells.fillna("–").reset_index().values.tolist()
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """How far each arm goes from no text to the hand-made order, per data set.
+
+    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers) %: 0 for `NONE`, 100 for
+    `NUMBERS`.
+
+    Args:
+        images: As `paired_scores` takes them.
+        arms: Further arms; those without rows are left out.
+
+    Returns:
+        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to `NONE`, put around `rps`;
+        `share`, `share_low` and `share_high`.
+    """
+    rows, generator = [], np.random.default_rng(0)
+    for data, part in images.groupby("data", sort=False):
+        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in set(part["arm"])]
+        if {NONE, NUMBERS} - set(present):
+            continue
+        scores = paired_scores(part, present)
+        mean = scores.mean().to_numpy()
+        drawn = resampled_means(scores.to_numpy(), scores.index.get_level_values("path"), generator)
+        change = drawn - drawn[:, :1]
+        share = 100 * change / change[:, 1:2]
+        ends = [*np.quantile(change, EDGES, axis=0) + mean[0], *np.quantile(share, EDGES, axis=0)]
+        shares = 100 * (mean - mean[0]) / (mean[1] - mean[0])
+        rows += [(data, *row) for row in zip(present, mean, *ends[:2], shares, *ends[2:], strict=True)]
+    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
+    return pd.DataFrame(rows, columns=columns)

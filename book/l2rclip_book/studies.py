@@ -23,7 +23,7 @@ from torch import Tensor
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import PRESETS, Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
@@ -50,6 +50,8 @@ class Arm:
     Example:
         >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(Config(epochs2=3)).controls.order
         'blind'
+        >>> Arm("paper", settings={"preset": "paper"}).config(Config()) == Config(preset="paper")
+        True
     """
 
     name: str
@@ -58,7 +60,9 @@ class Arm:
 
     def config(self, shared: Config) -> Config:
         """The settings of the study, changed by those of this arm."""
-        settings = dict(self.settings)
+        # a preset speaks where nothing is given, but the shared settings have an answer for everything
+        silent = dict.fromkeys(PRESETS["paper"]) if "preset" in self.settings else {}
+        settings = silent | dict(self.settings)
         controls = replace(shared.controls, **settings.pop("controls", {}))
         return replace(shared, controls=controls, **settings)
 
@@ -261,17 +265,18 @@ class Study:
                 }
             model.prompts.load_state_dict(self._stage1[key])
             model.refresh()
+        more: dict[str, Any] = {}
         if config.image_side == "kernel":
-            train_kernel(model, inputs)
+            row = train_kernel(model, inputs)[0]
+            more |= {f"kernel_{part}": row[part] for part in ("text", "numbers", "identity")}
         else:
             train_stage2(model, inputs, quiet=self.quiet)
         found = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
         probabilities = model.probabilities(inputs.encode(model, "test"))
         self.towers.load_state_dict(start)
-        more = {"val_rps": found.rps_after, "temperature": found.temperature}
-        return probabilities, more | {
-            f"text_{key}": value for key, value in ordinality(model.rank_features).items()
-        }
+        more |= {"val_rps": found.rps_after, "temperature": found.temperature}
+        more |= {f"text_{key}": value for key, value in ordinality(model.rank_features).items()}
+        return probabilities, more
 
     def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
         """Features, targets and images under a condition."""

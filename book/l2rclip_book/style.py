@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from l2rclip_lite.plots import COLOURS, STYLE
 
@@ -15,22 +13,28 @@ from l2rclip_lite.plots import COLOURS, STYLE
 METHODS: dict[str, tuple[str, str]] = {
     "full": ("#c8553d", "o"),
     "template only": ("#e09f3e", "D"),
-    "ordinalclip": ("#8a5a9e", "P"),
     "shuffled text": ("#b07aa1", "v"),
     "shuffled template": ("#b07aa1", "v"),
-    "random prototypes": ("#6b7280", "s"),
     "cross-entropy": ("#3b6fb6", "^"),
     "linear-probe": ("#76b7d8", "<"),
     "ridge": ("#2a8c82", "X"),
+    "shuffled words": ("#b07aa1", "v"),
+    "words": ("#e09f3e", "D"),
+    "after stage 1": ("#c8553d", "o"),
+    "numbers": ("#1f6f54", "P"),
+    "median-rank": ("#6b7280", "s"),
 }
-TITLES = {"full": "L2RCLIP", "ordinalclip": "OrdinalCLIP", "linear-probe": "linear probe"}
+TITLES = {"full": "L2RCLIP", "linear-probe": "linear probe"}
 # name, colour (Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
-    "bracol": ("BRACOL", "#d55e00", "o"),
-    "retinamnist": ("RetinaMNIST", "#cc79a7", "s"),
-    "leaves5": ("leaves, 5 ranks", "#009e73", "v"),
-    "leaves20": ("leaves, 20 ranks", "#56b4e9", "^"),
-    "leaves62": ("leaves, 62 ranks", "#0072b2", "D"),
+    "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
+    "apples81": ("apples on a tree, 20 ranks", "#009e73", "s"),
+    "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
+    "bracol": ("leaf damage, 5 ranks", "#e69f00", "P"),
+    "retinamnist": ("retina, 5 ranks", "#cc79a7", "v"),
+    "leaves5": ("generated leaves, 5 ranks", "#b6c2cf", "o"),
+    "leaves20": ("generated leaves, 20 ranks", "#8b98a8", "<"),
+    "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
 }
 GRID, PAPER, WIDTH = "#e4e7eb", STYLE["axes.facecolor"], 7.8
 
@@ -67,13 +71,3 @@ def name_rows(axis: Axes, names: Sequence[str], size: float = 9.0) -> None:
     """One name per row, the first on top."""
     axis.set_yticks(range(len(names)), [textwrap.fill(name, 44) for name in names], fontsize=size)
     axis.set_ylim(len(names) - 0.5, -0.5)
-
-
-def legend(figure: Figure, arms: Sequence[str]) -> None:
-    """One legend above all panels, in the order of the arms."""
-    handles = [
-        Line2D([], [], color=look(arm)[0], marker=look(arm)[1], markersize=6, label=title_of(arm))
-        for arm in arms
-    ]
-    columns = -(-len(arms) // -(-len(arms) // 4))
-    figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9)

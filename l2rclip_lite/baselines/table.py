@@ -250,7 +250,7 @@ def _train(
     """One stage of one baseline, from the first epoch to probabilities."""
     objective, tuned = OBJECTIVES[name.removesuffix(FROZEN)], not name.endswith(FROZEN)
     config, scale = model.config, model.scale.detach()
-    learned = freeze(model, "stage 2") if tuned else {}
+    learned = freeze(model, "stage 2" if tuned else "no stage")
     learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)

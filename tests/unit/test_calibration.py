@@ -64,8 +64,7 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
     model = L2RCLIP(tiny, THREE, Config(towers="tiny/random", heads=2))
     features = F.normalize(torch.randn(40, tiny.dim, generator=torch.Generator().manual_seed(0)), dim=1)
     logits = model.logits(features).detach().double()
-    flat = (logits / 8).softmax(1)
-    target = torch.multinomial(flat, 1, generator=torch.Generator().manual_seed(0))[:, 0]
+    target = torch.multinomial((logits / 0.5).softmax(1), 1, generator=torch.Generator().manual_seed(0))[:, 0]
     model.temperature.fill_(7.0)
     found = calibrate(model, features, target)
     assert found.temperature == pytest.approx(fit_temperature(logits, target), rel=1e-4)

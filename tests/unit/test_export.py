@@ -17,6 +17,7 @@ from skimage import data as photographs
 from l2rclip_lite import L2RCLIP, Config, Ranks, cli, export
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.training import fit
 
 RANKS = Ranks(

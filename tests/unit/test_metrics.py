@@ -121,13 +121,18 @@ def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_evaluate_agrees_with_each_function() -> None:
-    """Every key is the function of its name, on the most probable rank or on the expected value."""
+    """Every key is the function of its name, on the most probable rank, the median or the expected value."""
     ranks = Ranks.integers(16, 22, template="{rank}")
     target, p = sample(60, 7)
     sigma = np.linspace(0.5, 3, 60)
     found = evaluate(torch.tensor(p), torch.tensor(target), ranks, deviations=sigma)
     expected = {"n": 60.0} | {name: getattr(metrics, name)(target, p, ranks) for name in OF_ROWS}
-    for end, pred in (("", p.argmax(1)), ("_expected", p @ np.array(ranks.values))):
+    answers = {
+        "": p.argmax(1),
+        "_median": (p.cumsum(1) < 0.5).sum(1),
+        "_expected": p @ np.array(ranks.values),
+    }
+    for end, pred in answers.items():
         expected |= {name + end: getattr(metrics, name)(target, pred, ranks) for name in PAIRED}
         expected |= {f"cs@{k}{end}": metrics.cs_at(target, pred, ranks, k) for k in (1, 3, 5)}
         expected["epsilon_error" + end] = metrics.epsilon_error(target, pred, ranks, sigma)
@@ -136,12 +141,13 @@ def test_evaluate_agrees_with_each_function() -> None:
 
 
 def test_expected_value_by_hand() -> None:
-    """Row .4 .3 .3 on ages 16, 17, 19: argmax 16, expected 17.2, nearest 17 (true). A span of 3: no CS(3)."""
+    """Row .4 .3 .3 on ages 16, 17, 19: argmax 16, median 17, expected 17.2, nearest 17 (true). A span of 3: no CS(3)."""
     ranks = Ranks(("a", "b", "c"), (16, 17, 19), "{rank}", "years")
     found = evaluate([[0.4, 0.3, 0.3]], [1], ranks)
     assert (found["mae"], found["accuracy"]) == (1.0, 0.0)
+    assert (found["mae_median"], found["accuracy_median"]) == (0.0, 1.0)
     assert (found["mae_expected"], found["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
-    assert [key for key in found if key.startswith("cs")] == ["cs@1", "cs@1_expected"]
+    assert [key for key in found if key.startswith("cs")] == ["cs@1", "cs@1_median", "cs@1_expected"]
     # a row sum of 1.004 is rescaled
     assert evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
 

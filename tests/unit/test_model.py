@@ -70,7 +70,7 @@ def test_forward_is_scaled_cosines_with_gradients_on_both_sides(model: L2RCLIP) 
     """s·z·t; in training mode prompts get a gradient, too, and evaluation mode uses what was last encoded."""
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     logits = model(pixels)
-    cosines = F.cosine_similarity(model.image_features(pixels)[:, None], model.text_features()[None], dim=2)
+    cosines = F.cosine_similarity(model.image_features(pixels)[:, None], model.prototypes[None], dim=2)
     assert torch.allclose(logits, model.scale * cosines, atol=1e-4)
     model.train()
     model(pixels).sum().backward()
@@ -95,10 +95,11 @@ def test_it_compiles_wraps_hooks_and_round_trips() -> None:
 
 
 def test_both_answers_by_hand() -> None:
-    """(.5, .2, .3) at values 0, 2, 7: most probable "new", expected 0.4 + 2.1 = 2.5 years."""
+    """(.5, .2, .3) at values 0, 2, 7: most probable and median "new", expected 0.4 + 2.1 = 2.5 years."""
     found = Prediction.of(torch.tensor([[0.5, 0.2, 0.3], [0.0, 0.0, 1.0]]), RANKS)
     assert found.rank.tolist() == [0, 2]
     assert found.name == ("new", "worn")
+    assert found.median.tolist() == [0, 2]
     assert found.expected.tolist() == pytest.approx([2.5, 7.0])
 
 

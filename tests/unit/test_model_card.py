@@ -11,12 +11,12 @@ from l2rclip_lite.model_card import model_card
 def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> None:
     """Scores with intervals, the rows beside them, counts, one sentence per rank, temperature, limits, no path."""
     model = L2RCLIP.build(leaves.ranks, small, 64)
-    scores = {"n": 10.0, "accuracy": 0.4, "mae": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
-    tested = scores | {"mae_low": 0.4, "mae_high": 0.64}
-    metrics = {"test": tested, "test_after_stage1": scores | {"mae": 0.8}, "median_rank": scores}
+    scores = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
+    tested = scores | {"mae_median_low": 0.4, "mae_median_high": 0.64}
+    metrics = {"test": tested, "test_after_stage1": scores | {"mae_median": 0.8}, "median_rank": scores}
     card = model_card(model, leaves, metrics, purpose="grading leaves")
-    assert "| this model | 0.40 | 0.52 [0.40, 0.64] | 0.60 | 0.30 | 0.10 |" in card
-    assert "| after stage 1 | 0.40 | 0.80 | 0.60 | 0.30 | 0.10 |" in card
+    assert "| this model | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |" in card
+    assert "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |" in card
     assert "**Made for:** grading leaves" in card
     assert "- very low: “a photo of a leaf with very low damage”" in card
     assert "- train 40 [8, 8, 8, 8, 8]" in card

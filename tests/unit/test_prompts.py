@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from l2rclip_book.rankformer_views import attention
 from l2rclip_lite.errors import InputError
