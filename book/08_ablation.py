@@ -319,6 +319,7 @@ Markdown(
 # numbers. Words are for ranks that have none, such as *mild*, *moderate* and *severe*; no set of this chapter is of
 # that kind, because without numbers nobody could say how far words went.
 #
+# (ablation-tower)=
 # ## When the image tower learns
 #
 # A frozen tower is a fair stage for words, but the paper trains the tower. There each rank is a fixed vector, its

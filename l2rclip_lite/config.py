@@ -36,8 +36,8 @@ class Controls:
 
     shuffled: bool = False
     """Whether each rank gets the sentence of another one."""
-    kernel: Literal["chosen", "nothing", "text", "numbers"] = "chosen"
-    """What the kernel head may know of the ranks: what validation chooses, or always the same."""
+    kernel: Literal["chosen", "language", "nothing", "text", "numbers"] = "chosen"
+    """What the kernel head knows of the ranks: validation chooses among all, or nothing and text; or always the same."""
     rankformer: bool = True
     """Whether RankFormer refines the word embeddings."""
     learn_alpha: bool = True

@@ -37,9 +37,9 @@ BIAS = 3.0  # the constant β beside the features, as long as they are on averag
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
-    "text": (0.9, 0.0, 0.1),
+    "text": (0.99, 0.0, 0.01),
     "numbers": (0.0, 0.99, 0.01),
-    "both": (0.45, 0.45, 0.1),
+    "both": (0.495, 0.495, 0.01),
 }
 
 

@@ -116,10 +116,14 @@ class MiniTowers(Towers):
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return F.normalize(F.normalize(pooled, dim=-1) - self.text.get_buffer("mean"), dim=-1)
 
-    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """See `Towers.encode_image`."""
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return F.normalize(self.image["projection"](self.image["backbone"](pixels)).float(), dim=-1)
+    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch 1280"]:
+        """See `Towers.backbone`."""
+        features: Tensor = self.image["backbone"](pixels.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def project(self, features: Float[Tensor, "batch 1280"]) -> Float[Tensor, "batch dim"]:
+        """See `Towers.project`."""
+        return super().project(self.image["projection"](features))
 
 
 def load_towers(

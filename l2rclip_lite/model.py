@@ -189,8 +189,12 @@ class L2RCLIP(nn.Module):
 
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features z_i of what `transform` returns."""
+        return self.towers.project(self._backbone(pixels))
+
+    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
+        """What `Towers.backbone` says, under autocast where the config asks for it."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.towers.encode_image(pixels).float()
+            return self.towers.backbone(pixels).float()
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
         """Logits s · z_i · t_k, or those of the kernel head, before any temperature.
@@ -198,20 +202,19 @@ class L2RCLIP(nn.Module):
         Args:
             pixels: What `transform` returns, on the model's device.
         """
-        features = self.image_features(pixels)
         if self._text_learns():
-            return self.scale * features @ self.text_features().T
-        return self.logits(features)
+            return self.scale * self.image_features(pixels) @ self.text_features().T
+        return self.logits(self._backbone(pixels) if self.head is not None else self.image_features(pixels))
 
-    def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """Logits of image features, by the kernel head or the prototypes, before any temperature."""
+    def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
+        """Logits of what `encode` returns, by the kernel head or the prototypes, before any temperature."""
         if self.head is not None:
             answers: Tensor = self.head(features)
             return answers
         return self.scale * features @ self.prototypes.T
 
     @torch.no_grad()
-    def probabilities(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
+    def probabilities(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Softmax of the logits over the temperature, on the CPU."""
         return F.softmax(self.logits(features.to(self.device)) / self.temperature, dim=1).cpu()
 
@@ -221,12 +224,20 @@ class L2RCLIP(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, images: Any, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
-    ) -> Float[Tensor, "batch dim"]:
+        self,
+        images: Any,
+        *,
+        backbone: bool | None = None,
+        batch_size: int = 32,
+        workers: int = 0,
+        quiet: bool = True,
+    ) -> Float[Tensor, "batch wide"]:
         """Image features of any number of images, on the CPU.
 
         Args:
             images: A map-style dataset of (image, rank index), or a sequence of images or paths.
+            backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or unit features beside the
+                texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode.
             quiet: Whether to hide the progress bar.
@@ -236,8 +247,10 @@ class L2RCLIP(nn.Module):
         """
         resized = images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers)
         loader = DataLoader(resized, batch_size, num_workers=workers)
+        wide = self.head is not None if backbone is None else backbone
+        read = self._backbone if wide else self.image_features
         features = [
-            self.image_features(self.towers.normalize(pixels.to(self.device).float() / 255)).cpu()
+            read(self.towers.normalize(pixels.to(self.device).float() / 255)).cpu()
             for pixels, _ in tqdm(loader, "encoding images", disable=quiet, leave=False)
         ]
         return torch.cat(features)
@@ -336,7 +349,7 @@ class L2RCLIP(nn.Module):
         fixed = None if learned else tensors["rank_features"]
         model = cls(_towers(config), ranks, config, rank_features=fixed)
         if "head.weight" in tensors:
-            model.head = KernelHead(model.towers.dim, len(ranks))
+            model.head = KernelHead(len(tensors["head.weight"]) - 1, len(ranks))
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")

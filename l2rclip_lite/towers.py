@@ -78,7 +78,7 @@ class Towers(nn.Module, ABC):
 
     Attributes:
         image_size: Side of the square input image, pixels.
-        dim: Length of a feature.
+        dim: Length of a feature in the shared space.
         width: Length of a word embedding.
         image_lr: A learning rate for fine-tuning the image tower that is known to work.
         max_tokens: The longest sentence the text tower takes, learned slots included.
@@ -111,8 +111,16 @@ class Towers(nn.Module, ABC):
         """Unit text features by the tower's own path: the reference for `encode_embeddings`."""
 
     @abstractmethod
+    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
+        """Image features of normalised pixels, before `project`: what a head on a frozen tower reads."""
+
+    def project(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch dim"]:
+        """Unit features in the space of the texts."""
+        return F.normalize(features, dim=-1)
+
     def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """Unit image features of normalised pixels."""
+        """Unit image features of normalised pixels, in the space of the texts."""
+        return self.project(self.backbone(pixels).float())
 
     def normalize(self, pixels: Pixels) -> Pixels:
         """Pixels in [0, 1] to the scale the image tower was trained on."""
@@ -243,9 +251,10 @@ class OpenClipTowers(Towers):
         on = torch.ones_like(ids, dtype=torch.bool)
         return self.encode_embeddings(self.embed(ids), Tokens(ids, on, ~on, on))
 
-    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """See `Towers.encode_image`."""
-        return F.normalize(self.image(pixels).float(), dim=-1)
+    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+        """See `Towers.backbone`; open_clip projects inside."""
+        features: Tensor = self.image(pixels)
+        return features
 
 
 def load_open_clip(

@@ -49,27 +49,44 @@ class TrainingData:
     Args:
         features: Unit image features of each split, by the untrained tower.
         targets: Rank index of each image.
+        backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen tower reads.
         images: The images of each split as bytes; may be empty where only features are at hand.
     """
 
     features: Mapping[str, Float[Tensor, "batch dim"]]
     targets: Mapping[str, Int[Tensor, " batch"]]
+    backbone: Mapping[str, Float[Tensor, "batch wide"]]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
 
     @classmethod
     def load(cls, data: OrdinalDataset, model: L2RCLIP, *, quiet: bool = True) -> TrainingData:
         """Resize the images of a data set and encode each once with the model's image tower."""
         images = {split: ResizedImages(data.split(split), model.towers) for split in SPLITS}
-        workers = model.config.workers
-        features = {split: model.encode(images[split], workers=workers, quiet=quiet) for split in SPLITS}
+        options: dict[str, Any] = {"backbone": True, "workers": model.config.workers, "quiet": quiet}
+        backbone = {split: model.encode(images[split], **options) for split in SPLITS}
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
-        return cls(features, targets, images)
+        return cls.of(backbone, targets, model, images)
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        backbone: Mapping[str, Float[Tensor, "batch wide"]],
+        targets: Mapping[str, Int[Tensor, " batch"]],
+        model: L2RCLIP,
+        images: Mapping[str, ResizedImages] | None = None,
+    ) -> TrainingData:
+        """What is projected from features before their projection."""
+        features = {
+            split: model.towers.project(part.to(model.device)).cpu() for split, part in backbone.items()
+        }
+        return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return model.encode(self.images[split], workers=model.config.workers)
-        return self.features[split]
+        return self.features[split] if model.head is None else self.backbone[split]
 
     def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches of cached features for one epoch."""
@@ -320,11 +337,13 @@ def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
     """
     target = dict(data.targets)
     known = model.config.controls.kernel
-    mixtures = [*MIXTURES.values()] if known == "chosen" else [MIXTURES[known]]
-    chosen = choose_kernel_head(data.features, target, model.rank_features, model.ranks, mixtures=mixtures)
+    menu = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(known, (known,))
+    mixtures = [MIXTURES[name] for name in menu]
+    chosen = choose_kernel_head(data.backbone, target, model.rank_features, model.ranks, mixtures=mixtures)
     model.head = chosen.head.to(model.device)
-    found = model.probabilities(data.features["val"])
-    return [{"stage": 2, "epoch": 1} | validation_scores(found, target["val"], model.ranks)]
+    found = model.probabilities(data.backbone["val"])
+    knows = dict(zip(("text", "numbers", "identity"), chosen.mixture, strict=True))
+    return [{"stage": 2, "epoch": 1} | knows | validation_scores(found, target["val"], model.ranks)]
 
 
 def fit(

@@ -66,6 +66,8 @@ def staircase(steps: pd.DataFrame) -> Figure:
             axis.set_xlim(low - 0.5 * (high - low), edge)
             axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
         grid(axes, [DATA[data][0] for data in sets], "x")
+        for axis in axes:
+            axis.title.set_fontsize(10)
         name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
         figure.supxlabel(
             "RPS of the test images (left is better; dashed: no text)", fontsize=9.5, color=COLOURS["ink"]

@@ -36,6 +36,7 @@ from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import TrainingData, train_kernel, train_stage1, train_stage2
 
 OURS = "L2RCLIP"
+NO_TEXT = Config(context_length=0, epochs1=0, controls={"rankformer": False})  # only its image tower is used
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Arm:
 def image_features(
     data: OrdinalDataset, towers: Towers, file: Path | None = None, *, quiet: bool = True
 ) -> dict[str, Float[Tensor, " dim"]]:
-    """Features of every image of a data set, by path, from a file where there is one.
+    """Features of every image of a data set, before their projection, by path; from a file where there is one.
 
     Args:
         data: All splits are encoded.
@@ -87,8 +88,9 @@ def image_features(
         if json.loads(metadata.get("paths", "[]")) != paths:
             raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
         return dict(zip(paths, tensors["features"], strict=True))
-    model = L2RCLIP(towers, data.ranks, Config(context_length=0, epochs1=0, controls={"rankformer": False}))
-    features = torch.cat([model.encode(data.split(split), quiet=quiet) for split in SPLITS])
+    model = L2RCLIP(towers, data.ranks, NO_TEXT)
+    parts = [model.encode(data.split(split), backbone=True, quiet=quiet) for split in SPLITS]
+    features = torch.cat(parts)
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
@@ -265,17 +267,18 @@ class Study:
                 }
             model.prompts.load_state_dict(self._stage1[key])
             model.refresh()
+        more: dict[str, Any] = {}
         if config.image_side == "kernel":
-            train_kernel(model, inputs)
+            row = train_kernel(model, inputs)[0]
+            more |= {f"kernel_{part}": row[part] for part in ("text", "numbers", "identity")}
         else:
             train_stage2(model, inputs, quiet=self.quiet)
         found = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
         probabilities = model.probabilities(inputs.encode(model, "test"))
         self.towers.load_state_dict(start)
-        more = {"val_rps": found.rps_after, "temperature": found.temperature}
-        return probabilities, more | {
-            f"text_{key}": value for key, value in ordinality(model.rank_features).items()
-        }
+        more |= {"val_rps": found.rps_after, "temperature": found.temperature}
+        more |= {f"text_{key}": value for key, value in ordinality(model.rank_features).items()}
+        return probabilities, more
 
     def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
         """Features, targets and images under a condition."""
@@ -287,5 +290,6 @@ class Study:
             }
             targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
             images = {split: ResizedImages(part, self.towers) for split, part in parts.items()}
-            self._inputs[condition] = TrainingData(features, targets, images)
+            model = L2RCLIP(self.towers, data.ranks, NO_TEXT)
+            self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]

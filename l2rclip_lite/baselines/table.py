@@ -195,9 +195,9 @@ def train_baseline(
         answers = {split: zero_shot(model, features[split], raw=raw) for split in ("val", "test")}
     elif objective is None:
         probe = linear_probe if name == "linear-probe" else ridge
-        answers = probe(features, targets, ranks)
+        answers = probe(data.backbone, targets, ranks)
     elif name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
-        answers = _frozen(objective, features, targets, ranks)
+        answers = _frozen(objective, dict(data.backbone), targets, ranks)
     else:
         answers = _trained(name, model, data, run, quiet)
     logits = {split: answers[split].clamp_min(1e-12).log() for split in answers}

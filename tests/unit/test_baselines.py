@@ -145,7 +145,8 @@ def arc(small: Config, leaves: OrdinalDataset) -> tuple[L2RCLIP, TrainingData]:
         point = F.pad(torch.stack([angle.cos(), angle.sin()], dim=1), (0, model.towers.dim - 2))
         return F.normalize(point + 0.02 * torch.randn(point.shape, generator=generator), dim=1)
 
-    return model, TrainingData({split: walk(target) for split, target in targets.items()}, targets)
+    features = {split: walk(target) for split, target in targets.items()}
+    return model, TrainingData(features, targets, features)
 
 
 @pytest.mark.slow

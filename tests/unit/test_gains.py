@@ -18,6 +18,7 @@ from l2rclip_book.gains import (
     judge_claims,
     order_steps,
     paired_scores,
+    resampled_means,
     run_interval,
 )
 from l2rclip_lite.errors import InputError
@@ -65,8 +66,12 @@ def test_interval_and_p_by_scipy() -> None:
 
 
 def test_images_of_one_tree_are_drawn_together() -> None:
-    """Twice the same image under one tree's name says nothing new: the interval is that of one image per tree."""
+    """Twice the same image under one tree's name says nothing new: the interval is that of one image per tree.
+
+    One image of tree a, three of b: a draw is twice a, twice b, or both, and then each image weighs the same.
+    """
     rng = np.random.default_rng(1)
+    assert set(resampled_means(np.array([[1.0], [5], [5], [5]]), list("abbb"), rng).ravel()) == {1, 4, 5}
     one, other = rng.uniform(1, 2, 60), rng.uniform(1, 2, 60)
     names = [f"images/DSC_0{shot}_tree{tree}_{shot}.jpg" for shot in (1, 2) for tree in range(60)]
     twice = pd.concat([scores(one=one, other=other)] * 2).assign(

@@ -86,7 +86,8 @@ def training_data(model: L2RCLIP, images: int) -> TrainingData:
     targets = {"train": torch.arange(images) % len(model.ranks), "val": torch.zeros(1, dtype=torch.long)}
     features = F.normalize(torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0)))
     data = {"train": noise, "val": ResizedImages(drawn(1, model.towers.image_size), model.towers)}
-    return TrainingData({"train": features, "val": features[:1]}, targets, data)
+    features = {"train": features, "val": features[:1]}
+    return TrainingData(features, targets, features, data)
 
 
 def bare_towers(config: Config) -> Towers:
