@@ -79,7 +79,7 @@ print(f"pictures to learn from, to choose on, to report: {counts}")
 # The leaves are generated: species, light, ground, and kind of lesion vary freely, and the rank is the share of the
 # leaf's own area that is damaged. Nothing else in the picture tells the rank, which makes the task harder than it looks.
 
-# %% mystnb={"image": {"alt": "Fifteen generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right, on soil, wood, grass and paper."}, "figure": {"caption": "Training pictures of the five ranks, lowest on the left. The frame's colour is the colour of the rank on every page of this book.", "name": "fig-05-leaves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Fifteen generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right, on soil, moss, stone and paper, some among fallen leaves."}, "figure": {"caption": "Training pictures of the five ranks, lowest on the left. The frame's colour is the colour of the rank on every page of this book.", "name": "fig-05-leaves"}} tags=["nbval-ignore-output"]
 plots.contact_sheet(data.train, ranks)
 
 # %% [markdown]

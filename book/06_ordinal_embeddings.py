@@ -400,7 +400,7 @@ embedding_figures.thumbnails(
 # both ends. It is not a second property of leaves.
 #
 # The lower row is worth more than a table of errors. Ask what misled the model in each: a blade whose own colour looks
-# like damage, lesions as pale as the ground, a leaf that is hard to tell from the grass behind it.
+# like damage, lesions as pale as the ground, a leaf that is hard to tell from the moss behind it.
 #
 # ## The modality gap
 #

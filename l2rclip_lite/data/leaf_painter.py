@@ -1,9 +1,8 @@
 """Draws leaf photographs from nothing but a seeded generator, with the exact masks of blade and damage.
 
-The canvas is square; x and y run from -1 to 1. A leaf is a set of fields over it (how deep inside the blade,
-how far along it, where the veins are), and lesions are one field more: the time at which a pixel falls ill.
-Damage of a given share is then all pixels below a quantile of that time, which makes the share exact whatever
-the lesions look like.
+A leaf is a set of fields over a square canvas (how deep inside the blade, how far along it, where the veins
+are), and lesions are one field more: the time at which a pixel falls ill. Damage of a given share is then all
+pixels that fall ill first, which makes the share exact whatever the lesions look like.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
-from PIL import Image
+from jaxtyping import Bool, Float
+from PIL import Image, ImageDraw, ImageFilter
 
-from l2rclip_lite.data.leaf_scene import Colour, Field, Picture, background, mix, noise, photograph, shade
-
+Field = Float[np.ndarray, "height width"]
+Picture = Float[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
+Colour = tuple[int, int, int]
 
 
 class Leaf(NamedTuple):
@@ -38,35 +38,26 @@ class _Shape(NamedTuple):
     stalk: Field  # opacity of the petiole
 
 
-# Half width in leaf lengths; exponents a and b of the outline t^a (1-t)^b; waves, teeth, lobes; veins on each side.
-SPECIES = (
-    ((0.19, 0.27), 0.80, 0.85, 0.08, 0.00, 0.00, 8),  # coffee
-    ((0.14, 0.21), 0.75, 0.80, 0.02, 0.00, 0.00, 6),  # laurel
-    ((0.09, 0.13), 0.60, 0.90, 0.02, 0.05, 0.00, 9),  # willow
-    ((0.23, 0.31), 0.55, 0.85, 0.03, 0.05, 0.00, 9),  # beech
-    ((0.30, 0.37), 0.33, 0.95, 0.02, 0.06, 0.00, 6),  # linden
-    ((0.22, 0.29), 0.80, 0.42, 0.03, 0.00, 0.42, 5),  # oak
+# Colour at the centre and at the edge, strength of the yellow halo, largest number of spots (0: from the margin).
+LESIONS: tuple[tuple[Colour, Colour, float, int], ...] = (
+    ((176, 84, 22), (214, 138, 40), 0.75, 50),  # rust
+    ((188, 168, 134), (74, 40, 24), 0.55, 9),  # ring spot
+    ((34, 28, 24), (58, 46, 30), 0.25, 24),  # tar spot
+    ((208, 210, 202), (172, 184, 158), 0.0, 5),  # mildew
+    ((70, 44, 28), (124, 78, 40), 0.6, 0),  # blight
+    ((176, 140, 92), (110, 66, 36), 0.35, 0),  # scorch
 )
-MAPLE_ANGLES = np.array([0.0, 0.85, -0.85, 1.75, -1.75])
-MAPLE_LENGTHS = np.array([0.70, 0.60, 0.60, 0.40, 0.40])
-# Colour at the centre and at the edge, strength of the yellow halo and of rings, number of spots (0: it has none).
-LESIONS: tuple[tuple[Colour, Colour, float, float, tuple[int, int]], ...] = (
-    ((176, 84, 22), (214, 138, 40), 0.75, 0.0, (14, 50)),  # rust
-    ((188, 168, 134), (74, 40, 24), 0.55, 0.8, (2, 9)),  # ring spot
-    ((34, 28, 24), (58, 46, 30), 0.25, 0.0, (5, 24)),  # tar spot
-    ((206, 190, 146), (150, 112, 66), 0.15, 0.0, (1, 4)),  # leaf miner
-    ((70, 44, 28), (124, 78, 40), 0.60, 0.3, (0, 0)),  # blight
-    ((176, 140, 92), (110, 66, 36), 0.35, 0.0, (0, 0)),  # scorch
-    ((208, 210, 202), (172, 184, 158), 0.00, 0.0, (0, 0)),  # mildew
-)
-MINER, MILDEW = 3, 6
+# Soil, clay, moss, stone, paper, and what falls on them: neither green nor brown betrays the leaf or its damage.
+GROUNDS = ((84, 60, 42), (158, 100, 60), (80, 98, 54), (124, 124, 122), (198, 196, 190))
+FALLEN = ((122, 80, 44), (96, 60, 36), (164, 122, 70), (186, 140, 60), (84, 70, 44), (88, 104, 52))
 
 
 def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixels: int = 128) -> Leaf:
     """One leaf with a share of damage in [low, high).
 
     Lesions grow until they cover a share drawn uniformly from the bin; it is counted in pixels of the blade,
-    after clipping to the blade, at the resolution of the drawing (4/3 of `pixels`).
+    after clipping to the blade, at the resolution of the drawing (4/3 of `pixels`). The share decides nothing
+    else: the same seed with more damage is the same leaf, later.
 
     Args:
         generator: Decides everything.
@@ -82,226 +73,163 @@ def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixel
         >>> bool(0.2 <= leaf.lesions.sum() / leaf.blade.sum() < 0.3)
         True
     """
-    side = pixels * 4 // 3
-    shape = _shape(generator, side)
+    shape = _shape(generator, pixels * 4 // 3)
     blade = shape.depth > 0
-    ground = background(generator, side)
-    leaf = _healthy(generator, shape)
-    lesions = np.zeros_like(blade)
+    leaf, lesions = _healthy(generator, shape), np.zeros_like(blade)
+    share, area = generator.uniform(low, high), int(blade.sum())
+    first, second = generator.spawn(2)
     if low > 0:
-        area = int(blade.sum())
-        wanted = max(round(generator.uniform(low, high) * area), math.ceil(low * area))
-        count = max(min(wanted, math.ceil(high * area) - 1), 1)  # 1: a bin narrower than one pixel
-        leaf, lesions = _infect(generator, leaf, shape, count)
-    scene = _compose(generator, ground, _light(generator, leaf, shape, lesions), shape)
-    return Leaf(photograph(generator, scene, pixels), blade, lesions)
+        count = int(np.clip(round(share * area), math.ceil(low * area), math.ceil(high * area) - 1))
+        leaf, lesions = _infect(first, leaf, shape, max(count, 1))  # 1: a bin narrower than one pixel
+    return Leaf(_photograph(second, _lay(second, leaf, shape, lesions), pixels), blade, lesions)
 
 
-def _shape(generator: np.random.Generator, side: int) -> _Shape:
-    """A leaf of a random species, turned, bent, scaled and placed at random."""
-    axis = np.linspace(-1, 1, side, dtype=np.float32)
-    x, y = axis[None, :], axis[:, None]
-    kind = int(generator.integers(len(SPECIES) + 1))
-    length = generator.uniform(1.5, 2.0)
-    turn = generator.uniform(0, 2 * np.pi)
-    x, y = x - generator.uniform(-0.1, 0.1), y - generator.uniform(-0.1, 0.1)
-    along = (x * math.cos(turn) + y * math.sin(turn)) / length + 0.5
-    across = (y * math.cos(turn) - x * math.sin(turn)) / length
-    across = across - generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
-    if kind < len(SPECIES):
-        depth = _pinnate(generator, kind, along, across)
-        veins, puff = _veins(along, across, SPECIES[kind][-1] + int(generator.integers(-1, 3)))
-        start = along
-    else:
-        depth, straight, sideways = _palmate(generator, along - 0.26, across)
-        veins, puff = _veins(straight, sideways, 7)
-        start = along - 0.26
-    reach = generator.uniform(0.1, 0.3)
-    width = 0.011 * (1 + np.clip(-start, 0, 1) * 2)
-    stalk = np.clip((width - np.abs(across)) * side / 2 * length + 0.5, 0, 1)
-    stalk = stalk * ((start < 0.02) & (start > -reach))
-    return _Shape(depth * length, along, veins, puff, stalk.astype(np.float32))
+def _noise(generator: np.random.Generator, side: int, cells: int, octaves: int = 2) -> Field:
+    """Smooth noise of about unit variance: random grids, ever finer, enlarged and added."""
+    total: Field = np.zeros((side, side), np.float32)
+    for octave in range(octaves):
+        count = min(cells << octave, side)
+        grid = Image.fromarray(generator.standard_normal((count, count), dtype=np.float32))
+        total += np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC)) * 0.6**octave
+    return total
 
 
-def _pinnate(generator: np.random.Generator, kind: int, along: Field, across: Field) -> Field:
-    """Depth inside a leaf with one midrib; both margins have waves, teeth and lobes of their own."""
-    half, a, b, wave, teeth, lobe, _ = SPECIES[kind]
-    t = np.linspace(0, 1, 1024)
-    outline = t**a * (1 - t) ** b
-    outline *= generator.uniform(*half) / outline.max()
-    count = generator.integers(4, 7)
-    sides = []
-    for _ in range(2):
-        phase = generator.uniform(0, 2 * np.pi)
-        edge = 1 + wave * np.sin(2 * np.pi * generator.uniform(4, 10) * t + phase)
-        edge += teeth * (1 - (t * 34 + phase) % 1)
-        edge *= 1 - lobe * (0.5 - 0.5 * np.cos(2 * np.pi * count * t + 0.4 * phase)) ** 1.5
-        sides.append((outline * edge).astype(np.float32))
-    place = np.clip(along * 1023, 0, 1023).astype(np.int32)
-    depth = np.where(across > 0, sides[0][place], sides[1][place]) - np.abs(across)
-    return np.asarray(np.minimum(depth, np.minimum(along, 1 - along) + 0.004))
+def _mix(first: np.ndarray, second: np.ndarray, weight: Field) -> Picture:
+    """`first` where the weight is 0, `second` where it is 1."""
+    return np.asarray(first + (second - first) * weight[..., None].astype(np.float32))
 
 
-def _palmate(generator: np.random.Generator, ahead: Field, across: Field) -> tuple[Field, Field, Field]:
-    """Depth inside a leaf with five lobes, and the coordinates along and across the nearest lobe."""
-    angle = np.linspace(-np.pi, np.pi, 1024)
-    apart = np.abs((angle[:, None] - MAPLE_ANGLES + np.pi) % (2 * np.pi) - np.pi)
-    sharp = generator.uniform(0.36, 0.62)
-    lengths = MAPLE_LENGTHS * generator.uniform(0.92, 1.06, 5)
-    lobes = lengths * (1 - sharp * np.minimum(apart / 0.43, 1.35) ** 0.8)
-    edge = lobes.max(1) * (1 + 0.07 * ((angle * 9) % 1)) * np.clip((np.pi - np.abs(angle)) / 0.5, 0.15, 1)
-    radius, theta = np.hypot(ahead, across), np.arctan2(across, ahead)
-    place = ((theta + np.pi) / (2 * np.pi) * 1023).astype(np.int32)
-    nearest = MAPLE_ANGLES[apart.argmin(1)].astype(np.float32)[place]
-    depth = (edge.astype(np.float32)[place] - radius) * 0.6
-    return depth, radius * np.cos(theta - nearest), radius * np.sin(theta - nearest)
+def _shade(colour: Colour | np.ndarray, generator: np.random.Generator, spread: float = 12.0) -> np.ndarray:
+    """A colour a little lighter or darker, redder or bluer."""
+    tint = generator.normal(0, spread) + generator.normal(0, spread / 2, 3)
+    return (np.asarray(colour) + tint).clip(0, 255).astype(np.float32)
 
 
-def _veins(along: Field, across: Field, count: int) -> tuple[Field, Field]:
-    """Midrib and side veins that bend towards the tip, and the height of the blade between them."""
-    out = np.abs(across)
-    beat = (along - 0.75 * out + 0.5 * out * out) * count + np.float32(0.5) * (across > 0)
-    gap = np.abs(beat - np.round(beat)) / count * 0.8
-    side = np.exp(-((gap / 0.0065) ** 2)) * np.clip(1 - out * 2.6, 0.15, 1) * 0.75
-    middle = np.exp(-((out / (0.011 * np.clip(1.25 - along, 0.3, 1.25))) ** 2))
-    return np.maximum(middle, side * (along > 0)), np.cos(2 * np.pi * beat)
-
-
-def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
-    """A blade without damage: green from dark to light, seldom copper, often mottled, sometimes yellowing."""
-    side = len(shape.depth)
-    dark, pale = np.array([26, 62, 28], np.float32), np.array([128, 164, 62], np.float32)
-    base = shade(dark + (pale - dark) * generator.beta(1.6, 1.8), generator, 8.0)
-    if generator.random() < 0.08:
-        base = shade((96, 38, 44), generator)
-    mottle = 1 + 0.07 * noise(generator, side, (5, 5), 4)
-    leaf = base * mottle[..., None]
-    rib = base * 0.45 + shade((196, 206, 140), generator) * 0.55
-    leaf = mix(leaf, rib, shape.veins * generator.uniform(0.35, 0.85))
-    # Age or hunger is no damage: smooth, without an edge, and greener along the veins.
-    if generator.random() < 0.3:
-        end = 1.2 if generator.random() < 0.5 else -1.2
-        field = noise(generator, side, (2, 2), 2) * 0.5 + end * (shape.along - 0.5)
-        amount = np.clip(field + generator.uniform(-0.2, 0.5), 0, 1) * (1 - 0.6 * shape.veins)
-        leaf = mix(leaf, shade((204, 186, 66), generator), amount * generator.uniform(0.35, 0.75))
-    return leaf
-
-
-def _spots(generator: np.random.Generator, shape: _Shape, number: int, radius: float, trail: int) -> Field:
-    """Time of infection by round spots: distance from the nearest centre in units of that spot's size."""
-    side = len(shape.depth)
-    time: Field = (4 + np.clip(noise(generator, side, (4, 4)), -3, 3) * 0.3).astype(np.float32)
-    homes = np.argwhere(shape.depth > 0)
-    for start in generator.choice(homes, number):
-        centre, heading = start.astype(float), generator.uniform(0, 2 * np.pi)
-        for _ in range(trail):
-            size = radius * math.exp(generator.normal(0, 0.35 if trail == 1 else 0.1))
-            reach = int(4 * size) + 1
-            top, left = (np.clip(centre - reach, 0, side - 1)).astype(int)
-            patch = time[top : int(centre[0]) + reach + 1, left : int(centre[1]) + reach + 1]
-            rows = np.arange(top, top + patch.shape[0], dtype=np.float32)[:, None] - np.float32(centre[0])
-            columns = np.arange(left, left + patch.shape[1], dtype=np.float32)[None] - np.float32(centre[1])
-            np.minimum(patch, np.sqrt(rows * rows + columns * columns) / np.float32(size), out=patch)
-            heading += generator.normal(0, 0.45)
-            step = np.array([math.sin(heading), math.cos(heading)])
-            centre = np.clip(centre + 1.3 * size * step, 0, side - 1)
-    return time * np.exp(0.22 * noise(generator, side, (side // 12, side // 12), 2)) + 0.35 * shape.veins
-
-
-def _spread(generator: np.random.Generator, shape: _Shape, kind: int) -> Field:
-    """Time of infection by what has no spots: mildew blotches anywhere, or decay from the margin inwards."""
-    side = len(shape.depth)
-    patchy = noise(generator, side, (4, 4), 4)
-    if kind == MILDEW:
-        return np.asarray(patchy - (patchy.min() - 0.01))
-    inward = np.clip(shape.depth, 0, None) / max(float(shape.depth.max()), 1e-3)
-    slope = generator.uniform(0.6, 2.0) * (1 if generator.random() < 0.5 else -1)
-    time = generator.uniform(0.8, 2.2) * inward + slope * shape.along + 0.22 * patchy + 0.2 * shape.veins
-    return np.asarray(time - (time.min() - 0.01))
-
-
-def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int) -> tuple[Picture, Mask]:
-    """The leaf with exactly `count` damaged pixels, of one or two kinds of lesion."""
-    blade = shape.depth > 0
-    parts = [1.0] if generator.random() < 0.65 else [0.7, 0.3]
-    times, chosen = [], generator.choice(len(LESIONS), len(parts), replace=False).tolist()
-    for kind, part in zip(chosen, parts, strict=True):
-        spots, area = LESIONS[kind][-1], max(part * count, 1.0)
-        if spots == (0, 0):
-            time = _spread(generator, shape, kind)
-        else:
-            number, trail = int(generator.integers(*spots)), 24 if kind == MINER else 1
-            number = max(1, min(number, int(area / (8 * trail)) + 1))
-            time = _spots(generator, shape, number, math.sqrt(area / (math.pi * number * trail)) + 0.3, trail)
-        ill = min(int(area), int(blade.sum()) - 1)
-        times.append(time / np.partition(time[blade], ill)[ill])
-    time = np.asarray(np.minimum.reduce(times))
-    inside = np.flatnonzero(blade)
-    order = np.argpartition(time.ravel()[inside], count - 1)[:count]
-    lesions: Mask = np.zeros(blade.shape, bool)
-    lesions.ravel()[inside[order]] = True
-    time = time / time[lesions].max()
-    owner = np.argmin(times, axis=0)
-    soft = _blurred(lesions.astype(np.float32), 0.7)
-    for place, kind in enumerate(chosen):
-        leaf = _stain(generator, leaf, kind, time, soft, owner == place)
-    return leaf, lesions
-
-
-def _stain(
-    generator: np.random.Generator, leaf: Picture, kind: int, time: Field, soft: Field, mine: Mask
-) -> Picture:
-    """Colour one kind of lesion: halo outside, then from its centre (time 0) to its edge (time 1)."""
-    side, (inner, outer, yellow, rings, _) = len(time), LESIONS[kind]
-    halo = np.exp(-np.clip(time - 1, 0, None) * 5) * (1 - soft) * mine * yellow * generator.uniform(0.4, 1)
-    leaf = mix(leaf, shade((206, 182, 54), generator), halo)
-    ring = np.clip(time, 0, 1) ** generator.uniform(1.0, 3.0)
-    if rings:
-        ring = np.clip(ring + rings * 0.3 * np.cos(time * generator.uniform(12, 20)), 0, 1)
-    centre, edge = shade(inner, generator), shade(outer, generator)
-    colour = mix(np.broadcast_to(centre, leaf.shape), edge, ring)
-    colour = colour * (1 + 0.09 * noise(generator, side, (side // 8, side // 8), 2))[..., None]
-    return mix(leaf, colour, soft * mine * generator.uniform(0.86, 1.0))
-
-
-def _light(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: Mask) -> Picture:
-    """Relief lit from one side, gloss, the shadows of other leaves, and drops of dew."""
-    side = len(shape.depth)
-    height = 0.010 * shape.puff - 0.02 * shape.veins + 0.03 * noise(generator, side, (3, 3), 2)
-    height = height + 0.25 * np.sqrt(np.clip(shape.depth, 0, None))
-    height = height - 0.012 * _blurred(lesions.astype(np.float32), 1.5)
-    down, right = np.gradient(height.astype(np.float32), 2 / side)
-    turn = generator.uniform(0, 2 * np.pi)
-    slope = np.clip(right * math.cos(turn) + down * math.sin(turn), -1.2, 1.2)
-    leaf = leaf * (1 + generator.uniform(0.15, 0.4) * slope)[..., None]
-    gloss = np.exp(-(((slope - generator.uniform(0.25, 0.6)) / 0.16) ** 2)) * ~lesions
-    leaf = leaf + (generator.uniform(0, 46) * gloss)[..., None]
-    if generator.random() < 0.3:
-        shadow = np.clip(noise(generator, side, (3, 3), 2) * 3 - 1, 0, 1)
-        leaf = leaf * (1 - generator.uniform(0.25, 0.5) * shadow)[..., None]
-    if generator.random() < 0.3:
-        number = int(generator.integers(4, 16))
-        time = _spots(generator, shape, number, generator.uniform(0.9, 1.8) * side / 192, 1)
-        dark = leaf * np.where(time < 2, np.float32(0.75), 1)[..., None]
-        leaf = mix(dark, np.full(3, 236.0, np.float32), np.clip(1.6 - time, 0, 1) * 0.8)
-    return leaf
-
-
-def _compose(generator: np.random.Generator, ground: Picture, leaf: Picture, shape: _Shape) -> Picture:
-    """Leaf and petiole over their own shadow."""
-    side = len(shape.depth)
-    cover = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
-    away = generator.integers(-5, 6, 2) * side // 128
-    shadow = np.roll(cover, tuple(away.tolist()), (0, 1))
-    shadow = _blurred(shadow, generator.uniform(1.5, 4.0) * side / 192)
-    ground = ground * (1 - generator.uniform(0.25, 0.6) * shadow)[..., None]
-    petiole = mix(leaf, leaf * 0.6 + np.array([70, 72, 34], np.float32), shape.stalk * (shape.depth < 0))
-    return mix(ground, petiole, cover)
-
-
-def _blurred(field: Field, sigma: float) -> Field:
+def _blurred(field: Field | Mask, sigma: float) -> Field:
     """A Gaussian blur, sigma in pixels."""
     # its import takes a quarter of a second: only who draws leaves should wait for it
     from scipy.ndimage import gaussian_filter
 
-    return np.asarray(gaussian_filter(field, sigma))
+    return np.asarray(gaussian_filter(field.astype(np.float32), sigma))
+
+
+def _shape(generator: np.random.Generator, side: int) -> _Shape:
+    """A leaf from willow to linden, plain, toothed or lobed; turned, bent, scaled and placed at random."""
+    axis, length = np.linspace(-1, 1, side, dtype=np.float32), generator.uniform(1.5, 2.0)
+    place = axis + 1j * axis[:, None] - complex(*generator.uniform(-0.1, 0.1, 2))
+    place = place * np.complex64(np.exp(1j * generator.uniform(0, 2 * np.pi)) / length)
+    along = place.real + np.float32(0.5)
+    across = place.imag + generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
+    out, t = np.abs(across), np.clip(along, 0, 1)
+    # the outline t^a (1 - t)^b, widest at a / (a + b); each margin has teeth and lobes of its own
+    a, b = generator.uniform(0.35, 0.9), generator.uniform(0.45, 0.95)
+    half = generator.uniform(0.11, 0.35) * (t * (a + b) / a) ** a * ((1 - t) * (a + b) / b) ** b
+    phase = generator.uniform(0, 2 * np.pi) + (across > 0) * np.float32(generator.uniform(0, 2 * np.pi))
+    half = half * (1 + np.float32(generator.choice([0, 0.06])) * ((phase - 34 * t) % 1))
+    lobes = 0.5 - 0.5 * np.cos(2 * np.pi * int(generator.integers(4, 7)) * t + 0.4 * phase)
+    half = half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
+    depth = np.minimum(half - out, np.minimum(along, 1 - along) + 0.004) * length
+    # side veins bend towards the tip
+    count = int(generator.integers(5, 11))
+    beat = (along - 0.75 * out + 0.5 * out * out) * count + np.float32(0.5) * (across > 0)
+    gap = np.abs(beat - np.round(beat)) / count
+    veins = np.exp(-((gap / 0.008) ** 2)) * np.clip(1 - out * 2.6, 0.15, 1) * 0.75 * (along > 0)
+    veins = np.maximum(veins, np.exp(-((out / (0.011 * np.clip(1.25 - along, 0.3, 1.25))) ** 2)))
+    stalk = np.clip((0.012 * (1 - along) - out) * side + 0.5, 0, 1)
+    stalk = stalk * ((along < 0.02) & (along > -generator.uniform(0.1, 0.3)))
+    return _Shape(depth, along, veins, np.cos(2 * np.pi * beat), stalk)
+
+
+def _ground(generator: np.random.Generator, side: int) -> Picture:
+    """A plain ground; on every other one fallen leaves in the colours of damage."""
+    plain = _shade(GROUNDS[generator.integers(len(GROUNDS))], generator, 15.0)
+    canvas = Image.new("RGB", (side, side), tuple(plain.astype(int).tolist()))
+    draw, t = ImageDraw.Draw(canvas), np.linspace(0, 1, 9)
+    for _ in range(generator.choice([0, 50])):
+        colour = _shade(FALLEN[generator.integers(len(FALLEN))], generator).astype(int)
+        rib = t + 1j * generator.uniform(-0.5, 0.5) * t * t
+        half = 1j * generator.uniform(0.1, 0.25) * np.sin(np.pi * t**0.8)
+        turned = generator.uniform(0.15, 0.4) * np.exp(1j * generator.uniform(0, 2 * np.pi))
+        corner = complex(*generator.uniform(-0.1, 1.1, 2))
+        outline = (corner + turned * np.concatenate([rib + half, (rib - half)[::-1]])) * side
+        draw.polygon(outline.view(float).tolist(), fill=tuple(colour.tolist()))
+        draw.line(((corner + turned * rib) * side).view(float).tolist(), tuple((colour * 3 // 4).tolist()))
+    light = 1 + generator.uniform(0.01, 0.15) * _noise(generator, side, side // 3, 1)
+    light += generator.uniform(0.02, 0.1) * _noise(generator, side, side // 8)
+    return np.asarray(np.asarray(canvas, np.float32) * light[..., None])
+
+
+def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
+    """A blade without damage: green from dark to light, seldom copper, mottled, often yellowing."""
+    side, dark, pale = len(shape.depth), np.array([26, 62, 28]), np.array([128, 164, 62])
+    green = dark + (pale - dark) * generator.beta(1.6, 1.8)
+    base = _shade(np.array([96, 38, 44]) if generator.random() < 0.12 else green, generator, 8.0)
+    leaf = base * (1 + 0.07 * _noise(generator, side, 5, 4))[..., None]
+    rib = base * 0.45 + _shade((196, 206, 140), generator) * 0.55
+    leaf = _mix(leaf, rib, shape.veins * generator.uniform(0.35, 0.85))
+    # Age or hunger is no damage: smooth, without an edge, and greener along the veins.
+    old = _noise(generator, side, 2) * 0.5 + generator.choice([-1.2, 1.2]) * (shape.along - 0.5)
+    old = np.clip(old + generator.uniform(-0.2, 0.5), 0, 1) * (1 - 0.6 * shape.veins)
+    return _mix(leaf, _shade((204, 186, 66), generator), old * max(generator.uniform(-0.6, 0.8), 0))
+
+
+def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int) -> tuple[Picture, Mask]:
+    """The leaf with exactly `count` damaged pixels: spots, or decay from the margin inwards."""
+    inner, outer, yellow, most = LESIONS[generator.integers(len(LESIONS))]
+    side, blade = len(leaf), shape.depth > 0
+    patchy = _noise(generator, side, 4, 4)
+    if most:
+        number = int(generator.integers(most // 4, most + 1))
+        homes, sizes = generator.choice(np.argwhere(blade), number), generator.normal(0, 0.35, number)
+        few = count // 8 + 1  # a spot is seen from eight pixels on
+        rows, columns = np.ogrid[:side, :side]
+        time = np.full(blade.shape, np.inf)
+        for (row, column), size in zip(homes[:few], np.exp(sizes), strict=False):
+            time = np.minimum(time, ((rows - row) ** 2 + (columns - column) ** 2) / size**2)
+        time = np.sqrt(time + 0.1) * np.exp(0.25 * patchy) * (1 + 0.3 * shape.veins)
+    else:
+        inward = generator.uniform(0.8, 2.2) * shape.depth / shape.depth.max()
+        time = inward + generator.uniform(-2, 2) * shape.along + 0.22 * patchy + 0.1 * shape.veins
+        time -= time[blade].min() - 0.01
+    time /= np.partition(time[blade], count - 1)[count - 1]
+    lesions = blade & (time <= 1)
+    soft = _blurred(lesions, 0.7)
+    halo = np.exp(-5 * np.clip(time - 1, 0, None)) * (1 - soft) * yellow * generator.uniform(0.4, 1)
+    leaf = _mix(leaf, _shade((206, 182, 54), generator), halo)
+    ring = np.clip(time, 0, 1) ** generator.uniform(1, 3)
+    ring += generator.uniform(0, 0.25) * np.cos(time * generator.uniform(12, 20))
+    colour = _mix(_shade(inner, generator), _shade(outer, generator), np.clip(ring, 0, 1))
+    colour = colour * (1 + 0.09 * _noise(generator, side, side // 8))[..., None]
+    return _mix(leaf, colour, soft * generator.uniform(0.86, 1.0)), lesions
+
+
+def _lay(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: Mask) -> Picture:
+    """The leaf on a ground: relief lit from one side, gloss, shadows on the leaf and under it."""
+    side = len(leaf)
+    height = 0.25 * np.sqrt(np.clip(shape.depth, 0, None)) - 0.012 * _blurred(lesions, 1.5)
+    height += 0.01 * shape.puff - 0.02 * shape.veins + 0.03 * _noise(generator, side, 3)
+    down, right = np.gradient(height, 2 / side)
+    slope = np.clip(((right + 1j * down) * np.exp(1j * generator.uniform(0, 2 * np.pi))).real, -1.2, 1.2)
+    gloss = np.exp(-(((slope - generator.uniform(0.25, 0.6)) / 0.16) ** 2))
+    gloss = generator.uniform(0, 46) * gloss * ~lesions
+    leaf = leaf * (1 + generator.uniform(0.15, 0.4) * slope)[..., None] + gloss[..., None]
+    shadow = np.clip(_noise(generator, side, 3) * 3 - 1, 0, 1) * max(generator.uniform(-1, 0.5), 0)
+    leaf = leaf * (1 - shadow)[..., None]
+    cover = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
+    away = generator.integers(-5, 6, 2) * side // 128
+    shadow = _blurred(np.roll(cover, away, (0, 1)), generator.uniform(1.5, 4.0) * side / 192)
+    ground = _ground(generator, side) * (1 - generator.uniform(0.25, 0.6) * shadow)[..., None]
+    return _mix(ground, leaf, cover)
+
+
+def _photograph(generator: np.random.Generator, scene: Picture, pixels: int) -> Image.Image:
+    """Uneven light, white balance, exposure, focus and sensor noise."""
+    axis = np.linspace(-1, 1, len(scene)) * generator.uniform(0, 0.28)
+    slant = (axis + 1j * axis[:, None]) * np.exp(1j * generator.uniform(0, 2 * np.pi))
+    cast = generator.uniform(0.78, 1.18) * generator.normal(1, 0.04, 3)
+    scene = scene * (1 + slant.real[..., None]).astype(np.float32) * cast.astype(np.float32)
+    image = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
+    image = image.resize((pixels, pixels), Image.Resampling.LANCZOS)
+    image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.7) * pixels / 128))
+    grain = generator.standard_normal((pixels, pixels, 3), dtype=np.float32) * generator.uniform(1, 6)
+    return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

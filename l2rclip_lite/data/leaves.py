@@ -1,7 +1,7 @@
 """Generated leaf photographs whose rank is exact: the share of the blade that lesions cover.
 
-What varies besides the rank (species, colour, light, background, kind, colour, number and size of lesions,
-yellowing, dew, shadows) is drawn independently of it, so that the rank has to be read from the leaf and not
+What varies besides the rank (shape, colour, light, background, kind, colour, number and size of lesions,
+yellowing, shadows) is drawn independently of it, so that the rank has to be read from the leaf and not
 from the colour of the image. `leaf_painter` does the drawing.
 """
 
