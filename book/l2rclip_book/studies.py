@@ -85,9 +85,10 @@ def image_features(
     paths = [path for split in SPLITS for path in data.split(split).paths]
     if file is not None and file.is_file():
         tensors, metadata = read_tensors(file)
-        if json.loads(metadata.get("paths", "[]")) != paths:
+        kept = json.loads(metadata.get("paths", "[]"))  # another fold has them in another order
+        if set(kept) != set(paths):
             raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
-        return dict(zip(paths, tensors["features"], strict=True))
+        return dict(zip(kept, tensors["features"], strict=True))
     model = L2RCLIP(towers, data.ranks, NO_TEXT)
     parts = [model.encode(data.split(split), backbone=True, quiet=quiet) for split in SPLITS]
     features = torch.cat(parts)

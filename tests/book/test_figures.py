@@ -17,10 +17,10 @@ from PIL import Image
 
 from l2rclip_book import calibration_figures as own_data
 from l2rclip_book import embedding_figures as embed
-from l2rclip_book import evidence, template_figures
 from l2rclip_book import loss_figures as losses
 from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
+from l2rclip_book import template_figures
 from l2rclip_book.loss_geometry import on_circle
 from l2rclip_book.projections import Plane
 from l2rclip_lite import plots
@@ -153,13 +153,6 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (template_figures.token_figure, (*TOKENS, "ab"), texts, ["a", "low", "leaf"]),
     # rings of random weights, then the trained network's diamonds
     (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
-    # a panel without one of the arms, and a name that readers know
-    (
-        partial(evidence.curves, xlabel="x", ylabel="MAE"),
-        ({"both": RUNS, "one": RUNS[:1]},),
-        legend,
-        ["L2RCLIP", "ridge"],
-    ),
 ]
 
 

@@ -224,7 +224,8 @@ FIRST = COUNTED.drop_duplicates(KEY[:3]).query("data != 'leaves'")[KEY].itertupl
 @pytest.mark.parametrize("key", [pytest.param(key, id="-".join(filter(None, key[:3]))) for key in FIRST])
 def test_the_books_counts_are_those_of_the_loaders(key: tuple[str, str, str, str]) -> None:
     """`book/results/data_sets.csv`, the first fold of each protocol and category, rank by rank and split by split."""
-    needs = {"bracol": ("root", "bracol_severity"), "retinamnist": ("root", "retinamnist")}
+    measured = {name: ("root", name.replace("-", "_")) for name in ("bracol-area", "apples81", "hc18")}
+    needs = {"bracol": ("root", "bracol_severity"), "retinamnist": ("root", "retinamnist")} | measured
     where, folder = needs.get(key[0], ("lists", "datalists"))
     place = real_data.folder_of(folder)
     if place is None:

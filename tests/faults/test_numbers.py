@@ -91,17 +91,21 @@ def test_at_the_edge(
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
-    config, ranks = replace(TINY, epochs2=2), Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf")
+    config, ranks = (
+        replace(TINY, epochs2=2, lambda_rps=1.0),
+        Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf"),
+    )
     whole = fit(data(), config, tmp_path / "whole", ranks=ranks, quiet=True)
-    calls, real = iter(range(1, 99)), training.ordinal_pairwise_loss
+    calls, real = iter(range(1, 99)), training.ranked_probability_loss
 
-    def poisoned(z: torch.Tensor, *given: Any, **options: Any) -> torch.Tensor:
-        loss = real(z, *given, **options)
+    def poisoned(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        loss = real(logits, target)
         if next(calls) != step:
             return loss
-        return loss * math.inf if bad == "loss" else loss + (z - z.detach()).square().sum().sqrt()
+        gap = logits - logits.detach()  # 0, but the slope of its root is not
+        return loss * math.inf if bad == "loss" else loss + gap.square().sum().sqrt()
 
-    monkeypatch.setattr(training, "ordinal_pairwise_loss", poisoned)
+    monkeypatch.setattr(training, "ranked_probability_loss", poisoned)
     where = f"stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}"
     with pytest.raises(TrainingError, match=rf"^{where}: .*; "):
         fit(data(), config, tmp_path / "run", ranks=ranks, quiet=True)
