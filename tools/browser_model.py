@@ -33,7 +33,15 @@ from l2rclip_lite.runs import write_atomically, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "book" / "_static" / "browser", ROOT / "book" / "results"
-CONFIG = Config(image_size=160, epochs1=8, epochs2=8, batch_size=32, seed=0, device="cpu", threads=1)
+SETTINGS: dict[str, Any] = {
+    "image_size": 160,
+    "epochs1": 8,
+    "epochs2": 8,
+    "batch_size": 32,
+    "device": "cpu",
+    "threads": 1,
+}
+CONFIG = Config(**SETTINGS, lambda_rps=1.0, text_share=0.5, learn_scale=True)
 KEPT = [f"{name}{end}" for name in ("accuracy", "mae", "qwk") for end in ("", "_low", "_high")]
 
 

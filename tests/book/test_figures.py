@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from matplotlib.collections import PathCollection
@@ -51,7 +50,6 @@ READ = {"rank": torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])}
 READING = (READ, {"rank": torch.eye(2)}, SPELT, (1, 3))
 TOKENS = {"CLIP": [([("a", False), ("low", True), ("leaf", False)], 0.0)]}, {"spaces": [1, 2]}
 SCORES = {"gap": {"mine": (0.7, [0.1, 0.2]), "other": (0.5, [0.0])}}
-RUNS = pd.DataFrame({"arm": ["full", "ridge"] * 2, "x": list("1122"), "y": [1.0, 2, 3, 4]})
 
 
 def texts(figure: Figure) -> list[str]:
