@@ -16,13 +16,11 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 # `paper` is what the authors released (github.com/raywang335/L2RCLIP): in `loss/ordinal_ce.py` all weights are 1, and
 # `solver/make_optimizer_prompt.py` says what trains: RankFormer and prompts, then the image encoder, never logit_scale.
-# Epochs and learning rates are not in it. `recommended` was chosen on validation images, see experiments/.
+# Epochs and learning rates are not in it. `recommended` is what validation images of BRACOL and drawn leaves preferred, see experiments/.
 PRESETS: dict[str, dict[str, Any]] = {
     "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
     "paper": {"lambda1": 1.0, "lambda_push": 1.0, "lambda_tight": 1.0, "lambda_rps": 0.0},
 }
-PRESETS["recommended"] |= {"text_share": 0.5, "learn_scale": True}
-PRESETS["paper"] |= {"text_share": 1.0, "learn_scale": False}
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -112,9 +110,9 @@ class Config:
     """Weight of the pairwise loss' tightness in stage 2, which pulls an image to its text; 0 leaves it out."""
     lambda_rps: Weight | None = None
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
-    text_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    text_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share a of the text in stage 2's prototypes √a·t + √(1−a)·u; the u are orthonormal and know nothing of each other."""
-    learn_scale: bool | None = None
+    learn_scale: bool = False
     """Whether stage 2 also trains the scale s of the logits."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""

@@ -172,8 +172,8 @@ class L2RCLIP(nn.Module):
         """Encode the prompts, and keep the K text features and prototypes; called whenever the prompts have changed."""
         if self.prompts is not None:
             self.rank_features.copy_(self.prompts(self.towers))
-        share = 1.0 if self.config.text_share is None else self.config.text_share
-        self.prototypes.copy_(mixed_prototypes(self.rank_features, share, self.config.seed))
+        mixed = mixed_prototypes(self.rank_features, self.config.text_share, self.config.seed)
+        self.prototypes.copy_(mixed)
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in training mode."""
@@ -391,7 +391,7 @@ def trains(name: str, stage: str, config: Config) -> bool:
     """
     stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
     fixed = name.startswith("towers.") and config.image_side != "tower"
-    return stage in stages and not fixed and (bool(config.learn_scale) or name != "towers.logit_scale")
+    return stage in stages and not fixed and (config.learn_scale or name != "towers.logit_scale")
 
 
 def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:

@@ -92,7 +92,7 @@ def test_fit_tells_what_it_read_what_trains_and_how_well_it_did(fitted: Fitted) 
     lines = fitted.said.out.splitlines()
     assert "labels.csv" in lines[0]
     assert "train     9 images; per rank: 3, 3, 3" in lines
-    assert any(line.split() == ["towers.logit_scale", "1", "frozen", "trains"] for line in lines)
+    assert any(line.split() == ["towers.logit_scale", "1", "frozen", "frozen"] for line in lines)
     assert {"L2RCLIP", "after stage 1", "median rank"} <= {line.split("  ")[0] for line in lines}
     assert lines[-1].endswith(f"; the run is in {fitted.out}")
     stored = json.loads((fitted.out / "config.json").read_text())

@@ -58,7 +58,6 @@ def test_a_preset_gives_what_is_not_given() -> None:
     """The authors' three weights are 1; a word of the user's own wins; a run's record reads back as it was."""
     paper = Config(preset="paper", lambda_push=0.5)
     assert (paper.lambda1, paper.lambda_tight, paper.lambda_push, paper.lambda_rps) == (1, 1, 0.5, 0)
-    assert (paper.text_share, paper.learn_scale) == (1, False)
     assert Config.from_dict(paper.to_dict()) == paper
     with pytest.raises(ValidationError, match="preset"):
         Config(preset="papr")  # type: ignore[arg-type]
