@@ -16,7 +16,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 # `paper` is what the authors released (github.com/raywang335/L2RCLIP): in `loss/ordinal_ce.py` all weights are 1, and
 # `solver/make_optimizer_prompt.py` says what trains: RankFormer and prompts, then the image encoder, never logit_scale.
-# Epochs and learning rates are not in it. `recommended` is what validation images of BRACOL and drawn leaves preferred, see experiments/.
+# Epochs and learning rates are not in it. `recommended` is what validation images of BRACOL and drawn leaves preferred.
 PRESETS: dict[str, dict[str, Any]] = {
     "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
     "paper": {"lambda1": 1.0, "lambda_push": 1.0, "lambda_tight": 1.0, "lambda_rps": 0.0},
