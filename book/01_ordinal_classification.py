@@ -837,7 +837,7 @@ middle = int(targets["train"].median())
 predicted = {
     "median rank": torch.eye(5)[[middle] * len(data.test)],
     "frequencies": frequent.repeat(len(data.test), 1),
-    "zero-shot": zero_shot(model, features["test"]),
+    "zero-shot": zero_shot(model, towers.project(features["test"])),
     "pixels, ridge": ridge(pixels, targets, data.ranks)["test"],
     "ridge": ridge(features, targets, data.ranks)["test"],
     "linear-probe": linear_probe(features, targets, data.ranks)["test"],

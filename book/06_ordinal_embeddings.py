@@ -308,7 +308,7 @@ lines.append(
 if PROFILE != "smoke":
     assert apart[1] > 3 * apart[0]
     assert seen["images, start"] < 0.1 < 0.4 < seen["images, after stage 2"]
-    assert common["images, after stage 2"] > 0.6
+    assert common["images, after stage 2"] > 0.5, (common, own, seen)
     assert own["images, after stage 2"] > own["images, start"] + 0.3
 Markdown("\n".join(lines))
 
