@@ -934,7 +934,7 @@ Markdown("\n".join(lines))
 if PROFILE == "page" and SEED == 0:  # what is said below, of these leaves
     for metric, floor in (("MAE", "median rank"), ("RPS", "frequencies")):
         assert verdicts[metric, "zero-shot", floor] == "worse"
-        for name in ("pixels, ridge", "ridge", "linear-probe"):
+        for name in ("ridge", "linear-probe"):
             assert verdicts[metric, name, floor] == "better"
         saved = {
             one: found.difference
@@ -944,8 +944,13 @@ if PROFILE == "page" and SEED == 0:  # what is said below, of these leaves
         assert saved["pixels, ridge"] < min(
             saved["ridge"], saved["linear-probe"]
         )
-    assert verdicts["MAE", "linear-probe", "ridge"] == "worse"
-    assert verdicts["RPS", "linear-probe", "ridge"] == "no difference shown"
+    assert verdicts["RPS", "pixels, ridge", "frequencies"] == "better"
+    unclear = (
+        ("MAE", "pixels, ridge", "median rank"),
+        ("RPS", "linear-probe", "ridge"),
+    )
+    for question in (*unclear, ("MAE", "linear-probe", "ridge")):
+        assert verdicts[question] == "no difference shown"
 print("checks passed")
 
 # %% [markdown]
@@ -955,11 +960,11 @@ print("checks passed")
 # - **The sentences alone do not.** Zero-shot does worse than never looking at the picture. The towers `mini` were
 #   joined by names of objects, and *very low damage* is no object. {doc}`02_rank_templates` asks what its sentences do
 #   know.
-# - **Pixels know something, too.** They beat both constants, by less than features do.
-# - **Which of ridge and probe is better?** It depends on whom you ask. MAE says ridge, which treats labels as numbers.
-#   RPS, which reads whole rows, shows no difference after the correction, and that is a result, too. Had only one metric
-#   been printed, nobody would have asked. To halve an interval takes four times the leaves; and other leaves to learn
-#   from move these rows, too: change `SEED` and see which verdicts stay.
+# - **Do pixels know something, too?** It depends on whom you ask. RPS, which reads whole rows, says yes, a little; MAE shows no
+#   difference after the correction. Had only one metric been printed, nobody would have asked.
+# - **Which of ridge and probe is better?** Neither metric shows a difference, and that is a result, too. To halve an interval
+#   takes four times the leaves; and other leaves to learn from move these rows, too: change `SEED` and see which verdicts
+#   stay.
 #
 # The probe's rows are its own, fitted on few leaves; they need not be honest. Read in three ways, they give:
 
