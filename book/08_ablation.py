@@ -326,8 +326,7 @@ Markdown(
 # prototype, and the tower turns images towards it. The study `tuned` trains the whole image tower in five ways, on
 # coffee leaves in five grades and on apples. *Paper* has the weights that the authors released, *without tightness*
 # leaves out the part of stage 2 that pulls every image to the very spot of its prototype, and `L2RCLIP` is the
-# recommended preset: prototypes that keep some distance from each other, a scale that learns, and the RPS in the
-# loss.
+# recommended preset, with the RPS in place of both parts of the pairwise loss.
 
 # %%
 tuned = of(scores, "tuned")
@@ -345,8 +344,8 @@ Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 #   and both ends of the staircase would move.
 # - **Numbers in words.** All rank names here are numbers or percentages, because only then there is a hand-made order
 #   to compare with.
-# - **Settings were found on validation images of these sets.** The search is committed with its rows, and the test
-#   images took no part; still, other kinds of images may want other settings.
+# - **Settings were found on validation images of these sets.** The test images took no part; still, other kinds of images
+#   may want other settings.
 # - **The words of one language**, one template per set. {doc}`09_open_questions` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
