@@ -62,9 +62,12 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
     Where all answers are right, sharper is better without end, and where none is, flatter: then it is 1.
     """
     model = L2RCLIP(tiny, THREE, Config(towers="tiny/random", heads=2))
-    features = F.normalize(torch.randn(40, tiny.dim, generator=torch.Generator().manual_seed(0)), dim=1)
+    rank, generator = torch.arange(40) % 3, torch.Generator().manual_seed(0)
+    features = F.normalize(
+        model.prototypes[rank] + 0.1 * torch.randn(40, tiny.dim, generator=generator), dim=1
+    )
     logits = model.logits(features).detach().double()
-    target = torch.multinomial((logits / 0.5).softmax(1), 1, generator=torch.Generator().manual_seed(0))[:, 0]
+    target = torch.where(torch.arange(40) % 4 == 0, (rank + 1) % 3, rank)  # a quarter of the answers is wrong
     model.temperature.fill_(7.0)
     found = calibrate(model, features, target)
     assert found.temperature == pytest.approx(fit_temperature(logits, target), rel=1e-4)
