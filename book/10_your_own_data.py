@@ -525,7 +525,8 @@ figure
 
 # %% tags=["nbval-ignore-output"]
 T = float(model.temperature)
-assert abs(T - fit_temperature(logits["validation"], data.val.targets)) < 0.01
+best = fit_temperature(logits["validation"], data.val.targets)
+assert abs(T - best) < 0.01 or T == 1  # 1 where so few images decide none
 
 
 def rps(name: str, t: float) -> float:
