@@ -54,7 +54,8 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     chosen = {key: options.pop(key) for key in CHANGES if key in options}
     seed = options.pop("protocol_seed", 0)
     try:
-        return apply_protocols(LOADERS[name](**options), seed, **chosen)
+        data = LOADERS[name](**options)
+        return apply_protocols(data, seed, **chosen) if chosen else data
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title
