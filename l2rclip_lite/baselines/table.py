@@ -181,7 +181,7 @@ def train_baseline(
     Args:
         name: One of `BASELINES`.
         model: Towers in their starting state, ranks and config; it is left as it was.
-        data: What it is trained on; without images only features and an adapter can be trained.
+        data: What it is trained on; without images only frozen forms can be trained.
         run: Where complete epochs are kept; None keeps none.
         quiet: Whether to hide progress bars.
 
@@ -212,9 +212,7 @@ def _frozen(
     thresholds, root, mask = len(ranks) - 1, torch.eye(len(ranks)), None
     if objective.head is threshold_head:
         root = torch.eye(thresholds)
-    if (
-        objective.head is coral_head
-    ):  # one column of weights that all outputs share, and one for each output's bias
+    if objective.head is coral_head:  # a column of weights that all outputs share, then one for each bias
         root = torch.cat([torch.ones(thresholds, 1), torch.eye(thresholds)], dim=1)
         mask = torch.zeros(features["train"].shape[1] + 1, 1 + thresholds)
         mask[:-1, 0] = mask[-1, 1:] = 1

@@ -57,6 +57,8 @@ def test_stage_2_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     ):
         loss = OrdinalPairwiseLoss(RANKS, **options)(image, text, Y)  # type: ignore[arg-type]
         assert float(loss) == pytest.approx(expected, abs=1e-6)
+    weighed = ordinal_pairwise_loss(image, text, Y, RANKS, tight=2.0, push=3.0)
+    assert float(weighed) == pytest.approx(2 * 1.552406 - 3 * 0.526174, abs=5e-6)
 
 
 def test_the_two_normalisations_differ_when_the_batch_misses_an_end() -> None:

@@ -102,7 +102,11 @@ def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, t
     file = tmp_path / "features.safetensors"
     fresh, kept = image_features(leaves, towers, file), image_features(leaves, towers, file)
     assert fresh.keys() == kept.keys() == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
+    turned = image_features(
+        replace(leaves, train=leaves.test, test=leaves.train), towers, file
+    )  # as another fold
     assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
+    assert all(torch.equal(fresh[path], turned[path]) for path in fresh)
     with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
         image_features(load_dataset("leaves", size=90, pixels=64), towers, file)
     file.write_bytes(file.read_bytes()[:100])
