@@ -8,7 +8,7 @@ All distances are computed in fp32, also under autocast.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +71,18 @@ def rank_weights(
     return weights
 
 
-def ordinal_pairwise_loss(
+def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
+    r"""Mean squared distance of an image to its own text, in [0, 4]: first term of `ordinal_pairwise_loss`.
+
+    Example:
+        >>> float(tightness(torch.eye(2), torch.eye(2), torch.tensor([0, 0])))  # (0 + 2) / 2
+        1.0
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        return (_wide(image) - _wide(text)[target]).square().sum(1).mean()
+
+
+def diversity(
     image: Batch,
     text: Texts,
     target: Targets,
@@ -80,17 +91,29 @@ def ordinal_pairwise_loss(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-    tight: float = 1.0,
-    push: float = 1.0,
 ) -> Loss:
+    r"""Mean weighted distance of an image to all texts, in [0, 2] for p = 1: second term of `ordinal_pairwise_loss`.
+
+    Example:
+        >>> round(
+        ...     float(diversity(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.arange(2.0))), 4
+        ... )  # sqrt 2 / 2
+        0.7071
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        weights = rank_weights(target, _wide(values), normalise, order)
+        return (weights * distances(_wide(image), _wide(text)) ** push_power).mean()
+
+
+def ordinal_pairwise_loss(image: Batch, text: Texts, target: Targets, values: Values, **options: Any) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
 
-    $$L = \frac{a}B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac{b}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
+    $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac{1}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
 
     | paper | official | here |
     |---|---|---|
-    | tightness | `tightness` | first term, in [0, 4] |
-    | diversity | `diversity` | second term, in [0, 2] for p = 1 |
+    | tightness | `tightness` | `tightness`, in [0, 4] |
+    | diversity | `diversity` | `diversity`, in [0, 2] for p = 1 |
     | ω | `weight` | `rank_weights` |
 
     The loss may be negative; that is right, not an error. It is finite for every batch: a batch of one and a batch of
@@ -101,11 +124,8 @@ def ordinal_pairwise_loss(
         text: Unit text features, one per rank.
         target: Rank index of each image.
         values: Value of each rank, increasing.
-        normalise: See `rank_weights`.
-        order: See `rank_weights`.
-        push_power: p = 1 as released, 2 as the derivation from cross-entropy has it.
-        tight: Weight a of the tightness; 1 as released.
-        push: Weight b of the diversity; 1 as released.
+        options: `normalise` and `order`, see `rank_weights`; `push_power`: p = 1 as released, 2 as the derivation from
+            cross-entropy has it.
 
     Returns:
         A scalar.
@@ -117,12 +137,7 @@ def ordinal_pairwise_loss(
         >>> round(float(perfect), 6)  # -(1 + 2 sqrt 3) / 6
         -0.744017
     """
-    with torch.autocast(image.device.type, enabled=False):
-        image, text, values = _wide(image), _wide(text), _wide(values)
-        tightness = (image - text[target]).square().sum(1).mean()
-        far = distances(image, text) ** push_power
-        diversity = (rank_weights(target, values, normalise, order).to(far.dtype) * far).mean()
-        return tight * tightness - push * diversity
+    return tightness(image, text, target) - diversity(image, text, target, values, **options)
 
 
 def ordinal_pairwise_loss_stage1(
@@ -306,7 +321,7 @@ class OrdinalPairwiseLoss(nn.Module):
 
     def forward(self, image: Batch, text: Texts, target: Targets) -> Loss:
         """See `ordinal_pairwise_loss`."""
-        return ordinal_pairwise_loss(image, text, target, self.values, **self.options)  # type: ignore[arg-type]
+        return ordinal_pairwise_loss(image, text, target, self.values, **self.options)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -31,9 +31,10 @@ from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
-    ordinal_pairwise_loss,
+    diversity,
     ordinal_pairwise_loss_stage1,
     ranked_probability_loss,
+    tightness,
 )
 from l2rclip_lite.model import L2RCLIP, ImageSide, ResizedImages, freeze, freezing_table
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
@@ -291,8 +292,8 @@ def train_stage2(
 ) -> list[dict[str, float]]:
     """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
-    The loss is cross-entropy image → prototype + the ordinal pairwise loss, with its own weights of push and tightness,
-    + λ_rps · the ranked probability score.
+    The loss is cross-entropy image → prototype + λ_tight · tightness − λ_push · diversity + λ_rps · the ranked probability
+    score; with λ_tight = λ_push it holds the ordinal pairwise loss.
 
     Args:
         model: After stage 1.
@@ -306,8 +307,8 @@ def train_stage2(
     config, controls = model.config, model.config.controls
     if not config.epochs2:
         return []
-    pairwise: dict[str, Any] = {"normalise": controls.normalise, "order": controls.order}
-    pairwise |= {"push_power": controls.push_power, "tight": config.lambda_tight, "push": config.lambda_push}
+    push: dict[str, Any] = {"normalise": controls.normalise, "order": controls.order}
+    push["push_power"] = controls.push_power
     texts, values = model.prototypes, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
     faster = {"logit_scale": SCALE_LR / lr}
@@ -320,8 +321,10 @@ def train_stage2(
             z = encode(x)
             logits = model.scale * z @ texts.T
             loss = F.cross_entropy(logits, y)
-            if config.lambda_push or config.lambda_tight:
-                loss = loss + ordinal_pairwise_loss(z, texts, y, values, **pairwise)
+            if config.lambda_tight:
+                loss = loss + config.lambda_tight * tightness(z, texts, y)
+            if config.lambda_push:
+                loss = loss - config.lambda_push * diversity(z, texts, y, values, **push)
             if config.lambda_rps:
                 loss = loss + config.lambda_rps * ranked_probability_loss(logits, y)
             stage.step(loss)

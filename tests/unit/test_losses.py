@@ -16,10 +16,12 @@ from l2rclip_lite.losses import (
     OrdinalPairwiseLoss,
     asymmetrical_contrastive_loss,
     contrastive_loss,
+    diversity,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
     rank_weights,
     supervised_contrastive_loss,
+    tightness,
 )
 
 Y = torch.tensor([0, 1, 2, 3, 4, 2])
@@ -57,8 +59,8 @@ def test_stage_2_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     ):
         loss = OrdinalPairwiseLoss(RANKS, **options)(image, text, Y)  # type: ignore[arg-type]
         assert float(loss) == pytest.approx(expected, abs=1e-6)
-    weighed = ordinal_pairwise_loss(image, text, Y, RANKS, tight=2.0, push=3.0)
-    assert float(weighed) == pytest.approx(2 * 1.552406 - 3 * 0.526174, abs=5e-6)
+    assert float(tightness(image, text, Y)) == pytest.approx(1.552406, abs=1e-6)
+    assert float(diversity(image, text, Y, RANKS)) == pytest.approx(0.526174, abs=1e-6)
 
 
 def test_the_two_normalisations_differ_when_the_batch_misses_an_end() -> None:

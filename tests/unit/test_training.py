@@ -24,9 +24,10 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
-    ordinal_pairwise_loss,
+    diversity,
     ordinal_pairwise_loss_stage1,
     ranked_probability_loss,
+    tightness,
 )
 from l2rclip_lite.model import L2RCLIP, freezing_table, trains
 from l2rclip_lite.prompts import mixed_prototypes
@@ -107,7 +108,7 @@ def test_the_first_losses_by_hand(
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-5)
     t, scale = mixed_prototypes(model.rank_features, 0.4), model.scale.detach()
     train_stage2(model, data)
-    by_hand = F.cross_entropy(scale * z @ t.T, y) + ordinal_pairwise_loss(z, t, y, values, tight=2, push=3)
+    by_hand = F.cross_entropy(scale * z @ t.T, y) + 2 * tightness(z, t, y) - 3 * diversity(z, t, y, values)
     by_hand = by_hand + 0.7 * ranked_probability_loss(scale * z @ t.T, y)
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-4)
 
