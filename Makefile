@@ -1,5 +1,5 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
-# Variables: PYTHON=python3.12  CHAPTER=05 (or 05_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
+# Variables: PYTHON=python3.12  CHAPTER=05 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
 #            SHORT=1  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -38,9 +38,9 @@ book: execute ## execute every chapter, then build the HTML -> _build/html/index
 	"$(BIN)/python" tools/build.py
 html: .venv/.made ## build the HTML from the outputs in the repository, warnings as errors
 	"$(BIN)/python" tools/build.py
-execute: .venv/.made ## execute chapters (CHAPTER=05, or all) and write book/NN_name.ipynb
+execute: .venv/.made ## execute chapters (CHAPTER=02, or all) and write book/NN_name.ipynb
 	"$(BIN)/python" tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
-verify: .venv/.made ## prove chapters (CHAPTER=05, or all) in papermill, nbval, the book and a Colab-like environment
+verify: .venv/.made ## prove chapters (CHAPTER=02, or all) in papermill, nbval, the book and a Colab-like environment
 	"$(BIN)/python" tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
 test: .venv/.made ## run every test
 	"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile $(FLAGS)

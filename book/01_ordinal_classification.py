@@ -798,7 +798,7 @@ table.round(3)
 # ## Simple baselines on leaves
 #
 # Now real predictions. They start from {term}`CLIP`: two networks, called {term}`towers <tower>`, one for pictures and one for
-# sentences, whose features lie in one space. The towers of this book are called {term}`mini`; {doc}`02_rank_templates` shows how
+# sentences, whose features lie in one space. The towers of this book are called {term}`mini`; {doc}`03_rank_templates` shows how
 # they were made. Here they stay *frozen*: nothing in them is trained. Six baselines use them, or do without:
 #
 # | baseline | looks at | knows of the labels |
@@ -958,7 +958,7 @@ print("checks passed")
 #
 # - **Frozen features know damage.** Ridge and probe beat the constant that suits each metric.
 # - **The sentences alone do not.** Zero-shot does worse than never looking at the picture. The towers `mini` were
-#   joined by names of objects, and *very low damage* is no object. {doc}`02_rank_templates` asks what its sentences do
+#   joined by names of objects, and *very low damage* is no object. {doc}`03_rank_templates` asks what its sentences do
 #   know.
 # - **Do pixels know something, too?** It depends on whom you ask. RPS, which reads whole rows, says yes, a little; MAE shows no
 #   difference after the correction. Had only one metric been printed, nobody would have asked.
@@ -1133,9 +1133,9 @@ check_fooled([0] * 19 + [4])
 #
 # ## What next
 #
-# {doc}`02_rank_templates` asks whether language knows the order of ranks before it has seen a picture. {doc}`04_losses`
-# does for training what this page did for testing: it makes a far mistake cost more. {doc}`05_two_stages` trains the
-# whole method, {doc}`08_ablation` compares many methods by these metrics, and {doc}`notation` maps symbols to names in the code.
+# {doc}`03_rank_templates` asks whether language knows the order of ranks before it has seen a picture. {doc}`05_losses`
+# does for training what this page did for testing: it makes a far mistake cost more. {doc}`02_two_stages` trains the
+# whole method, {doc}`09_does_it_help` compares many methods by these metrics, and {doc}`notation` maps symbols to names in the code.
 #
 # ## Sources
 #

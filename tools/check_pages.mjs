@@ -18,8 +18,8 @@ const THEMES = ['light', 'dark'];
 const WIDTHS = [1280, 390];
 const SEARCHES = ['RankFormer', 'quadratic weighted kappa', 'BRACOL'];
 const AT_ONCE = 2;
-const PRESSED_IN = ['book/04_losses.html'];
-const PLANTED_IN = ['book/index.html', 'book/04_losses.html', 'book/browser.html', '404.html'];
+const PRESSED_IN = ['book/05_losses.html'];
+const PLANTED_IN = ['book/index.html', 'book/05_losses.html', 'book/browser.html', '404.html'];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

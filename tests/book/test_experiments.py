@@ -1,4 +1,4 @@
-"""The parameter files of chapter 07: each fits the chapter, the loaders and the counts, and costs what it says."""
+"""The parameter files of chapter 08: each fits the chapter, the loaders and the counts, and costs what it says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from l2rclip_lite.data.benchmarks import catalogue
 from l2rclip_lite.data.fixtures import make_fixture
 
 FILES = sorted((chapters.ROOT / "experiments").glob("*.yaml"))
-FORWARD = 35.1e9  # operations of one image in ViT-B/16; chapter 07 derives it
+FORWARD = 35.1e9  # operations of one image in ViT-B/16; chapter 08 derives it
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -32,15 +32,15 @@ def read(file: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names in the parameters cell of chapter 07."""
+    """The names in the parameters cell of chapter 08."""
     plain = tmp_path_factory.mktemp("chapter") / "07.ipynb"
-    nbformat.write(jupytext.read(chapters.BOOK / "07_training_runs.py"), plain)
+    nbformat.write(jupytext.read(chapters.BOOK / "08_training_runs.py"), plain)
     return set(papermill.inspect_notebook(plain))
 
 
 @each_file
 def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_path: Path) -> None:
-    """Every name is a parameter of chapter 07, every value one that the package takes; numbers have a source."""
+    """Every name is a parameter of chapter 08, every value one that the package takes; numbers have a source."""
     given = read(file)
     assert given.keys() <= known
     assert given["PROFILE"] == "full"

@@ -28,7 +28,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages of L2RCLIP | what trains when | {doc}`05_two_stages` |
+# | the two stages of L2RCLIP | what trains when | {doc}`02_two_stages` |
 # | principal components | the idea | any introduction to linear algebra |
 # | Spearman's $\rho$, correlation of ranks | the idea | {doc}`01_ordinal_classification` |
 #
@@ -144,7 +144,7 @@ def rho(left: np.ndarray, right: np.ndarray) -> float:
 # Here is one set of points, looked at in three ways. The points are the same in all panels, and so are their ranks. Which
 # of the three would you show?
 
-# %% mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways.", "name": "fig-06-looks"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways.", "name": "fig-07-looks"}} tags=["nbval-ignore-output"]
 DIM = 384  # as many numbers as a feature of our towers has
 noise = chance.standard_normal((len(labels), DIM))
 noise /= np.linalg.norm(noise, axis=1, keepdims=True)
@@ -168,7 +168,7 @@ embedding_figures.clouds({k: (v, shuffled) for k, v in looks.items()}, ranks)
 #
 # $$
 # w \propto \sum_{i=1}^{n} (y_i - \bar y)\,(x_i - \bar x).
-# $$ (eq-06-axis)
+# $$ (eq-07-axis)
 #
 # In many dimensions there is always such a direction. For $n$ random points in $d$ dimensions the labels and the places
 # along $w$ correlate at about $1/\sqrt{1 + n/d}$.
@@ -258,12 +258,12 @@ Markdown(
 # $$
 # S = \frac1C \sum_{c=1}^{C} \frac1{n_c} \sum_{x \in c} (x - \mu)(x - \mu)^\top,
 # \qquad \mu = \frac1C \sum_{c=1}^{C} \bar x_c ,
-# $$ (eq-06-pca)
+# $$ (eq-07-pca)
 #
 # and the axes are the first two eigenvectors of $S$. The four clouds are images at the start and after stage 2, sentences
 # at the start and after stage 1. No label enters, except to turn an axis round so that it rises with the sentences.
 
-# %% mystnb={"image": {"alt": "Three panels with the same axes. Small discs are images, diamonds on a line are the ten sentences, all in rank colours: at the start, after stage 1 and after stage 2."}, "figure": {"caption": "Fresh images and the ten sentences in one plane. From left to middle only diamonds move, from middle to right only discs. The axis labels say which share of the pooled variance an axis holds.", "name": "fig-06-moments"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three panels with the same axes. Small discs are images, diamonds on a line are the ten sentences, all in rank colours: at the start, after stage 1 and after stage 2."}, "figure": {"caption": "Fresh images and the ten sentences in one plane. From left to middle only diamonds move, from middle to right only discs. The axis labels say which share of the pooled variance an axis holds.", "name": "fig-07-moments"}} tags=["nbval-ignore-output"]
 four = {
     "images, start": images[START],
     "images, after stage 2": images[IMAGE],
@@ -324,11 +324,11 @@ Markdown("\n".join(lines))
 #
 # ## What moves in which stage
 #
-# The freezing table of {doc}`05_two_stages` says that stage 1 moves sentences and stage 2 images. Arrows make it visible,
+# The freezing table of {doc}`02_two_stages` says that stage 1 moves sentences and stage 2 images. Arrows make it visible,
 # and the features make it exact.
 
 
-# %% mystnb={"image": {"alt": "Two panels with arrows. In stage 1 arrows start at diamonds, the sentences; in stage 2 at discs, the mean images of the ranks."}, "figure": {"caption": "The way of each sentence in stage 1 and of the mean image of each rank in stage 2, in the plane of the last figure.", "name": "fig-06-arrows"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels with arrows. In stage 1 arrows start at diamonds, the sentences; in stage 2 at discs, the mean images of the ranks."}, "figure": {"caption": "The way of each sentence in stage 1 and of the mean image of each rank in stage 2, in the plane of the last figure.", "name": "fig-07-arrows"}} tags=["nbval-ignore-output"]
 def means(cloud: np.ndarray, rank: np.ndarray = labels) -> np.ndarray:
     """Mean feature of the pictures of each rank."""
     return np.stack([cloud[rank == k].mean(0) for k in range(K)])
@@ -375,7 +375,7 @@ Markdown(
 # A point is a picture. Before you interpret a curve, look at what lies on it, and above all at what lies in the wrong
 # place.
 
-# %% mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf pictures with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in a PCA plane of their own. Above: for eight ranks the picture nearest to the mean of its rank. Below: the eight pictures that lie farthest from their rank's mean along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-06-pictures"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf pictures with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in a PCA plane of their own. Above: for eight ranks the picture nearest to the mean of its rank. Below: the eight pictures that lie farthest from their rank's mean along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-07-pictures"}} tags=["nbval-ignore-output"]
 trained = images[IMAGE]
 curve = balanced_pca([trained], rising=means(trained))
 places, centres = curve.project(trained), curve.project(means(trained))
@@ -404,12 +404,12 @@ embedding_figures.thumbnails(
 #
 # ## The modality gap
 #
-# In {numref}`fig-06-moments` images and sentences never meet. Features of two towers often fill two separate cones, and
+# In {numref}`fig-07-moments` images and sentences never meet. Features of two towers often fill two separate cones, and
 # the distance between their means is called the modality gap {cite:p}`liang2022mind`:
 #
 # $$
 # g = \Big\lVert \frac1n \sum_i z_i - \frac1K \sum_k t_k \Big\rVert .
-# $$ (eq-06-modality)
+# $$ (eq-07-modality)
 #
 # Does training close it, and does it hurt?
 
@@ -461,7 +461,7 @@ Markdown("\n".join(lines))
 # The gap does not close. It grows, and the error falls all the same. The sentences are centred by construction, so the
 # gap is hardly more than the length of the mean image. For unit vectors that length is a matter of spread: their variance
 # is $1 - \lVert\bar z\rVert^2$, so a longer mean says that the images have become *more alike*. Much of what told one
-# leaf from another is gone, and of what is left most lies along the order, as the table under {numref}`fig-06-moments`
+# leaf from another is gone, and of what is left most lies along the order, as the table under {numref}`fig-07-moments`
 # says. The clouds did not drift apart. One of them shrank.
 #
 # Is the gap in the way? What all images share adds to the score of each sentence the same number for every image. That
@@ -477,7 +477,7 @@ Markdown("\n".join(lines))
 #
 # $$
 # \rho_{\text{gap}} = \operatorname{Spearman}\big(|y_i - y_j|,\; 1 - \cos(x_i, x_j)\big), \qquad i < j .
-# $$ (eq-06-gap)
+# $$ (eq-07-gap)
 #
 # There is no projection in it, and no plane to choose.
 
@@ -515,7 +515,7 @@ Markdown(
     f"at the start, **{ruler['Sentences', TEXT]:.2f}** after stage 1."
 )
 
-# %% mystnb={"image": {"alt": "Two panels of cosine distance over rank gap with medians and shaded bands, left for pairs of images at the start and after stage 2, right for pairs of sentences at the start and after stage 1, each with a dashed control of shuffled ranks."}, "figure": {"caption": "Distance against rank gap: medians of all pairs and the band of their middle four fifths. Dashed: the trained features with shuffled ranks.", "name": "fig-06-ruler"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels of cosine distance over rank gap with medians and shaded bands, left for pairs of images at the start and after stage 2, right for pairs of sentences at the start and after stage 1, each with a dashed control of shuffled ranks."}, "figure": {"caption": "Distance against rank gap: medians of all pairs and the band of their middle four fifths. Dashed: the trained features with shuffled ranks.", "name": "fig-07-ruler"}} tags=["hide-input", "nbval-ignore-output"]
 MOMENT_COLOURS = {
     START: COLOURS["reference"],
     TEXT: COLOURS["stage 1"],
@@ -555,14 +555,14 @@ figure
 #
 # | equation | function | test |
 # |---|---|---|
-# | label axis {eq}`eq-06-axis` | `projections.label_axis` | `tests/book/test_projections.py` |
-# | balanced PCA {eq}`eq-06-pca` | `projections.balanced_pca` | `tests/book/test_projections.py` |
-# | modality gap {eq}`eq-06-modality` | `projections.modality_gap` | `tests/book/test_projections.py` |
-# | distance and gap {eq}`eq-06-gap` | `projections.gap_distances` | `tests/book/test_projections.py` |
+# | label axis {eq}`eq-07-axis` | `projections.label_axis` | `tests/book/test_projections.py` |
+# | balanced PCA {eq}`eq-07-pca` | `projections.balanced_pca` | `tests/book/test_projections.py` |
+# | modality gap {eq}`eq-07-modality` | `projections.modality_gap` | `tests/book/test_projections.py` |
+# | distance and gap {eq}`eq-07-gap` | `projections.gap_distances` | `tests/book/test_projections.py` |
 #
 # ## Scores, and what chance scores
 #
-# `ordinality` sums up $K$ features, one a rank, in three numbers. `gap` is {eq}`eq-06-gap`. `triplets` is the share of
+# `ordinality` sums up $K$ features, one a rank, in three numbers. `gap` is {eq}`eq-07-gap`. `triplets` is the share of
 # triples in which the outer two lie farther apart than the inner ones; chance is one half. `component` is $|\rho|$ of the
 # first principal component with the rank. For images we take the mean of each rank. The control deals the ranks out
 # again: among the sentences, or among the pictures before their means are taken.
@@ -591,7 +591,7 @@ for moment in (START, IMAGE):
         lambda given=images[moment]: means(given, chance.permutation(labels))
     )
 
-# %% mystnb={"image": {"alt": "Three panels, one per score, with four rows: sentences at the start and after stage 1, mean images at the start and after stage 2. A dot is the score, a grey bar the range of scores with shuffled ranks."}, "figure": {"caption": "Order of ten sentences and of ten mean images of fresh pictures. Grey bars: the middle 95 % of the scores with shuffled ranks. A dot inside its bar may be chance.", "name": "fig-06-scores"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three panels, one per score, with four rows: sentences at the start and after stage 1, mean images at the start and after stage 2. A dot is the score, a grey bar the range of scores with shuffled ranks."}, "figure": {"caption": "Order of ten sentences and of ten mean images of fresh pictures. Grey bars: the middle 95 % of the scores with shuffled ranks. A dot inside its bar may be chance.", "name": "fig-07-scores"}} tags=["hide-input", "nbval-ignore-output"]
 with style():
     figure = Figure(figsize=(WIDTH, 3), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -637,7 +637,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # $p$ is the share of shuffles that score as high, the real order counted as one of them. Look at the row *mean images,
-# start*: the **untrained** tower already has its means in order, far beyond chance, although {numref}`fig-06-ruler` found
+# start*: the **untrained** tower already has its means in order, far beyond chance, although {numref}`fig-07-ruler` found
 # no order in its pairs of pictures. Both are right. A mean over the pictures of a rank averages out species, light and
 # ground, and what remains is damage. But a model is given one picture, never the mean of a rank. So **a plot of class
 # means always looks better than the model is.**
@@ -651,7 +651,7 @@ Markdown("\n".join(lines))
 # of the $k$ nearest neighbours and the distances to these. Then it looks for a layout in the plane in which the same
 # points are neighbours. Everything farther away than the $k$-th neighbour never enters.
 
-# %% mystnb={"image": {"alt": "Four scatter plots of fresh images in rank colours: PCA and UMAP at the start, PCA and UMAP after stage 2."}, "figure": {"caption": "The same images by PCA and by UMAP with fifteen neighbours, before and after training. UMAP's axes have no unit.", "name": "fig-06-umap"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Four scatter plots of fresh images in rank colours: PCA and UMAP at the start, PCA and UMAP after stage 2."}, "figure": {"caption": "The same images by PCA and by UMAP with fifteen neighbours, before and after training. UMAP's axes have no unit.", "name": "fig-07-umap"}} tags=["nbval-ignore-output"]
 panels, layouts = {}, {}
 for moment in (START, IMAGE):
     cloud = images[moment]
@@ -689,9 +689,9 @@ Markdown("\n".join(lines))
 # ## What UMAP does not show
 #
 # **The shape depends on settings, and noise has shapes, too.** The same trained images with three seeds and three
-# numbers of neighbours, and in the last column the random points of {numref}`fig-06-looks`.
+# numbers of neighbours, and in the last column the random points of {numref}`fig-07-looks`.
 
-# %% mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; three columns with seeds 0, 1, 2 of trained images and one column of random points."}, "figure": {"caption": "UMAP of the trained images with k neighbours and three seeds, and of random points with random ranks (right).", "name": "fig-06-grid"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; three columns with seeds 0, 1, 2 of trained images and one column of random points."}, "figure": {"caption": "UMAP of the trained images with k neighbours and three seeds, and of random points with random ranks (right).", "name": "fig-07-grid"}} tags=["nbval-ignore-output"]
 panels, spread = {}, []
 for k in (3, 15, 50):
     for seed in (0, 1, 2):
@@ -710,7 +710,7 @@ embedding_figures.clouds(panels, ranks, columns=4)
 # **Sizes and gaps mean nothing.** Three groups of points, made so that we know the truth: B is ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
 
-# %% mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points, three groups."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-06-groups"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points, three groups."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-07-groups"}} tags=["nbval-ignore-output"]
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
 known = chance.standard_normal((len(group), 10)) * width[:, None]
@@ -800,7 +800,7 @@ for title, rank, pair in (
     lines.append(f"| {title} | {rank} | {pair[0]:.2f} | {pair[1]:.2f} |")
 Markdown("\n".join(lines))
 
-# %% mystnb={"image": {"alt": "Six panels of rank over place along the label axis, for noise, for images at the start and after stage 2; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-06-halves"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Six panels of rank over place along the label axis, for noise, for images at the start and after stage 2; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-07-halves"}} tags=["hide-input", "nbval-ignore-output"]
 with style():
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots(2, 3, sharex="col", sharey=True)
@@ -831,14 +831,14 @@ figure
 #
 # | you want to say | show | beside it |
 # |---|---|---|
-# | what moves in which stage | features before and after, equal to the last bit | {numref}`fig-06-arrows`, for the eye |
+# | what moves in which stage | features before and after, equal to the last bit | {numref}`fig-07-arrows`, for the eye |
 # | damage became the largest direction of images | PCA, one plane for all moments | variance shown, $\rho$ along the axis |
 # | near ranks lie near | distance against rank gap of single pictures | the same with shuffled ranks |
 # | the sentences are in order | `ordinality` | its range under shuffling |
 # | the features hold an order somewhere | label axis on held-out points | noise, shuffled ranks |
 # | neighbours have similar ranks | UMAP, several seeds and several $k$ | share of distances kept |
 # | this rank forms a tight group far from the others | none of the pictures here | distances in the full space |
-# | the model is good | no picture of features | error on fresh pictures: {doc}`05_two_stages`, {doc}`08_ablation` |
+# | the model is good | no picture of features | error on fresh pictures: {doc}`02_two_stages`, {doc}`09_does_it_help` |
 #
 # All of this is one run with one seed on drawn leaves. A picture of one run shows what happened, not what will happen.
 #
@@ -878,7 +878,7 @@ check_angles([0.0, 5.0, 10.0, 90.0])
 # %% [markdown]
 # **2. How many pictures until the label axis stops lying?** Features have 384 dimensions and know nothing. From how many
 # pictures on does the label axis correlate with random ranks at no more than one fifth, *on the pictures that it was
-# fitted on*? Use the formula under {eq}`eq-06-axis`.
+# fitted on*? Use the formula under {eq}`eq-07-axis`.
 
 
 # %%
@@ -955,10 +955,10 @@ check_gaps([4, 6, 8, 10, 12])
 #
 # ## What next
 #
-# - Was this run luck? {doc}`08_ablation` repeats runs and takes the method apart.
-# - When does the order of the sentences help? {doc}`09_open_questions`.
-# - Sentences that start in a better or worse order: {doc}`02_rank_templates`.
-# - The same looks at pictures of your own: {doc}`10_your_own_data`.
+# - Was this run luck? {doc}`09_does_it_help` repeats runs and takes the method apart.
+# - When does the order of the sentences help? {doc}`15_all_studies`.
+# - Sentences that start in a better or worse order: {doc}`03_rank_templates`.
+# - The same looks at pictures of your own: {doc}`10_your_own_images`.
 #
 # ## Sources
 #

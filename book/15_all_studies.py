@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What else was asked
 #
-# {doc}`08_ablation` tests three claims and keeps to them. A curious reader has more questions. Do words help most
+# {doc}`09_does_it_help` tests three claims and keeps to them. A curious reader has more questions. Do words help most
 # where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or the length
 # of the context? The studies asked these, too, and this page shows the answers as they are: intervals, and no
 # verdicts. Take it as a list of good next experiments.
@@ -28,8 +28,8 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the staircase from no text to the hand-made order | well | {doc}`08_ablation` |
-# | RankFormer, context vectors | the idea | {doc}`03_rankformer` |
+# | the staircase from no text to the hand-made order | well | {doc}`09_does_it_help` |
+# | RankFormer, context vectors | the idea | {doc}`04_rankformer` |
 #
 # **Time and hardware.** Nothing is trained here: the page reads the results of the studies and draws test images at
 # random. The last line says how long that took.
@@ -97,7 +97,7 @@ def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
     return pd.concat(filled or found[:1], ignore_index=True)
 
 
-# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-09-few"}}
+# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-15-few"}}
 few = against_no_text(
     {
         "all images": ("main", ""),
@@ -141,7 +141,7 @@ unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 # stay within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays, and
 # the head trusts the words alone.
 
-# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-parts"}}
+# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-parts"}}
 whole = "RankFormer and context"
 changed = [
     "RankFormer only",
@@ -164,7 +164,7 @@ intervals(parts, label="RPS saved by the change, %")
 #
 # The rank stays, the sentence around it changes: the default template, the bare rank without a sentence, digits in
 # place of number words, and a sentence that says nothing about the image. Each number is the share of the hand-made
-# order's gain, as in {doc}`08_ablation`: 0 is no text, 100 knows the numbers.
+# order's gain, as in {doc}`09_does_it_help`: 0 is no text, 100 knows the numbers.
 
 # %% tags=["hide-input"]
 wordings = {
@@ -205,7 +205,7 @@ cells.rename_axis(index=None, columns="share, % [95 % interval]")
 # until the rarest rank has a twentieth of the most frequent one. A *label shift* takes nine in ten training images
 # from the five most frequent ranks. Test images stay as they are.
 
-# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-shapes"}}
+# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-shapes"}}
 shapes = against_no_text(
     {
         "ten ranks": ("shapes", "rebin=10"),
@@ -226,7 +226,7 @@ intervals(shapes, label="RPS saved against no text, %", limit=60)
 # The studies ran on other sets, too: two real ones with five ranks, and generated leaves, in which the order is known
 # to be in the images because a program painted it there.
 
-# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-09-others"}}
+# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-others"}}
 main = scores[scores["study"] == "main"]
 elsewhere = main[~main["data"].isin(MANY)]
 ways = ["words", "after stage 1", NUMBERS, "L2RCLIP"]

@@ -29,7 +29,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages of L2RCLIP | the idea | {doc}`05_two_stages` |
+# | the two stages of L2RCLIP | the idea | {doc}`02_two_stages` |
 # | MAE, interval, baseline | the idea | {doc}`01_ordinal_classification` |
 # | a shell and a CSV file | to use them | any introduction to the command line |
 #
@@ -285,7 +285,7 @@ print(len(near_duplicates(data)), "pairs are left")
 #
 # The text side of L2RCLIP starts from what the language model knows about your words. You can ask it before training,
 # without a picture: does the distance between two sentences grow with the distance between their ranks?
-# {doc}`02_rank_templates` explains the three numbers below; 1 is perfect order, and with five ranks chance alone reaches
+# {doc}`03_rank_templates` explains the three numbers below; 1 is perfect order, and with five ranks chance alone reaches
 # about 0.5 in the last one.
 
 # %%
@@ -324,7 +324,7 @@ Markdown(
 
 # %% [markdown]
 # Do not tune this for an afternoon. With five ranks and hundreds of pictures, training moves the sentences to where the
-# pictures are; good words pay with many ranks and few pictures ({doc}`09_open_questions` has the measurements). Take the
+# pictures are; good words pay with many ranks and few pictures ({doc}`15_all_studies` has the measurements). Take the
 # words that you would say to a colleague, and check that the sentence is English: "a leaf with healthy damage" is not.
 #
 # ## Train
@@ -1058,9 +1058,9 @@ check_silence([False, True, False, False])
 #
 # ## What next
 #
-# - {doc}`07_training_runs` runs the same on a GPU, with larger towers and many seeds.
-# - {doc}`09_open_questions` measures when words help: ranks, pictures, imbalance.
-# - {doc}`11_data_sets` has twelve data sets behind the same loader.
+# - {doc}`08_training_runs` runs the same on a GPU, with larger towers and many seeds.
+# - {doc}`15_all_studies` measures when words help: ranks, pictures, imbalance.
+# - {doc}`16_data_sets` has twelve data sets behind the same loader.
 # - {doc}`troubleshooting` collects what can go wrong.
 #
 # ## Sources

@@ -27,7 +27,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages and their checkpoints | the idea | {doc}`05_two_stages` |
+# | the two stages and their checkpoints | the idea | {doc}`02_two_stages` |
 # | files, processes and signals | the idea | any introduction to operating systems |
 # | confidence intervals | the idea | any introduction to statistics |
 #
@@ -113,7 +113,7 @@ def bound(cases: int) -> float:
 # trials are at hand, each mark below is such a moment. Then the same command was given again, often to be killed again, until the run was through; and what it left behind was
 # compared, byte for byte, with what an undisturbed run leaves.
 
-# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}, "figure": {"caption": "The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on disk. A run that resumes is further on at the same share.", "name": "fig-13-kills"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}, "figure": {"caption": "The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on disk. A run that resumes is further on at the same share.", "name": "fig-18-kills"}} tags=["hide-input"]
 left = {
     "nothing": "nothing kept yet",
     "stage1.safetensors": "an epoch of stage 1",
@@ -143,7 +143,7 @@ if tried["kills"]:
 # history. It holds no state of a random generator, because every draw of an epoch comes from one that is seeded by where it stands:
 #
 # ```{math}
-# :label: eq-13-seed
+# :label: eq-18-seed
 # \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch}
 # ```
 #
@@ -217,7 +217,7 @@ assert {x.name for x in killed.iterdir()} == {x.name for x in calm.iterdir()}
 # The largest $q$ that this does not rule out at $5\,\%$ is
 #
 # ```{math}
-# :label: eq-13-bound
+# :label: eq-18-bound
 # q = 1 - 0.05^{1/n} \approx \frac{3}{n}
 # ```
 #
@@ -537,8 +537,8 @@ playground.cleanup()
 #
 # | what | function | test |
 # |---|---|---|
-# | {eq}`eq-13-seed` | `l2rclip_lite.training.Stage.epochs` | `tests/faults/test_kill.py` |
-# | {eq}`eq-13-bound` | `bound` on this page | exercise 1 |
+# | {eq}`eq-18-seed` | `l2rclip_lite.training.Stage.epochs` | `tests/faults/test_kill.py` |
+# | {eq}`eq-18-bound` | `bound` on this page | exercise 1 |
 # | atomic writes | `l2rclip_lite.runs.write_atomically` | `tests/faults/test_kill.py` |
 # | reading images | `l2rclip_lite.data.read_image` | `tests/faults/test_images.py` |
 # | models from strangers | `l2rclip_lite.L2RCLIP.from_pretrained` | `tests/faults/test_models.py` |

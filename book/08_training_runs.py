@@ -28,7 +28,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages of L2RCLIP | the idea | {doc}`05_two_stages` |
+# | the two stages of L2RCLIP | the idea | {doc}`02_two_stages` |
 # | a shell: a command, a loop | to read it | any introduction to bash |
 # | mean, standard deviation, interval | well | any introduction to statistics |
 #
@@ -151,7 +151,7 @@ if synthetic:
         f"Nothing below says anything about {DATASET}."
     )
 
-# %% mystnb={"image": {"alt": "Six synthetic pictures in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training pictures of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank, enough to see that every step runs, and no more.", "name": "fig-07-pictures"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Six synthetic pictures in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training pictures of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank, enough to see that every step runs, and no more.", "name": "fig-08-pictures"}} tags=["nbval-ignore-output"]
 if synthetic or DATASET in ("leaves", "bracol", "retinamnist", "csv"):
     long = max(len(name) for name in ranks.names) > 12
     sheet = plots.contact_sheet(
@@ -165,7 +165,7 @@ sheet
 # ## Before you train: card, ranks, leakage
 #
 # Three looks save most regrets. Whose pictures are these, and what may be done with them? Which ranks have pictures at all?
-# Who stands in training and in test at once? {doc}`11_data_sets` shows the answers for every benchmark.
+# Who stands in training and in test at once? {doc}`16_data_sets` shows the answers for every benchmark.
 
 # %% tags=["nbval-ignore-output"]
 card = data.card
@@ -191,7 +191,7 @@ Markdown(
     )
 )
 
-# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-07-ranks"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-08-ranks"}} tags=["nbval-ignore-output"]
 counts = pd.DataFrame(
     {part: data.counts(part) for part in ("train", "val", "test")}, ranks.names
 )
@@ -273,7 +273,7 @@ baselines = json.loads((run.out / "baselines.json").read_text(encoding="utf-8"))
 print(f"{run.out.name}: {time.perf_counter() - start:.0f} s")
 print("files:", *sorted(path.name for path in run.out.iterdir()), sep="\n  ")
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages; a dot marks the epoch that was kept, the one with the lowest validation RPS. Six validation pictures make the error move in coarse steps: on real data trust the curve more, on this one only that it falls.", "name": "fig-07-curves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages; a dot marks the epoch that was kept, the one with the lowest validation RPS. Six validation pictures make the error move in coarse steps: on real data trust the curve more, on this one only that it falls.", "name": "fig-08-curves"}} tags=["nbval-ignore-output"]
 plots.training_curves(
     run.history, ranks, reference=run.metrics["median_rank"]["mae"]
 )
@@ -346,12 +346,12 @@ print("checks passed")
 #
 # ```
 # # one run
-# papermill book/07_training_runs.ipynb log.ipynb -p PROFILE full -p DATASET adience \
+# papermill book/08_training_runs.ipynb log.ipynb -p PROFILE full -p DATASET adience \
 #   -p ROOT /data/adience -p OUT runs
 #
 # # a batch
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
-#   papermill book/07_training_runs.ipynb log-$fold-$seed.ipynb -f experiments/adience.yaml \
+#   papermill book/08_training_runs.ipynb log-$fold-$seed.ipynb -f experiments/adience.yaml \
 #     -p ROOT /data/adience -p OUT runs -p FOLD $fold -p SEED $seed
 # done; done
 # ```
@@ -457,7 +457,7 @@ summary
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP},
-# $$ (eq-07-forward)
+# $$ (eq-08-forward)
 #
 # and a training step three times that: backward has two products for each one forward. With $n$, $v$, $m$ pictures in
 # training, validation and test, $E$ epochs of stage 2 and $c$ methods that fine-tune the tower (L2RCLIP, and cross-entropy if
@@ -465,7 +465,7 @@ summary
 #
 # $$
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
-# $$ (eq-07-run)
+# $$ (eq-08-run)
 #
 # Stage 1 works on cached image features; its text tower adds a few per cent, left out here.
 
@@ -493,7 +493,7 @@ print(f"one picture forward: {forward / 1e9:.1f} GFLOP")
 # | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
 # | 0.13 TFLOP/s on two CPU cores | measured with training steps of 8 pictures, fp32 |
 #
-# The counts come from [the data-set page](11_data_sets), the epochs from the parameter files.
+# The counts come from [the data-set page](16_data_sets), the epochs from the parameter files.
 
 # %%
 book = next(
@@ -746,7 +746,7 @@ check_summary(2.4, 0.3)
 
 # %% [markdown]
 # **2. Can you afford it?** You have 2,000 training, 250 validation and 250 test pictures, and a T4. How many minutes does
-# {eq}`eq-07-run` predict for 20 epochs of L2RCLIP alone, with ViT-B/16?
+# {eq}`eq-08-run` predict for 20 epochs of L2RCLIP alone, with ViT-B/16?
 
 
 # %%
@@ -812,7 +812,7 @@ print(
 # | data sets and protocols | `data.load_dataset`, `protocols` | `tests/data/`, `tests/data/test_protocols.py` |
 # | synthetic folder | `data.fixtures.make_fixture` | `tests/data/test_fixtures.py` |
 # | leakage | `data.leakage.leakage_report` | `tests/data/test_leakage.py` |
-# | parameter files, {eq}`eq-07-run` | `experiments/*.yaml` | `tests/book/test_experiments.py` |
+# | parameter files, {eq}`eq-08-run` | `experiments/*.yaml` | `tests/book/test_experiments.py` |
 #
 # ## Sources
 #

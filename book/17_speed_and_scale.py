@@ -28,7 +28,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages and what is frozen in each | well | {doc}`05_two_stages` |
+# | the two stages and what is frozen in each | well | {doc}`02_two_stages` |
 # | forward and backward pass | the idea | any introduction to deep learning |
 # | logarithmic axes | to read them | any introduction to statistics |
 #
@@ -215,7 +215,7 @@ def with_unit(value: float, unit: str) -> str:
 # ## Measured against its target
 
 
-# %% mystnb={"image": {"alt": "A row for each measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good: blue discs are met, red crosses missed, hollow grey squares were not measured. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 is met (blue discs), right of it missed (red crosses). Where more is better the share is turned over. Lines are the quartiles of the repeats; the figure itself stands at the right. A hollow square was not measured.", "name": "fig-12-targets"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A row for each measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good: blue discs are met, red crosses missed, hollow grey squares were not measured. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 is met (blue discs), right of it missed (red crosses). Where more is better the share is turned over. Lines are the quartiles of the repeats; the figure itself stands at the right. A hollow square was not measured.", "name": "fig-17-targets"}} tags=["hide-input"]
 def share_of(row: dict, value: float) -> float:
     """Figure ÷ target, turned over where more is better; 0.02 at the least."""
     share = value / row["target"]
@@ -354,14 +354,14 @@ Markdown(
 #   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
 #   + \underbrace{K f_T}_{\text{texts, once}}
 #   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
-# $$ (eq-12-cost)
+# $$ (eq-17-cost)
 #
 # operations; RankFormer, losses and optimiser are small beside them. A scheme of one stage that encodes every prompt in every step,
 # as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
 #
 # $$
 # C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
-# $$ (eq-12-one)
+# $$ (eq-17-one)
 #
 # In stage 1 the image side has gone from the sum over epochs, in stage 2 the text side. How large the two letters are can be
 # counted, without a clock: torch notes the shape of every matrix product and convolution.
@@ -669,7 +669,7 @@ table += [
 ]
 Markdown("\n".join(table))
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of pictures. Left, gibibytes of decoded pictures, features and list rows, with horizontal lines for half the memory and for the disk, and circles where they cross. Right, hours of a run with mini on the measured machine, stage 2 of ViT-B-16 on it, and dashed lines for one and for several GPUs on paper, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of pictures. Circles are the ends of the table above. Solid lines follow from measurements on the machine of this page, dashed ones are on paper. Dotted: MORPH II, a million, a hundred million.", "name": "fig-12-scale"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of pictures. Left, gibibytes of decoded pictures, features and list rows, with horizontal lines for half the memory and for the disk, and circles where they cross. Right, hours of a run with mini on the measured machine, stage 2 of ViT-B-16 on it, and dashed lines for one and for several GPUs on paper, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of pictures. Circles are the ends of the table above. Solid lines follow from measurements on the machine of this page, dashed ones are on paper. Dotted: MORPH II, a million, a hundred million.", "name": "fig-17-scale"}} tags=["hide-input"]
 INK, GREY = plots.COLOURS["ink"], plots.COLOURS["reference"]
 n = np.logspace(3, 9, 61)
 
@@ -781,7 +781,7 @@ space_and_time()
 # ## Exercises
 #
 # **1. When do texts cost as much as pictures?** Take the counts in `counted` for the last tower and batches of 16. For which number of ranks does a step
-# of the one-stage scheme {eq}`eq-12-one` cost twice a step of stage 2?
+# of the one-stage scheme {eq}`eq-17-one` cost twice a step of stage 2?
 
 
 # %%
@@ -866,7 +866,7 @@ check_share(3000 * bare["picture"] / (GPU_TFLOPS * 1e12))
 # |---|---|---|
 # | measuring in turns, steps of the real loop, peak memory | `tools/bench/timing.py` | `tests/book/test_benchmarks.py` |
 # | the targets | `tools/bench/rows.py` | `tests/book/test_benchmarks.py` |
-# | {eq}`eq-12-cost`, {eq}`eq-12-one` | `cost` on this page | the counts above |
+# | {eq}`eq-17-cost`, {eq}`eq-17-one` | `cost` on this page | the counts above |
 #
 # ## Sources
 #

@@ -109,7 +109,7 @@ def encode(ranks: Ranks, towers: Towers = mini) -> torch.Tensor:
         return centred(towers.encode_text(ranks.sentences)).clone()
 
 
-# %% mystnb={"image": {"alt": "Three heat maps of the cosine between the sentences of 62 ages, sixteen to seventy seven, on both axes. Left in digits, middle in words, right in words with random weights."}, "figure": {"caption": "Cosine between the sentences of every two ages, the youngest at the top left, centred over the ages. Left: ages in digits. Middle: in words. Right: the same words in the same network, with random weights in place of trained ones.", "name": "fig-02-ages"}}
+# %% mystnb={"image": {"alt": "Three heat maps of the cosine between the sentences of 62 ages, sixteen to seventy seven, on both axes. Left in digits, middle in words, right in words with random weights."}, "figure": {"caption": "Cosine between the sentences of every two ages, the youngest at the top left, centred over the ages. Left: ages in digits. Middle: in words. Right: the same words in the same network, with random weights in place of trained ones.", "name": "fig-03-ages"}}
 FACE = "a photo of a {rank} years old face"
 words = Ranks.integers(16, 77, template=FACE)
 digits = Ranks(
@@ -179,9 +179,9 @@ for wrong in ("a photo of a face", "a {rank} photo of a {rank} face"):
 # ### What the network reads: tokens
 #
 # A text tower reads neither letters nor words but *tokens*, pieces from a fixed list. Each tower has its own list: CLIP a
-# byte-pair encoding, MiniLM, the text tower of `mini`, a WordPiece list. {numref}`fig-02-tokens` shows where they cut.
+# byte-pair encoding, MiniLM, the text tower of `mini`, a WordPiece list. {numref}`fig-03-tokens` shows where they cut.
 
-# %% mystnb={"image": {"alt": "Above, five sentences cut into boxes by the tokenizer of CLIP and the same five by that of MiniLM; the boxes that spell the rank are coloured. Below, a strip for each spelling and tokenizer shows the number of tokens of each age from sixteen to seventy seven."}, "figure": {"caption": "One box, one token. Coloured boxes spell the rank, in the colour of its age (the decade has one of its own). Below: how many tokens each of the 62 ages costs, in three spellings.", "name": "fig-02-tokens"}}
+# %% mystnb={"image": {"alt": "Above, five sentences cut into boxes by the tokenizer of CLIP and the same five by that of MiniLM; the boxes that spell the rank are coloured. Below, a strip for each spelling and tokenizer shows the number of tokens of each age from sixteen to seventy seven."}, "figure": {"caption": "One box, one token. Coloured boxes spell the rank, in the colour of its age (the decade has one of its own). Below: how many tokens each of the 62 ages costs, in three spellings.", "name": "fig-03-tokens"}}
 clip = load_towers("tiny/random")  # CLIP's tokenizer needs no weights
 hyphens = Ranks(
     tuple(name.replace(" ", "-") for name in words.names),
@@ -251,16 +251,16 @@ assert [text for text, mine in boxes[5] if mine] == ["twenty", "one"]
 #
 # $$
 # c_k = \frac{t_k - \bar t}{\lVert t_k - \bar t \rVert}, \qquad \bar t = \frac1K \sum_{k=1}^{K} t_k ,
-# $$ (eq-02-centring)
+# $$ (eq-03-centring)
 #
 # where $t_k$ is the unit text feature of rank $k$ of $K$. L2RCLIP in this package does the same before it compares a
 # picture with the ranks. Similarity and distance are then
 #
 # $$
 # s_{jk} = c_j \cdot c_k, \qquad d_{jk} = 1 - s_{jk} .
-# $$ (eq-02-cosine)
+# $$ (eq-03-cosine)
 
-# %% mystnb={"image": {"alt": "Two five by five heat maps of the cosine between the sentences of five severity grades, as the tower gives them and after centring."}, "figure": {"caption": "The same five sentences before and after centring, same colour scale. Before, every pair looks alike.", "name": "fig-02-centring"}}
+# %% mystnb={"image": {"alt": "Two five by five heat maps of the cosine between the sentences of five severity grades, as the tower gives them and after centring."}, "figure": {"caption": "The same five sentences before and after centring, same colour scale. Before, every pair looks alike.", "name": "fig-03-centring"}}
 severity = load_dataset("leaves", ranks=5, size=15, seed=SEED).ranks
 with torch.inference_mode():
     raw = mini.encode_text(severity.sentences).clone()
@@ -303,7 +303,7 @@ assert float(spread["centred"].mean()) < 0
 #
 # $$
 # \text{gap} = \rho_{\text{Spearman}}\big( \{k - j\}_{j<k},\ \{d_{jk}\}_{j<k} \big) \in [-1, 1], \quad \text{chance } 0 .
-# $$ (eq-02-gap)
+# $$ (eq-03-gap)
 #
 # **Triplets.** Take three ranks. Are the outer two further apart than either neighbouring pair? With $[\,\cdot\,]$ for 1
 # if true, 0 if not, and one half for a tie,
@@ -311,20 +311,20 @@ assert float(spread["centred"].mean()) < 0
 # $$
 # \text{triplets} = \operatorname*{mean}_{i<j<k} \tfrac12 \big( [d_{ij} < d_{ik}] + [d_{jk} < d_{ik}] \big) \in [0, 1], \quad
 # \text{chance } \tfrac12 .
-# $$ (eq-02-triplets)
+# $$ (eq-03-triplets)
 #
 # **Component.** Is there one direction along which the ranks line up? With $v_1$ for the first principal component,
 #
 # $$
 # \text{component} = \big| \rho_{\text{Spearman}}\big( \{k\},\ \{c_k \cdot v_1\} \big) \big| \in [0, 1] .
-# $$ (eq-02-component)
+# $$ (eq-03-component)
 #
 # | equation | function | test |
 # |---|---|---|
-# | {eq}`eq-02-centring` | `prompts.centred` | `tests/unit/test_prompts.py` |
-# | {eq}`eq-02-cosine` to {eq}`eq-02-component` | `l2rclip_book.statistics.ordinality` | `tests/oracles/test_metrics_oracles.py` |
+# | {eq}`eq-03-centring` | `prompts.centred` | `tests/unit/test_prompts.py` |
+# | {eq}`eq-03-cosine` to {eq}`eq-03-component` | `l2rclip_book.statistics.ordinality` | `tests/oracles/test_metrics_oracles.py` |
 # | shuffles, random weights, local order | `l2rclip_book.templates` | `tests/book/test_templates.py` |
-# | {eq}`eq-02-ridge` | `l2rclip_book.alignment.fit_alignment` | `tests/unit/test_mini.py` |
+# | {eq}`eq-03-ridge` | `l2rclip_book.alignment.fit_alignment` | `tests/unit/test_mini.py` |
 #
 # By hand: three vectors in the plane at 0°, 60° and 120°. Without centring, neighbours have $d = 1 - \cos 60° = \tfrac12$, the outer
 # pair has $1 - \cos 120° = \tfrac32$. Every question is answered with yes.
@@ -339,7 +339,7 @@ assert three == {"gap": 1.0, "triplets": 1.0, "component": 1.0}
 # ## Ten label spaces
 #
 # Ages are the showpiece. Many ordered labels are no numbers at all and have five grades. Here are ten label spaces, all of
-# them from data sets of this book ({doc}`11_data_sets`) or close to them.
+# them from data sets of this book ({doc}`16_data_sets`) or close to them.
 
 # %%
 HOW = "a photo of {rank} quality"
@@ -383,7 +383,7 @@ features = {name: encode(ranks) for name, ranks in spaces.items()}
 for name, ranks in spaces.items():
     print(f"{name} ({len(ranks)}): {ranks.sentences[1]}")
 
-# %% mystnb={"image": {"alt": "Six heat maps of the cosine between sentences: thirteen decades, eight life stages, and five grades each of severity, retinopathy, quality and aesthetics."}, "figure": {"caption": "Six small label spaces, centred. The lowest rank is at the top and at the left. Look for red that fades away from the diagonal, and for corners that should be blue.", "name": "fig-02-small"}}
+# %% mystnb={"image": {"alt": "Six heat maps of the cosine between sentences: thirteen decades, eight life stages, and five grades each of severity, retinopathy, quality and aesthetics."}, "figure": {"caption": "Six small label spaces, centred. The lowest rank is at the top and at the left. Look for red that fades away from the diagonal, and for corners that should be blue.", "name": "fig-03-small"}}
 small = ["decades", "life stages", "severity"]
 small += ["retinopathy", "quality", "aesthetics"]
 heat_maps(
@@ -422,7 +422,7 @@ display(
 # Is a gap score of 0.6 much? Give the same sentences to the ranks in another order, again and again, and see what that
 # scores. If many wrong orders do as well as the right one, the score says nothing.
 
-# %% mystnb={"image": {"alt": "Four histograms of the gap score under shuffled rank names, with a line at the score of the true order: ages in words, decades, severity, aesthetics. The histograms of the two label spaces with five ranks are much wider."}, "figure": {"caption": "The gap score when the names are shuffled (bars) and in the true order (line). With five ranks all 120 orders are tried.", "name": "fig-02-luck"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four histograms of the gap score under shuffled rank names, with a line at the score of the true order: ages in words, decades, severity, aesthetics. The histograms of the two label spaces with five ranks are much wider."}, "figure": {"caption": "The gap score when the names are shuffled (bars) and in the true order (line). With five ranks all 120 orders are tried.", "name": "fig-03-luck"}} tags=["hide-input"]
 gaps = {
     name: shuffled_gaps(rows, orders(len(rows), scale["gaps"], SEED))
     for name, rows in features.items()
@@ -545,7 +545,7 @@ if PROFILE != "smoke":
 # tokens, layers and sentences and draws the weights anew, as if nobody had ever trained the network. Order that survives
 # there is spelling.
 
-# %% mystnb={"image": {"alt": "Three panels, gap, triplets and component, with a row for each of ten label spaces. A filled diamond is the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}, "figure": {"caption": "All ten label spaces and all controls. A score counts as learned where the diamond lies beyond both the band of shuffled names and the rings of random weights.", "name": "fig-02-scores"}}
+# %% mystnb={"image": {"alt": "Three panels, gap, triplets and component, with a row for each of ten label spaces. A filled diamond is the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}, "figure": {"caption": "All ten label spaces and all controls. A score counts as learned where the diamond lies beyond both the band of shuffled names and the rings of random weights.", "name": "fig-03-scores"}}
 spelled = {
     name: [ordinality(encode(ranks, tower)) for tower in untrained]
     for name, ranks in spaces.items()
@@ -622,7 +622,7 @@ if PROFILE != "smoke":
 # A score is one number. Draw the ranks on the two directions in which they differ most, join them from the lowest to the
 # highest, and the order becomes a path: a walk if language knows it, a tangle if not.
 
-# %% mystnb={"image": {"alt": "Eight scatter plots in two rows. Above the trained network, below random weights; columns are ages in digits, ages in words, decades and severity. Points are ranks in the rank colours, joined by a line from low to high."}, "figure": {"caption": "Ranks on their first two principal components, joined from low (dark) to high (bright). Above the trained network, below the same network with random weights.", "name": "fig-02-paths"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Eight scatter plots in two rows. Above the trained network, below random weights; columns are ages in digits, ages in words, decades and severity. Points are ranks in the rank colours, joined by a line from low to high."}, "figure": {"caption": "Ranks on their first two principal components, joined from low (dark) to high (bright). Above the trained network, below the same network with random weights.", "name": "fig-03-paths"}} tags=["hide-input"]
 walked = ("ages in digits", "ages in words", "decades", "severity")
 rows = {"trained": mini, "random weights": untrained[0]}
 with style():
@@ -657,7 +657,7 @@ with style():
 #
 # ### Twenty is nearer to twenty nine than to nineteen
 
-# %% mystnb={"image": {"alt": "Two bar charts of the cosine between the age twenty and every other age from 16 to 77, in digits above and in words below. In words there is a plateau from 21 to 29 and a step at both of its ends."}, "figure": {"caption": "How similar the sentence of age 20 (red line) is to that of every other age. The colour of a bar is its age.", "name": "fig-02-twenty"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two bar charts of the cosine between the age twenty and every other age from 16 to 77, in digits above and in words below. In words there is a plateau from 21 to 29 and a step at both of its ends."}, "figure": {"caption": "How similar the sentence of age 20 (red line) is to that of every other age. The colour of a bar is its age.", "name": "fig-03-twenty"}} tags=["hide-input"]
 table = {name: cosines(rows) for name, rows in features.items()}
 both = {"in digits": "ages in digits", "in words": "ages in words"}
 with style():
@@ -691,7 +691,7 @@ assert in_words[20 - 16, 29 - 16] > in_words[20 - 16, 19 - 16] + 0.2
 # once: if spelling rules, similarity rises again wherever the gap is a multiple of ten and two names share their last
 # word.
 
-# %% mystnb={"image": {"alt": "Two line charts of the mean cosine over the gap between two ages, digits on the left and words on the right, for the trained network and for random weights. In words both lines have peaks at gaps of ten, twenty, thirty and so on."}, "figure": {"caption": "Mean cosine of two ages over the gap between them. Peaks at multiples of ten are ages that end alike. Gaps with fewer than twelve pairs are left out.", "name": "fig-02-gaps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two line charts of the mean cosine over the gap between two ages, digits on the left and words on the right, for the trained network and for random weights. In words both lines have peaks at gaps of ten, twenty, thirty and so on."}, "figure": {"caption": "Mean cosine of two ages over the gap between them. Peaks at multiples of ten are ages that end alike. Gaps with fewer than twelve pairs are left out.", "name": "fig-03-gaps"}} tags=["hide-input"]
 forgot = {name: encode(spaces[name], untrained[0]) for name in both.values()}
 with style():
     figure, axes = plt.subplots(
@@ -761,7 +761,7 @@ for title in both:
 # small peaks there too, and untrained ones have none: that 21 and 31 end in the same digit is something the network has
 # learned, for their tokens do not show it. And from far away language sees the order well, from close by hardly. One year
 # against twenty is easy; one step against the next is nearer to a coin than to certainty. That is the room in which stage
-# 1 works. {doc}`03_rankformer` lets ranks see each other, and the ordinal loss of {doc}`04_losses` pushes far ranks harder
+# 1 works. {doc}`04_rankformer` lets ranks see each other, and the ordinal loss of {doc}`05_losses` pushes far ranks harder
 # than near ones.
 #
 # ### The same grades in other words
@@ -769,7 +769,7 @@ for title in both:
 # A number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's choice, so choose
 # again. Here are three words for each of five grades of damage, which makes 243 ways to write the same scale.
 
-# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-02-wordings"}}
+# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-03-wordings"}}
 CHOICES = (
     ("no", "zero", "hardly any"),
     ("very low", "slight", "minimal"),
@@ -832,16 +832,16 @@ assert abs(worded[0] - true["severity"]["gap"]) < 1e-9
 # %% [markdown]
 # The choice of words alone takes the same five grades from next to nothing to near perfect order. Part of it is spelling
 # again: *high* and *very high* share a word, *mild* and *slight* only their meaning. If you write your own scale
-# ({doc}`10_your_own_data`), look at a few wordings before you train; this costs a second. But do not pick the best of 243:
+# ({doc}`10_your_own_images`), look at a few wordings before you train; this costs a second. But do not pick the best of 243:
 # with five ranks, the best of many is partly luck.
 #
 # ## Does the sentence around it matter?
 #
 # Six sentences for sixteen ages and for the five grades of damage: the bare word, two words, the sentence of the data set,
 # a description, a sentence about something else, and the words of the first in disorder. Only the *order* is scored here.
-# What the sentence does to the error of a trained model is measured in {doc}`09_open_questions`.
+# What the sentence does to the error of a trained model is measured in {doc}`15_all_studies`.
 
-# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, severity. Diamonds are the trained network, rings are networks with random weights."}, "figure": {"caption": "Order of the same ranks in six kinds of sentence. All sentences of a panel hold the same names.", "name": "fig-02-sentences"}}
+# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, severity. Diamonds are the trained network, rings are networks with random weights."}, "figure": {"caption": "Order of the same ranks in six kinds of sentence. All sentences of a panel hold the same names.", "name": "fig-03-sentences"}}
 KINDS = {
     "the bare word": ("{rank}", "{rank}"),
     "two words": ("{rank} years", "{rank} damage"),
@@ -924,13 +924,13 @@ if PROFILE != "smoke":
 #
 # $$
 # A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W .
-# $$ (eq-02-ridge)
+# $$ (eq-03-ridge)
 #
 # A picture with features $f$ then lands at $z = A f / \lVert A f \rVert$, among the sentences. Does that work for things
 # the map was not fitted on? Fit it on four names of five and ask for the rest: given the name, which of the unseen rows is
 # it?
 
-# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left the map fitted on true pairs, right on shuffled pairs."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The red frame holds the dogs. Right: the same with wrong pairs in the fit.", "name": "fig-02-unseen"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left the map fitted on true pairs, right on shuffled pairs."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The red frame holds the dogs. Right: the same with wrong pairs in the fit.", "name": "fig-03-unseen"}} tags=["hide-input"]
 called, rows, texts = alignment.prototypes(mini, scale["names"])
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
 similar = {
@@ -981,7 +981,7 @@ figure
 # is left. *Unseen* means unseen by the map: the classifier was trained on pictures of all these classes. What the map had
 # to guess is which of its rows a name belongs to, and for that it had nothing but the names.
 
-# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. Two lines for true pairs, recall at one and at five, lie far above the two lines for shuffled pairs, which lie at the level of guessing."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that the package uses. Dashed: guessing.", "name": "fig-02-ridge"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. Two lines for true pairs, recall at one and at five, lie far above the two lines for shuffled pairs, which lie at the level of guessing."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that the package uses. Dashed: guessing.", "name": "fig-03-ridge"}} tags=["hide-input"]
 found = {
     f"recall@{k}" + (", shuffled pairs" if shuffle else ""): np.array(
         [[alignment.recall(one, k) for one in split] for split in splits]
@@ -1066,7 +1066,7 @@ accuracies = counts.numpy()[np.arange(5), ways].sum(axis=1) / len(target)
 expected = (probabilities.numpy()[:, ways] @ np.arange(5)).T.round(9)
 rho = spearman_rho(np.broadcast_to(target.numpy(), expected.shape), expected)
 
-# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that is nearest to each of five sentences; right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above."}, "figure": {"caption": "Grading leaves without training. Left: which sentence a leaf is nearest to. Right: accuracy of the true order, beside every other way to give the five sentences to the five ranks.", "name": "fig-02-leaves"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that is nearest to each of five sentences; right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above."}, "figure": {"caption": "Grading leaves without training. Left: which sentence a leaf is nearest to. Right: accuracy of the true order, beside every other way to give the five sentences to the five ranks.", "name": "fig-03-leaves"}} tags=["hide-input"]
 share = counts / counts.sum(1, keepdim=True)
 texts = [[f"{100 * value:.0f} %" for value in row] for row in share.tolist()]
 low, high = judged["accuracy_low"], judged["accuracy_high"]
@@ -1149,7 +1149,7 @@ assert abs(accuracies[0] - judged["accuracy"]) < 1e-9
 # Accuracy is that of guessing, almost every leaf goes to one sentence, and the faint correlation is no better than that of
 # the same sentences in many a wrong order. The picture side sees the damage, the text side orders the words, and nothing
 # ties the two together: that five sentences lie in order does not mean that leaves fall beside the right one. Tying them
-# is what training is for ({doc}`05_two_stages`).
+# is what training is for ({doc}`02_two_stages`).
 
 # %% [markdown]
 # ## Exercises
@@ -1184,7 +1184,7 @@ check_tokens((2, 3, 2))
 
 # %% [markdown]
 # **2. Three vectors, wrong order.** The ranks 0, 1, 2 have vectors at 0°, 60° and 30°. Work out the three scores with
-# {eq}`eq-02-gap` to {eq}`eq-02-component`.
+# {eq}`eq-03-gap` to {eq}`eq-03-component`.
 
 
 # %%
@@ -1272,8 +1272,8 @@ for name, ranks in (("spaces", words), ("hyphens", hyphens)):
 #
 # ## What next
 #
-# {doc}`03_rankformer` shows how L2RCLIP refines these sentences without losing their order, {doc}`05_two_stages` ties them
-# to pictures, {doc}`06_ordinal_embeddings` looks at both spaces afterwards, and {doc}`09_open_questions` measures when
+# {doc}`04_rankformer` shows how L2RCLIP refines these sentences without losing their order, {doc}`02_two_stages` ties them
+# to pictures, {doc}`07_ordinal_embeddings` looks at both spaces afterwards, and {doc}`15_all_studies` measures when
 # sentences are worth having at all.
 #
 # All of it was measured with MiniLM. With an internet connection, `load_towers("ViT-B-16/openai")` gives the text tower of

@@ -28,7 +28,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | the two stages and their losses | the idea | {doc}`05_two_stages` |
+# | the two stages and their losses | the idea | {doc}`02_two_stages` |
 # | the ranked probability score, RPS | the idea | {doc}`01_ordinal_classification` |
 # | mean, interval, p-value | the idea | any introduction to statistics |
 #
@@ -102,7 +102,7 @@ def shares(steps: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     return cells.rename_axis(index=None, columns="share, % [95 % interval]")
 
 
-# %% mystnb={"image": {"alt": "A panel per data set. Rows from top to bottom: shuffled words, no text, words, words after stage 1, hand-made order, then L2RCLIP, ridge regression and median rank. A mark with an interval shows the RPS of each, and a percentage says how much of the gain of the hand-made order it reaches."}, "figure": {"caption": "RPS of the test images. A bar is the 95 % interval of the difference to *no text* on the same images: one that stays left of the dashed line saves error. The percentage is the share of what the hand-made order saves. L2RCLIP may mix words and numbers; ridge regression and the median rank, where they lie beyond the edge, are arrows with their RPS.", "name": "fig-08-steps"}}
+# %% mystnb={"image": {"alt": "A panel per data set. Rows from top to bottom: shuffled words, no text, words, words after stage 1, hand-made order, then L2RCLIP, ridge regression and median rank. A mark with an interval shows the RPS of each, and a percentage says how much of the gain of the hand-made order it reaches."}, "figure": {"caption": "RPS of the test images. A bar is the 95 % interval of the difference to *no text* on the same images: one that stays left of the dashed line saves error. The percentage is the share of what the hand-made order saves. L2RCLIP may mix words and numbers; ridge regression and the median rank, where they lie beyond the edge, are arrows with their RPS.", "name": "fig-09-steps"}}
 main = of(scores, "main")
 many = main[main["data"].isin(MANY)]
 steps = order_steps(many, list(evidence.STEPS))
@@ -189,9 +189,9 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 #
 # $$
 # g = 100\,\frac{\bar s_{\text{other}} - \bar s_{\text{one}}}{\bar s_{\text{other}}}\ \% .
-# $$ (eq-08-gain)
+# $$ (eq-09-gain)
 
-# %% mystnb={"image": {"alt": "Three lines, one per claim. On each a mark with a thick and a thin interval per data set, and a diamond for the mean of the sets; a vertical line at zero."}, "figure": {"caption": "What the first arm of each claim saves of the other's RPS, in percent. Thick: 95 % interval over test images. Thin: over runs, corrected for shared training images; it is missing where there is one run. The diamond is the mean of the sets, which alone is tested.", "name": "fig-08-claims"}}
+# %% mystnb={"image": {"alt": "Three lines, one per claim. On each a mark with a thick and a thin interval per data set, and a diamond for the mean of the sets; a vertical line at zero."}, "figure": {"caption": "What the first arm of each claim saves of the other's RPS, in percent. Thick: 95 % interval over test images. Thin: over runs, corrected for shared training images; it is missing where there is one run. The diamond is the mean of the sets, which alone is tested.", "name": "fig-09-claims"}}
 claims = judge_claims(of(table, "main"), many, missing)
 judged = claims[claims["data"] == MEAN].set_index("row")
 answers = judged.groupby("verdict").groups
@@ -217,7 +217,7 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 #
 # | what | function | test |
 # |---|---|---|
-# | {eq}`eq-08-gain`, both intervals, p | `gains.compare_arms`, `gains.run_interval` | `tests/unit/test_gains.py` |
+# | {eq}`eq-09-gain`, both intervals, p | `gains.compare_arms`, `gains.run_interval` | `tests/unit/test_gains.py` |
 # | three claims, Holm | `gains.judge_claims` | `tests/unit/test_gains.py` |
 # | share of the hand-made order | `gains.order_steps` | `tests/unit/test_gains.py` |
 #
@@ -285,7 +285,7 @@ Markdown(gain_table(strict, "RPS saved, % [95 % interval], by subject"))
 # RPS* adds the score itself to the loss. Ridge regression, the median rank and the hand-made order have no language
 # at all.
 
-# %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}, "figure": {"caption": "What L2RCLIP, at its defaults, saves of the RPS of other methods, in percent, with 95 % intervals over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first line.", "name": "fig-08-methods"}}
+# %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}, "figure": {"caption": "What L2RCLIP, at its defaults, saves of the RPS of other methods, in percent, with 95 % intervals over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first line.", "name": "fig-09-methods"}}
 others = {
     "cross-entropy": NONE,
     "cross-entropy + RPS": "rps",
@@ -346,7 +346,7 @@ Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 #   to compare with.
 # - **Settings were found on validation images of these sets.** The test images took no part; still, other kinds of images
 #   may want other settings.
-# - **The words of one language**, one template per set. {doc}`09_open_questions` changes the wording.
+# - **The words of one language**, one template per set. {doc}`15_all_studies` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
 #
@@ -445,6 +445,6 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`; licences and traps are in {doc}`11_data_sets`. Other methods:
+# {cite:t}`vandenheuvel2018automated`; licences and traps are in {doc}`16_data_sets`. Other methods:
 # {cite:t}`diaz2019soft`, {cite:t}`cao2020rank`, {cite:t}`shi2023deep`. Statistics: {cite:t}`efron1979bootstrap`,
 # {cite:t}`holm1979simple`, {cite:t}`nadeau2003inference`; the score is that of {cite:t}`epstein1969scoring`.

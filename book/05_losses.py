@@ -126,7 +126,7 @@ def pairwise(
     return ordinal_pairwise_loss(image, text, target, VALUES, **options)
 
 
-# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows show the push of each text, a black arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that stands on its own text (the star). An arrow has the colour of the text that pushes, and its length is the force; the longest of each panel are drawn alike. The black arrow is what is left over along the circle, and its size stands in the title.", "name": "fig-04-forces"}}
+# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows show the push of each text, a black arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that stands on its own text (the star). An arrow has the colour of the text that pushes, and its length is the force; the longest of each panel are drawn alike. The black arrow is what is left over along the circle, and its size stands in the title.", "name": "fig-05-forces"}}
 pushes = {
     "cross-entropy": cross_entropy,
     "pairwise, order-blind": lambda z, t: pairwise(z, t, order="blind"),
@@ -175,21 +175,21 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 #
 # $$
 # z\cdot t = 1-\tfrac12\lVert z-t\rVert^2 .
-# $$ (eq-04-chord)
+# $$ (eq-05-chord)
 #
 # Put that into the cross-entropy of the logits $s\,z_i\cdot t_k$, and the ones cancel. What is left is exact:
 #
 # $$
 # \mathrm{CE} = \underbrace{\frac{s}{2B}\sum_i d_{iy_i}^2}_{\text{pull to the own text}}
 # + \underbrace{\frac1B\sum_i \log\sum_k e^{-s\,d_{ik}^2/2}}_{\text{push from all texts}} .
-# $$ (eq-04-split)
+# $$ (eq-05-split)
 #
 # The first term is small when images are near their own text: half the *tightness*, times the scale $s$. The second is small
 # when images are far from all texts. The logarithm is concave, so Jensen's inequality bounds it from below by a mean:
 #
 # $$
 # \mathrm{CE} \;\ge\; \frac s2\Big(\frac1B\sum_i d_{iy_i}^2 - \frac1{BK}\sum_{i,k} d_{ik}^2\Big) + \log K .
-# $$ (eq-04-bound)
+# $$ (eq-05-bound)
 #
 # Such a reading of cross-entropy as tightness against contrast is due to {cite:t}`boudiaf2020unifying`. Before the numbers,
 # the picture: five texts that stand in order, as a fan, 30° apart, and an image of rank 1 that runs round the circle.
@@ -219,7 +219,7 @@ curves = {
 if PROFILE != "smoke":
     assert float(turn[(pull + push).argmin()]) < 20  # not at its own text, 30°
 
-# %% mystnb={"image": {"alt": "Four curves over the angle of an image on a circle: cross-entropy, its pull, its push, and a dashed lower bound close under the cross-entropy. Vertical lines mark five texts."}, "figure": {"caption": "Cross-entropy of an image of rank 1 at s = 1 is the sum of the blue and the red curve. The dashed line is the bound, the grey band what it misses. Vertical lines are the texts; the solid one is its own.", "name": "fig-04-parts"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four curves over the angle of an image on a circle: cross-entropy, its pull, its push, and a dashed lower bound close under the cross-entropy. Vertical lines mark five texts."}, "figure": {"caption": "Cross-entropy of an image of rank 1 at s = 1 is the sum of the blue and the red curve. The dashed line is the bound, the grey band what it misses. Vertical lines are the texts; the solid one is its own.", "name": "fig-05-parts"}} tags=["hide-input"]
 with style():
     figure = Figure(figsize=(6.6, 3.9), layout="constrained")
     axis = figure.subplots()
@@ -278,7 +278,7 @@ assert close(parts.pull, 1.552406 / 2)
 assert close(parts.bound, 1.479933)
 
 # %% [markdown]
-# The bracket in {eq}`eq-04-bound` is a pairwise loss already: tightness minus the mean squared distance to all texts, each
+# The bracket in {eq}`eq-05-bound` is a pairwise loss already: tightness minus the mean squared distance to all texts, each
 # with the same weight. In this package it is one call, and the next cell checks it. The cell also shows the limit of the
 # argument. At the scale 100, to which the original CLIP limits it {cite:p}`radford2021learning`, the bound is true and says
 # nothing.
@@ -302,7 +302,7 @@ for s in (1.0, 10.0, 100.0):
 #
 # $$
 # -\nabla_z \mathrm{CE} = s\,(1-p_y)\,(t_y-z) + \sum_{k\ne y} s\,p_k\,(z-t_k),
-# $$ (eq-04-force)
+# $$ (eq-05-force)
 #
 # exactly, because the $p_k$ of the other texts add up to $1-p_y$. Here is every loss of this section in the same form, for
 # one image:
@@ -352,7 +352,7 @@ print("the table agrees with autograd, text by text")
 #
 # $$
 # \omega_{ik} = \frac{\lvert y_i-r_k\rvert}{M} .
-# $$ (eq-04-weight)
+# $$ (eq-05-weight)
 #
 # Take the bound of cross-entropy, drop its constant and its scale, put the weight into the push, and push by $d$ in place of
 # $d^2$. That is the cross-modal ordinal pairwise loss of stage 2:
@@ -360,12 +360,12 @@ print("the table agrees with autograd, text by text")
 # $$
 # L_{\text{cop}}^{(2)} = \underbrace{\frac1B\sum_i d_{iy_i}^2}_{\text{tightness}}
 # - \underbrace{\frac1{BK}\sum_{i,k}\omega_{ik}\,d_{ik}}_{\text{diversity}} .
-# $$ (eq-04-stage2)
+# $$ (eq-05-stage2)
 #
 # It is small enough for paper. Three texts stand at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
 # images have ranks 0 and 2. Once each stands on its own text, once both stand on the text between.
 
-# %% mystnb={"image": {"alt": "Two arcs with three texts at 0, 60 and 120 degrees and two images. Lines from images to texts carry a weight times a distance: one half times 1, and 1 times the square root of 3."}, "figure": {"caption": "All pairs that push, each with its weight times its distance. A line has the colour of its image and is as thick as its weight. Images are drawn a little outside the circle.", "name": "fig-04-paper"}}
+# %% mystnb={"image": {"alt": "Two arcs with three texts at 0, 60 and 120 degrees and two images. Lines from images to texts carry a weight times a distance: one half times 1, and 1 times the square root of 3."}, "figure": {"caption": "All pairs that push, each with its weight times its distance. A line has the colour of its image and is as thick as its weight. Images are drawn a little outside the circle.", "name": "fig-05-paper"}}
 two = torch.tensor([0, 2])
 loss_figures.weighted_pairs(
     {
@@ -408,9 +408,9 @@ assert close(golden, 1.026232)
 #
 # ### Three settings of the stage-2 loss
 #
-# **`order`** chooses the weights. `"true"` is {eq}`eq-04-weight`. `"blind"` sets all weights to 1, as in the bound of
+# **`order`** chooses the weights. `"true"` is {eq}`eq-05-weight`. `"blind"` sets all weights to 1, as in the bound of
 # cross-entropy; it then pushes an image from its *own* text as well. `"shuffled"` gives each text the weight of another one.
-# The last two are controls; {doc}`08_ablation` measures what they cost.
+# The last two are controls; {doc}`09_does_it_help` measures what they cost.
 #
 # **`normalise`** chooses $M$. As released (`"batch"`) it is the largest gap that this batch happens to hold, so the weights
 # of an image depend on its neighbours in the batch. `"global"` takes the largest gap of the label space: the same image
@@ -463,7 +463,7 @@ half = torch.deg2rad(gap) / 2
 assert torch.allclose(by_power["push by d"][1], half.cos())
 assert torch.allclose(by_power["push by d²"][1], 2 * (2 * half).sin())
 
-# %% mystnb={"image": {"alt": "Two panels over the angle between an image and a text. Push by d is flat along the line and falls along the circle; push by d squared rises along the line and has one hump along the circle."}, "figure": {"caption": "How hard a text of weight 1 pushes an image that is an angle away. Left: along the line between them. Right: the part of it along the circle, which alone moves the image.", "name": "fig-04-power"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels over the angle between an image and a text. Push by d is flat along the line and falls along the circle; push by d squared rises along the line and has one hump along the circle."}, "figure": {"caption": "How hard a text of weight 1 pushes an image that is an angle away. Left: along the line between them. Right: the part of it along the circle, which alone moves the image.", "name": "fig-05-power"}} tags=["hide-input"]
 with style():
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -493,7 +493,7 @@ figure
 #
 # Back to the fan, where the texts stand in order. Where is the loss of an image least, and what do the controls change?
 
-# %% mystnb={"image": {"alt": "Left: loss and force of an image of rank 1 over its angle for three weights of the push. Right: for each rank the place of its own text as a bar, and the places where images come to rest under the three weights."}, "figure": {"caption": "The pairwise loss on the fan, for the three weights of its push. Positive forces turn an image counter-clockwise. Right: where an image of each rank rests, beside the bar of its own text; of two equally good places one is drawn.", "name": "fig-04-rest"}}
+# %% mystnb={"image": {"alt": "Left: loss and force of an image of rank 1 over its angle for three weights of the push. Right: for each rank the place of its own text as a bar, and the places where images come to rest under the three weights."}, "figure": {"caption": "The pairwise loss on the fan, for the three weights of its push. Positive forces turn an image counter-clockwise. Right: where an image of each rank rests, beside the bar of its own text; of two equally good places one is drawn.", "name": "fig-05-rest"}}
 place = angles(-60, 180)
 
 
@@ -537,7 +537,7 @@ if PROFILE != "smoke":
 # loss stretches the scale at its ends; only the middle rank stays. And the pull settles the order: even under a shuffled
 # weight the images come to rest in the order of their texts. On texts that are already in order, the ordinal weight is a
 # correction, not the source of order. So expect little between the three weights where texts are in order from the start;
-# {doc}`08_ablation` measures it in training.
+# {doc}`09_does_it_help` measures it in training.
 #
 # ## Stage 1, where the texts move
 #
@@ -549,7 +549,7 @@ if PROFILE != "smoke":
 # - \underbrace{\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert z_i-t_{y_j}\rVert}_{\text{images from texts}}
 # - \underbrace{\tfrac12\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert t_{y_i}-t_{y_j}\rVert}_{\text{texts from texts}},
 # \qquad \omega_{ij}=\frac{\lvert y_i-y_j\rvert-m}{M} ,
-# $$ (eq-04-stage1)
+# $$ (eq-05-stage1)
 #
 # where $m$ and $M$ are the least and the largest gap among the pairs. On paper again, with three images on their own texts
 # at 0°, 60° and 120°. The gaps of the pairs 01, 02, 12 are 1, 2, 1. So $m=1$, $M=2$, and the weights are $0,\tfrac12,0$:
@@ -597,7 +597,7 @@ sentence += "mean over all orders is {:.6f}, and the symmetric loss is {:.6f}."
 low, high, mean = min(released), max(released), sum(released) / len(released)
 display(Markdown(sentence.format(low, high, mean, symmetric)))
 
-# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "One batch in all 720 orders of its rows. Bars: the released loss. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-04-orders"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "One batch in all 720 orders of its rows. Bars: the released loss. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-05-orders"}} tags=["hide-input"]
 with style():
     figure = Figure(figsize=(6.2, 2.6), layout="constrained")
     axis = figure.subplots()
@@ -650,7 +650,7 @@ for words, rows in (("one rank", [2, 5]), ("one image", [0]), ("two", [0, 4])):
 # can pass each other, from many starts. Order is measured by the correlation of rank gap and distance,
 # `ordinality(...)["gap"]`: 1 is perfect, 0 is chance.
 
-# %% mystnb={"image": {"alt": "Above, three circles with the ways of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Black outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-04-free"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Above, three circles with the ways of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Black outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["nbval-ignore-output"]
 cycle = cyclic_permutation(5)  # the wrong order of the control
 
 
@@ -755,7 +755,7 @@ for name in far:
 assert far["s = 100"][quarter] < 1e-6 < 0.1 < far["pairwise"][quarter]
 assert torch.all(near["s = 100"] > 5 * near["pairwise"])
 
-# %% mystnb={"image": {"alt": "Two panels with forces on a logarithmic scale over the way from the own to the wrong text, texts 60 and 6 degrees apart: cross-entropy at three scales and the pairwise loss as a dashed line."}, "figure": {"caption": "Force that turns an image back to its own text, while it is led to the wrong one. Blue is cross-entropy at three scales, the dashed line the pairwise loss. Note that the axis is logarithmic.", "name": "fig-04-loud"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with forces on a logarithmic scale over the way from the own to the wrong text, texts 60 and 6 degrees apart: cross-entropy at three scales and the pairwise loss as a dashed line."}, "figure": {"caption": "Force that turns an image back to its own text, while it is led to the wrong one. Blue is cross-entropy at three scales, the dashed line the pairwise loss. Note that the axis is logarithmic.", "name": "fig-05-loud"}} tags=["hide-input"]
 with style():
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -787,7 +787,7 @@ figure
 #
 # $$
 # L_{\text{plain}} = \tfrac12\big(\mathrm{CE}(s\,ZT_Y^\top, i) + \mathrm{CE}(s\,T_YZ^\top, i)\big),
-# $$ (eq-04-plain)
+# $$ (eq-05-plain)
 #
 # with row $i$ of $T_Y$ the text of image $i$. With ranks, two images of a batch share a sentence, and the loss counts the
 # sentence of one as a wrong answer for the other. L2RCLIP's contrastive loss is *asymmetrical*: an image has one text among
@@ -796,7 +796,7 @@ figure
 # $$
 # L_{\text{asym}} = \frac1B\sum_i\mathrm{CE}(s\,z_iT^\top, y_i)
 # - \frac1{\#k}\sum_k\frac1{\lvert P(k)\rvert}\sum_{i\in P(k)}\log\operatorname{softmax}_i(s\,t_k\cdot z_i) .
-# $$ (eq-04-asym)
+# $$ (eq-05-asym)
 #
 # The first sum runs over the ranks that the batch holds; the second part is the supervised contrastive loss of
 # {cite:t}`khosla2020supervised` from texts to images. Here is what each wants of every pair of our six images.
@@ -830,7 +830,7 @@ assert to_image[[2, 5], 2].max() < 0
 assert torch.allclose((both - to_image).sum(1), torch.tensor(0.0).double())
 assert torch.allclose(to_image.sum(0), torch.tensor(0.0).double())
 
-# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames hold pairs of one rank. Two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-04-pairs"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames hold pairs of one rank. Two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-05-pairs"}} tags=["hide-input"]
 runs = ("both ways", "along each row", "down each column")
 with style():
     figure = Figure(figsize=(7.6, 3.35), layout="constrained")
@@ -933,7 +933,7 @@ assert sums.sum() < 0 < sums[1]
 # %% [markdown]
 # The sum is a pull. More than that: with one text a rank, the plain loss and the loss with many positives, each with a row
 # of texts for each image, are *the same function*. Their values agree, and so do all gradients. The push between images of
-# one rank is bookkeeping; it acts only where texts of one rank differ, as captions do. {doc}`08_ablation` trains with both
+# one rank is bookkeeping; it acts only where texts of one rank differ, as captions do. {doc}`09_does_it_help` trains with both
 # losses.
 #
 # So what does the asymmetry change? Two counts. In the direction to the texts it compares all $K$ ranks once, where the
@@ -969,7 +969,7 @@ assert on_text.norm() > 0.1, "the text of the absent rank is still pushed"
 # *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank together and knows no order. The batch below has two
 # images on each text of the fan, but one image of rank 1 wanders.
 
-# %% mystnb={"image": {"alt": "Eight panels, one a loss, with the force on an image of rank 1 over its angle; areas are filled by direction, and vertical lines mark the texts."}, "figure": {"caption": "Which way each loss turns an image of rank 1, over the place where it stands: blue towards higher angles, red towards lower ones. The curve is a share of its largest value. The image rests where blue turns into red. All other images stand on their texts; logits have the scale 10.", "name": "fig-04-others"}}
+# %% mystnb={"image": {"alt": "Eight panels, one a loss, with the force on an image of rank 1 over its angle; areas are filled by direction, and vertical lines mark the texts."}, "figure": {"caption": "Which way each loss turns an image of rank 1, over the place where it stands: blue towards higher angles, red towards lower ones. The curve is a share of its largest value. The image rests where blue turns into red. All other images stand on their texts; logits have the scale 10.", "name": "fig-05-others"}}
 POS = VALUES
 CROWD = torch.tensor([1, 0, 0, 1, 2, 2, 3, 3, 4, 4])
 
@@ -1058,21 +1058,21 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # The table says who *listens* to order, not who profits from it. What these losses are worth in training is measured
-# elsewhere: {doc}`08_ablation` holds some of them against L2RCLIP. Note how the places of rest differ. Soft
+# elsewhere: {doc}`09_does_it_help` holds some of them against L2RCLIP. Note how the places of rest differ. Soft
 # labels draw an image of rank 1 towards the middle of the scale, a push by rank drives it to the end.
 #
 # ## Equations, functions, tests
 #
 # | equation | function | test |
 # |---|---|---|
-# | {eq}`eq-04-chord` | `losses.distances` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-split`, {eq}`eq-04-bound` | `loss_geometry.cross_entropy_parts` | `tests/book/test_loss_figures.py` |
-# | {eq}`eq-04-force` | `loss_geometry.text_forces` | `tests/book/test_loss_figures.py` |
-# | {eq}`eq-04-weight` | `losses.rank_weights` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-stage2` | `losses.ordinal_pairwise_loss` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-plain` | `losses.contrastive_loss` | `tests/unit/test_losses.py` |
-# | {eq}`eq-04-asym` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-chord` | `losses.distances` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-split`, {eq}`eq-05-bound` | `loss_geometry.cross_entropy_parts` | `tests/book/test_loss_figures.py` |
+# | {eq}`eq-05-force` | `loss_geometry.text_forces` | `tests/book/test_loss_figures.py` |
+# | {eq}`eq-05-weight` | `losses.rank_weights` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-stage2` | `losses.ordinal_pairwise_loss` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-plain` | `losses.contrastive_loss` | `tests/unit/test_losses.py` |
+# | {eq}`eq-05-asym` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
 # | the other losses | `baselines.losses` | `tests/unit/test_baseline_losses.py` |
 #
 # ## Exercises
@@ -1209,8 +1209,8 @@ check_batch([0, 4])
 #
 # ## What next
 #
-# - {doc}`05_two_stages` trains with these losses, from end to end.
-# - {doc}`08_ablation` measures what the order in them is worth.
+# - {doc}`02_two_stages` trains with these losses, from end to end.
+# - {doc}`09_does_it_help` measures what the order in them is worth.
 # - {doc}`notation` holds the symbols, {doc}`glossary` the words.
 #
 # ## Sources

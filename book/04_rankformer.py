@@ -31,7 +31,7 @@
 # | you should know | how much | if not |
 # |---|---|---|
 # | self-attention: query, key, value | the idea | {cite:t}`vaswani2017attention` |
-# | rank templates and text towers | the idea | {doc}`02_rank_templates` |
+# | rank templates and text towers | the idea | {doc}`03_rank_templates` |
 # | gradients in PyTorch | to read them | any introduction to PyTorch |
 #
 # **Time and hardware.** No GPU and no download are needed. The last line of this page says how long it took, and on what.
@@ -103,7 +103,7 @@ R, tokens = prompts.template_embeddings, prompts.tokens
 words = tokens.words
 spelt = view.spellings(towers, tokens)
 
-# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end stands further right where the name has two words."}, "figure": {"caption": "What the text tower reads, one row per rank. Blue words go through RankFormer; orange vectors are learned directly; grey slots are left alone. A name of two words pushes all that follows one slot to the right.", "name": "fig-03-grid"}}
+# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end stands further right where the name has two words."}, "figure": {"caption": "What the text tower reads, one row per rank. Blue words go through RankFormer; orange vectors are learned directly; grey slots are left alone. A name of two words pushes all that follows one slot to the right.", "name": "fig-04-grid"}}
 draw.token_grid(spelt, tokens.rank_words, context=len(prompts.context))
 
 # %% [markdown]
@@ -125,7 +125,7 @@ shown(RankPrompts.embeddings)
 
 # %% [markdown]
 # Write $R$ for the embedded words of $K$ sentences with $n$ slots, $R \in \mathbb{R}^{K \times n \times D}$. Three kinds
-# of slots in {numref}`fig-03-grid` are not RankFormer's business:
+# of slots in {numref}`fig-04-grid` are not RankFormer's business:
 #
 # - **start and end.** CLIP reads the whole sentence off its end token, so nothing may touch it, and its slot has to be
 #   looked up in each sentence: names differ in length. (The small tower used here takes the mean of all tokens.)
@@ -159,7 +159,7 @@ print("start, end and padding: never changed, never read")
 #
 # $$
 # R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))
-# $$ (eq-03-rankformer)
+# $$ (eq-04-rankformer)
 #
 # LN is a layer norm. MSA is multi-head self-attention: each word asks the words it can see, and gets back a weighted mean
 # of what they have to say. FFN is a small network of two layers that treats each word alone. $\alpha$ blends the result
@@ -171,9 +171,9 @@ shown(RankFormer.forward)
 # %% [markdown]
 # | equation | function | test |
 # |---|---|---|
-# | {eq}`eq-03-rankformer` | `RankFormer.forward` | `tests/unit/test_rankformer.py`, against a loop over words in NumPy |
+# | {eq}`eq-04-rankformer` | `RankFormer.forward` | `tests/unit/test_rankformer.py`, against a loop over words in NumPy |
 # | who reads whom, below | `rankformer_views.read_by`, `changed_ranks` | `tests/book/test_rankformer_figures.py` |
-# | {eq}`eq-03-alignment`, below | `gradients.gradient_alignment` | `tests/book/test_rankformer_figures.py` |
+# | {eq}`eq-04-alignment`, below | `gradients.gradient_alignment` | `tests/book/test_rankformer_figures.py` |
 #
 # Compare it with a block of a transformer {cite:p}`vaswani2017attention`. Three things are missing or odd, and each has a
 # consequence that the rest of this page will meet:
@@ -194,7 +194,7 @@ shown(RankFormer.forward)
 # Do not believe a comment about this, test it. Take one word, differentiate its new embedding by all old ones, and colour
 # what has a gradient. Then disturb all words of one rank and see which ranks change.
 
-# %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}, "figure": {"caption": "Left: the words that one word, framed, reads along each axis. Right: disturb the words of one rank (row) and see whose new embeddings change (columns).", "name": "fig-03-axes"}}
+# %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}, "figure": {"caption": "Left: the words that one word, framed, reads along each axis. Right: disturb the words of one rank (row) and see whose new embeddings change (columns).", "name": "fig-04-axes"}}
 asked = (3, 7)  # rank, slot
 reads = {a: view.read_by(f, R, tokens, *asked) for a, f in formers.items()}
 changes = {a: view.changed_ranks(f, R, tokens) for a, f in formers.items()}
@@ -213,7 +213,7 @@ assert (changes["joint"][others] > 1e-6).all()
 # With `token` no rank ever hears of another: RankFormer then polishes each sentence on its own. Whoever says that
 # RankFormer relates *ranks* must mean one of the other two.
 #
-# Look at the column of `rank` in {numref}`fig-03-axes` again. In that slot stand *no, very, low, high, very*: the second
+# Look at the column of `rank` in {numref}`fig-04-axes` again. In that slot stand *no, very, low, high, very*: the second
 # half of a name of two words has slipped to the right. The same slot is not always the same part of the sentence.
 #
 # ## What it cannot know
@@ -223,7 +223,7 @@ assert (changes["joint"][others] > 1e-6).all()
 # $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$, is the same for every copy of a word with the same words in sight. How
 # many different shifts are there at all?
 
-# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis. Words that share their shift have the same colour; words without colour have a shift of their own. With axis token only the two a of a sentence share, with axis rank whole columns share, with axis joint every copy of a word shares."}, "figure": {"caption": "Words of one colour get one and the same shift, whatever RankFormer has learned. Words without a colour have a shift of their own.", "name": "fig-03-groups"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis. Words that share their shift have the same colour; words without colour have a shift of their own. With axis token only the two a of a sentence share, with axis rank whole columns share, with axis joint every copy of a word shares."}, "figure": {"caption": "Words of one colour get one and the same shift, whatever RankFormer has learned. Words without a colour have a shift of their own.", "name": "fig-04-groups"}} tags=["hide-input"]
 groups = {a: view.shift_groups(f, R, tokens) for a, f in formers.items()}
 with style():
     figure, panels = plt.subplots(
@@ -293,9 +293,9 @@ for axis, former in formers.items():
 print("sentences in another order: the same answers in that order")
 
 # %% [markdown]
-# Order can only come from elsewhere: from what the words mean to the tower ({doc}`02_rank_templates`), from the loss
-# ({doc}`04_losses`), and from the pictures. RankFormer passes it on; whether it does so in a given model is what a
-# failure signature in {doc}`08_ablation` tells.
+# Order can only come from elsewhere: from what the words mean to the tower ({doc}`03_rank_templates`), from the loss
+# ({doc}`05_losses`), and from the pictures. RankFormer passes it on; whether it does so in a given model is what a
+# failure signature in {doc}`09_does_it_help` tells.
 #
 # ## What the strength does
 #
@@ -359,7 +359,7 @@ for when, steps in (("before", 0), ("after", scale["short"])):
 learned = pd.DataFrame(learned)
 print(f"{scale['short']} steps on {len(targets)} pictures of 5 ranks")
 
-# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the template with the untrained context in front. Right: order of the text features.", "name": "fig-03-alpha"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Three panels over alpha from 0 to 1, before training in grey and after a few steps in red: how far words move, how far the text features move, and the rank correlation of rank gap and text distance."}, "figure": {"caption": "What α does, before training (grey) and after a few steps with that α held fixed (red). Left: mean distance that a word moves, in its own length. Middle: mean distance of a text feature from the template with the untrained context in front. Right: order of the text features.", "name": "fig-04-alpha"}} tags=["nbval-ignore-output", "hide-input"]
 PANELS = {
     "words": ("How far words move", "lengths of the word"),
     "texts": ("How far texts move", "distance of unit vectors"),
@@ -411,9 +411,9 @@ Markdown(
 #   small $\alpha$ words go less far in the same number of steps; but nothing stops them from going further than their own
 #   length.
 # - **The order of the texts is not safe.** Stage 1 moves sentences to where the pictures are. Five ranks and one seed
-#   make the right panel coarse; {doc}`08_ablation` follows the order of the texts over many runs.
+#   make the right panel coarse; {doc}`09_does_it_help` follows the order of the texts over many runs.
 #
-# Which $\alpha$ and which axis give the best answers? {doc}`09_open_questions` compared them and could not tell them
+# Which $\alpha$ and which axis give the best answers? {doc}`15_all_studies` compared them and could not tell them
 # apart.
 #
 # ## What moves in stage 1
@@ -425,7 +425,7 @@ models = {axis: train(scale["steps"], axis=axis) for axis in AXES}
 trained = {axis: model.prompts.rankformer for axis, model in models.items()}
 moves = {a: view.movement(f, R, tokens) for a, f in trained.items()}
 
-# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}, "figure": {"caption": "How far stage 1 moved each word, in lengths of that word, for the three axes. Copies of a word that share a shift move alike.", "name": "fig-03-moves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}, "figure": {"caption": "How far stage 1 moved each word, in lengths of that word, for the three axes. Copies of a word that share a shift move alike.", "name": "fig-04-moves"}} tags=["nbval-ignore-output"]
 draw.movement_figure(moves, spelt)
 
 # %% tags=["nbval-ignore-output"]
@@ -450,7 +450,7 @@ for axis, model in models.items():
 # %% [markdown]
 # All numbers but $\alpha$ are lengths of the vector that moved. Words travel much further than the context vectors, which
 # Adam moves by no more than about its learning rate a step. A word is moved by a whole network, and all of that network's
-# weights may move at once. In the long run of {doc}`05_two_stages` a word moves by more than its length. A "residual" with
+# weights may move at once. In the long run of {doc}`02_two_stages` a word moves by more than its length. A "residual" with
 # a weight of 0.1 sounds like a small correction. It is not one.
 #
 # Nor does $\alpha$ itself say much. It starts at 0.1, and Adam carries it by about the learning rate a step, so after so
@@ -492,7 +492,7 @@ maps = {
     for axis in AXES
 }
 
-# %% mystnb={"image": {"alt": "Heat maps of attention for the three axes, before training above and after training below, on a scale from an eighth of equal attention, blue, to eight times, red, with words along both sides."}, "figure": {"caption": "Attention over equal attention, mean over the heads. Rows are words that look, columns words they look at. Above: before training. Below: after it. Equal words have equal rows, as they must.", "name": "fig-03-attention"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Heat maps of attention for the three axes, before training above and after training below, on a scale from an eighth of equal attention, blue, to eight times, red, with words along both sides."}, "figure": {"caption": "Attention over equal attention, mean over the heads. Rows are words that look, columns words they look at. Above: before training. Below: after it. Equal words have equal rows, as they must.", "name": "fig-04-attention"}} tags=["nbval-ignore-output", "hide-input"]
 titles = {key: f"axis {key[0]}, {key[1]}" for key in maps}
 figure = heat_maps(
     {titles[key]: seen.log2().clip(-3, 3) for key, seen in maps.items()},
@@ -533,7 +533,7 @@ Markdown("\n".join(said))
 # $$
 # A_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
 # \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
-# $$ (eq-03-alignment)
+# $$ (eq-04-alignment)
 #
 # At 1 both ranks pull the parameters in one direction. At 0 they do not meet, and below 0 each undoes a part of the
 # other's work. The parameters $\theta$ are what is trained. (The scalar products are known as the neural tangent kernel
@@ -579,7 +579,7 @@ helped = {
     for title, (one, trains) in five.items()
 }
 
-# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's pictures help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Who is helped (blue) and who is harmed (red) by whose pictures, for six things to train.", "name": "fig-03-alignment"}}
+# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's pictures help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Who is helped (blue) and who is harmed (red) by whose pictures, for six things to train.", "name": "fig-04-alignment"}}
 heat_maps(
     helped,
     ranks.names,
@@ -666,7 +666,7 @@ assert RankPrompts(towers, digits).tokens.words.sum(1).unique().numel() == 1
 for one in (spoken, digits):
     print(f"{count} names:", ", ".join(one.names[1:6]), "…")
 
-# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: help with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, filled where both names have as many words, hollow where not. Right: the lines with names in digits."}, "figure": {"caption": "Help over the distance of two ranks. Left: names in words. Middle: the pairs behind one line of the left panel, axis rank. Right: names in digits. Solid lines are RankFormer, dotted is a learned vector for each slot, without attention.", "name": "fig-03-gap"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: help with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, filled where both names have as many words, hollow where not. Right: the lines with names in digits."}, "figure": {"caption": "Help over the distance of two ranks. Left: names in words. Middle: the pairs behind one line of the left panel, axis rank. Right: names in digits. Solid lines are RankFormer, dotted is a learned vector for each slot, without attention.", "name": "fig-04-gap"}} tags=["hide-input"]
 RED, VIOLET = look("full")[0], "#4b4e9e"
 LEARNERS = {
     "context": ("#b0833a", "-."),
@@ -734,11 +734,11 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # Stop at the left panel, and the idea of RankFormer has come true: neighbours help, and the axis `rank` helps most. The
 # middle panel spoils it. Along `rank`, two ranks help each other if their names have *as many words*, however far apart
-# they are, and harm each other if not, even next neighbours. The reason was in {numref}`fig-03-axes`: in a longer name
+# they are, and harm each other if not, even next neighbours. The reason was in {numref}`fig-04-axes`: in a longer name
 # everything slips one slot to the right, so that along `rank` only names of one length meet word by word. Neighbours
 # often have names of one length; that is all. In digits every name has one token, and the advantage is gone.
 #
-# So it was the length, not the word. Look back at {numref}`fig-03-alignment`, at the panel of axis `rank`: there too the
+# So it was the length, not the word. Look back at {numref}`fig-04-alignment`, at the panel of axis `rank`: there too the
 # three short names stand against the two long ones.
 #
 # What is left in the right panel is real but small: near ranks help, far ranks harm. It does not come from RankFormer,
@@ -816,7 +816,7 @@ Markdown("\n".join(lines))
 # the freedom to bring sentences to their pictures.
 #
 # Against it: it does not know the order, it borrows by wording, and at the start a few shared vectors share as much. In
-# {doc}`08_ablation`, with these towers, leaving it out was not shown to cost accuracy, and in {doc}`09_open_questions` no
+# {doc}`09_does_it_help`, with these towers, leaving it out was not shown to cost accuracy, and in {doc}`15_all_studies` no
 # axis and no strength stood out.
 #
 # So the rare rank of the first paragraph can borrow, to first order and at the start, from the ranks whose names sound like its
@@ -956,9 +956,9 @@ check_values(-1, 1)
 #
 # ## What next
 #
-# - {doc}`04_losses`: where order enters.
-# - {doc}`05_two_stages`: RankFormer in the whole method, trained to the end.
-# - {doc}`08_ablation` and {doc}`09_open_questions`: what it is worth.
+# - {doc}`05_losses`: where order enters.
+# - {doc}`02_two_stages`: RankFormer in the whole method, trained to the end.
+# - {doc}`09_does_it_help` and {doc}`15_all_studies`: what it is worth.
 #
 # ## Sources
 #

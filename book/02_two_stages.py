@@ -14,7 +14,7 @@
 # # Two stages: L2RCLIP from end to end
 #
 # A leaf is healthy, a little damaged, badly damaged. The labels have an order, and language has a rough idea of it before
-# it has seen a leaf ({doc}`02_rank_templates` says how rough). This chapter trains the whole of L2RCLIP {cite:p}`wang2023learning` on photographs of leaves, from
+# it has seen a leaf ({doc}`03_rank_templates` says how rough). This chapter trains the whole of L2RCLIP {cite:p}`wang2023learning` on photographs of leaves, from
 # five sentences to a model that grades a picture, and looks at what each of its two stages does.
 #
 # :::{admonition} What you will learn
@@ -79,7 +79,7 @@ print(f"pictures to learn from, to choose on, to report: {counts}")
 # The leaves are generated: species, light, ground, and kind of lesion vary freely, and the rank is the share of the
 # leaf's own area that is damaged. Nothing else in the picture tells the rank, which makes the task harder than it looks.
 
-# %% mystnb={"image": {"alt": "Fifteen generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right, on soil, moss, stone and paper, some among fallen leaves."}, "figure": {"caption": "Training pictures of the five ranks, lowest on the left. The frame's colour is the colour of the rank on every page of this book.", "name": "fig-05-leaves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Fifteen generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right, on soil, moss, stone and paper, some among fallen leaves."}, "figure": {"caption": "Training pictures of the five ranks, lowest on the left. The frame's colour is the colour of the rank on every page of this book.", "name": "fig-02-leaves"}} tags=["nbval-ignore-output"]
 plots.contact_sheet(data.train, ranks)
 
 # %% [markdown]
@@ -120,7 +120,7 @@ print(freezing_table(before))
 #
 # Write $z_i$ for the unit feature of image $i$ with rank $y_i$, and $t_k$ for the unit text feature of rank $k$ of $K$,
 # with scale $s$; $T$ holds all $t_k$ as rows, $B$ is the number of pictures in a batch, CE is cross-entropy, $L_{\text{t2i}}$
-# asks each sentence for its pictures, and $\lambda_1$, $\lambda_{\text{tight}}$, $\lambda_{\text{push}}$ weigh the ordinal parts. {doc}`04_losses` derives all of it; here is
+# asks each sentence for its pictures, and $\lambda_1$, $\lambda_{\text{tight}}$, $\lambda_{\text{push}}$ weigh the ordinal parts. {doc}`05_losses` derives all of it; here is
 # the result. Stage 1 minimises
 #
 # $$
@@ -130,14 +130,14 @@ print(freezing_table(before))
 # &- \operatorname*{mean}_{i<j} \omega_{ij} \lVert z_i - t_{y_j}\rVert
 # - \tfrac12 \operatorname*{mean}_{i<j} \omega_{ij} \lVert t_{y_i} - t_{y_j}\rVert \Big)
 # \end{aligned}
-# $$ (eq-05-stage1)
+# $$ (eq-02-stage1)
 #
 # and stage 2
 #
 # $$
 # L_2 = \mathrm{CE}(s\,z_iT^\top, y_i) + \lambda_{\text{tight}} \frac1B\sum_i \lVert z_i-t_{y_i}\rVert^2
 # - \lambda_{\text{push}} \frac{1}{BK}\sum_{i,k} \omega_{ik} \lVert z_i-t_k\rVert .
-# $$ (eq-05-stage2)
+# $$ (eq-02-stage2)
 #
 # The authors released all weights as 1, and so they are on this page: `preset="paper"`. The default, `preset="recommended"`,
 # has weights that were chosen on validation images. Its stage 2 can also add the ranked probability score (RPS,
@@ -152,9 +152,9 @@ print(freezing_table(before))
 #
 # | equation | function | test |
 # |---|---|---|
-# | contrastive part of {eq}`eq-05-stage1` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
-# | ordinal part of {eq}`eq-05-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
-# | ordinal part of {eq}`eq-05-stage2` | `losses.ordinal_pairwise_loss` | `tests/unit/test_losses.py` |
+# | contrastive part of {eq}`eq-02-stage1` | `losses.asymmetrical_contrastive_loss` | `tests/unit/test_losses.py` |
+# | ordinal part of {eq}`eq-02-stage1` | `losses.ordinal_pairwise_loss_stage1` | `tests/unit/test_losses.py` |
+# | ordinal part of {eq}`eq-02-stage2` | `losses.ordinal_pairwise_loss` | `tests/unit/test_losses.py` |
 #
 # Both ordinal parts may be negative. That is right: the push is worth more than the pull once a model is good.
 
@@ -163,7 +163,7 @@ print(freezing_table(before))
 #
 # One call runs both stages, another a linear probe beside them: logistic regression on the frozen image features. Any method that
 # tunes its tower must beat that, and beating it proves little: the fair rival tunes the same tower with cross-entropy. It costs as
-# much again, so it is not run here; on real leaves it ties with L2RCLIP in accuracy ({doc}`reproduction`, {doc}`08_ablation`). If
+# much again, so it is not run here; on real leaves it ties with L2RCLIP in accuracy ({doc}`reproduction`, {doc}`09_does_it_help`). If
 # this cell is stopped, at any moment, running it again
 # goes on from the last complete epoch and ends in the same numbers, bit for bit. After both stages `fit` divides the logits by
 # one temperature, fitted on the validation pictures: it makes the model about as sure as it is right, and changes no most
@@ -178,7 +178,7 @@ print(
     sep="\n  ",
 )
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, falling slowly in stage 1 and steeply in stage 2, below the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: the lowest validation RPS. The test split plays no part in that choice.", "name": "fig-05-curves"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, falling slowly in stage 1 and steeply in stage 2, below the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: the lowest validation RPS. The test split plays no part in that choice.", "name": "fig-02-curves"}} tags=["nbval-ignore-output"]
 plots.training_curves(
     run.history, ranks, reference=run.metrics["median_rank"]["mae"]
 )
@@ -236,7 +236,7 @@ print("checks passed")
 # Stage 1 moves sentences, not images. The left panel shows the five templates as the language model gives them: the
 # words already lie roughly in order. The right panel shows them after stage 1.
 
-# %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, centred over the ranks.", "name": "fig-05-texts"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, centred over the ranks.", "name": "fig-02-texts"}} tags=["nbval-ignore-output"]
 features = {
     "templates": before.prompts.template_features(before.towers),
     "after stage 1": run.model.rank_features,
@@ -251,7 +251,7 @@ for when, texts in features.items():
     )
 
 # %% [markdown]
-# Is that more order? With five ranks the score is coarse, and {doc}`03_rankformer` explains why RankFormer keeps no order by
+# Is that more order? With five ranks the score is coarse, and {doc}`04_rankformer` explains why RankFormer keeps no order by
 # itself. For the answers stage 1 is no better than the probe: five movable sentences on a frozen tower are five prototypes.
 #
 # How much did the words themselves change? RankFormer blends a refined embedding into the original one,
@@ -275,7 +275,7 @@ print(
 # %% [markdown]
 # ## What stage 2 does to the answers
 
-# %% mystnb={"image": {"alt": "Confusion matrix of true against predicted ranks on the test split; most of the weight lies on the diagonal and beside it."}, "figure": {"caption": "Answers on the test split. Errors of an ordinal model should lie beside the diagonal, not in the corners.", "name": "fig-05-confusion"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Confusion matrix of true against predicted ranks on the test split; most of the weight lies on the diagonal and beside it."}, "figure": {"caption": "Answers on the test split. Errors of an ordinal model should lie beside the diagonal, not in the corners.", "name": "fig-02-confusion"}} tags=["nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
 truth, answer = (
     torch.tensor(predictions[name].to_numpy())
@@ -289,7 +289,7 @@ plots.confusion({"after stage 2": (truth, answer)}, ranks)
 # Look at the pictures that a model gets most wrong before you trust its mean. Often the picture is unclear; sometimes
 # the model has learned something it should not.
 
-# %% mystnb={"image": {"alt": "The test pictures with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test pictures with the largest expected error. The outlined bar is the true rank; where it is hardly there, the model gave the truth next to nothing.", "name": "fig-05-failures"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "The test pictures with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test pictures with the largest expected error. The outlined bar is the true rank; where it is hardly there, the model gave the truth next to nothing.", "name": "fig-02-failures"}} tags=["nbval-ignore-output"]
 probabilities = torch.tensor(predictions.filter(regex=r"^p_\d+$").to_numpy())
 error = (torch.tensor(predictions["expected"].to_numpy()) - truth).abs()
 plots.gallery(
@@ -404,8 +404,8 @@ print(
 #
 # ## What next
 #
-# {doc}`06_ordinal_embeddings` looks at the features of such a run before, between and after the stages;
-# {doc}`07_training_runs` does the same with any data set and tower; {doc}`08_ablation` asks what each part is worth.
+# {doc}`07_ordinal_embeddings` looks at the features of such a run before, between and after the stages;
+# {doc}`08_training_runs` does the same with any data set and tower; {doc}`09_does_it_help` asks what each part is worth.
 #
 # ## Sources
 #

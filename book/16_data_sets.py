@@ -27,7 +27,7 @@
 #
 # | you should know | how much | if not |
 # |---|---|---|
-# | ranks, accuracy, MAE | the idea | {doc}`05_two_stages` |
+# | ranks, accuracy, MAE | the idea | {doc}`02_two_stages` |
 # | training, validation and test split | well | any introduction to machine learning |
 #
 # **Time and hardware.** Seconds, on anything. No picture of a benchmark is opened: the counts are read from
@@ -112,7 +112,7 @@ print(
 # ## How many pictures has a rank?
 
 
-# %% mystnb={"image": {"alt": "Eighteen small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test pictures. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, MORPH and CLAP2015 towards old age, until ranks are empty; aesthetics has nearly all pictures in two middle grades."}, "figure": {"caption": "Pictures of each rank, lowest on the left: bars are training and validation, the line is test, crosses are ranks without a training picture. The first fold of each protocol; each panel has its own scale.", "name": "fig-11-ranks"}}
+# %% mystnb={"image": {"alt": "Eighteen small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test pictures. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, MORPH and CLAP2015 towards old age, until ranks are empty; aesthetics has nearly all pictures in two middle grades."}, "figure": {"caption": "Pictures of each rank, lowest on the left: bars are training and validation, the line is test, crosses are ranks without a training picture. The first fold of each protocol; each panel has its own scale.", "name": "fig-16-ranks"}}
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel a label distribution."""
     columns = min(3, len(parts))
@@ -324,7 +324,7 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists: `l2rclip data morph --download DIR/datalists` | the pictures, from their owners |
 #
 # Every download is compared with a checksum before anything appears in the folder. If you own none of the pictures,
-# `l2rclip data morph --make-fixture DIR` writes a small synthetic folder in the same layout; {doc}`07_training_runs` trains
+# `l2rclip data morph --make-fixture DIR` writes a small synthetic folder in the same layout; {doc}`08_training_runs` trains
 # on one.
 #
 # ## Exercises
