@@ -26,8 +26,7 @@ IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 # In this order: the parts of every chapter.
 CONTRACT = {
     "a title": r"^# \S",
-    "what the reader learns": r"What you will learn",
-    "a table of prerequisites": r"\| you should know \|",
+    "prerequisites": r"\*\*You need\.\*\*|\| you should know \|",
     "time and hardware": r"\*\*Time and hardware\.\*\*",
     "exercises": r"^## Exercises",
     "a solution to unfold": r":::\{dropdown\} Solution",
