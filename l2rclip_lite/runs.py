@@ -233,7 +233,7 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
             state = optimizer.state[parameter]
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
-            state["step"] = tensors[f"adam.step/{name}"]
+            state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)  # where a fused Adam wants it
         history, score, steps = json.loads(metadata["about"])
         return list(history), (float(score[0]), float(score[1])), int(steps)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:

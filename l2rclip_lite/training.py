@@ -178,7 +178,7 @@ class Stage:
             share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
             groups.setdefault(share, []).append(parameter)
         rows = [{"params": group, "peak": lr * share} for share, group in groups.items()]
-        self.optimizer = torch.optim.Adam(rows, lr, weight_decay=self.config.weight_decay, foreach=True)
+        self.optimizer = torch.optim.Adam(rows, lr, weight_decay=self.config.weight_decay, fused=True)
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.best_score, self.taken = (math.inf, math.inf), 0
         self.history: list[dict[str, float]] = []
