@@ -76,7 +76,7 @@ table, scores, missing = read_results(RESULTS)
 lacking = Counter(
     unit.rsplit("-", 1)[0]
     for unit in missing
-    if unit.split("/")[0] in ("main", "tuned", "all")
+    if unit.split("/")[0] in ("main", "tuned", "tuned-apples", "all")
 )
 waiting = ", ".join(f"{unit} ({runs})" for unit, runs in lacking.items())
 print(fill(f"not run yet, and left out: {waiting or 'nothing'}", 80))
@@ -329,7 +329,7 @@ Markdown(
 # recommended preset, with the RPS in place of both parts of the pairwise loss.
 
 # %%
-tuned = of(scores, "tuned")
+tuned = scores[scores["study"].str.startswith("tuned")]
 ways = ["paper", "paper without tightness", "L2RCLIP", "rps", "sord"]
 rivals = compare_pairs(tuned, {arm: (arm, NONE) for arm in ways})
 Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
@@ -358,7 +358,7 @@ Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 
 # %% tags=["hide-output"]
 metrics = ["rps", "mae_median", "accuracy", "qwk", "ece"]
-means = table[table["study"].isin(["main", "tuned"])]
+means = table[table["study"].isin(["main", "tuned", "tuned-apples"])]
 means = means.reindex(columns=["study", "data", "arm", *metrics])
 means.groupby(["study", "data", "arm"], sort=False).mean().round(3)
 

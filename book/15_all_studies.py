@@ -69,7 +69,7 @@ from l2rclip_book.style import DATA
 
 NAMES = {data: name for data, (name, *_) in DATA.items()}
 table, scores, missing = read_results(RESULTS)
-mine = ("main", "few", "parts", "templates", "shapes", "all")
+mine = ("main", "others", "few", "parts", "templates", "shapes", "all")
 lacking = Counter(
     unit.rsplit("-", 1)[0] for unit in missing if unit.split("/")[0] in mine
 )
@@ -227,8 +227,7 @@ intervals(shapes, label="RPS saved against no text, %", limit=60)
 # to be in the images because a program painted it there.
 
 # %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-others"}}
-main = scores[scores["study"] == "main"]
-elsewhere = main[~main["data"].isin(MANY)]
+elsewhere = scores[scores["study"] == "others"]
 ways = ["words", "after stage 1", NUMBERS, "L2RCLIP"]
 few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
 intervals(few_ranks, label="RPS saved against no text, %", limit=60)
