@@ -78,6 +78,7 @@ scale = {
     "page": {"networks": 3, "shuffles": 2000, "leaves": 200},
     "full": {"networks": 10, "shuffles": 10000, "leaves": 1000},
 }[PROFILE]
+size = scale["leaves"]
 torch.set_num_threads(1)
 torch.manual_seed(SEED)
 torch.set_grad_enabled(False)  # nothing is trained on this page
@@ -245,7 +246,8 @@ def centre(features: Tensor, origin: Tensor) -> Tensor:
     return F.normalize(features - origin, dim=-1)
 
 
-severity = load_dataset("leaves", ranks=5, size=15).ranks
+leaves = load_dataset("leaves", ranks=5, size=size, seed=SEED)
+severity = leaves.ranks
 raw = encode(mini, severity.sentences)
 once = centre(raw, mini.text.mean)
 twice = centre(once, once.mean(dim=0))
@@ -533,8 +535,6 @@ assert 0.3 < np.mean(list(wins["digits", "random weights"].values())) < 0.6
 # $s = 20$ that `mini` uses before the softmax.
 
 # %%
-size = scale["leaves"]
-leaves = load_dataset("leaves", ranks=5, size=size, seed=SEED)
 data = leaves.train + leaves.val + leaves.test
 pixels = torch.stack([mini.transform()(image) for image, _ in data])
 z = mini.encode_image(pixels)
