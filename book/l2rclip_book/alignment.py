@@ -1,12 +1,11 @@
-"""A CLIP without a single image: how well a linear map that has seen some class names finds others."""
+"""A CLIP without a single image: a linear map from the rows of a classifier to the names of its classes."""
 
 from __future__ import annotations
 
 import copy
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from open_clip import IMAGENET_CLASSNAMES
 from torch import Tensor
 
@@ -60,52 +59,3 @@ def fit_alignment(
     gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
     projection = centred.T @ torch.linalg.solve(gram, rows)
     return {"projection": projection.float().contiguous(), "text_mean": mean}
-
-
-def split_names(count: int, seed: int) -> tuple[Int[Tensor, " seen"], Int[Tensor, " unseen"]]:
-    """Four names of five to fit on and the rest to find, both in ImageNet's order.
-
-    Example:
-        >>> [len(part) for part in split_names(1000, seed=0)]
-        [800, 200]
-    """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    seen, unseen = order.tensor_split([round(0.8 * count)])
-    return seen.sort().values, unseen.sort().values
-
-
-def unseen_similarity(
-    classifier: Float[Tensor, "name feature"],
-    texts: Float[Tensor, "name dim"],
-    ridge: float,
-    *,
-    seed: int,
-    shuffle: bool = False,
-) -> Float[Tensor, "unseen unseen"]:
-    """Cosine of each unseen name (row) with each unseen classifier row (column), by `fit_alignment`.
-
-    Args:
-        classifier: W, from `prototypes`.
-        texts: T, from `prototypes`.
-        ridge: λ, above 0.
-        seed: Of the split.
-        shuffle: Whether to fit on wrong pairs, the control.
-    """
-    seen, unseen = split_names(len(texts), seed)
-    pairs = seen
-    if shuffle:
-        pairs = seen[torch.randperm(len(seen), generator=torch.Generator().manual_seed(seed + 1))]
-    fitted = fit_alignment(classifier[seen], texts[pairs], ridge)
-    sentences = F.normalize(texts[unseen] - fitted["text_mean"], dim=1)
-    return sentences @ F.normalize(classifier[unseen] @ fitted["projection"].T, dim=1).T
-
-
-def recall(similarity: Float[Tensor, "unseen unseen"], k: int = 1) -> float:
-    """The share of rows whose own column is among the k most similar; chance k / n.
-
-    Example:
-        >>> (recall(torch.tensor([[0.9, 0.1], [0.8, 0.2]])), recall(torch.eye(2), k=2))
-        (0.5, 1.0)
-    """
-    above = (similarity > similarity.diagonal()[:, None]).sum(1)
-    return float((above < k).float().mean())

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.decomposition import PCA
 from torch import Tensor
 
-from l2rclip_book.statistics import ordinality, spearman_rho
+from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.mini import MiniTowers
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers
@@ -106,22 +104,6 @@ def orders(count: int, draws: int, seed: int = 0) -> Orders:
     return np.stack([np.arange(count), *(generator.permutation(count) for _ in range(draws - 1))])
 
 
-def shuffled_scores(
-    features: Float[Tensor, "rank dim"], names: Orders
-) -> dict[str, Float[np.ndarray, " order"]]:
-    """The three scores of `ordinality` if the ranks had their names in other orders.
-
-    Args:
-        features: Text features in the true order, centred if they are used so.
-        names: From `orders`; the first row gives the true scores.
-
-    Returns:
-        `gap`, `triplets` and `component`, one number per order.
-    """
-    scores = [ordinality(features[torch.from_numpy(order)]) for order in names]
-    return {name: np.array([one[name] for one in scores]) for name in scores[0]}
-
-
 def shuffled_gaps(features: Float[Tensor, "rank dim"], names: Orders) -> Float[np.ndarray, " order"]:
     """The score `gap` alone, for thousands of orders at once: the null distribution of Mantel's test.
 
@@ -135,60 +117,3 @@ def shuffled_gaps(features: Float[Tensor, "rank dim"], names: Orders) -> Float[n
     i, j = np.triu_indices(len(rows), 1)
     gap = np.broadcast_to(j - i, (len(names), len(i)))
     return spearman_rho(gap, distance[names[:, i], names[:, j]])
-
-
-def p_value(scores: Float[np.ndarray, " order"]) -> float:
-    """The share of all orders that score at least as high as the true one, which comes first and counts itself.
-
-    Example:
-        >>> p_value(np.array([0.9, 0.1, 0.9, -0.3]))
-        0.5
-    """
-    return float((scores >= scores[0] - 1e-9).mean())
-
-
-def further_is_less(
-    features: Float[Tensor, "rank dim"], gaps: Sequence[int] | None = None, by: int = 1
-) -> float:
-    r"""Local order: the share of comparisons with $s_{k,k\pm g} > s_{k,k\pm(g+b)}$, further being less similar.
-
-    Args:
-        features: Unit text features.
-        gaps: Which gaps g; None means all.
-        by: How many steps b further.
-
-    Returns:
-        A share in [0, 1], 0.5 without order; ties count one half.
-
-    Example:
-        >>> angle = torch.tensor([0.0, 30.0, 60.0]).deg2rad()
-        >>> further_is_less(torch.stack([angle.cos(), angle.sin()], 1))
-        1.0
-    """
-    similar, count = (features @ features.T).double(), len(features)
-    won = []
-    for gap in gaps if gaps is not None else range(1, count - by):
-        for table in (similar, similar.flip(0, 1)):  # row k looks to the right, then to the left
-            near, far = (table.diagonal(gap)[: count - gap - by], table.diagonal(gap + by))
-            won.append((torch.sign((near - far).round(decimals=9)) + 1) / 2)
-    return float(torch.cat(won).mean())
-
-
-def two_axes(features: Float[Tensor, "rank dim"]) -> tuple[Float[np.ndarray, "rank 2"], float]:
-    """The ranks on their first two principal components, turned so that both grow with the rank.
-
-    Args:
-        features: Text features, lowest rank first.
-
-    Returns:
-        Coordinates, and the share of the variance on the two axes, in [0, 1].
-
-    Example:
-        >>> at, share = two_axes(torch.tensor([[4.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
-        >>> at[:, 0].round(3).tolist(), round(share, 3)
-        ([-2.0, 0.0, 2.0], 1.0)
-    """
-    pca = PCA(2)
-    at = pca.fit_transform(features.double().numpy())
-    falling = at.T @ (np.arange(len(at)) - (len(at) - 1) / 2) < 0
-    return np.where(falling, -at, at), float(pca.explained_variance_ratio_.sum())

@@ -48,8 +48,13 @@ SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]
 NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
 READ = {"rank": torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])}
 READING = (READ, {"rank": torch.eye(2)}, SPELT, (1, 3))
-TOKENS = {"CLIP": [([("a", False), ("low", True), ("leaf", False)], 0.0)]}, {"spaces": [1, 2]}
-SCORES = {"gap": {"mine": (0.7, [0.1, 0.2]), "other": (0.5, [0.0])}}
+TOKENS = [([("a", False), ("low", True), ("leaf", False)], 0.0)]
+SCORES = {
+    "words": {
+        "mine": template_figures.Scores(0.7, [0.1, 0.2], (-0.5, 0.5)),
+        "other": template_figures.Scores(0.5, [0.0], (-0.5, 0.5)),
+    }
+}
 
 
 def texts(figure: Figure) -> list[str]:
@@ -148,7 +153,7 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
         lambda f: texts(f)[1:3],
         ["a\n1.00", "very\n2.00"],
     ),
-    (template_figures.token_figure, (*TOKENS, "ab"), texts, ["a", "low", "leaf"]),
+    (template_figures.token_figure, ({"CLIP": TOKENS, "MiniLM": TOKENS},), texts, ["a", "low", "leaf"]),
     # rings of random weights, then the trained network's diamonds
     (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
 ]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from skimage import data
 from torch import Tensor
 
-from l2rclip_book.alignment import fit_alignment, prototypes, recall, unseen_similarity
+from l2rclip_book.alignment import fit_alignment, prototypes
 from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import (
@@ -95,15 +95,6 @@ def names() -> tuple[Tensor, Tensor]:
     """Classifier rows and text embeddings of the 1,000 names."""
     _, classifier, texts = prototypes(load_towers("mini"))
     return classifier, texts
-
-
-@pytest.mark.slow
-def test_the_alignment_finds_names_it_has_not_seen(names: tuple[Tensor, Tensor]) -> None:
-    """Fitted on 800 names, recall@1 among the 200 others over two splits; shuffled pairs are at chance (.005)."""
-    found = [recall(unseen_similarity(*names, 10, seed=seed)) for seed in range(2)]
-    shuffled = [recall(unseen_similarity(*names, 10, seed=seed, shuffle=True)) for seed in range(2)]
-    assert np.mean(found) >= 0.40
-    assert np.mean(shuffled) < 0.02
 
 
 @pytest.mark.slow
