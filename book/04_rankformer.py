@@ -308,7 +308,7 @@ assert (changes["joint"][others] > 1e-6).all()
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. Three
 # lines of loss are enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that
 # belongs to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
-# ordinal term.) The optimiser is Adam with a learning rate of 0.001; every step uses all training images.
+# ordinal term.) The optimiser is Adam with `lr=1e-3`; every step uses all training images.
 
 # %%
 z = L2RCLIP(towers, ranks).encode(data.train)  # unit length, frozen

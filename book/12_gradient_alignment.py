@@ -409,7 +409,7 @@ if PROFILE != "smoke":
 # So it was the length. Look back at {numref}`fig-12-alignment`, axis `rank`: there too the three short names are on one side,
 # and the two long ones on the other.
 #
-# What is left in the right panel is real but small: near ranks help, far ranks harm. It does not come from RankFormer, because
+# What is left in the right panel is small: next neighbours help, most other ranks harm a little. It does not come from RankFormer, because
 # the context alone has it. It comes from the tower, which gives similar sentences similar features, and from the images, as
 # in the two-rank example.
 #
