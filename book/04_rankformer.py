@@ -91,7 +91,7 @@ tokens = towers.tokenize(ranks.sentences, template=ranks.template)
 words = tokens.words  # K x n, False at start, end and padding
 R = towers.embed(tokens.ids)  # K x n x D
 K, n, D = R.shape
-print(f"{K} ranks, {n} slots, {D} numbers per slot, {words.sum()} words")
+print(f"K = {K} ranks, n = {n} slots, D = {D}, {words.sum()} words")
 
 # %% [markdown]
 # ## Four steps
@@ -236,13 +236,11 @@ def text_features(former, context):
     refined, shared = former(R, words), context.expand(K, -1, -1)
     slots = torch.cat([refined[:, :1], shared, refined[:, 1:]], dim=1)
     mask = F.pad(tokens.mask, (len(context), 0), value=True)
-    read = (
-        towers.text["bert"](
-            inputs_embeds=slots, attention_mask=mask.long()
-        ).last_hidden_state
-        * mask[..., None]
-    )
-    t = F.normalize(read.sum(1) / mask.sum(1, keepdim=True), dim=1)
+    states = towers.text["bert"](
+        inputs_embeds=slots, attention_mask=mask.long()
+    ).last_hidden_state
+    summed = (states * mask[..., None]).sum(1)  # over real tokens
+    t = F.normalize(summed / mask.sum(1, keepdim=True), dim=1)
     t = F.normalize(t - towers.text.mean, dim=1)  # mean of all texts
     return F.normalize(t - t.mean(0), dim=1)  # mean of these K texts
 
@@ -305,9 +303,9 @@ assert (changes["joint"][others] > 1e-6).all()
 #
 # ## What moves in stage 1
 #
-# Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. Three
-# lines of loss are enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that
-# belongs to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
+# Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. One
+# line of loss is enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that belongs
+# to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
 # ordinal term.) The optimiser is Adam with `lr=1e-3`; every step uses all training images.
 
 # %%
@@ -376,7 +374,7 @@ if PROFILE != "smoke":
 #
 # Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. Would the tower notice? Its first layer norm
 # would undo a common factor exactly, if positions were not added before it. After training, $\alpha$ has multiplied
-# everything that the FFN learned. The next figure holds $\alpha$ fixed at six values and measures both.
+# everything that the FFN learned. The next figure holds $\alpha$ fixed at five values and measures both.
 
 # %% mystnb={"image": {"alt": "Two panels over five values of alpha from 0.01 to 1, before training in grey and after a few steps in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a few steps of stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
@@ -436,8 +434,8 @@ if PROFILE != "smoke":
 #
 # Two facts keep RankFormer inside stage 1. In stage 1 the image features are constants, so only the sentences can move, and
 # RankFormer and context are the only parts of a sentence that can learn. In stage 2 it is the other way round: the text
-# features are computed once and *detached*, and the image tower learns against them. The loss is the same function; the
-# question is which of its inputs has a gradient.
+# features are computed once and *detached*, and the image tower learns against them. The cell below uses the same cross-entropy
+# as before. Only the input with a gradient is another one.
 
 # %%
 prompts = trained["rank"]
