@@ -155,10 +155,10 @@ def alignment(texts, images, parameters):
     """A: cosines between the gradients of all ranks."""
     rows = []
     for score in (images * texts).sum(1):
-        parts = torch.autograd.grad(score, parameters, retain_graph=True)
-        rows.append(torch.cat([part.flatten() for part in parts]))
-    g = F.normalize(torch.stack(rows), dim=1)
-    return g @ g.T
+        g = torch.autograd.grad(score, parameters, retain_graph=True)
+        rows.append(torch.cat([part.flatten() for part in g]))
+    unit = F.normalize(torch.stack(rows), dim=1)
+    return unit @ unit.T
 
 
 # %% [markdown]
@@ -311,8 +311,8 @@ in_digits = Ranks(digits, in_words.values, percent)
 centres_many = mean_images(many)
 by_words = measured(in_words, centres_many)
 by_digits = measured(in_digits, centres_many)
-print("names:", ", ".join(in_words.names[1:6]), "…")
-print("names:", ", ".join(in_digits.names[1:6]), "…")
+print("names:", ", ".join(in_words.names[1:5]), "…")
+print("names:", ", ".join(in_digits.names[1:5]), "…")
 
 # %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: names in words, mean over pairs. Middle: every pair behind one of these lines, axis rank. Right: names in digits.", "name": "fig-12-gap"}} tags=["hide-input"]
 length = RankPrompts(towers, in_words).tokens.words.sum(1)
