@@ -1,38 +1,19 @@
-"""What RankFormer lets words see, which words must move alike, and how far they moved."""
+"""What RankFormer lets words see, and how far they moved."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_book.templates import token_text
-from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.towers import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]
 START, END, PADDING = "start", "end", "·"
-
-
-@torch.no_grad()
-def attention(prompts: RankPrompts) -> Float[Tensor, "group query key"]:
-    """Attention weights of RankFormer's first block over the template, averaged over heads.
-
-    Returns:
-        A map for each sentence (axis `token`), for each slot (`rank`), or a single one over all tokens (`joint`). Rows of
-        real words add to 1; rows of other slots are 0.
-    """
-    assert prompts.rankformer is not None, "these prompts were built without RankFormer"
-    maps: list[Tensor] = []
-    hook = prompts.rankformer.attend[0].register_forward_hook(lambda layer, x, out: maps.append(out[1]))
-    tokens = prompts.tokens
-    prompts.rankformer(prompts.template_embeddings, tokens)
-    hook.remove()
-    words = {"token": tokens.words, "rank": tokens.words.T, "joint": tokens.words.flatten()[None]}
-    return maps[0] * words[prompts.rankformer.axis][..., None]
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
@@ -112,29 +93,6 @@ def changed_ranks(
         moved = (former(disturbed, tokens) - before).flatten(1).norm(dim=1)
         rows.append(moved / moved[rank])
     return torch.stack(rows)
-
-
-@torch.no_grad()
-def shift_groups(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Int[Tensor, "rank token"]:
-    r"""Which words get the same shift $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$, whatever RankFormer has learned.
-
-    RankFormer knows no positions, so copies of a word that attend to the same words get the same vector: a word twice
-    in one sentence (`token`), in one slot of two sentences (`rank`), anywhere (`joint`).
-
-    Args:
-        former: A woken or trained RankFormer with α > 0.
-        embeddings: Word embeddings R.
-        tokens: Which slots hold words.
-
-    Returns:
-        A number for each group from 0 on, in reading order; -1 in slots without a word.
-    """
-    rows = (former(embeddings, tokens) - (1 - former.alpha) * embeddings)[tokens.words]
-    distance = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
-    first = (distance <= 1e-4 * rows.norm(dim=1).mean()).int().argmax(dim=1)
-    groups = torch.full(tokens.words.shape, -1, dtype=torch.long)
-    groups[tokens.words] = torch.unique(first, return_inverse=True)[1]
-    return groups
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from l2rclip_book.rankformer_views import attention
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
@@ -170,14 +169,3 @@ def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny:
     ):
         RankPrompts(tiny, ranks, axis="joint", **options)
     assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
-
-
-def test_attention_rows_of_words_add_to_one(tiny: Towers) -> None:
-    """Along each axis; rows of start, end and padding are 0, and so are columns of slots that hold no word."""
-    for axis in ("token", "rank", "joint"):
-        prompts = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)  # type: ignore[arg-type]
-        words = prompts.tokens.words
-        real = {"token": words, "rank": words.T, "joint": words.reshape(1, -1)}[axis]
-        found = attention(prompts)
-        assert torch.allclose(found.sum(2), real.float(), atol=1e-6)
-        assert float((found * ~real[:, None]).abs().sum()) == 0
