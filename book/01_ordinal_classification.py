@@ -124,7 +124,8 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 #
 # ## Eight leaves by hand
 #
-# A metric also takes a side. To know what it says, compute it once yourself; eight leaves are enough.
+# A metric takes a side, too: it treats labels as names, as ranks or as numbers. To know what it says, compute it once
+# yourself; eight leaves are enough.
 
 # %% mystnb={"image": {"alt": "Eight rows, a dot on the true rank of each leaf. Three red arrows lead from the dot to another rank: one rank up, two ranks up, one rank down."}, "figure": {"caption": "Eight leaves: a dot on the true rank and, where the answer is another rank, an arrow to it with its error in ranks.", "name": "fig-01-eight"}} tags=["hide-input"]
 eight = ([0, 0, 1, 2, 2, 2, 3, 4], [1, 0, 3, 2, 2, 2, 2, 4])
@@ -324,7 +325,7 @@ figure
 # So CLIP is a classifier whose last layer is written in English. Change the sentences, and you have another classifier,
 # without a single training image. That is called *zero-shot*.
 #
-# How does an image come to lie near its sentence? CLIP was trained on hundreds of millions of images with their captions.
+# How does an image get near its sentence? CLIP was trained on hundreds of millions of images with their captions.
 # Of $B$ pairs, each image must find its own caption among all $B$, and each caption its own image. With the features of
 # the batch as rows of $Z$ and $T$, and cross-entropy CE to the right partner $1, \dots, B$, the loss is
 #
@@ -333,8 +334,8 @@ figure
 # $$ (eq-01-contrastive)
 #
 # A loss of this kind is called contrastive: it pulls partners together and pushes all others apart, and treats all others
-# alike. The towers `mini` were joined in a cheaper way, which {doc}`03_rank_templates` shows, and know less. Whatever this book
-# does with them it can do with any CLIP.
+# alike. The towers `mini` were joined in a cheaper way, which {doc}`03_rank_templates` shows, and know less. Everything that this book
+# does with them works with any CLIP.
 #
 # ### What it can do, and what it cannot
 #
@@ -456,7 +457,9 @@ def check_answers(answers: Callable[..., tuple[float, ...]]) -> str:
     r = np.array([0.0, 12.25, 30.0, 45.0, 60.0])
     names = ("most probable rank", "median", "expectation")
     for row in ([0.4, 0.2, 0.1, 0.1, 0.2], [0.1, 0.2, 0.15, 0.15, 0.4]):
-        for power, mine in enumerate(answers(np.array(row), r)):
+        if len(given := answers(np.array(row), r)) != 3:
+            return "not yet: return three values"
+        for power, mine in enumerate(given):
             best = draw.expected_price(np.array(row), r, power)[2]
             if abs(mine - best) > 0.03:
                 index = mine in range(1, 5) and abs(r[int(mine)] - best) < 1
