@@ -142,7 +142,7 @@ draw.arrows(*eight, ranks)
 #
 # An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa**
 # {cite:p}`cohen1968weighted` therefore compares the squared errors with those of a guesser, who gives the same answers
-# to the wrong leaves: every answer $\hat y_j$ is held against every truth $y_i$.
+# to random leaves: every answer $\hat y_j$ is compared with every truth $y_i$.
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
@@ -339,7 +339,7 @@ figure
 #
 # ### What it can do, and what it cannot
 #
-# The whole of {numref}`fig-01-clip` is a few lines. Here they grade leaves that nobody has labelled for CLIP.
+# In code, {numref}`fig-01-clip` is a few lines. Here they read leaves that these towers have never seen.
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -363,8 +363,7 @@ for k, thing in enumerate(things):
     print(f"{thing:<6}{(nearest == k).float().mean():5.0%}")
 
 # %% [markdown]
-# Nobody has shown these towers one of our leaves, and yet they find the right word. Now the question of this book: which
-# *grade* of damage?
+# No training, and yet they nearly always find the right word. Now the question of this book: which *grade* of damage?
 
 # %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Nearly all images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
 targets = torch.tensor(data.test.targets)

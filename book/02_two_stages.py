@@ -180,7 +180,7 @@ chosen = asdict(settings) | {
 ELSEWHERE = ("weights", "device", "precision", "threads", "workers", "controls")
 lines = ["| setting | value | what it is |", "|---|---|---|"]
 lines += [
-    f"| `{name}` | {value} | {meaning[name]} |"
+    f"| {name} | {value} | {meaning[name]} |"  # code would break the name
     for name, value in chosen.items()
     if name not in ELSEWHERE
 ]
@@ -229,7 +229,7 @@ print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
 # l2rclip fit --dataset leaves --preset paper --out runs/leaves
 # ```
 #
-# **Stop** it whenever you like, by Ctrl-C or by closing the laptop. After each epoch `fit` writes a checkpoint to the run directory.
+# **Stop** it whenever you like, by Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a checkpoint to the run directory.
 #
 # **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends in the same numbers,
 # bit for bit, because each epoch draws its batches and its flips from a generator that is seeded by seed, stage and epoch. Other
@@ -260,8 +260,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 #
 # ## The result, and what to compare it with
 #
-# A number without a baseline says nothing. The median rank never looks at the image. *Zero-shot* compares images with the raw
-# sentences. The linear probe is logistic regression on the frozen image features: it sees what stage 1 sees, and knows nothing of
+# A number without a baseline says nothing. The median rank never looks at the image. *Zero-shot* compares images with the
+# sentences before any training. The linear probe is logistic regression on the frozen image features: it sees what stage 1 sees, and knows nothing of
 # sentences or order. All share towers, data and split.
 
 # %% tags=["nbval-ignore-output"]
@@ -304,7 +304,7 @@ measured, alone = Path("results/bracol.csv"), "Only beside its book's results."
 if measured.exists():
     tried = pd.read_csv(measured).groupby("method")
     mean = tried[["mae", "accuracy", "qwk", "rps"]].mean().loc[list(names)]
-mean.rename(names).round(3) if measured.exists() else alone
+mean.rename(names).rename_axis(None).round(3) if measured.exists() else alone
 
 # %% tags=["remove-cell"]
 if measured.exists():
@@ -346,7 +346,7 @@ plots.confusion(
 )
 
 # %% [markdown]
-# Look also at single images, the worst ones first, before you trust a mean. Often the image is unclear. Sometimes the model has
+# Before you trust a mean, look at single images, the worst ones first. Often the image is unclear. Sometimes the model has
 # learned something that it should not: a dark ground, a species, a wet leaf.
 
 # %% mystnb={"image": {"alt": "The test images with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test images with the largest expected error. A triangle marks the true rank.", "name": "fig-02-failures"}} tags=["hide-input", "nbval-ignore-output"]

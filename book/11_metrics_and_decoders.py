@@ -342,7 +342,7 @@ assert np.allclose(surcharge, 100 / (5 * np.array(counts)))
 #
 # ## Which metric notices what?
 #
-# Now turn it round. A classifier fails in a known way; which metric notices? The healthy one sees the true rank through a blur, knows
+# Now the other way round. A classifier fails in a known way; which metric notices? The healthy one sees the true rank through a blur, knows
 # how frequent each rank is, and reports by Bayes' rule what this tells it: it is often wrong and always honest. From its rows we make
 # five sick ones.
 
@@ -506,7 +506,7 @@ assert honest["RMSE"].idxmin() == "expectation"
 #
 # A test set is a sample. Another one of the same size would have given another number. The **bootstrap** {cite:p}`efron1979bootstrap`
 # draws as many images again from the ones there are, with replacement, computes the metric, and repeats; the middle 95 % of the values
-# are an interval. For the MAE of a small test set:
+# form an interval. For the MAE of a small test set:
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
