@@ -1,6 +1,6 @@
-"""Figures of the chapter on metrics: what a rank is, what an error costs, what a metric notices.
+"""Figures of the first chapter and of the appendix on metrics: ranks, errors, rows of probabilities.
 
-Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what is charged for them are red.
+Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what they cost are red.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
-from l2rclip_book.style import WIDTH, grid, look, name_rows, title_of
+from l2rclip_book.style import WIDTH, grid
 from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.ranks import Ranks
 
@@ -59,39 +58,34 @@ def threshold_scale(
     return figure
 
 
-def arrows(panels: Mapping[str, tuple[Sequence[int], Sequence[int], Ranks]]) -> Figure:
+def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     """One row per image: a dot on its true rank, and an arrow to the answer where that is another.
 
     Args:
-        panels: (true rank indices, predicted rank indices, label space) by panel title.
+        true: Rank indices.
+        answers: Rank indices.
+        ranks: The label space.
 
     Example:
-        >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> axis = arrows({"mine": ([0, 1, 2], [0, 0, 2], three)}).axes[0]
+        >>> axis = arrows([0, 1, 2], [0, 0, 2], Ranks.integers(0, 2, template="grade {rank}")).axes[0]
         >>> [text.get_text() for text in axis.texts if text.get_text()]
         ['−1']
     """
-    most = max(len(true) for true, _, _ in panels.values())
     tip = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
+    colours = rank_colours(len(ranks))
     with style():
-        figure = Figure(
-            figsize=(min(WIDTH, 2.0 + 2.9 * len(panels)), 0.29 * most + 1.1), layout="constrained"
-        )
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (true, answer, ranks) in zip(axes, panels.values(), strict=True):
-            axis.scatter(
-                true, range(len(true)), s=75, c=[rank_colours(len(ranks))[rank] for rank in true], zorder=3
-            )
-            for row, (rank, said) in enumerate(zip(true, answer, strict=True)):
-                if said != rank:
-                    axis.annotate("", (said, row), (rank, row), arrowprops=tip, zorder=4)
-                    signed = f"{said - rank:+d}".replace("-", "−")
-                    axis.text(len(ranks) - 0.45, row, signed, fontsize=9.5, color=WRONG, va="center")
-            axis.set_xticks(range(len(ranks)), ranks.names)
-            axis.set(xlim=(-0.4, len(ranks) - 0.05), ylim=(most - 0.5, -0.5), yticks=[])
-            axis.spines["left"].set_visible(False)
-        grid(axes, list(panels), "x")
-        axes[0].set_ylabel("images")
+        figure = Figure(figsize=(5.2, 0.27 * len(true) + 0.6), layout="constrained")
+        axis = figure.subplots()
+        axis.scatter(true, range(len(true)), s=75, c=[colours[rank] for rank in true], zorder=3)
+        for row, (rank, said) in enumerate(zip(true, answers, strict=True)):
+            if said != rank:
+                axis.annotate("", (said, row), (rank, row), arrowprops=tip, zorder=4)
+                signed = f"{said - rank:+d}".replace("-", "−")
+                axis.text(len(ranks) - 0.6, row, signed, fontsize=9.5, color=WRONG, va="center")
+        axis.set_xticks(range(len(ranks)), ranks.names)
+        axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(len(true) - 0.5, -0.5), yticks=[], ylabel="images")
+        axis.spines["left"].set_visible(False)
+        grid([axis], [""], "x")
     return figure
 
 
@@ -186,38 +180,4 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
         right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
         figure.legend(loc="outside upper center", ncols=3, fontsize=9)
         grid((left, right), ["What the model says", "What an answer costs"], "y")
-    return figure
-
-
-def intervals(panels: Mapping[str, pd.DataFrame], *, reference: Mapping[str, str]) -> Figure:
-    """One row per method, one panel per metric: the value and its interval.
-
-    Args:
-        panels: A table per panel, by its title: `value`, `low` and `high`, indexed by the method.
-        reference: The method at whose value a line is drawn, by the title of the panel.
-
-    Example:
-        >>> found = pd.DataFrame({"value": [1.0], "low": [0.8], "high": [1.3]}, index=["ridge"])
-        >>> axis = intervals({"MAE": found}, reference={"MAE": "ridge"}).axes[0]
-        >>> [text.get_text() for text in axis.texts]
-        ['1.00']
-    """
-    methods = list(next(iter(panels.values())).index)
-    with style():
-        figure = Figure(figsize=(WIDTH, 0.46 * len(methods) + 0.8), layout="constrained")
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axis, (title, found) in zip(axes, panels.items(), strict=True):
-            axis.axvline(found["value"][reference[title]], color=RIGHT, linestyle="--", linewidth=1.0)
-            for row, (method, one) in enumerate(found.iterrows()):
-                colour, marker = look(method)
-                axis.hlines(row, one["low"], one["high"], color=colour, linewidth=2.2)
-                axis.scatter(
-                    one["value"], row, s=58, color=colour, marker=marker, edgecolor="white", zorder=3
-                )
-                axis.annotate(f"{one['value']:.2f}", (one["value"], row), (0, 6), ha="center", fontsize=8.5,
-                              textcoords="offset points")  # fmt: skip
-            axis.margins(x=0.1)
-            axis.locator_params(axis="x", nbins=4)
-        grid(axes, list(panels), "x")
-        name_rows(axes[0], [title_of(method) for method in methods], 9.5)
     return figure

@@ -24,7 +24,6 @@ METHODS: dict[str, tuple[str, str]] = {
     "numbers": ("#1f6f54", "P"),
     "median-rank": ("#6b7280", "s"),
 }
-TITLES = {"full": "L2RCLIP", "linear-probe": "linear probe"}
 # name, colour (Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
@@ -47,16 +46,6 @@ def look(arm: str) -> tuple[str, str]:
         (('#2a8c82', 'X'), ('#1f2933', 'o'))
     """
     return METHODS.get(arm, (COLOURS["ink"], "o"))
-
-
-def title_of(arm: str) -> str:
-    """An arm as a reader calls it.
-
-    Example:
-        >>> title_of("full"), title_of("ridge")
-        ('L2RCLIP', 'ridge')
-    """
-    return TITLES.get(arm, arm)
 
 
 def grid(axes: Iterable[Axes], titles: Sequence[str], along: str) -> None:
