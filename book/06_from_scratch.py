@@ -14,7 +14,7 @@
 # # L2RCLIP from scratch
 #
 # You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain
-# PyTorch, in five cells that you can copy into a file of your own. The package lends two things only: the pretrained towers
+# PyTorch, in five cells that you can copy into a file of your own (the imports are folded). The package lends two things only: the pretrained towers
 # and the leaf images. At the end we compare our code with the package, tensor by tensor and then run by run. Every setting
 # that the result depends on appears on this page, with a reason.
 #
@@ -85,8 +85,8 @@ plots.training_curves(theirs, data.ranks, reference=median_rank(data)["mae"])
 # ## 1. From ranks to word embeddings
 #
 # A rank becomes a sentence, a sentence becomes tokens, a token becomes a vector $R$. The method works on these vectors, so we
-# need more of a text tower than *sentence in, feature out*: `tokenize`, `embed`, and `encode_embeddings`, which takes vectors
-# where the tower would have looked up words.
+# need more of a text tower than *sentence in, feature out*: `tokenize`, whose `words` mark what lies between start and end;
+# `embed`; and `encode_embeddings`, which takes vectors where the tower would have looked up words.
 
 # %%
 towers = load_towers("mini", image_size=side).requires_grad_(False)
@@ -110,6 +110,7 @@ print(tokens.ids.shape, r.tolist(), f"s = {s:.0f}")
 #   is five times as large. Neither stage trains it, as in the authors' code: a larger $s$ makes every answer surer and none
 #   better.
 # - **The images** are squeezed into a square, not cropped: a crop could cut away the damage that the label counts.
+#   `resize` is bicubic with antialiasing; `normalize` shifts and scales pixels as the image tower saw them in its own training.
 # - **`requires_grad_(False)`** freezes both towers. `load_towers` also puts them in evaluation mode, where they stay until the
 #   end: dropout would blur the sentences, and stage 2 says why BatchNorm needs it.
 #
@@ -225,7 +226,7 @@ def ranked_probability(logits, y):  # "at most rank k?", for each k
 
 # %% [markdown]
 # - **`clamp_min` under the root** keeps the gradient finite where an image meets its text; the slope of a root at zero is infinite.
-# - **`seen`** leaves out ranks that have no image in the batch: the mean over none of them is zero by zero.
+# - **`seen`** leaves out ranks that have no image in the batch: the mean over no image is zero divided by zero.
 # - **Both weights divide by the largest gap of the batch**, as released. Stage 1 first subtracts the smallest gap.
 #   Its own `clamp_min` is for a batch of one rank, where the largest gap is zero. (A batch of a single image has no pair at all; the
 #   package then keeps the pull alone.)
@@ -504,11 +505,12 @@ for name in ("mae", "rps"):
 # interval is the fair test of a result.
 #
 # What the package adds is not the method: it resumes a stopped run, checks its input, uses several processes, offers the controls
-# of the studies, and writes a model that others can load.
+# of the studies, and writes a model that others can load. Further fields of `Config` are switched off by default, so they play no
+# part here.
 #
 # ## Exercises
 #
-# Each cell below holds a check and a line that is wrong on purpose. Open this page in Jupyter or Colab, change it, and run the cell.
+# Each cell below holds a check and a line that is wrong on purpose. Open this page in Jupyter or Colab, change that line, and run the cell.
 #
 # **1. A gate per rank.** A rare rank may want to lean on the others more than a frequent one. Give `RankFormer` one $\alpha$ per
 # rank: a subclass with `ranks` values, all 0.1 at the start, which blends the words of rank $k$ with its own $\alpha_k$.
