@@ -34,13 +34,11 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke: seconds; page: as shown here; full: more data
 SEED = 0  # decides the leaves, the start, every batch and every shuffle
 PRESET = "paper"  # or "recommended", see the settings below
-SCORES = ""  # a CSV file; the scores of this run are added to it
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways. Which one would you show?", "name": "fig-07-looks"}}
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -233,7 +231,7 @@ for moment in images:
 # the frozen side of a stage does not change by one bit
 assert np.array_equal(images[START], images[TEXT])
 assert np.array_equal(per_rank[TEXT], per_rank[L2R])
-if PROFILE != "smoke":
+if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
     assert error(START) > error(TEXT) > error(L2R)
 
 # %% [markdown]
@@ -388,39 +386,32 @@ table = pd.DataFrame(rows).T
 table.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
 
 # %% tags=["remove-cell"]
-if SCORES:
-    record = table.head(3).rename_axis("moment").reset_index()
-    record.insert(0, "seed", SEED)
-    record.insert(1, "preset", PRESET)
-    new = not Path(SCORES).exists()
-    record.to_csv(
-        SCORES, mode="a", index=False, header=new, float_format="%.4f"
-    )
-
-# %% tags=["remove-cell"]
-if PROFILE != "smoke":
+if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     one, mean = table["ρ, single images"], table["ρ, means"]
     assert abs(one[START]) < 0.2 < one[L2R]
     assert one[L2R] < one[CE]
     assert abs(one["random points"]) < 0.1
     assert mean[START] > one[START] + 0.2
-    assert table["silhouette"].drop(["random points"]).max() < 0.05
+    assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
 # Read three things in it.
 #
-# **L2RCLIP orders the images, and cross-entropy orders them at least as well.** On this run the rival is ahead in both
-# scores of single images, and in the error. So the features of L2RCLIP are ordinal, as the paper says
-# {cite:p}`wang2023learning`, and this is no merit of its losses here: the same tower comes to an order without them. The
-# claim that needs evidence is that language adds to it. {doc}`09_does_it_help` tests that claim on real images, with many
-# splits, and finds it where ranks are many and images few.
+# **L2RCLIP orders the images, and cross-entropy orders them at least as well.** On this run the two are level in error,
+# and the rival is ahead in both scores of single images. So the features of L2RCLIP are ordinal, as the paper says
+# {cite:p}`wang2023learning`. But that is no evidence for its losses: the same tower comes to this order without them.
 #
 # **The untrained tower has its means in order and its images not.** Both numbers are right. A mean over the images of one
 # rank averages out shape, light and ground, and what remains is damage. But a model is given one image, never the mean of
 # a rank. A plot of class means always looks better than the model is.
 #
-# **The silhouette does not notice any of this.** It asks for ten islands, and ordered features are one curve without
-# gaps. Choose the score by the claim: for order, the first two.
+# **The silhouette falls while the order grows.** It asks for ten islands, and ordered features are one curve without gaps.
+# Choose the score by the claim: for order, the first two.
+#
+# One thing is not in the table: another run. The seed decides leaves, start and batches. Two parameters at the top of the
+# notebook make other runs: `SEED`, and `PRESET = "recommended"`, which leaves the pairwise loss out of stage 2 and adds
+# the ranked probability score ({doc}`05_losses`), a loss that knows the order of the ranks. {doc}`09_does_it_help` asks
+# with many runs, on real images, what this chapter cannot show: whether the *words* of the ranks help.
 #
 # Beside a mean value look at the spread. The next figure shows the distances behind the first score.
 
@@ -504,10 +495,10 @@ for k in (3, 15, 50):
 clouds(panels, ranks, columns=4)
 
 # %% [markdown]
-# With three neighbours the curve falls into pieces, and one could tell a story about each. With fifteen they are gone:
-# nothing in the features has changed. The seed bends and widens the curve. Random points get branches and knots with few
-# neighbours and an even disc with many. What all panels of the trained images share is the order of the colours along the
-# shape. That may be claimed; islands, gaps, bends and widths may not.
+# With three neighbours the curve falls into pieces, and one could tell a story about each. With fifteen some gaps are
+# left, with fifty none, and nothing in the features has changed. The seed bends and widens the curve. Random points get
+# branches with few neighbours and an even disc with many. What all panels of the trained images share is the order of the
+# colours along the shape. That may be claimed; islands, gaps, bends and widths may not.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points, made so that we know the truth: B is ten times as wide
 # as A and C, and C lies ten times as far from B as A does.
@@ -580,8 +571,8 @@ with style():
             value = np.array(ranks.values)[y[part]]
             points = np.stack([place[part], value], axis=1)
             embedding_figures.cloud(axes[row, column], points, y[part], ranks)
-            note = f"fitted: ρ = {halves[title][row]:.2f}"
-            note = f"not {note}" if row else f"{title}\n{note}"
+            note = f"ρ = {halves[title][row]:.2f}"
+            note = f"other half: {note}" if row else f"{title}\nfitted: {note}"
             axes[row, column].set(title=note, xticks=[])
         axes[1, column].set_xlabel("along the label axis")
     for axis in axes[:, 0]:
@@ -590,8 +581,8 @@ figure
 
 # %% tags=["remove-cell"]
 if PROFILE != "smoke":
-    assert halves["random points"][0] > 0.7 > 0.3 > halves["random points"][1]
-    assert 0.1 < halves[START][1] < halves[L2R][1]
+    assert halves["random points"][0] > 0.7 > 0.4 > halves["random points"][1]
+    assert 0 < halves[START][1] < halves[L2R][1]
 
 # %% [markdown]
 # The upper row can hardly tell random points from a trained model. The lower row can. It also answers what PCA left open:
@@ -610,8 +601,7 @@ if PROFILE != "smoke":
 # | this rank forms a tight group far from the others | no projection | distances between the full features |
 # | the model is good | no figure of features | its error on fresh images: {doc}`02_two_stages`, {doc}`09_does_it_help` |
 #
-# All of this is one run with one seed on drawn leaves. It shows what happened, not what will happen. Two parameters at
-# the top repeat it: another `SEED`, and `PRESET = "recommended"`, which leaves the pairwise loss out of stage 2.
+# All figures here are of one run on drawn leaves with a small budget. They show what happened, not what will happen.
 #
 # ## Exercises
 #

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Training runs: any data, any towers, CPU or GPU
 #
-# A result that nobody can start again is an anecdote. This page is both a chapter and a program. Its parameters choose a
+# A result that nobody can reproduce is an anecdote. This page is both a chapter and a program. Its parameters choose a
 # data set, a fold, the towers and a seed; one command runs it without a browser; and for each benchmark of the paper
 # {cite:p}`wang2023learning` a file in `experiments/` holds the parameters. You own none of those data sets? Then the page
 # draws a small synthetic folder in the layout of the real one, and every step runs on that.
@@ -60,7 +60,7 @@ OUT = ""  # folder for run directories; empty: a temporary folder
 # %% tags=["nbval-ignore-output", "hide-input"] mystnb={"image": {"alt": "Synthetic images in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training images of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank: enough to see that every step runs, and no more.", "name": "fig-08-images"}}
 import shlex
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -147,7 +147,7 @@ if synthetic:
 # A misspelt parameter, an unknown profile or a value out of its range ends the run at once, with one sentence that names
 # the fix. Papermill passes misspelt names on, so the page checks them itself.
 #
-# For your own images start from `experiments/csv.yaml`: it wants a folder with a file `labels.csv`, your ranks from low to
+# For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low to
 # high, and a sentence around `{rank}`.
 #
 # ## Before you train: card, counts, leakage
@@ -171,7 +171,7 @@ counts = pd.DataFrame(
 with plots.style():
     counts.plot.bar(subplots=True, figsize=(7.6, 4.6), legend=False)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 print(leakage_report({FOLD or 0: data}))
 
 # %% [markdown]
@@ -180,7 +180,7 @@ print(leakage_report({FOLD or 0: data}))
 # `Config` got the parameters above; a setting that is not among them has its default, and `SETTINGS` passes any other one
 # on. The table shows what each stage trains.
 
-# %%
+# %% tags=["hide-input"]
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 
 # %% [markdown]
@@ -211,10 +211,12 @@ def train(number: int) -> tuple[dict, dict]:
     return run, scores | stored
 
 
-start = time.perf_counter()
 run, scores = train(SEED)
-print(f"{run.out.name}: {time.perf_counter() - start:.0f} s")
-print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+print(
+    run.out.name, *sorted(path.name for path in run.out.iterdir()), sep="\n  "
+)
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept, the one with the lowest validation RPS. With so few validation images the error moves in coarse steps: trust the curve more on real data, and here only that it falls.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
 plots.training_curves(
@@ -277,19 +279,14 @@ if synthetic and PROFILE == "page" and not (EPOCHS1 or EPOCHS2):
 # for a second time:
 
 # %% tags=["nbval-ignore-output"]
-start = time.perf_counter()
 again, _ = train(SEED)
-print(
-    f"loaded in {time.perf_counter() - start:.1f} s, "
-    f"the same numbers: {again.metrics == run.metrics}"
-)
+print("the same numbers:", again.metrics == run.metrics)
 
 # %% [markdown]
 # A changed setting is another run, so it needs another `OUT`. Device, number of threads and number of worker processes
-# are no settings in this sense: a run that began on one machine may go on on another, in numbers that then differ in the
-# last digits.
+# are no settings in this sense: a run may continue on another machine, and its numbers then differ in the last digits.
 #
-# ## A batch, and what becomes of it
+# ## A batch and its summary
 #
 # One number is not a result. A loop in the shell makes a batch, and each file in `experiments/` has its own loop in its
 # head, ready to copy:
@@ -395,13 +392,13 @@ else:
 
 # %%
 def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
-    """Operations of a run that tunes ViT-B/16, equation C."""
+    """Operations of a run that tunes ViT-B/16: C above."""
     seen = methods * epochs * (3 * n + v) + 2 * (n + v + m)
     return training_runs.FORWARD * seen
 
 
 RATES = {"A100, bf16": 50e12, "T4": 4e12, "2 CPU cores": 0.13e12}
-PRICE = 2.0  # of an hour on the A100, in your currency: ask yours
+PRICE = 2.0  # of an hour on an A100, in your currency
 
 # %% [markdown]
 # | assumption | why |
@@ -551,7 +548,7 @@ BASELINES: [ridge, cross-entropy]
 
 
 # %% tags=["hide-input"]
-def check_money(money: object) -> None:
+def check_money(money: Callable[..., float]) -> None:
     """Judge by one hour, and by a batch of 15 runs."""
     hour = money(3600e12, 1e12, 1.0, folds=1, seeds=1)
     batch = money(7200e12, 1e12, 0.5, folds=5, seeds=3)
@@ -596,7 +593,7 @@ check_money(money)
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-def check_difference(differing: object) -> None:
+def check_difference(differing: Callable[..., list[str]]) -> None:
     """Judge by the page's runs, and by two made up."""
     one = {"config": {"seed": 0, "lr1": 1, "alpha": 2}}
     two = {"config": {"seed": 1, "lr1": 1, "alpha": 3}}
