@@ -191,8 +191,8 @@ model.config = replace(model.config, batch_size=16)  # from here on
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
 # has the epochs, batches and learning rate of stage 2, the same augmentation and the same choice of the best epoch. Its
-# ten weight vectors play the part of our ten sentences. The baseline gives the tower back as it was, so we read the
-# trained one from its checkpoint. L2RCLIP goes on with stage 2 before we load it.
+# ten weight vectors play the part of our ten sentences. The baseline leaves the tower as it was and keeps the trained one
+# in a checkpoint. We load it last, when stage 2 of L2RCLIP is done.
 
 # %%
 kept = RunDirectory(tempfile.mkdtemp())
@@ -355,8 +355,8 @@ clouds(above | below, ranks, columns=4)
 #
 # That is a question for numbers. The table adds three scores to the two above. *Silhouette* asks whether each rank forms
 # a cluster of its own. *Means* is the first score, taken over the ten mean features in place of single images. *First
-# axis* is the correlation of the rank with the first axis of PCA. The last two rows are controls that should score
-# nothing.
+# axis* is the correlation of the rank with the first axis of PCA, and *plane shows* is the share of the variance that
+# its two axes hold. The last two rows are controls that should score nothing.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -366,14 +366,18 @@ def means(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def scores(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Five opinions on the order of image features."""
-    first = (x - x.mean(0)) @ pca_axes(x, y)[0]
+    """Five opinions on the order of image features, and what PCA shows."""
+    centred = x - x.mean(0)
+    places = centred @ pca_axes(x, y).T
     return {
         "ρ, single images": gap_score(x, y),
         "neighbours, ranks off": neighbour_gap(x, y),
         "silhouette": silhouette_score(x, y, metric="cosine"),
         "ρ, means": gap_score(means(x, y), np.arange(len(ranks))),
-        "first axis, ρ": abs(rho(first, y)),
+        "first axis, ρ": abs(rho(places[:, 0], y)),
+        "plane shows, %": 100
+        * np.square(places).sum()
+        / np.square(centred).sum(),
     }
 
 
@@ -391,11 +395,13 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     assert abs(one[START]) < 0.2 < one[L2R]
     assert one[L2R] < one[CE]
     assert abs(one["random points"]) < 0.1
+    shown = table["plane shows, %"]
+    assert shown[START] < 50 < 75 < shown[[L2R, CE]].min()
     assert mean[START] > one[START] + 0.2
     assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
-# Read three things in it.
+# Read four things in it.
 #
 # **L2RCLIP orders the images, and cross-entropy orders them at least as well.** On this run the two are level in error,
 # and the rival is ahead in both scores of single images. So the features of L2RCLIP are ordinal, as the paper says
@@ -404,6 +410,10 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
 # **The untrained tower has its means in order and its images not.** Both numbers are right. A mean over the images of one
 # rank averages out shape, light and ground, and what remains is damage. But a model is given one image, never the mean of
 # a rank. A plot of class means always looks better than the model is.
+#
+# **The plane hides most of the untrained cloud.** A projection can only bring points closer together, never farther apart:
+# what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features. Of the trained clouds
+# the plane shows nearly all, because training has left them few directions.
 #
 # **The silhouette falls while the order grows.** It asks for ten islands, and ordered features are one curve without gaps.
 # Choose the score by the claim: for order, the first two.
@@ -545,9 +555,9 @@ if PROFILE != "smoke":
 # UMAP measures every neighbourhood with a ruler of its own, so a wide group and a narrow one come out alike. A rank that
 # "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
-# **A cloud that fills many dimensions is drawn badly by anyone.** Read the last column of {numref}`fig-07-grid` again: of
-# random points a layout keeps next to nothing. A cloud that *is* nearly a curve is drawn well. Trust a layout as far as
-# this number goes, and print it beside the figure.
+# **A cloud that fills many dimensions is drawn badly by anyone.** Of the random points in {numref}`fig-07-grid` a layout
+# keeps next to nothing. A cloud that *is* nearly a curve is drawn well. Trust a layout as far as this number goes, and
+# print it beside the figure.
 #
 # ## A look that has seen the labels
 #
