@@ -688,7 +688,7 @@ def check_axis(readout: Callable[..., np.ndarray]) -> None:
         )
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Features and ranks of one half to a direction."""
     return axis_of(x, y)  # yours
@@ -733,7 +733,7 @@ def check_lie(options: dict[str, float]) -> None:
         )
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 check_lie({"neighbours": 15, "min_dist": 0.1})
 
 # %% [markdown]
