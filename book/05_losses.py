@@ -501,8 +501,8 @@ compare(rps(logits, y), losses.ranked_probability_loss(logits, y))
 #
 # ## Tightness makes a model too sure
 #
-# Take twenty images that look exactly alike. Experts graded one of them 0, five 1, eight 2, five 3 and one 4. No model can
-# tell them apart, so the honest answer is the shares of the grades. Which answer does tightness prefer? Take five texts
+# Take twenty images that look exactly alike. Twenty experts graded one each: one said 0, five 1, eight 2, five 3 and one
+# 4. No model can tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five texts
 # that are all equally far apart. A squared distance is $2-2\,z\cdot t$, so its mean is least where $z$ points to the mean of
 # the twenty texts:
 
@@ -513,7 +513,7 @@ z = F.normalize(C[grades].mean(0), dim=0)
 print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 
 # %% [markdown]
-# It is all but certain of rank 2, where only eight of twenty graders agree. Tightness knows nothing of the scale $s$, which
+# That is all but certain of rank 2, which only eight of twenty experts chose. Tightness knows nothing of the scale $s$, which
 # turns a distance into a doubt or into certainty. In training, though, it does not act alone. Here is the whole loss of
 # stage 2, with a weight for each addition to cross-entropy, and a linear "image tower" to train with it. An image is 8
 # numbers, of which only the first matters, and the grades are noisy.
@@ -569,7 +569,7 @@ with torch.no_grad():
         scores = [rps(found / heat, new[1]) for heat in temperatures]
         best = torch.stack(scores).argmin()
         rows[name] = {
-            "20 alike: rank 2": alike_logits[name].softmax(1)[0, 2],
+            "alike: rank 2": alike_logits[name].softmax(1)[0, 2],
             "accuracy": (p.argmax(1) == new[1]).double().mean(),
             "confidence": p.amax(1).mean(),
             "RPS": rps(found, new[1]),
@@ -577,7 +577,8 @@ with torch.no_grad():
             "RPS with it": scores[best],
         }
 table = pd.DataFrame(rows).T.map(float)
-table.round({"RPS": 3, "RPS with it": 3}).round(2)
+digits = {name: 3 if "RPS" in name else 2 for name in table}
+table.round(digits)
 
 # %% mystnb={"image": {"alt": "Four rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The dots nearly meet for cross-entropy alone, with diversity and with RPS; with tightness the second lies far to the right."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is over-confidence.", "name": "fig-05-sure"}} tags=["hide-input"]
 with style():
@@ -605,14 +606,13 @@ plt.close(figure)
 figure
 
 # %% tags=["nbval-ignore-output", "hide-input"]
-gaps = table["confidence"] - table["accuracy"]
+sure, right = (table[name].round(2) for name in ("confidence", "accuracy"))
 display(
     Markdown(
         f"With tightness the model gives its answers a mean probability of "
-        f"{table['confidence'].iloc[2]:.2f}, and is right in "
-        f"{table['accuracy'].iloc[2]:.2f} of the cases: a gap of "
-        f"{gaps.iloc[2]:.2f}. With RPS the gap is {gaps.iloc[3]:.2f}, with "
-        f"cross-entropy alone {gaps.iloc[0]:.2f}."
+        f"{sure.iloc[2]:.2f}, but only {right.iloc[2]:.2f} of them are right. "
+        f"With RPS it is {sure.iloc[3]:.2f} and {right.iloc[3]:.2f}, with "
+        f"cross-entropy alone {sure.iloc[0]:.2f} and {right.iloc[0]:.2f}."
     )
 )
 
@@ -627,7 +627,8 @@ for preset, name in (
     assert settings[name] == tuple(PRESETS[preset][key] for key in keys)
     assert PRESETS[preset]["lambda1"] == 1.0
 if PROFILE != "smoke":
-    sure = table["20 alike: rank 2"]
+    gaps = table["confidence"] - table["accuracy"]
+    sure = table["alike: rank 2"]
     assert abs(sure.iloc[[0, 3]] - 0.4).max() < 0.02 < sure.iloc[2] - 0.4
     assert gaps.iloc[[0, 1, 3]].max() < 0.06 < 0.1 < gaps.iloc[2]
     assert table["accuracy"].max() - table["accuracy"].min() < 0.02

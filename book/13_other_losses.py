@@ -14,7 +14,7 @@
 # # Flaws of the released losses, and other losses
 #
 # The authors of L2RCLIP {cite:p}`wang2023learning` released the code of their losses, and this package gives the same
-# numbers to six digits. For some batches, however, the released code gives no number at all, and for all of them the number
+# numbers to six digits. For some batches, however, the released code gives no number at all, and for others the number
 # depends on things that should not matter: the order of the rows, and which other images are in the batch. This appendix
 # goes through these flaws. Then it compares other losses for ordered labels on one small example: twenty images that look
 # exactly alike.
@@ -92,15 +92,14 @@ figure
 # ## One batch, 720 losses
 #
 # The pairwise loss of stage 1 pushes image $i$ from text $j$ for the pairs $i<j$. The matrix of distances between images
-# and texts is not symmetric, so image $j$ never meets text $i$: half of the information is thrown away, and which half
-# depends on the order of the rows. The six images are those of {doc}`05_losses`: five texts and six images in eight
-# dimensions, with ranks 0, 1, 2, 3, 4 and 2. `stage1` gives the loss of some of their rows, in some order.
+# and texts is not symmetric, so image $j$ never meets text $i$: half of the pairs are left out, and which half depends on the
+# order of the rows. The batch is that of {doc}`05_losses`, five texts and six images in eight dimensions with the ranks 0, 1,
+# 2, 3, 4 and 2. `stage1`, in the folded cell above, gives the loss of the rows that you name, in your order.
 
 # %%
-print(f"as drawn         {stage1([0, 1, 2, 3, 4, 5]):+.6f}")
-print(f"moved            {stage1([2, 3, 5, 0, 4, 1]):+.6f}")
 for rows in ([0, 1, 2, 3, 4, 5], [2, 3, 5, 0, 4, 1]):
-    print(f"symmetric        {stage1(rows, symmetric=True):+.6f}")
+    both = stage1(rows), stage1(rows, symmetric=True)
+    print(rows, "released {:+.6f}, symmetric {:+.6f}".format(*both))
 
 # %% tags=["hide-input"]
 mean = sum(released) / len(released)
@@ -142,7 +141,7 @@ assert torch.equal(
 assert torch.equal(weight * 4, (r - 1).abs())
 
 # %% [markdown]
-# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two ways agree. In a batch of 16 images that is
+# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two agree. In a batch of 16 images that is
 # nearly always so, unless those ranks are rare; then every batch without them pushes harder. `normalise="global"` divides by
 # the largest gap of the label space, and the same image always gets the same weight.
 #
