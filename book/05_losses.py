@@ -350,12 +350,12 @@ compare(tightness(Z, T, y), losses.tightness(Z, T, y))
 compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 
 # %% [markdown]
-# It is small enough for paper. Three texts lie at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
+# It is small enough to work out on paper. Three texts lie at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
 # images, of ranks 0 and 2, lie on their own texts: tightness is 0. Each is 1 away from rank 1, with weight $\tfrac12$, and
 # $\sqrt3$ away from the far end, with weight 1. Diversity is a mean over six pairs, $\tfrac16\cdot 2\,(\tfrac12+\sqrt3)$. So
 # the loss is negative, and that is right: only differences of a loss move anything.
 #
-# The black arrow of {numref}`fig-05-forces` is as short a sum. A push by distance acts along the line to the text, and
+# The black arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and
 # $\cos(\theta/2)$ of it turns an image that is an angle $\theta$ away. Ranks 1 and 4, 72° away, have the weights $\tfrac14$
 # and 1; ranks 2 and 3, 144° away, have $\tfrac12$ and $\tfrac34$. The mean over five texts is
 # $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$, towards rank 1.
@@ -410,8 +410,8 @@ package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], y)
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
-# Image $i$ meets text $j$, but image $j$ never meets text $i$, and a batch of one label divides 0 by 0. So it is in the
-# released code; {doc}`13_other_losses` measures what these flaws do and how the package avoids them.
+# Image $i$ meets text $j$, but image $j$ never meets text $i$, and a batch of one label divides 0 by 0. The released code has
+# both flaws; {doc}`13_other_losses` measures what they do and how the package avoids them.
 #
 # ### Does order emerge?
 #
