@@ -37,9 +37,7 @@ CURVE = own_data.reliability(
 LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
 BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
-FAN, PLACES, ORDERS = (0, 60, 120), torch.tensor([-60.0, 30.0, 180.0]), ("true", "blind", "shuffled")
-FIELD, WEIGHTS = torch.tensor([1.0, 0.2, 2.0]), torch.tensor([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
-FIELDS, RESTS = dict.fromkeys(ORDERS, (FIELD, -FIELD)), dict.fromkeys(ORDERS, FAN)
+ORDERS = ("true", "blind", "shuffled")
 ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
 NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
@@ -126,23 +124,12 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     ),
     # in the order of their points from left to right
     (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS), images, [-1, 2, 3, 0, 1, 3, 0]),
-    # two images between two texts: a line each, none to the text under them
-    (losses.weighted_pairs, ({"a": [(0, 60), (2, 60)]}, WEIGHTS, [("u", "v")], FAN), texts, list("012uv")),
-    # the least loss is marked on the curve of each order
-    (losses.resting_places, (PLACES, FIELDS, RESTS, FAN, 1), marks, [[[30, 0.2]]] * 3),
     # two of the starts on the circle end in one bin
     (
         losses.free_texts,
         (dict.fromkeys(ORDERS, on_circle(0, 90).expand(4, 2, 2)), dict.fromkeys(ORDERS, ENDS)),
         lambda figure: figure.axes[3].lines[0].get_ydata().max(),
         2,
-    ),
-    # 2, 0, −4 as shares of the largest
-    (
-        partial(losses.force_curves, columns=1),
-        (PLACES, {"a": torch.tensor([2.0, 0, -4])}, FAN, 1),
-        lambda figure: figure.axes[0].lines[0].get_ydata().tolist(),
-        [0.5, 0, -1],
     ),
     # two context vectors after the start; 3 words, 2 context, 1 start and end, 0 padding
     (former.token_grid, (SPELT, NAMED, 2), cells, [1, 2, 2, 3, 3, 1, 0, 1, 2, 2, 3, 3, 3, 1]),
