@@ -792,7 +792,7 @@ table.round(3)
 # %% [markdown]
 # So a table that reports accuracy *and* MAE of the same answers has handicapped one of the two. `metrics.evaluate`
 # scores all three: `mae` is that of the most probable rank, `mae_median` and `mae_expected` those of the others. Ordinal
-# heads such as CORAL {cite:p}`cao2020rank` answer with a median, and `l2rclip_lite.baselines.decoders` turns what they say into a
+# heads such as CORAL {cite:p}`cao2020rank` answer with a median, and `l2rclip_lite.decoders` turns what they say into a
 # row like this one, so that all methods can be read alike.
 #
 # ## Simple baselines on leaves
@@ -838,10 +838,14 @@ predicted = {
     "median rank": torch.eye(5)[[middle] * len(data.test)],
     "frequencies": frequent.repeat(len(data.test), 1),
     "zero-shot": zero_shot(model, towers.project(features["test"])),
-    "pixels, ridge": ridge(pixels, targets, data.ranks)["test"],
-    "ridge": ridge(features, targets, data.ranks)["test"],
-    "linear-probe": linear_probe(features, targets, data.ranks)["test"],
 }
+for name, fitted, given in (
+    ("pixels, ridge", ridge, pixels),
+    ("ridge", ridge, features),
+    ("linear-probe", linear_probe, features),
+):
+    head = fitted(given, targets, data.ranks)
+    predicted[name] = head(given["test"]).softmax(1)
 print(
     f"{len(data.train)} leaves to learn from, {len(data.val)} to choose on, "
     f"{len(data.test)} to report"

@@ -17,11 +17,6 @@ from torch import Tensor
 
 from l2rclip_lite.baselines import BASELINES, check_baselines, run_baseline, train_baseline
 from l2rclip_lite.baselines import table as baseline_table
-from l2rclip_lite.baselines.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-)
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import zero_shot
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
@@ -29,6 +24,11 @@ from l2rclip_lite.baselines.table import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
+from l2rclip_lite.decoders import (
+    coral_probabilities,
+    corn_probabilities,
+    normal_probabilities,
+)
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
 from l2rclip_lite.mini import load_towers

@@ -18,7 +18,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.model import L2RCLIP, Prediction, freeze
+from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors
 
