@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import children
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,13 +96,19 @@ def test_it_compiles_wraps_hooks_and_round_trips() -> None:
     assert children.ended(children.compile_and_wrap) == 0
 
 
-def test_both_answers_by_hand() -> None:
-    """(.5, .2, .3) at values 0, 2, 7: most probable and median "new", expected 0.4 + 2.1 = 2.5 years."""
+def test_the_answers_by_hand() -> None:
+    """(.5, .2, .3) at values 0, 2, 7: most probable and median "new", expected 0.4 + 2.1 = 2.5 years.
+
+    The central 40 % lie between 0.3 and 0.7 of the cumulative row (.5, .7, 1): ranks 0 and 1. Without a level, all.
+    """
     found = Prediction.of(torch.tensor([[0.5, 0.2, 0.3], [0.0, 0.0, 1.0]]), RANKS)
     assert found.rank.tolist() == [0, 2]
     assert found.name == ("new", "worn")
     assert found.median.tolist() == [0, 2]
     assert found.expected.tolist() == pytest.approx([2.5, 7.0])
+    assert (found.low.tolist(), found.high.tolist()) == ([0, 0], [2, 2])
+    found = Prediction.of(found.probabilities, RANKS, conformal=0.39)
+    assert (found.low.tolist(), found.high.tolist()) == ([0, 2], [1, 2])
 
 
 def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path: Path) -> None:
@@ -119,6 +126,13 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     with torch.no_grad():
         logits = model(torch.stack([model.transform()(image) for image in images(5)]))
     assert torch.allclose(logits.softmax(1), one.probabilities, atol=1e-5)
+    array, table = np.array(images(1)[0]), folder.to_frame()
+    for same in (array, [array], array[None], torch.from_numpy(array).movedim(2, 0).float() / 255):
+        assert torch.allclose(model.predict(same).probabilities, one.probabilities[:1], atol=0.02)
+    with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\), or a tensor"):
+        model.predict(array / 255)
+    assert table["path"].tolist() == [str(file) for file in files]
+    assert table["p_2"].tolist() == pytest.approx(one.probabilities[:, 2].tolist(), abs=1e-6)
     model.temperature.fill_(2.0)
     assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
 
@@ -167,6 +181,19 @@ def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
         model.save_pretrained(tmp_path)
         with pytest.raises(InputError, match="use another device"):
             L2RCLIP.from_pretrained(tmp_path, device="cuda")
+
+
+@pytest.mark.parametrize("side", ["tower", "kernel"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_predicts(side: str, dtype: torch.dtype) -> None:
+    """`model.half()` as PyTorch has it, with prompts and with a head."""
+    model = L2RCLIP.build(RANKS, Config(**(CONFIG.to_dict() | {"image_side": side})))
+    if side == "kernel":
+        model.head = KernelHead(model.towers.dim, len(RANKS))
+        model.head.weight += torch.randn(model.head.weight.shape, generator=torch.Generator().manual_seed(0))
+    exact, half = model.predict(images(3)).probabilities, model.to(dtype).predict(images(3)).probabilities
+    assert half.dtype == torch.float32
+    assert torch.allclose(half, exact, atol=0.2)
 
 
 def test_bf16_predicts_nearly_the_same() -> None:
