@@ -75,7 +75,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained = _model(run, where)
+    trained = _model(run, HERE)
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
@@ -107,30 +107,25 @@ def compare(run: Run) -> None:
     """
     from l2rclip_lite.metrics import resampled, with_intervals
     from l2rclip_lite.results import read_table
-    from l2rclip_lite.runs import RunDirectory
 
-    ranks = _model(run, HERE).ranks
-    folders = {OURS: Path(run)} | {
-        file.parent.name: file.parent for file in sorted(Path(run).glob(f"{BASELINES}/*/p*.csv"))
-    }
-    answers = {name: read_table(RunDirectory(folder).predictions) for name, folder in folders.items()}
-    ours, scores = answers[OURS], dict[str, Any]()
-    for name, table_ in answers.items():
-        if not table_["path"].equals(ours["path"]):
-            raise InputError(
-                f"{folders[name]}: answers other images than {run}; delete it and train it again."
-            )
-        groups = ours["subject"].astype(str).tolist() if "subject" in ours else None
-        p = table_.filter(regex=r"^p_\d+$").to_numpy()
-        scores[name] = resampled(p, table_["target"].to_numpy(), ranks, groups=groups)
+    files = {OURS: Path(run, "predictions.csv")}
+    files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
+    answers = {name: read_table(file, ("path", "target")) for name, file in files.items()}
+    ranks, ours, scores = _model(run, HERE).ranks, answers[OURS], dict[str, Any]()
+    subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
+    for name, each in answers.items():
+        if not each["path"].equals(ours["path"]):
+            raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
+        p = each.filter(regex=r"^p_\d+$").to_numpy()
+        scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
     print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
-    apart = {
-        name: {score: each[score] - scores[OURS][score] for score in SCORES} for name, each in scores.items()
-    }
-    if apart := {name: with_intervals(each) for name, each in apart.items() if name != OURS}:
-        pairs = "subject" if "subject" in ours else "image"
+    rows = {}
+    for name in scores.keys() - {OURS}:
+        rows[name] = with_intervals({each: scores[name][each] - scores[OURS][each] for each in SCORES})
+    if rows:
+        pairs = "image" if subjects is None else "subject"
         print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
-        print(table(apart, ranks.unit))
+        print(table({name: rows[name] for name in sorted(rows)}, ranks.unit))
 
 
 def predict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,20 @@ def write_results(
     run.clean()
 
 
-def read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
     """A table of a run.
+
+    Args:
+        file: A CSV file.
+        needed: Columns that it must have.
 
     Raises:
         InputError: None there, or one that is damaged.
     """
     try:
-        return pd.read_csv(file)
-    except (OSError, ValueError) as error:
+        table = pd.read_csv(file)
+        table[[*needed]]  # raises where one lacks
+        return table
+    except (OSError, ValueError, KeyError) as error:
         problem = f"cannot be read ({error})"
         raise InputError(f"{file}: {problem}; put back a copy, or fit to a new --out.") from error
