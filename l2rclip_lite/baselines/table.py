@@ -194,7 +194,7 @@ def train_baseline(
     """
     objective = OBJECTIVES.get(name.removesuffix(FROZEN))
     if name in ("zero-shot", "zero-shot-raw"):
-        found = _model(model, rank_features=bare_sentences(model, raw=name == "zero-shot-raw"))
+        found = _model(model, bare_sentences(model, raw=name == "zero-shot-raw"))
     elif objective is None:
         head = linear_probe if name == "linear-probe" else ridge
         found = _model(model, head=head(data.backbone, data.targets, model.ranks))
@@ -207,17 +207,12 @@ def train_baseline(
 
 
 def _model(
-    model: L2RCLIP,
-    *,
-    rank_features: Tensor | None = None,
-    head: KernelHead | None = None,
-    towers: Towers | None = None,
+    model: L2RCLIP, text: Tensor | None = None, head: KernelHead | None = None, towers: Towers | None = None
 ) -> L2RCLIP:
     """A model on the same towers, which stay frozen, or on others, which do not."""
-    config = replace(
-        model.config, image_side="tower" if towers else "kernel", learn_scale=False, text_share=1.0
-    )
-    text = model.rank_features if rank_features is None else rank_features
+    side: Any = "tower" if towers else "kernel"
+    config = replace(model.config, image_side=side, learn_scale=False, text_share=1.0)
+    text = model.rank_features if text is None else text
     found = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
     found.head = head
     return found.to(model.device)
@@ -252,7 +247,7 @@ def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | 
         if name.endswith(FROZEN):
             return found
         head = head.fixed()
-    # a copy of the image tower is tuned; the text tower is shared
+    # a copy of the image tower is tuned, the text tower is shared
     towers = copy.deepcopy(model.towers, {id(model.towers.text): model.towers.text})
     return _train(name, head, _model(model, towers=towers), data, run, quiet)
 
