@@ -223,7 +223,7 @@ class L2RCLIP(nn.Module):
         """
         if isinstance(images, str | Path) and Path(images).is_dir():
             images = images_in(images)
-        elif isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) < 4:
+        elif isinstance(images, str | Path | Image.Image) or 1 < getattr(images, "ndim", 4) < 4:
             images = [images]
         if not len(images):
             raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
