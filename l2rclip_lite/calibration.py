@@ -4,11 +4,13 @@ One number T divides all logits. The most probable rank stays the same; every ro
 (T > 1) or sharper (T < 1). It is fitted on validation images, never on those that are reported: Guo et al. 2017 (On
 Calibration of Modern Neural Networks), section 4.2, with the ranked probability score, which knows the order of the ranks,
 in place of the likelihood.
+
+A second number, the conformal level, makes intervals of ranks that hold the true one nine times of ten.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -19,28 +21,12 @@ from scipy.special import softmax
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import Indices, check_paired, numbers, rps_of_images
+from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import distances_from_median
 
 Logits: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 BOUNDS = (0.05, 20.0)  # where a temperature is looked for
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """One temperature, and what it changed on the validation images.
-
-    Args:
-        temperature: T; every logit is divided by it.
-        rps_before: Their ranked probability score at T = 1.
-        rps_after: The same at T.
-        images: How many validation images there are.
-    """
-
-    temperature: float
-    rps_before: float
-    rps_after: float
-    images: int
 
 
 def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"]:
@@ -101,20 +87,48 @@ def _score(log_t: float, rows: np.ndarray, true: np.ndarray) -> float:
     return float(rps_of_images(true, softmax(rows / np.exp(log_t), axis=1)).mean())
 
 
-def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indices) -> Calibration:
-    """Fit the temperature of a model on validation images and set `model.temperature`, which `save_pretrained` keeps.
+def conformal_level(probabilities: Probabilities, target: Indices, coverage: float = 0.9) -> float:
+    """The level c whose intervals, the ranks with `prediction.distances_from_median` ≤ c, hold the true rank that often.
 
-    Where the images decide none (see `fit_temperature`), it becomes 1.
+    It is the ⌈(n + 1)·coverage⌉-th smallest distance of the n true ranks, or 1, which means all ranks, where n is too
+    small for it. New images of the same source are then covered with at least that probability, whatever the model, if
+    nothing was chosen on these. Source: Vovk, Gammerman and Shafer 2005 (split conformal prediction), with the distance
+    of Chernozhukov, Wüthrich and Zhu 2021.
+
+    Args:
+        probabilities: A row of K for each validation image.
+        target: Rank indices.
+        coverage: Between 0 and 1.
+
+    Example:
+        >>> conformal_level(
+        ...     [[0.25, 0.5, 0.25]] * 3, [1, 1, 2], coverage=0.75
+        ... )  # the third smallest of 0, 0, 0.5
+        0.5
+    """
+    p, true = numbers(probabilities, "probabilities", axes=2), numbers(target, "target")
+    distances = np.sort(distances_from_median(p)[np.arange(len(true)), true].clip(0))
+    place = math.ceil((len(true) + 1) * coverage)
+    return float(distances[place - 1]) if place <= len(true) else 1.0
+
+
+def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indices) -> float:
+    """Fit `model.temperature` and `model.conformal` on validation images; `save_pretrained` keeps both.
+
+    Where the images decide no temperature (see `fit_temperature`), it becomes 1.
 
     Args:
         model: The model; the temperature it had plays no part.
         features: Image features of the validation images, from `L2RCLIP.encode`.
         target: Their rank indices.
+
+    Returns:
+        Their ranked probability score at that temperature.
     """
     with torch.inference_mode():
-        logits = model.logits(features.to(model.device)).double().cpu().numpy()
+        logits = model.logits(features.to(model.device)).cpu().double().numpy()  # MPS has no doubles
     t, true = fit_temperature(logits, target), np.asarray(target)
     decided = 1.1 * BOUNDS[0] < t < 0.9 * BOUNDS[1]
     model.temperature.fill_(t if decided else 1.0)
-    before, after = (_score(np.log(at), logits, true) for at in (1.0, float(model.temperature)))
-    return Calibration(float(model.temperature), before, after, len(true))
+    model.conformal.fill_(conformal_level(temper(logits, float(model.temperature)), true))
+    return _score(np.log(float(model.temperature)), logits, true)

@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, baselines, predict, evaluate, export, data, doctor.
+"""The command `l2rclip`: fit, baselines, compare, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported when a
 command runs, so that help and a misspelt option answer at once.
@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
@@ -20,12 +19,12 @@ from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.finished import baselines, evaluate, export, predict, table
+from l2rclip_lite.finished import OURS, baselines, compare, evaluate, export, predict, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from."""
-ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
+ROWS = {"test": OURS, "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,14 @@ Settings = Annotated[
 DATA = DataOptions()
 
 
-def fit(dataset: str, out: str, config: Settings, quiet: bool = False, options: Data = DATA) -> None:
+def fit(
+    dataset: str,
+    out: str,
+    config: Settings,
+    quiet: bool = False,
+    cache: str | None = None,
+    options: Data = DATA,
+) -> None:
     r"""Train on a data set, in two stages, and write a run directory.
 
     Try:
@@ -103,6 +109,7 @@ def fit(dataset: str, out: str, config: Settings, quiet: bool = False, options: 
             or aesthetics.
         out: The run directory: new, or of the same run.
         quiet: Print nothing but the last line.
+        cache: Keep image features of the untrained tower in this folder, and take them from there.
         options: The data set.
         config: Model and training.
     """
@@ -111,11 +118,9 @@ def fit(dataset: str, out: str, config: Settings, quiet: bool = False, options: 
 
     given = {"name": dataset} | _given(options, dataset)
     loaded = load_dataset(**given)
-    # absolute in the record only, so that `evaluate` finds it from any folder
-    source = given | {key: str(Path(given[key]).absolute()) for key in {"root", "lists"} & given.keys()}
     if not quiet:
         print(loaded.summary(), end="\n\n", flush=True)
-    run = train(loaded, config, out, source=source, quiet=quiet)
+    run = train(loaded, config, out, source=given, cache=cache, quiet=quiet)
     if not quiet:
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, loaded.ranks.unit), end="\n\n")
@@ -186,7 +191,7 @@ def doctor(out: str = ".") -> int:
     return 0 if examine(out) else 1
 
 
-COMMANDS = (fit, baselines, predict, evaluate, export, data, doctor)
+COMMANDS = (fit, baselines, compare, predict, evaluate, export, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,17 +1,18 @@
-"""What `l2rclip` does with a finished run: baselines, predict, evaluate, export.
+"""What `l2rclip` does with a finished run: baselines, compare, predict, evaluate, export.
 
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from csv import writer
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import glob
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.model import L2RCLIP
 
+OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
 SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -31,12 +33,21 @@ File = Annotated[Path, tyro.conf.Positional]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a finished run is used: its data may have moved."""
+    """Which model of a finished run is used, and where its data are now.
+
+    A run's own record of them is followed only inside the current folder; whatever lies elsewhere is named again.
+    """
 
     root: str | None = None
-    """Folder of the images, if it has moved."""
+    """Folder of the images; needed if it has moved, or does not lie in the current folder."""
+    labels: str | None = None
+    """csv: the labels file, absolute or relative to the root; needed if it lies elsewhere."""
     lists: str | None = None
-    """Folder of the official split lists, if it has moved."""
+    """Folder of the official split lists; needed as the root is."""
+    method: str | None = None
+    """A baseline of the run, such as sord, in place of L2RCLIP."""
+    cache: str | None = None
+    """Keep image features of a frozen tower in this folder, and take them from there."""
     device: str = "cpu"
     """Where to compute: cpu, cuda or mps."""
 
@@ -46,10 +57,13 @@ HERE = Place()
 
 
 def baselines(run: Run, names: Names, where: Where = HERE) -> None:
-    """Train other methods on the towers, data and budget of a finished run, and print them beside it.
+    """Train other methods on the towers, data and budget of a finished run, and compare them with it.
 
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
+
+    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and `export` take it by
+    --method NAME.
 
     Args:
         run: The --out of a finished fit.
@@ -57,74 +71,116 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
         where: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
-    from l2rclip_lite.results import judge
-    from l2rclip_lite.runs import RunDirectory, write_json
+    from l2rclip_lite.results import write_predictions
+    from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained, found = _opened(run, where)
+    trained = _model(run, HERE)
     check_baselines(names, trained.config)
-    answers = {"L2RCLIP": trained.probabilities(trained.encode(found.test))}
-    model = type(trained).build(found.ranks, trained.config).to(where.device)
-    loaded = TrainingData.load(found, model, quiet=False)
-    for name in names:
-        answers[name] = train_baseline(name, model, loaded, quiet=False)
-    rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
-    write_json(RunDirectory(run).folder / "baselines.json", rows)
-    print(table(rows, found.ranks.unit))
+    kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
+    missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
+    if missing:
+        found = _data(run, where)
+        model = type(trained).build(found.ranks, trained.config).to(where.device)
+        loaded = TrainingData.load(found, model, cache=where.cache, quiet=False)
+    for name in missing:
+        print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
+        with kept[name].writing():
+            done = train_baseline(name, model, loaded, run=kept[name], quiet=False)
+            done.save_pretrained(kept[name].folder)
+            write_predictions(kept[name], done, found.test, done.probabilities(loaded.encode(done, "test")))
+            kept[name].clean()
+    compare(run)
 
 
-def predict(run: Run, images: Images, csv: bool = False, device: str = "cpu") -> int:
+def compare(run: Run) -> None:
+    """Print the test scores of a run and its baselines, and how much each differs from L2RCLIP.
+
+    Try:
+      l2rclip compare runs/mine
+
+    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of images, or where the
+    data say whom they show, of subjects. No image is read.
+
+    Args:
+        run: The --out of a finished fit.
+    """
+    from l2rclip_lite.metrics import resampled, with_intervals
+    from l2rclip_lite.results import read_table
+
+    files = {OURS: Path(run, "predictions.csv")}
+    files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
+    answers = {name: read_table(file, ("path", "target")) for name, file in files.items()}
+    ranks, ours, scores = _model(run, HERE).ranks, answers[OURS], dict[str, Any]()
+    subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
+    for name, each in answers.items():
+        if not each["path"].equals(ours["path"]):
+            raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
+        p = each.filter(regex=r"^p_\d+$").to_numpy()
+        scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
+    print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
+    rows = {}
+    for name in scores.keys() - {OURS}:
+        rows[name] = with_intervals({each: scores[name][each] - scores[OURS][each] for each in SCORES})
+    if rows:
+        pairs = "image" if subjects is None else "subject"
+        print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
+        print(table({name: rows[name] for name in sorted(rows)}, ranks.unit))
+
+
+def predict(
+    run: Run, images: Images, csv: bool = False, method: str | None = None, device: str = "cpu"
+) -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
       l2rclip predict runs/mine photo1.jpg photo2.jpg
       l2rclip predict runs/mine photos/ > answers.jsonl
+      l2rclip predict runs/mine "photos/*/front.jpg" --method sord
+      find photos -name "*.jpg" | l2rclip predict runs/mine - --csv > answers.csv
       l2rclip predict leaves leaf.jpg
           by the model that ships with the package, of generated leaves
 
-    Each answer has path, rank (index), name, expected (in the unit of the ranks) and probabilities. Images that cannot
-    be read are named on stderr; the others are answered, and the exit code is 2.
+    Each answer has path, rank (the most probable, as an index), its name, median (index), low and high (between them lies
+    the true rank nine times of ten), expected (in the unit of the ranks) and probabilities. Images that cannot be read are
+    named on stderr; the others are answered, and the exit code is 2.
 
     Args:
         run: The --out of a finished fit, or leaves.
-        images: Images, and folders that hold some.
+        images: Images, folders that hold some, patterns, or - for a list on stdin.
         csv: Print a table with a header in place of JSON lines.
+        method: A baseline of the run, such as sord, in place of L2RCLIP.
         device: Where to compute: cpu, cuda or mps.
     """
-    from l2rclip_lite.data.base import IMAGE_SUFFIXES, read_image
-    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.progress import Progress
 
-    model, paths, code = L2RCLIP.from_pretrained(run, device=device), list[Path](), 0
-    for path in map(Path, images):
-        held = (each for each in sorted(path.rglob("*")) if each.suffix.lower() in IMAGE_SUFFIXES)
-        paths += held if path.is_dir() else [path]
-    table = writer(sys.stdout)
-    if csv:
-        table.writerow(["path", "rank", "name", "expected", *(f"p_{k}" for k in range(len(model.ranks)))])
-    for path in paths:
+    model, header, code = _model(run, Place(method=method, device=device)), True, 0
+    for path in Progress(_paths(images), "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
-            found = model.predict(read_image(path, "predict"))
+            found = model.predict(path).to_frame().round(6)
         except InputError as error:
             code = 2
             print(f"error: {one_line(str(error))}", file=sys.stderr)
             continue
-        numbers = float(found.expected), float(model.temperature), *found.probabilities[0].tolist()
-        expected, temperature, *shares = (round(number, 6) for number in numbers)
-        answer = {"path": str(path), "rank": int(found.rank), "name": found.name[0], "expected": expected}
         if csv:
-            table.writerow([*answer.values(), *shares])
+            print(found.to_csv(index=False, header=header), end="")
+            header = False
         else:
-            print(dumps(answer | {"probabilities": shares, "temperature": temperature}), flush=True)
+            answer = found.to_dict("records")[0]
+            answer["probabilities"] = [answer.pop(f"p_{k}") for k in range(len(model.ranks))]
+            print(dumps(answer), flush=True)
     return code
 
 
 def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = HERE) -> None:
-    """Read a run's data again and compute every metric with its interval.
+    """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
     Try:
       l2rclip evaluate runs/mine
       l2rclip evaluate runs/mine --split val --json
       l2rclip evaluate runs/mine --root /where/the/images/are/now
+      l2rclip evaluate runs/mine --root new_photos --labels new.csv
+          every row of a new table, whatever its split
 
     Args:
         run: The --out of a finished fit.
@@ -132,20 +188,28 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
         json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
+    from l2rclip_lite import metrics
     from l2rclip_lite.model_card import cell
-    from l2rclip_lite.results import judge
 
-    model, found = _opened(run, where)
-    part, temperature = found.split(split), float(model.temperature)
-    metrics = judge(model.probabilities(model.encode(part, quiet=json)), found, split, intervals=True)
+    model, caveat = _model(run, where), ""
+    if where.labels:
+        split, part = where.labels, _labelled(where.root or ".", where.labels, model)
+    else:
+        found = _data(run, where)
+        part, caveat = found.split(split), found.caveat
+    features, temperature = model.encode(part, cache=where.cache, quiet=json), float(model.temperature)
+    about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
+    scores = metrics.evaluate(
+        model.probabilities(features), part.targets, model.ranks, **about, intervals=True
+    )
     if json:
-        print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": metrics}))
+        print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": scores}))
         return
-    print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {found.caveat}")
-    print(f"mae and rmse in {found.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
-    for name in metrics:
+    print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {caveat}")
+    print(f"mae and rmse in {model.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
+    for name in scores:
         if not name.endswith(("_low", "_high")):
-            print(f"{name:<24}{cell(metrics, name, 3)}")
+            print(f"{name:<24}{cell(scores, name, 3)}")
 
 
 def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> None:
@@ -171,7 +235,7 @@ def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> Non
     from l2rclip_lite import export as onnx
     from l2rclip_lite.results import judge
 
-    model, found = _opened(run, where)
+    model, found = _model(run, where), _data(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
     done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
@@ -192,20 +256,69 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
-def _opened(run: str, where: Place) -> tuple[L2RCLIP, OrdinalDataset]:
-    """A run's model, and its data read again and compared with what it was."""
-    from l2rclip_lite.data import load_dataset
+def _model(run: str, where: Place) -> L2RCLIP:
+    """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
+
+    folder = Path(run, BASELINES, where.method) if where.method else run
+    if where.method and not Path(folder).is_dir():
+        raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {where.method}`.")
+    return L2RCLIP.from_pretrained(folder, device=where.device)
+
+
+def _data(run: str, where: Place) -> OrdinalDataset:
+    """The data of a run, read again and compared with what they were."""
+    from l2rclip_lite.data import load_dataset
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
 
     stored = read_json(RunDirectory(run).config)
-    moved = {key: place for key in ("root", "lists") if (place := getattr(where, key))}
+    named = {key: place for key in ("root", "labels", "lists") if (place := getattr(where, key))}
     try:
         about = stored["dataset"]
-        data = load_dataset(**{**about["source"], **moved})
+        source = {**about["source"], **named}
+        for key in {"root", "labels", "lists"} & source.keys() - named.keys():
+            if Path(source[key]).is_absolute() or ".." in Path(source[key]).parts:
+                raise InputError(f"its record leads elsewhere; if you trust it, pass --{key} {source[key]}")
+        data = load_dataset(**source)
     except (InputError, LookupError, TypeError) as error:
         hint = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {hint} ({error})") from error
     if fingerprint(data) != about["fingerprint"]:
         raise InputError(f"{run}: data with other files, labels, splits or ranks now; pass the old --root.")
-    return L2RCLIP.from_pretrained(run, device=where.device), data
+    return data
+
+
+def _labelled(root: str, labels: str, model: L2RCLIP) -> Any:
+    """Every row of a table of labels as one split."""
+    from l2rclip_lite.data.base import Computed, Split, read_image
+    from l2rclip_lite.data.folder import files_inside, read_table, refuse
+
+    rows = read_table(Path(root) / labels, ("path", "label"))
+    rows["file"] = files_inside(root, rows)
+    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct or remove it.", root=root)
+    rows["target"] = rows["label"].map({name: rank for rank, name in enumerate(model.ranks.names)})
+    known = ", ".join(model.ranks.names)
+    refuse(
+        rows, rows["target"].isna(), "the label {label!r:.80} is no rank; write one of {known}.", known=known
+    )
+    images = Computed(read_image, rows["file"].tolist(), rows["where"].tolist())
+    subjects = rows["subject"].tolist() if "subject" in rows else None
+    return Split(rows["path"].tolist(), rows["target"].tolist(), images, subjects)
+
+
+def _paths(words: Sequence[str]) -> list[Path]:
+    """The images that words name."""
+    from l2rclip_lite.images import images_in
+
+    paths: list[Path] = []
+    for word in words:
+        if word == "-":
+            paths += [Path(line) for line in sys.stdin.read().splitlines() if line]
+        elif os.path.isdir(word):
+            paths += images_in(word)
+        else:
+            matches = [] if os.path.lexists(word) else sorted(glob(word, recursive=True))
+            paths += map(Path, matches or [word])
+    if not paths:
+        raise InputError("predict: no image there; name images, or a folder that holds some.")
+    return paths

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from l2rclip_lite.decoders import DECODERS
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.metrics import check_paired, numbers, rps
@@ -79,7 +80,8 @@ class KernelHead(nn.Module):
 
     Args:
         dim: Length of a feature.
-        ranks: Number of ranks K.
+        outputs: Number of outputs: one per rank, or per threshold between two.
+        decoder: A key of `decoders.DECODERS`. Outputs are logits, or the logarithm of what it makes of them.
 
     Example:
         >>> KernelHead(4, 3)(torch.ones(2, 4))
@@ -91,15 +93,19 @@ class KernelHead(nn.Module):
     norm: Tensor
     weight: Tensor
 
-    def __init__(self, dim: int, ranks: int) -> None:
+    def __init__(self, dim: int, outputs: int, decoder: str = "softmax") -> None:
         super().__init__()
+        self.decoder = decoder
         self.register_buffer("mean", torch.zeros(dim))  # μ, of the training features
         self.register_buffer("norm", torch.ones(()))  # ν: centred, they have the mean length β
-        self.register_buffer("weight", torch.zeros(dim + 1, ranks))  # W
+        self.register_buffer("weight", torch.zeros(dim + 1, outputs))  # W
 
     def forward(self, features: Features) -> Float[Tensor, "batch rank"]:
         """Logits, before any temperature."""
-        return self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
+        outputs = self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
+        if self.decoder == "softmax":
+            return outputs
+        return DECODERS[self.decoder](outputs).clamp_min(1e-12).log()
 
 
 def fit_kernel_heads(

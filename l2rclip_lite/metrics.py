@@ -18,7 +18,7 @@ where the truth is constant; it returns chance, 0.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -361,6 +361,7 @@ def evaluate(
     ranks: Ranks,
     *,
     deviations: Values | None = None,
+    groups: Sequence[str] | None = None,
     intervals: bool = False,
     resamples: int = 1000,
     seed: int = 0,
@@ -375,10 +376,11 @@ def evaluate(
         target: Rank indices.
         ranks: The label space.
         deviations: σ of each image's labels; adds `epsilon_error`.
+        groups: Whom each image shows. The bootstrap then draws groups, not images: images of one group are alike.
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of all metrics but
             `auc` and rank correlations: these would sort all images for every resample.
         resamples: Bootstrap draws.
-        seed: Seed of the draws, which are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`.
+        seed: Seed of the draws, see `resampled`.
 
     Returns:
         `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
@@ -395,44 +397,85 @@ def evaluate(
         (2.0, 0.0, 0.5, 1.0, 0.5)
     """
     true, p = forecast(target, probabilities, ranks)
-    # rounded, because equal rows must stay tied to the last bit
-    expected = np.round(p @ np.array(ranks.values), 9)
-    answers = {"": p.argmax(1), "_median": medians(p), "_expected": expected}
-    scored = {answer: score(true, given, ranks) for answer, given in answers.items()}
+    often: dict[str, Any] = {"resamples": resamples if intervals else 0, "seed": seed}
+    found = resampled(p, true, ranks, deviations=deviations, groups=groups, **often)
+    result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(found)
+    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
+        scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
+        result |= {f"{name}{answer}": _correlation(given, measure) for answer, given in scored.items()}
+    return result
+
+
+def resampled(
+    probabilities: Probabilities,
+    target: Indices,
+    ranks: Ranks,
+    *,
+    deviations: Values | None = None,
+    groups: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Scores:
+    """The metrics that `evaluate` gives intervals: of the sample itself, then of each bootstrap resample.
+
+    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so two methods that
+    answered the same images, with one seed, are paired: the difference of their scores is that of one resample.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> resampled([[1.0, 0.0], [1.0, 0.0]], [0, 1], two, groups=["a", "a"], resamples=2)[
+        ...     "accuracy"
+        ... ]  # one draw
+        array([0.5, 0.5, 0.5])
+    """
+    true, p = forecast(target, probabilities, ranks)
+    scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
     scores = rps_of_images(true, p)
     levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
-
-    blocks = []  # of resamples; the first is the sample itself
-    for often in _draws(len(true), resamples if intervals else 0, seed):
+    members = np.unique(np.arange(len(true)) if groups is None else groups, return_inverse=True)[1]
+    blocks = []
+    for often in _draws(members, resamples, seed):
         found: Scores = {}
         for answer, given in scored.items():
             table = _table(given, often, levels, deviations)
             found |= {f"{name}{answer}": value for name, value in table.items()}
-        found |= {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)}
-        blocks.append(found)
-    result = {"n": float(len(true)), "auc": auc(true, p, ranks)}
-    for name in blocks[0]:
-        value, *draws = np.concatenate([block[name] for block in blocks])
+        blocks.append(found | {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)})
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def with_intervals(found: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Each score of the sample, and the 95 % percentile interval of its resamples where there are any.
+
+    Example:
+        >>> with_intervals({"mae": np.array([0.5, 0.25, 0.75])})
+        {'mae': 0.5, 'mae_low': 0.2625, 'mae_high': 0.7375}
+    """
+    result = {}
+    for name, (value, *draws) in found.items():
         result[name] = float(value)
         if draws:
             result[f"{name}_low"], result[f"{name}_high"] = np.quantile(draws, (0.025, 0.975)).tolist()
-    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
-        result |= {f"{name}{answer}": _correlation(given, measure) for answer, given in scored.items()}
     return result
+
+
+def _answers(p: np.ndarray, ranks: Ranks) -> dict[str, np.ndarray]:
+    """The three answers; the expectation is rounded, because equal rows must stay tied to the last bit."""
+    return {"": p.argmax(1), "_median": medians(p), "_expected": np.round(p @ np.array(ranks.values), 9)}
 
 
 # ---- the formulas, for one sample or for many resamples: `often` counts how often each drew each image
 
 
-def _draws(images: int, resamples: int, seed: int) -> Iterator[Often]:
-    """The sample itself, each image once; then the resamples, some at a time."""
-    yield np.ones((images, 1))
-    generator = np.random.default_rng(seed)
-    width = max(1, 2**22 // images)  # 32 MiB of counts at once
+def _draws(members: np.ndarray, resamples: int, seed: int) -> Iterator[Often]:
+    """The sample itself, each image once; then the resamples, some at a time, of the groups that the images belong to."""
+    yield np.ones((len(members), 1))
+    generator, groups = np.random.default_rng(seed), members.max() + 1
+    width = max(1, 2**22 // len(members))  # 32 MiB of counts at once
     for start in range(0, resamples, width):
-        rows = generator.integers(images, size=(min(width, resamples - start), images))
-        rows += images * np.arange(len(rows))[:, None]
-        yield np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T.astype(float, order="C")
+        rows = generator.integers(groups, size=(min(width, resamples - start), groups))
+        rows += groups * np.arange(len(rows))[:, None]
+        often = np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T
+        yield often[members].astype(float, order="C")
 
 
 def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:

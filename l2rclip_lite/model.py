@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
-from tqdm import tqdm
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
+from l2rclip_lite.decoders import DECODERS
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.metrics import medians
 from l2rclip_lite.mini import load_towers
+from l2rclip_lite.prediction import Prediction
+from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
@@ -31,74 +30,6 @@ from l2rclip_lite.towers import Pixels, Towers
 
 MODEL = "model.safetensors"
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
-IN_MEMORY = 2**31  # bytes of resized images that are kept
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says about B images.
-
-    Args:
-        rank: Index of the most probable rank: right most often.
-        name: Its name.
-        median: Index of the median rank of the probabilities: off by the fewest ranks on average.
-        expected: Expectation of the rank values under the probabilities, in the unit of the ranks: smallest squared error.
-        probabilities: One row per image, adding to 1.
-        path: Where each image came from; empty for images that came from memory.
-    """
-
-    rank: Int[Tensor, " batch"]
-    name: tuple[str, ...]
-    median: Int[Tensor, " batch"]
-    expected: Float[Tensor, " batch"]
-    probabilities: Float[Tensor, "batch rank"]
-    path: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, probabilities: Float[Tensor, "batch rank"], ranks: Ranks, path: Sequence[str] = ()
-    ) -> Prediction:
-        """Read the three answers, argmax, median and expectation, off the probabilities.
-
-        Example:
-            >>> ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
-            >>> Prediction.of(torch.tensor([[0.25, 0.75]]), ranks).name
-            ('high',)
-        """
-        rank, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
-        names, median = tuple(ranks.names[k] for k in rank), torch.from_numpy(medians(probabilities.numpy()))
-        return cls(rank, names, median, expected, probabilities, tuple(path))
-
-
-class ResizedImages(Dataset[tuple[Tensor, int]]):
-    """Any images as squares of bytes, each with its rank index; read once and kept in memory where they fit.
-
-    Args:
-        images: A map-style dataset of (image, rank index), or a sequence of images (PIL, tensor) or paths.
-        towers: Whose input size counts.
-    """
-
-    def __init__(self, images: Any, towers: Towers) -> None:
-        self.images, self.resize = images, towers.resize()
-        self.keep = 3 * towers.image_size**2 * len(images) < IN_MEMORY
-        self.kept: dict[int, tuple[Tensor, int]] = {}
-
-    def __len__(self) -> int:
-        """The number of images."""
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Bytes and rank index; -1 where an image comes without one."""
-        if index in self.kept:
-            return self.kept[index]
-        item = self.images[index]
-        image, target = item if isinstance(item, tuple) else (item, -1)
-        if isinstance(image, str | Path):
-            image = read_image(image)
-        pixels = self.resize(on_white(image) if isinstance(image, Image.Image) else image)
-        if self.keep:
-            self.kept[index] = pixels, int(target)
-        return pixels, int(target)
 
 
 class L2RCLIP(nn.Module):
@@ -125,6 +56,7 @@ class L2RCLIP(nn.Module):
     rank_features: Tensor
     prototypes: Tensor
     temperature: Tensor
+    conformal: Tensor
 
     def __init__(
         self,
@@ -141,6 +73,7 @@ class L2RCLIP(nn.Module):
         self.register_buffer("rank_features", stored)
         self.register_buffer("prototypes", torch.zeros_like(stored))
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("conformal", torch.ones(()))
         self.refresh()
         super().train(False)
 
@@ -192,9 +125,15 @@ class L2RCLIP(nn.Module):
         return self.towers.project(self._backbone(pixels))
 
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """What `Towers.backbone` says, under autocast where the config asks for it."""
+        """What `Towers.backbone` says, in the model's own type; under autocast where the config asks for it."""
+        dtype = self.rank_features.dtype
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.towers.backbone(pixels).float()
+            return self.towers.backbone(pixels.to(dtype)).to(dtype)
+
+    @property
+    def wide(self) -> bool:
+        """Whether `logits` reads features before their projection: a head on a frozen tower does."""
+        return self.head is not None and self.config.image_side == "kernel"
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
         """Logits s · z_i · t_k, or those of the kernel head, before any temperature.
@@ -204,7 +143,7 @@ class L2RCLIP(nn.Module):
         """
         if self._text_learns():
             return self.scale * self.image_features(pixels) @ self.text_features().T
-        return self.logits(self._backbone(pixels) if self.head is not None else self.image_features(pixels))
+        return self.logits(self._backbone(pixels) if self.wide else self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Logits of what `encode` returns, by the kernel head or the prototypes, before any temperature."""
@@ -216,7 +155,8 @@ class L2RCLIP(nn.Module):
     @torch.no_grad()
     def probabilities(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Softmax of the logits over the temperature, on the CPU."""
-        return F.softmax(self.logits(features.to(self.device)) / self.temperature, dim=1).cpu()
+        logits = self.logits(features.to(self.rank_features)).float()
+        return F.softmax(logits / self.temperature.float(), dim=1).cpu()
 
     def transform(self, train: bool = False) -> v2.Compose:
         """What turns an image into an input of `forward`; with `train` it also augments, see `Towers.transform`."""
@@ -230,6 +170,7 @@ class L2RCLIP(nn.Module):
         backbone: bool | None = None,
         batch_size: int = 32,
         workers: int = 0,
+        cache: str | Path | None = None,
         quiet: bool = True,
     ) -> Float[Tensor, "batch wide"]:
         """Image features of any number of images, on the CPU.
@@ -240,6 +181,7 @@ class L2RCLIP(nn.Module):
                 texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode.
+            cache: A folder where features of `Towers.backbone` are kept, by the content of images and tower.
             quiet: Whether to hide the progress bar.
 
         Raises:
@@ -247,13 +189,20 @@ class L2RCLIP(nn.Module):
         """
         resized = images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers)
         loader = DataLoader(resized, batch_size, num_workers=workers)
-        wide = self.head is not None if backbone is None else backbone
+        wide = self.wide if backbone is None else backbone
         read = self._backbone if wide else self.image_features
+        about = f"{self.config.precision} {self.device.type}"
+        file = Path(cache, resized.fingerprint(self.towers, about)) if cache and wide else None
+        if file and file.is_file():
+            return read_tensors(file)[0]["features"]
         features = [
             read(self.towers.normalize(pixels.to(self.device).float() / 255)).cpu()
-            for pixels, _ in tqdm(loader, "encoding images", disable=quiet, leave=False)
+            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False)
         ]
-        return torch.cat(features)
+        found = torch.cat(features)
+        if file:
+            save_tensors(file, {"features": found}, {})
+        return found
 
     def predict(
         self, images: Any, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
@@ -261,7 +210,7 @@ class L2RCLIP(nn.Module):
         """Ranks of images.
 
         Args:
-            images: An image, a path, a folder, or a sequence of images (PIL) and paths.
+            images: A path, a folder, an image (see `images.ResizedImages`), or a sequence of images and paths.
             batch_size: Images at once.
             workers: Processes that decode.
             quiet: Whether to hide the progress bar.
@@ -273,8 +222,8 @@ class L2RCLIP(nn.Module):
             InputError: No image at all, one that is missing or cannot be read, or an answer that is not finite.
         """
         if isinstance(images, str | Path) and Path(images).is_dir():
-            images = [p for p in sorted(Path(images).rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
-        elif isinstance(images, str | Path | Image.Image):
+            images = images_in(images)
+        elif isinstance(images, str | Path | Image.Image) or 1 < getattr(images, "ndim", 4) < 4:
             images = [images]
         if not len(images):
             raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
@@ -282,8 +231,8 @@ class L2RCLIP(nn.Module):
         probabilities = self.probabilities(features)
         if not probabilities.isfinite().all():
             raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
-        paths = [str(image) for image in images if isinstance(image, str | Path)]
-        return Prediction.of(probabilities, self.ranks, paths if len(paths) == len(images) else ())
+        known = all(isinstance(image, str | Path) for image in images)
+        return Prediction.of(probabilities, self.ranks, images if known else (), float(self.conformal))
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
@@ -296,8 +245,9 @@ class L2RCLIP(nn.Module):
         Not by huggingface_hub's mixin, which first deletes a `config.json` beside it: that of the run.
         """
         config = self.config.to_dict() | {"image_size": self.towers.image_size}
-        state = json.dumps({"config": config, "ranks": self.ranks.to_dict()})
-        save_tensors(Path(folder) / MODEL, self.stored_tensors(), {"l2rclip": state})
+        state: dict[str, Any] = {"config": config, "ranks": self.ranks.to_dict()}
+        state |= {"decoder": self.head.decoder} if self.head is not None else {}
+        save_tensors(Path(folder) / MODEL, self.stored_tensors(), {"l2rclip": json.dumps(state)})
         return Path(folder) / MODEL
 
     @classmethod
@@ -349,7 +299,12 @@ class L2RCLIP(nn.Module):
         fixed = None if learned else tensors["rank_features"]
         model = cls(_towers(config), ranks, config, rank_features=fixed)
         if "head.weight" in tensors:
-            model.head = KernelHead(len(tensors["head.weight"]) - 1, len(ranks))
+            decoder = state.get("decoder", "softmax")
+            if decoder not in DECODERS:
+                raise ValueError(f"its decoder {decoder!r} does not exist")
+            outputs = len(ranks) - (decoder in ("coral", "corn"))
+            model.head = KernelHead(len(tensors["head.weight"]) - 1, outputs, decoder)
+        tensors.setdefault("conformal", model.conformal)  # a file of an earlier release
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")

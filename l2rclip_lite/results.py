@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import evaluate, mae, rps
-from l2rclip_lite.model import L2RCLIP, Prediction
+from l2rclip_lite.metrics import evaluate, mae, medians, rps
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_card import model_card
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory, write_json, write_text
 
@@ -31,8 +32,8 @@ class Run:
 
     Args:
         model: The trained model.
-        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, and `median_rank`, the test metrics of
-            always answering the median training rank.
+        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see there), and `seconds`
+            of encoding and of each stage, in the process that finished the run.
         history: One row per epoch, both stages.
         out: Its directory.
     """
@@ -60,18 +61,39 @@ def judge(
     """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
     part = data.split(split)
     target = torch.tensor(part.targets)
-    return evaluate(probabilities, target, data.ranks, deviations=part.deviations, intervals=intervals)
+    about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
+    return evaluate(probabilities, target, data.ranks, **about, intervals=intervals)
 
 
 def median_rank(data: OrdinalDataset) -> dict[str, float]:
-    """Test metrics of the predictor that always answers the median training rank."""
-    median = int(torch.tensor(data.train.targets).median())
-    certain = F.one_hot(torch.full((len(data.test),), median), len(data.ranks)).double()
-    return judge(certain, data, "test")
+    """Test metrics of the predictor that knows how frequent each training rank is, and no image.
+
+    Its answer is always the median training rank; its probabilities are the frequencies.
+    """
+    share = torch.tensor(data.counts("train")).double() / len(data.train)
+    median = F.one_hot(torch.from_numpy(medians(share[None].numpy())), len(data.ranks)).double()
+    frequencies, certain = (judge(row.expand(len(data.test), -1), data, "test") for row in (share, median))
+    shares = [name for name in certain if name in ("rps", "ece") or name.endswith("_expected")]
+    return certain | {name: frequencies[name] for name in shares}
+
+
+def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilities: Rows) -> None:
+    """Write `predictions.csv`: a row per image, with its true rank and, if known, whom it shows."""
+    found = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal)).to_frame()
+    found = found.drop(columns="name").rename(columns={"rank": "predicted"})
+    found.insert(1, "target", part.targets)
+    if part.subjects is not None:
+        found.insert(1, "subject", part.subjects)
+    write_text(run.predictions, found.to_csv(index=False, float_format="%.6f"))
 
 
 def write_results(
-    run: RunDirectory, model: L2RCLIP, data: OrdinalDataset, history: History, answers: Mapping[str, Rows]
+    run: RunDirectory,
+    model: L2RCLIP,
+    data: OrdinalDataset,
+    history: History,
+    answers: Mapping[str, Rows],
+    seconds: Mapping[str, float],
 ) -> None:
     """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
 
@@ -82,34 +104,38 @@ def write_results(
         history: One row per epoch.
         answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2 as
             `test_after_stage1`.
+        seconds: Of each phase.
     """
     judged = ((part, judge(answers[part], data, part, intervals=True)) for part in ("val", "test"))
     metrics: dict[str, Any] = dict(judged)
     metrics["test_after_stage1"] = judge(answers["test_after_stage1"], data, "test")
-    metrics["median_rank"] = median_rank(data)
+    metrics |= {
+        "median_rank": median_rank(data),
+        "seconds": {name: round(each, 1) for name, each in seconds.items()},
+    }
     model.save_pretrained(run.folder)
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False))
-    found = Prediction.of(answers["test"], data.ranks)
-    table = pd.DataFrame({"path": data.test.paths, "target": data.test.targets})
-    table["predicted"], table["median"] = found.rank.numpy(), found.median.numpy()
-    table["expected"] = found.expected.numpy()
-    columns = pd.DataFrame(found.probabilities.numpy()).add_prefix("p_")
-    write_text(run.predictions, table.join(columns).to_csv(index=False, float_format="%.6f"))
+    write_predictions(run, model, data.test, answers["test"])
     write_text(run.folder / "README.md", model_card(model, data, metrics))
     write_json(run.metrics, metrics)
     run.clean()
 
 
-def read_history(run: RunDirectory) -> History:
-    """The rows of `history.csv`.
+def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """A table of a run.
+
+    Args:
+        file: A CSV file.
+        needed: Columns that it must have.
 
     Raises:
         InputError: None there, or one that is damaged.
     """
     try:
-        rows: Any = pd.read_csv(run.history).to_dict(orient="records")
-        return list(rows)
-    except (OSError, ValueError) as error:
+        table = pd.read_csv(file)
+        table[[*needed]]  # raises where one lacks
+        return table
+    except (OSError, ValueError, KeyError) as error:
         problem = f"cannot be read ({error})"
-        raise InputError(f"{run.history}: {problem}; put back a copy, or fit to a new --out.") from error
+        raise InputError(f"{file}: {problem}; put back a copy, or fit to a new --out.") from error

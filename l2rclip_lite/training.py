@@ -8,6 +8,7 @@ stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -21,12 +22,12 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
@@ -36,9 +37,10 @@ from l2rclip_lite.losses import (
     ranked_probability_loss,
     tightness,
 )
-from l2rclip_lite.model import L2RCLIP, ImageSide, ResizedImages, freeze, freezing_table
+from l2rclip_lite.model import L2RCLIP, ImageSide, freeze, freezing_table
+from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.results import Run, read_history, validation_scores, write_results
+from l2rclip_lite.results import Run, read_table, validation_scores, write_results
 from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
 from l2rclip_lite.towers import Augment
 
@@ -60,11 +62,13 @@ class TrainingData:
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, data: OrdinalDataset, model: L2RCLIP, *, quiet: bool = True) -> TrainingData:
-        """Resize the images of a data set and encode each once with the model's image tower."""
+    def load(
+        cls, data: OrdinalDataset, model: L2RCLIP, *, cache: str | Path | None = None, quiet: bool = True
+    ) -> TrainingData:
+        """Resize the images of a data set and encode each once with the model's image tower; see `L2RCLIP.encode`."""
         images = {split: ResizedImages(data.split(split), model.towers) for split in SPLITS}
-        options: dict[str, Any] = {"backbone": True, "workers": model.config.workers, "quiet": quiet}
-        backbone = {split: model.encode(images[split], **options) for split in SPLITS}
+        options: dict[str, Any] = {"workers": model.config.workers, "cache": cache, "quiet": quiet}
+        backbone = {split: model.encode(images[split], backbone=True, **options) for split in SPLITS}
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
         return cls.of(backbone, targets, model, images)
 
@@ -78,16 +82,14 @@ class TrainingData:
         images: Mapping[str, ResizedImages] | None = None,
     ) -> TrainingData:
         """What is projected from features before their projection."""
-        features = {
-            split: model.towers.project(part.to(model.device)).cpu() for split, part in backbone.items()
-        }
+        features = {name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()}
         return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return model.encode(self.images[split], workers=model.config.workers)
-        return self.features[split] if model.head is None else self.backbone[split]
+        return self.backbone[split] if model.wide else self.features[split]
 
     def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches of cached features for one epoch."""
@@ -153,7 +155,7 @@ class Stage:
         epochs: How many.
         factors: Parameters whose name holds a key learn that many times faster.
         run: Where each complete epoch is kept; None keeps none.
-        quiet: Whether to hide the progress bar.
+        quiet: Whether to hide the bar and the scores of each epoch.
     """
 
     def __init__(
@@ -171,7 +173,7 @@ class Stage:
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config = model.ranks, model.config
-        self.target, self.quiet = data.targets["val"], quiet
+        self.target = data.targets["val"]
         self.steps = math.ceil(len(data.targets["train"]) / self.config.batch_size) * epochs
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
@@ -187,15 +189,15 @@ class Stage:
         stored = self.file and load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
         if stored:
             self.history, self.best_score, self.taken = stored
+        shown: dict[str, Any] = {"total": self.steps, "initial": self.taken, "unit": "step", "disable": quiet}
+        self.bar = Progress(desc=f"stage {number}", **shown)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """The generator of each epoch that is still to be run: its one source of randomness."""
-        left = range(len(self.history), self.total)
-        bar = tqdm(left, f"stage {self.number}", self.total, initial=left.start, disable=self.quiet)
-        for epoch in bar:
+        for epoch in range(len(self.history), self.total):
             self.losses = []
             yield torch.Generator().manual_seed((self.config.seed * 31 + self.number) * 100_003 + epoch)
-            bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}")
+        self.bar.close()
 
     def step(self, loss: Float[Tensor, ""]) -> None:
         """One step down the gradient.
@@ -219,6 +221,7 @@ class Stage:
         self.optimizer.step()
         self.losses.append(value)
         self.taken += 1
+        self.bar.update()
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
         """Score the validation images, remember the best epoch, and keep everything on disk.
@@ -235,9 +238,12 @@ class Stage:
         row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
         self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
         score = (self.history[-1]["val_rps"], self.history[-1]["val_mae"])
+        said = f"loss {row['loss']:.3f}, validation RPS {score[0]:.3f}, MAE {score[1]:.3f}"
+        self.bar.say(f"stage {self.number}, epoch {epoch} of {self.total}: {said}")
         if score < self.best_score:
             self.best_score = score
             self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
         if self.file and PartialState().is_main_process:
             about = (self.history, self.best_score, self.taken)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
@@ -356,6 +362,7 @@ def fit(
     *,
     ranks: Ranks | None = None,
     source: Mapping[str, Any] | None = None,
+    cache: str | Path | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
@@ -369,6 +376,7 @@ def fit(
         out: The run directory. An unfinished run of the same config and data is resumed, a finished one is loaded.
         ranks: The label space, where `data` is three datasets of your own.
         source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
+        cache: A folder that keeps image features of the untrained tower for other runs; see `L2RCLIP.encode`.
         quiet: Whether to hide progress bars.
 
     Returns:
@@ -381,9 +389,7 @@ def fit(
     run = RunDirectory(out)
     if not isinstance(data, OrdinalDataset):
         if ranks is None:
-            raise InputError(
-                "fit: three datasets of your own need ranks=Ranks(...), the meaning of their indices."
-            )
+            raise InputError("fit: datasets of your own need ranks=Ranks(...), the meaning of their indices.")
         data = OrdinalDataset.from_datasets(data, ranks)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
@@ -398,21 +404,28 @@ def fit(
             if not quiet:
                 resumed = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
                 print(f"{freezing_table(model)}\n\n{run.folder}: {resumed}\n", flush=True)
-            images = TrainingData.load(data, model, quiet=quiet)
+            seconds, began = {}, time.monotonic()
+            images = TrainingData.load(data, model, cache=cache, quiet=quiet)
+            seconds["encoding"], began = time.monotonic() - began, time.monotonic()
             history = train_stage1(model, images, run=run, quiet=quiet)
-            answers = {"test_after_stage1": model.probabilities(images.encode(model, "test"))}
+            calibrate(model, images.features["val"], images.targets["val"])
+            answers = {"test_after_stage1": model.probabilities(images.features["test"])}
+            model.temperature.fill_(1)  # stage 2 chooses its epoch without one
+            seconds["stage 1"], began = time.monotonic() - began, time.monotonic()
             if config.image_side == "kernel":
                 history = history + train_kernel(model, images)
             else:
                 history = history + train_stage2(model, images, run=run, quiet=quiet)
+            seconds["stage 2"] = time.monotonic() - began
             calibrate(model, images.encode(model, "val"), images.targets["val"])
             answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
             if first:
-                write_results(run, model, data, history, answers)
+                write_results(run, model, data, history, answers, seconds)
             PartialState().wait_for_everyone()
         elif first:
             run.clean()  # of a run that was killed after its last file
-    return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), read_history(run), run.folder)
+    epochs: Any = read_table(run.history).to_dict(orient="records")
+    return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), epochs, run.folder)
 
 
 def choose_device(config: Config) -> torch.device:

@@ -90,8 +90,7 @@ def image_features(
             raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
         return dict(zip(kept, tensors["features"], strict=True))
     model = L2RCLIP(towers, data.ranks, NO_TEXT)
-    parts = [model.encode(data.split(split), backbone=True, quiet=quiet) for split in SPLITS]
-    features = torch.cat(parts)
+    features = torch.cat([model.encode(data.split(split), backbone=True, quiet=quiet) for split in SPLITS])
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
@@ -248,7 +247,8 @@ class Study:
         model = L2RCLIP(self.towers, data.ranks, config)
         if arm.method != OURS:
             check_baselines([arm.method], config)
-            return train_baseline(arm.method, model, inputs, quiet=self.quiet), {}
+            done = train_baseline(arm.method, model, inputs, quiet=self.quiet)
+            return done.probabilities(inputs.encode(done, "test")), {}
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if config.epochs1:
             controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")
@@ -274,10 +274,10 @@ class Study:
             more |= {f"kernel_{part}": row[part] for part in ("text", "numbers", "identity")}
         else:
             train_stage2(model, inputs, quiet=self.quiet)
-        found = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
+        more["val_rps"] = calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
         probabilities = model.probabilities(inputs.encode(model, "test"))
         self.towers.load_state_dict(start)
-        more |= {"val_rps": found.rps_after, "temperature": found.temperature}
+        more["temperature"] = float(model.temperature)
         more |= {f"text_{key}": value for key, value in ordinality(model.rank_features).items()}
         return probabilities, more
 

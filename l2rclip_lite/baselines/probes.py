@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 import torch
@@ -12,16 +11,20 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.baselines.decoders import normal_probabilities
 from l2rclip_lite.baselines.losses import Features, Outputs
-from l2rclip_lite.kernel import RIDGES, fit_linear_heads
+from l2rclip_lite.decoders import normal_probabilities
+from l2rclip_lite.kernel import BIAS, RIDGES, KernelHead, fit_linear_heads
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import Ranks
 
-softmax = partial(F.softmax, dim=1)
-Answers = dict[str, Outputs]  # K probabilities per image of the splits "val" and "test"
+
+@torch.no_grad()
+def bare_sentences(model: L2RCLIP, *, raw: bool = False) -> Float[Tensor, "rank dim"]:
+    """Text features of the sentences as they are, centred over the ranks where the config does so and not `raw`."""
+    text = model.towers.encode_text(model.ranks.sentences)
+    return centred(text) if model.config.controls.centre and not raw else text
 
 
 @torch.no_grad()
@@ -36,9 +39,7 @@ def zero_shot(model: L2RCLIP, features: Features, *, raw: bool = False) -> Outpu
     Returns:
         K probabilities per image.
     """
-    text = model.towers.encode_text(model.ranks.sentences)
-    if model.config.controls.centre and not raw:
-        text = centred(text)
+    text = bare_sentences(model, raw=raw)
     return F.softmax(model.scale * features.to(text.device) @ text.T, dim=1).cpu()
 
 
@@ -48,10 +49,10 @@ def linear_probe(
     ranks: Ranks,
     *,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-    decoder: Callable[[Tensor], Tensor] = softmax,
+    decoder: str = "softmax",
     root: Float[Tensor, "output column"] | None = None,
     mask: Float[Tensor, "row column"] | None = None,
-) -> Answers:
+) -> KernelHead:
     """A linear head on frozen features; its strength is chosen by validation RPS. By default it is logistic regression.
 
     Args:
@@ -59,30 +60,27 @@ def linear_probe(
         targets: Rank indices of each split.
         ranks: The label space.
         loss: Of outputs and targets.
-        decoder: Outputs to probabilities.
+        decoder: See `KernelHead`.
         root: See `kernel.fit_linear_heads`; K outputs with weights of their own if it is not given.
         mask: See `kernel.fit_linear_heads`.
 
-    Returns:
-        Probabilities of the validation and test images.
-
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> features = {split: torch.eye(3) for split in ("train", "val", "test")}
-        >>> probe = linear_probe(features, {"train": torch.arange(3), "val": torch.arange(3)}, three)
-        >>> probe["test"].argmax(1)
+        >>> features = {split: torch.eye(3) for split in ("train", "val")}
+        >>> head = linear_probe(features, {"train": torch.arange(3), "val": torch.arange(3)}, three)
+        >>> head(torch.eye(3)).argmax(1)
         tensor([0, 1, 2])
     """
     root = torch.eye(len(ranks)) if root is None else root
-    found: list[tuple[float, Answers]] = []
+    found: list[tuple[float, KernelHead]] = []
     for head in fit_linear_heads(features["train"].cpu(), targets["train"].cpu(), root, loss, RIDGES, mask):
-        answers = {split: decoder(head(features[split].cpu())) for split in ("val", "test")}
-        found.append((rps(targets["val"], answers["val"], ranks), answers))
+        head.decoder = decoder
+        found.append((rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks), head))
     return min(found, key=lambda each: each[0])[1]
 
 
-def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks) -> Answers:
-    """Ridge regression of the rank values on frozen features, with normal errors.
+def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks) -> KernelHead:
+    """Ridge regression of the rank values on frozen features, with normal errors; see `decoders.normal_probabilities`.
 
     Strength and standard deviation of the error are chosen by validation RPS.
 
@@ -91,25 +89,25 @@ def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: 
         targets: Rank indices of each split.
         ranks: The label space; its values need not be evenly spaced.
 
-    Returns:
-        Probabilities of the validation and test images, see `normal_probabilities`.
-
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
         >>> line, rank = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
-        >>> features = {"train": line, "val": line, "test": torch.tensor([[1.25]])}
-        >>> ridge(features, {"train": rank, "val": rank}, three)["test"].argmax(1)
+        >>> features, targets = {"train": line, "val": line}, {"train": rank, "val": rank}
+        >>> ridge(features, targets, three)(torch.tensor([[1.25]])).argmax(1)
         tensor([1])
     """
     values, step = ranks.values_tensor().double(), float(np.mean(np.diff(ranks.values)))
-    rows = {split: part.double().cpu().numpy() for split, part in features.items()}
-    found: list[tuple[float, Answers]] = []
+    mean, found = features["train"].double().cpu().mean(0), []
+    train, val = (features[split].double().cpu() - mean for split in ("train", "val"))
     for strength in 10.0 ** np.arange(-4, 4):
-        line = Ridge(alpha=strength).fit(rows["train"], values[targets["train"].cpu()].numpy())
-        predicted = {split: torch.from_numpy(line.predict(rows[split])) for split in ("val", "test")}
+        line = Ridge(alpha=strength).fit(train.numpy(), values[targets["train"].cpu()].numpy())
+        distance = torch.from_numpy(line.predict(val.numpy()))[:, None] - values
         for deviation in step * np.geomspace(0.2, len(ranks), 12):
-            answers = {
-                split: normal_probabilities(each, values, deviation) for split, each in predicted.items()
-            }
-            found.append((rps(targets["val"], answers["val"], ranks), answers))
-    return min(found, key=lambda each: each[0])[1]
+            score = rps(targets["val"], normal_probabilities(distance / deviation), ranks)
+            found.append((score, line, deviation))
+    _, line, deviation = min(found, key=lambda each: each[0])
+    slope, start = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values)), line.intercept_ - values
+    head = KernelHead(len(mean), len(values), "normal")
+    head.mean.copy_(mean)
+    head.weight.copy_(torch.cat([slope, start[None] / BIAS]) / deviation)
+    return head

@@ -9,6 +9,7 @@ them answers. Every baseline answers with K probabilities per image, at a temper
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,26 +23,27 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
-from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities
 from l2rclip_lite.baselines.losses import Outputs, Position, Scalar
-from l2rclip_lite.baselines.probes import Answers, linear_probe, ridge, softmax, zero_shot
+from l2rclip_lite.baselines.probes import bare_sentences, linear_probe, ridge
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, prompt_head
-from l2rclip_lite.calibration import fit_temperature, temper
+from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import BIAS, KernelHead
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP, freeze
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
+from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import Stage, TrainingData, choose_device
 
 FROZEN = "-frozen"
 LINEAR = partial(prompt_head, prompts=InterpolatedPrompts)
 
 
-def linear_head(model: L2RCLIP, more: int = 0) -> nn.Module:
+def linear_outputs(model: L2RCLIP, more: int = 0) -> nn.Module:
     """K + `more` linear outputs, 0 at the start."""
     head = nn.Linear(model.towers.dim, len(model.ranks) + more)
     nn.init.zeros_(head.weight)
@@ -49,10 +51,10 @@ def linear_head(model: L2RCLIP, more: int = 0) -> nn.Module:
     return head
 
 
-threshold_head = partial(linear_head, more=-1)
+threshold_outputs = partial(linear_outputs, more=-1)
 
 
-def coral_head(model: L2RCLIP) -> nn.Module:
+def coral_outputs(model: L2RCLIP) -> nn.Module:
     """K−1 outputs that share one weight vector; their biases start in CORAL's own falling order."""
     from coral_pytorch.layers import CoralLayer
 
@@ -72,7 +74,7 @@ class Objective:
         takes: Its arguments, in order: `outputs` of the head, `features` (unit), `target` (rank indices), `label` (their
             positions), `position` of the ranks, `scale` of the towers.
         head: Makes the head; its input is S · features.
-        decoder: Outputs to probabilities; None reads the features with a linear probe.
+        decoder: See `KernelHead`; None reads the features with a linear probe.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
 
@@ -84,8 +86,8 @@ class Objective:
     number: int
     loss: Callable[..., Scalar]
     takes: tuple[str, ...] = ("outputs", "target")
-    head: Callable[..., nn.Module] = linear_head
-    decoder: Callable[[Tensor], Tensor] | None = softmax
+    head: Callable[..., nn.Module] = linear_outputs
+    decoder: str | None = "softmax"
     adds: bool = False
     needs: str | None = None
 
@@ -97,8 +99,8 @@ class Objective:
 CORAL, LOGITS, MOMENTS = "coral_pytorch", ("outputs", "target"), ("outputs", "target", "position")
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
-    "coral": Objective(5, losses.coral_loss, LOGITS, coral_head, coral_probabilities, needs=CORAL),
-    "corn": Objective(7, losses.corn_loss, LOGITS, threshold_head, corn_probabilities, needs=CORAL),
+    "coral": Objective(5, losses.coral_loss, LOGITS, coral_outputs, "coral", needs=CORAL),
+    "corn": Objective(7, losses.corn_loss, LOGITS, threshold_outputs, "corn", needs=CORAL),
     "sord": Objective(9, losses.sord_loss, needs="dlordinal"),
     "dldl-v2": Objective(11, losses.dldl_v2_loss, MOMENTS),
     "mean-variance": Objective(13, losses.mean_variance_loss, MOMENTS),
@@ -170,13 +172,15 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
         config = replace(config, upside_down=not data.upright)
     model = L2RCLIP.build(data.ranks, config, data.image_size).to(choose_device(config))
     with threadpool_limits(config.threads):
-        return train_baseline(name, model, TrainingData.load(data, model, quiet=quiet), quiet=quiet)
+        loaded = TrainingData.load(data, model, quiet=quiet)
+        found = train_baseline(name, model, loaded, quiet=quiet)
+        return found.probabilities(loaded.encode(found, "test"))
 
 
 def train_baseline(
     name: str, model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
-) -> Outputs:
-    """Train a baseline and let it answer on the test split.
+) -> L2RCLIP:
+    """Train a baseline.
 
     Args:
         name: One of `BASELINES`.
@@ -186,39 +190,46 @@ def train_baseline(
         quiet: Whether to hide progress bars.
 
     Returns:
-        K probabilities per test image.
+        A model that predicts, is saved and exported like any other, calibrated on the validation images.
     """
-    features, targets, ranks = dict(data.features), dict(data.targets), model.ranks
     objective = OBJECTIVES.get(name.removesuffix(FROZEN))
     if name in ("zero-shot", "zero-shot-raw"):
-        raw = name == "zero-shot-raw"
-        answers = {split: zero_shot(model, features[split], raw=raw) for split in ("val", "test")}
+        found = _model(model, bare_sentences(model, raw=name == "zero-shot-raw"))
     elif objective is None:
-        probe = linear_probe if name == "linear-probe" else ridge
-        answers = probe(data.backbone, targets, ranks)
+        head = linear_probe if name == "linear-probe" else ridge
+        found = _model(model, head=head(data.backbone, data.targets, model.ranks))
     elif name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
-        answers = _frozen(objective, dict(data.backbone), targets, ranks)
+        found = _model(model, head=_frozen(objective, data, model.ranks))
     else:
-        answers = _trained(name, model, data, run, quiet)
-    logits = {split: answers[split].clamp_min(1e-12).log() for split in answers}
-    temperature = fit_temperature(logits["val"], targets["val"])
-    return torch.from_numpy(temper(logits["test"], temperature))
+        found = _trained(name, model, data, run, quiet)
+    calibrate(found, data.encode(found, "val"), data.targets["val"])
+    return found
 
 
-def _frozen(
-    objective: Objective, features: dict[str, Tensor], targets: dict[str, Tensor], ranks: Ranks
-) -> Answers:
+def _model(
+    model: L2RCLIP, text: Tensor | None = None, head: KernelHead | None = None, towers: Towers | None = None
+) -> L2RCLIP:
+    """A model on the same towers, which stay frozen, or on others, which do not."""
+    side: Any = "tower" if towers else "kernel"
+    config = replace(model.config, image_side=side, learn_scale=False, text_share=1.0)
+    text = model.rank_features.clone() if text is None else text  # what it learns stays its own
+    found = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
+    found.head = head
+    return found.to(model.device)
+
+
+def _frozen(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHead:
     """A linear head on cached features under the loss of the objective."""
     thresholds, root, mask = len(ranks) - 1, torch.eye(len(ranks)), None
-    if objective.head is threshold_head:
+    if objective.head is threshold_outputs:
         root = torch.eye(thresholds)
-    if objective.head is coral_head:  # a column of weights that all outputs share, then one for each bias
+    if objective.head is coral_outputs:  # a column of weights that all outputs share, then one for each bias
         root = torch.cat([torch.ones(thresholds, 1), torch.eye(thresholds)], dim=1)
-        mask = torch.zeros(features["train"].shape[1] + 1, 1 + thresholds)
+        mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + thresholds)
         mask[:-1, 0] = mask[-1, 1:] = 1
     loss = partial(_outputs_loss, objective, losses.positions(ranks.values_tensor().double()))
-    assert objective.decoder is not None
-    return linear_probe(features, targets, ranks, loss=loss, decoder=objective.decoder, root=root, mask=mask)
+    options: dict[str, Any] = {"decoder": objective.decoder, "root": root, "mask": mask}
+    return linear_probe(data.backbone, data.targets, ranks, loss=loss, **options)
 
 
 def _outputs_loss(objective: Objective, position: Position, outputs: Tensor, target: Tensor) -> Scalar:
@@ -227,40 +238,37 @@ def _outputs_loss(objective: Objective, position: Position, outputs: Tensor, tar
     return loss + F.cross_entropy(outputs, target) if objective.adds else loss
 
 
-def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> Answers:
+def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> L2RCLIP:
     """What takes epochs: prompts on cached features, and whatever tunes the image tower."""
-    head = OBJECTIVES[name.removesuffix(FROZEN)].head(model).to(model.device)
-    config = replace(model.config, image_side="tower", learn_scale=False)
-    model = L2RCLIP(model.towers, model.ranks, config, rank_features=model.rank_features).to(model.device)
-    start = {key: value.clone() for key, value in model.towers.image.state_dict().items()}
-    try:
-        if isinstance(head, PromptHead) and not name.endswith(FROZEN):
-            _train(name + FROZEN, head, model, data, run, quiet)
-            head = head.fixed()
-        return _train(name, head, model, data, run, quiet)
-    finally:
-        model.towers.image.load_state_dict(start)
+    plain = name.removesuffix(FROZEN)
+    head = OBJECTIVES[plain].head(model).to(model.device)
+    if isinstance(head, PromptHead):
+        found = _train(plain + FROZEN, head, _model(model), data, run, quiet)
+        if name.endswith(FROZEN):
+            return found
+        head = head.fixed()
+    # a copy of the image tower is tuned, the text tower is shared
+    towers = copy.deepcopy(model.towers, {id(model.towers.text): model.towers.text})
+    return _train(name, head, _model(model, towers=towers), data, run, quiet)
 
 
 def _train(
     name: str, head: nn.Module, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool
-) -> Answers:
-    """One stage of one baseline, from the first epoch to probabilities."""
+) -> L2RCLIP:
+    """One stage of one baseline; the model becomes what it has learned."""
     objective, tuned = OBJECTIVES[name.removesuffix(FROZEN)], not name.endswith(FROZEN)
     config, scale = model.config, model.scale.detach()
-    learned = freeze(model, "stage 2" if tuned else "no stage")
+    learned = freeze(model, "stage 2")
     learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
-    # CORAL's biases see no factor S, and learn as much faster
-    budget: dict[str, Any] = {
-        "lr": config.lr1,
-        "epochs": config.epochs1,
-        "factors": {"coral_bias": float(scale)},
-    }
+    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1}
     if tuned:
-        budget |= {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
-    stage = Stage(objective.number + (not tuned), learned, data, model, **budget, run=run, quiet=quiet)
+        budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
+    # CORAL's biases see no factor S, and learn as much faster
+    factors = {"coral_bias": float(scale)}
+    number = objective.number + (not tuned)
+    stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
     for generator in stage.epochs():
         batches = (
             data.batches(model, generator, views=views) if tuned else data.feature_batches(model, generator)
@@ -271,18 +279,26 @@ def _train(
             given = {"features": features, "outputs": outputs, "target": target, "scale": scale}
             loss = objective.batch_loss(**given, position=position, label=position[target])
             stage.step(loss + F.cross_entropy(outputs, target) if objective.adds else loss)
-        stage.end_epoch(_answer(objective, head, model, data, "val", tuned))
+        _learn(model, objective, head, data)
+        stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_best()
-    return {split: _answer(objective, head, model, data, split, tuned) for split in ("val", "test")}
+    _learn(model, objective, head, data)
+    return model
 
 
 @torch.no_grad()
-def _answer(
-    objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData, split: str, tuned: bool
-) -> Outputs:
-    """K probabilities per image of a split, by the decoder or by a linear probe on the features as they are now."""
-    encode = partial(data.encode, model) if tuned else data.features.__getitem__
-    if objective.decoder is not None:
-        return objective.decoder(head(model.scale * encode(split).to(model.device))).cpu()
-    features = {"train": encode("train"), "val": encode("val"), "test": encode(split)}
-    return linear_probe(features, dict(data.targets), model.ranks)["test"]
+def _learn(model: L2RCLIP, objective: Objective, head: nn.Module, data: TrainingData) -> None:
+    """Make the model answer as the head does, whose input is S · features."""
+    eye = torch.eye(model.towers.dim, device=model.device)
+    if objective.decoder is None:  # a linear probe reads the features as they are now
+        features = {split: data.encode(model, split) for split in ("train", "val")}
+        found = linear_probe(features, data.targets, model.ranks)
+    elif isinstance(head, PromptHead):
+        model.rank_features.copy_(head(eye).T)
+        return model.refresh()
+    else:
+        bias = head(0 * eye[:1])
+        weight = torch.cat([head(model.scale * eye) - bias, bias / BIAS])
+        found = KernelHead(len(eye), weight.shape[1], objective.decoder)
+        found.weight.copy_(weight)
+    model.head = found.to(model.device)

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.baselines.decoders import coral_probabilities, corn_probabilities
 from l2rclip_lite.baselines.losses import (
     corn_loss,
     dldl_v2_loss,
@@ -24,6 +23,7 @@ from l2rclip_lite.baselines.losses import (
     sord_loss,
     supcon_loss,
 )
+from l2rclip_lite.decoders import coral_probabilities, corn_probabilities
 
 CASES = {"labels": st.lists(st.integers(0, 5), min_size=2, max_size=8), "seed": st.integers(0, 2**31)}
 PLACES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])

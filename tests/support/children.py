@@ -22,7 +22,7 @@ from faults import painted
 from PIL import Image
 from torch.nn.parallel import DistributedDataParallel
 
-from l2rclip_lite import model as models
+from l2rclip_lite import images
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
@@ -108,7 +108,7 @@ def keep_or_read() -> None:
     data = OrdinalDataset.from_datasets(painted()[:3], painted()[3])
     histories = []
     for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
-        models.IN_MEMORY = limit
+        images.IN_MEMORY = limit
         one = L2RCLIP.build(data.ranks, Config(**SET | {"epochs2": 1}, workers=workers))
         loaded = TrainingData.load(data, one)
         assert len(loaded.images["train"].kept) == (40 if limit else 0)

@@ -17,11 +17,6 @@ from torch import Tensor
 
 from l2rclip_lite.baselines import BASELINES, check_baselines, run_baseline, train_baseline
 from l2rclip_lite.baselines import table as baseline_table
-from l2rclip_lite.baselines.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-)
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import zero_shot
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
@@ -29,6 +24,11 @@ from l2rclip_lite.baselines.table import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
+from l2rclip_lite.decoders import (
+    coral_probabilities,
+    corn_probabilities,
+    normal_probabilities,
+)
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
 from l2rclip_lite.mini import load_towers
@@ -52,7 +52,8 @@ def lacking(leaves: OrdinalDataset, small: Config) -> tuple[L2RCLIP, TrainingDat
 
 def train(name: str, lacking: tuple[L2RCLIP, TrainingData], folder: Path | None = None) -> Tensor:
     """Test probabilities of a baseline."""
-    return train_baseline(name, *lacking, run=RunDirectory(folder) if folder else None)
+    found = train_baseline(name, *lacking, run=RunDirectory(folder) if folder else None)
+    return found.probabilities(lacking[1].encode(found, "test"))
 
 
 # --- all of them ----------------------------------------------------------------------------------------
@@ -69,13 +70,20 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 def test_answers_with_a_rank_absent_and_leaves_no_trace(
-    name: str, lacking: tuple[L2RCLIP, TrainingData], monkeypatch: pytest.MonkeyPatch
+    name: str, lacking: tuple[L2RCLIP, TrainingData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """K probabilities per image; the image tower trains if and only if the name says so, and is put back afterwards."""
+    """K probabilities per image; the image tower trains if and only if the name says so, and is another one.
+
+    It is a model like any other: saved, loaded and asked for the images themselves it gives the same answers.
+    """
     learned: list[str] = []
     monkeypatch.setattr(Stage, "step", lambda self, loss: learned.extend(self.parameters) or STEP(self, loss))
     before = {key: value.clone() for key, value in lacking[0].state_dict().items()}
-    answer = train(name, lacking)
+    found = train_baseline(name, *lacking)
+    answer = found.probabilities(lacking[1].encode(found, "test"))
+    found.save_pretrained(tmp_path)
+    again = L2RCLIP.from_pretrained(tmp_path).predict(lacking[1].images["test"])
+    assert torch.allclose(again.probabilities, answer, atol=1e-5)
     assert answer.shape == (10, 5)
     assert (answer >= 0).all()
     assert torch.allclose(answer.sum(1).double(), torch.ones(10).double(), atol=1e-5)
@@ -112,7 +120,7 @@ def test_run_baseline_is_train_baseline_from_a_data_set(leaves: OrdinalDataset, 
     """Built, encoded and trained in one call, in the same way; flips turn leaves upside down, as in `fit`."""
     config = replace(small, upside_down=True)
     model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, config)
-    expected = train_baseline("cross-entropy", model, TrainingData.load(leaves, model))
+    expected = train("cross-entropy", (model, TrainingData.load(leaves, model)))
     assert torch.equal(run_baseline("cross-entropy", leaves, small), expected)
 
 
@@ -156,7 +164,7 @@ def arc(small: Config, leaves: OrdinalDataset) -> tuple[L2RCLIP, TrainingData]:
 def test_learns_what_can_be_learned(name: str, leaves: OrdinalDataset, small: Config) -> None:
     """Every head learns the five ranks on the arc; the median rank is right one time in five and 1.2 off."""
     model, data = arc(small, leaves)
-    answer, target = train_baseline(name, model, data), data.targets["test"]
+    answer, target = train(name, (model, data)), data.targets["test"]
     assert float((answer.argmax(1) == target).float().mean()) >= 0.9
     assert float((answer.double() @ torch.arange(5.0).double() - target).abs().mean()) < 0.7
 
@@ -186,7 +194,9 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_row_is_a_distribution(numbers: list[float], logits: list[float]) -> None:
     """Rows sum to 1 and are nowhere negative; the mode of a number's row is the nearest rank."""
     values, predicted = UNEVEN.values_tensor().double(), torch.tensor(numbers, dtype=torch.float64)
-    rows, clipped = normal_probabilities(predicted, values, 7.0), predicted.clamp(1930, 1970)
+    rows, clipped = normal_probabilities((predicted[:, None] - values) / 7), predicted.clamp(1930, 1970)
+    by_hand = (-0.5 * ((values - clipped[:, None]) / 7).square()).softmax(1)
+    assert torch.allclose(rows, by_hand)
     gap = (clipped[:, None] - values).abs()
     assert torch.allclose(gap.gather(1, rows.argmax(1, keepdim=True)), gap.min(1, keepdim=True).values)
     thresholds = torch.tensor(logits).view(2, 3)

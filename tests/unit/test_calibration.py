@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from l2rclip_book.calibration_figures import reliability
-from l2rclip_lite.calibration import BOUNDS, calibrate, fit_temperature, temper
+from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import ece, rps
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import Towers
 
@@ -70,14 +71,34 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
     target = torch.where(torch.arange(40) % 4 == 0, (rank + 1) % 3, rank)  # a quarter of the answers is wrong
     model.temperature.fill_(7.0)
     found = calibrate(model, features, target)
-    assert found.temperature == pytest.approx(fit_temperature(logits, target), rel=1e-4)
-    assert (found.images, found.rps_before) == (40, pytest.approx(rps(target, temper(logits, 1.0), THREE)))
-    assert found.rps_after < found.rps_before
+    t = float(model.temperature)
+    assert t == pytest.approx(fit_temperature(logits, target), rel=1e-4)
+    assert found == pytest.approx(rps(target, temper(logits, t), THREE))
+    assert found < rps(target, temper(logits, 1.0), THREE)
+    assert float(model.conformal) == pytest.approx(conformal_level(temper(logits, t), target))
     model.save_pretrained(tmp_path)
     copy = L2RCLIP.from_pretrained(tmp_path)
-    assert np.allclose(copy.probabilities(features), temper(logits, found.temperature), atol=1e-5)
+    assert np.allclose(copy.probabilities(features), temper(logits, t), atol=1e-5)
     for undecided in (logits.argmax(1), logits.argmin(1)):
-        assert calibrate(model, features, undecided).temperature == float(model.temperature) == 1
+        calibrate(model, features, undecided)
+        assert float(model.temperature) == 1
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
+def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
+    """Whether the model is too sure or not sure enough: over 200 draws of 100 validation images, within 1.5 points."""
+    ranks, rng, covered = Ranks.integers(0, 7, template="grade {rank}"), np.random.default_rng(0), []
+    for _ in range(200):
+        logits = rng.normal(scale=1.5, size=(200, 8))
+        true = np.array([rng.choice(8, p=row) for row in temper(logits, 1.0)])
+        p = temper(logits, 1 / sharpness)
+        level = conformal_level(p[:100], true[:100])
+        found = Prediction.of(torch.tensor(p[100:]).float(), ranks, conformal=level)
+        target = torch.tensor(true[100:])
+        assert ((found.low <= found.median) & (found.median <= found.high)).all()
+        covered += ((found.low <= target) & (target <= found.high)).tolist()
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
+    assert conformal_level(p[:8], true[:8]) == 1  # of eight images none can say it
 
 
 def test_reliability_by_hand() -> None:

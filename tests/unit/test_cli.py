@@ -118,12 +118,24 @@ def test_predict_repeats_predictions_csv(fitted: Fitted) -> None:
     answers = [json.loads(line) for line in run("predict", fitted.out, *paths).out.splitlines()]
     assert [answer["path"] for answer in answers] == [str(path) for path in paths]
     for row, answer in zip(rows, answers, strict=True):
-        assert answer["rank"] == int(row["predicted"])
+        for theirs, mine in {"predicted": "rank", "median": "median", "low": "low", "high": "high"}.items():
+            assert answer[mine] == int(row[theirs])
         assert answer["name"] == RANKS[answer["rank"]]
         assert answer["expected"] == pytest.approx(float(row["expected"]), abs=1e-5)
         assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
     table = list(csv.DictReader(io.StringIO(run("predict", fitted.out, *paths, "--csv").out)))
     assert [float(row["p_2"]) for row in table] == [answer["probabilities"][2] for answer in answers]
+
+
+def test_images_by_pattern_and_by_a_list(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that no shell has filled in, and `find … | l2rclip predict RUN -`; nothing there is refused."""
+    files = sorted(map(str, fitted.root.glob("2_*.png")))
+    answers = run("predict", fitted.out, fitted.root / "2_?.png").out.splitlines()
+    assert [json.loads(line)["path"] for line in answers] == files
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(files) + "\n"))
+    assert run("predict", fitted.out, "-").out.splitlines() == answers
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    refused(run("predict", fitted.out, "-"), "predict: no image there")
 
 
 def test_a_bad_image_does_not_cost_the_good_ones(fitted: Fitted, tmp_path: Path) -> None:
@@ -144,11 +156,38 @@ def test_a_bad_image_does_not_cost_the_good_ones(fitted: Fitted, tmp_path: Path)
 def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
     """The test metrics with their intervals; and the table shows the same figures."""
     stored = json.loads((fitted.out / "metrics.json").read_text())
-    found = json.loads(run("evaluate", fitted.out, "--json").out)
+    where = ("--root", fitted.root)
+    found = json.loads(run("evaluate", fitted.out, "--json", *where).out)
     assert found["metrics"] == pytest.approx(stored["test"], abs=1e-5, nan_ok=True)
     val = stored["val"]
-    table = run("evaluate", fitted.out, "--split", "val").out.splitlines()
+    table = run("evaluate", fitted.out, "--split", "val", *where).out.splitlines()
     assert f"{'mae':<24}{val['mae']:.3f} [{val['mae_low']:.3f}, {val['mae_high']:.3f}]" in table
+
+
+def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
+    """All fifteen rows of the old one, whatever its splits; a label that the model does not know is refused by row."""
+    where = ("--root", fitted.root, "--labels")
+    found = json.loads(run("evaluate", fitted.out, *where, "labels.csv", "--json").out)["metrics"]
+    graded = [json.loads(line) for line in run("predict", fitted.out, fitted.root).out.splitlines()]
+    assert found["n"] == 15
+    assert found["accuracy"] == pytest.approx(sum(a["rank"] == i // 5 for i, a in enumerate(graded)) / 15)
+    (fitted.root / "new.csv").write_text("path,label\n0_0.png,fresh\n0_1.png,rotten\n")
+    refused(run("evaluate", fitted.out, *where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
+
+
+@pytest.mark.parametrize("key", ["root", "labels", "lists"])
+def test_the_record_of_a_stranger_is_not_followed(key: str, fitted: Fitted, tmp_path: Path) -> None:
+    """A run directory from elsewhere may name any file; one that leads out of this folder must be named by the user."""
+    secret = tmp_path / "secret.csv"
+    secret.write_text("password,hunter2\n")
+    shutil.copytree(fitted.out, tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    for place in (str(secret), "../secret.csv"):
+        stored["dataset"]["source"] = {"name": "csv", "root": ".", "ranks": "a,b"} | {key: place}
+        (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
+        said = run("evaluate", tmp_path / "run")
+        refused(said, f"its record leads elsewhere; if you trust it, pass --{key} {place}")
+        assert "hunter2" not in said.err
 
 
 def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fitted, tmp_path: Path) -> None:
@@ -167,13 +206,38 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     refused(run("evaluate", tmp_path / "run"), "fit it by `l2rclip fit`")
 
 
-def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
-    """Two of them, in the order asked for, below the run itself; an unknown one is refused before anything is trained."""
-    said = run("baselines", fitted.out, "linear-probe", "cross-entropy-frozen")
+def test_baselines_are_kept_as_models(
+    fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They predict what they answered, and are not trained again; the table has each one's score and difference.
+
+    An unknown one is refused before anything is trained. On the same three images the difference is paired: of L2RCLIP's
+    own answers under another name it is 0, without an interval.
+    """
+    said = run("baselines", fitted.out, "ridge", "corn", "--root", fitted.root)
     assert said.code == 0, said.err
-    rows = [line.split("  ")[0] for line in said.out.strip().splitlines()]
-    assert rows[-3:] == ["L2RCLIP", "linear-probe", "cross-entropy-frozen"]
+    assert "corn, to be kept in" in said.err
+    with (fitted.out / "baselines" / "corn" / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    paths = [fitted.root / row["path"] for row in rows]
+    answers = run("predict", fitted.out, *paths, "--method", "corn").out.splitlines()
+    for row, answer in zip(rows, map(json.loads, answers), strict=True):
+        assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
+    where = ("--root", fitted.root, "--method", "corn", "--json")
+    accuracy = sum(row["predicted"] == row["target"] for row in rows) / 3
+    assert json.loads(run("evaluate", fitted.out, *where).out)["metrics"]["accuracy"] == pytest.approx(
+        accuracy
+    )
+    monkeypatch.setattr("l2rclip_lite.baselines.train_baseline", None)
+    assert run("baselines", fitted.out, "corn", "ridge").out == said.out
+    shutil.copytree(fitted.out, tmp_path / "run")
+    shutil.copy(fitted.out / "predictions.csv", tmp_path / "run" / "baselines" / "ridge")
+    table = run("compare", tmp_path / "run").out.splitlines()
+    assert [line.split()[0] for line in table[2:5]] == ["L2RCLIP", "corn", "ridge"]
+    assert table[1].split() == ["rps", "mae_median", "accuracy", "qwk"]
+    assert table[-1].split() == ["ridge"] + ["0.000", "[0.000,", "0.000]"] * 4
     refused(run("baselines", fitted.out, "svm"), "svm")
+    refused(run("predict", fitted.out, "a.png", "--method", "sord"), "train it by `l2rclip baselines")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +253,7 @@ def test_baselines_stand_beside_the_run(fitted: Fitted) -> None:
         ),
         ("fit --dataset leafs --out x", "did you mean leaves?"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
-        ("evaluate runs/none", "runs/none/config.json: cannot be read"),
+        ("evaluate runs/none", "runs/none: no model.safetensors here"),
         ("export runs/none model.pt", "export: model.pt must end in .onnx"),
         ("data morf", "there is no data set 'morf'; did you mean morph?"),
         ("data hci --leakage --download x", "at most one of --leakage, --make-fixture, --download"),
@@ -231,7 +295,7 @@ def test_debug_adds_the_traceback() -> None:
     said = run("evaluate", "runs/none", "--debug")
     assert said.code == 2
     assert said.err.startswith("Traceback")
-    assert said.err.splitlines()[-1].startswith("error: runs/none/config.json")
+    assert said.err.splitlines()[-1].startswith("error: runs/none: no model")
 
 
 def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:

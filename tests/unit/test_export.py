@@ -69,6 +69,19 @@ def test_the_towers_answer_as_pytorch_does(written: Path, model: L2RCLIP, photos
     np.testing.assert_allclose(together[0][:4], theirs.probabilities, atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.untyped
+@pytest.mark.parametrize("decoder", ["coral", "corn", "normal"])
+def test_the_heads_of_baselines_are_exported(
+    decoder: str, small: Config, photos: list[Image.Image], tmp_path: Path
+) -> None:
+    """What makes probabilities of their outputs is part of the graph."""
+    model = L2RCLIP.build(RANKS, replace(small, image_side="kernel"))
+    model.head = KernelHead(64, len(RANKS) - (decoder != "normal"), decoder)
+    model.head.weight += torch.randn(model.head.weight.shape, generator=torch.Generator().manual_seed(0))
+    assert export.export_onnx(model, tmp_path / "model.onnx", photos).difference < 1e-3
+
+
 @pytest.fixture(scope="module")
 def resize() -> Resize:
     """The resampling part of the graph alone, to 24 pixels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import children
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.model import L2RCLIP, Prediction, freeze
+from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors
 
@@ -94,13 +96,19 @@ def test_it_compiles_wraps_hooks_and_round_trips() -> None:
     assert children.ended(children.compile_and_wrap) == 0
 
 
-def test_both_answers_by_hand() -> None:
-    """(.5, .2, .3) at values 0, 2, 7: most probable and median "new", expected 0.4 + 2.1 = 2.5 years."""
+def test_the_answers_by_hand() -> None:
+    """(.5, .2, .3) at values 0, 2, 7: most probable and median "new", expected 0.4 + 2.1 = 2.5 years.
+
+    The central 40 % lie between 0.3 and 0.7 of the cumulative row (.5, .7, 1): ranks 0 and 1. Without a level, all.
+    """
     found = Prediction.of(torch.tensor([[0.5, 0.2, 0.3], [0.0, 0.0, 1.0]]), RANKS)
     assert found.rank.tolist() == [0, 2]
     assert found.name == ("new", "worn")
     assert found.median.tolist() == [0, 2]
     assert found.expected.tolist() == pytest.approx([2.5, 7.0])
+    assert (found.low.tolist(), found.high.tolist()) == ([0, 0], [2, 2])
+    found = Prediction.of(found.probabilities, RANKS, conformal=0.39)
+    assert (found.low.tolist(), found.high.tolist()) == ([0, 2], [1, 2])
 
 
 def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path: Path) -> None:
@@ -118,6 +126,13 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     with torch.no_grad():
         logits = model(torch.stack([model.transform()(image) for image in images(5)]))
     assert torch.allclose(logits.softmax(1), one.probabilities, atol=1e-5)
+    array, table = np.array(images(1)[0]), folder.to_frame()
+    for same in (array, [array], array[None], torch.from_numpy(array).movedim(2, 0).float() / 255):
+        assert torch.allclose(model.predict(same).probabilities, one.probabilities[:1], atol=0.02)
+    with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\), or a tensor"):
+        model.predict(array / 255)
+    assert table["path"].tolist() == [str(file) for file in files]
+    assert table["p_2"].tolist() == pytest.approx(one.probabilities[:, 2].tolist(), abs=1e-6)
     model.temperature.fill_(2.0)
     assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
 
@@ -166,6 +181,15 @@ def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
         model.save_pretrained(tmp_path)
         with pytest.raises(InputError, match="use another device"):
             L2RCLIP.from_pretrained(tmp_path, device="cuda")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) -> None:
+    """`model.half()` as PyTorch has it; also the model that ships, which has a head and the towers `mini`."""
+    for each in (model, L2RCLIP.from_pretrained("leaves")):
+        exact, half = each.predict(images(3)).probabilities, each.to(dtype).predict(images(3)).probabilities
+        assert half.dtype == torch.float32
+        assert torch.allclose(half, exact, atol=0.2)
 
 
 def test_bf16_predicts_nearly_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -25,7 +27,7 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
         >>> corn_probabilities(torch.zeros(1, 2)).tolist()
         [[0.5, 0.25, 0.25]]
     """
-    return survival_probabilities(torch.sigmoid(logits).cumprod(dim=1))
+    return survival_probabilities(F.logsigmoid(logits).cumsum(dim=1).exp())
 
 
 def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
@@ -45,27 +47,33 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
         >>> survival_probabilities(torch.tensor([[0.75, 0.25], [0.5, 0.75]])).tolist()
         [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
     """
-    falling = survival.cummin(dim=1).values
+    before = torch.ones(2 * survival.shape[1:], dtype=torch.bool, device=survival.device).tril()
+    falling = torch.where(before, survival[:, None], 1.0).amin(dim=2)  # ONNX has no cumulative minimum
     bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
     return bounded[:, :-1] - bounded[:, 1:]
 
 
-def normal_probabilities(
-    predicted: Float[Tensor, " batch"], values: Float[Tensor, " rank"], deviation: float
-) -> Float[Tensor, "batch rank"]:
-    r"""A number with a normal error as probabilities, $p_k\propto e^{-(r_k-\hat y)^2/2\sigma^2}$.
+def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch rank"]:
+    r"""A number with a normal error as probabilities, $p_k\propto e^{-d_k^2/2}$, $d_k=(\hat y-r_k)/\sigma$.
 
     Args:
-        predicted: Numbers on the scale of the values; numbers outside are clipped to its ends.
-        values: Rank values, increasing, evenly spaced or not.
-        deviation: σ > 0, in the unit of the values.
+        distance: d, the number less each rank value in standard deviations, falling along a row. A number outside the
+            values is moved to the nearer end.
 
     Returns:
         Rows whose largest entry is that of the nearest rank.
 
     Example:
-        >>> normal_probabilities(torch.tensor([0.5]), torch.tensor([0.0, 1.0, 2.0]), 1.0).round(decimals=3)
+        >>> normal_probabilities(torch.tensor([[0.5, -0.5, -1.5]])).round(decimals=3)
         tensor([[0.4220, 0.4220, 0.1550]])
     """
-    clipped = predicted.clamp(values[0], values[-1])
-    return (-0.5 * ((values - clipped[:, None]) / deviation).square()).softmax(dim=1)
+    inside = distance + F.relu(-distance[:, :1]) - F.relu(distance[:, -1:])
+    return (-0.5 * inside.square()).softmax(dim=1)
+
+
+DECODERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": torch.nn.Softmax(dim=1),
+    "coral": coral_probabilities,
+    "corn": corn_probabilities,
+    "normal": normal_probabilities,
+}
