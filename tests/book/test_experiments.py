@@ -13,12 +13,12 @@ import pandas as pd
 import papermill
 import pytest
 import yaml
+from drawn import make_fixture
 
 from l2rclip_lite import Config
 from l2rclip_lite.baselines import check_baselines
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.benchmarks import catalogue
-from l2rclip_lite.data.fixtures import make_fixture
+from l2rclip_lite.data.benchmarks import DATA_SETS
 
 FILES = sorted((chapters.ROOT / "experiments").glob("*.yaml"))
 FORWARD = 35.1e9  # operations of one image in ViT-B/16; chapter 08 derives it
@@ -49,9 +49,10 @@ def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_
     Config(**{name.lower(): given[name] for name in settings if name in given}, **given.get("SETTINGS", {}))
     names = ("PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
     load = {name.lower(): given[name] for name in names if name in given} | given.get("DATA_OPTIONS", {})
-    leaves = given["DATASET"] == "leaves"
-    load |= {"size": 60} if leaves else {"root": make_fixture(given["DATASET"], tmp_path / "data")}
-    assert len(load_dataset(given["DATASET"], **load).test) > 0
+    if given["DATASET"] != "retinamnist":  # one file of known bytes
+        leaves = given["DATASET"] == "leaves"
+        load |= {"size": 60} if leaves else {"root": make_fixture(given["DATASET"], tmp_path / "data")}
+        assert len(load_dataset(given["DATASET"], **load).test) > 0
     for row in given["PUBLISHED"]:
         numbers = row.keys() - {"method", "source"}
         assert numbers <= {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
@@ -63,12 +64,10 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
     covered = set()
     for given in map(read, FILES):
         covered.add((given["DATASET"], given.get("PROTOCOL", "")))
-        folds = catalogue()[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
+        folds = DATA_SETS[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
         assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
         assert given.get("FOLD") == (folds[0] if len(folds) > 1 else None)
-    assert covered == {
-        (name, protocol) for name, about in catalogue().items() for protocol in about.protocols
-    }
+    assert covered == {(name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols}
 
 
 @each_file
