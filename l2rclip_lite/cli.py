@@ -88,9 +88,8 @@ class DataOptions:
 
 Name = Annotated[str | None, tyro.conf.Positional]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
-Settings = Annotated[
-    Config, tyro.conf.arg(name="")
-]  # never with a default: its fields' own follow the preset
+# Never with a default: the fields' own follow the preset.
+Settings = Annotated[Config, tyro.conf.arg(name="")]
 DATA = DataOptions()
 
 

@@ -160,7 +160,8 @@ class RunDirectory:
             stored = read_json(self.config)
             try:
                 mine, theirs = flat_settings(config.to_dict()), flat_settings(stored["config"])
-                mine["data set"], theirs["data set"] = about["fingerprint"], stored["dataset"]["fingerprint"]
+                data_set = "data set or template"
+                mine[data_set], theirs[data_set] = about["fingerprint"], stored["dataset"]["fingerprint"]
             except (KeyError, TypeError, AttributeError) as error:
                 problem = f"not written by this release ({error!r})"
                 raise InputError(f"{self.config}: {problem}; choose another --out.") from error

@@ -353,9 +353,8 @@ class OrdinalDataset:
         """
         card, ranks = self.card, self.ranks
         lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
-        lines += [
-            f"ranks     {len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}"
-        ]
+        ends = f"{len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}"
+        lines.append(f"ranks     {ends}; as in {ranks.sentences[0]!r}")
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
             lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")

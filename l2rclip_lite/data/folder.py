@@ -20,6 +20,7 @@ from l2rclip_lite.ranks import Ranks, number_words
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")  # any other file is not opened: its first line may be a secret
 MOST = 200  # different numbers that pass for ranks if nobody names them
+Labels = str | Path | pd.DataFrame
 Kind = Literal["names", "index", "position"]
 Given = str | Sequence[str | int | float] | None
 
@@ -27,7 +28,7 @@ Given = str | Sequence[str | int | float] | None
 @validated
 def load_csv(
     root: str | Path | None = None,
-    labels: str | Path | pd.DataFrame | None = None,
+    labels: Labels | None = None,
     ranks: Given = None,
     template: str | None = None,
     labels_are: Kind = "names",
@@ -100,9 +101,7 @@ def load_csv(
     return dataset_of_table(card, space, table, root, **fields, protocol=tuple(said))
 
 
-def own_table(
-    root: Path, labels: str | Path | pd.DataFrame, columns: dict[str, str]
-) -> tuple[pd.DataFrame, str]:
+def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
     """Somebody's table with our names of columns, and what it is called.
 
     Args:
@@ -181,36 +180,30 @@ def label_space(
     refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
     number, said = numbers(table["label"]), list[str]()
     if ranks is None:
-        found = ",".join(sorted(set(table["label"])))
         words = "the label {label!r:.80} is a word; write all in their order, lowest first: --ranks {found!r:.900}"
-        refuse(table, number.isna(), words, found=found)
+        refuse(table, number.isna(), words, found=",".join(sorted(set(table["label"]))))
         ranks, kind = sorted(set(number)), "names"
         said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
         if len(ranks) > min(MOST, len(table) / 2):
-            raise InputError(
-                f"csv: {len(ranks):,} different labels are no ranks; round them, or give --ranks."
-            )
+            raise InputError(f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks.")
     elif isinstance(ranks, str):
         ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
         ranks = range(int(ends[1]), int(ends[2]) + 1) if ends else ranks.split(",")
     names = [str(name).strip() for name in ranks]
-    values, sentence = numbers(names), template or "a photo of a {rank} object"
-    space = Ranks(tuple(names), tuple(range(len(names))), sentence)
-    if values.notna().all():
+    values, written, sentence = numbers(names), names, "a photo of a {rank} object"
+    if numeric := bool(values.notna().all()):
         written = [number_words(int(value)) if value % 1 == 0 else f"{value:g}" for value in values]
-        space = Ranks(tuple(written), tuple(values), template or "a photo of grade {rank}")
-    table["target"] = targets(table, number, names, kind)
+        sentence = "a photo of grade {rank}"
+    space = Ranks(tuple(written), tuple(values if numeric else range(len(names))), template or sentence)
+    table["target"] = targets(table, names, kind)
     return space, said
 
 
-def targets(
-    table: pd.DataFrame, number: pd.Series[float], names: Sequence[str], kind: Kind
-) -> pd.Series[int]:
+def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> pd.Series[int]:
     """The rank index of each label.
 
     Args:
         table: Columns `label` and `where`.
-        number: The labels as numbers.
         names: The ranks as the user wrote them.
         kind: What a label is.
 
@@ -219,13 +212,14 @@ def targets(
 
     Example:
         >>> table = pd.DataFrame({"label": ["0", "1"], "where": ["row 2", "row 3"]})
-        >>> targets(table, numbers(table["label"]), ["1", "2"], "names")
+        >>> targets(table, ["1", "2"], "names")
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct it or --ranks, or say
         what labels are: --labels-are names, index (from 0) or position (from 1).
     """
     spelt = names if kind == "names" else [str(rank + (kind == "position")) for rank in range(len(names))]
-    values, said = numbers(spelt), {"low": spelt[0], "high": spelt[-1], "names": ", ".join(spelt)}
+    number, values = numbers(table["label"]), numbers(spelt)
+    said = {"low": spelt[0], "high": spelt[-1], "names": ", ".join(spelt)}
     if values.notna().all():
         target = number.map({value: rank for rank, value in enumerate(values)})
         wrong = "is none of the numbers {low} to {high}; correct it or --ranks, or say what labels are: "
@@ -252,13 +246,10 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     Raises:
         InputError: A blank group, or a cell that is no split.
     """
-    ranks, groups = table["target"].to_numpy(), None
-    drawn = f"within every rank, seed {seed}"
-    if "subject" in table:
-        refuse(
-            table, table["subject"] == "", "the group is blank; an image that stands alone is its own group."
-        )
-        groups, drawn = table["subject"].to_numpy(), f"by group and rank, seed {seed}"
+    ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
+    blank = table.get("subject", table["where"]) == ""
+    refuse(table, blank, "the group is blank; name it, after the image if that stands alone.")
+    drawn = f"{'within every' if groups is None else 'by group and'} rank, seed {seed}"
     if folds:
         dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])
         said = f"fold {fold} of {folds} {drawn}{', not the splits of the table' if 'split' in table else ''}"

@@ -73,10 +73,8 @@ def load_benchmark(
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
-        hint = (
-            f"tools/owners_labels.py {name} DIR" if facts.original else f"l2rclip data {name} --download DIR"
-        )
-        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `{hint}` makes it.")
+        hint = "python tools/owners_labels.py" if facts.original else "l2rclip data --download DIR"
+        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it.")
     table = read_lists(files, facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
@@ -240,7 +238,5 @@ def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`.") from error
-    said = ("the published split, images of 28 pixels",)
-    return OrdinalDataset(
-        "retinamnist", **splits, ranks=facts.ranks, card=facts.card, image_size=112, protocol=said
-    )
+    splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": 112}
+    return OrdinalDataset("retinamnist", **splits, protocol=("the published split, images of 28 pixels",))

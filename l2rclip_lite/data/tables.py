@@ -15,7 +15,6 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
 TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
-TEXT |= {"encoding": "utf-8-sig"}
 
 
 def read_table(
@@ -57,7 +56,7 @@ def read_table(
             header = needed[0] in line if header is None else header
             separator, first = next((mark for mark in "\t;," if mark in line), " "), 1 + header
             names: dict[str, Any] = {} if header else {"header": None, "names": list(needed)}
-            table = pd.read_csv(source, sep=separator, **names, **TEXT)
+            table = pd.read_csv(source, sep=separator, encoding="utf-8-sig", **names, **TEXT)
             if not isinstance(
                 table.index, pd.RangeIndex
             ):  # pandas makes an index of surplus cells on the left

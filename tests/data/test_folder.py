@@ -90,7 +90,7 @@ FOUND = "ranks: the {} numbers found as labels, {}"
         (("ripe", "fresh"), {}, "row 0 .*'ripe' is a word; write all in their order, lowest first: --ranks 'fresh,ripe'"),
         ((1, "low", 2), {}, "row 1 .*the label 'low' is a word; .*: --ranks '1,2,low'"),
         ((1, None, 2), {}, "row 1 .*the label is blank; fill it in"),
-        ((0.11, 0.12, 0.13, 0.14, 0.15, 0.16), {}, "csv: 6 different labels are no ranks; round them, or give --ranks"),
+        ((0.11, 0.12, 0.13, 0.14, 0.15, 0.16), {}, "csv: 6 different labels are too many; round them, or pass ranks"),
         ((3, 2, 1), {"ranks": "3,2,1"}, "values must increase, but 3 is followed by 2"),
     ],
 )  # fmt: skip

@@ -87,9 +87,9 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
         ("clap2015", {"fold": 0}, "clap2015: fold is nothing to choose here, not 0"),
         ("clap2015", {"seed": -1}, "clap2015: seed: Input should be greater than or equal to 0, not -1"),
         ("aesthetics", {"category": "animal"}, "aesthetics: category must be one of animals, nature, people, urban"),
-        ("hci", {}, "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data hci --download DIR` gets it"),
+        ("hci", {}, "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data --download DIR hci` makes it"),
         ("bracol", {"fold": 6}, "bracol: fold must be one of 1, 2, 3, 4, 5, not 6"),
-        ("bracol", {"root": "nowhere"}, "bracol: there is no nowhere/dataset.csv; pass root=.* --download DIR` gets it"),
+        ("bracol", {"root": "nowhere"}, "bracol: there is no nowhere/dataset.csv; pass root=.* DIR bracol` makes it"),
         ("retinamnist", {"root": "x.npz"}, "x.npz: .*No such file.*; get it by `l2rclip data retinamnist --download"),
     ],
 )  # fmt: skip

@@ -127,7 +127,7 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         ("apples81", "file,count\na.jpg,1", "labels.csv row 2: the name 'a.jpg' is not made as images/DSC_"),
         ("hc18", "file,week\n000_HC.jpg,41", "labels.csv row 2: the label '41' is no number from 11 to 40; correct it"),
         ("hc18", "file,week\n000_HC.jpg,20", "hc18: 1 of the 1 listed images .* the first is 000_HC.jpg"),
-        ("hc18", None, "hc18: there is no .*labels.csv; pass root=.*`tools/owners_labels.py hc18 DIR` makes it"),
+        ("hc18", None, "hc18: there is no .*labels.csv; pass root=.*`python tools/owners_labels.py hc18` makes it"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_said(tmp_path: Path, name: str, rows: str | None, sentence: str) -> None:
