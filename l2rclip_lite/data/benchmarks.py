@@ -108,6 +108,5 @@ def cards_table() -> pd.DataFrame:
         ranks = (len(facts.ranks), facts.ranks.unit) if facts.ranks else ("any", "grade")
         images = facts.images if facts.images[0].isdigit() else "any"
         rows.append((name, facts.card.title, *ranks, images, facts.card.licence.split(";")[0]))
-    return pd.DataFrame(rows, columns=["name", "title", "ranks", "unit", "images", "licence"]).set_index(
-        "name"
-    )
+    columns = ["name", "title", "ranks", "unit", "images", "licence"]
+    return pd.DataFrame(rows, columns=columns).set_index("name")

@@ -36,7 +36,7 @@ def load_csv(
     label_column: str = "label",
     group_column: str = "group",
     split_column: str = "split",
-    folds: Annotated[int, Field(ge=2)] | None = None,
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None,
     fold: Annotated[int, Field(ge=1)] | None = None,
     val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15,
     seed: Seed = 0,
@@ -82,14 +82,14 @@ def load_csv(
     Example:
         >>> load_csv(labels="bananas.csv")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images.
+        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images, not None.
     """
-    if root is None:
-        raise InputError("csv: pass root=... (--root DIR), the folder of the images.")
+    if root is None or not os.path.isdir(root):
+        raise InputError(f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}.")
     if fold is not None and fold > (folds or 0):
         raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
     columns = {"path": path_column, "label": label_column, "subject": group_column, "split": split_column}
-    if labels is None and not Path(root, "labels.csv").is_file():
+    if labels is None and not os.path.isfile(Path(root, "labels.csv")):
         table, source = images_by_folder(Path(root))
     else:
         table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
@@ -115,8 +115,9 @@ def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.D
     name = "a DataFrame"
     if not isinstance(labels, pd.DataFrame):
         labels = root / str(labels).replace("\0", "?")  # an absolute one wins
-        name, inside = labels.name, Path(os.path.realpath(labels)).is_relative_to(os.path.realpath(root))
-        if labels.suffix.lower() not in TABLES or (labels.is_relative_to(root) and not inside):
+        name, below = labels.name, os.path.isfile(labels) and labels.is_relative_to(root)
+        outside = below and not Path(os.path.realpath(labels)).is_relative_to(os.path.realpath(root))
+        if outside or labels.suffix.lower() not in TABLES:
             said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its absolute path"
             raise InputError(f"{labels}: is no table of labels; {said}.")
     advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
@@ -132,7 +133,7 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     Raises:
         InputError: There is no such image.
     """
-    folders = [path for path in sorted(root.glob("*")) if path.is_dir() and path.name[0] != "."]
+    folders = sorted(path for path in root.glob("*") if path.is_dir() and path.name[0] != ".")
     split = all(path.name in SPLITS for path in folders)
     inside = [path for folder in folders for path in sorted(folder.glob("*/*" if split else "*"))]
     images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
@@ -247,8 +248,7 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
         InputError: A blank group, or a cell that is no split.
     """
     ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
-    blank = table.get("subject", table["where"]) == ""
-    refuse(table, blank, "the group is blank; name it, after the image if that stands alone.")
+    refuse(table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown.")
     drawn = f"{'within every' if groups is None else 'by group and'} rank, seed {seed}"
     if folds:
         dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])

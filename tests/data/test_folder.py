@@ -229,7 +229,8 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"root": None}, "csv: pass root=.* .--root DIR"),
+        ({"root": None}, r"csv: pass root=.* \(--root DIR\), the folder of the images, not None"),
+        ({"root": "gone"}, "csv: pass root=.*, not 'gone'"),
         ({"labels": "gone.csv"}, r"gone.csv: there is no such file; give one with the columns path, label"),
         ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt, .parquet file in "),
         ({"labels": "../labels.csv"}, "labels.csv: is no table of labels; .* or one elsewhere by its absolute path"),
