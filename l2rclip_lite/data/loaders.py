@@ -60,7 +60,7 @@ def load_benchmark(
     Example:
         >>> load_benchmark("morph", protocol="C")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: morph: protocol must be one of rs-partial, three-fold, subject-exclusive, random,
+        l2rclip_lite.errors.InputError: morph: protocol must be one of rs-partial, three-fold, random, subject-exclusive,
         not 'C'.
     """
     facts = DATA_SETS[name]

@@ -68,7 +68,7 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
 
     Example:
         >>> deal([*"aabbccdd"], [0, 1] * 4, (0.5, 0.25, 0.25), [0])
-        array([2, 2, 1, 1, 0, 0, 0, 0])
+        array([1, 1, 2, 2, 0, 0, 0, 0])
     """
     names, owner = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), max(targets) + 2))

@@ -9,7 +9,6 @@ import owners_labels
 import pandas as pd
 import pytest
 import real_data
-from drawn import make_fixture
 from PIL import Image
 
 from l2rclip_lite.data import OrdinalDataset, load_dataset
@@ -148,9 +147,3 @@ def test_a_file_of_boxes_has_five_cells_a_row(tmp_path: Path) -> None:
         InputError, match=r"hc18: there is no training_set_.*csv below .*; name the owners' folder"
     ):
         owners_labels.main(["hc18", str(tmp_path)])
-
-
-def test_drawn_trees_stay_whole(tmp_path: Path) -> None:
-    """Groups of four, in whatever fold."""
-    data = load_dataset("apples81", root=make_fixture("apples81", tmp_path), fold=3)
-    assert {n for key, n in leakage(data).items() if "shared" in key} == {0}
