@@ -173,7 +173,9 @@ def label_space(
         InputError: A label that is no rank, or that could be read in two ways.
 
     Example:
-        >>> table = pd.DataFrame({"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]})
+        >>> table = pd.DataFrame(
+        ...     {"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]}
+        ... )
         >>> space, said = label_space(table, None, None, "names")
         >>> space.names, space.values, table["target"].tolist(), said
         (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1], ['ranks: the 2 numbers found as labels, 1 to 3'])
