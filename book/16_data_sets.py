@@ -54,7 +54,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from l2rclip_lite import load_dataset, plots
-from l2rclip_lite.data.benchmarks import catalogue
+from l2rclip_lite.data.benchmarks import DATA_SETS
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -240,11 +240,11 @@ seen
 # %% [markdown]
 # Between the random split of MORPH and the one by person lies the difference between "knows these people" and "knows age".
 # Papers call the random one D or RS and the other C or SE, while the files of the method's authors have the two letters
-# swapped; this package goes by names and refuses the letters. In no fold of any benchmark does a *picture* stand on both sides,
+# swapped; this package goes by names alone. In no fold of any benchmark does a *picture* stand on both sides,
 # but the five test parts of `rs-partial` overlap each other: they are repeated draws, not a cross-validation.
 #
-# For a split of your own with nobody on both sides: `load_dataset("morph", root=..., subject_disjoint=True)`, or
-# `--subject-disjoint` in the shell. The report on one fold: `l2rclip data morph --lists DIR --protocol random --leakage`.
+# In a table of your own, name the person or plant of each picture in a column `group`: a group stays in one split
+# ({doc}`10_your_own_images`). The report on one fold: `l2rclip data morph --lists DIR --protocol random --leakage`.
 #
 # ## Faces
 #
@@ -266,7 +266,7 @@ seen
 # What the package prints for `l2rclip data NAME`, and what every run directory keeps.
 
 # %%
-facts = catalogue()
+facts = DATA_SETS
 
 
 def card(name: str) -> str:
@@ -323,9 +323,9 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # | lesion area, apples, fetal heads | nothing: their files were not at hand to take digests of | where each card says |
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists: `l2rclip data morph --download DIR/datalists` | the pictures, from their owners |
 #
-# Every download is compared with a checksum before anything appears in the folder. If you own none of the pictures,
-# `l2rclip data morph --make-fixture DIR` writes a small synthetic folder in the same layout; {doc}`08_training_runs` trains
-# on one.
+# Every download is compared with a checksum before anything appears in the folder. The three sets of the third row come
+# without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. If you own none of the
+# pictures, {doc}`08_training_runs` trains on generated leaves.
 #
 # ## Exercises
 #
@@ -406,7 +406,7 @@ except InputError as error:
 #
 # | what | function | test |
 # |---|---|---|
-# | cards, protocols, folds | `data.benchmarks.catalogue` | `tests/data/test_benchmarks.py` |
+# | cards, protocols, folds | `data.benchmarks.DATA_SETS` | `tests/data/test_benchmarks.py` |
 # | counts of the published lists | `data.load_dataset` | `tests/data/test_benchmarks.py` |
 # | leakage | `data.leakage.leakage` | `tests/data/test_leakage.py` |
 #

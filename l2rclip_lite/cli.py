@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import tyro
 from pydantic import ValidationError
@@ -38,15 +38,29 @@ class DataOptions:
     protocol: str | None = None
     """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
     fold: int | None = None
-    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; others as `l2rclip data NAME` says."""
+    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; csv 1 to --folds; others as `l2rclip data NAME` says."""
+    folds: int | None = None
+    """csv: draw so many test parts that together hold every image."""
     category: str | None = None
     """aesthetics: animals, nature, people or urban."""
     labels: str | None = None
-    """csv: the labels file, absolute or relative to the root."""
+    """csv: a .csv, .tsv or .parquet file, absolute or relative to the root; else ROOT/labels.csv or a folder per rank."""
     ranks: str | None = None
-    """csv: the names, lowest first, with commas; leaves: their number."""
+    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves: their number."""
+    labels_are: Literal["names", "index", "position"] | None = None
+    """csv: names of ranks, which are values where they are numbers (the default); index from 0; position from 1."""
     template: str | None = None
-    """csv: a sentence with {rank} where the name goes."""
+    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of numbers "... grade {rank}"."""
+    path_column: str | None = None
+    """csv: the column with the image's path; `path` if not given."""
+    label_column: str | None = None
+    """csv: the column with the label; `label` if not given."""
+    group_column: str | None = None
+    """csv: the column with who or what is shown, kept in one split; `group` if not given and there."""
+    split_column: str | None = None
+    """csv: the column with train, val, test; `split` if not given and there."""
+    val_share: float | None = None
+    """csv: how much becomes validation where it is drawn; 0.15 if not given."""
     size: int | None = None
     """leaves: number of images."""
     pixels: int | None = None
@@ -57,8 +71,6 @@ class DataOptions:
     """Go on without the listed images that are not there; the run records them."""
     allow_empty_ranks: bool = False
     """csv: a rank may have no training image."""
-    subject_disjoint: bool = False
-    """Split anew so that nobody is in two splits."""
     rebin: int | None = None
     """Merge neighbouring ranks into so many."""
     hold_out: int | None = None
@@ -70,14 +82,13 @@ class DataOptions:
     few_shot: int | None = None
     """Keep so many training images per rank."""
     protocol_seed: int | None = None
-    """Seed of what the six options above draw or choose."""
+    """Seed of what the five options above draw or choose."""
 
 
 Name = Annotated[str | None, tyro.conf.Positional]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
-Settings = Annotated[
-    Config, tyro.conf.arg(name="")
-]  # never with a default: its fields' own follow the preset
+# Never with a default: the fields' own follow the preset.
+Settings = Annotated[Config, tyro.conf.arg(name="")]
 DATA = DataOptions()
 
 
@@ -98,7 +109,9 @@ def fit(
           real coffee leaves
       l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \
                   --template "a photo of a {rank} banana" --out runs/mine
-          your own images; labels.csv has the columns path,label and, if you like, split
+          your own images; labels.csv has the columns path,label and, if you like, group and split
+      l2rclip fit --dataset csv --root DIR --out runs/mine
+          a sub-folder for each rank, called by a number; names need --ranks in their order
       accelerate launch -m l2rclip_lite fit --dataset leaves --out runs/leaves
           the same on every GPU of this machine
 
@@ -116,7 +129,7 @@ def fit(
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.training import fit as train
 
-    given = {"name": dataset} | _given(options, dataset)
+    given = {"name": dataset} | _given(options)
     loaded = load_dataset(**given)
     if not quiet:
         print(loaded.summary(), end="\n\n", flush=True)
@@ -130,9 +143,9 @@ def fit(
 
 
 def data(
-    name: Name = None, leakage: bool = False, make_fixture: str = "", download: str = "", options: Data = DATA
-) -> None:
-    """Describe a data set: its card, its counts, its leakage; download it or make a fixture.
+    name: Name = None, leakage: bool = False, check: bool = False, download: str = "", options: Data = DATA
+) -> int:
+    """Describe a data set: its card, its counts, its leakage; check its images, or download it.
 
     Try:
       l2rclip data
@@ -145,21 +158,21 @@ def data(
           how many images each rank has
       l2rclip data morph --lists DIR/datalists --protocol rs-partial --leakage
           who is in training and in test, for every fold; needs no image
-      l2rclip data morph --make-fixture DIR
-          drawn images in the true layout, to try everything without owning the faces
+      l2rclip data csv --root DIR --ranks "fresh,ripe,overripe" --check
+          decode every image of your own and list all faults; exit code 2 if `fit` would refuse them
 
     Args:
         name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci or aesthetics.
         leakage: Print what training and test share.
-        make_fixture: Write drawn images in the true layout into this folder.
+        check: Decode every image, and print sizes, modes, copies across splits, and all that cannot be read.
         download: Fetch what is free, images or split lists, into this folder.
         options: Which part of it.
     """
     from l2rclip_lite.data import benchmarks, describe, load_dataset
     from l2rclip_lite.data.download import download as fetch
 
-    given = _given(options, name or "")
-    wishes = {"--leakage": leakage, "--make-fixture": make_fixture, "--download": download}
+    given = _given(options)
+    wishes = {"--leakage": leakage, "--check": check, "--download": download}
     asked = [wish for wish, value in wishes.items() if value]
     if len(asked) > 1 or (name is None and (asked or given)):
         raise InputError(f"data: name a data set, and at most one of {', '.join(wishes)}.")
@@ -169,12 +182,17 @@ def data(
         load_dataset(name)  # says which one may have been meant
     elif download:
         print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
-    elif make_fixture:
-        print(describe.fixture(name, make_fixture, given.get("seed", 0)))
+    elif check:
+        text, good = describe.check(name, given)
+        print(text)
+        return 0 if good else 2
     elif leakage:
         print(describe.leakage(name, given))
+    elif given or name == "leaves":
+        print(describe.counts(load_dataset(name, **given)))
     else:
-        print(describe.counts(name, given) if given or name == "leaves" else describe.card(name))
+        print(describe.card(name))
+    return 0
 
 
 def doctor(out: str = ".") -> int:
@@ -233,12 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _given(options: DataOptions, name: str) -> dict[str, Any]:
+def _given(options: DataOptions) -> dict[str, Any]:
     """The keyword arguments of `load_dataset` that were given, ready for JSON."""
-    given = {key: value for key, value in asdict(options).items() if value is not None and value is not False}
-    if name == "leaves" and given.get("ranks", "").isdecimal():
-        given["ranks"] = int(given["ranks"])
-    return given
+    return {key: value for key, value in asdict(options).items() if value is not None and value is not False}
 
 
 if __name__ == "__main__":

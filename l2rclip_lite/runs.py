@@ -159,8 +159,9 @@ class RunDirectory:
         if self.config.exists():
             stored = read_json(self.config)
             try:
-                mine, theirs = flat_settings(config.to_dict()), flat_settings(stored["config"])
-                mine["data set"], theirs["data set"] = about["fingerprint"], stored["dataset"]["fingerprint"]
+                mine = {"data or template": about["fingerprint"]} | flat_settings(config.to_dict())
+                theirs = {"data or template": stored["dataset"]["fingerprint"]}
+                theirs |= flat_settings(stored["config"])
             except (KeyError, TypeError, AttributeError) as error:
                 problem = f"not written by this release ({error!r})"
                 raise InputError(f"{self.config}: {problem}; choose another --out.") from error

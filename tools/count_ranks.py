@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.benchmarks import catalogue
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leakage import leakage
 from l2rclip_lite.runs import write_json, write_text
 
@@ -27,7 +27,7 @@ KEYS = ("protocol", "category", "fold")
 
 def benchmarks(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
     """Arguments of `load_dataset` for every data set, protocol, category and fold but those of the user's own."""
-    for name, facts in catalogue().items():
+    for name, facts in DATA_SETS.items():
         if name == "csv":
             continue
         here = (

@@ -26,7 +26,7 @@ from l2rclip_book.loss_figures import circle
 from l2rclip_book.loss_geometry import along_circle, on_circle
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
-from l2rclip_lite.data.benchmarks import catalogue
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import TEXT_SHA256
 from l2rclip_lite.plots import COLOURS, rank_colours, style
@@ -51,7 +51,7 @@ def rank_set(towers: Towers, key: str, chosen: Mapping[str, Any]) -> dict[str, A
     """Everything the page knows of one rank set: names, a shuffled order, and cosines and scores of each template."""
     names, template_of_data = chosen.get("names"), ""
     if "data" in chosen:
-        ranks = catalogue()[chosen["data"]].ranks
+        ranks = DATA_SETS[chosen["data"]].ranks
         template_of_data = ranks.template
         names = [f"{value:.0f}" for value in ranks.values] if chosen.get("digits") else list(ranks.names)
     templates = []

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import ConfigDict, validate_call
+from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.errors import InputError
@@ -19,11 +19,11 @@ from l2rclip_lite.ranks import Ranks
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
-FIXTURE = "SYNTHETIC FIXTURE"  # how the record of drawn images begins
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+Seed = Annotated[int, Field(ge=0)]
 # A decorator: pydantic compares arguments with their annotations, and takes no text for a number.
 validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
@@ -144,7 +144,7 @@ class Split(Dataset[tuple[Any, int]]):
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
         images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `Computed(read_image, files)`.
-        subjects: Who is shown, one name per image; None where the data set does not say.
+        subjects: Who or what is shown, the group of each image; None where the data set does not say.
         deviations: Standard deviation of each image's label, in the unit of the ranks; None where unknown.
         transform: What an image passes through before it is given out, such as `model.transform()`.
 
@@ -332,10 +332,8 @@ class OrdinalDataset:
 
     @property
     def caveat(self) -> str:
-        """What no result may be quoted without: that images are drawn, or missing; else nothing."""
-        drawn = FIXTURE if any(step.startswith(FIXTURE) for step in self.protocol) else ""
-        lost = f"{len(self.missing):,} listed image(s) missing" if self.missing else ""
-        return "; ".join(filter(None, (drawn, lost)))
+        """What no result may be quoted without: that images are missing; else nothing."""
+        return f"{len(self.missing):,} listed image(s) missing" if self.missing else ""
 
     def split(self, name: str) -> Split:
         """The split called "train", "val" or "test"."""
@@ -355,9 +353,8 @@ class OrdinalDataset:
         """
         card, ranks = self.card, self.ranks
         lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
-        lines += [
-            f"ranks     {len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}; as in {ranks.sentences[0]!r}"
-        ]
+        ends = f"{len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}"
+        lines.append(f"ranks     {ends}; as in {ranks.sentences[0]!r}")
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
             lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")

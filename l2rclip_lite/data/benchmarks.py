@@ -62,7 +62,7 @@ class DataSet:
         original: Of a data set whose owners publish no such list: their `files`, and of a CSV file the `columns` of name
             and measure and the `polynomial` that makes labels of measures.
         categories: Parts of the data set that are data sets of their own.
-        digests: Of published files.
+        sha256: Of a published file.
     """
 
     card: Card
@@ -81,33 +81,19 @@ class DataSet:
     span: Sequence[int] = ()
     original: Mapping[str, Any] = field(default_factory=dict)
     categories: Sequence[str] = ()
-    digests: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
 
 def _data_set(name: str, card: dict[str, str], protocols: dict[str, Any], **fields: Any) -> DataSet:
     """One table of `benchmarks.toml`."""
-    ranks = fields.pop("ranks", {})
-    if "names" in ranks:
-        fields["ranks"] = Ranks(**ranks | {key: tuple(ranks[key]) for key in ("names", "values")})
-    elif ranks:
-        fields["ranks"] = Ranks.integers(**ranks)
+    if ranks := fields.get("ranks"):
+        fields["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
     cuts = {each: Protocol(**table) for each, table in protocols.items()}
     return DataSet(Card(name, **card), protocols=cuts, **fields)
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 DATA_SETS: dict[str, DataSet] = {name: _data_set(name, **table) for name, table in _TOML.items()}
-
-
-def catalogue() -> dict[str, DataSet]:
-    """The facts of every data set, by the name `load_dataset` knows.
-
-    Example:
-        >>> facts = catalogue()
-        >>> len(facts), facts["morph"].card.licence[:22], facts["hci"].protocols[""].folds[-1]
-        (12, "the owner's own licenc", 9)
-    """
-    return dict(DATA_SETS)
 
 
 def cards_table() -> pd.DataFrame:

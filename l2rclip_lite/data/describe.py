@@ -1,18 +1,21 @@
-"""What `l2rclip data` prints: cards, counts, leakage, and what to do with a fixture."""
+"""What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from PIL import Image
+from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.base import FORMATS, SPLITS, Computed, OrdinalDataset, read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.fixtures import CSV_RANKS, make_fixture
 from l2rclip_lite.data.leakage import leakage_report
+from l2rclip_lite.errors import InputError, one_line
 
 
 def card(name: str) -> str:
@@ -35,16 +38,12 @@ def card(name: str) -> str:
     return "\n".join(wrap.fill(f"{key:<10}{' '.join(text.split())}") for key, text in fields if text)
 
 
-def counts(name: str, options: Mapping[str, Any]) -> str:
-    """What `summary` says of a data set, and a table of images per rank and split.
-
-    Args:
-        name: The name `load_dataset` knows.
-        options: Its options.
-    """
-    data = load_dataset(name, **options)
+def counts(data: OrdinalDataset) -> str:
+    """What `summary` says of a data set, and a table of images per rank and split, with bars."""
     table = pd.DataFrame({split: data.counts(split) for split in SPLITS}, index=[*data.ranks.names])
     table.loc["all"] = table.sum()
+    most = table.iloc[:-1].sum(axis=1).max()
+    table[""] = [*("█" * round(30 * count / most) for count in table.iloc[:-1].sum(axis=1)), ""]
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
@@ -57,14 +56,59 @@ def leakage(name: str, options: dict[str, Any]) -> str:
     """
     protocols = DATA_SETS[name].protocols
     cut = protocols.get(options.get("protocol", next(iter(protocols))))  # the loader refuses an unknown one
-    folds = [options["fold"]] if "fold" in options else cut.folds if cut else []
+    drawn = range(1, options.get("folds", 0) + 1)
+    folds = [options["fold"]] if "fold" in options else drawn or (cut.folds if cut else [])
     parts = [options | {"fold": fold} for fold in folds] or [options]
     return leakage_report({part.get("fold", 0): load_dataset(name, **part) for part in parts})
 
 
-def fixture(name: str, folder: str, seed: int = 0) -> str:
-    """Write drawn images in the layout of a data set, and say what comes next."""
-    make_fixture(name, folder, seed)
-    ranks = f' --ranks "{",".join(CSV_RANKS)}"' if name == "csv" else ""
-    said = f"A synthetic fixture of {name} is in {folder}: its images are drawn, results on it mean nothing."
-    return f"{said}\nNext: l2rclip fit --dataset {name} --root {folder}{ranks} --out runs/{name}-fixture"
+def examine(file: str) -> tuple[str, str, str, str]:
+    """Size, mode and digest of the pixels of an image file, and what is wrong with it.
+
+    Example:
+        >>> examine("nowhere.png")
+        ('', '', '', 'the image nowhere.png does not exist; correct or remove it.')
+    """
+    try:
+        image = read_image(file)
+        with Image.open(file, formats=FORMATS) as opened:
+            mode = opened.mode
+    except InputError as error:
+        return "", "", "", " ".join(str(error.__cause__ or error).split())
+    return f"{image.width} x {image.height}", mode, hashlib.sha256(image.tobytes()).hexdigest(), ""
+
+
+def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
+    """Decode every image of a data set, and list all faults at once.
+
+    Args:
+        name: The name `load_dataset` knows.
+        options: Its options.
+
+    Returns:
+        Counts, sizes, modes and faults as text, and whether `fit` would take the images.
+
+    Raises:
+        InputError: What `load_dataset` refuses, or a data set without files.
+    """
+    data = load_dataset(name, **{**options, "allow_missing": True})
+    if not isinstance(data.train.images, Computed):
+        raise InputError(f"{name}: its images lie in no files of their own; there is nothing to check.")
+    parts = ((split, data.split(split)) for split in SPLITS)
+    columns = [{"split": split, "path": part.paths, "file": part.images.columns[0]} for split, part in parts]
+    table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)
+    seen = thread_map(examine, table["file"], desc="decode", leave=False)
+    table = table.join(pd.DataFrame(seen, columns=["size", "mode", "content", "fault"]))
+    readable = table["fault"] == ""
+    first = table.groupby("content")[["split", "path"]].transform("first")
+    copy = readable & (first["split"] != table["split"])
+    table.loc[copy, "fault"] = "the same pixels as " + first["path"] + " in " + first["split"]
+    lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
+    faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]].map(one_line)
+    lines = [counts(data), f"\n{len(table):,} images, {readable.sum():,} can be read"]
+    for column in ("size", "mode"):
+        some = table[column][readable].value_counts()
+        shown = ", ".join(f"{value}: {count:,}" for value, count in some.head(8).items())
+        lines.append(f"{column:<10}{shown}{f', {len(some) - 8} others' if len(some) > 8 else ''}")
+    lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
+    return "\n".join(lines), bool(readable.all()) and (not data.missing or bool(options.get("allow_missing")))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pooch  # type: ignore[import-untyped]
 
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.folder import new_folder
 from l2rclip_lite.errors import InputError
 
 LISTS = "https://github.com/raywang335/L2RCLIP/archive/168fd4b8bf1ff2c2d66b17430d66c407fd48c35e.tar.gz"
 BRACOL = "https://github.com/esgario/lara2018/archive/a6c38b693094.tar.gz"
 RETINA = "https://zenodo.org/records/10519652/files/retinamnist.npz?download=1"
-RETINA_SHA256 = "254915f5f0a2074665c4676356824cf4ef4a3bcab233894b4bafcaf48962bd69"
 DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 
 
@@ -50,17 +50,24 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
         raise InputError(f"{name}: no SHA-256 of its files is known here; get them by hand from {where}.")
     source = url or {"bracol": BRACOL, "retinamnist": RETINA}.get(name, LISTS)
     pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
-    with new_folder(name, Path(folder)) as fresh:
-        try:
+    folder = Path(folder)
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
+            fresh = Path(working, "fresh")  # takes the folder's name if nothing is raised
+            fresh.mkdir()
             if name == "retinamnist":
-                pooch.retrieve(source, RETINA_SHA256, "retinamnist.npz", fresh)
+                pooch.retrieve(source, DATA_SETS[name].sha256, "retinamnist.npz", fresh)
             else:
                 packed = Path(pooch.retrieve(source, None, "packed", fresh))
                 _unpack(packed, fresh, DIGESTS / f"{name if name == 'bracol' else 'official_lists'}.sha256")
                 packed.unlink()
-        except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-            raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
-    return Path(folder)
+            fresh.replace(folder)
+    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+        raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
+    return folder
 
 
 def _unpack(packed: Path, folder: Path, digests: Path) -> None:

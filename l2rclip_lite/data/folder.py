@@ -1,292 +1,271 @@
-"""Your own images: a folder and a CSV file `path,label[,split][,subject]`."""
+"""Your own images: a folder, and a table with a grade for each image or a sub-folder for each rank."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data import base
-from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split, validated
+from l2rclip_lite.data.base import IMAGE_SUFFIXES, SPLITS, Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.splits import deal, stratified
+from l2rclip_lite.data.tables import check_splits, dataset_of_table, files_inside, read_table, refuse
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.ranks import Ranks, number_words
 
-FIXTURE_FILE = "FIXTURE.json"  # lies in a folder of drawn images
-TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
-TEXT |= {"encoding": "utf-8-sig"}
-Seed = Annotated[int, Field(ge=0)]
+TABLES = (".csv", ".tsv", ".txt", ".parquet")  # any other file is not opened: its first line may be a secret
+MOST = 200  # different numbers that pass for ranks if nobody names them
+Labels = str | Path | pd.DataFrame
+Kind = Literal["names", "index", "position"]
+Given = str | Sequence[str | int | float] | None
 
 
 @validated
 def load_csv(
     root: str | Path | None = None,
-    labels: str | Path = "labels.csv",
-    ranks: str | Sequence[str] | None = None,
-    template: str = "a photo of a {rank} object",
+    labels: Labels | None = None,
+    ranks: Given = None,
+    template: str | None = None,
+    labels_are: Kind = "names",
+    path_column: str = "path",
+    label_column: str = "label",
+    group_column: str = "group",
+    split_column: str = "split",
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None,
+    fold: Annotated[int, Field(ge=1)] | None = None,
+    val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15,
     seed: Seed = 0,
     allow_empty_ranks: bool = False,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
-    """Anybody's images, graded in a CSV file.
+    """Anybody's images, graded in a table or sorted into a folder per rank.
 
-    The file has a header and the columns `path` (relative to `root`), `label` (the name of a rank, or its index,
-    lowest first from 0) and optionally `split` (train, val, test) and `subject` (who or what is shown). If the name
-    of a rank is itself a number, labels are names only. Without `split` the file is cut 70/15/15 within every rank.
+    **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are values: "03", "3.0" and
+    3 are the number 3, and an index never. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
+    number under names that are words may be either, and is refused until `labels_are` decides.
+
+    **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are drawn.
+
+    **Splits.** Those of the table; if it has none, 70/15/15 within every rank. If it has no `val`, a part of its `train`.
 
     Args:
         root: The folder that the paths start from.
-        labels: The CSV file: absolute, or relative to `root`.
-        ranks: The names of the ranks, lowest first, as a sequence or as "fresh,ripe,overripe".
-        template: A sentence with exactly one `{rank}`.
-        seed: Decides the split where the file does not.
+        labels: A CSV, TSV or Parquet file, absolute or relative to `root`, or a table of pandas. None takes labels.csv in
+            `root`; if there is none, each sub-folder is a rank, also below folders called train, val and test.
+        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for every whole number from 0
+            to 9. None takes the numbers found as labels, in their order.
+        template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for numbers "a photo of
+            grade {rank}".
+        labels_are: "names" (of ranks), "index" (from 0) or "position" (from 1).
+        path_column: Which column names the image.
+        label_column: Which column holds the label.
+        group_column: Which column names the group; `group` need not be there.
+        split_column: Which column names the split: train, val or test; `split` need not be there.
+        folds: Draw so many test parts that together hold every image; the table's splits are not used.
+        fold: Which of them, from 1.
+        val_share: How much becomes validation where it is drawn.
+        seed: Decides the splits and folds that are drawn.
         allow_empty_ranks: Whether a rank may have no training image.
         allow_missing: Whether to go on without the listed images that are not there.
 
     Returns:
-        Three splits in the order of the file.
+        Three splits in the order of the table, with the group of each image as its `subjects`.
 
     Raises:
         InputError: Anything that cannot be used, with the file, the row and the fix.
 
     Example:
-        >>> load_csv(root="bananas")
+        >>> load_csv(labels="bananas.csv")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: pass root=..., the folder of the images, and ranks="low,high", lowest first.
+        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images, not None.
     """
-    if root is None or ranks is None:
-        raise InputError('csv: pass root=..., the folder of the images, and ranks="low,high", lowest first.')
-    names = [name.strip() for name in (ranks.split(",") if isinstance(ranks, str) else ranks)]
-    label_space = Ranks(tuple(names), tuple(map(float, range(len(names)))), template)
-    file, notes = Path(root) / labels, "split by the labels file"  # an absolute `labels` wins
-    table = read_table(file, ("path", "label"))
-    advice, indices = "", {name: rank for rank, name in enumerate(names)}
-    if not any(name.isdecimal() for name in names):
-        indices = {str(rank): rank for rank in range(len(names))} | indices
-        advice = f", or an index from 0 to {len(names) - 1}"
-    table["file"], table["target"] = files_inside(root, table), table["label"].map(indices)
-    wrong = "the label {label!r:.80} is no rank; write one of {names}{advice}."
-    refuse(table, table["target"].isna(), wrong, names=", ".join(names), advice=advice)
-    if "split" not in table:
-        table["split"] = stratified(table["target"].tolist(), [seed])
-        notes = f"split 70/15/15 within every rank, seed {seed}"
-    check_splits(table)
-    card = Card("csv", f"{len(table)} images of {file.name}", str(file), notes=f"{notes.capitalize()}.")
+    if root is None or not os.path.isdir(root):
+        raise InputError(f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}.")
+    if fold is not None and fold > (folds or 0):
+        raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+    columns = {"path": path_column, "label": label_column, "subject": group_column, "split": split_column}
+    if labels is None and not os.path.isfile(Path(root, "labels.csv")):
+        table, source = images_by_folder(Path(root))
+    else:
+        table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
+    table["file"] = files_inside(root, table)
+    space, said = label_space(table, ranks, template, labels_are)
+    said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
+    card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
     fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
-    return dataset_of_table(card, label_space, table, root, **fields, protocol=(notes,))
+    return dataset_of_table(card, space, table, root, **fields, protocol=tuple(said))
 
 
-def read_table(file: Path, needed: Sequence[str], header: bool | None = True) -> pd.DataFrame:
-    """A table of text cells, without the spaces around them, and a column `where` such as "labels.csv row 7".
-
-    Cells are separated by tabs, commas or spaces, whichever of them the first row has first. A byte-order mark,
-    Windows line ends, quoted cells and blank lines are fine. Rows are counted as a spreadsheet counts them, from 1.
+def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
+    """Somebody's table with our names of columns, and what it is called.
 
     Args:
-        file: A UTF-8 text file.
-        needed: The columns that must be there; without a header, all columns.
-        header: Whether the first row names the columns; None looks whether it holds the first of `needed`.
-
-    Returns:
-        One row per line that is not blank.
+        root: What a relative file starts from; it may not lead out of it.
+        labels: A file, or a table of pandas.
+        columns: For `path`, `label`, `subject` and `split` the name in the table.
 
     Raises:
-        InputError: No such file, not UTF-8, a missing column, a row with too many cells, or no row at all.
+        InputError: Another kind of file, one that lies elsewhere, or one that cannot be used.
     """
-    if not os.path.isfile(file):
-        raise InputError(f"{file}: there is no such file; give one with the columns {', '.join(needed)}.")
-    try:
-        with open(file, encoding="utf-8-sig") as stream:
-            first = stream.readline()
-        header = needed[0] in first if header is None else header
-        separator = next((mark for mark in "\t," if mark in first), " ")
-        names: dict[str, Any] = {} if header else {"header": None, "names": list(needed)}
-        table: pd.DataFrame = pd.read_csv(file, sep=separator, **names, **TEXT)
-        if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus cells on the left for an index
-            raise ValueError("its first row has too many cells")
-    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas.") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    lacking = [name for name in needed if name not in table or f"{name}.1" in table]
-    if lacking:
-        raise InputError(f"{file}: write the column {lacking[0]!r} once, in {[*table.columns]!r:.200}.")
-    table = table.apply(lambda column: column.str.strip())
-    table["where"] = [f"{file.name} row {row}" for row in range(1 + header, len(table) + 1 + header)]
-    table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
-    if table.empty:
-        raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    return table
+    name = "a DataFrame"
+    if not isinstance(labels, pd.DataFrame):
+        labels = root / str(labels).replace("\0", "?")  # an absolute one wins
+        name, below = labels.name, os.path.isfile(labels) and labels.is_relative_to(root)
+        outside = below and not Path(os.path.realpath(labels)).is_relative_to(os.path.realpath(root))
+        if outside or labels.suffix.lower() not in TABLES:
+            said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its absolute path"
+            raise InputError(f"{labels}: is no table of labels; {said}.")
+    advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
+    needed = [column for column in columns.values() if column not in ("group", "split")]
+    found = read_table(labels, needed, advice=advice)
+    table = pd.DataFrame({key: found[column] for key, column in columns.items() if column in found})
+    return table.assign(where=found["where"]), name
 
 
-def refuse(table: pd.DataFrame, bad: pd.Series[bool], sentence: str, **values: Any) -> None:
-    """Raise an `InputError` that names the first bad row.
+def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
+    """One row for each image in a folder per rank, also below train, val and test, and what the rows are called.
 
-    Args:
-        table: It has a column `where`.
-        bad: Which rows are bad.
-        sentence: A template that may name columns of the table and `values`.
-        values: More to fill in.
+    Raises:
+        InputError: There is no such image.
+    """
+    folders = sorted(path for path in root.glob("*") if path.is_dir() and path.name[0] != ".")
+    split = all(path.name in SPLITS for path in folders)
+    inside = [path for folder in folders for path in sorted(folder.glob("*/*" if split else "*"))]
+    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
+    if not images:
+        lacks = "has neither labels.csv, with the columns path and label, nor a folder of images per rank"
+        raise InputError(f"{root}: {lacks}; pass --labels FILE, or another --root.")
+    table = pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in images]})
+    table["where"], table["label"] = table["path"], [path.parent.name for path in images]
+    if split:
+        table["split"] = [path.parent.parent.name for path in images]
+    return table, f"a folder per rank, {len(inside) - len(images):,} other files left out"
+
+
+def numbers(texts: Iterable[str]) -> pd.Series[float]:
+    """What is written as a finite number; NaN for words.
 
     Example:
-        >>> table = pd.DataFrame({"age": [3, -1], "where": ["a.csv row 2", "a.csv row 3"]})
-        >>> refuse(table, table["age"] < 0, "the age {age} is below {least}; correct it.", least=0)
+        >>> numbers(["03", "3.0", "ripe", "inf"]).tolist()
+        [3.0, 3.0, nan, nan]
+    """
+    found = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
+    return found.where(np.isfinite(found))
+
+
+def label_space(
+    table: pd.DataFrame, ranks: Given, template: str | None, kind: Kind
+) -> tuple[Ranks, list[str]]:
+    """The ranks, and what there is to say about them; the table gets a column `target`.
+
+    Args:
+        table: Columns `label` and `where`.
+        ranks: As `load_csv` takes them.
+        template: As `load_csv` takes it.
+        kind: What a label is: "names", "index" or "position".
+
+    Raises:
+        InputError: A label that is no rank, or that could be read in two ways.
+
+    Example:
+        >>> table = pd.DataFrame(
+        ...     {"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]}
+        ... )
+        >>> space, said = label_space(table, None, None, "names")
+        >>> space.names, space.values, table["target"].tolist(), said
+        (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1], ['ranks: the 2 numbers found as labels, 1 to 3'])
+    """
+    refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
+    number, said = numbers(table["label"]), list[str]()
+    if ranks is None:
+        words = "the label {label!r:.80} is a word; write all in their order, lowest first: --ranks {found!r:.900}"
+        refuse(table, number.isna(), words, found=",".join(sorted(set(table["label"]))))
+        ranks, kind = sorted(set(number)), "names"
+        said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
+        if len(ranks) > min(MOST, len(table) / 2):
+            raise InputError(f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks.")
+    elif isinstance(ranks, str):
+        ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
+        ranks = range(int(ends[1]), int(ends[2]) + 1) if ends else ranks.split(",")
+    names = [str(name).strip() for name in ranks]
+    values, written, sentence = numbers(names), names, "a photo of a {rank} object"
+    if numeric := bool(values.notna().all()):
+        written = [number_words(int(value)) if value % 1 == 0 else f"{value:g}" for value in values]
+        sentence = "a photo of grade {rank}"
+    space = Ranks(tuple(written), tuple(values if numeric else range(len(names))), template or sentence)
+    table["target"] = targets(table, names, kind)
+    return space, said
+
+
+def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> pd.Series[int]:
+    """The rank index of each label.
+
+    Args:
+        table: Columns `label` and `where`.
+        names: The ranks as the user wrote them.
+        kind: What a label is.
+
+    Raises:
+        InputError: A label that is no rank, or that could be read in two ways.
+
+    Example:
+        >>> table = pd.DataFrame({"label": ["0", "1"], "where": ["row 2", "row 3"]})
+        >>> targets(table, ["1", "2"], "names")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: a.csv row 3: the age -1 is below 0; correct it.
+        l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct it or --ranks, or say
+        what labels are: --labels-are names, index (from 0) or position (from 1).
     """
-    for row in table[bad].head(1).to_dict("records"):
-        cells = {str(name): cell for name, cell in row.items()}
-        raise InputError(f"{row['where']}: {sentence.format(**cells | values)}")
+    spelt = names if kind == "names" else [str(rank + (kind == "position")) for rank in range(len(names))]
+    number, values = numbers(table["label"]), numbers(spelt)
+    said = {"low": spelt[0], "high": spelt[-1], "names": ", ".join(spelt)}
+    if values.notna().all():
+        target = number.map({value: rank for rank, value in enumerate(values)})
+        wrong = "is none of the numbers {low} to {high}; correct it or --ranks, or say what labels are: "
+        wrong += "--labels-are names, index (from 0) or position (from 1)."
+    else:
+        target = table["label"].map({name: rank for rank, name in enumerate(spelt)})
+        wrong = "is no name, but may count the ranks: pass --labels-are index (0 is {low}) or position (1 is {low})."
+        refuse(table, target.isna() & number.notna(), f"the label {{label!r:.80}} {wrong}", **said)
+        wrong = "is no rank; write one of {names}."
+    refuse(table, target.isna(), f"the label {{label!r:.80}} {wrong}", **said)
+    return target.astype(int)
 
 
-def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
-    """The file that each `path` of a table means, links followed; "" where there is none.
+def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> list[str]:
+    """Fill the column `split` where the table leaves it open; says what was done.
 
     Args:
-        root: The folder that the paths start from.
-        table: Columns `path` and `where`.
+        table: Columns `target` and `where`, and if known `subject` and `split`.
+        folds: Draw so many test parts; 0 takes the table's split, or cuts once.
+        fold: Which of them, from 1.
+        val_share: How much becomes validation.
+        seed: Decides every draw.
 
     Raises:
-        InputError: A path that leads out of the folder, or two rows that mean one file.
-
-    Example:
-        >>> files_inside("data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]}))
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data; copy
-        the image there and write a relative path.
+        InputError: A blank group, or a cell that is no split.
     """
-    top = os.path.realpath(root)
-    files = [os.path.realpath(os.path.join(top, path)) for path in table["path"].str.replace("\0", "?")]
-    column = pd.Series(files, index=table.index)
-    leads = "the path {path!r:.200} leads out of the folder {root}; copy the image there and write a relative path."
-    refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
-    again = table.assign(before=table.groupby(column)["where"].transform("first"))
-    refuse(again, column.duplicated(), "the image {path} is listed in {before} already; remove one of them.")
-    return [file if os.path.isfile(file) else "" for file in files]
-
-
-def check_splits(table: pd.DataFrame, column: str = "split") -> None:
-    """Refuse a cell of the split column that is no split, with its row."""
-    wrong = f"the {column} {{{column}!r:.80}} is none of {', '.join(SPLITS)}; correct it."
-    refuse(table, ~table[column].isin(SPLITS), wrong)
-
-
-def dataset_of_table(
-    card: Card, ranks: Ranks, table: pd.DataFrame, root: str | Path, *, allow_missing: bool, **fields: Any
-) -> OrdinalDataset:
-    """A data set from a table with one row per image; no image is opened.
-
-    Args:
-        card: Source, licence, citation; its name is the data set's.
-        ranks: What the targets point into.
-        table: Columns `path`, `file` ("" if it is not there), `target`, `split`, `where`, and if known `subject` and
-            `deviation`.
-        root: The folder of the images, for an error.
-        allow_missing: Whether to go on without the images that are not there.
-        fields: Other fields of `OrdinalDataset`.
-
-    Returns:
-        Three splits in the order of the rows, with a record of what is missing and of images that are drawn.
-
-    Raises:
-        InputError: Missing images that are not allowed, or a split of which every image is missing.
-    """
-    absent = table["file"] == ""
-    if absent.any():
-        first = table[absent].iloc[0]
-        if not allow_missing:
-            said = f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}"
-            advice = "correct it, name another --root (links are not followed), or pass --allow-missing"
-            raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
-        lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
-        fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
-    there, splits = table[~absent], dict[str, Any]()
-    for split in SPLITS:
-        part = there[there["split"] == split]
-        known = [name for name in ("subject", "deviation") if name in part]
-        columns: dict[str, Any] = {f"{name}s": part[name].tolist() for name in known}
-        images = Computed(base.read_image, part["file"].tolist(), part["where"].tolist())
-        splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
-    fields["missing"] = tuple(table["path"][absent])
-    data = OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
-    return mark_fixture(data) if is_fixture(map(os.path.dirname, there["file"])) else data
-
-
-@contextmanager
-def new_folder(name: str, folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its name if nothing is raised.
-
-    Raises:
-        InputError: `folder` already holds something.
-    """
-    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
-        fresh = Path(working) / "fresh"
-        fresh.mkdir()
-        yield fresh
-        fresh.replace(folder)
-
-
-def is_fixture(folders: Iterable[str]) -> bool:
-    """Whether one of the folders, or one above it, holds drawn images in place of the real ones.
-
-    Example:
-        >>> is_fixture({"no-such-folder"})
-        False
-    """
-    absolute = {Path(folder).absolute() for folder in set(folders)}
-    above = {parent for folder in absolute for parent in folder.parents}
-    return any(os.path.isfile(folder / FIXTURE_FILE) for folder in absolute | above)
-
-
-def mark_fixture(data: OrdinalDataset) -> OrdinalDataset:
-    """The data set with a card and a record that say that its images are drawn.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> mark_fixture(load_dataset("leaves", size=60)).caveat
-        'SYNTHETIC FIXTURE'
-    """
-    card = replace(data.card, title=f"{data.card.title} ({base.FIXTURE}, not the real images)")
-    said = f"{base.FIXTURE}: the images are drawn, the results say nothing about {data.name}"
-    return replace(data, card=card, protocol=(*data.protocol, said))
-
-
-def stratified(
-    targets: Sequence[int], seeds: Sequence[int], val: float = 0.15, test: float = 0.15
-) -> list[str]:
-    """The same shares of every rank, so that each split sees each rank of three images or more.
-
-    A rank with n images gives max(1, round(test n)) to test and max(1, round(val n)) to val. Each rank is shuffled by its
-    own generator, so that images added to one rank leave the others where they were.
-
-    Args:
-        targets: One rank index per image.
-        seeds: Decide the shuffle.
-        val: The share of val.
-        test: The share of test.
-
-    Returns:
-        "train", "val" or "test" for each image.
-
-    Example:
-        >>> parts = stratified([0] * 20 + [1] * 4, [0])
-        >>> [parts.count(name) for name in SPLITS], parts[20:].count("test")
-        ([16, 4, 4], 1)
-    """
-    parts = np.full(len(targets), "train", dtype=object)
-    for rank in np.unique(targets).tolist():
-        members = np.flatnonzero(np.asarray(targets) == rank)
-        first, second = (max(1, round(share * len(members))) for share in (test, val))
-        order = np.random.default_rng([*seeds, rank]).permutation(members)
-        parts[order[:first]], parts[order[first : first + second]] = "test", "val"
-    return [*parts]
+    ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
+    refuse(table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown.")
+    drawn = f"{'within every' if groups is None else 'by group and'} rank, seed {seed}"
+    if folds:
+        dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])
+        said = f"fold {fold} of {folds} {drawn}{', not the splits of the table' if 'split' in table else ''}"
+        table["split"] = np.where(dealt == fold - 1, "test", "train")
+    elif "split" in table:
+        check_splits(table)
+        said = "split by the table"
+    else:
+        table["split"] = stratified(ranks, [seed], val_share, groups=groups)
+        said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {drawn}"
+    train = np.flatnonzero(table["split"] == "train")
+    if "val" not in set(table["split"]) and len(train):
+        parts = stratified(ranks[train], [seed], val_share, 0, None if groups is None else groups[train])
+        table.loc[train, "split"] = parts
+        said += f"; validation: {parts.count('val'):,} of the {len(train):,} training images {drawn}"
+    apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()
+    return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][: 1 + bool(apart)]

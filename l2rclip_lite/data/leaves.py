@@ -15,10 +15,10 @@ from PIL import Image
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.folder import stratified
 from l2rclip_lite.data.leaf_painter import paint_leaf
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.ranks import Ranks, number_words
 
 
@@ -53,9 +53,9 @@ class DrawnLeaves(Dataset[Image.Image]):
 
 @validated
 def load_leaves(
-    ranks: Annotated[int, Field(ge=3, le=100)] = 5,
+    ranks: Annotated[int, Field(ge=3, le=100, strict=False)] = 5,
     size: Annotated[int, Field(le=1_000_000)] = 600,
-    seed: Annotated[int, Field(ge=0)] = 0,
+    seed: Seed = 0,
     pixels: Annotated[int, Field(ge=64, le=1024)] = 128,
 ) -> OrdinalDataset:
     """Generated leaves, graded by the share of the blade that lesions cover.

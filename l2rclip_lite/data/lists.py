@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DataSet
-from l2rclip_lite.data.folder import read_table, refuse
+from l2rclip_lite.data.tables import read_table, refuse
 from l2rclip_lite.errors import InputError
 
 
@@ -34,11 +34,11 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
     Example:
         >>> import tempfile
-        >>> from l2rclip_lite.data.benchmarks import catalogue
+        >>> from l2rclip_lite.data.benchmarks import DATA_SETS
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "hci.txt"
         ...     _ = file.write_text("./images/a.jpg 1930s\r\n\r\n./images/b.jpg 1940s")
-        ...     read_lists([file], catalogue()["hci"])[["path", "target", "where"]]
+        ...     read_lists([file], DATA_SETS["hci"])[["path", "target", "where"]]
             path  target          where
         0  a.jpg       0  hci.txt row 1
         1  b.jpg       1  hci.txt row 3

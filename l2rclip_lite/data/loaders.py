@@ -8,21 +8,20 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from l2rclip_lite.data import folder
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
-from l2rclip_lite.data.lists import find_images, held_out, read_labels, read_lists
-from l2rclip_lite.data.originals import read_original
+from l2rclip_lite.data.lists import find_images, held_out, read_lists
+from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.data.tables import check_splits, dataset_of_table
 from l2rclip_lite.errors import InputError
 
 SHARE = 0.1  # of the published training part, for validation: the official lists hold none
-LETTERS = "A is rs-partial, B three-fold, C subject-exclusive and D random; official file names swap C and D"
 
 
 @validated
@@ -33,7 +32,7 @@ def load_benchmark(
     category: str | None = None,
     protocol: str | None = None,
     fold: int | None = None,
-    seed: folder.Seed = 0,
+    seed: Seed = 0,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
     """A benchmark with published labels. Where they hold no validation part, a tenth of training is carved out.
@@ -61,12 +60,10 @@ def load_benchmark(
     Example:
         >>> load_benchmark("morph", protocol="C")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: morph: 'C' is ambiguous: A is rs-partial, B three-fold, C subject-exclusive and
-        D random; official file names swap C and D.
+        l2rclip_lite.errors.InputError: morph: protocol must be one of rs-partial, three-fold, random, subject-exclusive,
+        not 'C'.
     """
     facts = DATA_SETS[name]
-    if name == "morph" and str(protocol).upper() in tuple("ABCD"):
-        raise InputError(f"morph: {protocol!r} is ambiguous: {LETTERS}.")
     category = _choice(name, "category", category, facts.categories)
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
     chosen = facts.protocols[protocol or ""]
@@ -74,12 +71,11 @@ def load_benchmark(
     place = Path(lists) if lists is not None else Path(root or "") / ("datalists" if facts.lists else "")
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
-    listed = (root is not None or lists is not None) and os.path.isfile(files[0])
-    if not listed and not (facts.original and root is not None):
+    if (root is None and lists is None) or not os.path.isfile(files[0]):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
-        hint = "` says where it is" if facts.original else " --download DIR` gets it"
-        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `l2rclip data {name}{hint}.")
-    table = read_lists(files, facts) if listed else read_labels(read_original(Path(root or ""), facts), facts)
+        hint = "python tools/owners_labels.py" if facts.original else "l2rclip data --download DIR"
+        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it.")
+    table = read_lists(files, facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
@@ -95,7 +91,7 @@ def load_benchmark(
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
     fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True}
     fields |= {"upright": facts.upright, "protocol": (f"{said}; seed {seed}",)}
-    return folder.dataset_of_table(facts.card, facts.ranks, table, root or "", **fields)
+    return dataset_of_table(facts.card, facts.ranks, table, root or "", **fields)
 
 
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
@@ -109,7 +105,7 @@ def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
 def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int) -> Sequence[str]:
     """The part of each row: train, val, test, or "" for none."""
     if protocol.cut == "column":
-        folder.check_splits(table, "database")
+        check_splits(table, "database")
         learned = ["train", "val"] if name == "test" else ["train"]
         rest = np.where(table["database"] == name, "test", "")
         return [str(part) for part in np.where(table["database"].isin(learned), "train", rest)]
@@ -120,7 +116,7 @@ def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int,
     if protocol.cut == "authors":
         return authors_folds(len(table), fold)
     if protocol.cut == "decades":
-        return folder.stratified(table["target"].tolist(), (seed, fold), 5 / 265, 50 / 265)
+        return stratified(table["target"].tolist(), (seed, fold), 5 / 265, 50 / 265)
     test = {"second": table["list"] == 1, "fold": table["list"] == fold, "others": table["list"] != fold - 1}
     return [str(part) for part in np.where(test[protocol.cut], "test", "train")]
 
@@ -148,47 +144,33 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
 def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
     """One of five cuts 60/20/20: this fifth is test, the next one val.
 
-    Subjects, sorted and shuffled, are dealt out in turn, unless the table has a column `fold`, which serves for seed 0.
-    Without subjects, every five neighbours in the order of their labels go to different fifths.
+    Subjects, sorted and shuffled, are dealt out in turn. Without subjects, every five neighbours in the order of their
+    labels go to different fifths.
 
     Args:
-        table: Columns `subject`, and if known `fold` and `where`; or `number`, the label.
+        table: The column `subject`, or `number`, the label.
         fold: 0 to 4.
         seed: Decides the fifths.
 
     Returns:
         "train", "val" or "test" for each row.
 
-    Raises:
-        InputError: A fold that is none of 0 to 4, or a subject in two folds.
-
     Example:
         >>> fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0, 0)
         ['train', 'val', 'train', 'test', 'train', 'train']
     """
     if "subject" not in table:
-        count = len(table)
-        dealt = (
-            np.random.default_rng(seed).permuted(np.tile(np.arange(5), (-(-count // 5), 1)), axis=1).ravel()
-        )
-        place = pd.Series(dealt[:count], index=table["number"].sort_values(kind="stable").index).sort_index()
-    elif "fold" in table and seed == 0:
-        folder.refuse(
-            table, ~table["fold"].isin([*"01234"]), "the fold {fold!r:.80} is none of 0 to 4; correct it."
-        )
-        apart = table.groupby("subject")["fold"].transform("nunique") > 1
-        folder.refuse(table, apart, "{subject} is in more than one fold; give all its images one fold.")
-        place = table["fold"].astype(int)
+        fives = np.tile(np.arange(5), (-(-len(table) // 5), 1))
+        dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
+        place = pd.Series(dealt, index=table["number"].sort_values(kind="stable").index).sort_index()
     else:
         names = sorted(set(table["subject"]))
         random.Random(seed).shuffle(names)  # with seed 0, this is how the published folds were dealt
         place = table["subject"].map({name: at % 5 for at, name in enumerate(names)})
-    return [
-        str(part) for part in np.select([place == fold, place == (fold + 1) % 5], ["test", "val"], "train")
-    ]
+    return _cut(len(table), place == (fold + 1) % 5, place == fold)
 
 
-def _cut(count: int, val: np.ndarray, test: np.ndarray) -> list[str]:
+def _cut(count: int, val: Any, test: Any) -> list[str]:
     """These places are val and test, the others train."""
     parts = np.full(count, "train", dtype=object)
     parts[val], parts[test] = "val", "test"
@@ -220,9 +202,7 @@ def authors_folds(count: int, fold: int) -> list[str]:
 
 
 @validated
-def load_retinamnist(
-    root: str | Path = "retinamnist", pixels: Literal[28, 64, 128, 224] = 28
-) -> OrdinalDataset:
+def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
     """Fundus photographs, diabetic retinopathy grade 0 to 4, in the split that MedMNIST publishes.
 
     The npz is read here: the package medmnist would bring more packages than it saves lines. Images of 28 pixels suggest
@@ -231,8 +211,7 @@ def load_retinamnist(
     the work. Larger published images suggest nothing.
 
     Args:
-        root: A folder with `retinamnist.npz` (28 pixels) or `retinamnist_64.npz`, `_128`, `_224`; or that file.
-        pixels: The side of the published images.
+        root: A folder with `retinamnist.npz`, or that file.
 
     Returns:
         1,080 training, 120 validation and 400 test images.
@@ -246,13 +225,11 @@ def load_retinamnist(
         l2rclip_lite.errors.InputError: nowhere.npz: [Errno 2] No such file or directory: 'nowhere.npz'; get it by
         `l2rclip data retinamnist --download DIR`.
     """
-    name = "retinamnist.npz" if pixels == 28 else f"retinamnist_{pixels}.npz"
-    file = Path(root) / name if os.path.isdir(root) else Path(root)
-    facts, fixture, splits = DATA_SETS["retinamnist"], folder.is_fixture([str(file.parent)]), dict[str, Any]()
+    file = Path(root) / "retinamnist.npz" if os.path.isdir(root) else Path(root)
+    facts, splits = DATA_SETS["retinamnist"], dict[str, Any]()
     try:
-        md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-        if not fixture and md5 != facts.digests[str(pixels)]:
-            raise ValueError(f"its MD5 {md5} is not the published one for {pixels} pixels")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != facts.sha256:
+            raise ValueError("it is not the published file of 28 pixels")
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             for split in SPLITS:
                 images, labels = archive[f"{split}_images"], archive[f"{split}_labels"][:, 0].tolist()
@@ -261,7 +238,5 @@ def load_retinamnist(
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`.") from error
-    said, size = f"the published split, images of {pixels} pixels", 112 if pixels == 28 else None
-    splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": size, "protocol": (said,)}
-    data = OrdinalDataset("retinamnist", **splits)
-    return folder.mark_fixture(data) if fixture else data
+    splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": 112}
+    return OrdinalDataset("retinamnist", **splits, protocol=("the published split, images of 28 pixels",))

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split, validated
-from l2rclip_lite.data.folder import Seed
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]
-SHARES = (0.7, 0.15, 0.15)  # of the images, for train, val and test of new subjects
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
-_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
+_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL = range(3)
 
 
 @validated
@@ -173,48 +171,6 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
 
 
 @validated
-def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
-    """The three splits pooled and cut again 70/15/15, so that nobody is in two of them.
-
-    Subjects come in shuffled order, and each goes as a whole to the split that is filled least, measured by its
-    share. So every split gets somebody, and ends within about one subject of its share.
-
-    Args:
-        data: A data set that names its subjects.
-        seed: Decides the order.
-
-    Returns:
-        All images in their old order. As a rare rank may lose its training images, `allow_empty_ranks` is set.
-
-    Raises:
-        InputError: The data set does not name its subjects, or has fewer than three.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> friends = list("abcdefghij") * 2
-        >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, friends, subjects=friends)
-        >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
-        >>> print(subject_disjoint(faces).protocol[-1])
-        subject-disjoint: all 20 images split again by subject, train 12 (6 subjects), val 4 (2 subjects), test 4
-        (2 subjects); seed 0
-    """
-    pool = data.train + data.val + data.test
-    if pool.subjects is None:
-        raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
-    images = Counter(pool.subjects)
-    filled, home = [0, 0, 0], {}
-    for subject in np.random.default_rng([seed, _SUBJECTS, 0]).permutation(sorted(images)).tolist():
-        home[subject] = int(np.argmin(np.divide(filled, SHARES)))
-        filled[home[subject]] += images[subject]
-    places = np.array([home[subject] for subject in pool.subjects])
-    said, splits = f"subject-disjoint: all {len(pool):,} images split again by subject", dict[str, Split]()
-    for number, name in enumerate(SPLITS):
-        part = splits[name] = pool.subset(np.flatnonzero(places == number).tolist())
-        said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
-    return _changed(data, f"{said}; seed {seed}", allow_empty_ranks=True, **splits)
-
-
-@validated
 def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0) -> OrdinalDataset:
     """Unseen ranks: every third one between the two ends loses its training and validation images; test stays.
 
@@ -256,8 +212,7 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     return _changed(data, said, allow_empty_ranks=True, **parts)
 
 
-_ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
-CHANGES: dict[str, Callable[..., OrdinalDataset]] = {change.__name__: change for change in _ORDER}
+CHANGES: dict[str, Any] = {f.__name__: f for f in (rebin, hold_out, label_shift, long_tail, few_shot)}
 
 
 def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
@@ -266,8 +221,7 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     Args:
         data: Any data set.
         seed: Decides every draw, and which ranks are held out.
-        options: The names of changes with their number or text, such as `few_shot=4`; True for `subject_disjoint`,
-            None and False for nothing.
+        options: The names of changes with their number or text, such as `few_shot=4`; None for nothing.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -285,10 +239,8 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
         ([1, 4, 4, 4, 4], True)
     """
     for name, change in CHANGES.items():
-        value = options.get(name)
-        if value is not None and value is not False:
-            draws = {} if name == "rebin" else {"seed": seed}  # to merge ranks, nothing is drawn
-            data = change(data, **draws) if name == "subject_disjoint" else change(data, value, **draws)
+        if (value := options.get(name)) is not None:  # to merge ranks, nothing is drawn
+            data = change(data, value, **({} if name == "rebin" else {"seed": seed}))
     return data
 
 

@@ -13,13 +13,13 @@ import pandas as pd
 import papermill
 import pytest
 import yaml
+from drawn import make_fixture
 
 from l2rclip_book.training_runs import FORWARD, KNOWN, check_parameters, images_of
 from l2rclip_lite import Config
 from l2rclip_lite.baselines import check_baselines
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.benchmarks import catalogue
-from l2rclip_lite.data.fixtures import make_fixture
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError
 
 FILES = sorted((chapters.ROOT / "experiments").glob("*.yaml"))
@@ -71,11 +71,11 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
     covered = set()
     for given in map(read, FILES):
         covered.add((given["DATASET"], given.get("PROTOCOL", "")))
-        folds = catalogue()[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
+        folds = DATA_SETS[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
         assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
         assert given.get("FOLD") == (folds[0] if len(folds) > 1 else None)
     assert covered == {
-        (name, protocol) for name, about in catalogue().items() for protocol in about.protocols
+        (name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols
     }
 
 

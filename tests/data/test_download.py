@@ -7,6 +7,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from l2rclip_lite.data import download as module
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.download import download
 from l2rclip_lite.errors import InputError
 
@@ -113,7 +115,8 @@ def test_one_file_is_compared_with_its_digest(
     with pytest.raises(InputError, match="cannot be fetched"):
         download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz")
     assert not (tmp_path / "eyes").exists()
-    monkeypatch.setattr(module, "RETINA_SHA256", digest(b"six arrays"))
+    known = replace(DATA_SETS["retinamnist"], sha256=digest(b"six arrays"))
+    monkeypatch.setitem(DATA_SETS, "retinamnist", known)
     fetched = contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz"))
     assert fetched == {"retinamnist.npz": b"six arrays"}
     nothing = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import owners_labels
 import pandas as pd
 import pytest
 import real_data
@@ -13,9 +14,7 @@ from PIL import Image
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.fixtures import make_fixture
 from l2rclip_lite.data.leakage import leakage
-from l2rclip_lite.data.originals import measure
 from l2rclip_lite.errors import InputError
 
 COUNTS = {  # from the project's data notes; of weeks 11 and 40 one image each joins the ends
@@ -88,6 +87,7 @@ def test_the_owners_layout_gives_the_same_splits(tmp_path: Path, name: str) -> N
         (tmp_path / "training_set_pixel_size_and_HC.csv").write_text("\n".join([header, *rows]))
     for stem in names:
         (tmp_path / "data" / "images" / f"{stem}{'.jpg' if name == 'apples81' else '.png'}").touch()
+    owners_labels.main([name, str(tmp_path)])
     owners, ours = load_dataset(name, root=tmp_path, fold=2), load_dataset(name, root=real(name), fold=2)
     assert list(map(sorted, cells(owners))) == list(map(sorted, cells(ours)))
 
@@ -102,16 +102,19 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         pixels[:number], pixels[number:15] = (255, 0, 0), (0, 176, 0)
         Image.fromarray(pixels.reshape(5, 4, 3)).save(masks / f"{number}_mask.png")
         (images / f"{number}.jpg").touch()
-    assert measure(masks / "3_mask.png") == 20
+    assert owners_labels.measure(masks / "3_mask.png") == 20
+    owners_labels.main(["bracol-area", str(tmp_path)])
     found = dict(cell for part in cells(load_dataset("bracol-area", root=tmp_path)) for cell in part)
     assert [found[str(number)] for number in range(10)] == [0, 7, 13, *[20] * 7]
     Image.new("RGB", (4, 4)).save(masks / "3_mask.png")
     with pytest.raises(
         InputError, match=r"3_mask.png: the mask shows no leaf, neither red nor green; replace it"
     ):
-        load_dataset("bracol-area", root=tmp_path)
+        owners_labels.main(["bracol-area", str(tmp_path)])
     table = pd.read_csv(real("bracol-area") / "labels.csv").head(40)
-    small = [measure(real("bracol-area") / "masks" / f"{file[:-4]}.png") for file in table["file"]]
+    small = [
+        owners_labels.measure(real("bracol-area") / "masks" / f"{file[:-4]}.png") for file in table["file"]
+    ]
     assert np.abs(small - table["lesion_percent"]).max() < 0.3
 
 
@@ -121,16 +124,13 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         ("bracol-area", "file,lesion_percent\n1.jpg,101", "labels.csv row 2: the label '101' is no number from 0 to 100"),
         ("apples81", "file,count\nDSC_1_a_1.jpg,0", "labels.csv row 2: the label '0' is no number from 1 to 1000"),
         ("apples81", "file,count\na.jpg,1", "labels.csv row 2: the name 'a.jpg' is not made as images/DSC_"),
-        ("apples81", "file,count,fold\nDSC_1_a_1.jpg,1,0\nDSC_1_a_2.jpg,1,1", "row 2: a is in more than one fold; give"),
-        ("apples81", "file,count,fold\nDSC_1_a_1.jpg,1,5", "labels.csv row 2: the fold '5' is none of 0 to 4"),
         ("hc18", "file,week\n000_HC.jpg,41", "labels.csv row 2: the label '41' is no number from 11 to 40; correct it"),
         ("hc18", "file,week\n000_HC.jpg,20", "hc18: 1 of the 1 listed images .* the first is 000_HC.jpg"),
-        ("hc18", None, "hc18: there is no labels.csv in .* and no training_set_pixel_size_and_HC.csv below it; name"),
-        ("apples81", None, "apples81: there is no labels.csv in .* and no labels/.*txt below it; name the folder that"),
+        ("hc18", None, "hc18: there is no .*labels.csv; pass root=.*`python tools/owners_labels.py hc18` makes it"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_said(tmp_path: Path, name: str, rows: str | None, sentence: str) -> None:
-    """One sentence with file, row and fix: no masks or boxes, a group in two folds, a count or week out of range."""
+    """One sentence with file, row and fix: no table of labels, a count or week out of range."""
     if rows:
         (tmp_path / "labels.csv").write_text(rows)
     with pytest.raises(InputError, match=sentence):
@@ -142,11 +142,8 @@ def test_a_file_of_boxes_has_five_cells_a_row(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("0 0.5 0.5 0.1 0.1\n\n0 0.5 0.5")
     with pytest.raises(InputError, match=r"a.txt row 2: a box is a class and four numbers"):
-        measure(file)
-
-
-def test_a_fixture_has_groups(tmp_path: Path) -> None:
-    """Drawn trees stay whole, too."""
-    data = load_dataset("apples81", root=make_fixture("apples81", tmp_path / "trees"), fold=3)
-    assert data.caveat == "SYNTHETIC FIXTURE"
-    assert {n for key, n in leakage(data).items() if "shared" in key} == {0}
+        owners_labels.measure(file)
+    with pytest.raises(
+        InputError, match=r"hc18: there is no training_set_.*csv below .*; name the owners' folder"
+    ):
+        owners_labels.main(["hc18", str(tmp_path)])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from drawn import make_fixture
 from PIL import Image
 
 import l2rclip_lite
@@ -256,7 +257,7 @@ def test_baselines_are_kept_as_models(
         ("evaluate runs/none", "runs/none: no model.safetensors here"),
         ("export runs/none model.pt", "export: model.pt must end in .onnx"),
         ("data morf", "there is no data set 'morf'; did you mean morph?"),
-        ("data hci --leakage --download x", "at most one of --leakage, --make-fixture, --download"),
+        ("data hci --leakage --download x", "at most one of --leakage, --check, --download"),
         ("data --leakage", "data: name a data set"),
         ("data leaves --download x", "there is nothing to download"),
         ("data hci --protocol x --leakage", "protocol"),
@@ -326,21 +327,45 @@ def test_help_teaches_and_does_not_wait_for_torch() -> None:
 
 
 def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
-    """Twelve in the list; a card; counts that are the loader's; a fixture with its next command; leakage of every fold."""
+    """Twelve in the list; a card; counts that are the loader's; leakage of every fold."""
     assert [line.split()[0] for line in run("data").out.splitlines()][-12:] == [*DATA_SETS]
     card = run("data", "morph").out
     assert "never use them" in " ".join(card.lower().split())
     assert "--protocol rs-partial --fold 0 to 4" in " ".join(card.split())
     assert all(len(line) <= 100 for line in card.splitlines())
     assert run("data", "leaves", "--size", "60").out.splitlines()[-1].split() == ["all", "40", "10", "10"]
-    said = run("data", "csv", "--make-fixture", tmp_path / "csv", "--data-seed", "3").out
-    assert f'fit --dataset csv --root {tmp_path / "csv"} --ranks "fresh,ripe,overripe" --out' in said
-    run("data", "hci", "--make-fixture", tmp_path / "hci")
-    lists = ("--lists", tmp_path / "hci" / "datalists")
-    whole = run("data", "hci", *lists, "--leakage").out.splitlines()
-    one = run("data", "hci", *lists, "--leakage", "--fold", "3").out.splitlines()
-    folds = [{line.split()[0] for line in report if line.split()[1:2] == ["test"]} for report in (whole, one)]
-    assert folds == [set("0123456789"), {"3"}]
+    hci = ("hci", "--lists", make_fixture("hci", tmp_path / "hci") / "datalists")
+    own = ("csv", "--root", bananas(tmp_path / "own"), "--ranks", ",".join(RANKS), "--folds", "3")
+    for words, folds in (((*hci,), "0123456789"), ((*hci, "--fold", "3"), "3"), (own, "123")):
+        report = run("data", *words, "--leakage").out.splitlines()
+        assert {line.split()[0] for line in report if line.split()[1:2] == ["test"]} == set(folds)
+
+
+def test_check_lists_all_that_is_wrong_with_the_images_at_once(tmp_path: Path) -> None:
+    """A copy on two sides is told; a cut file, a text, a bomb and a file that is not there are what `fit` refuses."""
+    root = bananas(tmp_path / "bananas")
+    header, *rows = (root / "labels.csv").read_text().splitlines()
+    rows = [f"{row},{('train', 'train', 'train', 'val', 'test')[at % 5]}" for at, row in enumerate(rows)]
+    words = ("data", "csv", "--root", root, "--ranks", ",".join(RANKS), "--check")
+    shutil.copy(root / "1_0.png", root / "1_4.png")
+    (root / "labels.csv").write_text("\n".join([f"{header},split", *rows]))
+    said, copied = run(*words), "test 1_4.png the same pixels as 1_0.png in train"
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    read = ["15 images, 15 can be read", "size 48 x 48: 15", "mode RGB: 15", "split path fault"]
+    assert (said.code, lines[-5:]) == (0, [*read, copied])
+    assert f"fresh 3 1 1 {'█' * 30}" in lines
+    (root / "0_0.png").write_bytes((root / "0_1.png").read_bytes()[:300])
+    (root / "0_2.png").write_text("no image")
+    Image.new("1", (9_900, 9_000)).save(root / "0_3.png")
+    (root / "labels.csv").write_text("\n".join([f"{header},split", *rows, "gone.png,ripe,train"]))
+    said = run(*words)
+    found = [" ".join(line.split()) for line in said.out.splitlines()[-5:]]
+    bad = [
+        "train 0_0.png image file is truncated",
+        f"train 0_2.png cannot identify image file '{root}/0_2.png'",
+    ]
+    bad += ["val 0_3.png it has more than 89 megapixels", copied, "gone.png does not exist"]
+    assert (said.code, found) == (2, bad)
 
 
 def test_a_reader_that_has_enough_is_no_error(fitted: Fitted) -> None:
@@ -354,15 +379,14 @@ def test_a_reader_that_has_enough_is_no_error(fitted: Fitted) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", sorted({*DATA_SETS} - {"retinamnist"}))
 def test_fit_on_a_fixture_of_each_data_set(name: str, tmp_path: Path) -> None:
     """From drawn images in the true layout, or painted leaves, to a graded test part."""
     if name == "leaves":
         given = ["--size", "60", "--pixels", "64"]
     else:
-        assert run("data", name, "--make-fixture", tmp_path / name).code == 0
-        given = ["--root", str(tmp_path / name)] + (["--ranks", ",".join(RANKS)] if name == "csv" else [])
+        given = ["--root", str(make_fixture(name, tmp_path / name))]
+        given += ["--ranks", ",".join(RANKS)] if name == "csv" else []
     said = run("fit", "--dataset", name, *given, *TINY[:-1], "32", "--out", tmp_path / "run", "--quiet")
     assert (said.code, said.err) == (0, "")
-    assert ("SYNTHETIC FIXTURE" in said.out) == (name != "leaves")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["n"] >= 6

@@ -148,7 +148,7 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
         InputError, match=r"holds a run with another controls\.order, seed; choose a new --out"
     ):
         fit(leaves, replace(small, seed=1, controls=Controls(order="blind")), run.out, quiet=True)
-    with pytest.raises(InputError, match="holds a run with another data set"):
+    with pytest.raises(InputError, match="holds a run with another data or template"):
         fit(replace(leaves, train=leaves.train[1:]), small, run.out, quiet=True)
     if not torch.cuda.is_available():  # no slow surprise on the CPU
         with pytest.raises(TrainingError, match="no 'cuda' device is visible here"):

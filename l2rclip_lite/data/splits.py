@@ -1,0 +1,83 @@
+"""Which image is for training, validation or test where nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Ints = Sequence[int] | np.ndarray
+Names = Sequence[str] | np.ndarray
+
+
+def stratified(
+    targets: Ints,
+    seeds: Sequence[int],
+    val: float = 0.15,
+    test: float = 0.15,
+    groups: Names | None = None,
+) -> list[str]:
+    """The same shares of every rank, and whole groups where they are known.
+
+    Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val n)) to val, as long as
+    one image is left for train. Each rank is shuffled by its own generator, so that images added to one rank leave the
+    others where they were. With groups, see `deal`.
+
+    Args:
+        targets: One rank index per image.
+        seeds: Decide the shuffle.
+        val: The share of val.
+        test: The share of test; 0 gives none.
+        groups: What each image shows, such as a patient, if the images of one must stay together.
+
+    Returns:
+        "train", "val" or "test" for each image.
+
+    Example:
+        >>> parts = stratified([0] * 20 + [1] * 4, [0])
+        >>> [parts.count(name) for name in ("train", "val", "test")], parts[20:].count("test")
+        ([16, 4, 4], 1)
+    """
+    parts = np.full(len(targets), "train", dtype=object)
+    if groups is not None:
+        shares = [1 - val - test, val, test] if test else [1 - val, val]
+        return np.array(["train", "val", "test"])[deal(groups, targets, shares, seeds)].tolist()  # type: ignore[no-any-return]
+    for rank in np.unique(targets).tolist():
+        members = np.flatnonzero(np.asarray(targets) == rank)
+        first = min(max(1, round(test * len(members))) if test else 0, len(members) - 1)
+        second = min(max(1, round(val * len(members))), len(members) - 1 - first)
+        order = np.random.default_rng([*seeds, rank]).permutation(members)
+        parts[order[:first]], parts[order[first : first + second]] = "test", "val"
+    return [*parts]
+
+
+def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[int]) -> np.ndarray:
+    """Whole groups dealt to parts, so that each part gets about its share of every rank and of all images.
+
+    Groups come in shuffled order. One that brings a rank which the first part lacks goes to the first part. Any other goes
+    to the part that is filled least, measured by its share, in the ranks of the group and in all.
+
+    Args:
+        groups: Which group each image belongs to.
+        targets: One rank index per image.
+        shares: The share of each part, training first.
+        seeds: Decide the order.
+
+    Returns:
+        The number of the part of each image.
+
+    Example:
+        >>> deal([*"aabbccdd"], [0, 1] * 4, (0.5, 0.25, 0.25), [0])
+        array([1, 1, 2, 2, 0, 0, 0, 0])
+    """
+    names, owner = np.unique(np.asarray(groups), return_inverse=True)
+    counts = np.zeros((len(names), max(targets) + 2))
+    np.add.at(counts, (owner, np.asarray(targets)), 1)
+    counts[:, -1] = counts.sum(1)
+    counts /= np.maximum(counts.sum(0), 1)
+    filled, home = np.zeros((len(shares), counts.shape[1])), np.zeros(len(names), int)
+    for group in np.random.default_rng(seeds).permutation(len(names)).tolist():
+        if filled[0][counts[group] > 0].all():
+            home[group] = np.argmin(filled @ counts[group] / shares)
+        filled[home[group]] += counts[group]
+    return np.asarray(home[owner])

@@ -1,0 +1,87 @@
+"""A small drawn folder in the layout of a data set, so that its whole path runs without owning the data set.
+
+The images are drawn from the label: a run on one shows that the files are read and that a model learns from them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
+from l2rclip_lite.runs import write_text
+
+CSV_RANKS = ("fresh", "ripe", "overripe")
+PARTS = ("train", "train", "train", "val", "test")
+IMAGES = 80  # of a benchmark, or of one of its categories; four show one subject
+
+
+def make_fixture(name: str, folder: Path) -> Path:
+    """Write a drawn folder that `load_dataset(name, root=folder)` reads, for every fold and protocol but of retinamnist.
+
+    Fewer than 400 images, and the lists in `datalists`.
+    """
+    if name == "csv":
+        _write_table(folder)
+    else:
+        _write_lists(DATA_SETS[name], folder)
+    return folder
+
+
+def _write_lists(facts: DataSet, folder: Path) -> None:
+    """The list files of every protocol, and an image for every name in them."""
+    ranks = len(facts.ranks or ())
+    levels = min(ranks, 16)  # so many ranks take turns, for 7 has no factor in common with 5, 8 and 16
+    for section, category in enumerate(facts.categories or ("",)):
+        rows = []
+        for number in range(IMAGES):
+            rank = 7 * number % levels * (ranks - 1) // (levels - 1)
+            row = {"number": IMAGES * section + number, "subject": f"{number // 4:06}", "shot": number % 4}
+            row |= {"label": facts.first + facts.step * rank, "part": PARTS[5 * number // IMAGES]}
+            path = facts.example.format(**row)
+            _draw(folder / path, rank / (ranks - 1))
+            rows.append(row | {"name": "/".join(path.split("/")[-facts.keep :])})
+        for protocol in facts.protocols.values():
+            for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
+                chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
+                lines = [line for line in (protocol.header,) if line]
+                lines += [protocol.row.format(**row) for row in chosen]
+                lists = folder / "datalists" / facts.lists if facts.lists else folder
+                target = lists / file.format(fold=fold, category=category)
+                write_text(target, "\n".join(lines))
+
+
+def _place(number: int, protocol: Protocol, fold: int) -> int:
+    """Which of the list files of a protocol an image is in."""
+    if protocol.cut == "second":
+        return int(number // 5 % 5 == fold)
+    if protocol.by_subject:
+        return number * len(protocol.files) // IMAGES
+    return 7 * number % len(protocol.files)  # as the ranks, so that each decade is in its own file
+
+
+def _write_table(folder: Path) -> None:
+    """A CSV file and its images, 12 of each of three ranks."""
+    lines = ["path,label"]
+    for number in range(12 * len(CSV_RANKS)):
+        rank, path = number % len(CSV_RANKS), f"images/{number:02}.png"
+        lines.append(f"{path},{CSV_RANKS[rank]}")
+        _draw(folder / path, rank / (len(CSV_RANKS) - 1))
+    write_text(folder / "labels.csv", "\n".join(lines))
+
+
+def _draw(file: Path, position: float) -> None:
+    """Write a disc that grows and turns from blue to red as its position among the ranks goes from 0 to 1."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(zlib.crc32(file.name.encode()))
+    x, y = np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 64))
+    left, top = generator.uniform(-0.08, 0.08, 2)  # the middle always lies in it
+    disc = np.hypot(x - left, y - top) < 0.15 + 0.7 * position
+    cold, warm = np.array([70.0, 110.0, 190.0]), np.array([200.0, 80.0, 50.0])
+    painted = np.where(disc[..., None], cold + position * (warm - cold), generator.uniform(90, 170, 3))
+    noisy = painted + generator.normal(0, 6, painted.shape)
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file)

@@ -1,0 +1,73 @@
+"""Write labels.csv from what the owners of three data sets publish instead: masks, boxes, a head circumference.
+
+    python tools/owners_labels.py NAME ROOT
+
+NAME is bracol-area, apples81 or hc18, ROOT the owners' folder or one above it. Then `l2rclip fit --dataset NAME --root ROOT`
+reads ROOT/labels.csv. A mask or a file of boxes is measured by `measure`; the label of a fetal head is a polynomial of its
+circumference: weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC in cm (Hadlock 1984). `benchmarks.toml` has the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from l2rclip_lite.data.base import read_image
+from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
+from l2rclip_lite.data.tables import read_table
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.runs import write_text
+
+
+def labels(root: Path, facts: DataSet) -> pd.DataFrame:
+    """The two columns that labels.csv of this data set has.
+
+    Raises:
+        InputError: No such files, or one that cannot be used.
+    """
+    name, label = facts.columns[:2]
+    files = sorted(root.rglob(facts.original["files"]))
+    if not files:
+        missing = f"there is no {facts.original['files']} below {root}"
+        raise InputError(f"{facts.card.name}: {missing}; name the owners' folder.")
+    columns = facts.original.get("columns")
+    if columns is None:
+        rows = [(f"{file.stem.removesuffix('_mask')}.jpg", measure(file)) for file in files]
+        return pd.DataFrame(rows, columns=[name, label])
+    table = read_table(files[0], columns)
+    lengths = pd.to_numeric(table[columns[1]], errors="coerce")
+    numbers = np.polynomial.polynomial.polyval(lengths, facts.original["polynomial"])
+    return pd.DataFrame({name: table[columns[0]], label: numbers})
+
+
+def measure(file: Path) -> float:
+    """Percent of a leaf that is ill in a mask (red ill, green healthy), or the number of boxes in a text file."""
+    if file.suffix == ".png":
+        pixels = np.asarray(read_image(file))
+        ill, healthy = (int((pixels[..., channel] > 127).sum()) for channel in (0, 1))
+        if not ill + healthy:
+            raise InputError(f"{file}: the mask shows no leaf, neither red nor green; replace it.")
+        return 100 * ill / (ill + healthy)
+    rows = [line.split() for line in file.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 5:
+            raise InputError(
+                f"{file} row {number}: a box is a class and four numbers, not {row!r:.60}; mend it."
+            )
+    return len(rows)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write ROOT/labels.csv."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", choices=[name for name, facts in DATA_SETS.items() if facts.original])
+    parser.add_argument("root", type=Path)
+    given = parser.parse_args(arguments)
+    write_text(given.root / "labels.csv", labels(given.root, DATA_SETS[given.name]).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    main()
