@@ -71,6 +71,8 @@ class DataOptions:
     """Go on without the listed images that are not there; the run records them."""
     allow_empty_ranks: bool = False
     """csv: a rank may have no training image."""
+    subject_disjoint: bool = False
+    """Split anew so that nobody is in two splits."""
     rebin: int | None = None
     """Merge neighbouring ranks into so many."""
     hold_out: int | None = None
@@ -82,7 +84,7 @@ class DataOptions:
     few_shot: int | None = None
     """Keep so many training images per rank."""
     protocol_seed: int | None = None
-    """Seed of what the five options above draw or choose."""
+    """Seed of what the six options above draw or choose."""
 
 
 Name = Annotated[str | None, tyro.conf.Positional]

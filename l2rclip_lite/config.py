@@ -112,8 +112,6 @@ class Config:
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
     text_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share a of the text in stage 2's prototypes √a·t + √(1−a)·u; the u are orthonormal and know nothing of each other."""
-    learn_scale: bool = False
-    """Whether stage 2 also trains the scale s of the logits."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None

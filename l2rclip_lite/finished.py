@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.data import OrdinalDataset, Split
     from l2rclip_lite.model import L2RCLIP
 
 OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
@@ -44,6 +45,8 @@ class Place:
     """csv: the labels file, absolute or relative to the root; needed if it lies elsewhere."""
     lists: str | None = None
     """Folder of the official split lists; needed as the root is."""
+    labels_are: Literal["names", "index", "position"] | None = None
+    """evaluate: what a new table of labels holds, see `l2rclip fit --help`; as in the run if not given."""
     method: str | None = None
     """A baseline of the run, such as sord, in place of L2RCLIP."""
     cache: str | None = None
@@ -193,7 +196,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
 
     model, caveat = _model(run, where), ""
     if where.labels:
-        split, part = where.labels, _labelled(where.root or ".", where.labels, model)
+        split, part = where.labels, _labelled(run, where, model)
     else:
         found = _data(run, where)
         part, caveat = found.split(split), found.caveat
@@ -288,19 +291,23 @@ def _data(run: str, where: Place) -> OrdinalDataset:
     return data
 
 
-def _labelled(root: str, labels: str, model: L2RCLIP) -> Any:
-    """Every row of a table of labels as one split."""
+def _labelled(run: str, where: Place, model: L2RCLIP) -> Split:
+    """Every row of a new table of labels as one split; its columns are called as in the run's."""
     from l2rclip_lite.data.base import Computed, Split, read_image
-    from l2rclip_lite.data.folder import files_inside, read_table, refuse
+    from l2rclip_lite.data.folder import label_space, own_table
+    from l2rclip_lite.data.tables import files_inside, refuse
+    from l2rclip_lite.runs import RunDirectory, read_json
 
-    rows = read_table(Path(root) / labels, ("path", "label"))
+    told, root = dict[str, Any](), Path(where.root or ".")
+    with suppress(InputError, LookupError, TypeError, ValueError):  # of a model without a record
+        told = dict(read_json(RunDirectory(run).config)["dataset"]["source"])
+    ours = {"path": "path", "label": "label", "subject": "group"}
+    columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
+    rows, _ = own_table(root, str(where.labels), columns)
     rows["file"] = files_inside(root, rows)
-    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct or remove it.", root=root)
-    rows["target"] = rows["label"].map({name: rank for rank, name in enumerate(model.ranks.names)})
-    known = ", ".join(model.ranks.names)
-    refuse(
-        rows, rows["target"].isna(), "the label {label!r:.80} is no rank; write one of {known}.", known=known
-    )
+    gone = "the image {path} is not under {root}; correct or remove it."
+    refuse(rows, rows["file"] == "", gone, root=root)
+    label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
     images = Computed(read_image, rows["file"].tolist(), rows["where"].tolist())
     subjects = rows["subject"].tolist() if "subject" in rows else None
     return Split(rows["path"].tolist(), rows["target"].tolist(), images, subjects)

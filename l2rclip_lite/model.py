@@ -330,7 +330,7 @@ FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("prompts.rankformer.*", ("stage 1",)),
     ("towers.image.*", ("stage 2",)),
     ("towers.text.*", ()),
-    ("towers.logit_scale", ("stage 2",)),  # only where `learn_scale` asks for it
+    ("towers.logit_scale", ()),
 )
 
 
@@ -346,7 +346,7 @@ def trains(name: str, stage: str, config: Config) -> bool:
     """
     stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
     fixed = name.startswith("towers.") and config.image_side != "tower"
-    return stage in stages and not fixed and (config.learn_scale or name != "towers.logit_scale")
+    return stage in stages and not fixed
 
 
 def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:

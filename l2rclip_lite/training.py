@@ -137,9 +137,6 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-SCALE_LR = 0.01  # of logit_scale, whose steps are shares of s
-
-
 class Stage:
     """Adam, the schedule, the checkpoint and the best epoch of one stage.
 
@@ -317,8 +314,7 @@ def train_stage2(
     push["push_power"] = controls.push_power
     texts, values = model.prototypes, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
-    faster = {"logit_scale": SCALE_LR / lr}
-    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, factors=faster, run=run, quiet=quiet)
+    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
     encode = ImageSide(model)
     if PartialState().num_processes > 1:
         encode = Accelerator().prepare(encode)  # the processes average their gradients

@@ -211,7 +211,7 @@ def _model(
 ) -> L2RCLIP:
     """A model on the same towers, which stay frozen, or on others, which do not."""
     side: Any = "tower" if towers else "kernel"
-    config = replace(model.config, image_side=side, learn_scale=False, text_share=1.0)
+    config = replace(model.config, image_side=side, text_share=1.0)
     text = model.rank_features.clone() if text is None else text  # what it learns stays its own
     found = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
     found.head = head

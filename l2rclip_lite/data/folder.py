@@ -22,7 +22,7 @@ TABLES = (".csv", ".tsv", ".txt", ".parquet")  # any other file is not opened: i
 MOST = 200  # different numbers that pass for ranks if nobody names them
 Labels = str | Path | pd.DataFrame
 Kind = Literal["names", "index", "position"]
-Given = str | Sequence[str | int | float] | None
+Given = str | Sequence[str | int | float] | None  # how a user names the ranks
 
 
 @validated
@@ -158,14 +158,24 @@ def numbers(texts: Iterable[str]) -> pd.Series[float]:
     return found.where(np.isfinite(found))
 
 
+def in_words(values: Iterable[float]) -> list[str]:
+    """Numbers as a sentence says them.
+
+    Example:
+        >>> in_words([21, 0.5])
+        ['twenty one', '0.5']
+    """
+    return [number_words(int(value)) if value % 1 == 0 else f"{value:g}" for value in values]
+
+
 def label_space(
-    table: pd.DataFrame, ranks: Given, template: str | None, kind: Kind
+    table: pd.DataFrame, ranks: Given | Ranks, template: str | None, kind: Kind
 ) -> tuple[Ranks, list[str]]:
     """The ranks, and what there is to say about them; the table gets a column `target`.
 
     Args:
         table: Columns `label` and `where`.
-        ranks: As `load_csv` takes them.
+        ranks: As `load_csv` takes them, or the ranks themselves.
         template: As `load_csv` takes it.
         kind: What a label is: "names", "index" or "position".
 
@@ -189,14 +199,15 @@ def label_space(
         said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
         if len(ranks) > min(MOST, len(table) / 2):
             raise InputError(f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks.")
+    elif isinstance(ranks, Ranks):
+        ranks = ranks.values if list(ranks.names) == in_words(ranks.values) else ranks.names
     elif isinstance(ranks, str):
         ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
         ranks = range(int(ends[1]), int(ends[2]) + 1) if ends else ranks.split(",")
     names = [str(name).strip() for name in ranks]
     values, written, sentence = numbers(names), names, "a photo of a {rank} object"
     if numeric := bool(values.notna().all()):
-        written = [number_words(int(value)) if value % 1 == 0 else f"{value:g}" for value in values]
-        sentence = "a photo of grade {rank}"
+        written, sentence = in_words(values), "a photo of grade {rank}"
     space = Ranks(tuple(written), tuple(values if numeric else range(len(names))), template or sentence)
     table["target"] = targets(table, names, kind)
     return space, said

@@ -16,11 +16,12 @@ import numpy as np
 from pydantic import Field, SkipValidation
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
-_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL = range(3)
+_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
 
 
 @validated
@@ -171,6 +172,40 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
 
 
 @validated
+def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
+    """The three splits pooled and cut again 70/15/15 by whole subjects, see `splits.deal`: nobody is in two of them.
+
+    Args:
+        data: A data set that names its subjects.
+        seed: Decides the order.
+
+    Returns:
+        All images in their old order. As a rare rank may lose its training images, `allow_empty_ranks` is set.
+
+    Raises:
+        InputError: The data set does not name its subjects, or has too few.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> friends = list("abcdefghij") * 2
+        >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, friends, subjects=friends)
+        >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
+        >>> print(subject_disjoint(faces).protocol[-1])
+        subject-disjoint: all 20 images split again by subject, train 10 (5 subjects), val 6 (3 subjects), test 4
+        (2 subjects); seed 0
+    """
+    pool, splits = data.train + data.val + data.test, dict[str, Split]()
+    if pool.subjects is None:
+        raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
+    dealt = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
+    said = f"subject-disjoint: all {len(pool):,} images split again by subject"
+    for name in SPLITS:
+        part = splits[name] = pool.subset(np.flatnonzero(dealt == name).tolist())
+        said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
+    return _changed(data, f"{said}; seed {seed}", allow_empty_ranks=True, **splits)
+
+
+@validated
 def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0) -> OrdinalDataset:
     """Unseen ranks: every third one between the two ends loses its training and validation images; test stays.
 
@@ -212,7 +247,8 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     return _changed(data, said, allow_empty_ranks=True, **parts)
 
 
-CHANGES: dict[str, Any] = {f.__name__: f for f in (rebin, hold_out, label_shift, long_tail, few_shot)}
+_ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
+CHANGES: dict[str, Any] = {change.__name__: change for change in _ORDER}
 
 
 def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
@@ -221,7 +257,8 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     Args:
         data: Any data set.
         seed: Decides every draw, and which ranks are held out.
-        options: The names of changes with their number or text, such as `few_shot=4`; None for nothing.
+        options: The names of changes with their number or text, such as `few_shot=4`; True for `subject_disjoint`,
+            None and False for nothing.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -239,8 +276,10 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
         ([1, 4, 4, 4, 4], True)
     """
     for name, change in CHANGES.items():
-        if (value := options.get(name)) is not None:  # to merge ranks, nothing is drawn
-            data = change(data, value, **({} if name == "rebin" else {"seed": seed}))
+        value = options.get(name)
+        if value is not None and value is not False:
+            draws = {} if name == "rebin" else {"seed": seed}  # to merge ranks, nothing is drawn
+            data = change(data, **draws) if name == "subject_disjoint" else change(data, value, **draws)
     return data
 
 

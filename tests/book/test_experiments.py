@@ -74,9 +74,7 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
         folds = DATA_SETS[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
         assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
         assert given.get("FOLD") == (folds[0] if len(folds) > 1 else None)
-    assert covered == {
-        (name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols
-    }
+    assert covered == {(name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols}
 
 
 @each_file

@@ -241,7 +241,7 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         ({"val_share": 0.6}, "csv: val_share: Input should be less than or equal to 0.5, not 0.6"),
         ({"seed": "0"}, "csv: seed: Input should be a valid integer, not '0'"),
         ({"labels_are": "value"}, "csv: labels_are: Input should be 'names', 'index' or 'position', not 'value'"),
-        ({"subject_disjoint": True}, "csv: subject_disjoint: Unexpected keyword argument"),
+        ({"subject_disjoin": True}, "csv: subject_disjoin: Unexpected keyword argument"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_elsewhere_is_said(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:

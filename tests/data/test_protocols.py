@@ -19,6 +19,7 @@ from l2rclip_lite.data.protocols import (
     hold_out,
     long_tail,
     rebin,
+    subject_disjoint,
 )
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
@@ -113,11 +114,30 @@ def test_bins_merge_names_values_and_all_three_splits() -> None:
         assert four.split(name).deviations is None
 
 
+def test_new_subjects_stay_in_one_split_each() -> None:
+    """Nobody in two splits, nobody lost, old order, another seed another split.
+
+    Each rank has ten people. One goes to each part; then train takes four, until 5/0.7 > 1/0.15; then again one to each.
+    """
+    data = made([60, 60, 60], [f"person {i}" for i in range(30)])
+    apart = subject_disjoint(data)
+    who = [set(apart.split(name).subjects or ()) for name in SPLITS]
+    assert sum(map(len, who)) == len(set.union(*who)) == 30
+    before = [path for name in SPLITS for path in data.split(name).paths]
+    for name in SPLITS:
+        assert [p for p in before if p in set(apart.split(name).paths)] == list(apart.split(name).paths)
+    assert apart.protocol[-1] == (
+        "subject-disjoint: all 186 images split again by subject, train 114 (18 subjects), val 36 (6 subjects), "
+        "test 36 (6 subjects); seed 0"
+    )
+    assert apply_protocols(data, subject_disjoint=True, seed=1).test.paths != apart.test.paths
+
+
 def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
     """Bins before shots, whatever is written first; steps of one seed use streams of their own."""
-    data = apply_protocols(made(), few_shot=2, rebin=2)
+    data = apply_protocols(made(people=list("uvwxyz")), few_shot=2, rebin=2, subject_disjoint=True)
     assert data.counts("train") == [2, 2]
-    assert [sentence.split()[0] for sentence in data.protocol[1:]] == ["6", "few-shot:"]
+    assert [sentence.split()[0] for sentence in data.protocol[1:]] == ["subject-disjoint:", "6", "few-shot:"]
     kept: Counter[str] = Counter()
     for seed in range(200):
         train = apply_protocols(made([4, 1]), label_shift="1:0.5", few_shot=1, seed=seed).train
@@ -138,6 +158,7 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
         ({"long_tail": 1e308}, "leaves has too few images for 1e.308; choose a smaller ratio"),
         ({"hold_out": 9, "protocol_seed": 3}, "one in 9 holds out none of the 5 ranks of leaves with seed 3; choose"),
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
+        ({"subject_disjoint": True}, "leaves does not say who is shown"),
         ({"few_shot": 2, "protocol_seed": -1}, "leaves: seed: Input should be greater than or equal to 0, not -1"),
     ],
 )  # fmt: skip
@@ -149,11 +170,13 @@ def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], se
 
 
 def test_data_that_is_too_small_is_refused() -> None:
-    """Two ranks have no bins."""
+    """Two ranks have no bins, two subjects no three splits."""
     with pytest.raises(InputError, match="made: the val split is empty"):
         hold_out(replace(made([5, 5, 5]), val=made([5, 5, 5]).val[1:2]), seed=2)
     with pytest.raises(InputError, match="has 2 ranks; merge them"):
         rebin(made([5, 5]), 2)
+    with pytest.raises(InputError, match="made: the val split is empty"):
+        subject_disjoint(made(people=["x", "y"]))
 
 
 SOME = st.lists(st.integers(0, 40), min_size=3, max_size=9).filter(lambda counts: sum(map(bool, counts)) >= 2)
