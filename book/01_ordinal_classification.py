@@ -47,7 +47,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from l2rclip_book import metric_figures as draw
-from l2rclip_lite import Ranks, load_dataset, load_towers, metrics, plots
+from l2rclip_book import plots
+from l2rclip_lite import Ranks, load_dataset, load_towers, metrics
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.leaves import share_edges
 

@@ -45,8 +45,9 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
+from l2rclip_book import plots
 from l2rclip_book.heat_maps import heat_maps
-from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset, plots
+from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.losses import rank_weights
 from l2rclip_lite.model import freezing_table
@@ -268,7 +269,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 frozen = TrainingData.load(data, before)  # encodes each image once
 rows = {"median rank": run.metrics["median_rank"]}
 for name in ("zero-shot", "linear-probe"):
-    answers = train_baseline(name, before, frozen)
+    found = train_baseline(name, before, frozen)
+    answers = found.probabilities(frozen.encode(found, "test"))
     rows[name] = judge(answers, data, "test")
 rows["L2RCLIP, stage 1 only"] = run.metrics["test_after_stage1"]
 rows["L2RCLIP"] = run.metrics["test"]
@@ -340,7 +342,7 @@ heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 # %% mystnb={"image": {"alt": "Two confusion matrices of true against predicted ranks on the test images, for the linear probe and for L2RCLIP; in the second most of the weight is on the diagonal and beside it."}, "figure": {"caption": "Answers on the test images: each row is a true rank, each number the share of it that got an answer.", "name": "fig-02-confusion"}} tags=["hide-input", "nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
 truth, answer = (predictions[name] for name in ("target", "predicted"))
-probed = train_baseline("linear-probe", before, frozen).argmax(1)
+probed = answers.argmax(1)  # of the linear probe
 plots.confusion(
     {"linear probe": (truth, probed), "L2RCLIP": (truth, answer)}, ranks
 )

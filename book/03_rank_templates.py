@@ -49,6 +49,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.plots import style
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.template_figures import (
     INK,
@@ -66,7 +67,6 @@ from l2rclip_book.templates import (
 )
 from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.plots import style
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.towers import Towers
 

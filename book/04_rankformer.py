@@ -48,6 +48,7 @@ from torch import nn
 
 from l2rclip_book import rankformer_figures as draw
 from l2rclip_book import rankformer_views as view
+from l2rclip_book.plots import style
 from l2rclip_lite import (
     L2RCLIP,
     RankFormer,
@@ -55,7 +56,6 @@ from l2rclip_lite import (
     load_dataset,
     load_towers,
 )
-from l2rclip_lite.plots import style
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

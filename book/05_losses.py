@@ -57,9 +57,9 @@ from l2rclip_book.loss_geometry import (
     text_forces,
     walk,
 )
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import losses
-from l2rclip_lite.plots import COLOURS, style
 from l2rclip_lite.ranks import cyclic_permutation
 
 # %matplotlib inline
@@ -640,7 +640,7 @@ if PROFILE != "smoke":
 # - **Cross-entropy resists, and cannot win.** On the twenty images, which have an answer to themselves, it holds tightness
 #   almost in check. One linear map for a thousand images has less freedom.
 # - **The fixed scale is part of the trouble.** A smaller $s$ would take back what is too sure, but $s$ is frozen, as in the
-#   released code (`Config(learn_scale=True)` trains it).
+#   released code.
 # - **A temperature repairs it, here.** Divide all logits by one number, and tightness even does best: it spoiled only the
 #   scale of the answers. So `fit` always fits one temperature, on validation images ({doc}`10_your_own_images`).
 #

@@ -44,6 +44,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from l2rclip_book import plots
 from l2rclip_lite import load_dataset, load_towers
 
 size, side, epochs1, epochs2 = {

@@ -36,7 +36,6 @@ SEED = 0  # decides the leaves, the start, every batch and every shuffle
 PRESET = "paper"  # or "recommended", see the settings below
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways. Which one would you show?", "name": "fig-07-looks"}}
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -50,6 +49,7 @@ from sklearn.metrics import silhouette_score
 
 from l2rclip_book import embedding_figures
 from l2rclip_book.embedding_figures import Cloud, clouds
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.projections import (
     distance_agreement,
     islands,
@@ -61,10 +61,9 @@ from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.leaves import leaf_ranks
+from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.kernel import BIAS
 from l2rclip_lite.metrics import mae
-from l2rclip_lite.model import ResizedImages
-from l2rclip_lite.plots import COLOURS, style
-from l2rclip_lite.runs import RunDirectory, read_tensors
 from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
 
 # %matplotlib inline
@@ -177,41 +176,33 @@ fresh = ResizedImages(unseen, model.towers)  # in neither stage
 images, per_rank = {}, {}
 
 
-def keep(moment: str, rank_vectors: torch.Tensor) -> None:
+def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
     """Image features as they are now, and a vector per rank."""
-    images[moment] = model.encode(fresh).double().numpy()
+    images[moment] = who.encode(fresh).double().numpy()
     per_rank[moment] = rank_vectors.double().numpy()
 
 
-keep("start", model.rank_features)
+keep("start", model, model.rank_features)
 train_stage1(model, training)
-keep("after stage 1", model.rank_features)
+keep("after stage 1", model, model.rank_features)
 model.config = replace(model.config, batch_size=16)  # from here on
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
 # has the epochs, batches and learning rate of stage 2, the same augmentation and the same choice of the best epoch. Its
-# ten weight vectors play the part of our ten sentences. The baseline leaves the tower as it was and keeps the trained one
-# in a checkpoint. We load it last, when stage 2 of L2RCLIP is done.
+# ten weight vectors play the part of our ten sentences. The baseline leaves the model as it was, and returns another one
+# with an image tower of its own.
 
 # %%
-kept = RunDirectory(tempfile.mkdtemp())
-train_baseline("cross-entropy", model, training, run=kept)
+rival = train_baseline("cross-entropy", model, training)
 train_stage2(model, training)
-keep("after stage 2", model.rank_features)
-
-stored, _ = read_tensors(kept.unfinished / "stage3.safetensors")
-tower = {
-    name.removeprefix("best/"): value
-    for name, value in stored.items()
-    if name.startswith("best/towers.image")
-}
-model.load_state_dict(tower, strict=False)
-keep("cross-entropy", stored["best/head.weight"])
+keep("after stage 2", model, model.rank_features)
+weight = rival.head.weight / rival.scale.detach()
+keep("cross-entropy", rival, weight[:-1].T)
 START, TEXT, L2R, CE = images
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-bias = {CE: stored["best/head.bias"].numpy() / model.scale.item()}
+bias = {CE: BIAS * weight[-1].numpy()}
 
 
 def error(moment: str) -> float:

@@ -81,6 +81,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance
 
+from l2rclip_book import plots
 from l2rclip_book.calibration_figures import (
     image_grid,
     reliability,
@@ -101,7 +102,6 @@ from l2rclip_lite import (
     fit,
     load_dataset,
     load_towers,
-    plots,
 )
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.calibration import fit_temperature, temper
@@ -340,7 +340,7 @@ Markdown(
 # Choose by the validation error, never by the test result: who looks at the test ten times has trained on it.
 #
 # This page takes the losses that the authors released (`preset="paper"`), because they make a network that is far too sure,
-# and that is what the second half is about. The default also trains on RPS and learns the scale of its logits.
+# and that is what the second half is about. The default also trains on RPS.
 
 # %%
 config = Config(

@@ -45,8 +45,9 @@ from matplotlib.figure import Figure
 from scipy.stats import bootstrap
 from sklearn.metrics import cohen_kappa_score
 
+from l2rclip_book import plots
 from l2rclip_book.statistics import compare, holm
-from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset, metrics, plots
+from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset, metrics
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.metrics import medians, rps_of_images
 from l2rclip_lite.training import TrainingData
@@ -513,8 +514,9 @@ data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
 model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, threads=1))
 frozen = TrainingData.load(data, model)
 predicted = {
-    name: train_baseline(name, model, frozen).numpy()
+    name: found.probabilities(frozen.encode(found, "test")).numpy()
     for name in ("zero-shot", "ridge", "linear-probe")
+    for found in [train_baseline(name, model, frozen)]
 }
 y = np.array(data.test.targets)
 error = np.abs(predicted["ridge"].argmax(1) - y)

@@ -45,6 +45,7 @@ from IPython.display import Markdown
 from torch import nn
 
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import WIDTH
 from l2rclip_lite import (
     L2RCLIP,
@@ -54,7 +55,6 @@ from l2rclip_lite import (
     load_towers,
 )
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts
-from l2rclip_lite.plots import COLOURS, style
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -47,9 +47,9 @@ from IPython.display import Markdown, display
 from scipy.optimize import minimize
 from torch import Tensor
 
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_lite import losses
 from l2rclip_lite.baselines import losses as other
-from l2rclip_lite.plots import COLOURS, style
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -47,6 +47,7 @@ from torch import Tensor
 
 from l2rclip_book.alignment import prototypes
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.template_figures import (
     INK,
@@ -57,7 +58,6 @@ from l2rclip_book.template_figures import (
 )
 from l2rclip_book.templates import orders, random_weights, shuffled_gaps
 from l2rclip_lite import load_towers
-from l2rclip_lite.plots import COLOURS, style
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import number_words
 from l2rclip_lite.towers import Towers

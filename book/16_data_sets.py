@@ -53,7 +53,8 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from l2rclip_lite import load_dataset, plots
+from l2rclip_book import plots
+from l2rclip_lite import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 
 # %matplotlib inline
@@ -243,8 +244,9 @@ seen
 # swapped; this package goes by names alone. In no fold of any benchmark does a *picture* stand on both sides,
 # but the five test parts of `rs-partial` overlap each other: they are repeated draws, not a cross-validation.
 #
-# In a table of your own, name the person or plant of each picture in a column `group`: a group stays in one split
-# ({doc}`10_your_own_images`). The report on one fold: `l2rclip data morph --lists DIR --protocol random --leakage`.
+# For a split with nobody on both sides: `load_dataset("morph", root=..., subject_disjoint=True)`, or `--subject-disjoint` in
+# the shell. In a table of your own, name the person or plant of each picture in a column `group`: a group stays in one
+# split ({doc}`10_your_own_images`). The report on one fold: `l2rclip data morph --lists DIR --protocol random --leakage`.
 #
 # ## Faces
 #

@@ -77,6 +77,7 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from l2rclip_book import plots
 from l2rclip_book.style import GRID, PAPER, name_rows
 from l2rclip_lite import (
     L2RCLIP,
@@ -84,7 +85,6 @@ from l2rclip_lite import (
     Ranks,
     load_dataset,
     load_towers,
-    plots,
 )
 from l2rclip_lite.losses import ordinal_pairwise_loss
 

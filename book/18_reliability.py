@@ -75,7 +75,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from l2rclip_lite import L2RCLIP, plots
+from l2rclip_book import plots
+from l2rclip_lite import L2RCLIP
 from l2rclip_lite.cli import main
 from l2rclip_lite.data import read_image
 from l2rclip_lite.errors import InputError

@@ -25,10 +25,10 @@ import torch
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
+from l2rclip_book.plots import rank_colours
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session, quantise
-from l2rclip_lite.plots import rank_colours
 from l2rclip_lite.runs import write_atomically, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from l2rclip_book.loss_figures import circle
 from l2rclip_book.loss_geometry import along_circle, on_circle
+from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.mini import TEXT_SHA256
-from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import cyclic_permutation
 from l2rclip_lite.runs import write_atomically, write_text

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import binom
 
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import WIDTH
 from l2rclip_lite.metrics import Indices, Probabilities, forecast
-from l2rclip_lite.plots import COLOURS, style
 from l2rclip_lite.ranks import Ranks
 
 BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature

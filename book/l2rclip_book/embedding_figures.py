@@ -14,9 +14,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
+from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.projections import Flat
 from l2rclip_book.style import WIDTH
-from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.ranks import Ranks
 
 Index: TypeAlias = Int[np.ndarray, " batch"]

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.gains import MEAN, NONE, NUMBERS
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import DATA, PAPER, WIDTH, grid, look, name_rows
-from l2rclip_lite.plots import COLOURS, style
 
 STEPS = {  # the staircase, then what is only there for comparison
     "shuffled words": "shuffled words",

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from l2rclip_book.plots import style
 from l2rclip_book.style import WIDTH
-from l2rclip_lite.plots import style
 
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 

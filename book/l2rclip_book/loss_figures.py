@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.loss_geometry import on_circle, tangential
+from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import GRID, look
-from l2rclip_lite.plots import COLOURS, rank_colours, style
 
 INK = COLOURS["ink"]
 # name and colour of each weight of the push

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
+from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import WIDTH, grid
-from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.ranks import Ranks
 
 INK, RIGHT, WRONG, BLUE = COLOURS["ink"], COLOURS["reference"], COLOURS["stage 2"], COLOURS["stage 1"]

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
+from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.rankformer_views import END, PADDING, START
 from l2rclip_book.style import PAPER, WIDTH
-from l2rclip_lite.plots import COLOURS, rank_colours, style
 
 Spelt = Sequence[Sequence[str]]
 FIXED, CONTEXT, WORD, SEEN = "#e4e7eb", "#f0cfa8", "#cfdcee", "#f2b8a6"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 
-from l2rclip_lite.plots import COLOURS, STYLE
+from l2rclip_book.plots import COLOURS, STYLE
 
 # warm colours for arms that read sentences, cold ones for those that do not
 METHODS: dict[str, tuple[str, str]] = {

@@ -11,8 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import WIDTH, grid, look
-from l2rclip_lite.plots import COLOURS, style
 
 INK = COLOURS["ink"]
 TRAINED, SHUFFLED = look("template only")[0], look("shuffled template")[0]

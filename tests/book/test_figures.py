@@ -18,10 +18,9 @@ from l2rclip_book import calibration_figures as own_data
 from l2rclip_book import embedding_figures as embed
 from l2rclip_book import loss_figures as losses
 from l2rclip_book import metric_figures as metrics
+from l2rclip_book import plots, template_figures
 from l2rclip_book import rankformer_figures as former
-from l2rclip_book import template_figures
 from l2rclip_book.loss_geometry import on_circle
-from l2rclip_lite import plots
 from l2rclip_lite.data import Split
 from l2rclip_lite.ranks import Ranks
 
