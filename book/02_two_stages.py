@@ -449,8 +449,8 @@ print(check_moved(moved))
 #     return {name for name in old if not torch.equal(old[name], new[name])}
 # ```
 #
-# Context, RankFormer and image tower differ. Three more names are no parameters of the table: text features and prototypes keep what
-# the text side said after stage 1, and the temperature is chosen at the end.
+# Context, RankFormer and image tower differ. Other names are no parameters of the table: text features and prototypes keep what
+# the text side said after stage 1, and temperature and conformal level are chosen at the end.
 # :::
 
 
@@ -460,9 +460,7 @@ def solved_moved(old: dict, new: dict) -> set[str]:
     return {name for name in old if not torch.equal(old[name], new[name])}
 
 
-assert check_moved(solved_moved).startswith(
-    "right; changed are prompts.context"
-)
+assert "prompts.context" in check_moved(solved_moved)
 assert check_moved(moved).startswith("not yet")
 
 # %% [markdown]

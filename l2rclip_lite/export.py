@@ -23,7 +23,7 @@ from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
-from l2rclip_lite.data.base import Split, on_white
+from l2rclip_lite.data.base import on_white
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import write_atomically
@@ -111,7 +111,9 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
         InputError: onnx, onnxruntime or onnxscript is missing, no image, or a folder that cannot be written.
         TrainingError: The graph answers otherwise than PyTorch; no file is left.
     """
-    require_onnx()
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"export: {name} is not installed; run: {PIP}")
     model = copy.copy(model).eval()  # shares all tensors
     model.config = replace(model.config, precision="fp32")
     data = _graph(model)
@@ -130,13 +132,6 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
         raise TrainingError(f"export: the graph {apart}; {cure}.")
     write_atomically(Path(file), lambda path: path.write_bytes(data))
     return Exported(Path(file), len(data) / 1e6, difference, len(differences) // 2)
-
-
-def require_onnx() -> None:
-    """Refuse to begin without the three packages of the extra."""
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        if importlib.util.find_spec(name) is None:
-            raise InputError(f"export: {name} is not installed; run: {PIP}")
 
 
 def _graph(model: L2RCLIP) -> bytes:
@@ -191,45 +186,9 @@ def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"]
     """Probabilities and expectation of one image of any size.
 
     Args:
-        session: Of a file that `export_onnx` or `quantise` wrote.
+        session: Of a file that `export_onnx` wrote, or an 8-bit form of it.
         image: What is transparent in it becomes white.
     """
     pixels = np.asarray(on_white(image)).transpose(2, 0, 1)[None]
     probabilities, expected = session.run(None, {"pixels": pixels})
     return probabilities[0], float(expected[0])
-
-
-def answers(file: str | Path, images: Split) -> Float[Tensor, "batch rank"]:
-    """Probabilities of all images of a split, one at a time.
-
-    Args:
-        file: What `export_onnx` or `quantise` wrote.
-        images: Any map-style dataset of (image, rank index).
-    """
-    session = open_session(file)
-    return torch.tensor(np.array([answer(session, images[index][0])[0] for index in range(len(images))]))
-
-
-def quantise(file: str | Path) -> Path:
-    """Write `model.int8.onnx` beside `model.onnx`: weights of 8 bits, activations rounded to 8 bits while it runs.
-
-    Depthwise convolutions hold few weights and are slow in whole numbers; they and the last two products, which make the
-    probabilities, stay in single precision. Weights are unsigned: onnxruntime has fast kernels for those only.
-
-    Args:
-        file: What `export_onnx` wrote.
-
-    Returns:
-        The new file, about a third of the size.
-    """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
-    model = onnx.load(file)
-    depthwise = [n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)]
-    last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
-    add_pre_process_metadata(model)  # torch has done what a warning would ask for
-    out, options = Path(file).with_suffix(".int8.onnx"), {"nodes_to_exclude": [*depthwise, *last]}
-    write_atomically(out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options))
-    return out

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
@@ -155,10 +155,22 @@ def predict(
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         device: Where to compute: cpu, cuda or mps.
     """
+    from l2rclip_lite.images import images_in
     from l2rclip_lite.progress import Progress
 
+    paths: list[Path] = []
+    for word in images:
+        if word == "-":
+            paths += [Path(line) for line in sys.stdin.read().splitlines() if line]
+        elif os.path.isdir(word):
+            paths += images_in(word)
+        else:
+            matches = [] if os.path.lexists(word) else sorted(glob(word, recursive=True))
+            paths += map(Path, matches or [word])
+    if not paths:
+        raise InputError("predict: no image there; name images, or a folder that holds some.")
     model, header, code = _model(run, Place(method=method, device=device)), True, 0
-    for path in Progress(_paths(images), "predicting", disable=sys.stdout.isatty(), leave=False):
+    for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
             found = model.predict(path).to_frame().round(6)
         except InputError as error:
@@ -215,14 +227,12 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> None:
+def export(run: Run, file: File, where: Where = HERE) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
       l2rclip export runs/mine model.onnx
           image tower, text features, probabilities and expectation in one file, which needs no Python
-      l2rclip export runs/mine model.onnx --int8
-          also model.int8.onnx, about a third of the size; prints what that costs on the run's test images
 
     Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
     at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
@@ -230,23 +240,17 @@ def export(run: Run, file: File, int8: bool = False, where: Where = HERE) -> Non
     Args:
         run: The --out of a finished fit.
         file: What to write, such as model.onnx.
-        int8: Also write 8-bit weights, and measure what they cost.
         where: Where to find data.
     """
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
-    from l2rclip_lite import export as onnx
-    from l2rclip_lite.results import judge
+    from l2rclip_lite.export import export_onnx
 
     model, found = _model(run, where), _data(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
-    done = onnx.export_onnx(model, file, (some[index][0] for index in range(len(some))))
+    done = export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
     print(f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} images")
-    if int8:
-        answers = {each.name: onnx.answers(each, found.test) for each in (file, onnx.quantise(file))}
-        rows = {name: judge(each, found, "test", intervals=True) for name, each in answers.items()}
-        print(f"\n{table(rows, found.ranks.unit)}")
 
 
 def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
@@ -293,9 +297,8 @@ def _data(run: str, where: Place) -> OrdinalDataset:
 
 def _labelled(run: str, where: Place, model: L2RCLIP) -> Split:
     """Every row of a new table of labels as one split; its columns are called as in the run's."""
-    from l2rclip_lite.data.base import Computed, Split, read_image
     from l2rclip_lite.data.folder import label_space, own_table
-    from l2rclip_lite.data.tables import files_inside, refuse
+    from l2rclip_lite.data.tables import files_inside, refuse, split_of_table
     from l2rclip_lite.runs import RunDirectory, read_json
 
     told, root = dict[str, Any](), Path(where.root or ".")
@@ -308,24 +311,4 @@ def _labelled(run: str, where: Place, model: L2RCLIP) -> Split:
     gone = "the image {path} is not under {root}; correct or remove it."
     refuse(rows, rows["file"] == "", gone, root=root)
     label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
-    images = Computed(read_image, rows["file"].tolist(), rows["where"].tolist())
-    subjects = rows["subject"].tolist() if "subject" in rows else None
-    return Split(rows["path"].tolist(), rows["target"].tolist(), images, subjects)
-
-
-def _paths(words: Sequence[str]) -> list[Path]:
-    """The images that words name."""
-    from l2rclip_lite.images import images_in
-
-    paths: list[Path] = []
-    for word in words:
-        if word == "-":
-            paths += [Path(line) for line in sys.stdin.read().splitlines() if line]
-        elif os.path.isdir(word):
-            paths += images_in(word)
-        else:
-            matches = [] if os.path.lexists(word) else sorted(glob(word, recursive=True))
-            paths += map(Path, matches or [word])
-    if not paths:
-        raise InputError("predict: no image there; name images, or a folder that holds some.")
-    return paths
+    return split_of_table(rows)

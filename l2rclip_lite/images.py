@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_dtype
 
-from l2rclip_lite.data.base import IMAGE_SUFFIXES, Computed, Split, on_white, read_image
+from l2rclip_lite.data.base import IMAGE_SUFFIXES, on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import Towers
 
@@ -55,16 +55,14 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
             image = on_white(image) if isinstance(image, Image.Image) else to_dtype(image, torch.uint8, True)
         except TypeError as error:  # floats in an array
-            raise InputError(
-                f"image {index}: {error}; give bytes (height, width, 3), or a tensor."
-            ) from error
+            raise InputError(f"image {index}: {error}; give bytes (height, width, 3).") from error
         pixels = self.resize(image)
         if self.keep:
             self.kept[index] = pixels, int(target)
         return pixels, int(target)
 
     def fingerprint(self, towers: Towers, about: str) -> str:
-        """A file name for the features of these images by this tower: SHA-256 of the content of both.
+        """A file name for the features of these images by this tower: SHA-256 of both, as the tower sees them.
 
         Args:
             towers: Whose image tower encodes.
@@ -74,21 +72,5 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         for tensor in towers.image.state_dict().values():
             found.update(tensor.cpu().flatten().view(torch.uint8).numpy())
         for index in range(len(self)):
-            found.update(self._content(index))
+            found.update(self[index][0].numpy())
         return f"{found.hexdigest()}.safetensors"
-
-    def _content(self, index: int) -> bytes:
-        """SHA-256 of one image: of its file where there is one, so that it is not decoded."""
-        images: Any = self.images
-        if isinstance(images, Split) and images.transform is None:
-            images = images.images
-        while isinstance(images, Subset):
-            images, index = images.dataset, images.indices[index]
-        if isinstance(images, Computed) and images.function is read_image:
-            images = images.columns[0]  # the files
-        item = images[index]
-        image = item[0] if isinstance(item, tuple) else item
-        if isinstance(image, str | Path):
-            return hashlib.sha256(Path(image).read_bytes()).digest()
-        pixels = np.asarray(on_white(image) if isinstance(image, Image.Image) else image)
-        return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from torch import Tensor, nn
 
 from l2rclip_lite.decoders import DECODERS
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.ranks import Ranks
 
@@ -113,23 +111,19 @@ def fit_kernel_heads(
     target: Targets,
     kernel: Kernel,
     ridges: Sequence[float] = RIDGES,
-    *,
-    rps_weight: float = 0.0,
 ) -> Iterator[KernelHead]:
     r"""The best head for each ridge λ, one after the other: `fit_linear_heads` with $RR^\top=G$.
 
-    The loss is cross-entropy + ρ · RPS. For ρ = 0 the problem is strictly convex: it has one answer, from any start. The
-    ranked probability score of a softmax is not convex, so for ρ > 0 give ridges from strong to weak.
+    The loss is cross-entropy. The problem is strictly convex: it has one answer, from any start.
 
     Args:
         features: Image features z of the frozen tower.
         target: Rank index of each image.
         kernel: G, from `rank_kernel` or your own.
         ridges: λ > 0, strong to weak.
-        rps_weight: ρ ≥ 0.
 
     Raises:
-        InputError: See `fit_linear_heads`; ρ out of range, or a kernel that is not symmetric and positive semi-definite.
+        InputError: See `fit_linear_heads`; or a kernel that is not symmetric and positive semi-definite.
 
     Example:
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
@@ -137,15 +131,13 @@ def fit_kernel_heads(
         >>> [round(float(head(z).softmax(1)[0, 0]), 2) for head in (strong, weak)]
         [0.89, 0.98]
     """
-    if not 0 <= rps_weight < math.inf:
-        raise InputError(f"kernel: the weight of the RPS is {rps_weight}; give a number ≥ 0.")
     numbers(target, "target", last=len(kernel) - 1)
     g = numbers(kernel, "kernel", axes=2).astype(float)
     spectrum, axes = np.linalg.eigh(g)
     if not np.allclose(g, g.T, atol=1e-5) or spectrum[0] < -1e-5 * spectrum[-1]:
         raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
     root = torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
-    yield from fit_linear_heads(features, target, root, partial(_loss, rps_weight=rps_weight), ridges)
+    yield from fit_linear_heads(features, target, root, F.cross_entropy, ridges)
 
 
 def fit_linear_heads(
@@ -202,12 +194,6 @@ def fit_linear_heads(
         yield head
 
 
-def _loss(outputs: Tensor, target: Tensor, rps_weight: float) -> Tensor:
-    """The loss of `fit_kernel_heads`."""
-    loss = F.cross_entropy(outputs, target)
-    return loss + rps_weight * ranked_probability_loss(outputs, target) if rps_weight else loss
-
-
 @torch.enable_grad()
 def _value(
     m: np.ndarray,
@@ -248,7 +234,6 @@ def choose_kernel_head(
     ranks: Ranks,
     *,
     mixtures: Sequence[Mixture] = tuple(MIXTURES.values()),
-    rps_weight: float = 0.0,
 ) -> KernelChoice:
     """The mixture and the ridge with the lowest validation RPS.
 
@@ -258,7 +243,6 @@ def choose_kernel_head(
         text: Unit text features, one per rank.
         ranks: The label space.
         mixtures: At least one to choose from. A row of ridges ends where RPS has risen twice.
-        rps_weight: ρ of `fit_kernel_heads`.
 
     Example:
         >>> ranks = Ranks.integers(1, 2, template="{rank} apples")
@@ -270,7 +254,7 @@ def choose_kernel_head(
     found: list[KernelChoice] = []
     for mixture in mixtures:
         kernel, risen, last = rank_kernel(text, ranks.values_tensor(), mixture), 0, math.inf
-        heads = fit_kernel_heads(features["train"], targets["train"], kernel, rps_weight=rps_weight)
+        heads = fit_kernel_heads(features["train"], targets["train"], kernel)
         for ridge, head in zip(RIDGES, heads, strict=True):
             score = rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks)
             found.append(KernelChoice(head, mixture, ridge, score))

@@ -269,18 +269,15 @@ class L2RCLIP(nn.Module):
             leaves = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
             file = leaves if str(name) == "leaves" else Path(name) / MODEL
         if not file.is_file():
-            raise InputError(
-                f"{name}: no {MODEL} here; give the --out of a finished `l2rclip fit`, or 'leaves'."
-            )
+            raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
         tensors, metadata = read_tensors(file)
         try:
             model = cls._from_state(json.loads(metadata["l2rclip"]), tensors)
             return model.to(device)
         except Exception as error:  # whatever a stranger's file leads to, the user sees one sentence
             reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            raise InputError(
-                f"{file}: cannot be used ({reason}); train it again, or use another device."
-            ) from error
+            said = f"cannot be used ({reason}); train it again, or use another device"
+            raise InputError(f"{file}: {said}.") from error
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> L2RCLIP:
@@ -293,9 +290,7 @@ class L2RCLIP(nn.Module):
         for name, value in tensors.items():
             counter = name.endswith("num_batches_tracked")
             if (value.dtype != torch.float32 and not counter) or not value.isfinite().all():
-                raise ValueError(
-                    f"{name} holds numbers that are not finite, or {value.dtype} in place of float32"
-                )
+                raise ValueError(f"{name} holds numbers that are not finite, or {value.dtype}")
         fixed = None if learned else tensors["rank_features"]
         model = cls(_towers(config), ranks, config, rank_features=fixed)
         if "head.weight" in tensors:

@@ -23,15 +23,9 @@ NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and
 
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen""".split()  # noqa: SIM905
-_LARGE = (
-    (10**6, "million"),
-    (1000, "thousand"),
-    (100, "hundred"),
-    (90, "ninety"),
-    (80, "eighty"),
-    (70, "seventy"),
-)
-_LARGE += ((60, "sixty"), (50, "fifty"), (40, "forty"), (30, "thirty"), (20, "twenty"))  # type: ignore[assignment]
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+_LARGE = [(10 * tens, name) for tens, name in enumerate(_TENS, 2)]
+_LARGE += [(100, "hundred"), (1000, "thousand"), (10**6, "million")]
 
 
 def number_words(number: int) -> str:
@@ -54,14 +48,12 @@ def number_words(number: int) -> str:
         ('twenty one', 'one hundred five')
     """
     if abs(number) >= 10**9:
-        raise InputError(
-            f"ranks: {number} has no words here; name such ranks yourself, Ranks(names, values, ...)."
-        )
+        raise InputError(f"ranks: {number} has no words here; name such ranks yourself.")
     if number < 0:
         return f"minus {number_words(-number)}"
     if number < 20:
         return _SMALL[number]
-    size, name = next((size, name) for size, name in _LARGE if number >= size)
+    size, name = max(each for each in _LARGE if number >= each[0])
     many, rest = divmod(number, size)
     words = name if size < 100 else f"{number_words(many)} {name}"
     return f"{words} {number_words(rest)}" if rest else words

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.baselines.losses import Features, Outputs
 from l2rclip_lite.decoders import normal_probabilities
 from l2rclip_lite.kernel import BIAS, RIDGES, KernelHead, fit_linear_heads
 from l2rclip_lite.metrics import rps
@@ -25,22 +24,6 @@ def bare_sentences(model: L2RCLIP, *, raw: bool = False) -> Float[Tensor, "rank 
     """Text features of the sentences as they are, centred over the ranks where the config does so and not `raw`."""
     text = model.towers.encode_text(model.ranks.sentences)
     return centred(text) if model.config.controls.centre and not raw else text
-
-
-@torch.no_grad()
-def zero_shot(model: L2RCLIP, features: Features, *, raw: bool = False) -> Outputs:
-    """Softmax of S · z · t against the bare sentences: no training image is used.
-
-    Args:
-        model: Its towers, ranks and config; nothing that it has learned is used.
-        features: Unit image features of the towers in their starting state.
-        raw: Take the text features as they are, also where the config centres them over the ranks.
-
-    Returns:
-        K probabilities per image.
-    """
-    text = bare_sentences(model, raw=raw)
-    return F.softmax(model.scale * features.to(text.device) @ text.T, dim=1).cpu()
 
 
 def linear_probe(

@@ -23,7 +23,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
     Args:
         files: The list files, in order.
-        facts: How the lists are made.
+        facts: How the lists are made and the labels are counted. With a `span` labels are rounded, and those between its
+            ends and the ranks join the first and the last rank.
 
     Returns:
         Columns `path`, `target` (the rank index), `where`, `list` (which of the files), `subject` and `deviation` if
@@ -44,20 +45,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         1  b.jpg       1  hci.txt row 3
     """
     tables = [read_table(file, facts.columns, header=None).assign(list=n) for n, file in enumerate(files)]
-    return read_labels(pd.concat(tables, ignore_index=True), facts)
-
-
-def read_labels(table: pd.DataFrame, facts: DataSet) -> pd.DataFrame:
-    """What names and labels mean: `path`, `target`, and what a pattern finds in a name.
-
-    Args:
-        table: Text cells: `facts.columns`, and `where`.
-        facts: How the names are made and the labels are counted. With a `span` labels are rounded, and those between
-            its ends and the ranks join the first and the last rank.
-
-    Raises:
-        InputError: The first row that is not as it should be, or listed twice.
-    """
+    table = pd.concat(tables, ignore_index=True)
     paths = table[facts.columns[0]].str.replace("\\", "/") + facts.suffix
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)

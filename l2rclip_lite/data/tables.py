@@ -163,10 +163,14 @@ def dataset_of_table(
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
     there, splits = table[~absent], dict[str, Any]()
     for split in SPLITS:
-        part = there[there["split"] == split]
-        known = [name for name in ("subject", "deviation") if name in part]
-        columns: dict[str, Any] = {f"{name}s": part[name].tolist() for name in known}
-        images = Computed(base.read_image, part["file"].tolist(), part["where"].tolist())
-        splits[split] = Split(part["path"].tolist(), part["target"].tolist(), images, **columns)
+        splits[split] = split_of_table(there[there["split"] == split])
     fields["missing"] = tuple(table["path"][absent])
     return OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
+
+
+def split_of_table(table: pd.DataFrame) -> Split:
+    """All rows as one split, see `dataset_of_table`; its images are read when they are asked for."""
+    known = [name for name in ("subject", "deviation") if name in table]
+    columns: dict[str, Any] = {f"{name}s": table[name].tolist() for name in known}
+    images = Computed(base.read_image, table["file"].tolist(), table["where"].tolist())
+    return Split(table["path"].tolist(), table["target"].tolist(), images, **columns)

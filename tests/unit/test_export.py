@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import browser_model
 import numpy as np
 import onnx
 import pytest
@@ -139,7 +140,7 @@ def test_a_file_that_answers_otherwise_is_refused(
 def test_the_command_and_its_8_bit_twin(
     leaves: OrdinalDataset, small: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a run with the default towers: sizes and scores side by side, and the twin knows the same.
+    """Of a run with the default towers; the twin knows the same ranks.
 
     No scale of a frozen BatchNorm is left to compute; of 49 convolutions the 16 depthwise ones stay out of 8 bits.
     """
@@ -147,10 +148,10 @@ def test_the_command_and_its_8_bit_twin(
     source = {"name": "leaves", "size": 60, "pixels": 64}
     config = replace(small, towers="mini", image_size=64, epochs1=1, epochs2=0)
     fit(leaves, config, run, source=source, quiet=True)
-    assert cli.main(["export", str(run), str(file), "--int8"]) == 0
+    assert cli.main(["export", str(run), str(file)]) == 0
     said = capsys.readouterr().out
     assert f"in a probability, on {len(leaves.test)} images" in said
-    assert [line.split()[0] for line in said.splitlines()[-2:]] == [file.name, twin.name]
+    assert browser_model.quantise(file) == twin
     assert metadata(twin) == metadata(file)
     nodes, kept = ([node.op_type for node in onnx.load(each).graph.node] for each in (file, twin))
     assert (nodes.count("Conv"), nodes.count("Mul") < 5) == (49, True)
