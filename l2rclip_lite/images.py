@@ -72,5 +72,5 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         for tensor in towers.image.state_dict().values():
             found.update(tensor.cpu().flatten().view(torch.uint8).numpy())
         for index in range(len(self)):
-            found.update(self[index][0].numpy())
+            found.update(self[index][0].numpy().tobytes())
         return f"{found.hexdigest()}.safetensors"

@@ -57,9 +57,12 @@ def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_
     Config(**{name.lower(): given[name] for name in settings if name in given}, **given.get("SETTINGS", {}))
     names = ("PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
     load = {name.lower(): given[name] for name in names if name in given} | given.get("DATA_OPTIONS", {})
-    leaves = given["DATASET"] == "leaves"
-    load |= {"size": 60} if leaves else {"root": make_fixture(given["DATASET"], tmp_path / "data")}
-    assert len(load_dataset(given["DATASET"], **load).test) > 0
+    name = given["DATASET"]
+    if name == "retinamnist":  # only the published file will do
+        assert not load
+    else:
+        load |= {"size": 60} if name == "leaves" else {"root": make_fixture(name, tmp_path / "data")}
+        assert len(load_dataset(name, **load).test) > 0
     for row in given["PUBLISHED"]:
         numbers = row.keys() - {"method", "source"}
         assert numbers <= {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
