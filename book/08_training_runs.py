@@ -11,29 +11,17 @@
 # ---
 
 # %% [markdown]
-# # Training runs: one notebook, any data set
+# # Training runs: any data, any towers, CPU or GPU
 #
-# A result that nobody can start again is an anecdote. This page is both a chapter and a program: its parameters choose a
-# data set, a fold, the towers and a seed, one command runs it without a browser, and a file for each benchmark of the
-# paper {cite:p}`wang2023learning` says what stands in those parameters. You own none of the face collections? The page then
-# writes itself a small synthetic folder in the layout of the real one, and every step runs on that.
+# A result that nobody can reproduce is an anecdote. This page is both a chapter and a program. Its parameters choose a
+# data set, a fold, the towers and a seed; one command runs it without a browser; and for each benchmark of the paper
+# {cite:p}`wang2023learning` a file in `experiments/` holds the parameters. You own none of those data sets? Then the page
+# draws a small synthetic folder in the layout of the real one, and every step runs on that.
 #
-# :::{admonition} What you will learn
-# :class: tip
-# - how to read a data set's card, its ranks and its leakage before training on it,
-# - how to start one run, a batch of runs, and the same run from a shell,
-# - how to put runs together: mean and deviation over folds and seeds, beside baselines and published numbers,
-# - what a run costs on other hardware, and what to do when memory runs out.
-# :::
+# **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and a shell: how to read a command and a loop.
 #
-# | you should know | how much | if not |
-# |---|---|---|
-# | the two stages of L2RCLIP | the idea | {doc}`02_two_stages` |
-# | a shell: a command, a loop | to read it | any introduction to bash |
-# | mean, standard deviation, interval | well | any introduction to statistics |
-#
-# **Time and hardware.** No GPU, no download and no data of your own are needed. The last line of this page says how long it
-# took, and on what. A real benchmark needs its pictures and a GPU; what it costs is worked out [below](cost-of-a-run).
+# **Time and hardware.** A laptop is enough for this page. A real benchmark needs its images and a GPU; what that costs is
+# worked out [below](cost-of-a-run). The last line of the page says how long it took here.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -43,15 +31,15 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
     get_ipython().run_line_magic("pip", f"install -q '{wheel}'")
 
 # %% tags=["parameters"]
-PROFILE = "page"  # smoke: seconds; page: as shown; full: for real pictures
-DATASET = "adience"  # one of the nine that `l2rclip data` lists
-ROOT = ""  # folder of the pictures; empty: a synthetic folder is written
+PROFILE = "page"  # smoke: seconds; page: as shown; full: for real images
+DATASET = "adience"  # one of those that `l2rclip data` lists
+ROOT = ""  # folder of the images; empty: a synthetic folder is drawn
 LISTS = ""  # folder of the official lists; empty: ROOT/datalists
 PROTOCOL = ""  # morph, clap2015, aesthetics; empty: the loader's default
 CATEGORY = ""  # aesthetics: animals, nature, people or urban
 FOLD = None  # which fold; None: the loader's default
 FOLDS = []  # all folds of the protocol: the summary says which are missing
-FEW_SHOT = None  # keep so many training pictures a rank
+FEW_SHOT = None  # keep so many training images per rank
 LABEL_SHIFT = ""  # such as 10:0.2, the 10 most frequent ranks keep a fifth
 PROTOCOL_SEED = 0  # decides what the two lines above keep
 DATA_OPTIONS = {}  # anything else that load_dataset takes
@@ -64,404 +52,336 @@ BATCH_SIZE = None
 SETTINGS = {}  # anything else that Config takes
 BASELINES = ["linear-probe"]  # cross-entropy, too, doubles the time
 SEED = 0  # decides the start and every batch
-DEVICE = "auto"  # auto, cpu or cuda
+DEVICE = "auto"  # auto, cpu, cuda or mps
 PRECISION = "fp32"  # bf16 on a GPU that has it
 PUBLISHED = []  # published results to print beside the run's own
 OUT = ""  # folder for run directories; empty: a temporary folder
 
-# %% [markdown]
-# The cell above holds plain values and nothing else, so that `papermill` can put others after it. The next cell is the only
-# one that interprets them: an empty value means "let the profile, or the loader, decide".
-
-# %% tags=["nbval-ignore-output", "hide-input"]
-import json
+# %% tags=["nbval-ignore-output", "hide-input"] mystnb={"image": {"alt": "Synthetic images in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training images of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank: enough to see that every step runs, and no more.", "name": "fig-08-images"}}
 import shlex
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import torch
 import yaml
 from IPython.display import Markdown
+from pydantic import ValidationError
 
-from l2rclip_lite import L2RCLIP, Config, Run, fit, load_dataset, plots
-from l2rclip_lite.baselines import run_baseline
+from l2rclip_book import training_runs
+from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, plots
+from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.fixtures import make_fixture
 from l2rclip_lite.data.leakage import leakage_report
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.model import freezing_table
 from l2rclip_lite.results import judge
+from l2rclip_lite.runs import read_json, write_json
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-scale = {
-    "smoke": {
-        "image_size": 64,
-        "epochs1": 2,
-        "epochs2": 1,
-        "threads": 1,
-        "seeds": 2,
-    },
-    "page": {
-        "image_size": 96,
-        "epochs1": 15,
-        "epochs2": 8,
-        "threads": 1,
-        "seeds": 2,
-    },
-    "full": {"seeds": 1},  # more seeds are more runs, see below
-}[PROFILE]
-seeds = scale.pop("seeds")
-out = Path(OUT or tempfile.mkdtemp()).expanduser()
-options = {
-    "lists": LISTS,
-    "protocol": PROTOCOL,
-    "category": CATEGORY,
-    "fold": FOLD,
-}
-options |= {"few_shot": FEW_SHOT, "label_shift": LABEL_SHIFT}
-options = {
-    name: value for name, value in options.items() if value not in ("", None)
-} | DATA_OPTIONS
-if FEW_SHOT or LABEL_SHIFT:
-    options["protocol_seed"] = PROTOCOL_SEED
+folder = Path(OUT or tempfile.mkdtemp()).expanduser()
 synthetic = not ROOT and DATASET != "leaves"
-if synthetic:
-    folder = out / "fixtures" / DATASET
-    if not folder.exists():
-        make_fixture(DATASET, folder)
-    options.pop("lists", None)
-if DATASET != "leaves":
-    options["root"] = str(
-        folder if synthetic else Path(ROOT).expanduser().absolute()
+try:
+    given = training_runs.written(globals())
+    training_runs.check_parameters(given)
+    source = training_runs.said(given, training_runs.LOADING) | DATA_OPTIONS
+    if FEW_SHOT or LABEL_SHIFT:
+        source["protocol_seed"] = PROTOCOL_SEED
+    if synthetic:
+        source.pop("lists", None)
+        drawn = folder / "fixtures" / DATASET
+        source["root"] = str(
+            drawn if drawn.exists() else make_fixture(DATASET, drawn)
+        )
+    elif DATASET != "leaves":
+        source["root"] = str(Path(ROOT).expanduser().absolute())
+    config = Config(seed=SEED, **training_runs.run_settings(given))
+    methods = [
+        name
+        for name in BASELINES
+        if PROFILE != "smoke" or name == "linear-probe"
+    ]
+    check_baselines(methods, config)
+    data = load_dataset(DATASET, **source)
+except (InputError, ValidationError) as error:
+    raise SystemExit(sentence(error)) from None
+ranks, name = data.ranks, training_runs.run_name(given)
+if synthetic or DATASET in ("leaves", "bracol", "retinamnist", "csv"):
+    columns = 3 if max(map(len, ranks.names)) > 12 else 5
+    sheet = plots.contact_sheet(data.train, ranks, rows=2, columns=columns)
+else:
+    sheet = (
+        "People may be seen: a notebook travels, so no image is copied into it."
     )
+sheet
 
-data = load_dataset(DATASET, **options)
-ranks = data.ranks
+# %% tags=["hide-input"]
 print(
-    f"{len(data.train)} pictures to learn from, {len(data.val)} to choose on, "
-    f"{len(data.test)} to report"
+    f"{name}: {len(data.train)} images to learn from, {len(data.val)} to choose "
+    f"on, {len(data.test)} to report"
 )
-
-# %%
 if synthetic:
     print(
-        "SYNTHETIC: these pictures were drawn, each from its label.\n"
+        "SYNTHETIC: these images were drawn, each from its label.\n"
         f"Nothing below says anything about {DATASET}."
     )
 
-# %% mystnb={"image": {"alt": "Six synthetic pictures in three columns, for the lowest, a middle and the highest age group: a disc on a plain ground that grows and turns from blue to red towards the right."}, "figure": {"caption": "Training pictures of the lowest, a middle and the highest rank. As long as you give no folder, they are discs that grow with the rank, enough to see that every step runs, and no more.", "name": "fig-08-pictures"}} tags=["nbval-ignore-output"]
-if synthetic or DATASET in ("leaves", "bracol", "retinamnist", "csv"):
-    long = max(len(name) for name in ranks.names) > 12
-    sheet = plots.contact_sheet(
-        data.train, ranks, rows=2, columns=3 if long else 5
-    )
-else:
-    sheet = "People can be seen here: a notebook travels, so none is copied into it."
-sheet
-
 # %% [markdown]
-# ## Before you train: card, ranks, leakage
+# ## One command
 #
-# Three looks save most regrets. Whose pictures are these, and what may be done with them? Which ranks have pictures at all?
-# Who stands in training and in test at once? {doc}`16_data_sets` shows the answers for every benchmark.
+# The cell of parameters holds plain values and nothing else, so that
+# [papermill](https://papermill.readthedocs.io) can put others in their place. An empty value means: let the profile, or
+# the loader of the data set, decide. This runs the page on Adience, with the settings of its parameter file, and keeps
+# the executed copy as the log of the run:
+#
+# ```bash
+# papermill book/08_training_runs.ipynb log.ipynb -f experiments/adience.yaml \
+#   -p ROOT /data/adience -p OUT runs -p FOLD 0 -p SEED 0
+# ```
+#
+# `-f` names a file of parameters, and `-p` overrides it. To try a batch without data and without a large tower, leave
+# `ROOT` out and add `-p PROFILE smoke`: image size, epochs, towers and baselines are then small, whatever the file says.
+# A misspelt parameter, an unknown profile or a value out of its range ends the run at once, with one sentence that names
+# the fix. Papermill passes misspelt names on, so the page checks them itself.
+#
+# For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low to
+# high, and a sentence around `{rank}`.
+#
+# ## Before you train: card, counts, leakage
+#
+# Three looks save most regrets. Whose images are these, and what may be done with them? Which ranks have images at all?
+# Who is in training and in test at once? {doc}`16_data_sets` shows the answers for every benchmark.
 
-# %% tags=["nbval-ignore-output"]
-card = data.card
-answers = {
-    "title": card.title,
-    "source": card.source,
-    "licence": card.licence,
-    "terms": card.terms,
-}
-answers |= {
-    "known leakage": card.leakage,
-    "to cite": card.citation,
-    "to know": card.notes,
-}
-answers["done here"] = "; ".join(data.protocol)
+# %% tags=["nbval-ignore-output", "hide-input"]
+card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
 Markdown(
     "\n".join(
-        [
-            "| | |",
-            "|---|---|",
-            *(f"| {name} | {text or '–'} |" for name, text in answers.items()),
-        ]
+        ["| | |", "|---|---|"]
+        + [f"| {key} | {text} |" for key, text in card.items() if text]
     )
 )
 
-# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of pictures of each of the eight age groups; five groups have no validation picture."}, "figure": {"caption": "Pictures of each rank in the three splits. Adience's validation pictures are those of whole users, so that nobody is trained and chosen on: in a folder this small that leaves most ranks out.", "name": "fig-08-ranks"}} tags=["nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of images of each of the eight age groups; five groups have no validation image."}, "figure": {"caption": "Images per rank in the three splits. Adience chooses its validation images by whole users, so that nobody is trained and chosen on; in a folder this small that leaves most ranks out.", "name": "fig-08-ranks"}} tags=["nbval-ignore-output", "hide-input"]
 counts = pd.DataFrame(
     {part: data.counts(part) for part in ("train", "val", "test")}, ranks.names
 )
 with plots.style():
-    counts.plot.bar(subplots=True, figsize=(7.6, 5), legend=False)
+    counts.plot.bar(subplots=True, figsize=(7.6, 4.6), legend=False)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 print(leakage_report({FOLD or 0: data}))
 
 # %% [markdown]
-# The same from a shell, for one fold or for all: `l2rclip data morph --lists DIR --protocol rs-partial --leakage`.
-#
 # ## The run
 #
-# Every setting that is not named in the parameters has the default of `Config`. The table shows what each stage moves.
+# `Config` got the parameters above; a setting that is not among them has its default, and `SETTINGS` passes any other one
+# on. The table shows what each stage trains.
 
-# %%
-chosen = {
-    "image_size": IMAGE_SIZE,
-    "epochs1": EPOCHS1,
-    "epochs2": EPOCHS2,
-    "batch_size": BATCH_SIZE,
-}
-chosen = {name: value for name, value in chosen.items() if value is not None}
-chosen |= {
-    "towers": TOWERS,
-    "weights": WEIGHTS or None,
-    "device": DEVICE,
-    "precision": PRECISION,
-}
-settings = scale | chosen | SETTINGS
-beside = BASELINES
-if PROFILE == "smoke":  # small, whatever a parameter file says
-    settings |= scale | {"towers": "mini", "weights": None}
-    beside = [name for name in BASELINES if name == "linear-probe"]
-config = Config(seed=SEED, **settings)
+# %% tags=["hide-input"]
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 
 # %% [markdown]
-# The name of the run directory says what was varied, so a whole batch can share one folder, and no run can overwrite
-# another: `fit` refuses a directory that holds a run of other settings or other data.
-
-# %% tags=["nbval-ignore-output"]
-varied = {
-    "protocol": "",
-    "category": "",
-    "few_shot": "shots",
-    "label_shift": "shift",
-}
-said = [
-    f"{word}{options[name]}".replace(":", "-")
-    for name, word in varied.items()
-    if name in options
-]
-stem = "_".join([DATASET, *said])
-batch = stem if FOLD is None else f"{stem}_fold{FOLD}"
-source = {"name": DATASET} | options
+# One call of `fit` trains both stages. The name of the run directory says what was varied, so a whole batch can share one
+# folder. No run can overwrite another: `fit` refuses a directory that holds a run of other settings or of other data.
+# Baselines are no part of `fit`. The page trains those in `BASELINES` on the same towers, data and budget, and keeps
+# their scores beside the run.
 
 
-def train(seed: int) -> Run:
-    """Train with another seed, or resume or load the run in its directory."""
-    config = Config(seed=seed, **settings)
-    folder = out / f"{batch}_seed{seed}"
-    run = fit(data, config, folder, source=source, quiet=True)
-    rows = {"median-rank": run.metrics["median_rank"]}
-    file = folder / "baselines.json"  # the page's own: `fit` trains none
-    if file.exists():
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    for name in set(beside) - rows.keys():
-        answers = run_baseline(name, data, config)
-        rows[name] = judge(answers, data, "test", intervals=True)
-    file.write_text(json.dumps(rows), encoding="utf-8")
-    return run
+# %%
+def train(number: int) -> tuple[dict, dict]:
+    """Train with a seed, or resume or load the run in its place."""
+    config = Config(seed=number, **training_runs.run_settings(given))
+    out = folder / f"{name}_seed{number}"
+    known = {"name": DATASET} | source
+    run = fit(data, config, out, source=known, quiet=True)
+    scores = {
+        "L2RCLIP": run.metrics["test"],
+        "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
+        "median rank": run.metrics["median_rank"],
+    }
+    file = out / "baselines.json"
+    stored = read_json(file) if file.exists() else {}
+    for method in [each for each in methods if each not in stored]:
+        answers = run_baseline(method, data, config)
+        stored[method] = judge(answers, data, "test", intervals=True)
+        write_json(file, stored)  # an interrupted batch keeps it
+    return run, scores | stored
 
 
-start = time.perf_counter()
-run = train(SEED)
-baselines = json.loads((run.out / "baselines.json").read_text(encoding="utf-8"))
-print(f"{run.out.name}: {time.perf_counter() - start:.0f} s")
-print("files:", *sorted(path.name for path in run.out.iterdir()), sep="\n  ")
+run, scores = train(SEED)
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages; a dot marks the epoch that was kept, the one with the lowest validation RPS. Six validation pictures make the error move in coarse steps: on real data trust the curve more, on this one only that it falls.", "name": "fig-08-curves"}} tags=["nbval-ignore-output"]
+# %% tags=["hide-input", "nbval-ignore-output"]
+print(
+    run.out.name, *sorted(path.name for path in run.out.iterdir()), sep="\n  "
+)
+
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept, the one with the lowest validation RPS. With so few validation images the error moves in coarse steps: trust the curve more on real data, and here only that it falls.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
 plots.training_curves(
     run.history, ranks, reference=run.metrics["median_rank"]["mae"]
 )
 
 # %% [markdown]
-# ## The result, in its unit, with its interval
-#
 # An error is one of years, groups, decades or grades: the ranks know which. The interval is a bootstrap over the test
-# pictures; it says what another test set of that size might have shown, and nothing about another seed. Where `PUBLISHED`
-# holds published results they stand below the run's own. They are other people's runs: read where each comes from
+# images. It says what another test set of that size might have shown, and nothing about another seed. Where `PUBLISHED`
+# holds results of other people they appear below the run's own; read where each comes from
 # [further down](published-numbers).
 
-# %% tags=["nbval-ignore-output"]
-shown = {
-    "accuracy": "accuracy",
+# %% tags=["nbval-ignore-output", "hide-input"]
+columns = {
+    "rps": "RPS",
     "mae": f"MAE ({ranks.unit})",
-    "mae_expected": f"MAE ({ranks.unit}), expectation",
+    "accuracy": "accuracy",
     "qwk": "QWK",
 }
 if data.test.deviations:
-    shown["epsilon_error"] = "ε-error"
+    columns["epsilon_error"] = "ε-error"
 
 
-def with_interval(found: dict[str, float], name: str) -> str:
-    """A figure with its 95 % interval, or with its published deviation."""
-    if name not in found:
+def with_doubt(found: dict[str, float], key: str) -> str:
+    """A score with its 95 % interval, or with its published deviation."""
+    if key not in found:
         return "–"
-    text = f"{found[name]:.2f}"
-    if f"{name}_low" in found:
-        return (
-            f"{text} [{found[f'{name}_low']:.2f}, {found[f'{name}_high']:.2f}]"
-        )
-    return (
-        f"{text} ± {found[f'{name}_sd']:.2f}" if f"{name}_sd" in found else text
-    )
+    if f"{key}_low" in found:
+        low, high = found[f"{key}_low"], found[f"{key}_high"]
+        return f"{found[key]:.2f} [{low:.2f}, {high:.2f}]"
+    doubt = f" ± {found[f'{key}_sd']:g}" if f"{key}_sd" in found else ""
+    return f"{found[key]:.3g}{doubt}"
 
 
-rows = {"L2RCLIP": run.metrics["test"]}
-rows["L2RCLIP, stage 1 only"] = run.metrics["test_after_stage1"]
-rows |= baselines
-for row in () if synthetic else PUBLISHED:  # beside discs they would mislead
-    seen = len(row) > 2  # more than the method and its source
-    rows[f"published: {row['method']}{'' if seen else ' (not obtained)'}"] = row
-table = {
-    title: [with_interval(found, name) for found in rows.values()]
-    for name, title in shown.items()
-}
-pd.DataFrame(table, index=list(rows))
+quoted = (
+    {} if synthetic else {f"published: {x['method']}": x for x in PUBLISHED}
+)
+pd.DataFrame(
+    {
+        title: [with_doubt(found, key) for found in (scores | quoted).values()]
+        for key, title in columns.items()
+    },
+    index=list(scores | quoted),
+)
 
-# %%
-assert set(baselines) == {"median-rank", *beside}
+# %% tags=["remove-cell"]
+assert set(methods) <= set(scores)
 assert run.metrics["test"]["n"] == len(data.test)
 assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
-if (
-    synthetic
-    and PROFILE == "page"
-    and not chosen.keys() & {"epochs1", "epochs2"}
-):
+if synthetic and PROFILE == "page" and not (EPOCHS1 or EPOCHS2):
     median = run.metrics["median_rank"]["mae"]
-    assert run.metrics["test"]["mae"] <= 0.5 * median, (
-        "discs should be easy: half the error of the median rank"
-    )
-print("checks passed")
+    assert run.metrics["test"]["mae"] <= 0.5 * median, "discs should be easy"
 
 # %% [markdown]
-# ## A batch of runs
+# ## Resume
 #
-# One number is not a result. Papermill runs this notebook again and again with other parameters, and keeps each executed
-# copy as the log of its run. Later options win: `-p` overrides the file that `-f` names.
+# Give the same command again. A finished run is loaded, an interrupted one goes on after its last complete epoch, and
+# both end in the numbers of a run that was never stopped, bit for bit: every random draw of an epoch comes from the seed,
+# the stage and the number of the epoch. A baseline that was cut short starts again. Here is the run of this page, asked
+# for a second time:
+
+# %% tags=["nbval-ignore-output"]
+again, _ = train(SEED)
+print("the same numbers:", again.metrics == run.metrics)
+
+# %% [markdown]
+# A changed setting is another run, so it needs another `OUT`. Device, number of threads and number of worker processes
+# are no settings in this sense: a run may continue on another machine, and its numbers then differ in the last digits.
 #
-# ```
-# # one run
-# papermill book/08_training_runs.ipynb log.ipynb -p PROFILE full -p DATASET adience \
-#   -p ROOT /data/adience -p OUT runs
+# ## A batch and its summary
 #
-# # a batch
+# One number is not a result. A loop in the shell makes a batch, and each file in `experiments/` has its own loop in its
+# head, ready to copy:
+#
+# ```bash
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
-#   papermill book/08_training_runs.ipynb log-$fold-$seed.ipynb -f experiments/adience.yaml \
+#   papermill book/08_training_runs.ipynb log-$fold-$seed.ipynb \
+#     -f experiments/adience.yaml \
 #     -p ROOT /data/adience -p OUT runs -p FOLD $fold -p SEED $seed
 # done; done
 # ```
 #
-# Each parameter file has its own loop in its head, ready to copy. To try a batch without the data and without ViT-B/16, leave
-# `ROOT` out and give `-p PROFILE smoke`: size, epochs, towers and baselines are then small, whatever the file says. Papermill ignores a misspelt parameter with a remark;
-# `tools/execute.py 07 --out logs -p NAME VALUE` refuses it.
-#
-# The command line tool trains alike and draws nothing. The run of this page, as it would be called there:
+# Each run of the batch reads the finished ones beside it, so the last log holds the summary. The page makes do with two
+# seeds. Over *seeds* the deviation says how much the start matters; over *folds* it also holds the luck of the split.
+# Say which, and say how many.
 
-# %%
-names = {
-    name: value
-    for name, value in options.items()
-    if name not in ("root", "lists")
-} | settings
-words = [
-    f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
-    for name, value in names.items()
-    if value is not None
-]
-words += [f"--seed {SEED} --out runs/{batch}_seed{SEED}"]
-root = "" if DATASET == "leaves" else f" --root {ROOT or 'DIR'}"
-print(f"l2rclip fit --dataset {DATASET}{root} \\\n   ", " ".join(words))
-print(f"l2rclip baselines runs/{batch}_seed{SEED}", *beside)
-
-# %% [markdown]
-# - **To resume** give the same command again. A finished run is loaded, an interrupted one goes on after its last complete
-#   epoch, and both end in the numbers of a run that was never stopped, bit for bit.
-# - **Results land** in `OUT/NAME_seedN/`: `metrics.json` and `predictions.csv` for you, `config.json` with card, protocol,
-#   missing files and versions for the reader who doubts you.
-# - **Keep the folders apart** that come from different code: a run directory knows the versions it was made with, a loop
-#   does not.
-#
-# The page's own run, asked for again, is only loaded:
 
 # %% tags=["nbval-ignore-output"]
-start = time.perf_counter()
-again = train(SEED)
-print(
-    f"loaded in {time.perf_counter() - start:.1f} s, "
-    f"the same numbers: {again.metrics == run.metrics}"
-)
-
-# %% [markdown]
-# ## From runs to a result
-#
-# A second seed (only here: at the profile `full` each call trains one), then both directories together. Over *seeds* the deviation says how much the start matters; over *folds* it
-# also holds the luck of the split. State which, and state how many.
-
-# %% tags=["nbval-ignore-output"]
-for seed in range(SEED + 1, SEED + seeds):
-    train(seed)
-
-
 def collect(pattern: str) -> pd.DataFrame:
-    """One row for each method of each finished run below `out`."""
+    """One row per method of each finished run."""
     rows = []
-    for file in sorted(out.glob(f"{pattern}/metrics.json")):
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-        methods = {"L2RCLIP": metrics["test"]}
-        methods["L2RCLIP, stage 1 only"] = metrics["test_after_stage1"]
-        others = file.with_name("baselines.json").read_text(encoding="utf-8")
+    for file in sorted(folder.glob(f"{pattern}/metrics.json")):
+        found = {"L2RCLIP": read_json(file)["test"]}
+        found |= read_json(file.with_name("baselines.json"))
         rows += [
-            {"run": file.parent.name, "method": name} | found
-            for name, found in (methods | json.loads(others)).items()
+            {"run": file.parent.name, "method": method} | row
+            for method, row in found.items()
         ]
     return pd.DataFrame(rows)
 
 
-runs = collect(f"{stem}_seed*" if FOLD is None else f"{stem}_fold*_seed*")
-summary = (
-    runs.groupby("method", sort=False)[["accuracy", "mae", "qwk"]]
-    .agg(["mean", "std"])
-    .round(3)
-)
-there = set(
-    runs["run"].str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
-)
-missing = sorted(set(FOLDS) - there) or "none"
-print(
-    f"{runs['run'].nunique()} runs, MAE in {ranks.unit}; "
-    f"folds still missing: {missing}"
-)
-summary
+if PROFILE != "full":  # a second run, for something to average
+    train(SEED + 1)
+stem, fold = name.split("_fold")[0], "" if FOLD is None else "_fold*"
+runs = collect(f"{stem}{fold}_seed*")
+columns = ["rps", "mae", "accuracy"]
+runs.groupby("method")[columns].agg(["mean", "std"]).round(3)
+
+# %% tags=["nbval-ignore-output", "hide-input"]
+there = runs["run"].str.extract(r"_fold(\d+)_", expand=False).dropna()
+missing = sorted(set(FOLDS) - set(there.astype(int))) or "none"
+print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 
 # %% [markdown]
-# For a table that stays, `tools/collect_results.py` does the same and writes a CSV, with the settings and versions in a
-# JSON file beside it:
+# ## From a shell, and on several GPUs
 #
-# ```
-# python tools/collect_results.py runs/adience_fold*_seed0 --out book/results/adience.csv
-# ```
-#
+# The command line tool trains alike and draws nothing. The run of this page, as it would be called there:
+
+# %% tags=["hide-input"]
+words = {"dataset": DATASET}
+if DATASET != "leaves":
+    words["root"] = ROOT or "DIR"
+words |= {k: v for k, v in source.items() if k not in ("root", "lists")}
+words |= training_runs.run_settings(given) | {"seed": SEED}
+words["out"] = f"runs/{name}_seed{SEED}"
+line = " ".join(
+    f"--{key.replace('_', '-')} {shlex.quote(str(value))}"
+    for key, value in words.items()
+    if value not in (None, {})
+)
+print(f"l2rclip fit {line}\nl2rclip baselines {words['out']}", *methods)
+
+# %% [markdown]
+# - **On a GPU**, `DEVICE = "auto"` takes it if there is one, and `cuda` refuses to start without it. `PRECISION = "bf16"`
+#   runs the image tower under autocast; losses and text features stay in 32 bits. The files of the large benchmarks ask
+#   for bf16.
+# - **On several GPUs**, let Accelerate start the same command: `accelerate launch -m l2rclip_lite fit …`. Stage 2 then
+#   splits the batches among the processes and averages their gradients. `--batch-size` counts per process, so four GPUs
+#   with 16 images each take steps of 64 images. A notebook is one process. Start the command first, with the `--out`
+#   that the page would use, and run the page on it afterwards: it finds a finished run and only reads it.
+# - **Not tried here**: no GPU was at hand where this book was written. Several processes were tested on a CPU.
+
+# %% tags=["nbval-ignore-output", "hide-input"]
+if torch.cuda.is_available():
+    bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
+    print(f"a GPU is here: {torch.cuda.get_device_name(0)}, {bf16} bf16")
+else:
+    print("no GPU is here: auto means the CPU")
+
+# %% [markdown]
 # (cost-of-a-run)=
 # ## What a run costs elsewhere
 #
-# No GPU was at hand where this book was written. What follows is arithmetic: it can be checked, and it is not a measurement.
-#
-# A transformer multiplies matrices, and their sizes are known. ViT-B/16 sees 197 tokens of width $d = 768$ in 12 layers. Each
-# layer has $12 d^2$ weights, used once a token, and two products of attention, $2 \cdot 197^2 d$. With the patches in front,
-# and two operations for a multiplication with addition, one picture forward costs
+# What follows is arithmetic. It can be checked, and it is not a measurement. A transformer multiplies matrices, and their
+# sizes are known. ViT-B/16 sees 197 tokens of width $d = 768$ in 12 layers. Each layer has $12 d^2$ weights, used once per
+# token, and two products of attention, $2 \cdot 197^2 d$. With the patches in front, and two operations for a
+# multiplication with addition, one image forward costs
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP},
 # $$ (eq-08-forward)
 #
-# and a training step three times that: backward has two products for each one forward. With $n$, $v$, $m$ pictures in
-# training, validation and test, $E$ epochs of stage 2 and $c$ methods that fine-tune the tower (L2RCLIP, and cross-entropy if
-# asked for), a run costs
+# and a training step three times that, because backward has two products for each one forward. With $n$, $v$, $m$ images
+# in training, validation and test, $E$ epochs of stage 2 and $c$ methods that tune the tower (L2RCLIP, and cross-entropy
+# if asked for), a run costs
 #
 # $$
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
@@ -469,354 +389,264 @@ summary
 #
 # Stage 1 works on cached image features; its text tower adds a few per cent, left out here.
 
+
 # %%
-D, TOKENS, LAYERS = 768, 197, 12
-forward = 2 * (LAYERS * (12 * D**2 * TOKENS + 2 * TOKENS**2 * D) + 196 * D**2)
-RATES = {
-    "A100, bf16": 50e12,
-    "T4, fp32": 4e12,
-    "two CPU cores": 0.13e12,
-}  # sustained operations a second, see below
-
-
 def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
-    """Floating-point operations of a run with ViT-B/16."""
-    return forward * (methods * epochs * (3 * n + v) + 2 * (n + v + m))
+    """Operations of a run that tunes ViT-B/16: C above."""
+    seen = methods * epochs * (3 * n + v) + 2 * (n + v + m)
+    return training_runs.FORWARD * seen
 
 
-print(f"one picture forward: {forward / 1e9:.1f} GFLOP")
+RATES = {"A100, bf16": 50e12, "T4": 4e12, "2 CPU cores": 0.13e12}
+PRICE = 2.0  # of an hour on an A100, in your currency
 
 # %% [markdown]
 # | assumption | why |
 # |---|---|
 # | 50 TFLOP/s on an A100 in bf16 | a sixth of its peak of 312; small batches seldom do better |
 # | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
-# | 0.13 TFLOP/s on two CPU cores | measured with training steps of 8 pictures, fp32 |
+# | 0.13 TFLOP/s on two CPU cores | measured, with training steps of 8 images in fp32 |
+# | 2.0 per hour of an A100 | a placeholder, not an offer |
 #
-# The counts come from [the data-set page](16_data_sets), the epochs from the parameter files.
+# The counts come from {doc}`16_data_sets`, the epochs from the parameter files. The last column is the main memory that
+# the resized images take.
 
-# %%
-book = next(
-    (
-        path
-        for path in (Path(), Path("book"))
-        if (path / "results" / "data_sets.csv").is_file()
-    ),
-    None,
-)
-experiments = {}
-if book is None:
-    print(
-        "This notebook is alone, as on Colab: the parameter files and counts lie in\n"
-        "the repository, in experiments/ and book/results/, and the two tables made\n"
-        "from them are on this chapter's page in the book."
-    )
-else:
-    files = sorted((book.absolute().parent / "experiments").glob("*.yaml"))
-    experiments = {
-        file.stem: yaml.safe_load(file.read_text(encoding="utf-8"))
-        for file in files
-    }
-    print(len(experiments), "parameter files, from", min(experiments))
-
-
-# %%
-def pictures_of(given: dict[str, object]) -> tuple[int, int, int]:
-    """Training, validation and test pictures of a parameter file."""
-    counts = pd.read_csv(book / "results" / "data_sets.csv")
-    for column, name in (
-        ("data", "DATASET"),
-        ("protocol", "PROTOCOL"),
-        ("category", "CATEGORY"),
-        ("fold", "FOLD"),
-    ):
-        if name in given:
-            counts = counts[counts[column] == given[name]]
-    left = counts["train"].sort_values(ascending=False)
-    if "FEW_SHOT" in given:
-        left = left.clip(upper=given["FEW_SHOT"])
-    if "LABEL_SHIFT" in given:
-        top, keep = given["LABEL_SHIFT"].split(":")
-        thinned = (float(keep) * left.iloc[: int(top)]).astype(int)
-        left.iloc[: int(top)] = thinned.clip(lower=1)
-    return int(left.sum()), int(counts["val"].sum()), int(counts["test"].sum())
-
-
-def span(seconds: float) -> str:
-    """A time as a person says it."""
-    for unit, size in (("days", 86400), ("h", 3600)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds / 60:.0f} min"
-
-
-lines = [
-    "| file | pictures to learn from | PFLOP | "
-    + " | ".join(RATES)
-    + " | pictures in memory |"
+# %% tags=["hide-input"]
+homes = [
+    path for path in (Path("results"), Path("book/results")) if path.is_dir()
 ]
-lines += ["|---" * (len(RATES) + 4) + "|"]
-for name, given in experiments.items():
-    if given["TOWERS"] == "mini":
+files, table = {}, []
+if homes:
+    images = pd.read_csv(homes[0] / "data_sets.csv")
+    home = homes[0].absolute().parent.parent / "experiments"
+    files = {
+        file.stem: yaml.safe_load(file.read_text(encoding="utf-8"))
+        for file in sorted(home.glob("*.yaml"))
+    }
+for stem, wanted in files.items():
+    if wanted["TOWERS"] == "mini":
         continue
-    n, v, m = pictures_of(given)
-    work, epochs = cost(n, v, m, given["EPOCHS2"]), given["EPOCHS2"]
-    cells = [
-        f"`{name}`",
-        f"{n:,}",
-        f"{work / 1e15:.1f}",
-        *(span(work / rate) for rate in RATES.values()),
-    ]
-    lines.append(
-        "| "
-        + " | ".join(
-            [
-                *cells,
-                f"{(n + v + m) * 3 * 224**2 / 1e9:.1f} GB",
-            ]
-        )
-        + " |"
-    )
-Markdown("\n".join(lines) if experiments else "*no parameter files here*")
+    n, v, m = training_runs.images_of(wanted, images)
+    work = cost(n, v, m, wanted["EPOCHS2"])
+    row = {"file": stem, "training images": f"{n:,}"}
+    row |= {"PFLOP": f"{work / 1e15:.1f}"}
+    row |= {at: training_runs.span(work / rate) for at, rate in RATES.items()}
+    row["money"] = f"{work / RATES['A100, bf16'] / 3600 * PRICE:.2f}"
+    row["memory"] = f"{(n + v + m) * 3 * 224**2 / 1e9:.1f} GB"
+    table.append(row)
+ALONE = "The parameter files are not beside this notebook: see the book's page."
+pd.DataFrame(table).set_index("file") if table else ALONE
 
 # %% [markdown]
-# One run is one fold and one seed. Two cores are enough for the leaves of this book and for no benchmark of the paper.
+# One run is one fold and one seed, with cross-entropy beside it. Two cores are enough for the leaves of this book, and
+# for no benchmark of the paper.
 #
-# ### On a GPU
-#
-# `DEVICE = "auto"` takes a CUDA device if there is one, and `cuda` refuses to start without it. `PRECISION = "bf16"` runs the
-# image tower under autocast; losses and text features stay in 32 bits. The parameter files ask for bf16.
-
-# %% tags=["nbval-ignore-output"]
-if torch.cuda.is_available():
-    print(
-        "a GPU:",
-        torch.cuda.get_device_name(0),
-        "with bf16" if torch.cuda.is_bf16_supported() else "without bf16",
-    )
-else:
-    print("no GPU here: auto means the CPU")
-
-# %% [markdown]
 # ### When memory runs out
 #
-# Two memories can. The **main memory** holds every image once, resized to the tower's input, as bytes: the last column above.
-# Images that take more than two gigabytes are decoded anew in every epoch instead; `workers` in `SETTINGS` says how many
-# processes do that, ahead of the step that needs them, and the result is the same to the last bit.
+# The **main memory** holds every image once, resized to the tower's input, as bytes. Images that take more than two
+# gigabytes are decoded anew in every epoch instead. `SETTINGS = {"workers": 4}` gives that work to four processes; the
+# result is the same to the last bit.
 #
-# The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes a parameter) and the
-# activations of one batch: an estimated 60 MB a picture in bf16 and twice that in fp32, so about 6 and 12 GB for a batch of 64
-# with everything else.
+# The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes per parameter), and the
+# activations of one batch. We estimate 60 MB per image in bf16 and twice that in fp32, so about 6 and 12 GB for a batch of
+# 64 with everything else.
 #
 # | what ran out | what to do | what it changes |
 # |---|---|---|
 # | GPU | `PRECISION` bf16 | the last digits |
-# | GPU | halve `BATCH_SIZE` | the run: the losses look at fewer ranks at once, and there are twice as many steps. Say so beside the result |
-# | GPU or main memory | `IMAGE_SIZE` smaller (a multiple of 16 for ViT-B/16) | the run: fewer tokens; position embeddings are interpolated |
-#
-# Complete epochs are kept. A changed setting is another run, so it needs another `OUT`.
+# | GPU | halve `BATCH_SIZE` | the run: more and noisier steps. Say so beside the result |
+# | GPU or main memory | a smaller `IMAGE_SIZE` (a multiple of 16 for ViT-B/16) | the run: fewer tokens |
+# | patience | `SETTINGS: {image_side: kernel}` | the method: the image tower stays frozen, stage 2 takes seconds |
 #
 # (published-numbers)=
-# ## Parameter files, and the published numbers beside them
+# ## Published numbers
 #
-# A file in `experiments/` holds what papermill injects into the parameters of this page, and in its head what a reader must
-# know first: unit, leakage, cost, and where each published number was seen. The table is read from those files, so there is
-# one place to correct. Files of the paper's benchmarks train ViT-B/16, the others `mini`. *Not obtained* means that the number was not seen in a source we could check; it is in the paper.
+# The head of a parameter file says what a reader must know first: unit, leakage, cost, and where each published number
+# was seen. The table is read from the files, so there is one place to correct. *Not obtained* means that the number is
+# in the paper, but not in a source that we could check.
 
-
-# %%
-def published(found: dict[str, object], name: str) -> str:
-    """A published figure with its deviation, if that was published too."""
-    if name not in found:
-        return ""
-    return f"{found[name]:g}" + (
-        f" ± {found[f'{name}_sd']:g}" if f"{name}_sd" in found else ""
-    )
-
-
-lines = [
-    "| file | method | accuracy | MAE | source |",
-    "|---|---|---|---|---|",
-]
-for name, given in experiments.items():
-    first = f"`{name}`"
-    for row in given["PUBLISHED"] or [
-        {"method": "–", "source": "nothing published"}
-    ]:
-        rest = (("auc", "AUC"), ("epsilon_error", "ε-error"))
-        other = [f"{title} {row[key]}" for key, title in rest if key in row]
-        cells = [
-            first,
-            row["method"],
-            published(row, "accuracy"),
-            published(row, "mae"),
-            "; ".join([*other, row["source"]]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-        first = ""
-Markdown("\n".join(lines) if experiments else "*no parameter files here*")
+# %% tags=["hide-input"]
+keys = ("accuracy", "mae", "auc", "epsilon_error")
+lines = ["| file | method | accuracy | MAE | AUC | ε-error | source |"]
+lines += ["|---" * 7 + "|"]
+for stem, wanted in files.items():
+    for row in wanted["PUBLISHED"]:
+        cells = [stem, row["method"], *(with_doubt(row, key) for key in keys)]
+        lines.append("| " + " | ".join([*cells, row["source"]]) + " |")
+Markdown("\n".join(lines) if files else f"*{ALONE}*")
 
 # %% [markdown]
-# Three things keep such a table from being a ranking. The splits differ: setting A is another random draw in other papers, HCI
-# and five-fold aesthetics are drawn anew by everyone. The validation differs: here a tenth of the training part chooses the
-# epoch, and the released code of the paper validates on its training set. And what the paper leaves open (template, context
-# length, loss weights, epochs) is a setting here, with defaults of our own. Augmentation knows which pictures have an up and
-# a down: leaves and retinas are flipped in both directions, photographs only from left to right.
-#
-# ### The one that we own
-#
-# RetinaMNIST is the one benchmark of this page whose pictures were at hand and whose published numbers are on the same
-# split. Three seeds with the settings of `experiments/retinamnist.yaml`, on the real file; mean ± standard deviation.
-
-
-# %%
-def spread(values: pd.Series) -> str:
-    """Mean and sample deviation as one cell."""
-    return f"{values.mean():.3f} ± {values.std():.3f}"
-
-
-def retina_table(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a method: ours with their spread, then the published ones."""
-    names = {"accuracy": "accuracy", "mae": "MAE", "qwk": "QWK", "auc": "AUC"}
-    rows = {
-        f"{method} ({len(part)} seeds)": {
-            title: spread(part[name]) for name, title in names.items()
-        }
-        for method, part in found.groupby("method", sort=False)
-    }
-    for row in experiments["retinamnist"]["PUBLISHED"]:
-        rows[f"published: {row['method']}"] = {
-            title: published(row, name) or "–" for name, title in names.items()
-        }
-    return pd.DataFrame(rows).T
-
-
-if experiments:
-    retina = pd.read_csv(book / "results" / "retinamnist.csv")
-    shown = retina_table(retina)
-else:
-    shown = "The table is on this chapter's page in the book."
-shown
-
-# %% [markdown]
-# The rows were made by these commands, and are kept in `book/results/retinamnist.csv`. They are older than the choice of the
-# epoch by RPS and the temperature: the epoch had the lowest validation MAE.
-#
-# ```
-# for seed in 0 1 2; do
-#   l2rclip fit --dataset retinamnist --root retinamnist --seed $seed --preset paper --batch-size 32 \
-#     --threads 1 --out runs/retinamnist$seed
-#   l2rclip baselines runs/retinamnist$seed linear-probe cross-entropy
-# done
-# python tools/collect_results.py runs/retinamnist* --out book/results/retinamnist.csv
-# ```
-#
-# With 400 test pictures, five points of accuracy are the width of one seed's interval on either side. How the published
-# networks were trained and chosen was not checked here, and their MAE and QWK were not found.
+# Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw in
+# other papers, and HCI and five-fold aesthetics are drawn anew by everyone. The validation differs: here a tenth of the
+# training part chooses the epoch, and the released code of the paper validates on its training set. And what the paper
+# leaves open (template, context length, epochs) is a setting here, with defaults of our own. {doc}`reproduction` lists
+# what was run and what was not.
 #
 # ## Exercises
 #
-# **1. Mean and deviation.** Three folds gave an MAE of 2.1, 2.4 and 2.7 years. Give the mean and the sample standard deviation,
-# the one `agg(["mean", "std"])` computes.
+# **1. Your own file.** Write the parameters of a run on your own images, as a file in `experiments/` would hold them: the
+# data set `csv` with the ranks *fresh, ripe, overripe*, a sentence for bananas, batches of 8 images, a learning rate of
+# stage 1 of one thousandth, and baselines `ridge` and `cross-entropy`. The check loads a drawn folder with your options.
+
+# %% tags=["hide-input"]
+EMPTY = {"PROFILE": "full", "SETTINGS": {}, "DATA_OPTIONS": {}, "BASELINES": []}
 
 
-# %%
-def check_summary(mean: float, deviation: float) -> None:
-    """Compare with pandas."""
-    right = pd.Series([2.1, 2.4, 2.7]).agg(["mean", "std"]).tolist()
-    good = abs(mean - right[0]) < 5e-3 and abs(deviation - right[1]) < 5e-3
-    print(
-        "right"
-        if good
-        else "not yet: the sample deviation divides the squares by n - 1, here 2"
-    )
-
-
-check_summary(0.0, 0.0)
-
-# %% [markdown]
-# :::{dropdown} Solution
-# The mean is 2.4; the squared deviations 0.09, 0 and 0.09 add up to 0.18, half of it is 0.09, and its root is 0.3.
-# :::
-
-# %% tags=["hide-cell"]
-squares = (pd.Series([2.1, 2.4, 2.7]) - 2.4) ** 2
-print(squares.round(2).tolist(), round(squares.sum(), 2))
-check_summary(2.4, 0.3)
-
-# %% [markdown]
-# **2. Can you afford it?** You have 2,000 training, 250 validation and 250 test pictures, and a T4. How many minutes does
-# {eq}`eq-08-run` predict for 20 epochs of L2RCLIP alone, with ViT-B/16?
-
-
-# %%
-def check_minutes(minutes: float) -> None:
-    """Compare with the formula."""
-    right = cost(2000, 250, 250, epochs=20, methods=1) / RATES["T4, fp32"] / 60
-    print(
-        "right"
-        if abs(minutes / right - 1) < 0.05
-        else "not yet: divide C by 4e12 operations a second, then by 60"
-    )
-
-
-check_minutes(1.0)
-
-# %% [markdown]
-# :::{dropdown} Solution
-# $C = F\,(20 \cdot 6250 + 2 \cdot 2500) = 35.1 \cdot 10^9 \cdot 130{,}000 = 4.6 \cdot 10^{15}$, and $4.6 \cdot 10^{15} / 4 \cdot 10^{12} = 1140$ seconds, 19 minutes.
-# :::
-
-# %% tags=["hide-cell"]
-check_minutes(19.0)
-
-# %% [markdown]
-# **3. Is the second seed another run?** Find in the two `config.json` all that differs between the page's two runs. Is the
-# validation split among it?
-#
-# :::{dropdown} Solution
-# Only the seed differs. The split is drawn by the data set's own seed (`DATA_OPTIONS: {seed: 1}`), so that the deviation over
-# seeds does not mix two causes; the fingerprint of files and labels is the same.
-# :::
-
-# %% tags=["hide-cell"]
-files = sorted(out.glob(f"{batch}_seed*/config.json"))[:2]
-one, two = (
-    json.loads(file.read_text(encoding="utf-8"))
-    for file in (files[0], files[-1])
-)
-print(
-    {
-        key: (one["config"][key], two["config"][key])
-        for key in one["config"]
-        if one["config"][key] != two["config"][key]
+def check_file(text: str) -> None:
+    """Judge the text of a parameter file."""
+    try:
+        mine = EMPTY | (yaml.safe_load(text) or {})
+        training_runs.check_parameters(mine)
+        found = Config(**training_runs.run_settings(mine))
+        check_baselines(mine["BASELINES"])
+        with tempfile.TemporaryDirectory() as place:
+            drawn = make_fixture(mine.get("DATASET", "csv"), Path(place) / "x")
+            names = load_dataset(
+                "csv", root=drawn, **mine["DATA_OPTIONS"]
+            ).ranks
+    except (InputError, ValidationError, TypeError, yaml.YAMLError) as error:
+        print("not yet:", sentence(error))
+        return
+    right = {
+        "BATCH_SIZE is not 8": found.batch_size == 8,
+        "lr1, in SETTINGS, is not one thousandth": found.lr1 == 1e-3,
+        "the ranks are others": names.names == ("fresh", "ripe", "overripe"),
+        "no sentence speaks of a banana": "banana" in names.sentences[0],
+        "BASELINES lacks one": {"ridge", "cross-entropy"}
+        <= set(mine["BASELINES"]),
     }
-)
-print(
-    "same split:",
-    one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"],
-)
+    wrong = [text for text, good in right.items() if not good]
+    print(f"not yet: {wrong[0]}" if wrong else "right")
+
+
+# %%
+check_file("""
+DATASET: csv
+""")
+
+# %% [markdown]
+# :::{dropdown} Solution
+# What has a parameter of its own goes there; anything else that `load_dataset` takes goes into `DATA_OPTIONS`, anything
+# else that `Config` takes into `SETTINGS`.
+# :::
+
+# %% tags=["hide-cell"]
+check_file("""
+DATASET: csv
+DATA_OPTIONS:
+  labels: labels.csv
+  ranks: fresh,ripe,overripe
+  template: a photo of a {rank} banana
+BATCH_SIZE: 8
+SETTINGS: {lr1: 0.001}
+BASELINES: [ridge, cross-entropy]
+""")
+
+# %% [markdown]
+# **2. Can you afford it?** Write a function that answers in money: what do `folds` folds with `seeds` seeds each cost, if
+# one run needs `work` operations on a card with `rate` operations per second at `price` per hour?
+
+
+# %% tags=["hide-input"]
+def check_money(money: Callable[..., float]) -> None:
+    """Judge by one hour, and by a batch of 15 runs."""
+    hour = money(3600e12, 1e12, 1.0, folds=1, seeds=1)
+    batch = money(7200e12, 1e12, 0.5, folds=5, seeds=3)
+    if abs(hour - 1) > 1e-6:
+        print("not yet: 3,600 seconds of work at 1 per hour cost 1")
+    elif abs(batch - 15) > 1e-6:
+        print("not yet: 15 runs of two hours at one half per hour cost 15")
+    else:
+        total = money(cost(10_000, 1_000, 3_000, 60), 50e12, PRICE, 5, 3)
+        print(f"right; 15 runs on 10,000 images, 60 epochs each: {total:.0f}")
+
+
+# %%
+def money(
+    work: float, rate: float, price: float, folds: int, seeds: int
+) -> float:
+    """What a batch costs."""
+    return 0.0  # yours
+
+
+check_money(money)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Operations over operations per second are seconds; 3,600 of them are an hour.
+# :::
+
+
+# %% tags=["hide-cell"]
+def money(
+    work: float, rate: float, price: float, folds: int, seeds: int
+) -> float:
+    """What a batch costs."""
+    return folds * seeds * work / rate / 3600 * price
+
+
+check_money(money)
+
+# %% [markdown]
+# **3. Which seed?** The two runs of this page differ in the seed. Write a function that gets the two `config.json`, as
+# dictionaries, and returns the names of all settings that differ, as a sorted list. Was the split drawn anew, too?
+
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+def check_difference(differing: Callable[..., list[str]]) -> None:
+    """Judge by the page's runs, and by two made up."""
+    one = {"config": {"seed": 0, "lr1": 1, "alpha": 2}}
+    two = {"config": {"seed": 1, "lr1": 1, "alpha": 3}}
+    if list(differing(one, two)) != ["alpha", "seed"]:
+        print('not yet: compare the values under "config", name by name')
+        return
+    found = sorted(folder.glob("*_seed*/config.json"))
+    one, two = read_json(found[0]), read_json(found[-1])
+    print("right; here:", differing(one, two))
+    same = one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"]
+    print("the same files in the same splits:", same)
+
+
+# %%
+def differing(one: dict, two: dict) -> list[str]:
+    """Names of the settings in which two runs differ."""
+    return []  # yours
+
+
+check_difference(differing)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Only the seed differs. The data set has a seed of its own for what it draws, so that the deviation over seeds does not
+# mix two causes. The fingerprint of files and labels proves it.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+def differing(one: dict, two: dict) -> list[str]:
+    """Names of the settings in which two runs differ."""
+    a, b = one["config"], two["config"]
+    return sorted(key for key in a if a[key] != b[key])
+
+
+check_difference(differing)
 
 # %% [markdown]
 # ## Summary
 #
-# - Parameters are plain values in one cell; a file in `experiments/` fills them for each benchmark, `-p` overrides the file.
-# - Look at card, ranks and leakage before training; a fixture shows that the path works, and nothing else.
-# - A run directory is enough to resume, to compare and to doubt; mean and deviation say over what they were taken.
-# - Cost is arithmetic: pictures × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`, a GPU for the benchmarks.
-# - Published numbers stand beside the parameter files with their source; those of the paper's MORPH II, CLAP2015 and aesthetics
-#   experiments were not obtained, and no number of the paper was reproduced here.
+# - Parameters are plain values in one cell; a file in `experiments/` fills them for each benchmark, and `-p` overrides
+#   the file. What the page does not know, it refuses in one sentence.
+# - Look at card, counts and leakage before training. A synthetic folder shows that every step runs, and nothing else.
+# - A run directory is enough to resume, to compare and to doubt. Mean and deviation say over what they were taken.
+# - Cost is arithmetic: images × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
+#   GPU, or several by `accelerate launch`.
+# - Published numbers appear beside the parameter files with their source. No number of the paper was reproduced here.
 #
-# | what | function | test |
-# |---|---|---|
-# | data sets and protocols | `data.load_dataset`, `protocols` | `tests/data/`, `tests/data/test_protocols.py` |
-# | synthetic folder | `data.fixtures.make_fixture` | `tests/data/test_fixtures.py` |
-# | leakage | `data.leakage.leakage_report` | `tests/data/test_leakage.py` |
-# | parameter files, {eq}`eq-08-run` | `experiments/*.yaml` | `tests/book/test_experiments.py` |
+# Next: {doc}`09_does_it_help` looks at many runs at once, {doc}`10_your_own_images` at one data set of yours.
 #
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Numbers of other methods are quoted from the figure of
-# {cite:t}`yu2025rankingaware`, from {cite:t}`wang2023ord2seq`, {cite:t}`paplham2024call` and {cite:t}`esgario2020deep`; the
-# protocols follow {cite:t}`shin2022moving`, {cite:t}`wang2023ord2seq` and, for few pictures and label shift,
+# {cite:t}`yu2025rankingaware`, from {cite:t}`wang2023ord2seq`, {cite:t}`paplham2024call` and {cite:t}`esgario2020deep`;
+# the protocols follow {cite:t}`shin2022moving`, {cite:t}`wang2023ord2seq` and, for few images and label shift,
 # {cite:t}`li2022ordinalclip`. Epochs, batch and learning rates of the ViT-B/16 files are those of {cite:t}`li2023clipreid`.

@@ -15,21 +15,11 @@
 #
 # {doc}`09_does_it_help` tests three claims and keeps to them. A curious reader has more questions. Do words help most
 # where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or the length
-# of the context? The studies asked these, too, and this page shows the answers as they are: intervals, and no
+# of the context? The studies asked these, too, and this page shows the answers: intervals, and no
 # verdicts. Take it as a list of good next experiments.
 #
-# :::{admonition} What you will learn
-# :class: tip
-# - what words and numbers bring with four images per rank, and for ranks without any,
-# - what RankFormer, the context and its length each change in stage 1,
-# - how much the sentence around the rank matters,
-# - what coarser ranks, a long tail and a shifted training set change.
-# :::
-#
-# | you should know | how much | if not |
-# |---|---|---|
-# | the staircase from no text to the hand-made order | well | {doc}`09_does_it_help` |
-# | RankFormer, context vectors | the idea | {doc}`04_rankformer` |
+# **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
+# vectors in outline, {doc}`04_rankformer`.
 #
 # **Time and hardware.** Nothing is trained here: the page reads the results of the studies and draws test images at
 # random. The last line says how long that took.

@@ -197,6 +197,12 @@ where = 'reduced motion';
 page = await open({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
 await button(page, 'Slide to rest');
 check('the image is at rest at once', (await page.textContent('.pg-verdict')).includes('at rest'));
+where = 'in chapter 5';
+const chapter = await open({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' }, `${site.base}book/05_losses.html`);
+await button(chapter, 'Slide to rest');
+check('its half of losses works without the words', (await chapter.textContent('.pg-verdict')).includes('at rest') && !chapter.log.length, chapter.log.join('; '));
+await chapter.close();
+
 where = 'on paper';
 await page.emulateMedia({ media: 'print' });
 check('the standing picture is printed, the controls are not', await page.isVisible('.pg-fallback img') && !(await page.isVisible('#playground-loss')));

@@ -1,4 +1,4 @@
-"""Joins the modules and the data of the playground to one plain script, and loads it on that page alone.
+"""Joins the modules and the data of the playground to one plain script, and loads it on the pages that hold a part of it.
 
 A browser that opens the book from a folder refuses modules and `fetch`; a plain script works everywhere. The modules keep
 their place in `book/_static/playground`, where node tests them one by one.
@@ -12,7 +12,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-PAGE = "book/playground"
+PAGES = ("book/playground", "book/05_losses")
 MODULES = (  # each imports from earlier ones only
     *("losses", "ordinality", "state", "dom"),
     *("circle", "curve", "loss_part"),
@@ -38,8 +38,8 @@ def bundle(folder: Path) -> str:
 
 
 def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Write the script and name it, and D3, in the head of the page."""
-    if page != PAGE or app.builder.format != "html":
+    """Write the script and name it, and D3, in the head of such a page."""
+    if page not in PAGES or app.builder.format != "html":
         return
     out = Path(app.outdir) / "_static" / "playground" / "playground.js"
     out.parent.mkdir(parents=True, exist_ok=True)

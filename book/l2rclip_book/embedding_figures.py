@@ -1,28 +1,26 @@
-"""Figures of features: clouds of points in rank colours, what moves in each stage, and the images behind the points."""
+"""Figures of features: clouds of points in rank colours, and the images behind the points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import seaborn as sns
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
-from l2rclip_book.projections import Flat, Plane, Points
+from l2rclip_book.projections import Flat
 from l2rclip_book.style import WIDTH
 from l2rclip_lite.plots import COLOURS, rank_colours, style
 from l2rclip_lite.ranks import Ranks
 
 Index: TypeAlias = Int[np.ndarray, " batch"]
-PerRank: TypeAlias = Float[np.ndarray, "rank dim"]
 GREY, INK = COLOURS["reference"], COLOURS["ink"]
-MARKERS = "oD"  # images, sentences
 
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
@@ -46,13 +44,19 @@ def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
     bar.outline.set_visible(False)
 
 
-def clouds(
-    panels: Mapping[str, tuple[Flat, Index]], ranks: Ranks, *, columns: int = 3, metric: bool = False
-) -> Figure:
-    """One panel of coloured points per projection.
+class Cloud(NamedTuple):
+    """What a panel shows: places and rank indices of images, and places of what stands for each rank, if anything."""
+
+    places: Flat
+    labels: Index
+    ranks: Flat | None = None
+
+
+def clouds(panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False) -> Figure:
+    """One panel of coloured points per projection; what stands for a rank is a diamond on a line.
 
     Args:
-        panels: Places and rank indices by title.
+        panels: By title.
         ranks: The label space.
         columns: Panels per row.
         metric: Whether distances on the page mean something: if so, both axes have one scale.
@@ -62,75 +66,16 @@ def clouds(
         size = (WIDTH, 0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
-        for axis, (title, (flat, labels)) in zip(axes.flat, panels.items(), strict=True):
-            cloud(axis, flat, labels, ranks)
-            axis.set(title=title, xticks=[], yticks=[])
+        for axis, (title, shown) in zip(axes.flat, panels.items(), strict=True):
+            cloud(axis, shown.places, shown.labels, ranks)
+            if shown.ranks is not None:
+                axis.plot(*shown.ranks.T, color=GREY, linewidth=1.0, zorder=3)
+                axis.scatter(*shown.ranks.T, c=rank_colours(len(ranks)), s=38, marker="D", edgecolor=INK,
+                             linewidth=0.9, zorder=4)  # fmt: skip
+            axis.set_title(title, fontsize=9)
+            axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
             if metric:
                 axis.set_aspect("equal", adjustable="datalim")
-        rank_bar(figure, axes, ranks)
-    return figure
-
-
-def plane_panels(plane: Plane, titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
-    """Panels that show one plane on one scale; each axis says which share of the variance lies along it."""
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(titles), squeeze=False, sharex=True, sharey=True)
-    for axis, title in zip(axes.flat, titles, strict=True):
-        axis.set(title=title, xlabel=f"axis 1 ({plane.share[0]:.0%})")
-    axes[0, 0].set_ylabel(f"axis 2 ({plane.share[1]:.0%})")
-    return figure, axes
-
-
-def moments(
-    plane: Plane, features: Mapping[str, tuple[Points, PerRank]], labels: Index, ranks: Ranks
-) -> Figure:
-    """Images and texts at several moments, seen in one plane and on one scale.
-
-    Args:
-        plane: Two axes, fitted on all of them.
-        features: Image features and text features by moment.
-        labels: Rank index of each image, the same at every moment.
-        ranks: The label space.
-    """
-    with style():
-        figure, axes = plane_panels(plane, list(features))
-        for axis, (images, texts) in zip(axes.flat, features.values(), strict=True):
-            cloud(axis, plane.project(images), labels, ranks)
-            x, y = plane.project(texts).T
-            axis.plot(x, y, color=GREY, linewidth=1.0, alpha=0.8, zorder=3)
-            axis.scatter(
-                x, y, c=rank_colours(len(ranks)), s=44, marker="D", edgecolor=INK, linewidth=0.9, zorder=4
-            )
-        axes[0, 0].plot([], [], "o", color=GREY, markersize=4, label="image")
-        axes[0, 0].plot([], [], "-D", color=GREY, markersize=6, markeredgecolor=INK, label="sentence")
-        figure.legend(loc="outside upper left", ncols=2)
-        rank_bar(figure, axes, ranks)
-    return figure
-
-
-def arrows(plane: Plane, steps: Mapping[str, Mapping[str, tuple[PerRank, PerRank]]], ranks: Ranks) -> Figure:
-    """Where the images and the sentence of each rank go in each stage; what does not move has no arrow.
-
-    Args:
-        plane: Two axes for all panels.
-        steps: By stage and then by name, images first: the K points before and after it.
-        ranks: The label space.
-    """
-    colours = rank_colours(len(ranks))
-    with style():
-        figure, axes = plane_panels(plane, list(steps))
-        for axis, kinds in zip(axes.flat, steps.values(), strict=True):
-            for (before, after), marker in zip(kinds.values(), MARKERS, strict=True):
-                start, end = plane.project(before), plane.project(after)
-                axis.scatter(*end.T, c=colours, marker=marker, s=34, edgecolor=INK, linewidth=0.6, zorder=3)
-                if not np.array_equal(before, after):
-                    axis.scatter(*start.T, c=colours, marker=marker, s=14, alpha=0.55)
-                    for rank, colour in enumerate(colours):
-                        axis.annotate("", end[rank], start[rank], zorder=2,
-                                      arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.3})  # fmt: skip
-        for kind, marker in zip(next(iter(steps.values())), MARKERS, strict=True):
-            axes[0, 0].plot([], [], marker, color=GREY, markersize=5, label=kind)
-        figure.legend(loc="outside upper left", ncols=2)
         rank_bar(figure, axes, ranks)
     return figure
 

@@ -1,4 +1,4 @@
-r"""What a loss does to a point: cross-entropy in parts, the force of each text, and points that follow their forces.
+r"""What a loss does to a point: the force of each text, and points that follow their forces.
 
 For unit vectors $z\cdot t=1-\lVert z-t\rVert^2/2$, so every loss between images and texts here is a function of distances,
 and its force on an image acts along the lines to the texts: a pull along one, pushes along the others. A force is minus a
@@ -7,17 +7,15 @@ gradient.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses import distances, ordinal_pairwise_loss
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -31,58 +29,6 @@ def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
     """
     angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     return torch.stack([angle.cos(), angle.sin()], dim=1)
-
-
-class CrossEntropyParts(NamedTuple):
-    """What cross-entropy is made of.
-
-    Args:
-        pull: Half the mean squared distance to the own text, times s.
-        push: Mean log-sum-exp over all texts; `pull + push` is the cross-entropy.
-        bound: A lower bound of the cross-entropy that is linear in squared distances.
-    """
-
-    pull: Float[Tensor, ""]
-    push: Float[Tensor, ""]
-    bound: Float[Tensor, ""]
-
-
-def cross_entropy_parts(
-    image: Float[Tensor, "batch dim"],
-    text: Float[Tensor, "rank dim"],
-    target: Int[Tensor, " batch"],
-    scale: float = 1.0,
-) -> CrossEntropyParts:
-    r"""Cross-entropy over ranks, $\mathrm{CE}(s\,z_iT^\top,y_i)$, as a pull and a push (L2RCLIP section 3.3).
-
-    $$\mathrm{CE}=\underbrace{\tfrac{s}{2B}\sum_i\lVert z_i-t_{y_i}\rVert^2}_{\text{pull}}+\underbrace{\tfrac1B\sum_i\log
-    \sum_ke^{-s\lVert z_i-t_k\rVert^2/2}}_{\text{push}}\ \ge\ \tfrac s2\Big(\tfrac1B\sum_i\lVert z_i-t_{y_i}\rVert^2-
-    \tfrac1{BK}\sum_{i,k}\lVert z_i-t_k\rVert^2\Big)+\log K$$
-
-    The bracket of the bound (Jensen's inequality) is the ordinal pairwise loss with every weight 1 and squared
-    distances, and is computed by it.
-
-    Args:
-        image: Unit image features.
-        text: Unit text features, one per rank.
-        target: Rank index of each image.
-        scale: s, unitless.
-
-    Returns:
-        Pull (≥ 0), push and bound.
-
-    Example:
-        >>> point = on_circle(0, 60, 120)
-        >>> parts = cross_entropy_parts(point[[0]], point, torch.tensor([0]))
-        >>> [round(float(part), 4) for part in parts]  # log(1 + e^-½ + e^-1½) over log 3 - 2/3
-        [0.0, 0.6041, 0.4319]
-    """
-    squared = distances(image, text) ** 2
-    pull = scale / 2 * squared.gather(1, target[:, None]).mean()
-    push = (-scale / 2 * squared).logsumexp(dim=1).mean()
-    values = torch.arange(len(text), dtype=text.dtype, device=text.device)
-    blind = ordinal_pairwise_loss(image, text, target, values, order="blind", push_power=2)
-    return CrossEntropyParts(pull, push, scale / 2 * blind + math.log(len(text)))
 
 
 def text_forces(

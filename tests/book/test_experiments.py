@@ -14,14 +14,15 @@ import papermill
 import pytest
 import yaml
 
+from l2rclip_book.training_runs import FORWARD, KNOWN, check_parameters, images_of
 from l2rclip_lite import Config
 from l2rclip_lite.baselines import check_baselines
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import catalogue
 from l2rclip_lite.data.fixtures import make_fixture
+from l2rclip_lite.errors import InputError
 
 FILES = sorted((chapters.ROOT / "experiments").glob("*.yaml"))
-FORWARD = 35.1e9  # operations of one image in ViT-B/16; chapter 08 derives it
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -36,6 +37,13 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     plain = tmp_path_factory.mktemp("chapter") / "07.ipynb"
     nbformat.write(jupytext.read(chapters.BOOK / "08_training_runs.py"), plain)
     return set(papermill.inspect_notebook(plain))
+
+
+def test_the_chapter_names_its_parameters_and_no_others(known: set[str]) -> None:
+    """What chapter 08 refuses follows from `KNOWN`; a profile must be one of three."""
+    assert set(KNOWN) == known
+    with pytest.raises(InputError, match="PROFILE 'ful' is unknown; choose smoke, page, full"):
+        check_parameters({"PROFILE": "ful"})
 
 
 @each_file
@@ -78,16 +86,7 @@ def test_cost_follows_from_the_counts(file: Path) -> None:
     if given["TOWERS"] == "mini":
         return
     counts = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv")
-    columns = {"data": "DATASET", "protocol": "PROTOCOL", "category": "CATEGORY", "fold": "FOLD"}
-    for column, name in columns.items():
-        counts = counts[counts[column] == given[name]] if name in given else counts
-    train = sorted(counts["train"], reverse=True)
-    if "FEW_SHOT" in given:
-        train = [min(count, given["FEW_SHOT"]) for count in train]
-    if "LABEL_SHIFT" in given:
-        top, keep = given["LABEL_SHIFT"].split(":")
-        train = [max(1, int(float(keep) * n)) if at < int(top) else n for at, n in enumerate(train)]
-    n, v, m = sum(train), int(counts["val"].sum()), int(counts["test"].sum())
+    n, v, m = images_of(given, counts)
     work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))
     assert f" {n:,} training pictures x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
     stated = re.search(r"cross-entropy: ([\d.]+) PFLOP", text)

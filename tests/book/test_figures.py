@@ -21,7 +21,6 @@ from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
 from l2rclip_book import template_figures
 from l2rclip_book.loss_geometry import on_circle
-from l2rclip_book.projections import Plane
 from l2rclip_lite import plots
 from l2rclip_lite.data import Split
 from l2rclip_lite.ranks import Ranks
@@ -35,14 +34,10 @@ CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
 CURVE = own_data.reliability(
     [0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], Ranks(("a", "b"), (0, 1), "{rank}")
 )
-POINTS, LABELS = np.arange(12.0).reshape(4, 3), np.array([0, 1, 2, 0])
-STILL, MOVED = (POINTS[:3], POINTS[:3]), (POINTS[:3], POINTS[:3] + 1)
-PLANE = Plane(np.zeros(3), np.eye(3)[:2], np.array([0.5, 0.25]))
+LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
 BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
-FAN, PLACES, ORDERS = (0, 60, 120), torch.tensor([-60.0, 30.0, 180.0]), ("true", "blind", "shuffled")
-FIELD, WEIGHTS = torch.tensor([1.0, 0.2, 2.0]), torch.tensor([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
-FIELDS, RESTS = dict.fromkeys(ORDERS, (FIELD, -FIELD)), dict.fromkeys(ORDERS, FAN)
+ORDERS = ("true", "blind", "shuffled")
 ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
 NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
@@ -120,29 +115,21 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS), frame_ranks, [0, 1, 2]),
     # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each
     (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS), below, ["", "squares add up to 0.5"]),
-    (partial(embed.clouds, columns=1), ({"A": (FLAT, LABELS)}, RANKS), marks, [FLAT.tolist()]),
-    (embed.moments, (PLANE, {"start": (POINTS, POINTS[:3])}, LABELS, RANKS), below, ["axis 1 (50%)", ""]),
-    # images stay where they are, the three sentences have an arrow each
-    (embed.arrows, (PLANE, {"1": {"image": STILL, "text": MOVED}}, RANKS), lambda f: len(texts(f)), 3),
+    # images are discs, and each of the three ranks has a diamond
+    (
+        partial(embed.clouds, columns=1),
+        ({"A": embed.Cloud(FLAT, LABELS, FLAT[:3])}, RANKS),
+        marks,
+        [FLAT.tolist(), FLAT[:3].tolist()],
+    ),
     # in the order of their points from left to right
     (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS), images, [-1, 2, 3, 0, 1, 3, 0]),
-    # two images between two texts: a line each, none to the text under them
-    (losses.weighted_pairs, ({"a": [(0, 60), (2, 60)]}, WEIGHTS, [("u", "v")], FAN), texts, list("012uv")),
-    # the least loss is marked on the curve of each order
-    (losses.resting_places, (PLACES, FIELDS, RESTS, FAN, 1), marks, [[[30, 0.2]]] * 3),
     # two of the starts on the circle end in one bin
     (
         losses.free_texts,
         (dict.fromkeys(ORDERS, on_circle(0, 90).expand(4, 2, 2)), dict.fromkeys(ORDERS, ENDS)),
         lambda figure: figure.axes[3].lines[0].get_ydata().max(),
         2,
-    ),
-    # 2, 0, −4 as shares of the largest
-    (
-        partial(losses.force_curves, columns=1),
-        (PLACES, {"a": torch.tensor([2.0, 0, -4])}, FAN, 1),
-        lambda figure: figure.axes[0].lines[0].get_ydata().tolist(),
-        [0.5, 0, -1],
     ),
     # two context vectors after the start; 3 words, 2 context, 1 start and end, 0 padding
     (former.token_grid, (SPELT, NAMED, 2), cells, [1, 2, 2, 3, 3, 1, 0, 1, 2, 2, 3, 3, 3, 1]),
