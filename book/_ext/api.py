@@ -16,15 +16,22 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from l2rclip_lite.config import PRESETS, Config, Controls
 from pydantic import TypeAdapter
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
+from l2rclip_lite.config import PRESETS, Config, Controls
+
 PACKAGE = "l2rclip_lite"
-LABELS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns", "Raises": "Errors", "Example": "Example"}
+LABELS = {
+    "Args": "Arguments",
+    "Attributes": "Attributes",
+    "Returns": "Returns",
+    "Raises": "Errors",
+    "Example": "Example",
+}
 SECTION = re.compile(rf"^({'|'.join(LABELS)}):\n", re.MULTILINE)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -69,7 +76,9 @@ def meanings(node: ast.ClassDef) -> dict[str, str]:
     return {
         ast.unparse(field.target): inspect.cleandoc(doc.value.value)
         for field, doc in pairs
-        if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
     }
 
 
@@ -153,7 +162,9 @@ def allowed(field: dict[str, Any]) -> str:
     field = next((kind for kind in field.get("anyOf", []) if kind["type"] != "null"), field)
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
-    kind = {"integer": "whole number", "number": "number", "boolean": "`True`, `False`", "string": "text"}[field["type"]]
+    kind = {"integer": "whole number", "number": "number", "boolean": "`True`, `False`", "string": "text"}[
+        field["type"]
+    ]
     return ", ".join([kind, *(f"{sign} {field[key]:,}" for key, sign in BOUNDS.items() if key in field)])
 
 
@@ -174,7 +185,9 @@ class Settings(SphinxDirective):
             if "$ref" in field:  # the other table
                 continue
             anchor = nodes.make_id(f"{kind.__name__}-{name}")
-            self.env.domains["py"].note_object(f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor)
+            self.env.domains["py"].note_object(
+                f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
+            )
             default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
             rows.append(f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |")
         return parsed(self, ["\n".join(rows)])
@@ -185,7 +198,10 @@ class Presets(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        rows = [f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |", "|---" * (len(PRESETS) + 1) + "|"]
+        rows = [
+            f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |",
+            "|---" * (len(PRESETS) + 1) + "|",
+        ]
         for name in PRESETS["paper"]:
             rows.append(f"| `{name}` | {' | '.join(str(preset[name]) for preset in PRESETS.values())} |")
         return parsed(self, ["\n".join(rows)])
