@@ -37,15 +37,11 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 
 def markdown(doc: str) -> str:
-    """A Google docstring as Markdown: a label for each section, a list of its names, the example as code.
+    r"""A Google docstring as Markdown: a label for each section, a list of its names, the example as code.
 
     Example:
-        >>> print(markdown("Half of x.\\n\\nArgs:\\n    x: A number."))
-        Half of x.
-        <BLANKLINE>
-        **Arguments**
-        <BLANKLINE>
-        - `x`: A number.
+        >>> markdown("Half of x.\n\nArgs:\n    x: A number.").splitlines()
+        ['Half of x.', '', '**Arguments**', '', '- `x`: A number.']
     """
     intro, *parts = SECTION.split(inspect.cleandoc(doc) + "\n")
     made = [intro]
@@ -165,7 +161,9 @@ def allowed(field: dict[str, Any]) -> str:
     kind = {"integer": "whole number", "number": "number", "boolean": "`True`, `False`", "string": "text"}[
         field["type"]
     ]
-    return ", ".join([kind, *(f"{sign} {field[key]:,}" for key, sign in BOUNDS.items() if key in field)])
+    return ", ".join(
+        [kind, *(f"{sign} {field[key]:,}".removesuffix(".0") for key, sign in BOUNDS.items() if key in field)]
+    )
 
 
 class Settings(SphinxDirective):
@@ -190,7 +188,9 @@ class Settings(SphinxDirective):
             )
             default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
             rows.append(f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |")
-        return parsed(self, ["\n".join(rows)])
+        made = parsed(self, ["\n".join(rows)])
+        made[0]["classes"].append("settings")
+        return made
 
 
 class Presets(SphinxDirective):
@@ -234,10 +234,12 @@ class LinkNames(SphinxPostTransform):
         known = targets(self.env.domains["py"].objects)  # type: ignore[attr-defined]
         for literal in list(self.document.findall(nodes.literal)):
             name = re.fullmatch(r"([\w.]+)(?:\(.*\))?", literal.astext(), re.DOTALL)
-            inside = isinstance(literal.parent, nodes.reference | nodes.title)
-            if name is None or name[1] not in known or inside:
+            page, anchor = known.get(name[1] if name else "", ("", ""))
+            here = (
+                isinstance(literal.parent, nodes.reference | nodes.title) or anchor in literal.parent["ids"]
+            )
+            if not page or here:
                 continue
-            page, anchor = known[name[1]]
             link = make_refnode(self.app.builder, self.env.docname, page, anchor, literal.deepcopy())
             literal.replace_self(link)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import api
 import chapters
 import front_figure
 import pandas as pd
@@ -16,6 +18,8 @@ from docutils.core import publish_doctree
 from docutils.parsers.rst import directives
 from page_rules import NOT_PROSE, NUMBER
 from PIL import Image
+
+import l2rclip_lite
 
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 
@@ -71,6 +75,59 @@ def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
     assert "; it fails in nbval: see" in tables.sentence(tmp_path, "01_x")
     source.write_text("# %%\n1\n", encoding="utf-8")
     assert "has not been through" in tables.sentence(tmp_path, "01_x")
+
+
+def test_a_docstring_becomes_markdown_below_its_signature() -> None:
+    """A list of arguments, an example as code; a method inside its class; nothing of what is private."""
+    source = """
+class Box:
+    '''A box.
+
+    Args:
+        side: Its side,
+            in metres.
+
+    Example:
+        >>> Box(2)
+    '''
+
+    def __init__(self, side: float = 1) -> None: ...
+
+    @property
+    def volume(self) -> float:
+        '''Cubic metres.'''
+
+    def _hidden(self): ...
+"""
+    (box,) = api.public(ast.parse(source))
+    assert api.described(box) == (
+        "`````{py:class} Box(side: float=1)\n\nA box.\n\n**Arguments**\n\n- `side`: Its side,\n    in metres.\n\n"
+        "**Example**\n\n```pycon\n>>> Box(2)\n```\n\n````{py:property} volume\n\nCubic metres.\n````\n`````"
+    )
+
+
+def test_names_in_prose_that_lead_to_the_reference() -> None:
+    """A function with or without its module; a setting alone only where it is no everyday word; no bare method."""
+    kinds = {
+        "losses.tightness": "function",
+        "config.Config.lr1": "attribute",
+        "config.Config.seed": "attribute",
+    }
+    kinds["model.L2RCLIP.predict"] = "method"
+    objects = {
+        f"l2rclip_lite.{n}": SimpleNamespace(docname="p", node_id=n, objtype=k) for n, k in kinds.items()
+    }
+    short = {name for name in api.targets(objects) if name.count(".") < 2}
+    assert short == {
+        *("tightness", "losses.tightness", "l2rclip_lite.tightness"),
+        *("lr1", "Config.lr1", "Config.seed", "L2RCLIP.predict"),
+    }
+
+
+def test_the_api_page_lists_what_the_package_itself_offers() -> None:
+    """The names in its first paragraph are those of `__all__`."""
+    opening = (chapters.BOOK / "api.md").read_text(encoding="utf-8").split("\n```python")[0]
+    assert set(re.findall(r"`(\w+)`", opening)) == {"l2rclip_lite", *l2rclip_lite.__all__}
 
 
 README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
