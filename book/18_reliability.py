@@ -20,7 +20,7 @@
 #
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages ({doc}`08_training_runs`).
 #
-# **Time and hardware.** Less than a minute, no GPU: a run is killed twice while the page is made. The long trials, `make faults`,
+# **Time and hardware.** No GPU; a run is killed twice while the page is made. The long trials, `make faults`,
 # are read from `book/results/faults.json`, where that file exists.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
