@@ -27,7 +27,7 @@ MARKERS = "oD"  # images, sentences
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
     """Points in the colours of their ranks, drawn in the order given, so that no rank hides another."""
-    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0.3,
+    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0,
                     hue_order=range(len(ranks)), legend=False, ax=axis)  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def moments(
             x, y = plane.project(texts).T
             axis.plot(x, y, color=GREY, linewidth=1.0, alpha=0.8, zorder=3)
             axis.scatter(
-                x, y, c=rank_colours(len(ranks)), s=44, marker="D", edgecolor=INK, linewidth=0.9, zorder=4
+                x, y, c=rank_colours(len(ranks)), s=52, marker="D", edgecolor=INK, linewidth=1.4, zorder=4
             )
         axes[0, 0].plot([], [], "o", color=GREY, markersize=4, label="image")
         axes[0, 0].plot([], [], "-D", color=GREY, markersize=6, markeredgecolor=INK, label="sentence")
@@ -161,7 +161,7 @@ def thumbnails(
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
         for title, height, place in zip(chosen, (0.995, 0.005), ("top", "bottom"), strict=True):
-            figure.text(0.02, height, title, va=place, fontsize=10.5, color=INK)
+            figure.text(0.02, height, title, va=place, fontsize=10.5)
         for row, indices in zip((0, 2), chosen.values(), strict=True):
             for column, index in enumerate(sorted(indices, key=lambda i: float(flat[i, 0]))):
                 axis = figure.add_subplot(grid[row, column])

@@ -14,12 +14,11 @@ import seaborn as sns
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.loss_geometry import on_circle, tangential
-from l2rclip_book.style import GRID, PAPER, look
+from l2rclip_book.style import GRID, ink_on, look
 from l2rclip_lite.plots import COLOURS, rank_colours, style
 
 INK, GREY = COLOURS["ink"], COLOURS["reference"]
@@ -42,11 +41,11 @@ def circle(axis: Axes, places: Float[Tensor, "rank 2"], *, first: float = 0, las
         last: Where the arc ends.
     """
     arc = np.radians(np.linspace(first, last, 200))
-    axis.plot(np.cos(arc), np.sin(arc), color="#c9d1d9", linewidth=1.3, zorder=0)
+    axis.plot(np.cos(arc), np.sin(arc), color=INK, alpha=0.5, linewidth=1.3, zorder=0)
     for rank, (place, colour) in enumerate(zip(places.tolist(), rank_colours(len(places)), strict=True)):
         axis.scatter(*place, s=175, color=colour, zorder=3)
-        ink = "white" if np.dot((0.3, 0.59, 0.11), to_rgb(colour)) < 0.55 else INK
-        axis.text(*place, str(rank), ha="center", va="center_baseline", fontsize=9, color=ink, zorder=4)
+        own = {"fontsize": 9, "color": ink_on(colour), "zorder": 4}
+        axis.text(*place, str(rank), ha="center", va="center_baseline", **own)
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
     axis.spines[:].set_visible(False)
 
@@ -71,7 +70,7 @@ def force_circles(
     image: Float[Tensor, "1 2"],
     own: int,
 ) -> Figure:
-    r"""The force of each text on one image, one panel per loss, and in black what of their sum turns the image.
+    r"""The force of each text on one image, one panel per loss, and in grey what of their sum turns the image.
 
     Args:
         panels: Force of each text (`loss_geometry.text_forces`) by title of the panel.
@@ -101,7 +100,7 @@ def force_circles(
                     axis.annotate("", end.tolist(), image[0].tolist(), arrowprops=arrow, zorder=5)
             image_star(axis, image[0], colours[own])
             axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
-            axis.text(*(0.74 * image[0]), "image", ha="center", va="center", fontsize=8.5, color=INK)
+            axis.text(*(0.74 * image[0]), "image", ha="center", va="center", fontsize=8.5)
             axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.05))
     return figure
 
@@ -135,11 +134,10 @@ def weighted_pairs(
                     if weight > 0 and text_degrees[k] != degree:
                         ends = torch.stack([place, text[k]], dim=1)
                         axis.plot(*ends, color=colours[rank], linewidth=0.8 + 2.6 * weight, zorder=1)
-                        box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.2}
+                        box = {"facecolor": colours[rank], "edgecolor": "none", "pad": 1.2}
                         middle = (0.62 * place + 0.38 * text[k]).tolist()
-                        axis.text(
-                            *middle, next(label), ha="center", va="center", fontsize=9, bbox=box, zorder=5
-                        )
+                        on_box = {"bbox": box, "color": ink_on(colours[rank]), "zorder": 5}
+                        axis.text(*middle, next(label), ha="center", va="center", fontsize=9, **on_box)
                 image_star(axis, place, colours[rank])
             axis.set_title(title)
             axis.set(xlim=(-0.95, 1.4), ylim=(-0.3, 1.4))
@@ -171,7 +169,7 @@ def resting_places(
         right.scatter(text_degrees, range(number), marker="|", s=520, color=colours, linewidth=3, zorder=1)
         for lift, (order, curves) in zip((0.2, 0, -0.2), fields.items(), strict=False):
             name, colour, marker = ORDERS[order]
-            dots = {"color": colour, "marker": marker, "s": 40, "zorder": 4, "edgecolor": "white"}
+            dots = {"color": colour, "marker": marker, "s": 40, "zorder": 4}
             least = int(curves[0].argmin())
             for axis, values in zip((left, below), curves, strict=True):
                 axis.plot(degrees, values, color=colour, linewidth=2)
@@ -256,5 +254,5 @@ def force_curves(
             axis.set_xlim(float(degrees[0]), float(degrees[-1]))
         for axis in axes[-1]:
             axis.set_xlabel("place of the image (degrees)")
-        figure.supylabel("← lower ranks    force    higher ranks →", fontsize=9, color=INK)
+        figure.supylabel("← lower ranks    force    higher ranks →", fontsize=9)
     return figure
