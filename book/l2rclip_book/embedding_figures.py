@@ -25,7 +25,7 @@ GREY, INK = COLOURS["reference"], COLOURS["ink"]
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
     """Points in the colours of their ranks, drawn in the order given, so that no rank hides another."""
-    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0.3,
+    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0,
                     hue_order=range(len(ranks)), legend=False, ax=axis)  # fmt: skip
 
 
@@ -80,6 +80,73 @@ def clouds(panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metri
     return figure
 
 
+<<<<<<< HEAD
+=======
+def plane_panels(plane: Plane, titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
+    """Panels that show one plane on one scale; each axis says which share of the variance lies along it."""
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(titles), squeeze=False, sharex=True, sharey=True)
+    for axis, title in zip(axes.flat, titles, strict=True):
+        axis.set(title=title, xlabel=f"axis 1 ({plane.share[0]:.0%})")
+    axes[0, 0].set_ylabel(f"axis 2 ({plane.share[1]:.0%})")
+    return figure, axes
+
+
+def moments(
+    plane: Plane, features: Mapping[str, tuple[Points, PerRank]], labels: Index, ranks: Ranks
+) -> Figure:
+    """Images and texts at several moments, seen in one plane and on one scale.
+
+    Args:
+        plane: Two axes, fitted on all of them.
+        features: Image features and text features by moment.
+        labels: Rank index of each image, the same at every moment.
+        ranks: The label space.
+    """
+    with style():
+        figure, axes = plane_panels(plane, list(features))
+        for axis, (images, texts) in zip(axes.flat, features.values(), strict=True):
+            cloud(axis, plane.project(images), labels, ranks)
+            x, y = plane.project(texts).T
+            axis.plot(x, y, color=GREY, linewidth=1.0, alpha=0.8, zorder=3)
+            axis.scatter(
+                x, y, c=rank_colours(len(ranks)), s=52, marker="D", edgecolor=INK, linewidth=1.4, zorder=4
+            )
+        axes[0, 0].plot([], [], "o", color=GREY, markersize=4, label="image")
+        axes[0, 0].plot([], [], "-D", color=GREY, markersize=6, markeredgecolor=INK, label="sentence")
+        figure.legend(loc="outside upper left", ncols=2)
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+def arrows(plane: Plane, steps: Mapping[str, Mapping[str, tuple[PerRank, PerRank]]], ranks: Ranks) -> Figure:
+    """Where the images and the sentence of each rank go in each stage; what does not move has no arrow.
+
+    Args:
+        plane: Two axes for all panels.
+        steps: By stage and then by name, images first: the K points before and after it.
+        ranks: The label space.
+    """
+    colours = rank_colours(len(ranks))
+    with style():
+        figure, axes = plane_panels(plane, list(steps))
+        for axis, kinds in zip(axes.flat, steps.values(), strict=True):
+            for (before, after), marker in zip(kinds.values(), MARKERS, strict=True):
+                start, end = plane.project(before), plane.project(after)
+                axis.scatter(*end.T, c=colours, marker=marker, s=34, edgecolor=INK, linewidth=0.6, zorder=3)
+                if not np.array_equal(before, after):
+                    axis.scatter(*start.T, c=colours, marker=marker, s=14, alpha=0.55)
+                    for rank, colour in enumerate(colours):
+                        axis.annotate("", end[rank], start[rank], zorder=2,
+                                      arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.3})  # fmt: skip
+        for kind, marker in zip(next(iter(steps.values())), MARKERS, strict=True):
+            axes[0, 0].plot([], [], marker, color=GREY, markersize=5, label=kind)
+        figure.legend(loc="outside upper left", ncols=2)
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+>>>>>>> h-k
 def thumbnails(
     flat: Flat,
     labels: Index,
@@ -106,7 +173,7 @@ def thumbnails(
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
         for title, height, place in zip(chosen, (0.995, 0.005), ("top", "bottom"), strict=True):
-            figure.text(0.02, height, title, va=place, fontsize=10.5, color=INK)
+            figure.text(0.02, height, title, va=place, fontsize=10.5)
         for row, indices in zip((0, 2), chosen.values(), strict=True):
             for column, index in enumerate(sorted(indices, key=lambda i: float(flat[i, 0]))):
                 axis = figure.add_subplot(grid[row, column])
