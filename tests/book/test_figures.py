@@ -21,11 +21,7 @@ from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
 from l2rclip_book import template_figures
 from l2rclip_book.loss_geometry import on_circle
-<<<<<<< HEAD
-=======
-from l2rclip_book.projections import Plane
 from l2rclip_book.style import DATA, METHODS
->>>>>>> h-k
 from l2rclip_lite import plots
 from l2rclip_lite.data import Split
 from l2rclip_lite.ranks import Ranks
