@@ -177,7 +177,7 @@ class Settings(SphinxDirective):
         path = Path(self.env.srcdir, PACKAGE, "config.py")
         self.env.note_dependency(str(path))
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)  # type: ignore[arg-type]
+        docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)
         rows = ["| setting | default | values | meaning |", "|---|---|---|---|"]
         for name, field in TypeAdapter(kind).json_schema()["properties"].items():
             if "$ref" in field:  # the other table
@@ -231,7 +231,7 @@ class LinkNames(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Wrap the literals of this page."""
-        known = targets(self.env.domains["py"].objects)  # type: ignore[attr-defined]
+        known = targets(self.env.domains["py"].objects)
         for literal in list(self.document.findall(nodes.literal)):
             name = re.fullmatch(r"([\w.]+)(?:\(.*\))?", literal.astext(), re.DOTALL)
             page, anchor = known.get(name[1] if name else "", ("", ""))
