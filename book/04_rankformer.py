@@ -393,7 +393,7 @@ with style():
         strength.melt(["α", "training"], var_name="panel"),
         x="α", y="value", hue="training", style="training", col="panel",
         kind="line", markers=True, dashes=False, height=3, aspect=1.15,
-        palette=["#8b98a8", "#c8553d"], facet_kws={"sharey": False},
+        palette=["#76818e", "#c8553d"], facet_kws={"sharey": False},
     )  # fmt: skip
     grid.set(yscale="log").set_titles("{col_name}", loc="left")
     grid.set_axis_labels("α", "moved")

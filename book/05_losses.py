@@ -36,7 +36,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke: few steps; page: as shown here; full: more starts
 SEED = 0  # decides where texts start, and the images of the last section
 
-# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows show the push of each text, a black arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the colour of the text that pushes, and its length is the force; the longest arrow of each panel is drawn at the same length. The black arrow is what is left over along the circle, and the title gives its size.", "name": "fig-05-forces"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows show the push of each text, a grey arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the colour of the text that pushes, and its length is the force; the longest arrow of each panel is drawn at the same length. The grey arrow is what is left over along the circle, and the title gives its size.", "name": "fig-05-forces"}} tags=["hide-input"]
 import itertools
 import math
 from collections.abc import Callable
@@ -355,7 +355,7 @@ compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 # $\sqrt3$ away from the far end, with weight 1. Diversity is a mean over six pairs, $\tfrac16\cdot 2\,(\tfrac12+\sqrt3)$. So
 # the loss is negative, and that is right: only differences of a loss move anything.
 #
-# The black arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and
+# The grey arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and
 # $\cos(\theta/2)$ of it turns an image that is an angle $\theta$ away. Ranks 1 and 4, 72° away, have the weights $\tfrac14$
 # and 1; ranks 2 and 3, 144° away, have $\tfrac12$ and $\tfrac34$. The mean over five texts is
 # $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$, towards rank 1.

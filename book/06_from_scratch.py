@@ -61,7 +61,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from l2rclip_lite import L2RCLIP, Config, losses, plots, rankformer, training
+from l2rclip_lite import L2RCLIP, Config, losses, rankformer, training
 from l2rclip_lite.calibration import fit_temperature
 from l2rclip_lite.results import judge, median_rank
 

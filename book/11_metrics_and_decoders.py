@@ -377,7 +377,7 @@ models = {
 # A metric raises an alarm only for what chance cannot explain: a value outside the healthy model's bootstrap interval (below), on the
 # wrong side.
 
-# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else grey."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-11-notices"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-11-notices"}} tags=["hide-input"]
 UP = ("accuracy", "one_off", "qwk", "spearman", "kendall")
 CALLED = {
     "accuracy": "accuracy ↑",
@@ -416,18 +416,19 @@ with plots.style():
         alarms.astype(float),
         annot=values.map(lambda value: f"{value:.2f}".replace("-", "−")),
         fmt="",
-        cmap=["#eef1f4", "#f3cfc6"],
+        cmap=["none", plots.COLOURS["stage 2"]],
         cbar=False,
-        linewidths=1.5,
+        linewidths=0.5,
+        linecolor=plots.COLOURS["ink"],
         xticklabels=[name.replace(" ", "\n") for name in values],
         yticklabels=list(CALLED.values()),
-        annot_kws={"color": "#1f2933"},  # dark on both, whatever the page
         ax=axis,
     )
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     axis.tick_params("y", rotation=0)
     for text, alarm in zip(axis.texts, alarms.values.ravel(), strict=True):
         text.set_weight("bold" if alarm else "normal")
+        text.set_color("white" if alarm else plots.COLOURS["ink"])
 figure
 
 # %% tags=["remove-cell"]

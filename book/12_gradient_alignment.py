@@ -333,7 +333,7 @@ pairs = {
     for named, tables in (("words", by_words), ("digits", by_digits))
 }
 colours = dict(
-    zip(by_words, ("#b0833a", "#4f8f4f", "#c8553d", "#4b4e9e", "#8b98a8"),
+    zip(by_words, ("#b0833a", "#4f8f4f", "#c8553d", "#6d70c4", "#76818e"),
         strict=True)
 )  # fmt: skip
 with style():
@@ -356,7 +356,7 @@ with style():
     sns.stripplot(
         along, x="ranks apart", y="alignment", hue="names", dodge=True, size=4,
         jitter=False, native_scale=True, ax=axes[1],
-        palette={"of one length": "#c8553d", "unequal": "#8b98a8"},
+        palette={"of one length": "#c8553d", "unequal": "#76818e"},
     )  # fmt: skip
     axes[1].set_title("All pairs, axis rank")
     for axis in axes:

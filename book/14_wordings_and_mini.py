@@ -49,6 +49,7 @@ from l2rclip_book.alignment import prototypes
 from l2rclip_book.heat_maps import heat_maps
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.statistics import ordinality
+from l2rclip_book.style import DARK
 from l2rclip_book.template_figures import (
     INK,
     SHUFFLED,
@@ -337,11 +338,11 @@ for axis, table in zip(figure.axes, tables.values(), strict=False):
     axis.plot(
         table.argmax(dim=1) + 0.5,
         np.arange(len(unseen)) + 0.5,
-        "o", ms=2.2, color=INK, mew=0,
+        "o", ms=2.2, color=DARK, mew=0,
     )  # fmt: skip
     size = others - dogs
     axis.add_patch(
-        plt.Rectangle((dogs, dogs), size, size, fill=False, ec=INK, lw=1)
+        plt.Rectangle((dogs, dogs), size, size, fill=False, ec=DARK, lw=1)
     )
 figure
 

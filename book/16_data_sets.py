@@ -13,24 +13,14 @@
 # %% [markdown]
 # # The data sets: cards, counts, leakage
 #
-# Before a number comes a folder of pictures, and somebody who took them. This page shows the twelve data sets that the
-# package reads: whose they are, what they may be used for, how many pictures each rank has, and who stands in training and in
-# test at once. Only the leaves come with the package; for the others it has a loader and, where they are free, a download.
+# Before there is a number, there is a folder of images, and somebody who took them. This appendix shows the twelve data sets
+# that the package reads: who owns them, what they may be used for, how many images each rank has, and which people are in
+# training and in test at once. The package contains only the generated leaves. For the others it has a loader and, where they
+# are free, a download.
 #
-# :::{admonition} What you will learn
-# :class: tip
-# - which ranks of each benchmark have pictures, and which have none,
-# - what a predictor that never looks at a picture reaches on each, the floor under every table,
-# - how many persons of a test part were seen in training, protocol by protocol,
-# - what pictures of faces may be used for, and what not.
-# :::
+# **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
 #
-# | you should know | how much | if not |
-# |---|---|---|
-# | ranks, accuracy, MAE | the idea | {doc}`02_two_stages` |
-# | training, validation and test split | well | any introduction to machine learning |
-#
-# **Time and hardware.** Seconds, on anything. No picture of a benchmark is opened: the counts are read from
+# **Time and hardware.** Seconds, on anything. No image of a benchmark is opened: the counts come from
 # `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
@@ -46,6 +36,7 @@ SEED = 0  # decides these leaves
 
 # %% tags=["hide-input"]
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,62 +51,39 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-size = {"smoke": 60, "page": 600, "full": 4000}[PROFILE]
-results = next(
-    (
-        path
-        for path in (Path("results"), Path("book/results"))
-        if (path / "data_sets.csv").is_file()
-    ),
-    None,
-)
+files = [Path("results"), Path("book/results")]
+results = next((x for x in files if (x / "data_sets.csv").is_file()), None)
 if results is None:
     print(
-        "This notebook is alone, as on Colab: the counts of the benchmarks lie in\n"
-        "the repository, in book/results/."
+        "This notebook is alone, as on Colab: the counts are in the repository, in\n"
+        "book/results/. What follows shows generated leaves only."
     )
-    print(
-        "What follows shows generated leaves only; the page in the book shows all."
-    )
+    size = {"smoke": 60, "page": 600, "full": 4000}[PROFILE]
     leaves = load_dataset("leaves", size=size, seed=SEED)
     counts = pd.DataFrame(
         {split: leaves.counts(split) for split in ("train", "val", "test")}
     )
-    counts = counts.assign(
-        data="leaves", protocol="", category="", fold=0, rank=counts.index
-    )
-    counts = counts.assign(name=leaves.ranks.names, value=leaves.ranks.values)
+    counts = counts.assign(data="leaves", protocol="", category="", fold=0)
+    counts = counts.assign(rank=counts.index, name=leaves.ranks.names)
+    counts["value"] = leaves.ranks.values
     shared = pd.DataFrame()
 else:
-    counts = pd.read_csv(results / "data_sets.csv").fillna(
-        {"protocol": "", "category": "", "fold": 0}
-    )
-    shared = pd.DataFrame(
-        json.loads((results / "data_sets.json").read_text(encoding="utf-8"))[
-            "leakage"
-        ]
-    )
-first = counts.groupby(["data", "protocol", "category"], sort=False)[
-    "fold"
-].transform("min")
-shown = counts[counts["fold"] == first]
+    blank = {"protocol": "", "category": "", "fold": 0}
+    counts = pd.read_csv(results / "data_sets.csv").fillna(blank)
+    text = (results / "data_sets.json").read_text(encoding="utf-8")
+    shared = pd.DataFrame(json.loads(text)["leakage"])
+keys = ["data", "protocol", "category"]
+first = counts.groupby(keys, sort=False)["fold"].transform("min")
 benchmarks = {
     " ".join(word for word in key if word): part
-    for key, part in shown.groupby(["data", "protocol", "category"], sort=False)
-    if "five-fold" not in key  # the pictures of `official`, cut otherwise
+    for key, part in counts[counts["fold"] == first].groupby(keys, sort=False)
+    if "five-fold" not in key  # the images of `official`, cut otherwise
 }
-print(
-    f"{len(benchmarks)} label distributions, "
-    f"{sum(len(part) for part in benchmarks.values())} ranks"
-)
-
-# %% [markdown]
-# ## How many pictures has a rank?
 
 
-# %% mystnb={"image": {"alt": "Eighteen small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test pictures. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, MORPH and CLAP2015 towards old age, until ranks are empty; aesthetics has nearly all pictures in two middle grades."}, "figure": {"caption": "Pictures of each rank, lowest on the left: bars are training and validation, the line is test, crosses are ranks without a training picture. The first fold of each protocol; each panel has its own scale.", "name": "fig-16-ranks"}}
+# %% mystnb={"image": {"alt": "Eighteen small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, MORPH and CLAP2015 towards old age, until ranks are empty; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-16-ranks"}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
-    """One panel a label distribution."""
+    """One panel per label distribution."""
     columns = min(3, len(parts))
     rows = -(-len(parts) // columns)
     with plots.style():
@@ -165,109 +133,121 @@ def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
 
 small_multiples(benchmarks)
 
+# %% tags=["remove-cell"]
+if results is not None:  # what the text says of the figure
+    ages = benchmarks["morph rs-partial"]
+    rare = (ages["train"] + ages["val"] < 5).mean()
+    assert 0.2 < rare < 0.27, rare
+    grades = (
+        counts[counts["data"] == "aesthetics"].groupby("rank")["train"].sum()
+    )
+    assert grades.nlargest(2).sum() > 0.9 * grades.sum(), grades
+    assert (shared["test_shared_files"] == 0).all()
+
 # %% [markdown]
-# Look at the tails. A quarter of the ages in MORPH II's setting A have fewer than five pictures to learn from, and the grades of beauty crowd in the
-# middle. A model can be right most of the time and never once say "exceptional". That is why every metric of the package is
-# told the number of ranks, and why `amae`, the mean over ranks of the error within a rank, stands beside `mae`.
+# ## Long tails and empty ranks
+#
+# Look at the tails in {numref}`fig-16-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer than
+# five images to learn from, and nearly all grades of beauty are one of two in the middle. A model can be right most of the time
+# and never once say "exceptional". That is why every metric of the package is told the number of ranks, and why `amae`, the mean
+# over the ranks of the error within a rank, is reported beside `mae`.
 #
 # ## The floor
 #
-# Two predictors never open a picture. One always answers the most frequent rank of the training part, one its median. No
-# accuracy below the first and no MAE above the second is worth a sentence.
+# Two predictors never open an image. One always answers the most frequent rank of the training part, the other its median.
+# An accuracy below the first or an MAE above the second means that a model has learned nothing of use.
 
 
 # %%
-def floor(part: pd.DataFrame) -> dict[str, object]:
-    """Test accuracy of the most frequent rank, test MAE of the median rank."""
-    train, test, value = (
-        part[name].to_numpy() for name in ("train", "test", "value")
-    )
-    median = value[np.searchsorted(train.cumsum(), (train.sum() + 1) // 2)]
+def floor(part):
+    """What two constant answers reach on the test part."""
+    train = part["train"].to_numpy()
+    test, value = part["test"].to_numpy(), part["value"].to_numpy()
+    half = (train.sum() + 1) // 2  # the image in the middle
+    median = value[np.searchsorted(train.cumsum(), half)]
     return {
-        "learn": int(train.sum()),
-        "choose": int(part["val"].sum()),
-        "test": int(test.sum()),
-        "ranks": len(part),
-        "without picture": int((train + part["val"].to_numpy() == 0).sum()),
-        "majority accuracy": round(test[train.argmax()] / test.sum(), 3),
-        "median MAE": round(
-            float((test * abs(value - median)).sum() / test.sum()), 3
-        ),
+        "majority accuracy": test[train.argmax()] / test.sum(),
+        "median MAE": (test * abs(value - median)).sum() / test.sum(),
     }
 
 
-pd.DataFrame(
-    [floor(part) for part in benchmarks.values()], index=list(benchmarks)
-)
+# %% tags=["hide-input"]
+def sizes(part: pd.DataFrame) -> dict[str, int]:
+    """Images to learn from, to choose with and to test on; ranks."""
+    learned = part["train"] + part["val"]
+    return {
+        "train": part["train"].sum(),
+        "val": part["val"].sum(),
+        "test": part["test"].sum(),
+        "ranks": len(part),
+        "empty": (learned == 0).sum(),
+    }
+
+
+table = {name: sizes(part) | floor(part) for name, part in benchmarks.items()}
+pd.DataFrame.from_dict(table, orient="index").round(3)
 
 # %% [markdown]
-# The MAE is in years for MORPH and CLAP2015, in groups for Adience, in decades for HCI, in per cent of the leaf for `bracol-area`,
-# in apples for `apples81`, in weeks for `hc18`, in grades for the rest.
+# `empty` counts the ranks without an image in training and validation. The MAE is in years for MORPH and CLAP2015, in age groups
+# for Adience, in decades for HCI, in per cent of the leaf for `bracol-area`, in apples for `apples81`, in weeks for `hc18`, and
+# in grades for the rest.
 #
 # ## Who is in training and in test?
 #
-# A face that was learned is easier to date than a new one: hair, light and camera give it away. The lists of MORPH name the
-# person, those of Adience the user, of the apples the tree and of HC18 the examination, so there it can be counted.
+# A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH name the
+# person, those of Adience the user, of the apples the tree, and of HC18 the examination. There, leakage can be counted. The
+# table shows how much of the test part is also in training, in per cent, as the smallest and the largest value over the folds:
+# first of the persons (users, trees, examinations), then of the images that show them.
 
-# %%
+# %% tags=["hide-input"]
+seen = pd.DataFrame()
 if len(shared):
-    known = shared[shared["test_subjects"].notna()].copy()
-    known["persons"] = (
-        100 * known["test_shared_subjects"] / known["test_subjects"]
-    )
-    known["images"] = (
-        100 * known["test_images_of_shared"] / known["test_images"]
-    )
-    grouped = known.fillna({"protocol": ""}).groupby(
-        ["data", "protocol"], sort=False
-    )
+    known = shared[shared["test_subjects"].notna()].fillna({"protocol": ""})
+    for share, part, whole in (
+        ("persons", "test_shared_subjects", "test_subjects"),
+        ("images", "test_images_of_shared", "test_images"),
+    ):
+        known[share] = 100 * known[part] / known[whole]
+    groups = known.groupby(["data", "protocol"], sort=False)
     columns = {"folds": ("persons", "size")}
-    columns |= {
-        f"{name}, {word}": (name, word)
-        for name in ("persons", "images")
-        for word in ("min", "max")
-    }
-    seen = grouped.agg(**columns).round(1)
-    print(
-        "share of the test part that is also in training, per cent, over the folds"
-    )
-    assert (shared["test_shared_files"] == 0).all(), (
-        "no image is in training and test of any fold"
-    )
-else:
-    seen = pd.DataFrame()
+    for share in ("persons", "images"):
+        for end in ("min", "max"):
+            columns[f"{share}, {end}"] = (share, end)
+    seen = groups.agg(**columns).round(1)
 seen
 
 # %% [markdown]
-# Between the random split of MORPH and the one by person lies the difference between "knows these people" and "knows age".
-# Papers call the random one D or RS and the other C or SE, while the files of the method's authors have the two letters
-# swapped; this package goes by names alone. In no fold of any benchmark does a *picture* stand on both sides,
-# but the five test parts of `rs-partial` overlap each other: they are repeated draws, not a cross-validation.
+# Compare the random split of MORPH with the one by person. What separates them is the difference between "knows these people"
+# and "knows age". Papers call the random split D or RS and the other C or SE, while the files of the method's authors have the
+# two letters swapped. So this package uses names alone. No fold of any benchmark has the same *file* in
+# training and in test. But the five test parts of `rs-partial` overlap each other: they are repeated draws, not a
+# cross-validation.
 #
-# For a split with nobody on both sides: `load_dataset("morph", root=..., subject_disjoint=True)`, or `--subject-disjoint` in
-# the shell. In a table of your own, name the person or plant of each picture in a column `group`: a group stays in one
-# split ({doc}`10_your_own_images`). The report on one fold: `l2rclip data morph --lists DIR --protocol random --leakage`.
+# To make a split of your own in which no person is on both sides, write `load_dataset("morph", root=..., subject_disjoint=True)`,
+# or `--subject-disjoint` in the shell. Your own images need no such option: if your table has a column `group` that says who or
+# what each image shows, a group stays in one split ({doc}`10_your_own_images`).
 #
 # ## Faces
 #
-# Three of these data sets are pictures of people who were not asked by you. Plainly:
+# Three of these data sets show the faces of people whom you have not asked.
 #
-# - **You may** use them for research, under the licence of their owner, which for MORPH II you have to apply for.
+# - **You may** use them for research, under the licence of their owner. For MORPH II you have to apply for it.
 # - **You may not** pass them on, put them into a notebook that you publish, or train a product on them.
 # - **Never** use them, or a model trained on them, to find out who somebody is, or to decide anything about anybody: who is
-#   served, hired, admitted, insured or watched. A number of this book says how well a method orders labels, and nothing about
-#   a person.
+#   served, hired, admitted, insured or watched. A number in this book says how well a method orders labels. It says nothing
+#   about a person.
 # - **The label is not the age.** In CLAP2015 it is what strangers guessed, in Adience a group that an annotator chose, in
-#   MORPH II a record. Who was photographed was not drawn at random: MORPH II's setting A holds one group of people
-#   only, and an error averaged over a data set says nothing about the error for people it hardly shows.
+#   MORPH II a record. Nor were the people drawn at random: MORPH II's setting A contains only one group of people. An error
+#   averaged over a data set says nothing about the error for people whom the data set hardly shows.
 #
-# The pictures of eyes in RetinaMNIST and of fetal heads in HC18 are there to test methods. No result on them is a clinical statement.
+# The images of eyes in RetinaMNIST and of fetal heads in HC18 are here to test methods. No result on them is a clinical
+# statement.
 #
 # ## The twelve cards
 #
-# What the package prints for `l2rclip data NAME`, and what every run directory keeps.
+# What `l2rclip data NAME` prints, and what every run directory keeps.
 
-# %%
+# %% tags=["hide-input"]
 facts = DATA_SETS
 
 
@@ -305,13 +285,13 @@ Markdown(
     "\n".join(card(name) for name in ("leaves", "bracol", "csv", "retinamnist"))
 )
 
-# %%
+# %% tags=["hide-input"]
 Markdown("\n".join(card(name) for name in ("bracol-area", "apples81", "hc18")))
 
-# %%
+# %% tags=["hide-input"]
 Markdown("\n".join(card(name) for name in ("morph", "clap2015", "adience")))
 
-# %%
+# %% tags=["hide-input"]
 Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 
 # %% [markdown]
@@ -319,98 +299,175 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 #
 # | data set | what is free to fetch | the rest |
 # |---|---|---|
-# | leaves | everything; it is generated | |
+# | leaves | everything; they are generated | |
 # | BRACOL | `l2rclip data bracol --download DIR` | |
 # | RetinaMNIST | `l2rclip data retinamnist --download DIR` | |
-# | lesion area, apples, fetal heads | nothing: their files were not at hand to take digests of | where each card says |
-# | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists: `l2rclip data morph --download DIR/datalists` | the pictures, from their owners |
+# | lesion area, apples, fetal heads | nothing: their files were not at hand, so there are no checksums | see each card |
+# | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists | the images, from their owners |
 #
-# Every download is compared with a checksum before anything appears in the folder. The three sets of the third row come
-# without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. If you own none of the
-# pictures, {doc}`08_training_runs` trains on generated leaves.
+# Every download is compared with a checksum before anything appears in the folder. Lesion area, apples and
+# fetal heads come without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. For a
+# benchmark whose images you own, the commands are these:
+#
+# ```sh
+# l2rclip data morph --download lists  # the published lists, checked by SHA-256
+# l2rclip data morph --lists lists --protocol rs-partial --leakage
+# l2rclip fit --dataset morph --root faces --lists lists \
+#   --protocol subject-exclusive --fold 0 --out runs/morph0
+# ```
+#
+# The second command needs no images: it reports which people are in training and in test. For the third, the images may be
+# anywhere below `--root`. Images that a list names and you do not have are counted before anything trains, and the command
+# stops; with `--allow-missing` it continues without them, and the run records it. The files `experiments/*.yaml` have the
+# settings of the paper, as far as they are known, for `papermill book/08_training_runs.ipynb` ({doc}`08_training_runs`).
+#
+# The paper's own numbers were **not reproduced** here: of its five benchmarks no image was at hand. The loaders and protocols
+# are tested on drawn images in the true layout, and their counts against the published lists.
 #
 # ## Exercises
 #
-# **1. The floor by hand.** A training part has 30, 50 and 20 pictures of the ranks 0, 1 and 2, the test part 10, 10 and 20. What
-# accuracy has the majority predictor, and what MAE the median predictor?
+# **1. The floor by hand.** A training part has 30, 50 and 20 images of the ranks 0, 1 and 2, the test part 10, 10 and 20. What
+# accuracy does the majority predictor have, and what MAE the median predictor?
+
+
+# %% tags=["hide-input"]
+SMALL = pd.DataFrame(
+    {"train": [30, 50, 20], "test": [10, 10, 20], "value": [0, 1, 2]}
+)
+
+
+def check_floor(accuracy: float, error: float) -> str:
+    """Compare with `floor`."""
+    right = floor(SMALL)
+    if abs(accuracy - right["majority accuracy"]) > 5e-3:
+        return "not yet: both answer rank 1; how many test images have it?"
+    if abs(error - right["median MAE"]) > 5e-3:
+        return "not yet: how far is rank 1 from each image of the test part?"
+    return "right"
+
+
+def check_lacking(mine: Callable[[pd.DataFrame], list[str]]) -> str:
+    """Ranks without a test image, not those without a training image."""
+    part = SMALL.assign(name=["low", "middle", "high"])
+    part = part.assign(train=[0, 50, 20], val=0, test=[10, 0, 20])
+    found = list(mine(part))
+    if found == ["middle"]:
+        return "right"
+    if found == ["low"]:
+        return "not yet: rank low lacks training images, not test images"
+    return f"not yet: {found}; the names of the ranks without a test image"
+
+
+def check_split(mine: Callable[..., np.ndarray]) -> str:
+    """Nobody on both sides, about the share asked for, and repeatable."""
+    draw = np.random.default_rng(1)
+    subjects = draw.integers(60, size=500) ** 2  # sixty people, and gaps
+    test = np.asarray(mine(subjects, 0.2, 0))
+    if test.shape != subjects.shape or test.dtype != bool:
+        return "not yet: return one True or False per image"
+    if both := set(subjects[test]) & set(subjects[~test]):
+        return f"not yet: {len(both)} people are on both sides"
+    if abs(test.mean() - 0.2) > 0.05:
+        return f"not yet: a share of {test.mean():.2f} is in test, not 0.2"
+    if not np.array_equal(test, mine(subjects, 0.2, 0)):
+        return "not yet: the same seed must give the same split"
+    if np.array_equal(test, mine(subjects, 0.2, 1)):
+        return "not yet: another seed must give another split"
+    return "right"
 
 
 # %%
-def check_floor(accuracy: float, error: float) -> None:
-    """Compare with `floor`."""
-    part = pd.DataFrame(
-        {
-            "train": [30, 50, 20],
-            "val": [0, 0, 0],
-            "test": [10, 10, 20],
-            "value": [0, 1, 2],
-        }
-    )
-    right = floor(part)
-    good = (
-        abs(accuracy - right["majority accuracy"]) < 5e-3
-        and abs(error - right["median MAE"]) < 5e-3
-    )
-    print(
-        "right"
-        if good
-        else "not yet: both predictors answer rank 1; count what that does to the test"
-    )
-
-
-check_floor(0.5, 0.5)
+print(check_floor(0.5, 0.5))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Rank 1 is the most frequent and holds the middle picture. On the test part it is right 10 times of 40, and 30 times off by 1.
+# Rank 1 is the most frequent and holds the image in the middle. On the test part it is right 10 times of 40, and 30 times off
+# by 1.
 # :::
 
 # %% tags=["hide-cell"]
-check_floor(0.25, 0.75)
+print(check_floor(0.25, 0.75))
 
 # %% [markdown]
-# **2. Which grades does a test part lack?** A metric that infers the ranks from the data would not notice. List, from `counts`, all
-# benchmarks whose test part lacks a rank, with the number of ranks it lacks.
-#
-# :::{dropdown} Solution
-# Count the zeros of the column `test` in each part of `benchmarks`.
-# :::
+# **2. Which ranks does a test part lack?** A metric that infers the ranks from the data would not notice them. Write a function
+# of one table of `benchmarks` (columns `name`, `train`, `val`, `test`) that returns their names.
 
-# %% tags=["hide-cell"]
-lacking = {
-    title: int((part["test"] == 0).sum()) for title, part in benchmarks.items()
-}
-print({title: number for title, number in lacking.items() if number})
+
+# %%
+def lacking(part):
+    return list(part["name"])  # yours
+
+
+print(check_lacking(lacking))
 
 # %% [markdown]
-# **3. How many leaves are too few?** `load_dataset` refuses what cannot be split. Find out what it says when you ask for 10
-# leaves of 5 ranks.
-#
 # :::{dropdown} Solution
-# Catch `InputError`; its text is one sentence with the way out.
+# Select the rows in which `test` is 0. The cell counts them in every benchmark.
 # :::
 
-# %% tags=["hide-cell"]
-from l2rclip_lite.errors import InputError
 
-try:
-    load_dataset("leaves", ranks=5, size=10)
-except InputError as error:
-    print(error)
+# %% tags=["hide-cell"]
+def lacking_solution(part):
+    return list(part.loc[part["test"] == 0, "name"])
+
+
+print(check_lacking(lacking_solution))
+lacks = {name: len(lacking_solution(part)) for name, part in benchmarks.items()}
+print({name: number for name, number in lacks.items() if number})
+
+# %% [markdown]
+# **3. Nobody on both sides.** Write the split by person. You get the subject of each image, the share of images to test on, and
+# a seed. Return an array with True for each test image. The split below draws images, and the check says what is wrong with it.
+
+
+# %%
+def split_by_subject(subjects, share, seed):
+    draw = np.random.default_rng(seed)
+    return draw.random(len(subjects)) < share  # yours
+
+
+print(check_split(split_by_subject))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Shuffle the people, not the images, and take people until their images are the share.
+# :::
+
+
+# %% tags=["hide-cell"]
+def split_solution(subjects, share, seed):
+    people, owned = np.unique(subjects, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    until = owned[order].cumsum() <= share * len(subjects)
+    return np.isin(subjects, people[order[until]])
+
+
+print(check_split(split_solution))
+
+# %% tags=["remove-cell"]
+# Wrong answers, and the sentence that each must get.
+for answer, said in (
+    (check_floor(0.25, 1.0), "how far"),
+    (check_floor(0.5, 0.75), "how many"),
+    (check_floor(0.25, 0.75), "right"),
+    (check_lacking(lacking), "names of the ranks"),
+    (check_lacking(lambda p: list(p["name"][p["train"] == 0])), "training"),
+    (check_lacking(lacking_solution), "right"),
+    (check_split(split_by_subject), "both sides"),
+    (check_split(lambda s, *_: np.zeros(len(s), bool)), "share"),
+    (check_split(lambda s, *_: s), "True or False"),
+    (check_split(lambda s, share, _: split_solution(s, share, 0)), "another"),
+    (check_split(split_solution), "right"),
+):
+    assert said in answer, (said, answer)
 
 # %% [markdown]
 # ## Summary
 #
 # - Real label distributions have long tails and empty ranks; a metric must be told how many ranks there are.
 # - The floor is the majority rank for accuracy and the median rank for MAE, on the same split.
-# - In MORPH's usual protocols most test persons were seen in training; only `subject-exclusive` is nearly free of that.
+# - In MORPH's usual protocols many or most test persons were also in training; only `subject-exclusive` is nearly free of that.
 # - Faces are for research under their owner's licence, never for judging or identifying anybody.
-#
-# | what | function | test |
-# |---|---|---|
-# | cards, protocols, folds | `data.benchmarks.DATA_SETS` | `tests/data/test_benchmarks.py` |
-# | counts of the published lists | `data.load_dataset` | `tests/data/test_benchmarks.py` |
-# | leakage | `data.leakage.leakage` | `tests/data/test_leakage.py` |
 #
 # ## Sources
 #

@@ -11,29 +11,17 @@
 # ---
 
 # %% [markdown]
-# # Speed and scale: what training costs, and what it would cost with more pictures
+# # Speed and scale: what training costs, and how it grows
 #
-# A method that trains an image tower cannot cost less than the image tower. L2RCLIP should cost that much and nothing more: its
-# texts are fixed in one stage, its pictures in the other. This page holds the package against that limit, shows where the time
-# goes, and then works out on paper what a run takes with the 55,134 pictures of MORPH II, with a million and with a hundred
-# million.
+# A method that trains an image tower cannot cost less than the image tower. L2RCLIP should cost that much and little more:
+# its images are encoded once for stage 1, its texts once for stage 2. This appendix counts the operations of both stages,
+# compares what was measured with its targets, and works out what a run takes with the 55,134 images of MORPH II, with a million
+# and with a hundred million.
 #
-# :::{admonition} What you will learn
-# :class: tip
-# - how to measure speed on a machine that is never quite still,
-# - why stage 1 costs only texts and stage 2 only the image tower, as a formula you can fill in,
-# - which part of a step to look at first,
-# - at which number of pictures memory, disk, one machine and plain files come to their end, and what takes over.
-# :::
+# **You need.** The two stages and what is frozen in each ({doc}`02_two_stages`), forward and backward passes, logarithmic axes.
 #
-# | you should know | how much | if not |
-# |---|---|---|
-# | the two stages and what is frozen in each | well | {doc}`02_two_stages` |
-# | forward and backward pass | the idea | any introduction to deep learning |
-# | logarithmic axes | to read them | any introduction to statistics |
-#
-# **Time and hardware.** The measurements took minutes on two cores and are read from `book/results/speed.json`; live are only counts of
-# operations, which are the same on every machine. No GPU is needed. The last line of this page says how long it took.
+# **Time and hardware.** Operations are counted here, live; they are the same on every machine. Times are read from
+# `book/results/speed.json`, where that file exists (`make bench` makes it). No GPU is needed.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -43,333 +31,69 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
     get_ipython().run_line_magic("pip", f"install -q '{wheel}'")
 
 # %% tags=["parameters"]
-PROFILE = "page"  # smoke: counts with tiny towers; page and full: as shown
+PROFILE = "page"  # smoke: tiny towers; page and full: as shown
 RESULTS = ""  # a results file of tools/bench; empty: the one of the book
 EPOCHS1 = 30  # of stage 1, for the run on paper
 EPOCHS2 = 10  # of stage 2
 MEMORY_GIB = 24  # of the machine on paper
-DISK_GIB = 500  # room for a cache of decoded pictures
 PATIENCE_HOURS = 24  # the longest run that one machine should do alone
 FILES_PER_SECOND = 2000  # small files that the storage opens
-ROW_BYTES = 300  # what Python keeps of a row of a list: path, label, subject
-CORE_HOUR = 0.05  # price of a core for an hour, in your currency: an assumption
-GPU_HOUR = 2.0  # price of a GPU for an hour: an assumption
+ROW_BYTES = 300  # what Python keeps per row of a list: path, label, subject
 GPU_TFLOPS = 312.0  # dense bf16 peak of the GPU on paper: NVIDIA's A100
 GPU_SHARE = 0.4  # share of that peak that training reaches: an assumption
-GPUS = 8  # in the machine with several
 
 # %% tags=["hide-input"]
 import json
 import logging
-import time
+import textwrap
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
+import torch.nn.functional as F
 from IPython.display import Markdown
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from l2rclip_book import plots
-from l2rclip_book.style import GRID, PAPER, name_rows
-from l2rclip_lite import (
-    L2RCLIP,
-    Config,
-    Ranks,
-    load_dataset,
-    load_towers,
-)
+from l2rclip_book.plots import COLOURS, style
+from l2rclip_book.style import GRID, PAPER, WIDTH
+from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.losses import ordinal_pairwise_loss
+from l2rclip_lite.model import IN_MEMORY
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 logging.disable(logging.WARNING)  # open_clip warns of weights that are random
 torch.set_num_threads(1)
-small = PROFILE == "smoke"
+NAMES = {"smoke": ["tiny/random"]}.get(PROFILE, ["mini", "ViT-B-16/random"])
 ages = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
-
-
-def seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Median time of a call, the first one left out."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[1:]))
-
-
-def demonstration() -> dict[str, dict]:
-    """Four figures of the results file, measured here with tiny towers."""
-    config = Config(towers="tiny/random", device="cpu", hidden=64)
-    model = L2RCLIP.build(ages, config)
-    pixels = torch.zeros(16, 3, 64, 64, dtype=torch.uint8)
-    target = torch.arange(16)
-
-    def ready() -> torch.Tensor:
-        return model.towers.normalize(pixels.float() / 255)
-
-    def bare() -> None:
-        torch.autograd.backward(model.towers.encode_image(ready()).sum())
-
-    def step() -> None:
-        z, t = model.image_features(ready()), model.rank_features
-        loss = torch.nn.functional.cross_entropy(
-            model.scale * z @ t.T, target
-        ) + ordinal_pairwise_loss(z, t, target, ages.values_tensor())
-        torch.autograd.backward(loss)
-
-    ours, tower = seconds(step), seconds(bare)
-    texts = seconds(
-        lambda: torch.autograd.backward(model.prompts(model.towers).sum())
-    )
-    leaf = load_dataset("leaves", size=60, pixels=480).train[0][0]
-    stream = BytesIO()
-    leaf.resize((400, 480)).save(stream, "JPEG", quality=90)
-    jpeg = stream.getvalue()
-    about = {"low": None, "high": None, "repeats": 5, "machine": "this one"}
-    about |= {"unit": "×", "direction": "at most", "threads": 1}
-    rows = {
-        "stage2-mini": {
-            "what": "stage-2 loss and gradients ÷ bare image tower, tiny",
-            "target": 1.05,
-            "value": ours / tower,
-            "detail": {"seconds": ours, "batch": 16},
-        },
-        "inference": {
-            "what": "inference ÷ bare image tower, tiny",
-            "target": 0.97,
-            "direction": "at least",
-            "value": 1.0,
-            "detail": {"other_seconds": tower / 3, "images": 16},
-        },
-        "stage1-ranks": {
-            "what": "seconds of the prompts of 62 ranks, tiny",
-            "target": 0,
-            "direction": "none",
-            "unit": "s",
-            "value": texts,
-            "detail": {"seconds": {"62": texts}, "batch": 16},
-        },
-        "decode": {
-            "what": "JPEG files of 400 by 480 pixels decoded, one process",
-            "target": 0,
-            "direction": "none",
-            "unit": "images/s",
-            "value": 1 / seconds(lambda: np.asarray(Image.open(BytesIO(jpeg)))),
-        },
-    }
-    for row in rows.values():
-        good = row["value"] <= row["target"]
-        row["met"] = None if row.get("direction") == "none" else good
-    rows["inference"]["met"] = True
-    return {"rows": {k: about | row for k, row in rows.items()}}
-
-
-files = (
-    [Path(RESULTS)]
-    if RESULTS
-    else [Path("results/speed.json"), Path("book/results/speed.json")]
-)
-file = next((one for one in files if one.is_file()), None)
-if file is None:
-    bench = demonstration()
+paths = [Path("results/speed.json"), Path("book/results/speed.json")]
+paths = [Path(RESULTS)] if RESULTS else paths
+file = next((path for path in paths if path.is_file()), None)
+rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file else {}
+if rows:
     print(
-        "DEMONSTRATION: the measurements lie in the repository, in\n"
-        "book/results/. This notebook is alone, so it timed four things on\n"
-        "tiny towers. Its figures say nothing about the book's."
+        "Times on this page are from the results file of `make bench`, measured on:"
     )
+    print(*sorted({row["machine"] for row in rows.values()}), sep="\n")
 else:
-    bench = json.loads(file.read_text(encoding="utf-8"))
-rows = bench["rows"]
-
-
-def verdict(row: dict) -> str:
-    """In a word."""
-    words = {True: "met", False: "missed", None: "no target"}
-    return "not measured" if row["value"] is None else words[row["met"]]
+    print(
+        "There is no book/results/speed.json here: nothing on this page was timed.\n"
+        "It shows what can be counted. `make bench` measures the rest."
+    )
 
 
 def listed(words: list[str]) -> str:
     """Words in a sentence."""
-    return ", ".join(words) or "none"
+    return "; ".join(words) or "none"
 
-
-def with_unit(value: float, unit: str) -> str:
-    """A figure as a reader wants it."""
-    shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    if unit == "×" and abs(value) >= 0.1:
-        shown = f"{value:.2f}"
-    return f"{shown} {unit}"
-
-
-# %% [markdown]
-# ## Measured against its target
-
-
-# %% mystnb={"image": {"alt": "A row for each measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good: blue discs are met, red crosses missed, hollow grey squares were not measured. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 is met (blue discs), right of it missed (red crosses). Where more is better the share is turned over. Lines are the quartiles of the repeats; the figure itself stands at the right. A hollow square was not measured.", "name": "fig-17-targets"}} tags=["hide-input"]
-def share_of(row: dict, value: float) -> float:
-    """Figure ÷ target, turned over where more is better; 0.02 at the least."""
-    share = value / row["target"]
-    return max(1 / share if row["direction"] == "at least" else share, 0.02)
-
-
-def against_targets(rows: dict[str, dict]) -> Figure:
-    """One line a row that has a target."""
-    shown = [row for row in rows.values() if row["direction"] != "none"]
-    looks = {
-        "met": (plots.COLOURS["stage 1"], "o"),
-        "missed": (plots.COLOURS["stage 2"], "X"),
-        "not measured": (plots.COLOURS["reference"], "s"),
-    }
-    with plots.style():
-        figure = Figure(
-            figsize=(7.8, 0.42 * len(shown) + 1.1), layout="constrained"
-        )
-        axis = figure.subplots()
-        axis.axvspan(0.01, 1, color="#eaf0f7", zorder=0)
-        axis.axvline(1, color=plots.COLOURS["ink"], linewidth=1.2)
-        for at, row in enumerate(shown):
-            colour, marker = looks[verdict(row)]
-            known = row["value"] is not None
-            x = share_of(row, row["value"]) if known else 1
-            if known and row["low"] is not None:
-                ends = [share_of(row, row[end]) for end in ("low", "high")]
-                axis.plot(ends, [at, at], color=colour, linewidth=2, alpha=0.55)
-            face = colour if known else "none"
-            axis.scatter(
-                x,
-                at,
-                s=58,
-                marker=marker,
-                color=face,
-                edgecolor=colour,
-                zorder=3,
-            )
-            axis.annotate(
-                with_unit(row["value"], row["unit"])
-                if known
-                else "not measured",
-                (1.01, at),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=8.5,
-                color=colour,
-            )
-        name_rows(axis, [row["what"] for row in shown], 8.5)
-        axis.set_xscale("log")
-        axis.set_xlim(0.016, 30)
-        ticks = [0.02, 0.1, 0.5, 1, 2, 10]
-        axis.set_xticks(ticks, ["≤ 0.02", *(f"{t:g}" for t in ticks[1:])])
-        axis.set_xticks([], minor=True)
-        axis.grid(axis="x", color=GRID, linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.set_xlabel("figure ÷ target (left of the line is good)")
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=c,
-                marker=m,
-                linestyle="",
-                label=word,
-                fillstyle="none" if word == "not measured" else "full",
-            )
-            for word, (c, m) in looks.items()
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=3)
-    return figure
-
-
-against_targets(rows)
-
-# %% [markdown]
-# The same in numbers. A ratio is that of two medians. The two things are timed in turns in one process, the second first in every
-# other round, so that a busy moment of the machine hits both; the spread is that of the paired ratios. Memory is the peak of
-# a fresh process above what its imports take.
-
-# %% tags=["hide-input", "nbval-ignore-output"]
-SIGN = {"at most": "≤", "at least": "≥"}
-
-
-def line_of(row: dict) -> str:
-    """A line of the table."""
-    goal = "–"
-    if row["direction"] != "none":
-        goal = f"{SIGN[row['direction']]} {row['target']:.3g} {row['unit']}"
-    if row["value"] is None:
-        return f"| {row['what']} | {goal} | – | – | 0 | not measured: {row['reason']} |"
-    spread = "–"
-    if row["low"] is not None:
-        spread = f"{row['low']:.3g} to {row['high']:.3g}"
-    value = with_unit(row["value"], row["unit"])
-    word = verdict(row)
-    said = f"**{word}**" if word == "missed" else word
-    return f"| {row['what']} | {goal} | {value} | {spread} | {row['repeats']} | {said} |"
-
-
-machines = sorted({row["machine"] for row in rows.values()})
-loads = [row["load_before"] for row in rows.values() if row.get("load_before")]
-busy = f" to {max(loads):.1f}" if loads else ""
-head = "| what | target | measured | quartiles | repeats | |\n|---|---|---|---|---|---|"
-Markdown(
-    "\n".join([head, *map(line_of, rows.values())])
-    + "\n\nMeasured on: "
-    + "; ".join(machines)
-    + ". Processes that wanted a core before a row began, those of the row before "
-    + f"among them: {min(loads, default=0):.1f}{busy}."
-)
-
-# %% [markdown]
-# To measure them on your machine: `make bench`, or one of them with `make bench ONLY=stage2-mini`. Nothing else should run
-# meanwhile. What is a fair opponent? The bare image tower gets the same batch, already normalised; its normalisation layers stand
-# still as in `fit`; memory format, precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these
-# are counted against the package, and the step is the one of the real training loop, from one end of a step to the next.
-
-# %% tags=["hide-input", "nbval-ignore-output"]
-missed = [row["what"] for row in rows.values() if row["met"] is False]
-open_rows = [row["what"] for row in rows.values() if row["value"] is None]
-Markdown(
-    f"{len(missed)} of {len(rows)} rows missed their target: {listed(missed)}.\n\n"
-    f"Not measured: {listed(open_rows)}."
-)
-
-# %% [markdown]
-# ## The formula behind it
-#
-# Let $f_I$ be the operations of the image tower for one picture, forward, and $f_T$ those of the text tower for one sentence. A
-# backward pass costs two forward passes where weights learn, since both their gradients and those of the inputs are needed, and one
-# where gradients only pass through. With $N$ pictures, $K$ ranks, batches of $B$, and $E_1$ and $E_2$ epochs, the two stages take
-#
-# $$
-# C = \underbrace{N f_I}_{\text{features, once}}
-#   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
-#   + \underbrace{K f_T}_{\text{texts, once}}
-#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
-# $$ (eq-17-cost)
-#
-# operations; RankFormer, losses and optimiser are small beside them. A scheme of one stage that encodes every prompt in every step,
-# as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
-#
-# $$
-# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
-# $$ (eq-17-one)
-#
-# In stage 1 the image side has gone from the sum over epochs, in stage 2 the text side. How large the two letters are can be
-# counted, without a clock: torch notes the shape of every matrix product and convolution.
 
 # %% tags=["hide-input"]
-NAMES = ("tiny/random",) if small else ("mini", "ViT-B-16/random")
-
-
 def count(call: Callable[[], object]) -> int:
     """Floating-point operations; a multiplication and an addition are two."""
     plain = sdpa_kernel(SDPBackend.MATH)  # fused attention is not counted
@@ -379,422 +103,447 @@ def count(call: Callable[[], object]) -> int:
 
 
 def operations(name: str) -> dict[str, float]:
-    """What one picture, one sentence and the losses of a batch of 16 cost."""
+    """What one image, one sentence, and the losses of a batch of 16 cost."""
     towers = load_towers(name)
     for part, parameter in towers.named_parameters():
         parameter.requires_grad_(part.startswith("image."))
-    picture = torch.zeros(1, 3, towers.image_size, towers.image_size)
+    pixels = torch.zeros(1, 3, towers.image_size, towers.image_size)
     tokens = towers.tokenize(ages.sentences, template=ages.template)
     words = towers.embed(tokens.ids).detach().requires_grad_()
-    image = torch.nn.functional.normalize(torch.ones(16, towers.dim), dim=1)
-    text = torch.nn.functional.normalize(torch.eye(62, towers.dim), dim=1)
+    z = F.normalize(torch.ones(16, towers.dim), dim=1)
+    t = F.normalize(torch.eye(62, towers.dim), dim=1)
+    target = torch.arange(16)
+
+    def see() -> torch.Tensor:
+        return towers.encode_image(pixels).sum()
+
+    def read() -> torch.Tensor:
+        return towers.encode_embeddings(words, tokens).sum()
 
     def losses() -> torch.Tensor:
-        values, target = ages.values_tensor(), torch.arange(16)
-        logits = image @ text.T
-        order = ordinal_pairwise_loss(image, text, target, values)
-        return torch.nn.functional.cross_entropy(logits, target) + order
+        order = ordinal_pairwise_loss(z, t, target, ages.values_tensor())
+        return F.cross_entropy(z @ t.T, target) + order
 
-    forward = {
-        "picture": count(lambda: towers.encode_image(picture)),
-        "sentence": count(lambda: towers.encode_embeddings(words, tokens)) / 62,
-        "losses": count(losses),
-    }
-    both = {
-        "picture, back": count(
-            lambda: torch.autograd.backward(towers.encode_image(picture).sum())
-        ),
-        "sentence, back": count(
-            lambda: torch.autograd.backward(
-                towers.encode_embeddings(words, tokens).sum()
-            )
-        )
-        / 62,
-    }
-    layers = [
+    convolutions = [
         m for m in towers.image.modules() if isinstance(m, torch.nn.Conv2d)
     ]
-    grouped = any(layer.groups > 1 for layer in layers)
-    return forward | both | {"grouped": grouped}
+    return {
+        "image": count(see),
+        "sentence": count(read) / 62,
+        "losses": count(losses),
+        "image, back": count(lambda: torch.autograd.backward(see())),
+        "sentence, back": count(lambda: torch.autograd.backward(read())) / 62,
+        "grouped": any(layer.groups > 1 for layer in convolutions),
+    }
 
 
 counted = {name: operations(name) for name in NAMES}
-pd.DataFrame(
-    {
-        name: {
-            "a picture, forward, 10⁹": f"{f['picture'] / 1e9:.3f}",
-            "… and backward ÷ forward": (
-                "–"
-                if f["grouped"]
-                else f"{f['picture, back'] / f['picture']:.2f}"
-            ),
-            "a sentence, forward, 10⁹": f"{f['sentence'] / 1e9:.3f}",
-            "… and gradients through ÷ forward": (
-                f"{f['sentence, back'] / f['sentence']:.2f}"
-            ),
-            "losses, 16 pictures, 62 ranks, 10⁹": f"{f['losses'] / 1e9:.5f}",
-        }
-        for name, f in counted.items()
-    }
-)
+
+# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). Stage 2 adds nothing that shows to the tower. Stage 1 costs its texts, a scheme of one stage costs both.", "name": "fig-17-steps"}} tags=["hide-input"]
+bars = []
+for name, f in counted.items():
+    for ranks in (5, 62):
+        images = 16 * 3 * f["image"]
+        texts = 2 * ranks * f["sentence"]
+        losses = 2 * f["losses"] * ranks / 62
+        for step, work in (
+            ("stage 1", texts + losses),
+            ("stage 2", images + losses),
+            ("one stage", images + texts + losses),
+        ):
+            bars.append((name, f"{ranks} ranks", step, work / images))
+bars = pd.DataFrame(bars, columns=["towers", "number", "step", "work"])
+with style():
+    grid = sns.catplot(
+        bars, kind="bar", x="work", y="step", hue="towers", col="number",
+        height=2.2, aspect=1.5, palette=[COLOURS["stage 2"], COLOURS["stage 1"]][: len(NAMES)],
+    )  # fmt: skip
+    grid.refline(x=1, color=COLOURS["ink"], linewidth=1)
+    grid.set_titles("{col_name}").set_axis_labels("image tower alone = 1", "")
+plt.show()
 
 # %% [markdown]
-# The factors are those of the formula, a little less where the first layer's input asks for no gradient. For `mini` there is no
-# factor: torch's counter takes the weight gradients of its depthwise convolutions as if they were dense. Losses do not show. What
-# no count shows is overhead: depthwise convolutions and many small operators do little arithmetic for the time they take.
+# ## The formula
+#
+# Let $f_I$ be the operations of the image tower for one image, forward, and $f_T$ those of the text tower for one sentence. Where
+# weights learn, a backward pass costs two forward passes, because it computes the gradients of the weights and those of the
+# inputs. Where gradients only pass through, it costs one. With $N$ images, $K$ ranks, batches of $B$, and $E_1$ and $E_2$
+# epochs, the two stages take
+#
+# $$
+# C = \underbrace{N f_I}_{\text{features, once}}
+#   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
+#   + \underbrace{K f_T}_{\text{texts, once}}
+#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
+# $$ (eq-17-cost)
+#
+# operations. RankFormer, losses and optimiser are small beside them. A scheme of one stage that encodes every prompt in every
+# step, as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
+#
+# $$
+# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
+# $$ (eq-17-one)
+#
+# In stage 1 the image side is outside the sum over epochs; in stage 2 the text side is. In code:
 
 
-# %% tags=["hide-input"]
-def cost(
-    f: dict[str, float], n: float, ranks: int = 62, batch: int = 16
-) -> dict:
-    """The four terms of the two stages, and the scheme of one stage."""
-    texts = n / batch * 2 * ranks * f["sentence"]
+# %%
+def cost(f, n, ranks=62, batch=16):
+    """The terms of both schemes, in operations."""
+    texts = n / batch * 2 * ranks * f["sentence"]  # per epoch
     return {
-        "features, once": n * f["picture"],
+        "features, once": n * f["image"],
         "stage 1": EPOCHS1 * texts,
         "texts, once": ranks * f["sentence"],
-        "stage 2": 3 * EPOCHS2 * n * f["picture"],
-        "one stage": EPOCHS2 * (3 * n * f["picture"] + texts),
+        "stage 2": 3 * EPOCHS2 * n * f["image"],
+        "one stage": EPOCHS2 * (3 * n * f["image"] + texts),
     }
 
-
-MORPH = 55_134
-
-
-def stage1_share(f: dict[str, float], ranks: int, batch: int) -> str:
-    """Stage 1 ÷ stage 2, with the epochs of the parameters cell."""
-    terms = cost(f, MORPH, ranks, batch)
-    return f"{terms['stage 1'] / terms['stage 2']:.1%}"
-
-
-pd.DataFrame(
-    {
-        (name, f"{batch} pictures a step"): {
-            f"{ranks} ranks": stage1_share(f, ranks, batch)
-            for ranks in (5, 62, 620)
-        }
-        for name, f in counted.items()
-        for batch in (16, 256)
-    }
-)
 
 # %% [markdown]
-# The table shows stage 1 as a share of stage 2. With few ranks, a large image tower or large batches it costs almost nothing, because
-# the features are cached and texts are encoded once a step, not once a picture. With many ranks before a small tower it is the dearer
-# of the two, and the remedy is a larger batch, fewer epochs, or both. The same holds for what the cache of image features can
-# save: an epoch without it costs $2Kf_T + Bf_I$ a step, one with it $2Kf_T$, and no code makes the quotient smaller than that.
+# The two costs $f_I$ and $f_T$ can be counted without a clock: torch notes the shape of every matrix product and convolution.
 
 # %% tags=["hide-input"]
-first = counted[NAMES[0]]
-floor = {
-    batch: (texts := 2 * 5 * first["sentence"])
-    / (texts + batch * first["picture"])
-    for batch in (16, 64, 256)
-}
-said = [
-    f"{share:.1%} with {batch} pictures a step"
-    for batch, share in floor.items()
-]
-text = f"The least it can be with **{NAMES[0]}** and 5 ranks: {listed(said)}."
-Markdown(text)
+table = {}
+for name, f in counted.items():
+    back = f"{f['image, back'] / f['image']:.2f}"
+    table[name] = {
+        "an image, forward, 10⁹": f"{f['image'] / 1e9:.3f}",
+        "… with backward ÷ forward": "–" if f["grouped"] else back,
+        "a sentence, forward, 10⁹": f"{f['sentence'] / 1e9:.3f}",
+        "… with gradients through it ÷ forward": (
+            f"{f['sentence, back'] / f['sentence']:.2f}"
+        ),
+        "losses, 16 images, 62 ranks, 10⁹": f"{f['losses'] / 1e9:.5f}",
+    }
+pd.DataFrame(table)
 
 # %% [markdown]
-# And the scheme of one stage:
+# The factors are those of the formula, or a little less, because the input of the first layer needs no gradient. For `mini` there
+# is no factor: torch's counter takes the weight gradients of its depthwise convolutions for dense ones. The losses are negligible.
+# No count shows overhead: depthwise convolutions and many small operators do little arithmetic for the time they take.
+#
+# How much is stage 1 of a whole run? The next table shows it as a share of stage 2, with the epochs of the parameters cell.
+
+# %% tags=["hide-input"]
+MORPH = 55_134
+table = {}
+for name, f in counted.items():
+    for batch in (16, 256):
+        terms = {k: cost(f, MORPH, k, batch) for k in (5, 62, 620)}
+        table[name, f"{batch} images per step"] = {
+            f"{k} ranks": f"{t['stage 1'] / t['stage 2']:.1%}"
+            for k, t in terms.items()
+        }
+pd.DataFrame(table)
+
+# %% [markdown]
+# With few ranks, a large image tower or large batches, stage 1 costs almost nothing: the features are cached, and texts are
+# encoded once per step, not once per image. With many ranks and a small tower it is the more expensive of the two. The remedy is
+# a larger batch, fewer epochs, or both.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 said = []
 for name, f in counted.items():
     terms = cost(f, MORPH)
     said.append(
-        f"With **{name}**, 62 ranks and batches of 16, a step of the scheme of one "
-        f"stage takes {terms['one stage'] / terms['stage 2']:.2f} times the operations "
-        "of a step of stage 2, and the features, once, "
-        f"{terms['features, once'] / terms['stage 2']:.1%} of all of stage 2."
+        f"With **{name}**, 62 ranks and batches of 16, an epoch of the scheme of "
+        f"one stage takes {terms['one stage'] / terms['stage 2']:.2f} times the "
+        "operations of an epoch of stage 2. Encoding all images once takes "
+        f"{terms['features, once'] / terms['stage 2']:.1%} of stage 2."
     )
-measured = rows.get("ordinalclip", {}).get("value")
-if measured:
+if measured := rows.get("ordinalclip", {}).get("value"):
     said.append(f"Measured in time, with mini: {measured:.2f} times.")
 Markdown(" ".join(said))
 
 # %% [markdown]
-# ## On paper: how far it goes
+# ## Measured against its targets
 #
-# Now the same for more pictures. Everything below follows from the measured figures and from the assumptions in the parameters
-# cell; change them and run the page again. Prices are placeholders, not offers. No GPU was measured: its lines are a formula, the
-# published peak of a card times an assumed share of it.
+# Time is another matter than operations. `make bench` measures each row below, and `make bench ONLY=stage2-mini` one of them.
+# Nothing else should run meanwhile. Where two things are compared, they are timed in turns in one process, and every other round
+# begins with the second, so that a busy moment of the machine hits both. A ratio is the ratio of two medians; the spread is that
+# of the paired ratios. Memory is the peak of a fresh process above what its imports take.
+#
+# What is a fair opponent? The bare image tower gets the same batch, already normalised. Its BatchNorm layers are frozen as in
+# `fit`; precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these count against the
+# package, whose step is the one of the real training loop, from the end of one step to the end of the next.
+
+# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 it is met. Where more is better, the share is turned over. Shares below 0.02 are drawn there. Lines are the quartiles of the repeats.", "name": "fig-17-targets"}} tags=["hide-input"]
+WORDS = {True: "met", False: "missed", None: "no target"}
+
+
+def share_of(row: dict, value: float) -> float:
+    """Figure ÷ target, turned over where more is better; at least 0.02."""
+    share = value / row["target"]
+    return max(1 / share if row["direction"] == "at least" else share, 0.02)
+
+
+known = {name: row for name, row in rows.items() if row["value"] is not None}
+aimed = [row for row in known.values() if row["direction"] != "none"]
+if aimed:
+    marks = pd.DataFrame(
+        {
+            "share": [share_of(row, row["value"]) for row in aimed],
+            "what": [textwrap.fill(row["what"], 44) for row in aimed],
+            "target": [WORDS[row["met"]] for row in aimed],
+        }
+    )
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 0.42 * len(aimed) + 1))
+        sns.scatterplot(
+            marks, x="share", y="what", hue="target", style="target", s=70,
+            hue_order=["met", "missed"], style_order=["met", "missed"],
+            palette=[COLOURS["stage 1"], COLOURS["stage 2"]], ax=axis, zorder=3,
+        )  # fmt: skip
+        for row, mark in zip(aimed, marks.itertuples(), strict=True):
+            ends = [share_of(row, row[end]) for end in ("low", "high")]
+            axis.plot(ends, [mark.what] * 2, color=COLOURS["reference"])
+        axis.axvline(1, color=COLOURS["ink"], linewidth=1.2)
+        axis.set(xscale="log", xlim=(0.016, 10), ylabel="")
+        ticks = [0.02, 0.1, 0.5, 1, 2, 10]
+        axis.set_xticks(ticks, ["≤0.02", *map(str, ticks[1:])])
+        axis.set_xticks([], minor=True)
+        axis.set(xlabel="figure ÷ target (left of the line is good)")
+        axis.grid(axis="x", color=GRID)
+    plt.show()
+else:
+    print("Nothing to draw: no row was measured.")
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-PIXELS = 3 * 224 * 224  # bytes of a decoded picture
+SIGN = {"at most": "≤", "at least": "≥"}
 
 
-def figure_of(name: str, *keys: str) -> float | None:
-    """A detail of a measured row."""
-    found = rows.get(name, {}).get("detail", {})
-    for key in keys:
-        found = found.get(key, {}) if isinstance(found, dict) else {}
-    return found if isinstance(found, (int, float)) else None
+def with_unit(value: float, unit: str) -> str:
+    """A figure as a reader wants it."""
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def speeds() -> dict[str, float]:
-    """Seconds a picture, or a step, of this machine."""
-    found = {
-        "decode": 1 / rows["decode"]["value"],
-        "encode": figure_of("inference", "other_seconds")
-        / figure_of("inference", "images"),
-        "step 1": figure_of("stage1-ranks", "seconds", "62"),
-        "mini": figure_of("stage2-mini", "seconds")
-        / figure_of("stage2-mini", "batch"),
-    }
-    if vit := figure_of("stage2-vit", "seconds"):
-        found["ViT-B-16"] = vit / figure_of("stage2-vit", "batch")
-    return found
+def line_of(row: dict) -> str:
+    """A line of the table."""
+    goal = "–"
+    if row["direction"] != "none":
+        goal = (
+            SIGN[row["direction"]] + " " + with_unit(row["target"], row["unit"])
+        )
+    if row["value"] is None:
+        return f"| {row['what']} | {goal} | – | – | not measured: {row['reason']} |"
+    value = with_unit(row["value"], row["unit"])
+    spread = f"{row['low']:.3g} to {row['high']:.3g}"
+    return (
+        f"| {row['what']} | {goal} | {value} | {spread} | {WORDS[row['met']]} |"
+    )
 
 
-speed = speeds()
-threads = rows["stage2-mini"]["threads"]
-bare = counted[NAMES[-1]]
+lines = ["| what | target | measured | quartiles | |", "|---|---|---|---|---|"]
+lines += map(line_of, rows.values())
+missed = [row["what"] for row in rows.values() if row["met"] is False]
+loads = [row["load_before"] for row in rows.values()]
+lines += ["", f"Targets that were missed: {listed(missed)}."]
+if loads:
+    lines[-1] += (
+        " Processes that wanted a core before a row began, those of the row "
+        f"before included: {min(loads):.1f} to {max(loads):.1f}."
+    )
+Markdown("\n".join(lines) if rows else "No row was measured.")
+
+# %% [markdown]
+# ## On paper: how far it goes
+#
+# Now the same for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
+# assumptions in the parameters cell. Change them and run the page again. No GPU was measured for this page: the hours on a GPU
+# are a formula, the operations of {eq}`eq-17-cost` divided by an assumed share of the published peak of a card.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
+SIZES = {"MORPH II": MORPH, "a million": 10**6, "a hundred million": 10**8}
+NEEDED = {"decode", "inference", "stage1-ranks", "stage2-mini"}
+timed = set(known) >= NEEDED
+last = counted[NAMES[-1]]
 on_paper = NAMES[-1].partition("/")[0]
 
 
-def hours(n: float, what: str = "mini") -> dict[str, float]:
-    """Hours of each part of a run on this machine."""
-    parts = {
-        "decoding": n * speed["decode"] / threads,
-        "features": n * speed["encode"],
-        "stage 1": EPOCHS1 * n / 16 * speed["step 1"],
-        "stage 2": EPOCHS2 * n * speed[what],
+def machine_hours(n: float) -> dict[str, float]:
+    """Hours of each part of a run with mini on the machine of the results."""
+    if not timed:
+        return {}
+    detail = {name: known[name]["detail"] for name in NEEDED}
+    one, two = detail["inference"], detail["stage2-mini"]
+    step = detail["stage1-ranks"]["seconds"]["62"]
+    threads = known["stage2-mini"]["threads"]
+    seconds = {
+        "decoding once": n / known["decode"]["value"] / threads,
+        "features": n * one["seconds"] / one["images"],
+        "stage 1": EPOCHS1 * n / 16 * step,
+        "stage 2": EPOCHS2 * n * two["seconds"] / two["batch"],
     }
-    return {part: value / 3600 for part, value in parts.items()}
+    return {part: value / 3600 for part, value in seconds.items()}
 
 
-def gpu_hours(n: float, cards: int = 1) -> float:
+def gpu_hours(n: float) -> float:
     """Hours on paper: operations ÷ (peak · share)."""
-    terms = cost(bare, n, batch=256)
+    terms = cost(last, n, batch=256)
     work = sum(v for k, v in terms.items() if k != "one stage")
-    return work / (GPU_TFLOPS * 1e12 * GPU_SHARE * cards) / 3600
+    return work / (GPU_TFLOPS * 1e12 * GPU_SHARE) / 3600
 
 
 def amount(value: float) -> str:
-    """Hours, GiB or money with two digits."""
-    if value >= 100:
-        digits = int(np.floor(np.log10(value))) - 1
-        return f"{round(value, -digits):,.0f}"
-    return f"{value:.2g}"
+    """Two digits."""
+    if value < 100:
+        return f"{value:.2g}"
+    return f"{round(value, 1 - int(np.log10(value))):,.0f}"
 
 
-SIZES = {"MORPH II": MORPH, "a million": 10**6, "a hundred million": 10**8}
-GIB = 2**30
-columns = {}
+table = {}
 for title, n in SIZES.items():
-    run = sum(hours(n).values())
     column = {
-        "pictures": f"{n:,}",
-        "decoded pictures, GiB": amount(n * PIXELS / GIB),
+        "images": f"{n:,}",
+        "resized images, GiB": amount(n * PIXELS / GIB),
         "features of mini, GiB": amount(n * 4 * 384 / GIB),
         "rows of the list, GiB": amount(n * ROW_BYTES / GIB),
     }
-    column |= {
-        f"{part}, hours": amount(value) for part, value in hours(n).items()
-    }
-    column |= {
-        "whole run with mini, hours": amount(run),
-        "… money at the price of a core": amount(run * threads * CORE_HOUR),
-    }
-    if "ViT-B-16" in speed:
-        vit = hours(n, "ViT-B-16")["stage 2"]
-        column["stage 2 of ViT-B-16, hours"] = amount(vit)
-    column |= {
-        f"{on_paper} on one GPU, hours (not measured)": amount(gpu_hours(n)),
-        "… money (not measured)": amount(gpu_hours(n) * GPU_HOUR),
-    }
-    columns[title] = column
-pd.DataFrame(columns)
+    for part, value in machine_hours(n).items():
+        column[f"mini here, {part}, hours"] = amount(value)
+    column[f"{on_paper}, one GPU on paper, hours"] = amount(gpu_hours(n))
+    table[title] = column
+pd.DataFrame(table)
 
 # %% [markdown]
-# What ends first? Each line below is a number of pictures at which something comes to its end on the assumed machine.
+# What ends first? Each line below is a number of images at which something comes to its end.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-per_picture = sum(hours(1).values())
-ends = {
-    "memory": MEMORY_GIB * GIB / 2 / PIXELS,
-    "disk": DISK_GIB * GIB / PIXELS,
-    "one machine": PATIENCE_HOURS / per_picture,
-    "one GPU": PATIENCE_HOURS / gpu_hours(1),
-    "plain files": PATIENCE_HOURS * 3600 * FILES_PER_SECOND / EPOCHS2,
-    "lists in memory": MEMORY_GIB * GIB / 2 / ROW_BYTES,
-}
-TAKES_OVER = {
+ENDS = {
     "memory": (
-        f"decoded pictures fill half of {MEMORY_GIB} GiB",
-        "a memory-mapped cache of decoded pictures on disk",
-    ),
-    "disk": (
-        f"that cache fills {DISK_GIB} GiB",
-        "streaming: workers decode while the tower computes",
-    ),
-    "one machine": (
-        f"a run with mini takes {PATIENCE_HOURS} hours on {threads} core(s)",
-        "several processes, or a GPU",
+        IN_MEMORY / PIXELS,
+        f"resized images fill the {IN_MEMORY // GIB} GiB that the package keeps",
+        "they are decoded in every epoch, by `--workers` processes",
     ),
     "one GPU": (
-        f"a run with {on_paper} takes {PATIENCE_HOURS} hours on one GPU, on paper",
+        PATIENCE_HOURS / gpu_hours(1),
+        f"{on_paper} takes {PATIENCE_HOURS} hours on one GPU, on paper",
         "several GPUs with `accelerate launch`",
     ),
     "plain files": (
-        f"{EPOCHS2} epochs at {FILES_PER_SECOND:,} files/s take {PATIENCE_HOURS} hours",
-        "tar files of thousands of pictures, read in one go",
+        PATIENCE_HOURS * 3600 * FILES_PER_SECOND / EPOCHS2,
+        f"opening {FILES_PER_SECOND:,} files/s takes {PATIENCE_HOURS} hours "
+        f"for {EPOCHS2} epochs",
+        "tar files of thousands of images, read from start to end",
     ),
-    "lists in memory": (
+    "lists": (
+        MEMORY_GIB * GIB / 2 / ROW_BYTES,
         f"rows of the list fill half of {MEMORY_GIB} GiB",
-        "lists and features in shards, a store of features",
+        "lists and features in shards",
     ),
 }
-table = ["| from | because | then |", "|---|---|---|"]
-table += [
-    f"| {amount(n)} pictures | {TAKES_OVER[what][0]} | {TAKES_OVER[what][1]} |"
-    for what, n in sorted(ends.items(), key=lambda item: item[1])
-]
-workers = speed["decode"] / min(
-    speed.get("ViT-B-16", speed["mini"]), speed["mini"]
-)
-gpu_speed = GPU_TFLOPS * 1e12 * GPU_SHARE / (3 * bare["picture"])
-table += [
-    "",
-    f"Streaming keeps up with mini on this machine where {workers:.2g} of a core "
-    "decodes. The GPU on paper trains "
-    f"{amount(gpu_speed)} pictures/s of {on_paper} and would need "
-    f"{amount(gpu_speed * speed['decode'])} cores that decode, unless the pictures "
-    "are cached.",
-]
-Markdown("\n".join(table))
-
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of pictures. Left, gibibytes of decoded pictures, features and list rows, with horizontal lines for half the memory and for the disk, and circles where they cross. Right, hours of a run with mini on the measured machine, stage 2 of ViT-B-16 on it, and dashed lines for one and for several GPUs on paper, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of pictures. Circles are the ends of the table above. Solid lines follow from measurements on the machine of this page, dashed ones are on paper. Dotted: MORPH II, a million, a hundred million.", "name": "fig-17-scale"}} tags=["hide-input"]
-INK, GREY = plots.COLOURS["ink"], plots.COLOURS["reference"]
-n = np.logspace(3, 9, 61)
-
-
-def label(axis: mpl.axes.Axes, at: float, words: str) -> None:
-    """A limit with its name."""
-    axis.axhline(at, color=GREY, linewidth=1, zorder=1)
-    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
-    axis.text(
-        1.3e3, at * 1.25, words, fontsize=7.5, color=GREY, va="bottom", bbox=box
+if timed:
+    ENDS["one machine"] = (
+        PATIENCE_HOURS / sum(machine_hours(1).values()),
+        f"a run with mini takes {PATIENCE_HOURS} hours on the measured machine",
+        "several processes, or a GPU",
     )
+lines = ["| from | because | then |", "|---|---|---|"]
+for n, because, then in sorted(ENDS.values()):
+    lines.append(f"| {amount(n)} images | {because} | {then} |")
+Markdown("\n".join(lines))
 
-
-def circle(axis: mpl.axes.Axes, x: float, y: float, then: str) -> None:
-    """A point where something ends, and what takes over."""
-    axis.scatter(x, y, s=46, facecolor=PAPER, edgecolor=INK, zorder=4)
-    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
-    axis.annotate(
-        then,
-        (x, y),
-        (7, -7),
-        textcoords="offset points",
-        va="top",
-        fontsize=7.5,
-        color=INK,
-        bbox=box,
-        zorder=3,
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.", "name": "fig-17-scale"}} tags=["hide-input"]
+n = np.logspace(3, 9, 31)
+space = {"resized images": PIXELS, "features": 4 * 384, "list": ROW_BYTES}
+space = pd.DataFrame({k: n * v / GIB for k, v in space.items()}, index=n)
+hours = {f"{on_paper}, GPU on paper": n * gpu_hours(1)}
+if timed:
+    hours["mini, measured machine"] = n * sum(machine_hours(1).values())
+hours = pd.DataFrame(hours, index=n)
+with style():
+    figure, axes = plt.subplots(
+        1, 2, figsize=(WIDTH, 3.4), layout="constrained"
     )
-
-
-def space_and_time() -> Figure:
-    """What grows with the pictures."""
-    with plots.style():
-        figure = Figure(figsize=(7.8, 3.7), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for words, size, colour in (
-            ("decoded pictures", PIXELS, "#3b6fb6"),
-            ("features of mini", 4 * 384, "#2a8c82"),
-            ("rows of the list", ROW_BYTES, "#c8553d"),
-        ):
-            left.plot(
-                n, n * size / GIB, color=colour, label=words, linewidth=1.8
+    for axis, lines, limits, label in (
+        (
+            axes[0], space,
+            {IN_MEMORY / GIB: "kept by the package", MEMORY_GIB / 2: "half of the memory"},
+            "GiB",
+        ),
+        (axes[1], hours, {1: "an hour", 24: "a day", 720: "a month"}, "hours"),
+    ):  # fmt: skip
+        sns.lineplot(lines, dashes=False, palette="colorblind", ax=axis)
+        for at, word in limits.items():
+            axis.axhline(at, color=COLOURS["reference"], linewidth=0.8)
+            axis.annotate(
+                word, (1e9, at), (0, 3), textcoords="offset points", ha="right",
+                fontsize=7.5, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
+            )  # fmt: skip
+        for size in SIZES.values():
+            axis.axvline(
+                size,
+                color=COLOURS["reference"],
+                linestyle=":",
+                linewidth=0.8,
+                zorder=0,
             )
-        label(left, MEMORY_GIB / 2, f"half of {MEMORY_GIB} GiB memory")
-        label(left, DISK_GIB, f"{DISK_GIB} GiB disk")
-        circle(left, ends["memory"], MEMORY_GIB / 2, "map a file")
-        circle(left, ends["disk"], DISK_GIB, "stream")
-        circle(left, ends["lists in memory"], MEMORY_GIB / 2, "shards")
-        left.set(title="Space", ylabel="GiB", ylim=(1e-3, 1e6))
-        right.plot(
-            n,
-            n * per_picture,
-            color="#3b6fb6",
-            label="mini, whole run",
-            linewidth=1.8,
+        axis.set(xscale="log", yscale="log", xlabel="images", ylabel=label)
+        axis.legend(
+            loc="upper left", frameon=True, facecolor=PAPER, edgecolor=PAPER
         )
-        if "ViT-B-16" in speed:
-            right.plot(
-                n,
-                n * hours(1, "ViT-B-16")["stage 2"],
-                color="#c8553d",
-                label="ViT-B-16, stage 2",
-                linewidth=1.8,
-            )
-        for cards, alpha in ((1, 1.0), (GPUS, 0.55)):
-            right.plot(
-                n,
-                n * gpu_hours(1, cards),
-                color="#8a5a9e",
-                linestyle="--",
-                alpha=alpha,
-                label=f"{on_paper}, {cards} GPU{'s' if cards > 1 else ''}, on paper",
-            )
-        for at, words in ((1, "an hour"), (24, "a day"), (720, "a month")):
-            label(right, at, words)
-        circle(right, ends["one machine"], PATIENCE_HOURS, "processes")
-        circle(right, ends["one GPU"], PATIENCE_HOURS, "accelerate")
-        right.set(title="Time", ylabel="hours", ylim=(1e-4, 1e7))
-        for axis in (left, right):
-            axis.set(
-                xscale="log", yscale="log", xlabel="pictures", xlim=(1e3, 1e9)
-            )
-            for size in SIZES.values():
-                axis.axvline(size, color=GREY, linestyle=":", linewidth=1)
-            axis.legend(loc="lower right", fontsize=7.5)
-    return figure
-
-
-space_and_time()
+plt.show()
 
 # %% [markdown]
-# How to read it. **Up to the memory limit** nothing needs to be clever: every picture is decoded once and stays. **Then** the same
-# bytes lie in a file that the system maps into memory, and its cache of the disk does the rest. **Beyond the disk** pictures are
-# decoded again in every epoch by threads that work ahead of the tower; that is free as long as they keep up. **When a run takes too
-# long** the work is split over processes, each with its own part of every batch. **When the files are too many**, opening them is
-# the work: pictures are packed into tar files of some thousands that are read from start to end, as
-# [WebDataset](https://github.com/webdataset/webdataset) does, and features go into a store of their own in shards.
+# **Up to the memory limit** every image is decoded and resized once and stays. **Beyond it** images are decoded again in every
+# epoch by processes that work ahead of the tower; that costs no time as long as they keep up. **When a run takes too long**, the
+# work is split over processes, each with its own part of every batch. **When there are too many files**, opening them is the
+# work: images are packed into tar files of some thousands that are read from start to end, as
+# [WebDataset](https://github.com/webdataset/webdataset) does, and features go into shards.
 #
-# | what takes over | here |
+# | what takes over | in this package |
 # |---|---|
-# | decoded images in memory, or decoded as needed | resized images are kept as long as they fit in 2 GiB, else decoded in each epoch by `--workers` |
+# | decoding as needed | `--workers` |
 # | several processes or GPUs | `accelerate launch -m l2rclip_lite fit` |
-# | a memory-mapped file, tar files, shards, a store of features | not in this package |
+# | tar files, shards, a store of features | no |
 #
-# Three limits of this page. A formula of operations knows nothing of networks between machines, so many GPUs will be slower than
-# their line. A hundred million pictures were never near this package. And nobody should train thirty epochs on them: with so many
-# pictures one or two passes are what is done, so set `EPOCHS1` and `EPOCHS2` first.
+# Three limits of this page. A formula of operations knows nothing of the network between machines, so many GPUs will be slower
+# than their share. The package has never met a hundred million images. And nobody should train thirty epochs on them: with so many
+# images, one or two passes are usual, so set `EPOCHS1` and `EPOCHS2` first.
 #
 # ## Exercises
 #
-# **1. When do texts cost as much as pictures?** Take the counts in `counted` for the last tower and batches of 16. For which number of ranks does a step
-# of the one-stage scheme {eq}`eq-17-one` cost twice a step of stage 2?
+# **1. When do texts cost as much as images?** Take the counts of the last tower, `last["sentence"]` and `last["image"]`, and
+# batches of 16. For which number of ranks does a step of the scheme of one stage, {eq}`eq-17-one`, cost twice a step of stage 2?
+
+
+# %% tags=["hide-input"]
+def check_ranks(ranks: float) -> str:
+    """Compare the text side and the image side of a step."""
+    texts, images = 2 * ranks * last["sentence"], 16 * 3 * last["image"]
+    if abs(texts / images - 1) < 0.02:
+        return "right: the texts cost as much as the images"
+    return f"not yet: the texts cost {texts / images:.2f} of the images"
+
+
+def check_images(number: float) -> str:
+    """Bytes in memory."""
+    held = number * 3 * 112 * 112 / GIB
+    right = abs(held / 32 - 1) < 0.01
+    return "right" if right else f"not yet: they take {held:,.1f} GiB"
+
+
+def check_checkpointed(mine: Callable[..., float]) -> str:
+    """Three trained passes become four, the rest stays."""
+    f = {"image": 7.0, "sentence": 3.0}
+    terms = cost(f, 100)
+    both = sum(v for k, v in terms.items() if k != "one stage")
+    more, found = EPOCHS2 * 100 * f["image"], mine(f, 100)
+    hints = {
+        both + more: "right",
+        both: "not yet: that is the cost without recomputing",
+        terms["stage 2"] + more: "not yet: stage 1 and the features count, too",
+        both + 3 * more: "not yet: only the forward pass is run again",
+        both + more + terms["one stage"]: "not yet: leave out the one stage",
+    }
+    near = [said for value, said in hints.items() if np.isclose(found, value)]
+    return near[0] if near else "not yet: stage 2 runs how many forwards more?"
 
 
 # %%
-def check_ranks(ranks: float) -> None:
-    """Compare text and image side of a step."""
-    texts, images = 2 * ranks * bare["sentence"], 16 * 3 * bare["picture"]
-    if abs(texts / images - 1) < 0.02:
-        print("right: the texts cost as much as the pictures")
-    else:
-        print(f"not yet: the texts cost {texts / images:.2f} of the pictures")
-
-
-check_ranks(62)
+print(check_ranks(62))
 
 # %% [markdown]
 # :::{dropdown} Solution
@@ -802,71 +551,79 @@ check_ranks(62)
 # :::
 
 # %% tags=["hide-cell"]
-check_ranks(16 * 3 * bare["picture"] / (2 * bare["sentence"]))
+print(check_ranks(16 * 3 * last["image"] / (2 * last["sentence"])))
 
 # %% [markdown]
-# **2. Smaller pictures.** At how many pictures does half of 64 GiB fill up, if they are kept with a side of 112 pixels?
-
+# **2. Smaller images.** How many images with a side of 112 pixels fill half of 64 GiB?
 
 # %%
-def check_pictures(number: float) -> None:
-    """Bytes in memory."""
-    held = number * 3 * 112 * 112 / 2**30
-    if abs(held / 32 - 1) < 0.01:
-        print("right")
-    else:
-        print(f"not yet: they take {held:,.1f} GiB")
-
-
-check_pictures(1e5)
+print(check_images(1e5))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# A picture has three bytes for each of its pixels; divide. A quarter of the pixels, four times the pictures.
+# An image has three bytes for each of its pixels; divide. A quarter of the pixels, four times the images.
 # :::
 
 # %% tags=["hide-cell"]
-check_pictures(32 * 2**30 / (3 * 112 * 112))
+print(check_images(32 * 2**30 / (3 * 112 * 112)))
 
 # %% [markdown]
-# **3. Share of a peak.** Somebody trains the last tower of `counted` on a card with a peak of `GPU_TFLOPS` and reports 1,000 pictures a second. What share of the
-# peak is that?
+# **3. Memory for time.** Gradient checkpointing does not keep the activations of a forward pass. It runs the forward pass of the
+# image tower a second time during the backward pass. Write the cost of a whole run of both stages that does this in stage 2.
 
 
 # %%
-def check_share(share: float) -> None:
-    """Operations that the training needs ÷ what the card could do."""
-    right = 1000 * 3 * bare["picture"] / (GPU_TFLOPS * 1e12)
-    print(
-        "right"
-        if abs(share / right - 1) < 0.05
-        else "not yet: mind the backward pass"
-    )
+def checkpointed(f, n, ranks=62, batch=16):
+    terms = cost(f, n, ranks, batch)
+    return terms["stage 1"] + terms["stage 2"]  # yours
 
 
-check_share(1000 * bare["picture"] / (GPU_TFLOPS * 1e12))
+print(check_checkpointed(checkpointed))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Forward and backward of a tower that learns are three forward passes.
+# Stage 2 takes four forward passes per image in place of three; everything else stays.
 # :::
 
+
 # %% tags=["hide-cell"]
-check_share(3000 * bare["picture"] / (GPU_TFLOPS * 1e12))
+def checkpointed_solution(f, n, ranks=62, batch=16):
+    terms = cost(f, n, ranks, batch)
+    del terms["one stage"]
+    terms["stage 2"] *= 4 / 3
+    return sum(terms.values())
+
+
+print(check_checkpointed(checkpointed_solution))
+
+# %% tags=["remove-cell"]
+# Wrong answers, and the sentence that each must get.
+for answer, said in (
+    (check_ranks(1), "not yet"),
+    (check_images(1), "not yet"),
+    (check_checkpointed(checkpointed), "how many forwards"),
+    (check_checkpointed(lambda f, n: cost(f, n)["stage 2"] * 4 / 3), "stage 1"),
+    (
+        check_checkpointed(
+            lambda f, n: sum(cost(f, n).values()) - cost(f, n)["one stage"]
+        ),
+        "without",
+    ),
+    (check_checkpointed(checkpointed_solution), "right"),
+):
+    assert said in answer, (said, answer)
+for f in counted.values():  # what the text says of the counts
+    assert f["losses"] < 0.01 * f["image"] or PROFILE == "smoke"
+    assert abs(f["sentence, back"] / f["sentence"] - 2) < 0.1
+    assert f["grouped"] or 2.5 < f["image, back"] / f["image"] <= 3
 
 # %% [markdown]
 # ## Summary
 #
-# - Two things are compared in turns, in one run, by medians; the ratio lasts longer than a time.
-# - Stage 1 never sees a picture again after its features, stage 2 never a text: what is left is the image tower.
-# - With many ranks that is where the two stages gain on a scheme that encodes every prompt in every step.
-# - Memory ends first, then the disk, then patience, then the number of files; each has another answer.
-#
-# | what | function | test |
-# |---|---|---|
-# | measuring in turns, steps of the real loop, peak memory | `tools/bench/timing.py` | `tests/book/test_benchmarks.py` |
-# | the targets | `tools/bench/rows.py` | `tests/book/test_benchmarks.py` |
-# | {eq}`eq-17-cost`, {eq}`eq-17-one` | `cost` on this page | the counts above |
+# - Stage 1 never sees an image again after its features, stage 2 never a text: what is left is the image tower.
+# - With many ranks and a small tower, that is where two stages gain on a scheme that encodes every prompt in every step.
+# - Compare two things in turns, in one run, by medians; a ratio outlives a time.
+# - As images grow in number, memory ends first, then patience, then the number of files. Each has another answer.
 #
 # ## Sources
 #

@@ -90,7 +90,7 @@ def preview() -> Figure:
     loss, _ = along_circle(lambda z: ordinal_pairwise_loss(z, texts, own, values), 90 - degrees)
     pull, _ = along_circle(lambda z: (z - texts[OWN]).square().sum(), 90 - degrees)
     blue, red, ink = COLOURS["stage 1"], COLOURS["stage 2"], COLOURS["ink"]
-    square = {"marker": "s", "color": "#fdfdfb", "edgecolor": ink, "linewidth": 2, "zorder": 5}
+    square = {"marker": "s", "color": ink, "zorder": 5}
     with style():
         figure = Figure(figsize=(4.6, 6.0), layout="constrained")
         above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
@@ -100,7 +100,7 @@ def preview() -> Figure:
             side = blue if rank == OWN else red
             above.plot(*torch.stack([text, image], dim=1), color=side, linewidth=0.6 + 2 * weight, alpha=0.75)
         above.scatter(*image, s=330, **square)
-        above.text(*image, "z", ha="center", va="center", fontweight="bold", zorder=6)
+        above.text(*image, "z", ha="center", va="center", color="white", fontweight="bold", zorder=6)
         above.text(0, -0.15, f"own rank {OWN} pulls", ha="center", color=blue)
         above.text(0, -0.34, "the others push, far ranks most", ha="center", color=red)
         above.set(xlim=(-1.2, 1.2), ylim=(-0.5, 1.18))

@@ -91,12 +91,10 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
         ):
             sure, right = curve["confidence"], curve["accuracy"]
             above.plot([0, 1], [0, 1], color=COLOURS["reference"], linewidth=1, linestyle="--")
-            honest = {"color": "#c4ccd4", "linewidth": 7, "label": "95 % range if it were true"}
-            above.vlines(sure, curve["chance_low"], curve["chance_high"], **honest)
+            honest = {"color": COLOURS["ink"], "alpha": 0.35, "label": "95 % range if it were true"}
+            above.vlines(sure, curve["chance_low"], curve["chance_high"], linewidth=7, **honest)
             above.vlines(sure, right, sure, color=colour, linewidth=1.6)
-            above.scatter(
-                sure, right, color=colour, s=34, zorder=4, edgecolor="white", label="share that is right"
-            )
+            above.scatter(sure, right, color=colour, s=34, zorder=4, label="share that is right")
             above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
             width = 0.86 * (curve["high"] - curve["low"])
             below.bar(

@@ -25,7 +25,7 @@ GREY, INK = COLOURS["reference"], COLOURS["ink"]
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
     """Points in the colours of their ranks, drawn in the order given, so that no rank hides another."""
-    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0.3,
+    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0,
                     hue_order=range(len(ranks)), legend=False, ax=axis)  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def thumbnails(
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
         for title, height, place in zip(chosen, (0.995, 0.005), ("top", "bottom"), strict=True):
-            figure.text(0.02, height, title, va=place, fontsize=10.5, color=INK)
+            figure.text(0.02, height, title, va=place, fontsize=10.5)
         for row, indices in zip((0, 2), chosen.values(), strict=True):
             for column, index in enumerate(sorted(indices, key=lambda i: float(flat[i, 0]))):
                 axis = figure.add_subplot(grid[row, column])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book.gains import MEAN, NONE, NUMBERS
 from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import DATA, PAPER, WIDTH, grid, look, name_rows
+from l2rclip_book.style import DATA, WIDTH, grid, ink_on, look, name_rows
 
 STEPS = {  # the staircase, then what is only there for comparison
     "shuffled words": "shuffled words",
@@ -69,9 +69,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
         for axis in axes:
             axis.title.set_fontsize(10)
         name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
-        figure.supxlabel(
-            "RPS of the test images (left is better; dashed: no text)", fontsize=9.5, color=COLOURS["ink"]
-        )
+        figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
         figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
@@ -84,7 +82,7 @@ def _step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None
         axis.annotate(f"{row['rps']:.2f} →", (edge, place), (-2, 0), ha="right", **text)
     elif np.isfinite(row["rps"]):
         axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
-        axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, edgecolor=PAPER, zorder=3)
+        axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, zorder=3)
         if arm != NONE:
             share, worse = f"{row['share']:.0f} %".replace("-", "−"), row["share"] < 0
             side = {"xytext": (6 if worse else -6, 0), "ha": "left" if worse else "right"}
@@ -116,14 +114,13 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
             ends = mine.reindex(columns=["gain", "low", "high", "run_low", "run_high"]).clip(-limit, limit)
             axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
             axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
-            axis.scatter(
-                ends["gain"], places, marker=marker, s=30, color=colour, edgecolor=PAPER, zorder=3, label=name
-            )
+            axis.scatter(ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name)
             for place, gain in zip(places, mine["gain"], strict=True):
                 if abs(gain) > limit:
                     side = {"ha": "right" if gain > 0 else "left", "va": "center", "fontsize": 8}
-                    side["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}
-                    axis.text(0.96 * limit * np.sign(gain), place, f"{gain:+.0f} %", color=colour, **side)
+                    side["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.5}
+                    side["color"] = ink_on(colour)
+                    axis.text(0.96 * limit * np.sign(gain), place, f"{gain:+.0f} %", **side)
         grid([axis], [""], "x")
         name_rows(axis, rows, 9.5)
         axis.set(xlabel=label)
@@ -136,5 +133,5 @@ def _nothing(figure: Figure) -> Figure:
     """A figure that says why it is empty."""
     axis = figure.subplots()
     axis.axis("off")
-    axis.text(0, 0.5, "no rows of these runs here", color=COLOURS["reference"])
+    axis.text(0, 0.5, "no rows of these runs here")
     return figure

@@ -13,13 +13,12 @@ import seaborn as sns
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.loss_geometry import on_circle, tangential
 from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.style import GRID, look
+from l2rclip_book.style import GRID, ink_on, look
 
 INK = COLOURS["ink"]
 # name and colour of each weight of the push
@@ -38,11 +37,11 @@ def circle(axis: Axes, places: Float[Tensor, "rank 2"]) -> None:
         places: One point per rank, on the circle or not.
     """
     arc = np.radians(np.linspace(0, 360, 200))
-    axis.plot(np.cos(arc), np.sin(arc), color="#c9d1d9", linewidth=1.3, zorder=0)
+    axis.plot(np.cos(arc), np.sin(arc), color=INK, alpha=0.5, linewidth=1.3, zorder=0)
     for rank, (place, colour) in enumerate(zip(places.tolist(), rank_colours(len(places)), strict=True)):
         axis.scatter(*place, s=175, color=colour, zorder=3)
-        ink = "white" if np.dot((0.3, 0.59, 0.11), to_rgb(colour)) < 0.55 else INK
-        axis.text(*place, str(rank), ha="center", va="center_baseline", fontsize=9, color=ink, zorder=4)
+        own = {"fontsize": 9, "color": ink_on(colour), "zorder": 4}
+        axis.text(*place, str(rank), ha="center", va="center_baseline", **own)
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
     axis.spines[:].set_visible(False)
 
@@ -53,7 +52,7 @@ def force_circles(
     image: Float[Tensor, "1 2"],
     own: int,
 ) -> Figure:
-    r"""The force of each text on one image, one panel per loss, and in black what of their sum turns the image.
+    r"""The force of each text on one image, one panel per loss, and in grey what of their sum turns the image.
 
     Args:
         panels: Force of each text (`loss_geometry.text_forces`) by title of the panel.
@@ -84,7 +83,7 @@ def force_circles(
             star = {"marker": "*", "s": 230, "edgecolor": "white", "linewidth": 1.1, "zorder": 6}
             axis.scatter(*image[0], color=colours[own], **star)
             axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
-            axis.text(*(0.74 * image[0]), "image", ha="center", va="center", fontsize=8.5, color=INK)
+            axis.text(*(0.74 * image[0]), "image", ha="center", va="center", fontsize=8.5)
             axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.05))
     return figure
 

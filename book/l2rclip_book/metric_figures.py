@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch
 from PIL import Image
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.style import WIDTH, grid
+from l2rclip_book.style import WIDTH, grid, ink_on
 from l2rclip_lite.ranks import Ranks
 
 INK, RIGHT, WRONG, BLUE = COLOURS["ink"], COLOURS["reference"], COLOURS["stage 2"], COLOURS["stage 1"]
@@ -41,8 +41,8 @@ def threshold_scale(
         for rank, (name, low, high) in enumerate(zip(ranks.names, cuts[:-1], cuts[1:], strict=True)):
             ruler.axvspan(low, high, color=colours[rank], linewidth=0)
             if high - low > 0.9 * len(name):  # no room for a name in a narrow rank
-                colour = INK if rank >= 0.6 * (len(ranks) - 1) else "white"
-                ruler.text((low + high) / 2, 0.5, name, ha="center", va="center", fontsize=9.5, color=colour)
+                middle = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colours[rank])}
+                ruler.text((low + high) / 2, 0.5, name, **middle)
         ruler.set(xlim=(-1.4, cuts[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %")
         ruler.set_xticks(cuts[1:], [f"{cut:g}" for cut in cuts[1:]])
         ruler.spines[["left", "bottom"]].set_visible(False)
@@ -109,7 +109,7 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
             bars[target].set(edgecolor=WRONG, linewidth=2.2)
             above.set_title(title)
             total, charge = np.cumsum(row), (np.cumsum(row) - truth) ** 2
-            gap = {"width": 1, "align": "edge", "color": WRONG, "alpha": 0.3, "linewidth": 0}
+            gap = {"width": 1, "align": "edge", "color": WRONG, "alpha": 0.15, "linewidth": 0}
             below.bar(at, total - truth, bottom=truth, **gap)
             below.stairs(truth, edges, color=INK, linewidth=1.6, baseline=None)
             below.stairs(total, edges, color=WRONG, linewidth=2.0, baseline=None)

@@ -1,7 +1,7 @@
 """What the owner of a run looks at: one function per figure, each returns a matplotlib Figure and draws nothing else.
 
 One look everywhere: ranks run through one colour-blind safe sequential map, the stages and references keep their
-colours, and the background is opaque, so that a figure reads the same on a light and on a dark page.
+colours, and figures have no ground of their own. Text and lines are of a grey that reads on a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from l2rclip_lite.metrics import Probabilities, mae
 from l2rclip_lite.ranks import Ranks
 
 MANY = 10  # ranks beyond which a heat map has no numbers, and only some ticks have names
-COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": "#6b7280", "ink": "#1f2933"}
+INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book
+COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": INK}
 STYLE: dict[Any, Any] = {
-    "figure.facecolor": "#fdfdfb",
-    "axes.facecolor": "#fdfdfb",
-    "savefig.facecolor": "#fdfdfb",
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "patch.edgecolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#9aa5b1",
-    "axes.labelcolor": "#1f2933",
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "font.size": 9,
@@ -45,13 +44,13 @@ def style() -> AbstractContextManager[None]:
 
 
 def rank_colours(number: int) -> list[tuple[float, float, float, float]]:
-    """K colours from low to high, readable on white and told apart by colour-blind readers.
+    """K colours from low to high, visible on a light and a dark page and told apart by colour-blind readers.
 
     Example:
         >>> len(rank_colours(5))
         5
     """
-    return [mpl.colormaps["viridis"](float(at)) for at in np.linspace(0.05, 0.9, number)]
+    return [mpl.colormaps["viridis"](float(at)) for at in np.linspace(0.25, 0.9, number)]
 
 
 def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5) -> Figure:
@@ -69,7 +68,7 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
         axes = figure.subplots(rows, len(shown), squeeze=False)
         for rank, column in zip(shown, axes.T, strict=True):
             indices = [index for index, target in enumerate(split.targets) if target == rank]
-            column[0].set_title(ranks.names[rank], color=COLOURS["ink"], loc="center")
+            column[0].set_title(ranks.names[rank], loc="center")
             for row, axis in enumerate(column):
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set(visible=True, color=rank_colours(len(ranks))[rank], linewidth=2.2)
@@ -108,8 +107,8 @@ def training_curves(
         if reference is not None:
             left.axhline(reference, color=COLOURS["reference"], linestyle="--", label="median rank (test)")
         highest = max(reference or 0.0, table["val_mae"].max())
-        left.set(title="Validation error", ylabel=f"MAE ({ranks.unit})", ylim=(0, 1.35 * highest))
-        left.legend(loc="upper right", frameon=True, edgecolor="none")
+        left.set(title="Validation error", ylabel=f"MAE ({ranks.unit})", ylim=(0, 1.5 * highest))
+        left.legend(loc="upper right")
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
     return figure
 

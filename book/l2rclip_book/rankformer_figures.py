@@ -16,7 +16,7 @@ from torch import Tensor
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.rankformer_views import END, PADDING, START
-from l2rclip_book.style import PAPER, WIDTH
+from l2rclip_book.style import PAPER, WIDTH, ink_on
 
 Spelt = Sequence[Sequence[str]]
 FIXED, CONTEXT, WORD, SEEN = "#e4e7eb", "#f0cfa8", "#cfdcee", "#f2b8a6"
@@ -43,9 +43,12 @@ def sentence_grid(
         cmap: Of the values.
         **scale: `vmin` and `vmax`, or `norm`; by default colours count from 0.
     """
-    look = {"linewidths": 3, "linecolor": PAPER, "annot_kws": {"fontsize": 8}, "fmt": "", "cbar": False}
+    look = {"linewidths": 1, "linecolor": COLOURS["ink"], "xticklabels": False}
+    look |= {"annot_kws": {"fontsize": 8}, "fmt": "", "cbar": False}
     scale = scale or {"vmin": 0, "vmax": cmap.N - 1}
-    sns.heatmap(values, ax=axis, annot=np.array(spelt), cmap=cmap, xticklabels=False, **look, **scale)
+    sns.heatmap(values, ax=axis, annot=np.array(spelt), cmap=cmap, **look, **scale)
+    for text, colour in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
+        text.set_color(ink_on(colour))
     axis.tick_params(length=0, rotation=0, pad=9)
     for rank, colour in enumerate(rank_colours(len(spelt))):
         axis.add_patch(Rectangle((-0.1, rank + 0.08), 0.1, 0.84, color=colour, clip_on=False))
@@ -107,12 +110,12 @@ def axes_figure(
         axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
         for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
             kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
-            sentence_grid(left, spelt, kinds, ListedColormap([PAPER, "#eef1f4", SEEN]))
+            sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
             _frame(left, *asked, COLOURS["stage 2"])
             left.set_title(f"axis {title}: what the framed word reads")
             moved = changes[title].numpy() > 1e-6
-            cmap = ListedColormap([PAPER, SEEN])
-            sns.heatmap(moved, ax=right, cmap=cmap, vmin=0, vmax=1, square=True, cbar=False, linewidths=1)
+            cells = {"cmap": ListedColormap([PAPER, SEEN]), "linewidths": 1, "linecolor": COLOURS["ink"]}
+            sns.heatmap(moved, ax=right, vmin=0, vmax=1, square=True, cbar=False, **cells)
             right.spines[:].set_visible(True)
             right.tick_params(rotation=0)
             right.set_title("who moves", loc="center")
@@ -127,7 +130,7 @@ def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spe
         moves: `rankformer_views.movement` after training, by axis.
         spelt: Words of the template.
     """
-    cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=PAPER)
+    cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=FIXED)
     words = _is_word(spelt)
     with style():
         figure = Figure(figsize=(WIDTH, (0.44 * len(spelt) + 0.42) * len(moves)), layout="constrained")

@@ -6,36 +6,39 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.typing import ColorType
 
-from l2rclip_book.plots import COLOURS, STYLE
+from l2rclip_book.plots import COLOURS
 
-# warm colours for arms that read sentences, cold ones for those that do not
+# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences, cold ones for those that do not
 METHODS: dict[str, tuple[str, str]] = {
     "full": ("#c8553d", "o"),
-    "template only": ("#e09f3e", "D"),
+    "template only": ("#d18f2b", "D"),
     "shuffled text": ("#b07aa1", "v"),
     "shuffled template": ("#b07aa1", "v"),
     "cross-entropy": ("#3b6fb6", "^"),
-    "linear-probe": ("#76b7d8", "<"),
+    "linear-probe": ("#58a3c9", "<"),
     "ridge": ("#2a8c82", "X"),
     "shuffled words": ("#b07aa1", "v"),
-    "words": ("#e09f3e", "D"),
+    "words": ("#d18f2b", "D"),
     "after stage 1": ("#c8553d", "o"),
-    "numbers": ("#1f6f54", "P"),
-    "median-rank": ("#6b7280", "s"),
+    "numbers": ("#247a55", "P"),
+    "median-rank": (COLOURS["reference"], "s"),
 }
 # name, colour (Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
     "apples81": ("apples on a tree, 20 ranks", "#009e73", "s"),
     "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
-    "bracol": ("leaf damage, 5 ranks", "#e69f00", "P"),
+    "bracol": ("leaf damage, 5 ranks", "#d59400", "P"),
     "retinamnist": ("retina, 5 ranks", "#cc79a7", "v"),
-    "leaves5": ("generated leaves, 5 ranks", "#b6c2cf", "o"),
-    "leaves20": ("generated leaves, 20 ranks", "#8b98a8", "<"),
+    "leaves5": ("generated leaves, 5 ranks", "#98a5b3", "o"),
+    "leaves20": ("generated leaves, 20 ranks", "#76818e", "<"),
     "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
 }
-GRID, PAPER, WIDTH = "#e4e7eb", STYLE["axes.facecolor"], 7.8
+DARK = "#1f2933"  # on light boxes, whatever the page is
+GRID, PAPER, WIDTH = f"{COLOURS['ink']}40", "none", 7.8
 
 
 def look(arm: str) -> tuple[str, str]:
@@ -43,9 +46,21 @@ def look(arm: str) -> tuple[str, str]:
 
     Example:
         >>> look("ridge"), look("mine")
-        (('#2a8c82', 'X'), ('#1f2933', 'o'))
+        (('#2a8c82', 'X'), ('#76818e', 'o'))
     """
     return METHODS.get(arm, (COLOURS["ink"], "o"))
+
+
+def ink_on(colour: ColorType) -> str:
+    """What reads on a box of that colour: white or a dark tone; ink where the box is clear.
+
+    Example:
+        >>> ink_on("navy"), ink_on("yellow"), ink_on("none")
+        ('white', '#1f2933', '#76818e')
+    """
+    red, green, blue, alpha = to_rgba(colour)
+    on_box = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else DARK
+    return on_box if alpha else COLOURS["ink"]
 
 
 def grid(axes: Iterable[Axes], titles: Sequence[str], along: str) -> None:

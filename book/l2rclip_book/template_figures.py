@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import WIDTH, grid, look
+from l2rclip_book.plots import COLOURS, rank_colours, style
+from l2rclip_book.style import WIDTH, grid, ink_on, look
 
 INK = COLOURS["ink"]
 TRAINED, SHUFFLED = look("template only")[0], look("shuffled template")[0]
@@ -49,11 +48,12 @@ def token_figure(
 
 def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], place: float) -> None:
     """One sentence, one box per token; those of the rank in the colour of their rank."""
-    at, colour = 0.8, mpl.colormaps["viridis"](0.05 + 0.85 * place)
+    at, colour = 0.8, rank_colours(101)[round(100 * place)]
     for text, named in tokens:
-        box = {"boxstyle": "round,pad=0.4", "facecolor": colour if named else "#e9edf1", "linewidth": 0}
-        ink = "white" if named and place < 0.75 else "#1f2933"  # on the box, whatever the page is
-        axis.text(at, row, text, fontsize=9, family="DejaVu Sans Mono", color=ink, va="center", bbox=box)
+        fill = colour if named else "#e9edf1"
+        box = {"boxstyle": "round,pad=0.4", "facecolor": fill, "linewidth": 0}
+        mono = {"fontsize": 9, "family": "DejaVu Sans Mono", "color": ink_on(fill)}
+        axis.text(at, row, text, va="center", bbox=box, **mono)
         at += len(text) + 1.6
 
 
@@ -74,9 +74,9 @@ def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
             rings = pd.DataFrame([(value, row) for row in rows for value in panel[row].untrained])
             ring = {"s": 34, "facecolor": "none", "edgecolor": INK, "linewidth": 1}
             axis.scatter(rings[0], rings[1], **ring, label="random weights, one ring per seed")
-            diamond = {"s": 52, "color": TRAINED, "marker": "D", "label": "trained network", "zorder": 3}
+            diamond = {"s": 52, "color": TRAINED, "marker": "D", "label": "trained network", "linewidth": 0}
             own = [score.trained for score in panel.values()]
-            sns.scatterplot(x=own, y=rows, ax=axis, legend=False, **diamond)
+            sns.scatterplot(x=own, y=rows, ax=axis, legend=False, zorder=3, **diamond)
             axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score", ylabel="")
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         grid(axes, list(panels), "x")

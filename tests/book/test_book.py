@@ -17,6 +17,9 @@ import project
 import pytest
 import security
 import theme_fixes
+from in_node import first_hits
+
+import l2rclip_lite
 
 URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 ADDRESS = URLS["Repository"]
@@ -120,6 +123,38 @@ def test_the_typefaces_are_here_with_their_licence() -> None:
     assert "SIL OPEN FONT LICENSE" in read(fonts / "LICENSE")
     assert sum(path.stat().st_size for path in fonts.iterdir()) < 400_000
     assert not re.search(r"url\([\"']?(?:https?:)?//", css)
+
+
+FIRST = {  # what a reader asks the search, and the page that should come first
+    "hyperparameters": "hyperparameters",
+    "learning rate": "hyperparameters",
+    "BatchNorm": "glossary",
+    "input of RankFormer": "glossary",
+    "CORAL": "glossary",
+    "temperature": "glossary",
+    "bootstrap": "glossary",
+    "UMAP": "07_ordinal_embeddings",
+    "CSV": "10_your_own_images",
+    "resume": "02_two_stages",
+}
+
+
+@pytest.mark.slow
+def test_the_search_finds_what_readers_ask_for(html: Path) -> None:
+    """Ten questions; a word of the glossary leads to its meaning and from there to a chapter."""
+    assert first_hits(html, list(FIRST)) == [f"book/{page}" for page in FIRST.values()]
+
+
+@pytest.mark.slow
+def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
+    """What `import l2rclip_lite` offers stands on the API page; a name in a chapter, and a setting, are links."""
+    page = read(html / "book" / "api.html")
+    for name in l2rclip_lite.__all__:
+        assert f'id="{getattr(l2rclip_lite, name).__module__}.{name}"' in page
+    glossary = read(html / "book" / "glossary.html")
+    assert 'href="hyperparameters.html#config-text-share"><code' in glossary
+    assert 'id="config-text-share"' in read(html / "book" / "hyperparameters.html")
+    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(html / "book" / "04_rankformer.html")
 
 
 @pytest.mark.slow

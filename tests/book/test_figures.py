@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,6 +21,7 @@ from l2rclip_book import metric_figures as metrics
 from l2rclip_book import plots, template_figures
 from l2rclip_book import rankformer_figures as former
 from l2rclip_book.loss_geometry import on_circle
+from l2rclip_book.style import DATA, METHODS
 from l2rclip_lite.data import Split
 from l2rclip_lite.ranks import Ranks
 
@@ -143,6 +144,22 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     # rings of random weights, then the trained network's diamonds
     (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
 ]
+
+
+def brightness(colour: str) -> float:
+    """Relative luminance as WCAG defines it, plus the 0.05 of its contrast ratio."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#12161b"])
+def test_colours_hold_on_a_light_and_a_dark_page(page: str) -> None:
+    """Figures have no ground of their own; `#12161b` is the dark page in `book/_static/book.css`."""
+    marks = [colour for colour, _ in METHODS.values()] + [colour for _, colour, _ in DATA.values()]
+    for colour, least in [(plots.INK, 3.9), *((colour, 2.5) for colour in (*plots.COLOURS.values(), *marks))]:
+        dark, light = sorted((brightness(colour), brightness(page)))
+        assert light / dark >= least, colour
 
 
 @pytest.mark.parametrize(("draw", "data", "seen", "expected"), FIGURES)

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import chapters
@@ -34,6 +35,19 @@ def js(expression: str, **values: Any) -> Any:
     script = "\n".join([*imports, read, f"console.log(JSON.stringify(({expression})(given)));"])
     command = [node(), "--input-type=module", "--eval", script]
     done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def first_hits(site: Path, queries: list[str]) -> list[str]:
+    """The page that a built book's own search lists first for each query, without a browser."""
+    files = ("_static/language_data.js", "_static/searchtools.js", "searchindex.js")
+    stub = """const DOCUMENTATION_OPTIONS = {}, SPHINX_HIGHLIGHT_ENABLED = false, _ready = () => {}, _ = text => text;
+        const document = {getElementById: () => null};"""
+    ask = f"""console.log(JSON.stringify({json.dumps(queries)}.map(
+        query => Search._performSearch(...Search._parseQuery(query)).at(-1)?.[0] ?? null)));"""
+    script = "\n;".join([stub, *((site / name).read_text(encoding="utf-8") for name in files), ask])
+    done = subprocess.run([node(), "-"], input=script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

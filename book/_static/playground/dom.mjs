@@ -87,6 +87,6 @@ export const fixed = (x, digits = 2) => (Math.abs(x) < 0.5 * 10 ** -digits ? 0 :
 export const degrees = x => `${fixed(x, 1)}°`;
 
 // The colours of ranks on every page of the book (plots.rank_colours).
-export const rankColours = (d3, K) => Array.from({ length: K }, (_, k) => d3.interpolateViridis(0.05 + (0.85 * k) / (K - 1)));
+export const rankColours = (d3, K) => Array.from({ length: K }, (_, k) => d3.interpolateViridis(0.25 + (0.65 * k) / (K - 1)));
 // Ink that can be read on one of them.
 export const inkOn = (d3, colour) => (d3.lab(colour).l > 62 ? '#1f2933' : '#ffffff');

@@ -1,0 +1,262 @@
+"""The reference, read from the package's source when the book is built: functions and classes, settings, and links to both.
+
+`api` takes a module and, if not all of it is wanted, names; it writes each docstring as Markdown below its signature.
+`settings` makes the table of a class of `config.py`, `presets` the one of its presets. All that these describe are objects of
+Sphinx's Python domain, so the search finds them, and a name in code font links to them wherever it stands in the book.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from pydantic import TypeAdapter
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+from l2rclip_lite.config import PRESETS, Config, Controls
+
+PACKAGE = "l2rclip_lite"
+LABELS = {
+    "Args": "Arguments",
+    "Attributes": "Attributes",
+    "Returns": "Returns",
+    "Raises": "Errors",
+    "Example": "Example",
+}
+SECTION = re.compile(rf"^({'|'.join(LABELS)}):\n", re.MULTILINE)
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def markdown(doc: str) -> str:
+    r"""A Google docstring as Markdown: a label for each section, a list of its names, the example as code.
+
+    Example:
+        >>> markdown("Half of x.\n\nArgs:\n    x: A number.").splitlines()
+        ['Half of x.', '', '**Arguments**', '', '- `x`: A number.']
+    """
+    intro, *parts = SECTION.split(inspect.cleandoc(doc) + "\n")
+    made = [intro]
+    for section, body in zip(parts[::2], parts[1::2], strict=True):
+        text = textwrap.dedent(body).strip()
+        if section == "Example":
+            text = f"```pycon\n{text}\n```"
+        elif section != "Returns":
+            text = re.sub(r"^([\w.]+): ", r"- `\1`: ", text, flags=re.MULTILINE)
+        made.append(f"**{LABELS[section]}**\n\n{text}")
+    return "\n\n".join(part.strip() for part in made)
+
+
+def parameters(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """What stands between the brackets of a call: of a class, those of `__init__` or a dataclass' fields, if it has any."""
+    if isinstance(node, ast.FunctionDef):
+        return ast.unparse(node.args).removeprefix("self, ").removeprefix("cls, ").removeprefix("self")
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+            return parameters(inner)
+    plain = "dataclass" in " ".join(map(ast.unparse, node.decorator_list)) and not meanings(node)
+    return ", ".join(ast.unparse(field) for field in node.body if plain and isinstance(field, ast.AnnAssign))
+
+
+def meanings(node: ast.ClassDef) -> dict[str, str]:
+    """The docstring below each field of a class."""
+    pairs = zip(node.body, node.body[1:], strict=False)
+    return {
+        ast.unparse(field.target): inspect.cleandoc(doc.value.value)
+        for field, doc in pairs
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+    }
+
+
+def described(node: ast.FunctionDef | ast.ClassDef, method: bool = False) -> str:
+    """A function, or a class with its methods, as a directive of the Python domain."""
+    kind, options, fence, inner = "method" if method else "function", "", "````", []
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    signature = f"{node.name}({parameters(node)})"
+    if isinstance(node, ast.ClassDef):
+        kind, fence = "class", "`````"
+        inner = [described(part, method=True) for part in public(node) if isinstance(part, ast.FunctionDef)]
+    elif "property" in decorators:
+        kind, signature = "property", node.name
+    elif node.returns is not None:
+        signature += f" -> {ast.unparse(node.returns)}"
+    if "classmethod" in decorators:
+        options = ":classmethod:\n"
+    text = "\n\n".join([markdown(ast.get_docstring(node) or ""), *inner])
+    return f"{fence}{{py:{kind}}} {signature}\n{options}\n{text}\n{fence}"
+
+
+def public(parent: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.ClassDef]:
+    """What a reader may call: no underscore, and a docstring that says more than where the real one is."""
+    return [
+        node
+        for node in parent.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not (ast.get_docstring(node) or "See `").startswith("See `")
+    ]
+
+
+def aliases(tree: ast.Module) -> dict[str, str]:
+    """The names that a module gives to types, such as `Batch` for `Float[Tensor, "batch dim"]`."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Subscript | ast.BinOp):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            found[ast.unparse(target)] = ast.unparse(node.value)
+    return found
+
+
+class Api(SphinxDirective):
+    """The public names of a module, or those that are given after it, below what the module says of itself."""
+
+    required_arguments = 1
+    optional_arguments = 99
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the page that the module's source makes."""
+        name, *wanted = self.arguments
+        path = Path(self.env.srcdir, PACKAGE, *name.split(".")).with_suffix(".py")
+        path = path if path.exists() else path.with_suffix("") / "__init__.py"
+        self.env.note_dependency(str(path))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        chosen = [described(node) for node in public(tree) if not wanted or node.name in wanted]
+        if missing := set(wanted) - {node.name for node in public(tree)}:
+            raise self.error(f"{name} has no {', '.join(sorted(missing))}")
+        used = {a: t for a, t in aliases(tree).items() if re.search(rf"(?:: |> |\| ){a}\b", " ".join(chosen))}
+        types = [f"`{alias}` is `{meaning}`" for alias, meaning in used.items()]
+        said = [f"*Types:* {'; '.join(types)}."] if types else []
+        opening = [] if wanted else [markdown(ast.get_docstring(tree) or "")]
+        return parsed(self, [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```", *opening, *said, *chosen])
+
+
+def parsed(directive: SphinxDirective, blocks: list[str]) -> list[nodes.Node]:
+    """Blocks of Markdown as nodes."""
+    lines = "\n\n".join(blocks).splitlines()
+    node = nodes.Element()
+    directive.state.nested_parse(StringList(lines, directive.env.docname), directive.content_offset, node)
+    return node.children
+
+
+def allowed(field: dict[str, Any]) -> str:
+    """What a field may be, from its JSON schema.
+
+    Example:
+        >>> allowed({"type": "integer", "minimum": 0, "exclusiveMaximum": 100_000})
+        'whole number, ≥ 0, < 100,000'
+    """
+    field = next((kind for kind in field.get("anyOf", []) if kind["type"] != "null"), field)
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    kind = {"integer": "whole number", "number": "number", "boolean": "`True`, `False`", "string": "text"}[
+        field["type"]
+    ]
+    return ", ".join(
+        [kind, *(f"{sign} {field[key]:,}".removesuffix(".0") for key, sign in BOUNDS.items() if key in field)]
+    )
+
+
+class Settings(SphinxDirective):
+    """The table of `Config` or `Controls`: each field with its default, what it may be, and what it means."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table, and make each name known to the Python domain."""
+        kind = {"Config": Config, "Controls": Controls}[self.arguments[0]]
+        path = Path(self.env.srcdir, PACKAGE, "config.py")
+        self.env.note_dependency(str(path))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)
+        rows = ["| setting | default | values | meaning |", "|---|---|---|---|"]
+        for name, field in TypeAdapter(kind).json_schema()["properties"].items():
+            if "$ref" in field:  # the other table
+                continue
+            anchor = nodes.make_id(f"{kind.__name__}-{name}")
+            self.env.domains["py"].note_object(
+                f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
+            )
+            default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
+            rows.append(f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |")
+        made = parsed(self, ["\n".join(rows)])
+        made[0]["classes"].append("settings")
+        return made
+
+
+class Presets(SphinxDirective):
+    """The presets side by side."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        rows = [
+            f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |",
+            "|---" * (len(PRESETS) + 1) + "|",
+        ]
+        for name in PRESETS["paper"]:
+            rows.append(f"| `{name}` | {' | '.join(str(preset[name]) for preset in PRESETS.values())} |")
+        return parsed(self, ["\n".join(rows)])
+
+
+def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Page and anchor of each way in which prose may write a name of the package.
+
+    A setting is written with its class (`Config.alpha`); alone (`lr1`) only where it is no word of everyday code.
+    """
+    found = {}
+    for full, entry in objects.items():
+        *_, owner, name = parts = full.split(".")
+        at = entry.docname, entry.node_id
+        found |= {full: at, f"{owner}.{name}": at}
+        if entry.objtype in ("function", "class"):
+            found |= {name: at, f"{parts[0]}.{name}": at}
+        elif entry.objtype == "attribute" and re.search(r"[_\d]", name):
+            found.setdefault(name, at)
+    return found
+
+
+class LinkNames(SphinxPostTransform):
+    """A public name in code font becomes a link to its place in the reference."""
+
+    default_priority = 200
+
+    def run(self, **kwargs: Any) -> None:
+        """Wrap the literals of this page."""
+        known = targets(self.env.domains["py"].objects)
+        for literal in list(self.document.findall(nodes.literal)):
+            name = re.fullmatch(r"([\w.]+)(?:\(.*\))?", literal.astext(), re.DOTALL)
+            page, anchor = known.get(name[1] if name else "", ("", ""))
+            here = (
+                isinstance(literal.parent, nodes.reference | nodes.title) or anchor in literal.parent["ids"]
+            )
+            if not page or here:
+                continue
+            link = make_refnode(self.app.builder, self.env.docname, page, anchor, literal.deepcopy())
+            literal.replace_self(link)
+
+
+def _resolve(app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element) -> nodes.Element | None:
+    """A class in a signature links to its place too; one of another package is left as it is, without a warning."""
+    if node.get("refdomain") != "py":
+        return None
+    at = targets(env.domains["py"].objects).get(node["reftarget"])
+    return make_refnode(app.builder, node["refdoc"], *at, text) if at else text
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives and the transform with Sphinx."""
+    app.add_directive("api", Api)
+    app.add_directive("settings", Settings)
+    app.add_directive("presets", Presets)
+    app.add_post_transform(LinkNames)
+    app.connect("missing-reference", _resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
