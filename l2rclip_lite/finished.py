@@ -212,11 +212,10 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
     else:
         found = _data(run, where)
         part, caveat = found.split(split), found.caveat
-    features, temperature = model.encode(part, cache=where.cache, quiet=json), float(model.temperature)
+    p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
-    scores = metrics.evaluate(
-        model.probabilities(features), part.targets, model.ranks, **about, intervals=True
-    )
+    scores = metrics.evaluate(p, part.targets, model.ranks, **about, intervals=True)
+    temperature = float(model.temperature)
     if json:
         print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": scores}))
         return

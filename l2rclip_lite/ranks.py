@@ -123,10 +123,7 @@ class Ranks:
             (count == len(self.values), f"{count} names but {len(self.values)} values; give each one value"),
             (all(name.strip() for name in self.names), "a rank name is empty; every rank needs a name"),
             (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
-            (
-                slots == 1,
-                f"the template {self.template[:99]!r} holds {SLOT} {slots} times; write it exactly once",
-            ),
+            (slots == 1, f"the template {self.template[:99]!r} holds {SLOT} {slots} times, not once"),
             (letters <= MAX_LETTERS, f"the sentences have {letters:,} letters; {MAX_LETTERS:,} are the most"),
         )
         for holds, problem in rules:
@@ -144,10 +141,8 @@ class Ranks:
             if abs(value) > FAR:
                 raise InputError(f"ranks: the value {value:g} is too large; choose a unit below {FAR:g}.")
             if k and (value - before < NEAR or single[k] == single[k - 1]):
-                raise InputError(
-                    f"ranks: the values {before!r} and {value!r} are too close to be told apart; count from the lowest "
-                    f"rank, or choose a unit in which they lie at least {NEAR:g} apart."
-                )
+                said = f"the values {before!r} and {value!r} are too close to be told apart"
+                raise InputError(f"ranks: {said}; count from the lowest rank, or in a smaller unit.")
 
     @classmethod
     def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> Ranks:

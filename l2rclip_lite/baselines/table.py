@@ -92,8 +92,9 @@ class Objective:
     needs: str | None = None
 
     def batch_loss(self, **given: Any) -> Scalar:
-        """The loss, without the cross-entropy that some add, of the arguments that it takes."""
-        return self.loss(*(given[key] for key in self.takes))
+        """The loss of the arguments that it takes, with the cross-entropy that some add."""
+        loss = self.loss(*(given[key] for key in self.takes))
+        return loss + F.cross_entropy(given["outputs"], given["target"]) if self.adds else loss
 
 
 CORAL, LOGITS, MOMENTS = "coral_pytorch", ("outputs", "target"), ("outputs", "target", "position")
@@ -234,8 +235,7 @@ def _frozen(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHea
 
 def _outputs_loss(objective: Objective, position: Position, outputs: Tensor, target: Tensor) -> Scalar:
     """The loss of an objective that needs no features."""
-    loss = objective.batch_loss(outputs=outputs, target=target, position=position)
-    return loss + F.cross_entropy(outputs, target) if objective.adds else loss
+    return objective.batch_loss(outputs=outputs, target=target, position=position)
 
 
 def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> L2RCLIP:
@@ -277,8 +277,7 @@ def _train(
             features = model.image_features(x) if tuned else x
             outputs = head(scale * features)
             given = {"features": features, "outputs": outputs, "target": target, "scale": scale}
-            loss = objective.batch_loss(**given, position=position, label=position[target])
-            stage.step(loss + F.cross_entropy(outputs, target) if objective.adds else loss)
+            stage.step(objective.batch_loss(**given, position=position, label=position[target]))
         _learn(model, objective, head, data)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_best()

@@ -189,6 +189,8 @@ def label_space(
         >>> space, said = label_space(table, None, None, "names")
         >>> space.names, space.values, table["target"].tolist(), said
         (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1], ['ranks: the 2 numbers found as labels, 1 to 3'])
+        >>> label_space(table, space, None, "names")[0].values  # a new table, by the ranks of a run
+        (1.0, 3.0)
     """
     refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
     number, said = numbers(table["label"]), list[str]()

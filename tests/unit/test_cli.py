@@ -174,6 +174,12 @@ def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
     assert found["accuracy"] == pytest.approx(sum(a["rank"] == i // 5 for i, a in enumerate(graded)) / 15)
     (fitted.root / "new.csv").write_text("path,label\n0_0.png,fresh\n0_1.png,rotten\n")
     refused(run("evaluate", fitted.out, *where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
+    (fitted.root / "new.csv").write_text("path;label\n0_0.png;0\n1_0.png;1\n")
+    refused(
+        run("evaluate", fitted.out, *where, "new.csv"), "row 2 (the first of 2): the label '0' is no name"
+    )
+    counted = run("evaluate", fitted.out, *where, "new.csv", "--labels-are", "index", "--json")
+    assert json.loads(counted.out)["metrics"]["n"] == 2
 
 
 @pytest.mark.parametrize("key", ["root", "labels", "lists"])
