@@ -40,8 +40,9 @@ def written(notebook: Given) -> Given:
     cells = {tuple(cell.split()[:2]): cell for cell in notebook["In"]}  # the latest of each kind
     ours = [cells.get(start, "") for start in (("PROFILE", "="), ("#", "Parameters"))]
     nodes = ast.walk(ast.parse("\n".join(ours)))
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return {name: notebook[name] for name in names or set(KNOWN) & notebook.keys()}  # nbval keeps no texts
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    known = [name for name in KNOWN if name in notebook]  # under nbval, which keeps no texts
+    return {name: notebook[name] for name in names or known}
 
 
 def check_parameters(given: Given) -> None:
