@@ -1,5 +1,5 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
-# Variables: PYTHON=python3.12  CHAPTER=05 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
+# Variables: PYTHON=python3.12  CHAPTER=02 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
 #            SHORT=1  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

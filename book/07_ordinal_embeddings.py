@@ -741,7 +741,7 @@ check_lie({"neighbours": 3, "min_dist": 0.0})
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features is the damage. That is so after L2RCLIP **and after plain
-#   cross-entropy**; here the rival is the more ordered of the two. A curve in rank colours is no evidence for a method.
+#   cross-entropy**; here the two are level. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances.
 # - A look that has seen the labels may be trusted on points that it has not seen.

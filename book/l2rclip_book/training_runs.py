@@ -36,11 +36,15 @@ def written(notebook: Given) -> Given:
     Example:
         >>> written({"In": ["PROFILE = 'page'; SEED = 0", "x = 1"], "PROFILE": "page", "SEED": 0, "x": 1})
         {'PROFILE': 'page', 'SEED': 0}
+        >>> written({"In": [""], "PROFILE": "page", "x": 1})  # under nbval, which keeps no texts
+        {'PROFILE': 'page'}
     """
     cells = {tuple(cell.split()[:2]): cell for cell in notebook["In"]}  # the latest of each kind
     ours = [cells.get(start, "") for start in (("PROFILE", "="), ("#", "Parameters"))]
     nodes = ast.walk(ast.parse("\n".join(ours)))
-    return {node.id: notebook[node.id] for node in nodes if isinstance(node, ast.Name)}
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    known = [name for name in KNOWN if name in notebook]
+    return {name: notebook[name] for name in names or known}
 
 
 def check_parameters(given: Given) -> None:

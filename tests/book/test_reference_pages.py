@@ -97,7 +97,8 @@ class Box:
     def volume(self) -> float:
         '''Cubic metres.'''
 
-    def _hidden(self): ...
+    def _hidden(self):
+        '''Nobody's business.'''
 """
     (box,) = api.public(ast.parse(source))
     assert api.described(box) == (
