@@ -44,6 +44,8 @@ from l2rclip_lite.results import Run, read_table, validation_scores, write_resul
 from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
 from l2rclip_lite.towers import Augment
 
+MOST_STEPS = 32  # of an epoch on cached features
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -91,11 +93,15 @@ class TrainingData:
             return model.encode(self.images[split], workers=model.config.workers)
         return self.backbone[split] if model.wide else self.features[split]
 
+    def feature_batch_size(self, config: Config) -> int:
+        """Images per step on cached features: an image costs nothing there, but each step encodes all K sentences."""
+        return max(config.batch_size, math.ceil(len(self.targets["train"]) / MOST_STEPS))
+
     def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches of cached features for one epoch."""
         images, targets = self.features["train"], self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
-        for index in torch.split(order, model.config.batch_size):
+        for index in torch.split(order, self.feature_batch_size(model.config)):
             yield images[index].to(model.device), targets[index].to(model.device)
 
     def batches(
@@ -150,6 +156,7 @@ class Stage:
         model: Ranks and config.
         lr: Peak learning rate.
         epochs: How many.
+        batch_size: Images per step; None takes the config's.
         factors: Parameters whose name holds a key learn that many times faster.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
@@ -164,6 +171,7 @@ class Stage:
         *,
         lr: float,
         epochs: int,
+        batch_size: int | None = None,
         factors: Mapping[str, float] | None = None,
         run: RunDirectory | None = None,
         quiet: bool = True,
@@ -171,7 +179,8 @@ class Stage:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config = model.ranks, model.config
         self.target = data.targets["val"]
-        self.steps = math.ceil(len(data.targets["train"]) / self.config.batch_size) * epochs
+        size = batch_size or self.config.batch_size
+        self.steps = math.ceil(len(data.targets["train"]) / size) * epochs
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
             share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
@@ -270,8 +279,9 @@ def train_stage1(
     if controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
     options = {"symmetric": controls.symmetric, "blind": controls.order == "blind"}
-    learns, lr, epochs = freeze(model, "stage 1"), config.lr1, config.epochs1
-    stage = Stage(1, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
+    learns, size = freeze(model, "stage 1"), data.feature_batch_size(config)
+    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
+    stage = Stage(1, learns, data, model, **budget, run=run, quiet=quiet)
     for generator in stage.epochs():
         for z, y in data.feature_batches(model, generator):
             t = model.prompts(model.towers)

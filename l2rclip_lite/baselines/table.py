@@ -262,7 +262,8 @@ def _train(
     learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
-    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1}
+    size = data.feature_batch_size(config)
+    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
     if tuned:
         budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
     # CORAL's biases see no factor S, and learn as much faster

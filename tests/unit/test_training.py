@@ -31,7 +31,7 @@ from l2rclip_lite.losses import (
     ranked_probability_loss,
     tightness,
 )
-from l2rclip_lite.model import L2RCLIP, freezing_table, trains
+from l2rclip_lite.model import L2RCLIP, freeze, freezing_table, trains
 from l2rclip_lite.prompts import mixed_prototypes
 from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import Stage, TrainingData, fit, train_stage1, train_stage2
@@ -268,3 +268,14 @@ def test_two_processes_train_one_run(tmp_path: Path) -> None:
 def test_images_that_do_not_fit_into_memory_are_read_anew() -> None:
     """Kept or read in each epoch, by one process or by workers: the same numbers."""
     assert children.ended(children.keep_or_read) == 0
+
+
+def test_an_epoch_on_cached_features_has_at_most_32_steps(leaves: OrdinalDataset, small: Config) -> None:
+    """100 images, two per step: 4 per step make 25 steps. Adam's schedule counts the same steps."""
+    model = L2RCLIP.build(leaves.ranks, replace(small, batch_size=2))
+    z, y = F.normalize(torch.ones(100, model.towers.dim), dim=1), torch.arange(100) % 5
+    data = TrainingData({"train": z, "val": z}, {"train": y, "val": y}, {})
+    sizes = [len(target) for _, target in data.feature_batches(model, torch.Generator())]
+    assert sizes == [4] * 25
+    options = {"lr": 1e-3, "epochs": 2, "batch_size": data.feature_batch_size(model.config)}
+    assert Stage(1, freeze(model, "stage 1"), data, model, **options).steps == 50
