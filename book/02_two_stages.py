@@ -96,8 +96,8 @@ for split in ("train", "val", "test"):
 # *Context vectors* are made-up words in front of each sentence, the same for all ranks. Both towers are frozen, so the
 # image features are computed once and stage 1 takes seconds.
 #
-# **Stage 2 moves the images.** The five text features are now fixed points, and the image tower learns to put each image
-# near its own. Grading a new image needs the image tower and five vectors; the text tower is not asked again.
+# **Stage 2 moves the images.** The five text features are now fixed points (the code calls them prototypes), and the image tower
+# learns to put each image near its own. Grading a new image needs the image tower and five vectors; the text tower is not asked again.
 #
 # Who learns when is not spread over a training script. It is a table, `model.FREEZING`, from which the optimiser is built:
 
@@ -144,14 +144,14 @@ print(freezing_table(before))
 # $$ (eq-02-stage2)
 #
 # $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an image has one
-# sentence; therefore the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second term of each stage pulls an image
-# to its own sentence. The terms with a minus sign push it from the others, with a weight that grows with the distance of the ranks:
+# sentence; therefore the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line of each stage pulls an image
+# to its own sentence. The lines with a minus sign push it from the others, with a weight that grows with the distance of the ranks:
 #
 # $$
 # \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M ,
 # $$ (eq-02-weight)
 #
-# where $r_k$ is the value of rank $k$ and $M$ the largest distance. An image of *very low* damage is pushed a little from *low* and
+# where $r_k$ is the value of rank $k$ and $M$ the largest distance in the batch, here nearly always that of the label set. An image of *very low* damage is pushed a little from *low* and
 # hard from *very high*. (In stage 1 the smallest distance of the batch is subtracted first.) A loss with a minus sign may become
 # negative, and that is right.
 #
@@ -199,16 +199,30 @@ with torch.no_grad():
     words = before.prompts.template_embeddings[before.prompts.tokens.words]
 FIXED = {
     "scale s": f"{before.scale.item():g}, frozen",
-    "optimiser": "Adam, its state new in each stage; PyTorch's betas",
-    "BatchNorm of the image tower": "in evaluation mode in both stages",
-    "features": "length 1; texts: their mean over the ranks taken off first",
+    "optimiser": "Adam, its state new in each stage; PyTorch's betas; "
+    "weight_decay is added to every gradient (L2, not AdamW)",
+    "learning rate": "in each stage it rises along a straight line in the "
+    "first warmup share of all steps, then falls along half a cosine to 0",
+    "batches": "an epoch is one random order of the training images, cut "
+    "into batches of batch_size; the last one holds what remains",
+    "towers": "in evaluation mode in both stages: no dropout, BatchNorm keeps "
+    "its statistics; stage 2 trains the whole image tower and its projection",
+    "features": "unit length; from texts first the mean over mini's class "
+    "names, then the mean over the ranks is taken off, each time back to "
+    "unit length",
     "context vectors at the start": f"normal, deviation {words.std():.3f}, "
     "as the word embeddings have",
     "RankFormer": "LayerNorm, attention, two linear layers with a GELU; "
     "the last one starts at 0",
-    "augmentation in stage 2": "flips; brightness and contrast change by "
-    "up to 15 %",
-    "epoch that is kept": "lowest RPS on the validation images, each stage",
+    "augmentation in stage 2": "each image is flipped left to right with "
+    "probability ½ and, as a leaf has no top, top to bottom with probability "
+    "½; then one factor of brightness and one of contrast (about the image's "
+    "mean) is drawn for it from 0.85 to 1.15, before normalisation",
+    "epoch that is kept": "in each stage the lowest RPS on the validation "
+    "images, before any temperature; the state before the first epoch does "
+    "not compete",
+    "temperature": "one number that divides the final logits, chosen for the "
+    "lowest RPS on the validation images",
 }
 lines = ["| fixed | how |", "|---|---|"]
 lines += [f"| {name} | {value} |" for name, value in FIXED.items()]
@@ -233,7 +247,7 @@ print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
 # **Stop** it whenever you like, by Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a checkpoint to the run directory.
 #
 # **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends in the same numbers,
-# bit for bit, because each epoch draws its batches and its flips from a generator that is seeded by seed, stage and epoch. Other
+# bit for bit, because each epoch draws its batches and its augmentation from a generator that is seeded by seed, stage and epoch. Other
 # settings or other data in the same directory are refused. A finished run is only loaded:
 
 # %%
@@ -253,8 +267,8 @@ constant = run.metrics["median_rank"]
 plots.training_curves(run.history, ranks, reference=constant["mae"])
 
 # %% [markdown]
-# Read the left panel first. In stage 1 only five points move, and the error falls slowly. In stage 2 a whole network moves. At its start
-# the error may rise for an epoch or two, while the learning rate warms up and the tower leaves the place where stage 1 had fitted the
+# Read the left panel first. In stage 1 only five points move, and the error falls slowly. In stage 2 a whole network moves. In its first
+# epoch the error may rise, while the tower leaves the place where stage 1 had fitted the
 # sentences to it; then it falls far lower. The losses on the right have different terms, so compare their slopes, not their heights. If
 # the training loss still falls while the validation error rises, the model learns its training images by heart, and the dot
 # is where you would want to stop.
@@ -263,7 +277,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 #
 # A number without a baseline says nothing. The median rank never looks at the image. *Zero-shot* compares images with the
 # sentences before any training. The linear probe is logistic regression on the frozen image features: it sees what stage 1 sees, and knows nothing of
-# sentences or order. All share towers, data and split.
+# sentences or order. All share towers, data and split, and each but the first has its own temperature, so that RPS compares
+# calibrated probabilities; MAE and accuracy of the most probable rank do not depend on it.
 
 # %% tags=["nbval-ignore-output"]
 frozen = TrainingData.load(data, before)  # encodes each image once
@@ -376,7 +391,7 @@ print("expectation:", round(float(prediction.expected[0]), 2))
 # ## Exercises
 #
 # **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights {eq}`eq-02-weight` of an
-# image of rank 1, whose value is 1, where $M$ is the largest distance in the whole label set.
+# image of rank 1, whose value is 1. Here, for simplicity, $M$ is the largest distance in the whole label set.
 
 # %% tags=["hide-input"]
 VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])

@@ -130,7 +130,7 @@ for ignore in (~words.T, ~words.T & words.T.any(1, keepdim=True)):
 # %% [markdown]
 # The first slot holds the start token of every sentence, and the last slot holds only ends and padding. No word is left to
 # look at there, the softmax divides zero by zero, and one NaN in the forward pass makes every gradient a NaN. The second
-# mask leaves such slots alone: they may look at themselves, because step 4 throws their result away.
+# mask leaves such slots unmasked: their five entries look at each other, and step 4 throws the result away.
 #
 # **Step 3: a network for each word.** FFN is two linear layers with a GELU between them. It treats every word alone. Its
 # last layer starts at zero, weights and bias. So before training the FFN says nothing, and stage 1 starts close to the
@@ -306,7 +306,8 @@ assert (changes["joint"][others] > 1e-6).all()
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. One
 # line of loss is enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that belongs
 # to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
-# ordinal term.) The optimiser is Adam with `lr=1e-3`; every step uses all training images.
+# ordinal term.) The optimiser is Adam with `lr=1e-3`, and every step uses all training images. Both are short cuts of this page:
+# the package trains in batches, with the rate and the schedule that {doc}`02_two_stages` lists.
 
 # %%
 z = L2RCLIP(towers, ranks).encode(data.train)  # unit length, frozen

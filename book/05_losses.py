@@ -328,7 +328,7 @@ for scale in (1.0, 10.0, 100.0):
 #
 # $$
 # \begin{aligned}
-# \omega_{ik} &= \lvert y_i-r_k\rvert \,/\, M , \\
+# \omega_{ik} &= \lvert r_{y_i}-r_k\rvert \,/\, M , \\
 # L_{\text{tight}} &= \operatorname*{mean}_i\, d_{iy_i}^2 , \\
 # L_{\text{div}} &= \operatorname*{mean}_{i,k}\, \omega_{ik}\,d_{ik} , \\
 # L_{\text{pair}} &= L_{\text{tight}} - L_{\text{div}} .
@@ -383,14 +383,15 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # ## Stage 1, where the texts move
 #
 # In stage 1 the image tower is frozen and the texts learn, so the loss gets a term for pairs of texts. It runs over the
-# pairs $i<j$ of a batch, and the least gap $m$ among them is subtracted:
+# pairs $i<j$ of a batch, and the least gap $m$ among them is subtracted. In a batch with more images than ranks two images
+# share a rank, and $m$ is 0:
 #
 # $$
 # \begin{aligned}
 # L_{\text{pair}}^{(1)} ={} &\tfrac12\operatorname*{mean}_i\,\lVert z_i-t_{y_i}\rVert^2 \\
 # {}-{} &\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert z_i-t_{y_j}\rVert \\
 # {}-{} &\tfrac12\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert t_{y_i}-t_{y_j}\rVert , \\
-# \omega_{ij} ={} &(\lvert y_i-y_j\rvert-m) \,/\, M .
+# \omega_{ij} ={} &(\lvert r_{y_i}-r_{y_j}\rvert-m) \,/\, M .
 # \end{aligned}
 # $$ (eq-05-stage1)
 
@@ -406,7 +407,8 @@ def stage1(z, t, y, r):
     return tightness(z, t, y) / 2 - (weight * push).mean()
 
 
-package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], y)
+# images; texts they meet; texts that meet each other; values
+package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]

@@ -43,7 +43,7 @@ def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Fl
 def rank_weights(
     target: Targets, values: Values, normalise: Normalise = "batch", order: Order = "true"
 ) -> Float[Tensor, "batch rank"]:
-    r"""The ordinal weight $\omega_{ik} = |y_i-r_k|/M$ (official `loss/ordinal_ce.py`).
+    r"""The ordinal weight $\omega_{ik} = |r_{y_i}-r_k|/M$ (official `loss/ordinal_ce.py`).
 
     Args:
         target: Rank index of each image.
