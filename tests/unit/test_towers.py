@@ -33,6 +33,7 @@ class NoStart:
 
 
 BOTH_WAYS = {"no_causal_mask": True, "pool_type": "last"}
+WITH_TOKENS = {"output_tokens": True}
 TIMM = {"timm_model_name": "test_vit3", "image_size": 160, "timm_pool": "map", "timm_proj": None}
 # What open_clip's configurations say beyond sizes: text tower, image tower, tokenizer.
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
@@ -43,7 +44,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "SigLIP": (BOTH_WAYS | {"context_length": 9, "proj_bias": True}, TIMM, NoStart()),
     "SigLIP i18n": (BOTH_WAYS | {"context_length": 9, "proj_type": "none"}, TIMM, NoStart()),
     "CLIPA": (BOTH_WAYS | {"context_length": 12}, {}, "WordPiece"),
-    "CoCa": ({"embed_cls": True, "context_length": 76}, {"attentional_pool": True}, TOKENIZER),
+    "CoCa": (WITH_TOKENS | {"embed_cls": True, "context_length": 76}, WITH_TOKENS, TOKENIZER),
 }
 
 
