@@ -133,9 +133,11 @@ def load_towers(
 
     Args:
         name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
-            them (`"ViT-B-16/openai"`), `"MODEL/random"`, or `"MODEL"` together with `weights`.
+            them (`"ViT-B-16/openai"`, `"ViT-B-16-SigLIP/webli"`), `"MODEL/random"`, or `"MODEL"` together with
+            `weights`. CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP and CoCa work; models whose text tower comes
+            from the transformers library do not. The tokenizers of SigLIP and CLIPA are downloaded once.
         weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
-            ("ViT-B-16/openai"): the tag decides the activation.
+            ("ViT-B-16/openai"): the tag decides the activation, and the mean of the pixels.
         image_size: Side of the input image, pixels; None takes the tower's own.
         seed: Seeds random weights.
 
@@ -143,7 +145,8 @@ def load_towers(
         The towers, in eval mode.
 
     Raises:
-        InputError: An unknown name, or weights that are neither here nor to be had.
+        InputError: An unknown name, another kind of text tower, or weights or a tokenizer that are neither here nor to
+            be had.
 
     Example:
         >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape

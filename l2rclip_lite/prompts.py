@@ -96,12 +96,12 @@ class RankPrompts(nn.Module):
             self.rankformer = RankFormer(towers.width, **options) if rankformer else None
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
-        """What goes into the text tower: refined words with the context vectors after the start token."""
+        """What goes into the text tower: refined words with the context vectors in front of them."""
         words = self.template_embeddings
         if self.rankformer is not None:
             words = self.rankformer(words, self.tokens.to(words.device))
         context = self.context.expand(len(words), -1, -1)
-        return torch.cat([words[:, :1], context, words[:, 1:]], dim=1)
+        return self.tokens.insert(words, context)
 
     def forward(self, towers: Towers) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in RankFormer and context."""

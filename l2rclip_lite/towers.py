@@ -1,4 +1,4 @@
-"""One interface to a dual encoder, and the adapter that puts any OpenAI-style open_clip model behind it.
+"""One interface to a dual encoder, and the adapter that puts an open_clip model behind it.
 
 The method needs more of a text tower than `encode_text`: it reads word embeddings, changes them (RankFormer), puts
 learned vectors in front (context prompts), and encodes the result. `Towers` names exactly those steps.
@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch.func import functional_call
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
@@ -32,7 +32,8 @@ TINY_CLIP: dict[str, Any] = {
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
-PLACEHOLDER = 1  # id of a learned slot: any word id smaller than the end token, which the read-out looks for
+PLACEHOLDER = 3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
+LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Tokens:
     words: Bool[Tensor, "rank token"]
 
     def with_context(self, length: int) -> Tokens:
-        """The same sentences with `length` learned slots after the start token.
+        """The same sentences with `length` learned slots in front of the words.
 
         Args:
             length: Number of context vectors M.
@@ -63,7 +64,12 @@ class Tokens:
         off = self.mask.new_zeros(len(self.ids), length)
         slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
         parts = (self.ids, self.mask, self.rank_words, self.words)
-        return Tokens(*(torch.cat([p[:, :1], new, p[:, 1:]], 1) for p, new in zip(parts, slots, strict=True)))
+        return Tokens(*(self.insert(part, new) for part, new in zip(parts, slots, strict=True)))
+
+    def insert(self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]) -> Tensor:
+        """`slots` after the start token of `part`, or at its very front where sentences have none (SigLIP)."""
+        at = int(not self.words[:, 0].any())
+        return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same tokens on another device."""
@@ -181,75 +187,79 @@ class Augment(nn.Module):
 
 
 class OpenClipTowers(Towers):
-    """Any open_clip model with a causal text transformer (ViT-B-16, RN50, …).
+    """Any open_clip model whose text tower is open_clip's own: CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP, CoCa.
 
-    The text path repeats `encode_text` from the word embeddings on: positions, causal mask, transformer, final norm,
-    the slot of the end token (found in the ids, never in the embeddings), projection. Sentences are cut to the longest
-    one; with a causal mask the padding to 77 cannot change a feature, and without it the tower is 6.7 times faster.
+    From the word embeddings on, the text path is open_clip's: positions, mask, transformer, read-out, projection. CLIP
+    reads the slot of the end token (found in the ids, never in the embeddings) under a causal mask; so its sentences are
+    cut to the longest one: the padding to 77 cannot change a feature, and without it the tower is 6.7 times faster.
+    Other text towers see the padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
+    training: learned slots push words back and padding out, and the slot that SigLIP and CLIPA read stays the last.
 
     Args:
-        model: An open_clip `CLIP` or `CustomTextCLIP`.
+        model: An open_clip `CustomTextCLIP` or `CoCa`; `create_model` gives one with `force_custom_text=True`.
         tokenizer: The open_clip tokenizer of that model.
     """
 
+    text: Any
     image_lr = 5e-6  # CLIP-ReID's stage-2 rate for ViT-B/16
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         super().__init__()
-        self.image = model.visual
-        text = model.text if hasattr(model, "text") else model
-        pool = getattr(text, "text_pool_type", None) or getattr(text, "pool_type", None)
-        clip_like = getattr(text, "cls_emb", None) is None and pool in ("argmax", "eos")
-        if getattr(text, "attn_mask", None) is None or not clip_like:
-            raise InputError("towers: a model without a causal text transformer; choose a ViT or RN model.")
-        names = ("token_embedding", "transformer", "ln_final")
-        self.text = nn.ModuleDict({name: getattr(text, name) for name in names})
-        self.text.register_parameter("positional_embedding", text.positional_embedding)
-        self.text.register_parameter("text_projection", text.text_projection)
-        self.register_buffer("attn_mask", text.attn_mask, persistent=False)
+        text = model.text
+        model.visual.output_tokens = text.output_tokens = False  # CoCa's decoder would read them
+        self.image, self.text, self.tokenizer = model.visual, text, tokenizer
+        # SigLIP's logit_bias stays behind: it is the same for all ranks, so a softmax over them does not see it.
         self.logit_scale = model.logit_scale
-        self.tokenizer = tokenizer
-        self.dim = text.text_projection.shape[1]
-        self.width = text.token_embedding.embedding_dim
-        self.max_tokens = text.positional_embedding.shape[0]
+        self.dim, self.width, self.max_tokens = text.output_dim, text.width, text.context_length
+        # A slot found in the ids and read under a causal mask does not depend on the padding behind it.
+        self.cut = text.attn_mask is not None and text.cls_emb is None and text.pool_type in ("argmax", "eos")
+        self.pad = int(tokenizer([""], context_length=self.max_tokens)[0, -1])
         size = model.visual.image_size
         self.image_size = size if isinstance(size, int) else size[0]
         self.mean, self.std = tuple(model.visual.image_mean), tuple(model.visual.image_std)
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
-        start, end = self.tokenizer.sot_token_id, self.tokenizer.eot_token_id
-        coded = [[start, *self.tokenizer.encode(sentence), end] for sentence in sentences]
-        ids = pad_sequence([torch.tensor(code) for code in coded], batch_first=True)
+        ids, mask = self._read(sentences)
         if (n := ids.shape[1]) > self.max_tokens:
             raise InputError(f"template: a sentence has {n} tokens, the text tower takes {self.max_tokens}.")
-        mask = torch.arange(n) < torch.tensor([[len(code)] for code in coded])
-        rank_words = torch.zeros_like(mask)
+        around = self._read([""])[0]  # start and end token; SigLIP has no start, CLIPA no end
+        words, rank_words = mask & ~torch.isin(ids, around), torch.zeros_like(mask)
         if template:
-            before, after = (len(self.tokenizer.encode(part)) for part in template.split(SLOT))
-            for row, code in enumerate(coded):
-                rank_words[row, 1 + before : max(len(code) - 1 - after, 2 + before)] = True
-        return Tokens(ids, mask, rank_words, mask & (ids != start) & (ids != end))
+            start = int(not words[0, 0])
+            before, after = (self._read([part])[0].shape[1] for part in template.split(SLOT))
+            first, ends = before + start - around.shape[1], mask.sum(1, keepdim=True) + start - after
+            rank_words = (torch.arange(n) >= first) & (torch.arange(n) < ends.clamp(min=first + 1))
+        return Tokens(ids, mask, rank_words, words)
+
+    def _read(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids cut to the longest sentence, and which are no padding."""
+        ids = self.tokenizer(list(sentences), context_length=LONGEST)
+        at = torch.arange(1, LONGEST + 1)
+        lengths = torch.where(ids != self.pad, at, 0).amax(1, keepdim=True)
+        n = int(lengths.max())
+        return ids[:, :n], at[:n] <= lengths
 
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
         """See `Towers.embed`."""
-        return F.embedding(ids, self.text.get_parameter("token_embedding.weight"))
+        return F.embedding(ids, self.text.token_embedding.weight)
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
-        length = embeddings.shape[1]
-        x = embeddings + self.text.get_parameter("positional_embedding")[:length]
-        x = self.text["transformer"](x, attn_mask=self.get_buffer("attn_mask")[:length, :length])
-        x = self.text["ln_final"](x)
-        end = tokens.ids.argmax(dim=1)  # the end token has the highest id
-        x = x[torch.arange(len(x), device=x.device), end] @ self.text.get_parameter("text_projection")
-        return F.normalize(x, dim=-1)
+        length, ids, causal = embeddings.shape[1], tokens.ids, {}
+        if self.cut:
+            causal = {"attn_mask": self.text.attn_mask[:length, :length]}
+        else:
+            ids = F.pad(ids, (0, self.max_tokens - length), value=self.pad)
+            embeddings = torch.cat([embeddings, self.embed(ids[:, length:])], dim=1)
+        # The tower reads ids for its read-out and would look up their embeddings; it gets ours.
+        with self.text.token_embedding.register_forward_hook(lambda *_: embeddings):
+            return F.normalize(functional_call(self.text, causal, (ids,)), dim=-1)
 
     def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
         """See `Towers.encode_text`; pads to the full context as open_clip does."""
-        ids = self.tokenizer(list(sentences), context_length=self.max_tokens).to(self.attn_mask.device)
-        on = torch.ones_like(ids, dtype=torch.bool)
-        return self.encode_embeddings(self.embed(ids), Tokens(ids, on, ~on, on))
+        ids = self.tokenizer(list(sentences), context_length=self.max_tokens)
+        return F.normalize(self.text(ids.to(self.logit_scale.device)), dim=-1)
 
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """See `Towers.backbone`; open_clip projects inside."""
@@ -271,25 +281,32 @@ def load_open_clip(
         raise InputError(f"towers: {name!r} {problem}.")
     model_name, _, tag = name.partition("/")
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
-    options: dict[str, Any] = {"force_image_size": image_size}
+    options: dict[str, Any] = {"force_image_size": image_size, "force_custom_text": True}
     # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
     options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
+    # So they are with another mean of the pixels. A file does not say its own: its tag does, or the model's first tag.
+    for known in open_clip.list_pretrained_tags_by_model(model_name)[:1]:
+        trained = trained or open_clip.get_pretrained_cfg(model_name, known)
+    options["force_preprocess_cfg"] = {key: trained[key] for key in ("mean", "std") if key in trained}
     options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
+    source = (open_clip.get_model_config(model_name) or TINY_CLIP)["text_cfg"].get("hf_tokenizer_name")
+    wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
             if model_name == "tiny":
                 vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
-                model = open_clip.CLIP(**TINY_CLIP | {"vision_cfg": vision})
+                model = open_clip.CustomTextCLIP(**TINY_CLIP | {"vision_cfg": vision})
                 model.visual.image_mean = open_clip.OPENAI_DATASET_MEAN
                 model.visual.image_std = open_clip.OPENAI_DATASET_STD
                 return OpenClipTowers(model, open_clip.tokenizer.SimpleTokenizer())
+            tokenizer = open_clip.get_tokenizer(model_name)
+            wanted, cure = f"the weights of {name!r}", f"{cure}, or pass weights=FILE with a safetensors file"
             model = open_clip.create_model(model_name, **options)
-        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-            said = f"the weights of {name!r} could not be loaded ({str(error).splitlines()[0][:120]})"
-            cure = "connect to a network once, or pass weights=FILE with a local safetensors file"
+        except (ImportError, RuntimeError, OSError, ValueError, SafetensorError) as error:
+            said = f"{wanted} could not be loaded ({str(error).splitlines()[0][:120]})"
             raise InputError(f"towers: {said}; {cure}, or use towers='mini'.") from error
-    return OpenClipTowers(model, open_clip.get_tokenizer(model_name))
+    return OpenClipTowers(model, tokenizer)
 
 
 def _problem(name: str, weights: str | Path | None) -> str:
@@ -302,8 +319,9 @@ def _problem(name: str, weights: str | Path | None) -> str:
     if model not in open_clip.list_models():
         return "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
     config = open_clip.get_model_config(model)
-    if {"hf_tokenizer_name", "hf_model_name"} & config["text_cfg"].keys() or "multimodal_cfg" in config:
-        return "has a tokenizer of another kind; choose a ViT or RN model of OpenAI's style"
+    if "hf_model_name" in config["text_cfg"]:
+        families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
+        return f"has a text tower from the transformers library; choose a model of {families}"
     if weights:
         file = str(weights)
         if Path(file).suffix != ".safetensors":

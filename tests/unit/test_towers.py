@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.mini import load_towers
+from l2rclip_lite.mini import find_text_folder, load_towers
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers import TINY_CLIP, Augment, OpenClipTowers, Towers
 
@@ -23,12 +23,41 @@ AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
 
 
-def tiny_model(kind: str = "CLIP", **text: Any) -> nn.Module:
+class NoStart:
+    """A stand-in for SigLIP's tokenizer: no start token, and an end token that is the padding, too."""
+
+    def __call__(self, texts: list[str], context_length: int) -> Tensor:
+        """Ids of words, padded."""
+        rows = [TOKENIZER.encode(text) for text in texts]
+        return torch.tensor([row + [1] * (context_length - len(row)) for row in rows])
+
+
+BOTH_WAYS = {"no_causal_mask": True, "pool_type": "last"}
+WITH_TOKENS = {"output_tokens": True}
+TIMM = {"timm_model_name": "test_vit3", "image_size": 160, "timm_pool": "map", "timm_proj": None}
+# What open_clip's configurations say beyond sizes: text tower, image tower, tokenizer.
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    "CLIP": ({}, {}, TOKENIZER),
+    "RN": ({}, {"layers": (1, 1, 1, 1), "width": 8, "image_size": 64}, TOKENIZER),
+    "worldwide": ({"pool_type": "eos", "eos_id": 49407}, {}, TOKENIZER),
+    "MobileCLIP": ({"no_causal_mask": True}, TIMM, TOKENIZER),
+    "SigLIP": (BOTH_WAYS | {"context_length": 9, "proj_bias": True}, TIMM, NoStart()),
+    "SigLIP i18n": (BOTH_WAYS | {"context_length": 9, "proj_type": "none"}, TIMM, NoStart()),
+    "CLIPA": (BOTH_WAYS | {"context_length": 12}, {}, "WordPiece"),
+    "CoCa": (WITH_TOKENS | {"embed_cls": True, "context_length": 76}, WITH_TOKENS, TOKENIZER),
+}
+
+
+def tiny_model(kind: str = "CLIP") -> nn.Module:
     """A random open_clip model of two layers with strong weights, so that every slot matters."""
-    config = TINY_CLIP | {"text_cfg": TINY_CLIP["text_cfg"] | text}
+    text, vision, _ = KINDS[kind]
+    config = TINY_CLIP | {
+        "text_cfg": TINY_CLIP["text_cfg"] | text,
+        "vision_cfg": TINY_CLIP["vision_cfg"] | vision,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model: nn.Module = getattr(open_clip, kind)(**config).eval()
+        model: nn.Module = open_clip.CustomTextCLIP(**config).eval()
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=0.2)
@@ -68,30 +97,41 @@ def test_words_are_all_but_start_end_and_padding(tiny: Towers) -> None:
     assert tokens.mask.int().tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]
     assert tokens.words.int().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]
     longer = tokens.with_context(2)
-    assert longer.ids[0, :4].tolist() == [49406, 1, 1, tokens.ids[0, 1]]
+    assert longer.ids[0, :4].tolist() == [49406, 3, 3, tokens.ids[0, 1]]
     assert longer.mask.sum(1).tolist() == [7, 8]
     assert longer.words.sum(1).tolist() == [3, 4]
     assert not longer.words[:, 1:3].any()
     assert torch.equal(longer.ids.argmax(1), tokens.ids.argmax(1) + 2), "the end token is still found"
 
 
-@pytest.mark.parametrize("kind", ["CLIP", "CustomTextCLIP"])
-def test_the_text_path_is_open_clips(kind: str) -> None:
-    """From word embeddings, cut to the longest sentence: open_clip's `encode_text`, which pads to 77."""
-    model = tiny_model(kind)
-    towers = OpenClipTowers(model, TOKENIZER).eval()
-    sentences = [*AGES.sentences[:6], "a leaf"]
-    tokens = towers.tokenize(sentences)
-    assert tokens.ids.shape[1] == max(len(TOKENIZER.encode(s)) for s in sentences) + 2
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_text_tower_is_open_clips(kind: str) -> None:
+    """From word embeddings on: open_clip's features. So "a very" as two slots before "red leaf" is "a very red leaf"."""
+    model, tokenizer = tiny_model(kind), KINDS[kind][2]
+    if tokenizer == "WordPiece":  # of BERT, as CLIPA's; it puts a start token and, here, no end token
+        options = {"context_length": 12, "strip_sep_token": True}
+        tokenizer = open_clip.tokenizer.HFTokenizer(str(find_text_folder()), **options)
+    towers = OpenClipTowers(model, tokenizer).eval()
+    sentences, rest = ["a very red leaf", "a very, very old green one"], ["red leaf", ", very old green one"]
     with torch.no_grad():
-        theirs = model.encode_text(TOKENIZER(sentences), normalize=True)
-        ours = towers.encode_embeddings(towers.embed(tokens.ids), tokens)
-        assert torch.allclose(ours, theirs, atol=1e-6)
+        theirs = model.encode_text(tokenizer(sentences, context_length=towers.max_tokens), normalize=True)
+        tokens = towers.tokenize(sentences)
+        assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
         assert torch.allclose(towers.encode_text(sentences), theirs, atol=1e-6)
-        pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-        assert torch.allclose(
-            towers.encode_image(pixels), model.encode_image(pixels, normalize=True), atol=1e-6
-        )
+        size = towers.image_size
+        pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+        images = model.encode_image(pixels, normalize=True)
+    assert torch.allclose(towers.encode_image(pixels), images, atol=1e-6)
+    assert images.shape == (2, towers.dim)
+    named = towers.tokenize(["a very red leaf", "a red leaf"], template="a {rank} leaf")
+    assert named.rank_words.sum(1).tolist() == [2, 1]
+    assert named.rank_words.int().argmax(1).equal(named.words.int().argmax(1) + 1), "the rank comes after 'a'"
+    first, tokens = towers.tokenize(["a very"]), towers.tokenize(rest)
+    slots = towers.embed(first.ids[first.words][None]).detach().expand(2, -1, -1).requires_grad_()
+    ours = towers.encode_embeddings(tokens.insert(towers.embed(tokens.ids), slots), tokens.with_context(2))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+    (grad,) = torch.autograd.grad(ours[:, 0].sum(), slots)
+    assert (grad.abs().amax(-1) > 1e-6).all(), "every slot moves the features"
 
 
 @pytest.mark.slow
@@ -110,13 +150,6 @@ def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) 
         assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", [{"embed_cls": True}, {"pool_type": "last"}, {"no_causal_mask": True}])
-def test_text_towers_of_another_kind_are_refused(text: dict[str, Any]) -> None:
-    """CoCa's class token, a read-out at the last slot, no causal mask: CLIP's path would be silently wrong."""
-    with pytest.raises(InputError, match="choose a ViT or RN model"):
-        OpenClipTowers(tiny_model("CustomTextCLIP", **text), TOKENIZER)
-
-
 def test_too_long_a_sentence_is_refused(tiny: Towers) -> None:
     """75 words, start and end are CLIP's 77; one more is too long."""
     assert tiny.tokenize(["leaf " * 75]).ids.shape == (1, 77)
@@ -129,7 +162,8 @@ UNUSABLE = {
     "ViT-B-16": "names no weights; write 'ViT-B-16/openai'",
     "ViT-B-16/nope": "'ViT-B-16/nope' has no weights of that name; use 'random' or one of openai, ",
     "ViT-B-16/openai": "connect to a network once, or pass weights=FILE .* or use towers='mini'",
-    "ViT-B-16-SigLIP/random": "choose a ViT or RN model",
+    "ViT-B-16-SigLIP/webli": "tokenizer.json of 'timm/ViT-B-16-SigLIP' .*; connect to a network once, or use",
+    "roberta-ViT-B-32/random": "has a text tower from the transformers library; choose a model of CLIP (.*)",
     "tiny/openai": "'tiny/openai'",
     "tiny": "'tiny'",
     "mini/openai": "'mini/openai' is unknown",
@@ -164,17 +198,20 @@ def test_weights_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "quick"),
+    ("name", "quick", "mean"),
     [
-        ("ViT-B-16/openai", True),
-        ("ViT-B-16-quickgelu/metaclip_400m", True),
-        ("ViT-B-16/laion400m_e32", False),
+        ("ViT-B-16/openai", True, open_clip.OPENAI_DATASET_MEAN),
+        ("ViT-B-16-quickgelu/metaclip_400m", True, open_clip.OPENAI_DATASET_MEAN),
+        ("ViT-B-16/laion400m_e32", False, open_clip.OPENAI_DATASET_MEAN),
+        ("ViT-L-14/laion2b_s32b_b82k", False, (0.5, 0.5, 0.5)),
+        ("ViT-B-16-SigLIP", False, (0.5, 0.5, 0.5)),
+        ("MobileCLIP-S1", False, (0, 0, 0)),
     ],
 )
-def test_the_activation_the_weights_were_trained_with(
-    name: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+def test_activation_and_pixels_of_a_file_are_those_of_its_training(
+    name: str, quick: bool, mean: tuple[float, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenAI's and other QuickGELU weights get QuickGELU: with GELU the features are silently wrong."""
+    """The tag says QuickGELU or GELU, and the mean of the pixels; without a tag the model's first one says the mean."""
     asked: dict[str, Any] = {}
 
     def create_model(model_name: str, **options: Any) -> nn.Module:
@@ -182,10 +219,14 @@ def test_the_activation_the_weights_were_trained_with(
         return tiny_model()
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
-    load_towers(name, image_size=96)
-    assert [asked["model_name"], asked["pretrained"]] == name.split("/")
+    monkeypatch.setattr(open_clip, "get_tokenizer", lambda _: TOKENIZER)
+    file = tmp_path / "w.safetensors"
+    file.touch()
+    load_towers(name, weights=file, image_size=96)
+    assert (asked["model_name"], asked["pretrained"]) == (name.split("/")[0], str(file))
     assert asked["force_image_size"] == 96
     assert (asked["force_quick_gelu"] or name.split("/")[0].endswith("-quickgelu")) == quick
+    assert asked["force_preprocess_cfg"]["mean"] == mean
 
 
 def test_random_towers_are_what_the_seed_says(tiny: Towers) -> None:
