@@ -36,15 +36,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A new repository, the question how to send files, or a commit."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        said: dict[str, Any] = {"url": "http://127.0.0.1/ann/leaves"}
-        if "/preupload/" in self.path:
-            files = json.loads(body)["files"]
-            said["files"] = [file | {"uploadMode": "regular", "shouldIgnore": False} for file in files]
-        elif "/commit/" in self.path:
-            files = [line["value"] for line in map(json.loads, body.splitlines()) if line["key"] == "file"]
-            oid = f"{len(self.server.commits):040x}"
-            self.server.commits[oid] = {file["path"]: base64.b64decode(file["content"]) for file in files}
-            said |= {"success": True, "commitOid": oid, "commitUrl": f"{said['url']}/commit/{oid}"}
+        first, *lines = map(json.loads, body.splitlines())
+        said = {"url": "http://127.0.0.1/ann/leaves", "success": True, "commitUrl": self.path}
+        how = {"uploadMode": "regular", "shouldIgnore": False}
+        said["files"] = [file | how for file in first.get("files", [])]
+        if "/commit/" in self.path:
+            files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+            said["commitOid"] = f"{len(self.server.commits):040x}"
+            self.server.commits[said["commitOid"]] = files
         self.answer(200, json.dumps(said).encode())
 
     def do_GET(self) -> None:
