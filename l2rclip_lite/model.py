@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.decoders import DECODERS
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.mini import load_towers
@@ -240,23 +241,41 @@ class L2RCLIP(nn.Module):
         return {name: value for name, value in self.state_dict().items() if not name.startswith(frozen)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata.
-
-        Not by huggingface_hub's mixin, which first deletes a `config.json` beside it: that of the run.
-        """
+        """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata."""
         config = self.config.to_dict() | {"image_size": self.towers.image_size}
         state: dict[str, Any] = {"config": config, "ranks": self.ranks.to_dict()}
         state |= {"decoder": self.head.decoder} if self.head is not None else {}
         save_tensors(Path(folder) / MODEL, self.stored_tensors(), {"l2rclip": json.dumps(state)})
         return Path(folder) / MODEL
 
+    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+        """Publish the model and its card on the Hugging Face hub, in one commit; `hf auth login` comes before.
+
+        Args:
+            name: `USER/NAME`; made where it is not there yet.
+            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+            private: Whether nobody else may see a repository that is made; None leaves that to the hub.
+
+        Returns:
+            The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
+        """
+        from huggingface_hub import CommitOperationAdd, create_commit, create_repo
+
+        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository has no safetensors.
+        create_repo(name, private=private, exist_ok=True)
+        with TemporaryDirectory() as folder:
+            model = CommitOperationAdd(MODEL, self.save_pretrained(folder))
+            about = CommitOperationAdd("README.md", card.encode())
+            return str(create_commit(name, [model, about], commit_message="Model and card").oid)
+
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str = "cpu") -> L2RCLIP:
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> L2RCLIP:
         """A trained model.
 
         Args:
             name: A run directory, `"leaves"` (generated leaves, ships with the package), or `"hf-hub:USER/NAME"`.
             device: Where to put it.
+            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or a branch.
 
         Raises:
             InputError: No model there, a file that is not one of ours or is damaged, or a device that is not here.
@@ -264,7 +283,10 @@ class L2RCLIP(nn.Module):
         if str(name).startswith(HUB):
             from huggingface_hub import hf_hub_download
 
-            file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL))
+            try:
+                file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{name}: no {MODEL} there ({one_line(str(error))[:300]}).") from error
         else:
             leaves = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
             file = leaves if str(name) == "leaves" else Path(name) / MODEL

@@ -16,7 +16,7 @@ ROWS = {"test": "this model", "test_after_stage1": "after stage 1", "median_rank
 def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = "") -> str:
     """A model card: ranks, data, results beside the median rank, calibration, limits. Source: Mitchell et al. 2019.
 
-    It holds no path and no file name of an image.
+    It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
 
     Args:
         model: A trained model.
@@ -31,8 +31,10 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
     empty = [name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count]
     lines = [
+        "---\nlibrary_name: l2rclip-lite\npipeline_tag: image-classification\ntags: [ordinal-classification]\n---\n",
         f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
         f"**Made for:** {purpose or '(write here for whom, for which images, and what it must not decide)'}\n",
+        "**Licence of the weights:** (write here; those of the images and of the towers may bind you)\n",
         f"**Ranks, lowest first** (unit: {ranks.unit}):\n",
         *(f"- {name}: “{text}”" for name, text in zip(ranks.names, ranks.sentences, strict=True)),
         f"\n**Trained on:** {data.card.title}. Licence: {data.card.licence}. Images per rank:\n",

@@ -1,0 +1,160 @@
+"""L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from l2rclip_lite.calibration import calibrate
+from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.data.folder import label_space, numbers
+from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.training import TrainingData, choose_device, train_kernel, train_stage1, train_stage2
+
+
+class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
+    """L2RCLIP with `fit`, `predict`, `predict_proba` and `score`, as scikit-learn has them.
+
+    X holds images: paths, PIL images, or arrays of bytes (height, width, 3). Or X holds features that you computed, a row
+    of numbers per image; then only the kernel head is fitted, with the bare sentences, and there is no stage 1. A share of
+    X, drawn from every rank, is kept for validation: it chooses epochs, head and temperature.
+
+    A fitted estimator refuses to be pickled. Save its model by `model_.save_pretrained`.
+
+    Args:
+        ranks: All labels, lowest first, spelt as in y; None takes the numbers of y by their value.
+        template: A sentence with `{rank}` where the name goes; None takes that of `load_csv`.
+        towers: See `Config`, as for all below.
+        image_side: See `Config`; 'tower' needs images.
+        epochs1: See `Config`.
+        epochs2: See `Config`.
+        device: See `Config`.
+        seed: See `Config`; it also draws the validation part.
+
+    Attributes:
+        model_: The `L2RCLIP`, with the ranks in their order and all answers of its `predict`.
+        classes_: The labels, sorted as scikit-learn sorts them: names by the alphabet. Probabilities have this order.
+        order_: The rank index of each class.
+
+    Example:
+        >>> X, y = [[0.1], [0.2], [0.9], [1.0], [1.9], [2.0]], ["no", "no", "low", "low", "high", "high"]
+        >>> grader = L2RCLIPClassifier(["no", "low", "high"], towers="tiny/random").fit(X, y)
+        >>> grader.predict([[0.0], [2.1]]).tolist(), grader.classes_.tolist()
+        (['no', 'high'], ['high', 'low', 'no'])
+    """
+
+    def __init__(
+        self,
+        ranks: Any = None,
+        template: str | None = None,
+        *,
+        towers: str = "mini",
+        image_side: Literal["tower", "kernel"] = "kernel",
+        epochs1: int = 30,
+        epochs2: int = 10,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.ranks, self.template, self.towers, self.image_side = ranks, template, towers, image_side
+        self.epochs1, self.epochs2, self.device, self.seed = epochs1, epochs2, device, seed
+
+    def fit(self, X: Any, y: Any) -> L2RCLIPClassifier:
+        """Train on images or features and their labels.
+
+        Raises:
+            InputError: Names without `ranks`, a label that is no rank, too few of them, or features for a tower.
+        """
+        if images := holds_images(X):
+            check_consistent_length(X, y)
+            X, y = list(X), column_or_1d(y)
+        else:
+            X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        ranks, target = self._label_space(y)
+        settings = {k: v for k, v in self.get_params().items() if k not in ("ranks", "template")}
+        if not images and self.image_side == "tower":
+            raise InputError("X: features train no tower; give images, or image_side='kernel'.")
+        if not images:
+            settings |= {"epochs1": 0, "context_length": 0, "controls": Controls(rankformer=False)}
+        config = Config(**settings)
+        model = L2RCLIP.build(ranks, config).to(choose_device(config))
+        parts = np.array(stratified(target, [self.seed], test=0))
+        rows = {part: np.flatnonzero(parts == part) for part in ("train", "val")}
+        targets = {part: torch.from_numpy(target[row]) for part, row in rows.items()}
+        if images:
+            pairs = {part: [(X[i], target[i]) for i in row] for part, row in rows.items()}
+            shown = {part: ResizedImages(each, model.towers) for part, each in pairs.items()}
+            backbone = {part: model.encode(each, backbone=True) for part, each in shown.items()}
+            data = TrainingData.of(backbone, targets, model, shown)
+            train_stage1(model, data)
+        else:
+            data = TrainingData({}, targets, {part: torch.from_numpy(X[row]) for part, row in rows.items()})
+        (train_kernel if self.image_side == "kernel" else train_stage2)(model, data)
+        known = data.encode(model, "val")
+        calibrate(model, known, targets["val"])
+        self.model_, self.n_features_in_ = model, known.shape[1]
+        return self
+
+    def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
+        """The ranks, and the rank index of each label."""
+        labels = np.unique(y) if self.ranks is None else np.asarray(self.ranks)
+        if self.ranks is None and (len(labels) < 2 or numbers(labels.astype(str)).isna().any()):
+            raise InputError(f"y: give more than one class, in numbers, or ranks in order; got {labels}.")
+        table = pd.DataFrame({"label": map(str, y), "where": [f"y[{row}]" for row in range(len(y))]})
+        ranks, _ = label_space(table, labels.tolist(), self.template, "names")
+        self.order_ = np.argsort(labels)
+        self.classes_ = labels[self.order_]
+        return ranks, table["target"].to_numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """A row of probabilities for each image, in the order of `classes_`."""
+        check_is_fitted(self, "model_")
+        if holds_images(X):
+            X = self.model_.encode(list(X)).numpy()
+        features = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        rows = self.model_.probabilities(features).double().numpy()[:, self.order_]
+        return np.asarray(rows / rows.sum(1, keepdims=True))  # scorers refuse the 1e-7 of single precision
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each image."""
+        best = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
+
+    def __getstate__(self) -> Any:
+        """What is pickled, such as for another process: settings, but no model.
+
+        Raises:
+            TypeError: It is fitted.
+        """
+        if hasattr(self, "model_"):
+            raise TypeError("a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder).")
+        return super().__getstate__()
+
+
+def holds_images(X: Any) -> bool:
+    """Whether X is a sequence of paths, PIL images or arrays, or a batch of arrays; else it is a matrix of features.
+
+    Example:
+        >>> (
+        ...     holds_images(["a.jpg"]),
+        ...     holds_images(np.zeros((2, 8, 8, 3), np.uint8)),
+        ...     holds_images([[0.1, 0.2]]),
+        ... )
+        (True, True, False)
+    """
+    if getattr(X, "ndim", 1) != 1:
+        return bool(X.ndim == 4)
+    first = next(iter(X), None) if hasattr(X, "__iter__") else None
+    return isinstance(first, str | Path | Image.Image) or getattr(first, "ndim", 0) == 3

@@ -1,0 +1,88 @@
+"""The scikit-learn estimator: scikit-learn's own checks, its tools around it, and the same answers as the package."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from l2rclip_lite import L2RCLIPClassifier, model
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.towers import Towers
+
+TINY: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 1, "device": "cpu"}
+CANNOT = {
+    "check_estimators_pickle": "a model is kept as safetensors, never as a pickle",
+    "check_classifiers_classes": "it fits names without ranks; their order would be a guess",
+}
+
+
+@pytest.fixture(autouse=True)
+def _copied_towers(tiny: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model has a copy of the same towers; to make them anew takes a second."""
+    monkeypatch.setattr(model, "load_towers", lambda *_, **__: deepcopy(tiny))
+
+
+@pytest.mark.slow
+@pytest.mark.untyped
+@parametrize_with_checks([L2RCLIPClassifier(**TINY)], expected_failed_checks=lambda _: CANNOT)
+def test_the_checks_of_scikit_learn(estimator: L2RCLIPClassifier, check: Any) -> None:
+    """On features. An xfail that passes is an error, so no reason in CANNOT is stale."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("image_side", ["kernel", "tower"])
+def test_images_as_files_arrays_and_objects(leaves: OrdinalDataset, image_side: str, tmp_path: Path) -> None:
+    """All give the probabilities of `L2RCLIP.predict`, by the alphabet; what is fitted is not pickled."""
+    images, target = zip(*leaves.train, strict=True)
+    files = [tmp_path / f"{row}.png" for row in range(len(images))]
+    for image, file in zip(images, files, strict=True):
+        image.save(file)
+    names = np.array(leaves.ranks.names)
+    labels = names[[*target]]
+    fresh = L2RCLIPClassifier(names, "{rank} damage", image_side=image_side, **TINY)
+    grader = pickle.loads(pickle.dumps(fresh)).fit(files, labels)
+    assert grader.model_.ranks.sentences[0] == "no damage"
+    assert grader.classes_.tolist() == ["high", "low", "no", "very high", "very low"]
+    expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
+    for given in (files, np.array([*map(str, files)]), images, np.stack([*map(np.asarray, images)])):
+        assert np.allclose(grader.predict_proba(given), expected, atol=1e-6)
+    assert grader.predict(images).tolist() == grader.classes_[expected.argmax(1)].tolist()
+    likely = grader.model_.predict(images).probabilities[range(len(target)), [*target]].log().mean()
+    assert get_scorer("neg_log_loss")(grader, images, labels) == pytest.approx(float(likely))
+    with pytest.raises(TypeError, match="save_pretrained"):
+        pickle.dumps(grader)
+
+
+def test_cross_validation_a_pipeline_and_a_search(leaves: OrdinalDataset) -> None:
+    """A search on three clouds of points, for the words of a template; images in two folds."""
+    points, grade = make_blobs([40, 40, 40], centers=[[0, 0], [3, 3], [6, 0]], random_state=0)
+    grader = make_pipeline(StandardScaler(), L2RCLIPClassifier(**TINY))
+    templates = {"l2rclipclassifier__template": ["a leaf of grade {rank}", "{rank} apples"]}
+    search = GridSearchCV(grader, templates, cv=2).fit(points, grade * 10)
+    assert search.best_score_ > 0.9
+    assert search.predict([[0, 0], [3, 3], [6, 0]]).tolist() == [0, 10, 20]
+    images, target = zip(*leaves.train, strict=True)
+    assert cross_val_score(L2RCLIPClassifier(**TINY), images, target, cv=2, error_score="raise").shape == (2,)
+
+
+def test_what_cannot_be_fitted() -> None:
+    """One sentence each."""
+    for settings, y, said in (
+        ({}, ["low", "high"], r"^y: give more than one class, in numbers, or ranks in order"),
+        ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
+        ({"image_side": "tower"}, [0, 1], r"^X: features train no tower"),
+    ):
+        with pytest.raises(InputError, match=said):
+            L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), y * 3)

@@ -1,0 +1,101 @@
+"""The Hugging Face hub, by HTTP: a stand-in on this machine that keeps commits in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants, hf_api
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The requests that creating, committing and downloading need; `server.commits` holds the files of each commit."""
+
+    server: Any
+
+    def answer(self, code: int, body: bytes, **headers: str) -> None:
+        """One response."""
+        self.send_response(code)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body if self.command != "HEAD" else b"")
+
+    def do_POST(self) -> None:
+        """A new repository, the question how to send files, or a commit."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        first, *lines = map(json.loads, body.splitlines())
+        said = {"url": "http://127.0.0.1/ann/leaves", "success": True, "commitUrl": self.path}
+        how = {"uploadMode": "regular", "shouldIgnore": False}
+        said["files"] = [file | how for file in first.get("files", [])]
+        if "/commit/" in self.path:
+            files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+            said["commitOid"] = f"{len(self.server.commits):040x}"
+            self.server.commits[said["commitOid"]] = files
+        self.answer(200, json.dumps(said).encode())
+
+    def do_GET(self) -> None:
+        """A file of a commit; main is the last one."""
+        self.server.asked.append(self.path)
+        oid, _, file = self.path.rpartition("/resolve/")[2].partition("/")
+        oid = max(self.server.commits) if oid == "main" else oid
+        content = self.server.commits.get(oid, {}).get(file)
+        if content is None:
+            self.answer(404, b"", X_Error_Code="EntryNotFound")
+        else:
+            self.answer(200, content, ETag=f'"{oid}"', X_Repo_Commit=oid)
+
+    do_HEAD = do_GET  # noqa: N815
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The stand-in in place of huggingface.co, as the variable HF_ENDPOINT puts it there for a new process."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+        settings = {"ENDPOINT": address, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_OFFLINE": False}
+        for name, value in (settings | {"HF_HUB_CACHE": str(tmp_path)}).items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr(hf_api.api, "endpoint", address)
+        server.commits, server.asked = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}, []
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
+    """Two files in one commit; a pinned revision stays what it was when the repository goes on."""
+    ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
+    model = L2RCLIP.build(ranks, Config(towers="tiny/random", heads=2, hidden=16, device="cpu"))
+    model.temperature.fill_(2)
+    first = model.push_to_hub("ann/leaves", "# A card\n")
+    model.temperature.fill_(3)
+    second = model.push_to_hub("ann/leaves", "# A card\n")
+    assert hub.commits[first]["README.md"] == b"# A card\n"
+    assert hub.commits[first].keys() == {"model.safetensors", "README.md"}
+    pixels = torch.zeros(1, 3, 64, 64)
+    for revision, temperature in ((first, 2), (second, 3), ("main", 3)):
+        loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
+        assert float(loaded.temperature) == temperature
+        assert torch.equal(loaded(pixels), model(pixels))
+
+
+def test_of_a_strangers_repository_one_file_is_asked_for(hub: Any) -> None:
+    """The pickle there is never fetched; what is not there is said in one sentence."""
+    for name in ("eve/pickles", "no name"):
+        with pytest.raises(InputError, match=rf"^hf-hub:{name}: no model\.safetensors there \(.*\)\.$"):
+            L2RCLIP.from_pretrained(f"hf-hub:{name}")
+    assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {"model.safetensors"}
