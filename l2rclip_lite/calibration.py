@@ -8,8 +8,6 @@ in place of the likelihood.
 A second number, the conformal level, makes intervals of ranks that hold the true one nine times of ten.
 """
 
-from __future__ import annotations
-
 import math
 from typing import TypeAlias
 

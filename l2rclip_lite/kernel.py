@@ -7,8 +7,6 @@ which is logistic regression). Validation images choose the mixture. No learning
 Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ to its own text and pushes *all* texts away alike; it is blind to order. The pai
 All distances are computed in fp32, also under autocast.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

@@ -16,8 +16,6 @@ both are the same constant. They return 0.0, without a warning: such a sample sh
 where the truth is constant; it returns chance, 0.5.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias

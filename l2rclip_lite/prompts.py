@@ -1,7 +1,5 @@
 """From K ranks to K text features, by RankFormer and global context vectors, and from these to prototypes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

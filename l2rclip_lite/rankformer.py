@@ -1,7 +1,5 @@
 """RankFormer: token-level attention over the rank sentences, blended back as a residual."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -1,7 +1,5 @@
 """What a run leaves behind: scores, predictions, history and a model card."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What every test gets: one torch thread, no hub, no window, and examples that are the same in each run."""
 
-from __future__ import annotations
-
 import kernels
 
 kernels.prepare_environment()

@@ -7,8 +7,6 @@ tower against the resulting text features, as L2RCLIP does. `supcon` and `rank-n
 them answers. Every baseline answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What is known about each of the twelve data sets before an image is seen; the table itself is `benchmarks.toml`."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

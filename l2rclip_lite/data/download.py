@@ -1,7 +1,5 @@
 """What may be downloaded, and only when somebody asks for it: whole and right, or not there at all."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tarfile

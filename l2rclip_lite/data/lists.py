@@ -1,7 +1,5 @@
 """Split lists as the benchmarks publish them, and the images that they name: nothing is opened but the lists."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

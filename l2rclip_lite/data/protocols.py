@@ -4,8 +4,6 @@ Each function takes a data set and gives a new one. No image is opened, every ch
 done is one more sentence in `protocol`, which a run writes into its config.json.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

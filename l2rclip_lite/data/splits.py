@@ -1,7 +1,5 @@
 """Which image is for training, validation or test where nobody says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

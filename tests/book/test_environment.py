@@ -1,7 +1,5 @@
 """pyproject.toml, the files in requirements and environment.yml describe one stack, each file of it with a hash."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import tomllib

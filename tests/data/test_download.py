@@ -1,7 +1,5 @@
 """Downloads are whole and right, or not there at all; the archives come from a server of this machine."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import tarfile

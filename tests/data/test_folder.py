@@ -1,7 +1,5 @@
 """Your own images: what spreadsheets write is read in one way only, every bad row is named, no path leaves the folder."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

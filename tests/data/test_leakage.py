@@ -1,7 +1,5 @@
 """What training and test share, counted by hand; the published figures are in test_benchmarks.py."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

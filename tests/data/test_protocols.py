@@ -1,7 +1,5 @@
 """Experiments from one data set: exact numbers, nothing added, nothing opened, every draw repeatable."""
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace

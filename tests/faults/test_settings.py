@@ -1,7 +1,5 @@
 """Settings, label spaces, the files of a run and the words of a command: of another type, damaged, hostile."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

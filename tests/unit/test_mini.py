@@ -1,7 +1,5 @@
 """The offline towers: real weights in the right network, a text path that is MiniLM's own, an alignment that refits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """L2RCLIP as an ordinary module: in a stranger's loop, compiled, in DDP, saved, loaded, and asked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import children

@@ -1,7 +1,5 @@
 """RankPrompts: where the context stands, what the start is, and where gradients go."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Ranks: names that CLIP's tokenizer likes, values that increase, one sentence a rank."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
