@@ -398,9 +398,9 @@ def evaluate(
     often: dict[str, Any] = {"resamples": resamples if intervals else 0, "seed": seed}
     found = resampled(p, true, ranks, deviations=deviations, groups=groups, **often)
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(found)
-    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
-        scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
-        result |= {f"{name}{answer}": _correlation(given, measure) for answer, given in scored.items()}
+    for answer, given in _answers(p, ranks).items():
+        result[f"spearman{answer}"] = spearman(true, given, ranks)
+        result[f"kendall{answer}"] = kendall(true, given, ranks)
     return result
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -187,16 +187,6 @@ class Ranks:
         """The inverse of `to_dict`.
 
         Raises:
-            InputError: Something is missing, has another type, or is no label space.
+            pydantic.ValidationError: Something is missing, has another type, or is no label space.
         """
-        try:
-            names, values, template, unit = (state[key] for key in ("names", "values", "template", "unit"))
-            if not (isinstance(template, str) and isinstance(unit, str)):
-                raise TypeError("template and unit must be text")
-            if not all(isinstance(name, str) for name in names) or isinstance(names, Mapping | str):
-                raise TypeError("names must be a list of texts")
-            return cls(tuple(names), tuple(float(v) for v in values), template=template, unit=unit)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"ranks: give names, values, template and unit ({error}).") from error
+        return TypeAdapter(cls).validate_python(state)

@@ -57,9 +57,7 @@ def read_table(
             separator, first = next((mark for mark in "\t;," if mark in line), " "), 1 + header
             names: dict[str, Any] = {} if header else {"header": None, "names": list(needed)}
             table = pd.read_csv(source, sep=separator, encoding="utf-8-sig", **names, **TEXT)
-            if not isinstance(
-                table.index, pd.RangeIndex
-            ):  # pandas makes an index of surplus cells on the left
+            if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of surplus cells
                 raise ValueError("its first row has too many cells")
     except ImportError as error:
         raise InputError(f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV.") from error
