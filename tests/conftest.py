@@ -53,12 +53,6 @@ def real_retinamnist() -> Path:
     return _real("retinamnist")
 
 
-@pytest.fixture(scope="session")
-def seconds() -> float:
-    """A second of a quiet machine, in seconds of a busy one. Limits in tests catch work that grows faster than its input."""
-    return 2.0
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests that need a GPU where there is none."""
     if not torch.cuda.is_available():
