@@ -67,9 +67,7 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
     grid = np.log(np.geomspace(*BOUNDS, 61))  # the score may have more than one valley
     least = int(np.argmin([_score(at, rows, true) for at in grid]))
     between = (grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)])
-    found = minimize_scalar(
-        _score, bounds=between, args=(rows, true), method="bounded", options={"xatol": 1e-6}
-    )
+    found = minimize_scalar(_score, bounds=between, args=(rows, true), options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 

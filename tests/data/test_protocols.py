@@ -187,21 +187,6 @@ def test_fewer_shots_are_among_more(counts: list[int], seed: int, shots: int) ->
     assert few.counts("train") == [min(shots, count) for count in counts]
 
 
-@given(SOME, st.one_of(st.integers(1, 45), st.floats(1, 45)))
-def test_a_long_tail_has_its_ratio_and_no_larger_head_fits(counts: list[int], ratio: float) -> None:
-    """The sizes are those of the definition, checked with heads counted up by hand; a refusal is justified."""
-    order = sorted((rank for rank, count in enumerate(counts) if count), key=lambda rank: -counts[rank])
-    falls = [float(ratio) ** (i / (len(order) - 1)) for i in range(len(order))]
-    tails = [[int(head / fall + 1e-9) for fall in falls] for head in range(max(counts) + 1)]
-    fitting = [tail for tail in tails if all(n <= counts[rank] for n, rank in zip(tail, order, strict=True))]
-    if fitting[-1][-1] < 1:
-        with pytest.raises(InputError, match="choose a smaller ratio"):
-            long_tail(made(counts), ratio)
-    else:
-        after = long_tail(made(counts), ratio).counts("train")
-        assert [after[rank] for rank in order] == fitting[-1]
-
-
 @given(st.integers(3, 16), st.integers(2, 20), st.integers(0, 99))
 def test_each_inner_rank_is_held_out_once(ranks: int, every: int, first: int) -> None:
     """`every` seeds in a row: every rank between the ends once, the ends never."""
