@@ -1,7 +1,5 @@
 """The ordered label space: names, values, a unit, and the sentence that turns a rank into language."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections import Counter
@@ -145,7 +143,7 @@ class Ranks:
                 raise InputError(f"ranks: {said}; count from the lowest rank, or in a smaller unit.")
 
     @classmethod
-    def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> Ranks:
+    def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> "Ranks":
         """Every whole number from `first` to `last`, named by its English words.
 
         Args:
@@ -183,7 +181,7 @@ class Ranks:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, state: Any) -> Ranks:
+    def from_dict(cls, state: Any) -> "Ranks":
         """The inverse of `to_dict`.
 
         Raises:

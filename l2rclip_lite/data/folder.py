@@ -1,7 +1,5 @@
 """Your own images: a folder, and a table with a grade for each image or a sub-folder for each rank."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -147,7 +145,7 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     return table, f"a folder per rank, {len(inside) - len(images):,} other files left out"
 
 
-def numbers(texts: Iterable[str]) -> pd.Series[float]:
+def numbers(texts: Iterable[str]) -> "pd.Series[float]":
     """What is written as a finite number; NaN for words.
 
     Example:
@@ -215,7 +213,7 @@ def label_space(
     return space, said
 
 
-def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> pd.Series[int]:
+def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series[int]":
     """The rank index of each label.
 
     Args:

@@ -1,7 +1,5 @@
 """Tables with one row per image: read as text, checked row by row, made a data set."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +71,7 @@ def read_table(
     return table
 
 
-def refuse(table: pd.DataFrame, bad: pd.Series[bool], sentence: str, **values: Any) -> None:
+def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", sentence: str, **values: Any) -> None:
     """Raise an `InputError` that names the first bad row, and says how many there are.
 
     Args:

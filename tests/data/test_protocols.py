@@ -2,7 +2,6 @@
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,14 +164,6 @@ def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], se
     with pytest.raises(InputError, match=sentence) as caught:
         load_dataset("leaves", size=60, **options)
     assert "\n" not in str(caught.value)
-
-
-def test_data_that_is_too_small_is_refused() -> None:
-    """What is held out may be all of the validation part; two subjects make no three splits."""
-    with pytest.raises(InputError, match="made: the val split is empty"):
-        hold_out(replace(made([5, 5, 5]), val=made([5, 5, 5]).val[1:2]), seed=2)
-    with pytest.raises(InputError, match="made: the val split is empty"):
-        subject_disjoint(made(people=["x", "y"]))
 
 
 SOME = st.lists(st.integers(0, 40), min_size=3, max_size=9).filter(lambda counts: sum(map(bool, counts)) >= 2)

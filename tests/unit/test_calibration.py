@@ -14,7 +14,7 @@ from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import ece, rps
+from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
@@ -103,13 +103,3 @@ def test_reliability_by_hand() -> None:
     # at least 2.5 % of the draws of Binomial(10, 0.8) are at most 5, and 10 is the 97.5 % quantile
     assert binom.cdf(5, 10, 0.8) > 0.025 > binom.cdf(4, 10, 0.8)
     assert curve.iloc[1][["chance_low", "chance_high"]].tolist() == pytest.approx([0.5, 1.0])
-
-
-@given(seeds, st.integers(1, 20))
-def test_the_weighted_gap_of_the_curve_is_the_ece(seed: int, bins: int) -> None:
-    """Σ count / B · |accuracy − confidence|; every image is in one bin."""
-    logits, true = drawn(seed)
-    curve = reliability(true, temper(logits, 1.0), THREE, bins=bins)
-    gap = (curve["count"] * (curve["accuracy"] - curve["confidence"]).abs()).sum() / len(true)
-    assert gap == pytest.approx(ece(true, temper(logits, 1.0), THREE, bins=bins))
-    assert curve["count"].sum() == len(true)
