@@ -1,7 +1,5 @@
 """l2rclip_lite: ordinal classification by learning to rank with language (L2RCLIP, NeurIPS 2023)."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -8,8 +8,6 @@ in place of the likelihood.
 A second number, the conformal level, makes intervals of ranks that hold the true one nine times of ten.
 """
 
-from __future__ import annotations
-
 import math
 from typing import TypeAlias
 
@@ -20,7 +18,6 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import distances_from_median
@@ -41,15 +38,10 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
     Returns:
         Rows that sum to 1.
 
-    Raises:
-        InputError: A temperature that is not finite and positive.
-
     Example:
         >>> temper([[0.0, 2 * np.log(3)]], temperature=2.0).round(2).tolist()
         [[0.25, 0.75]]
     """
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise InputError(f"calibration: the temperature is {temperature}; give a finite number above 0.")
     return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
 
 
@@ -69,16 +61,13 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
         >>> round(fit_temperature(gap, [1, 1, 1, 0]), 3)
         1.82
     """
-    rows, true = numbers(logits, "logits", axes=2).astype(float), numbers(target, "target")
+    rows = numbers(logits, "logits", axes=2).astype(float)
+    true = numbers(target, "target", last=rows.shape[1] - 1)
     check_paired(true, rows)
-    if true.dtype.kind != "i" or true.min() < 0 or true.max() >= rows.shape[1]:
-        raise InputError(f"calibration: give targets as whole numbers from 0 to {rows.shape[1] - 1}.")
     grid = np.log(np.geomspace(*BOUNDS, 61))  # the score may have more than one valley
     least = int(np.argmin([_score(at, rows, true) for at in grid]))
     between = (grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)])
-    found = minimize_scalar(
-        _score, bounds=between, args=(rows, true), method="bounded", options={"xatol": 1e-6}
-    )
+    found = minimize_scalar(_score, bounds=between, args=(rows, true), options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 

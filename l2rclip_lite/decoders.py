@@ -1,7 +1,5 @@
 """Decoders: from outputs that are not K logits to K probabilities per image, so that one inference rule serves all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """`l2rclip doctor`: what could stop a run, looked at one by one; each finding is one OK or FAIL line."""
 
-from __future__ import annotations
-
 import platform
 import shutil
 import tempfile

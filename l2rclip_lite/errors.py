@@ -1,7 +1,5 @@
 """The two errors this package raises on purpose; the command line turns both into one sentence and exit code 2."""
 
-from __future__ import annotations
-
 from pydantic import ValidationError
 
 LONGEST = 1_600  # characters of an error on the terminal

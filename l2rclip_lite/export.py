@@ -4,8 +4,6 @@ The text features are fixed once training is over, so the text tower stays behin
 runs the file, in a browser or on a server, needs an image decoder and nothing else.
 """
 
-from __future__ import annotations
-
 import copy
 import importlib.util
 import json

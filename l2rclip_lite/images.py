@@ -1,7 +1,5 @@
 """Images on their way into a tower: squares of bytes, and a name for their features that tells all other images apart."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

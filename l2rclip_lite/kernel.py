@@ -7,8 +7,6 @@ which is logistic regression). Validation images choose the mixture. No learning
 Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ Kernel = Float[Tensor, "rank rank"]
 Mixture = tuple[float, float, float]
 
 BIAS = 3.0  # the constant β beside the features, as long as they are on average; its weights are the biases
+LBFGS: Any = {"ftol": 0, "gtol": 1e-5, "maxcor": 40}  # the size of the gradient alone ends it
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -57,16 +56,11 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
     Returns:
         G, symmetric and positive semi-definite.
 
-    Raises:
-        InputError: A weight below 0 or not finite, or no weight above 0.
-
     Example:
         >>> rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1)).round(decimals=3)  # 0.4 / √e
         tensor([[1.0000, 0.2430],
                 [0.2430, 1.0000]])
     """
-    if not all(math.isfinite(weight) and weight >= 0 for weight in mixture) or not any(mixture):
-        raise InputError(f"kernel: the mixture is {mixture}; give three numbers ≥ 0, one of them above 0.")
     count, (a, b, c) = len(values), mixture
     place = values.to(text) * (count - 1) / (values.max() - values.min())
     near = torch.exp(-2 * ((place[:, None] - place) / count) ** 2)
@@ -163,7 +157,7 @@ def fit_linear_heads(
         mask: 1 where M may differ from 0, else 0; its last row is the biases'.
 
     Raises:
-        InputError: Features that are all equal or not finite, a target that is no rank, or a λ out of range.
+        InputError: Features that are all equal or not finite, or a target that is no rank.
 
     Example:
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
@@ -175,8 +169,6 @@ def fit_linear_heads(
     check_paired(y, x)
     if not np.ptp(x, axis=0).any():
         raise InputError("kernel: all training features are equal; give images that differ.")
-    if not all(0 < ridge < math.inf for ridge in ridges):
-        raise InputError(f"kernel: the ridges are {ridges}; give numbers > 0.")
     z, mean, root = torch.from_numpy(x).double(), torch.from_numpy(x.mean(0)), root.double()
     norm = BIAS / (z - mean).norm(dim=1).mean()
     rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
@@ -184,10 +176,7 @@ def fit_linear_heads(
     m = np.zeros(free.numel())
     for ridge in ridges:
         fixed: Any = (rows, torch.from_numpy(y), root, free, ridge, loss)
-        # the size of the gradient alone ends it
-        m = minimize(
-            _value, m, fixed, "L-BFGS-B", jac=True, options={"ftol": 0, "gtol": 1e-5, "maxcor": 40}
-        ).x
+        m = minimize(_value, m, fixed, "L-BFGS-B", jac=True, options=LBFGS).x
         head = KernelHead(len(mean), len(root))
         weight = (torch.from_numpy(m).view_as(free) * free) @ root.T
         head.load_state_dict({"mean": mean, "norm": norm, "weight": weight})

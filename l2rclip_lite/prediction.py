@@ -1,7 +1,5 @@
 """What a model says about images: three answers, each best at something, and an interval of ranks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +46,7 @@ class Prediction:
         ranks: Ranks,
         path: Sequence[str | Path] = (),
         conformal: float = 1.0,
-    ) -> Prediction:
+    ) -> "Prediction":
         """Read the answers, argmax, median, expectation and interval, off the probabilities.
 
         Args:

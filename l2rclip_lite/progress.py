@@ -1,7 +1,5 @@
 """Signs of life on stderr: a bar with the time left on a terminal, a line from time to time anywhere else."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From K ranks to K text features, by RankFormer and global context vectors, and from these to prototypes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -10,11 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.rankformer import Axis, RankFormer
+from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers import Towers
-
-MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head
 
 
 class RankPrompts(nn.Module):
@@ -31,17 +27,12 @@ class RankPrompts(nn.Module):
         centre: Whether to move the origin to the mean of the K text features and renormalise. Adjacent ages have a
             cosine of 0.94 in MiniLM's space, and what tells them apart drowns without it.
         seed: Seeds the context vectors and RankFormer.
-        axis: See `RankFormer`.
-        alpha: See `RankFormer`.
-        learn_alpha: See `RankFormer`.
-        heads: See `RankFormer`.
-        hidden: See `RankFormer`.
-        depth: See `RankFormer`.
         shuffled: Whether rank k gets the sentence of rank π(k) of `cyclic_permutation`: a control that says the same
             words about the wrong ranks.
+        options: What `RankFormer` takes: `axis`, `alpha`, `learn_alpha`, `heads`, `hidden`, `depth`.
 
     Raises:
-        InputError: Sentences that the text tower would cut off, or too many tokens for attention.
+        InputError: Sentences that the text tower would cut off, or options that `RankFormer` refuses.
     """
 
     template_embeddings: Tensor
@@ -55,13 +46,8 @@ class RankPrompts(nn.Module):
         rankformer: bool = True,
         centre: bool = True,
         seed: int = 0,
-        axis: Axis = "rank",
-        alpha: float = 0.1,
-        learn_alpha: bool = True,
-        heads: int = 8,
-        hidden: int = 2048,
-        depth: int = 1,
         shuffled: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__()
         self.centre = centre
@@ -69,27 +55,17 @@ class RankPrompts(nn.Module):
         if shuffled:
             sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        count, length = self.tokens.ids.shape
-        if length + context_length > towers.max_tokens:
+        length = self.tokens.ids.shape[1] + context_length
+        if length > towers.max_tokens:
             raise InputError(
-                f"template: a sentence has {length + context_length} tokens with its {context_length} context vectors, the "
-                f"text tower takes {towers.max_tokens}; shorten the template or use a smaller --context-length."
-            )
-        if rankformer and towers.width % heads:
-            raise InputError(f"heads: {heads} heads do not divide the embedding width {towers.width}.")
-        pairs = {"token": count * length**2, "rank": length * count**2, "joint": (count * length) ** 2}[axis]
-        if rankformer and pairs > MAX_PAIRS:
-            raise InputError(
-                f"axis: {axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}; use fewer ranks or a shorter "
-                "template."
+                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower takes "
+                f"{towers.max_tokens}; shorten the template or use a smaller --context-length."
             )
         self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
         self.register_buffer("template_embeddings", embedded, persistent=False)
         scale = float(embedded[self.tokens.words.to(embedded.device)].std())
-        options: dict[str, Any] = {"heads": heads, "hidden": hidden, "depth": depth, "alpha": alpha}
-        options |= {"learn_alpha": learn_alpha, "axis": axis}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.context = nn.Parameter(torch.randn(context_length, towers.width) * scale)

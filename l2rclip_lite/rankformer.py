@@ -1,16 +1,16 @@
 """RankFormer: token-level attention over the rank sentences, blended back as a residual."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import Tokens
 
 Axis = Literal["token", "rank", "joint"]
+MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head
 
 
 class RankFormer(nn.Module):
@@ -39,6 +39,9 @@ class RankFormer(nn.Module):
         learn_alpha: Whether α is trained.
         axis: `"token"`, `"rank"` or `"joint"`.
 
+    Raises:
+        InputError: Heads that do not divide the width; in `forward`, too many tokens for attention.
+
     Example:
         >>> former = RankFormer(width=8, heads=2, alpha=0.1)
         >>> mask = torch.ones(3, 4, dtype=torch.bool)
@@ -60,6 +63,8 @@ class RankFormer(nn.Module):
         axis: Axis = "rank",
     ) -> None:
         super().__init__()
+        if width % heads:
+            raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
         self.alpha = nn.Parameter(torch.tensor(alpha)) if learn_alpha else nn.Buffer(torch.tensor(alpha))
         self.norm = nn.LayerNorm(width)
@@ -80,6 +85,9 @@ class RankFormer(nn.Module):
             x, words = x.transpose(0, 1), words.T
         elif self.axis == "joint":
             x, words = x.flatten(0, 1)[None], words.flatten()[None]
+        if (pairs := words.numel() * words.shape[1]) > MAX_PAIRS:
+            said = f"{self.axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}"
+            raise InputError(f"axis: {said}; use fewer ranks or a shorter template.")
         # A group without a single word would make softmax NaN: let it look at itself, its result is never used.
         ignore = ~words & words.any(dim=1, keepdim=True)
         for attend, ffn in zip(self.attend, self.ffn, strict=True):

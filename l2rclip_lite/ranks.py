@@ -1,16 +1,14 @@
 """The ordered label space: names, values, a unit, and the sentence that turns a rank into language."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -145,7 +143,7 @@ class Ranks:
                 raise InputError(f"ranks: {said}; count from the lowest rank, or in a smaller unit.")
 
     @classmethod
-    def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> Ranks:
+    def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> "Ranks":
         """Every whole number from `first` to `last`, named by its English words.
 
         Args:
@@ -183,20 +181,10 @@ class Ranks:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, state: Any) -> Ranks:
+    def from_dict(cls, state: Any) -> "Ranks":
         """The inverse of `to_dict`.
 
         Raises:
-            InputError: Something is missing, has another type, or is no label space.
+            pydantic.ValidationError: Something is missing, has another type, or is no label space.
         """
-        try:
-            names, values, template, unit = (state[key] for key in ("names", "values", "template", "unit"))
-            if not (isinstance(template, str) and isinstance(unit, str)):
-                raise TypeError("template and unit must be text")
-            if not all(isinstance(name, str) for name in names) or isinstance(names, Mapping | str):
-                raise TypeError("names must be a list of texts")
-            return cls(tuple(names), tuple(float(v) for v in values), template=template, unit=unit)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"ranks: give names, values, template and unit ({error}).") from error
+        return TypeAdapter(cls).validate_python(state)

@@ -1,7 +1,5 @@
 """What a run leaves behind: scores, predictions, history and a model card."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +104,10 @@ def write_results(
             `test_after_stage1`.
         seconds: Of each phase.
     """
-    judged = ((part, judge(answers[part], data, part, intervals=True)) for part in ("val", "test"))
-    metrics: dict[str, Any] = dict(judged)
-    metrics["test_after_stage1"] = judge(answers["test_after_stage1"], data, "test")
-    metrics |= {
+    metrics: dict[str, Any] = {
+        "val": judge(answers["val"], data, "val", intervals=True),
+        "test": judge(answers["test"], data, "test", intervals=True),
+        "test_after_stage1": judge(answers["test_after_stage1"], data, "test"),
         "median_rank": median_rank(data),
         "seconds": {name: round(each, 1) for name, each in seconds.items()},
     }

@@ -3,8 +3,6 @@
 A file is either the old one or the new one, never half of it, so a run can be killed at any moment.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

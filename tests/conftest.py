@@ -1,7 +1,5 @@
 """What every test gets: one torch thread, no hub, no window, and examples that are the same in each run."""
 
-from __future__ import annotations
-
 import kernels
 
 kernels.prepare_environment()
@@ -53,12 +51,6 @@ def real_bracol() -> Path:
 def real_retinamnist() -> Path:
     """The published RetinaMNIST file's folder."""
     return _real("retinamnist")
-
-
-@pytest.fixture(scope="session")
-def seconds() -> float:
-    """A second of a quiet machine, in seconds of a busy one. Limits in tests catch work that grows faster than its input."""
-    return 2.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

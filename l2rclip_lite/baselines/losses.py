@@ -5,8 +5,6 @@ is $z_i$. Where a loss measures along the scale, rank k is at position $x_k$, se
 coral-pytorch, SORD that of dlordinal (extra `baselines`); the others are in no library that has them right.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int

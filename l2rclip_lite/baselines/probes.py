@@ -1,7 +1,5 @@
 """Baselines that train no network: the bare sentences, ridge regression, and linear heads on frozen image features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

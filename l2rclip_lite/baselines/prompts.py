@@ -1,7 +1,5 @@
 """CoOp and OrdinalCLIP: the text side of L2RCLIP without RankFormer, the second with ranks between base ranks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

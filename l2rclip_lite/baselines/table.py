@@ -7,8 +7,6 @@ tower against the resulting text features, as L2RCLIP does. `supcon` and `rank-n
 them answers. Every baseline answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
-from l2rclip_lite.baselines.losses import Outputs, Position, Scalar
+from l2rclip_lite.baselines.losses import Outputs, Scalar
 from l2rclip_lite.baselines.probes import bare_sentences, linear_probe, ridge
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, prompt_head
 from l2rclip_lite.calibration import calibrate
@@ -49,9 +47,6 @@ def linear_outputs(model: L2RCLIP, more: int = 0) -> nn.Module:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head
-
-
-threshold_outputs = partial(linear_outputs, more=-1)
 
 
 def coral_outputs(model: L2RCLIP) -> nn.Module:
@@ -91,17 +86,18 @@ class Objective:
     adds: bool = False
     needs: str | None = None
 
-    def batch_loss(self, **given: Any) -> Scalar:
+    def batch_loss(self, outputs: Tensor, target: Tensor, **given: Any) -> Scalar:
         """The loss of the arguments that it takes, with the cross-entropy that some add."""
+        given |= {"outputs": outputs, "target": target}
         loss = self.loss(*(given[key] for key in self.takes))
-        return loss + F.cross_entropy(given["outputs"], given["target"]) if self.adds else loss
+        return loss + F.cross_entropy(outputs, target) if self.adds else loss
 
 
 CORAL, LOGITS, MOMENTS = "coral_pytorch", ("outputs", "target"), ("outputs", "target", "position")
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
     "coral": Objective(5, losses.coral_loss, LOGITS, coral_outputs, "coral", needs=CORAL),
-    "corn": Objective(7, losses.corn_loss, LOGITS, threshold_outputs, "corn", needs=CORAL),
+    "corn": Objective(7, losses.corn_loss, LOGITS, partial(linear_outputs, more=-1), "corn", needs=CORAL),
     "sord": Objective(9, losses.sord_loss, needs="dlordinal"),
     "dldl-v2": Objective(11, losses.dldl_v2_loss, MOMENTS),
     "mean-variance": Objective(13, losses.mean_variance_loss, MOMENTS),
@@ -221,21 +217,15 @@ def _model(
 
 def _frozen(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHead:
     """A linear head on cached features under the loss of the objective."""
-    thresholds, root, mask = len(ranks) - 1, torch.eye(len(ranks)), None
-    if objective.head is threshold_outputs:
-        root = torch.eye(thresholds)
-    if objective.head is coral_outputs:  # a column of weights that all outputs share, then one for each bias
-        root = torch.cat([torch.ones(thresholds, 1), torch.eye(thresholds)], dim=1)
-        mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + thresholds)
+    outputs, mask = len(ranks) - (objective.decoder in ("coral", "corn")), None
+    root = torch.eye(outputs)
+    if objective.decoder == "coral":  # a column of weights that all outputs share, then one for each bias
+        root = torch.cat([torch.ones(outputs, 1), root], dim=1)
+        mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + outputs)
         mask[:-1, 0] = mask[-1, 1:] = 1
-    loss = partial(_outputs_loss, objective, losses.positions(ranks.values_tensor().double()))
+    loss = partial(objective.batch_loss, position=losses.positions(ranks.values_tensor().double()))
     options: dict[str, Any] = {"decoder": objective.decoder, "root": root, "mask": mask}
     return linear_probe(data.backbone, data.targets, ranks, loss=loss, **options)
-
-
-def _outputs_loss(objective: Objective, position: Position, outputs: Tensor, target: Tensor) -> Scalar:
-    """The loss of an objective that needs no features."""
-    return objective.batch_loss(outputs=outputs, target=target, position=position)
 
 
 def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> L2RCLIP:
@@ -271,14 +261,13 @@ def _train(
     number = objective.number + (not tuned)
     stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
     for generator in stage.epochs():
-        batches = (
-            data.batches(model, generator, views=views) if tuned else data.feature_batches(model, generator)
-        )
-        for x, target in batches:
+        tuning = data.batches(
+            model, generator, views=views
+        )  # a generator: nothing is read before it is asked
+        for x, target in tuning if tuned else data.feature_batches(model, generator):
             features = model.image_features(x) if tuned else x
-            outputs = head(scale * features)
-            given = {"features": features, "outputs": outputs, "target": target, "scale": scale}
-            stage.step(objective.batch_loss(**given, position=position, label=position[target]))
+            given = {"features": features, "scale": scale, "position": position, "label": position[target]}
+            stage.step(objective.batch_loss(head(scale * features), target, **given))
         _learn(model, objective, head, data)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_best()

@@ -1,7 +1,5 @@
 """Data sets by name: generated leaves, published benchmarks, and a CSV of your own."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable
 from functools import partial

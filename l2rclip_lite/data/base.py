@@ -1,7 +1,5 @@
 """What every data set gives: three splits of (image, rank index), the ranks, and a card with its source."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -189,7 +187,7 @@ class Split(Dataset[tuple[Any, int]]):
         return self.transform(image) if self.transform else image, self.targets[position]
 
     @classmethod
-    def from_dataset(cls, dataset: Any, name: str = "image") -> Split:
+    def from_dataset(cls, dataset: Any, name: str = "image") -> "Split":
         """Any map-style dataset of (image, rank index), with its `paths` and `targets` where it has them.
 
         Without `targets`, every item is read once to learn its rank.
@@ -211,7 +209,7 @@ class Split(Dataset[tuple[Any, int]]):
         paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
         return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))
 
-    def subset(self, indices: Iterable[int]) -> Split:
+    def subset(self, indices: Iterable[int]) -> "Split":
         """The images at these positions, in this order; nothing is read.
 
         Example:
@@ -225,7 +223,7 @@ class Split(Dataset[tuple[Any, int]]):
         columns: dict[str, Any] = {name: [column[i] for i in chosen] for name, column in given.items()}
         return replace(self, images=Subset(self.images, chosen), **columns)
 
-    def relabel(self, targets: Sequence[int]) -> Split:
+    def relabel(self, targets: Sequence[int]) -> "Split":
         """The same images with other rank indices; deviations, which belong to the old labels, are dropped.
 
         Example:
@@ -235,7 +233,7 @@ class Split(Dataset[tuple[Any, int]]):
         """
         return replace(self, targets=targets, deviations=None)
 
-    def __add__(self, other: Dataset[tuple[Any, int]]) -> Split:  # type: ignore[override]
+    def __add__(self, other: Dataset[tuple[Any, int]]) -> "Split":  # type: ignore[override]
         """This split's images, then the other's; a column that only one of them has is dropped.
 
         Example:
@@ -308,7 +306,7 @@ class OrdinalDataset:
     @classmethod
     def from_datasets(
         cls, datasets: Sequence[Any], ranks: Ranks, *, name: str = "own", **fields: Any
-    ) -> OrdinalDataset:
+    ) -> "OrdinalDataset":
         """Three map-style datasets of (image, rank index) as one data set.
 
         Args:
@@ -335,7 +333,7 @@ class OrdinalDataset:
         """What no result may be quoted without: that images are missing; else nothing."""
         return f"{len(self.missing):,} listed image(s) missing" if self.missing else ""
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> "Split":
         """The split called "train", "val" or "test"."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 

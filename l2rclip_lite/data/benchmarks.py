@@ -1,7 +1,5 @@
 """What is known about each of the twelve data sets before an image is seen; the table itself is `benchmarks.toml`."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +60,7 @@ class DataSet:
         original: Of a data set whose owners publish no such list: their `files`, and of a CSV file the `columns` of name
             and measure and the `polynomial` that makes labels of measures.
         categories: Parts of the data set that are data sets of their own.
+        url: Where it, or its lists, may be fetched from; "" where no SHA-256 of the files is known.
         sha256: Of a published file.
     """
 
@@ -81,6 +80,7 @@ class DataSet:
     span: Sequence[int] = ()
     original: Mapping[str, Any] = field(default_factory=dict)
     categories: Sequence[str] = ()
+    url: str = ""
     sha256: str = ""
 
 

@@ -1,7 +1,5 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
-from __future__ import annotations
-
 import hashlib
 import textwrap
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What may be downloaded, and only when somebody asks for it: whole and right, or not there at all."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tarfile
@@ -13,9 +11,6 @@ import pooch  # type: ignore[import-untyped]
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError
 
-LISTS = "https://github.com/raywang335/L2RCLIP/archive/168fd4b8bf1ff2c2d66b17430d66c407fd48c35e.tar.gz"
-BRACOL = "https://github.com/esgario/lara2018/archive/a6c38b693094.tar.gz"
-RETINA = "https://zenodo.org/records/10519652/files/retinamnist.npz?download=1"
 DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 
 
@@ -41,14 +36,13 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     Example:
         >>> download("csv", "here")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: there is nothing to download; these images are generated or your own.
+        l2rclip_lite.errors.InputError: csv: there is nothing to download; `l2rclip data csv` says where its images are.
     """
-    if name in ("leaves", "csv"):
-        raise InputError(f"{name}: there is nothing to download; these images are generated or your own.")
-    if DATA_SETS[name].original:
-        where = DATA_SETS[name].card.source.split(";")[0]
-        raise InputError(f"{name}: no SHA-256 of its files is known here; get them by hand from {where}.")
-    source = url or {"bracol": BRACOL, "retinamnist": RETINA}.get(name, LISTS)
+    source = url or DATA_SETS[name].url
+    if not source:
+        raise InputError(
+            f"{name}: there is nothing to download; `l2rclip data {name}` says where its images are."
+        )
     pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):

@@ -5,8 +5,6 @@ are), and lesions are one field more: the time at which a pixel falls ill. Damag
 pixels that fall ill first, which makes the share exact whatever the lesions look like.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What is in training and test at once: files, and the people they show."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 

@@ -5,8 +5,6 @@ yellowing, shadows) is drawn independently of it, so that the rank has to be rea
 from the colour of the image. `leaf_painter` does the drawing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 

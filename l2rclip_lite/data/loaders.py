@@ -1,7 +1,5 @@
 """The loaders of the published data sets; what they read is declared in `benchmarks.toml`."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

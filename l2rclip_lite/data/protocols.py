@@ -4,8 +4,6 @@ Each function takes a data set and gives a new one. No image is opened, every ch
 done is one more sentence in `protocol`, which a run writes into its config.json.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -48,9 +46,8 @@ def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> 
         >>> few.counts("train"), few.protocol[-1]
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
     """
-    train = _thinned(data.train, dict.fromkeys(data.train.targets, shots), _FEW_SHOT, seed)
-    said = f"few-shot: at most {shots} training images per rank, {len(train):,} of {len(data.train):,} kept"
-    return _changed(data, f"{said}; seed {seed}", train=train)
+    said = f"few-shot: at most {shots} training images per rank"
+    return _thinned(data, dict.fromkeys(data.train.targets, shots), said, _FEW_SHOT, seed)
 
 
 @validated
@@ -83,9 +80,8 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
         raise InputError(f"label_shift: write {what}, such as 2:0.1, not {shift!r}.")
     ranks, keep = int(match[1]), float(match[2])
     quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
-    train = _thinned(data.train, quota, _LABEL_SHIFT, seed)
     said = f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training images"
-    return _changed(data, f"{said}, {len(train):,} of {len(data.train):,} in all; seed {seed}", train=train)
+    return _thinned(data, quota, said, _LABEL_SHIFT, seed)
 
 
 @validated
@@ -125,9 +121,8 @@ def long_tail(
         raise InputError(f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio.")
     sizes = fitting[0].astype(int).tolist()
     quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
-    train = _thinned(data.train, quota, _LONG_TAIL, seed)
     said = f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images"
-    return _changed(data, f"{said}, {len(train):,} of {len(data.train):,} in all; seed {seed}", train=train)
+    return _thinned(data, quota, said, _LONG_TAIL, seed)
 
 
 @validated
@@ -288,11 +283,14 @@ def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDatas
     return replace(data, protocol=(*data.protocol, sentence), **fields)
 
 
-def _thinned(split: Split, quota: Mapping[int, int], step: int, seed: int) -> Split:
-    """At most `quota[rank]` random images of each rank; a smaller quota gives a subset of a larger one."""
-    targets = np.array(split.targets)
+def _thinned(
+    data: OrdinalDataset, quota: Mapping[int, int], said: str, step: int, seed: int
+) -> OrdinalDataset:
+    """At most `quota[rank]` random training images of each rank; a smaller quota gives a subset of a larger one."""
+    targets = np.array(data.train.targets)
     kept: list[int] = []
     for rank, count in quota.items():
         members = np.flatnonzero(targets == rank)
         kept += np.random.default_rng([seed, step, rank]).permutation(members)[:count].tolist()
-    return split.subset(sorted(kept))
+    said += f", {len(kept):,} of {len(targets):,} kept; seed {seed}"
+    return _changed(data, said, train=data.train.subset(sorted(kept)))

@@ -1,7 +1,5 @@
 """Which image is for training, validation or test where nobody says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +39,7 @@ def stratified(
     parts = np.full(len(targets), "train", dtype=object)
     if groups is not None:
         shares = [1 - val - test, val, test] if test else [1 - val, val]
-        return np.array(["train", "val", "test"])[deal(groups, targets, shares, seeds)].tolist()  # type: ignore[no-any-return]
+        return [("train", "val", "test")[part] for part in deal(groups, targets, shares, seeds)]
     for rank in np.unique(targets).tolist():
         members = np.flatnonzero(np.asarray(targets) == rank)
         first = min(max(1, round(test * len(members))) if test else 0, len(members) - 1)

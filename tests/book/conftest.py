@@ -1,7 +1,5 @@
 """A chapter of three cells, executed once with the real runner."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import execute

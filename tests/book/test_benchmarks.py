@@ -1,7 +1,5 @@
 """The benchmark compares fairly and runs."""
 
-from __future__ import annotations
-
 import rows
 import timing
 

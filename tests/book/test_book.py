@@ -1,7 +1,5 @@
 """The built book: a page for each entry, the right links, a policy in each page, nothing from another host."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """The page that grades a photo: its model, its runtime, its images. `tools/check_browser.mjs` uses the built page."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,21 +1,17 @@
 """pyproject.toml, the files in requirements and environment.yml describe one stack, each file of it with a hash."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import tomllib
 from typing import Any
 
 import chapters
-import jaxtyping
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import l2rclip_lite
-from l2rclip_lite.ranks import Ranks
 
 FOLDER = chapters.ROOT / "requirements"
 PROJECT: dict[str, Any] = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -79,9 +75,3 @@ def test_every_file_of_others_is_named_and_nothing_is_large() -> None:
     assert sorted(named) == sorted(path.relative_to(chapters.ROOT).as_posix() for path in held)
     files = [p for folder in ("book", "l2rclip_lite") for p in (chapters.ROOT / folder).rglob("*.*")]
     assert [p.name for p in files if p.stat().st_size > 5e6 and p.suffix != ".wasm"] == []
-
-
-def test_types_are_checked_under_pytest() -> None:
-    """The flag in pyproject.toml is on: a text where numbers belong does not even reach our code."""
-    with pytest.raises(jaxtyping.TypeCheckError):
-        Ranks(names=("a", "b"), values="12", template="{rank}")  # type: ignore[arg-type]

@@ -1,7 +1,5 @@
 """The parameter files of chapter 08: each fits the chapter, the loaders and the counts, and costs what it says."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every figure is drawn once, from data made by hand, and shows what matters: read off its axes, not off its pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Forces of the losses, on points that can be worked out by hand; test_figures.py draws them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

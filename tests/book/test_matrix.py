@@ -1,7 +1,5 @@
 """The matrix of runs: what is planned, the table made of what was run, one unit as a notebook, and the Snakefile."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

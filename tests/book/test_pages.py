@@ -1,7 +1,5 @@
 """The committed pages: complete, clean, and executed from the source that lies beside them."""
 
-from __future__ import annotations
-
 import base64
 import io
 import shutil

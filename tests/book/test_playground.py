@@ -3,8 +3,6 @@
 Node runs the modules of `book/_static/playground`; `tools/check_playground.mjs` opens the built page in a browser.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """The words of the playground: their data against the script that makes them, their scores against `ordinality`."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """What lies behind the plots of features, derived by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

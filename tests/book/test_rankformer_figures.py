@@ -1,7 +1,5 @@
 """What RankFormer lets words see and how far they moved: counted by hand."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

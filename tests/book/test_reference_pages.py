@@ -1,7 +1,5 @@
 """The pages that are not executed: their numbers come from results files or name a source, their sentences are real."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

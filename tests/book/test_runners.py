@@ -1,7 +1,5 @@
 """The runners of `make verify` can fail: what each of them notices, on a chapter of three cells."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

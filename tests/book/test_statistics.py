@@ -1,7 +1,5 @@
 """Statistics of the chapters: worked by hand, against SciPy and scikit-learn, and what holds for any runs."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Order in text features beside its controls, worked out by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Splits are torch datasets; what cannot be a data set is refused in a sentence."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The published data sets: official counts exactly, what training and test share, and no image opened."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

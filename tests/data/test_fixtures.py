@@ -1,7 +1,5 @@
 """Drawn stand-ins: every loader, protocol and fold runs on them, and they can be learned from."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from itertools import product

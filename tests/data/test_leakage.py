@@ -1,13 +1,7 @@
 """What training and test share, counted by hand; the published figures are in test_benchmarks.py."""
 
-from __future__ import annotations
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
+from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.leakage import leakage, leakage_report
-from l2rclip_lite.data.protocols import subject_disjoint
 from l2rclip_lite.ranks import Ranks
 
 
@@ -63,18 +57,3 @@ def test_the_report_says_what_folds_share() -> None:
         "hold 3 of the 4 images of all folds.\nCross-validation: the test sets are disjoint."
     )
     assert "unknown" in leakage_report({0: made("a1", "b1", "c1", named=False)})
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(SPLITS)), max_size=30), st.integers(0, 9)
-)
-def test_a_new_split_by_subject_leaks_nothing(drawn: list[tuple[str, str]], seed: int) -> None:
-    """Whatever the old splits share; the counts before are those of plain sets."""
-    images = [("a", "train"), ("b", "val"), ("c", "test"), *drawn]
-    texts = [" ".join(f"{who}{i}" for i, (who, at) in enumerate(images) if at == name) for name in SPLITS]
-    counts = leakage(made(*texts))
-    seen = {who for who, at in images if at != "test"}
-    assert counts["test_shared_subjects"] == len({who for who, at in images if at == "test" and who in seen})
-    assert counts["test_images_of_shared"] == sum(at == "test" and who in seen for who, at in images)
-    apart = leakage(subject_disjoint(made(*texts), seed))
-    assert {apart[key] for key in apart if "shared" in key} == {0}

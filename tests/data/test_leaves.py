@@ -1,7 +1,5 @@
 """Generated leaves: the rank is what the mask says, and the same on every call and for ever."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

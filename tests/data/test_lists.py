@@ -1,7 +1,5 @@
 """Lists of the benchmarks: every dialect is read, every bad row is named, images are found without being opened."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Lesion areas, apples and fetal heads: published counts, folds by group, the owners' layout, and what is refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Write what the long form tried: `L2RCLIP_FAULTS=book/results/faults.json pytest tests/faults`, or `make faults`."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

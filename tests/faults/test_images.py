@@ -1,7 +1,5 @@
 """Images from anywhere: every usual kind shows its colours; damage, bombs and other files are refused in a sentence."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -1,7 +1,5 @@
 """Runs that are killed, starved or disturbed: one sentence at most, no half file, and the same bytes in the end."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import os

@@ -1,7 +1,5 @@
 """Models from strangers: headers that lie, pickles, pointers to elsewhere, flipped bits. Nothing is executed or trusted."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

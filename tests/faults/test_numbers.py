@@ -1,7 +1,5 @@
 """Numbers at the edge: data that is hardly there, values that floats can hardly hold, steps that are not finite, leaks."""
 
-from __future__ import annotations
-
 import gc
 import math
 import os

@@ -1,7 +1,5 @@
 """Settings, label spaces, the files of a run and the words of a command: of another type, damaged, hostile."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -164,13 +162,3 @@ def test_hostile_words(words: list[str]) -> None:
     """Exit code 2, and no other end."""
     with judged("hostile words on the command line", must=False):
         assert cli.main([*words, "--no-such-option"]) == 2
-
-
-def test_an_error_is_one_line_that_does_not_steer_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of a path with a line end and a control sequence."""
-    assert cli.main(["predict", str(tmp_path / "two\nlines\x1b[2J"), "x.png"]) == 2
-    said = capsys.readouterr().err
-    assert (said.count("\n"), said.startswith("error: ")) == (1, True)
-    assert said.strip().isprintable()

@@ -1,7 +1,5 @@
 """Labels files, split lists and folders of all data sets: damaged, hostile, or leading elsewhere."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The baselines' losses and readouts against other libraries, and against plain loops over the released code's sums."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """The losses against plain loops over the paper's sums, and against pytorch-metric-learning where it is installed."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn, dlordinal, skordinal, torchmetrics and plain loops; against SciPy in `unit`."""
+"""The metrics against scikit-learn, skordinal, torchmetrics and plain loops; against SciPy in `unit`."""
 
 import numpy as np
 import pytest
@@ -71,14 +71,6 @@ def test_skordinal(seed: int, count: int, n: int) -> None:
         assert getattr(metrics, name)(y, pred, ranks) == pytest.approx(score(y, pred, labels=labels))
     rps = oracle.ranked_probability_score(y, p, labels=labels)
     assert metrics.rps(y, p, ranks) == pytest.approx(rps)
-
-
-def test_dlordinal() -> None:
-    """RPS where every rank occurs."""
-    oracle = pytest.importorskip("dlordinal.metrics", reason="dlordinal is in the extra `baselines`")
-    _, _, p, ranks = case(7, 5, 120)
-    y = np.arange(120) % 5
-    assert metrics.rps(y, p, ranks) == pytest.approx(oracle.ranked_probability_score(y, p))
 
 
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)

@@ -3,8 +3,6 @@
 Nor does it have pytest's type checks, which would cut the graph of a model that is compiled.
 """
 
-from __future__ import annotations
-
 import errno
 import itertools
 import multiprocessing

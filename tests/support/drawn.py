@@ -3,8 +3,6 @@
 The images are drawn from the label: a run on one shows that the files are read and that a model learns from them.
 """
 
-from __future__ import annotations
-
 import zlib
 from itertools import product
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the tests of tests/faults share: the long form, the record of what was tried, the judge, and damage to bytes."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """The playground's JavaScript, run by node, and what its page says."""
 
-from __future__ import annotations
-
 import contextlib
 import html
 import io

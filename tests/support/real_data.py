@@ -1,7 +1,5 @@
 """Where the real data of some tests lies, if it is here at all."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

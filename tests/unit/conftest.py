@@ -1,7 +1,5 @@
 """Towers and data that several test files share; nobody trains these, `fit` builds its own."""
 
-from __future__ import annotations
-
 import pytest
 
 from l2rclip_lite.config import Config

@@ -1,7 +1,5 @@
 """The baselines' losses on any batch; their numbers: docstrings and oracles."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

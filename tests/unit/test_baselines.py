@@ -1,7 +1,5 @@
 """Every baseline on sixty leaves or on features made by hand: it learns, lacks a rank, is killed, and says what it needs."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace

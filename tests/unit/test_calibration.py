@@ -1,6 +1,5 @@
 """One temperature: the best of many, and in the model that it belongs to; reliability by hand."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import ece, rps
+from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
@@ -43,18 +42,10 @@ def test_a_temperature_turns_no_answer_and_the_fit_is_the_lowest_of_many(seed: i
     assert scores[0] <= min(scores[1:]) + 1e-9
 
 
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
-        (lambda: temper([[0.0, 1.0]], 0.0), "the temperature is 0.0; give a finite number above 0"),
-        (lambda: fit_temperature([[0.0, np.nan]], [0]), "logits is nan in row 0"),
-        (lambda: fit_temperature([[0.0, 1.0]], [2]), "targets as whole numbers from 0 to 1"),
-    ],
-)
-def test_what_cannot_be_used_is_refused(call: Callable[[], object], sentence: str) -> None:
-    """One sentence each."""
-    with pytest.raises(InputError, match=sentence):
-        call()
+def test_what_cannot_be_used_is_refused() -> None:
+    """By `metrics.numbers`, whose other sentences are in test_metrics.py."""
+    with pytest.raises(InputError, match="target is 2 in row 0; give ranks from 0 to 1"):
+        fit_temperature([[0.0, 1.0]], [2])
 
 
 def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> None:
@@ -112,13 +103,3 @@ def test_reliability_by_hand() -> None:
     # at least 2.5 % of the draws of Binomial(10, 0.8) are at most 5, and 10 is the 97.5 % quantile
     assert binom.cdf(5, 10, 0.8) > 0.025 > binom.cdf(4, 10, 0.8)
     assert curve.iloc[1][["chance_low", "chance_high"]].tolist() == pytest.approx([0.5, 1.0])
-
-
-@given(seeds, st.integers(1, 20))
-def test_the_weighted_gap_of_the_curve_is_the_ece(seed: int, bins: int) -> None:
-    """Σ count / B · |accuracy − confidence|; every image is in one bin."""
-    logits, true = drawn(seed)
-    curve = reliability(true, temper(logits, 1.0), THREE, bins=bins)
-    gap = (curve["count"] * (curve["accuracy"] - curve["confidence"]).abs()).sum() / len(true)
-    assert gap == pytest.approx(ece(true, temper(logits, 1.0), THREE, bins=bins))
-    assert curve["count"].sum() == len(true)

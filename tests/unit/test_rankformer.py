@@ -1,7 +1,5 @@
 """RankFormer against a loop over slots, and what it may see and may not touch."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rows of a study: they are what `fit` measures, no arm leaves a trace in the next, and unseen ranks count apart."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

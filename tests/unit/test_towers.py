@@ -1,7 +1,5 @@
 """The open_clip adapter: what CLIP's tokenizer does to ranks, and equality with open_clip's own text path."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from pathlib import Path

@@ -3,8 +3,6 @@
 A run that is killed at any moment and resumed is tried in `tests/faults`.
 """
 
-from __future__ import annotations
-
 import json
 import socket
 from dataclasses import replace
