@@ -44,7 +44,7 @@ class DataOptions:
     category: str | None = None
     """aesthetics: animals, nature, people or urban."""
     labels: str | None = None
-    """csv: a .csv or .tsv file, absolute or relative to the root; else ROOT/labels.csv or a folder per rank."""
+    """csv: a .csv, .tsv or .parquet file, absolute or relative to the root; else ROOT/labels.csv or a folder per rank."""
     ranks: str | None = None
     """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves: their number."""
     labels_are: Literal["names", "index", "position"] | None = None

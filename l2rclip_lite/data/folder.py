@@ -16,7 +16,7 @@ from l2rclip_lite.data.tables import check_splits, dataset_of_table, files_insid
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
-TABLES = (".csv", ".tsv", ".txt")  # any other file is not opened: its first line may be a secret
+TABLES = (".csv", ".tsv", ".txt", ".parquet")  # any other file is not opened: its first line may be a secret
 MOST = 200  # different numbers that pass for ranks if nobody names them
 Labels = str | Path | pd.DataFrame
 Kind = Literal["names", "index", "position"]
@@ -53,7 +53,7 @@ def load_csv(
 
     Args:
         root: The folder that the paths start from.
-        labels: A CSV or TSV file, absolute or relative to `root`, or a table of pandas. None takes labels.csv in
+        labels: A CSV, TSV or Parquet file, absolute or relative to `root`, or a table of pandas. None takes labels.csv in
             `root`; if there is none, each sub-folder is a rank, also below folders called train, val and test.
         ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for every whole number from 0
             to 9. None takes the numbers found as labels, in their order.

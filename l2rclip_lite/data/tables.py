@@ -22,10 +22,10 @@ def read_table(
 
     Cells of a text file are separated by tabs, semicolons, commas or spaces, whichever of them the first row has first. A
     byte-order mark, Windows line ends, quoted cells and blank lines are fine. Rows of text are counted as a spreadsheet
-    counts them, from 1, those of pandas from 0.
+    counts them, from 1, those of Parquet and pandas from 0.
 
     Args:
-        source: A UTF-8 text file, or a table of pandas.
+        source: A UTF-8 text file, a Parquet file, or a table of pandas.
         needed: The columns that must be there; without a header, all columns.
         header: Whether the first row names the columns; None looks whether it holds the first of `needed`.
         advice: What else to do about a column that is not there.
@@ -46,6 +46,8 @@ def read_table(
     try:
         if isinstance(source, pd.DataFrame):
             table: pd.DataFrame = source
+        elif source.suffix == ".parquet":
+            table = pd.read_parquet(source)
         else:
             with open(source, encoding="utf-8-sig") as stream:
                 line = stream.readline()
@@ -55,6 +57,8 @@ def read_table(
             table = pd.read_csv(source, sep=separator, encoding="utf-8-sig", **names, **TEXT)
             if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of surplus cells
                 raise ValueError("its first row has too many cells")
+    except ImportError as error:
+        raise InputError(f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV.") from error
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas.") from error
@@ -153,7 +157,9 @@ def dataset_of_table(
             raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
         lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
-    splits: Any = {split: split_of_table(table[~absent & (table["split"] == split)]) for split in SPLITS}
+    there, splits = table[~absent], dict[str, Any]()
+    for split in SPLITS:
+        splits[split] = split_of_table(there[there["split"] == split])
     fields["missing"] = tuple(table["path"][absent])
     return OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
 

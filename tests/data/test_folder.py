@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         ({"root": None}, r"csv: pass root=.* \(--root DIR\), the folder of the images, not None"),
         ({"root": "gone"}, "csv: pass root=.*, not 'gone'"),
         ({"labels": "gone.csv"}, r"gone.csv: there is no such file; give one with the columns path, label"),
-        ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt file in "),
+        ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt, .parquet file in "),
         ({"labels": "../labels.csv"}, "labels.csv: is no table of labels; .* or one elsewhere by its absolute path"),
         ({"labels": "link.csv"}, "link.csv: is no table of labels"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .'path', 'label', 'group'., or name yours: --path"),
@@ -251,7 +252,7 @@ def test_what_is_missing_or_elsewhere_is_said(tmp_path: Path, options: dict[str,
 
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
-    """A column twice, not UTF-8, nothing; and a data set that does not exist."""
+    """A column twice, not UTF-8, nothing, Parquet without its library; and data sets that do not exist."""
     for text, sentence in (
         (b"path,label,path\n0.png,0,1.png\n", "write the column 'path' once"),
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),
@@ -262,6 +263,21 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
             load(tmp_path)
     with pytest.raises(InputError, match="no data set 'x'; choose one of leaves, bracol, csv"):
         load_dataset("x")
+
+
+def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read by pandas; without its engine, one sentence with the cure."""
+    write(tmp_path, "")
+    table = pd.DataFrame({"path": [f"{n}.png" for n in range(9)], "label": [0.0, 1.0, 2.0] * 3})
+    (tmp_path / "labels.parquet").touch()
+    monkeypatch.setattr("pandas.read_parquet", lambda file: table if file.suffix == ".parquet" else None)
+    assert load_dataset("csv", root=tmp_path, labels="labels.parquet").counts("train") == [1, 1, 1]
+    monkeypatch.undo()
+    if find_spec("pyarrow") is None:
+        with pytest.raises(
+            InputError, match=r"labels.parquet: Parquet needs pyarrow; pip install pyarrow, or"
+        ):
+            load_dataset("csv", root=tmp_path, labels="labels.parquet")
 
 
 def test_missing_images_can_be_left_out(tmp_path: Path) -> None:

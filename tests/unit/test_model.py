@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
+from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data import load_dataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.mini import load_towers
+from l2rclip_lite.model import L2RCLIP, freeze
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors
@@ -42,6 +44,26 @@ def images(count: int) -> list[Image.Image]:
         image.paste((40 * index % 256, 255 - 30 * index % 256, 77), (20, 20, 60, 60))
         found.append(image)
     return found
+
+
+def test_a_strangers_loop(leaves: OrdinalDataset) -> None:
+    """What anybody writes who knows PyTorch: it learns the training leaves by heart."""
+    torch.manual_seed(0)
+    model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, CONFIG)
+    leaves.train.transform = model.transform(train=False)
+    loader = DataLoader(leaves.train, batch_size=16, shuffle=True)
+    optimizer = torch.optim.Adam(freeze(model, "stage 2").values(), lr=3e-3)
+    first = last = 0.0
+    for _epoch in range(4):
+        model.train()
+        for pixels, target in loader:
+            loss = F.cross_entropy(model(pixels), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            first, last = first or float(loss.detach()), float(loss.detach())
+    leaves.train.transform = None
+    assert last < 0.75 * first
 
 
 def test_forward_is_scaled_cosines_with_gradients_on_both_sides(model: L2RCLIP) -> None:
