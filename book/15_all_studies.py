@@ -105,7 +105,7 @@ intervals(few, label="RPS saved against no text, %", limit=60)
 # rank there is little to borrow for; with four, a neighbour's images should be worth a lot. So the gain of a good kernel
 # should grow from the first block of the figure to the third. For words it hardly does. Numbers bring the most with
 # four images per rank, but hardly less with all images than with sixteen. (The first block rests on all folds, the
-# others on two.) In every block words bring about half of what numbers bring, or less.
+# others on two.) In every block words bring about half of what numbers bring.
 #
 # The last block goes further: every third rank between the two ends has no training image at all. The table looks at the
 # test images of these unseen ranks alone: error of the most probable rank in the unit of the ranks, and how often it is
@@ -285,7 +285,7 @@ Markdown(gain_table(compare_pairs(rare, pair), "RPS saved, %"))
 # %% [markdown]
 # ## Summary
 #
-# - Numbers as a prior over ranks are worth most with four images per rank; words bring half of it or less in every block.
+# - Numbers as a prior over ranks are worth most with four images per rank; words bring about half of that in every block.
 # - Heads with a class per rank never name a rank without training images; ridge, a slope, does.
 # - In stage 1 RankFormer counts, and its look across ranks; the context and the wording hardly count.
 # - Percentages of different conditions are shares of different errors.
