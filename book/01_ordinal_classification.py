@@ -311,7 +311,7 @@ figure
 # Read the figure from left to right.
 #
 # 1. **Two towers.** One network reads images, another reads sentences. They share no weights.
-# 2. **One space.** Both end in a vector of the same length $D$, scaled to length 1, a *feature*. We write $z_i$ for
+# 2. **One space.** Both end in a vector of as many numbers, scaled to length 1, a *feature*. We write $z_i$ for
 #    image $i$ and $t_k$ for the sentence of rank $k$.
 # 3. **Cosine.** For unit vectors the cosine of their angle is their dot product, $z_i \cdot t_k$: multiply number by
 #    number and add. It is 1 for the same direction and 0 for a right angle.

@@ -83,8 +83,8 @@ for split in ("train", "val", "test"):
     print(split, len(data.split(split)), "images")
 
 # %% [markdown]
-# *Train* is what the method learns from. *Val*, the validation images, chooses the epoch that is kept. *Test* is used once, at
-# the end.
+# *Train* is what the method learns from. *Val*, the validation images, chooses the epoch that is kept. *Test* is only
+# scored, and decides nothing.
 #
 # ## Two stages, never both at once
 #
@@ -151,8 +151,9 @@ print(freezing_table(before))
 # \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M ,
 # $$ (eq-02-weight)
 #
-# where $r_k$ is the value of rank $k$ and $M$ the largest distance in the batch, here nearly always that of the label set. An image of *very low* damage is pushed a little from *low* and
-# hard from *very high*. (In stage 1 the smallest distance of the batch is subtracted first.) A loss with a minus sign may become
+# where $r_k$ is the value of rank $k$ and $M$ the largest gap among the pairs that the mean runs over, here nearly always that of
+# the label set. An image of *very low* damage is pushed a little from *low* and
+# hard from *very high*. (In stage 1 the smallest gap is subtracted from the numerator.) A loss with a minus sign may become
 # negative, and that is right.
 #
 # | term | function |
@@ -202,27 +203,31 @@ FIXED = {
     "optimiser": "Adam, its state new in each stage; PyTorch's betas; "
     "weight_decay is added to every gradient (L2, not AdamW)",
     "learning rate": "in each stage it rises along a straight line in the "
-    "first warmup share of all steps, then falls along half a cosine to 0",
+    "first warmup share of all steps (the first step is not 0), then falls "
+    "along half a cosine to 0",
     "batches": "an epoch is one random order of the training images, cut "
     "into batches of batch_size; the last one holds what remains",
     "towers": "in evaluation mode in both stages: no dropout, BatchNorm keeps "
     "its statistics; stage 2 trains the whole image tower and its projection",
-    "features": "unit length; from texts first the mean over mini's class "
-    "names, then the mean over the ranks is taken off, each time back to "
-    "unit length",
+    "features": "every feature is scaled to unit length; from text features "
+    "two means are subtracted one after the other, that of mini's class "
+    "names and that of the K ranks, and after each the length is 1 again",
     "context vectors at the start": f"normal, deviation {words.std():.3f}, "
     "as the word embeddings have",
     "RankFormer": "LayerNorm, attention, two linear layers with a GELU; "
     "the last one starts at 0",
     "augmentation in stage 2": "each image is flipped left to right with "
     "probability ½ and, as a leaf has no top, top to bottom with probability "
-    "½; then one factor of brightness and one of contrast (about the image's "
-    "mean) is drawn for it from 0.85 to 1.15, before normalisation",
+    "½; then its pixels in [0, 1], from towers.resize(), are multiplied by a "
+    "factor of brightness; their distance to the image's mean before that "
+    "(one number for all channels) is multiplied by a factor of contrast; "
+    "both factors are uniform from 0.85 to 1.15; then the pixels are clipped "
+    "to [0, 1] and go to towers.normalize()",
     "epoch that is kept": "in each stage the lowest RPS on the validation "
     "images, before any temperature; the state before the first epoch does "
     "not compete",
     "temperature": "one number that divides the final logits, chosen for the "
-    "lowest RPS on the validation images",
+    "lowest RPS on the validation images, between 0.05 and 20",
 }
 lines = ["| fixed | how |", "|---|---|"]
 lines += [f"| {name} | {value} |" for name, value in FIXED.items()]

@@ -81,9 +81,10 @@ draw.token_grid(spelt, found.rank_words, context=4)
 # ## Words become vectors
 #
 # A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$
-# ranks and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. A mask says
-# which of its slots hold words. Start, end and padding do not count as words, because the tower has its own use for them:
-# CLIP reads the meaning of the whole sentence from the slot of its end token.
+# ranks and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two masks
+# describe its slots. `tokens.words` is True at words only, and RankFormer uses this one; `tokens.mask` is True at start and
+# end, too, and False at padding, and the tower uses that one. Start, end and padding do not count as words, because the tower
+# has its own use for them: CLIP reads the meaning of the whole sentence from the slot of its end token.
 
 # %%
 ranks = data.ranks

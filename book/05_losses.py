@@ -413,7 +413,8 @@ compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
 # Image $i$ meets text $j$, but image $j$ never meets text $i$, and a batch of one label divides 0 by 0. The released code has
-# both flaws; {doc}`13_other_losses` measures what they do and how the package avoids them.
+# both flaws. The package keeps the first, unless you ask for `symmetric=True`; in a batch of one label its push is 0.
+# {doc}`13_other_losses` measures what the flaws do.
 #
 # ### Does order emerge?
 #

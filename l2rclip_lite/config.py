@@ -93,7 +93,7 @@ class Config:
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
     batch_size: Annotated[int, Field(ge=1, lt=2**31)] = 16
-    """Images per step (and per process); stage 1 takes more where its epochs would have more than 32 steps."""
+    """Images per step (and per process); stage 1 takes a 32nd of all images where that is more."""
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
