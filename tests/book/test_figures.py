@@ -14,7 +14,6 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from l2rclip_book import calibration_figures as own_data
 from l2rclip_book import embedding_figures as embed
 from l2rclip_book import loss_figures as losses
 from l2rclip_book import metric_figures as metrics
@@ -31,9 +30,6 @@ SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
 EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.7, 0.5), (2, 2, 0.6, 0.5)]
 HISTORY = [{"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS]
 CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
-CURVE = own_data.reliability(
-    [0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], Ranks(("a", "b"), (0, 1), "{rank}")
-)
 LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
 BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
@@ -108,9 +104,7 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     # of two lows one is called high
     (plots.confusion, ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS), cells, [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]),
     (plots.gallery, (SPLIT, CHANCES, RANKS, [3, 1]), bars, [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
-    (own_data.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
-    # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
-    (own_data.reliability_diagram, ({"T": CURVE},), marks, [[[0.7, 0.5], [0.9, 1]]]),
+    (plots.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
     # ranks begin at 0, 20 and 40 %, and an edge opens its rank
     (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS), frame_ranks, [0, 1, 2]),
     # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each

@@ -1,4 +1,4 @@
-"""One temperature: the best of many, and in the model that it belongs to; reliability by hand."""
+"""One temperature: the best of many, and in the model that it belongs to."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +9,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
-from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import ece, rps
+from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
@@ -99,26 +97,3 @@ def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
         covered += ((found.low <= target) & (target <= found.high)).tolist()
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
     assert conformal_level(p[:8], true[:8]) == 1  # of eight images none can say it
-
-
-def test_reliability_by_hand() -> None:
-    """Ten images at 0.8, seven right; two at 0.55, one right. Edges belong to the bin below: 0.8 lies in (0.7, 0.8]."""
-    p = [[0.8, 0.2, 0.0]] * 10 + [[0.55, 0.45, 0.0]] * 2
-    curve = reliability([0] * 7 + [1] * 3 + [0, 1], p, THREE)
-    assert curve["count"].tolist() == [2, 10]
-    assert curve["accuracy"].tolist() == pytest.approx([0.5, 0.7])
-    assert curve["confidence"].tolist() == pytest.approx([0.55, 0.8])
-    assert curve["high"].tolist() == pytest.approx([0.6, 0.8])
-    # at least 2.5 % of the draws of Binomial(10, 0.8) are at most 5, and 10 is the 97.5 % quantile
-    assert binom.cdf(5, 10, 0.8) > 0.025 > binom.cdf(4, 10, 0.8)
-    assert curve.iloc[1][["chance_low", "chance_high"]].tolist() == pytest.approx([0.5, 1.0])
-
-
-@given(seeds, st.integers(1, 20))
-def test_the_weighted_gap_of_the_curve_is_the_ece(seed: int, bins: int) -> None:
-    """Σ count / B · |accuracy − confidence|; every image is in one bin."""
-    logits, true = drawn(seed)
-    curve = reliability(true, temper(logits, 1.0), THREE, bins=bins)
-    gap = (curve["count"] * (curve["accuracy"] - curve["confidence"]).abs()).sum() / len(true)
-    assert gap == pytest.approx(ece(true, temper(logits, 1.0), THREE, bins=bins))
-    assert curve["count"].sum() == len(true)
