@@ -408,8 +408,9 @@ def fit(
         if not run.metrics.is_file():  # it is written last
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
             if not quiet:
-                resumed = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
-                print(f"{freezing_table(model)}\n\n{run.folder}: {resumed}\n", flush=True)
+                state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
+                again = "if it is stopped, give the same command again"
+                print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {again}\n", flush=True)
             seconds, began = {}, time.monotonic()
             images = TrainingData.load(data, model, cache=cache, quiet=quiet)
             seconds["encoding"], began = time.monotonic() - began, time.monotonic()

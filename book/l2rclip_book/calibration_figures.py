@@ -1,14 +1,10 @@
-"""Figures of the chapter on your own images: images with their names, reliability."""
+"""Reliability: how often a model is right, beside how sure it was."""
 
-from __future__ import annotations
-
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 from scipy.stats import binom
 
 from l2rclip_book.plots import COLOURS, style
@@ -17,27 +13,6 @@ from l2rclip_lite.metrics import Indices, Probabilities, forecast
 from l2rclip_lite.ranks import Ranks
 
 BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature
-
-
-def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
-    """Images with a line of text below each, in reading order.
-
-    Args:
-        images: What to show.
-        names: A file name, or anything else, for each.
-        columns: Images per row.
-    """
-    rows = -(-len(images) // columns)
-    with style():
-        figure = Figure(figsize=(min(WIDTH, 1.95 * columns), 2.2 * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes:
-            axis.axis("off")
-        for axis, image, name in zip(axes, images, names, strict=False):
-            axis.imshow(np.asarray(image))
-            wrapped = textwrap.fill(name, 22, break_on_hyphens=False)
-            axis.text(0.5, -0.04, wrapped, transform=axis.transAxes, ha="center", va="top", fontsize=9)
-    return figure
 
 
 def reliability(

@@ -6,6 +6,7 @@ colours, and figures have no ground of their own. Text and lines are of a grey t
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from l2rclip_lite.data.base import Split
@@ -76,6 +78,27 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
                     axis.imshow(np.asarray(split[indices[row]][0]), aspect="auto")
                 else:
                     axis.axis("off")
+    return figure
+
+
+def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
+    """Images with a line of text below each, in reading order.
+
+    Args:
+        images: What to show.
+        names: A file name, or anything else, for each.
+        columns: Images per row.
+    """
+    rows = -(-len(images) // columns)
+    with style():
+        figure = Figure(figsize=(1.95 * columns, 2.2 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, image, name in zip(axes, images, names, strict=False):
+            axis.imshow(np.asarray(image))
+            wrapped = textwrap.fill(name, 22, break_on_hyphens=False)
+            axis.text(0.5, -0.04, wrapped, transform=axis.transAxes, ha="center", va="top", fontsize=9)
     return figure
 
 

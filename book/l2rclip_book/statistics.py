@@ -16,7 +16,6 @@ from torch import Tensor
 
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
 
 Rows: TypeAlias = Real[np.ndarray, "resample batch"]
 SPLITS = ("train", "val", "test")
@@ -143,41 +142,6 @@ def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
     return adjusted.tolist()
-
-
-def expected_error(probabilities: ArrayLike, ranks: Ranks) -> Float[np.ndarray, " batch"]:
-    """The error a model expects of its own answer ŷ, Σ_k p_k |r_k − r_ŷ|, in the unit of the ranks; at least 0.
-
-    Its mean over images should be their MAE; the larger, the less sure, and far ranks count more than near ones.
-
-    Example:
-        >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> expected_error([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], three).tolist()
-        [0.75, 0.25]
-    """
-    p, values = np.asarray(probabilities), np.array(ranks.values)
-    return (p * np.abs(values - values[p.argmax(1), None])).sum(1)
-
-
-def coverage_curve(error: ArrayLike, doubt: ArrayLike) -> pd.DataFrame:
-    """What abstaining buys: the mean error of the images that are answered, least doubtful first.
-
-    Args:
-        error: The error of each image, in any unit.
-        doubt: How unsure the model is of each; a stable sort breaks ties.
-
-    Returns:
-        One row per number of answered images: `coverage`, their share, in (0, 1]; `error`, their mean error; and
-        `doubt`, the largest among them. Source: Geifman and El-Yaniv 2017 (the risk-coverage curve).
-
-    Example:
-        >>> coverage_curve([3.0, 0.0, 0.0, 1.0], [0.9, 0.1, 0.2, 0.3])[["coverage", "error"]].values.tolist()
-        [[0.25, 0.0], [0.5, 0.0], [0.75, 0.3333333333333333], [1.0, 1.0]]
-    """
-    table = pd.DataFrame({"error": error, "doubt": doubt}, dtype=float).sort_values("doubt", kind="stable")
-    answered = np.arange(1, len(table) + 1)
-    table = table.assign(coverage=answered / len(table), error=table["error"].cumsum() / answered)
-    return table.reset_index(drop=True)
 
 
 def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:

@@ -61,7 +61,8 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
             return on_white(image)
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise InputError(f"{name} cannot be used ({reason}); replace or remove it.") from error
+        more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
+        raise InputError(f"{name} cannot be used ({reason}); replace or remove it{more}.") from error
 
 
 def on_white(image: Image.Image) -> Image.Image:

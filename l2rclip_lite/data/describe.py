@@ -14,6 +14,7 @@ from l2rclip_lite.data.base import FORMATS, SPLITS, Computed, OrdinalDataset, re
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leakage import leakage_report
 from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.progress import Progress
 
 
 def card(name: str) -> str:
@@ -72,7 +73,7 @@ def examine(file: str) -> tuple[str, str, str, str]:
         with Image.open(file, formats=FORMATS) as opened:
             mode = opened.mode
     except InputError as error:
-        return "", "", "", " ".join(str(error.__cause__ or error).split())
+        return "", "", "", " ".join(str(error.__cause__ or error).replace(f" {file!r}", "").split())
     return f"{image.width} x {image.height}", mode, hashlib.sha256(image.tobytes()).hexdigest(), ""
 
 
@@ -95,7 +96,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     parts = ((split, data.split(split)) for split in SPLITS)
     columns = [{"split": split, "path": part.paths, "file": part.images.columns[0]} for split, part in parts]
     table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)
-    seen = thread_map(examine, table["file"], desc="decode", leave=False)
+    seen = thread_map(examine, table["file"], tqdm_class=Progress, desc="decode", leave=False)
     table = table.join(pd.DataFrame(seen, columns=["size", "mode", "content", "fault"]))
     readable = table["fault"] == ""
     first = table.groupby("content")[["split", "path"]].transform("first")

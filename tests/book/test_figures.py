@@ -106,7 +106,7 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     # of two lows one is called high
     (plots.confusion, ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS), cells, [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]),
     (plots.gallery, (SPLIT, CHANCES, RANKS, [3, 1]), bars, [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
-    (own_data.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
+    (plots.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
     # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
     (own_data.reliability_diagram, ({"T": CURVE},), marks, [[[0.7, 0.5], [0.9, 1]]]),
     # ranks begin at 0, 20 and 40 %, and an edge opens its rank

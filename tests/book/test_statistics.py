@@ -15,15 +15,12 @@ from sklearn.decomposition import PCA
 from l2rclip_book.metric_figures import expected_price
 from l2rclip_book.statistics import (
     compare,
-    coverage_curve,
-    expected_error,
     holm,
     near_duplicates,
     ordinality,
 )
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import mae
 from l2rclip_lite.ranks import Ranks
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
@@ -95,21 +92,6 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
     while rejected < len(p) and sorted(p)[rejected] * (len(p) - rejected) <= alpha:
         rejected += 1
     assert sum(value <= alpha for value in holm(p)) == rejected
-
-
-def test_an_honest_model_expects_the_error_that_it_makes() -> None:
-    """Values 0, 1, 3: a rival one step away costs 1, two steps away 3. Targets drawn from the rows: the mean is the MAE."""
-    assert expected_error([[0.6, 0.4, 0.0], [0.6, 0.0, 0.4], [0.0, 1.0, 0.0]], THREE) == pytest.approx(
-        [0.4, 1.2, 0]
-    )
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(3), size=40_000)
-    true = (p.cumsum(1) > rng.random((len(p), 1))).argmax(1)
-    assert expected_error(p, THREE).mean() == pytest.approx(mae(true, p.argmax(1), THREE), abs=0.03)
-    error, doubt = rng.integers(0, 4, size=25).astype(float), rng.random(25)
-    curve, best = coverage_curve(error, doubt), coverage_curve(error, error)
-    assert curve["error"].iloc[-1] == pytest.approx(error.mean())
-    assert (best["error"] <= curve["error"] + 1e-12).all()
 
 
 def test_a_second_shot_is_found_across_splits() -> None:

@@ -368,7 +368,7 @@ def test_check_lists_all_that_is_wrong_with_the_images_at_once(tmp_path: Path) -
     found = [" ".join(line.split()) for line in said.out.splitlines()[-5:]]
     bad = [
         "train 0_0.png image file is truncated",
-        f"train 0_2.png cannot identify image file '{root}/0_2.png'",
+        "train 0_2.png cannot identify image file",
     ]
     bad += ["val 0_3.png it has more than 89 megapixels", copied, "gone.png does not exist"]
     assert (said.code, found) == (2, bad)
