@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
+from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
