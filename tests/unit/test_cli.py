@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,6 +214,70 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     stored["dataset"]["source"] = None
     (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
     refused(run("evaluate", tmp_path / "run"), "fit it by `l2rclip fit`")
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with their attributes, and texts."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.texts.append(data.strip())
+
+
+def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
+    fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four figures in the page itself, the last of the worst images; what a stranger wrote stays text.
+
+    Where the images are not followed or a link leads out of the run, a sentence says so.
+    """
+    away, file, evil = tmp_path / "a & b", tmp_path / "page.html", "<img src=x onerror=alert(1)>"
+    shutil.copytree(fitted.out, away)
+    (away / "README.md").write_text("</pre><script>alert(1)</script>", encoding="utf-8")
+    answers = (away / "predictions.csv").read_text(encoding="utf-8")
+    (away / "predictions.csv").write_text(re.sub(r"^\d_", evil, answers, flags=re.M), encoding="utf-8")
+    shutil.copytree(away, away / "baselines" / "ridge")
+    words = ("report", away, "--out", file, "--root", fitted.root)
+    assert run(*words) == (0, f"{file}: open it in a browser\n", "")
+    page = Page(file)
+    assert not {"script", "link", "a", "iframe"} & {tag for tag, _ in page.tags}
+    given = {key for _, attributes in page.tags for key in attributes}
+    assert given <= {
+        "lang",
+        "charset",
+        "name",
+        "content",
+        "http-equiv",
+        "alt",
+        "src",
+        "class",
+        "style",
+        "border",
+    }
+    images = [str(attributes["src"]) for tag, attributes in page.tags if tag == "img"]
+    assert all(image.startswith("data:image/png;base64,") for image in images)
+    shown = [Image.open(io.BytesIO(b64decode(image.partition(",")[2]))) for image in images]
+    assert [image.width > 300 for image in shown] == [True] * 4
+    assert {"ridge", "after stage 1", "</pre><script>alert(1)</script>", str(away)} <= {*page.texts}
+    assert sum(text.startswith(evil) for text in page.texts) == 3
+    assert run(*words[:2]).code == 0
+    page = Page(away / "report.html")
+    assert sum(tag == "img" for tag, _ in page.tags) == 3
+    assert any("pass --root" in text for text in page.texts)
+    (away / "secret").symlink_to(fitted.root)
+    refused(run(*words), f"secret leads out of {away}")
+    monkeypatch.setattr("l2rclip_book.report.find_spec", lambda name: None)
+    refused(run(*words), "seaborn is not installed")
 
 
 def test_baselines_are_kept_as_models(
