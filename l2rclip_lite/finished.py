@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
+from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -137,11 +138,11 @@ def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
         out: What to write; RUN/report.html if not given.
         where: Where to find the images.
     """
+    if find_spec("seaborn") is None:
+        raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_book.report import write_report
 
-    file = out or Path(run, "report.html")
-    write_report(run, file, where)
-    print(f"{file}: open it in a browser")
+    print(f"{write_report(run, out or Path(run, 'report.html'), where)}: open it in a browser")
 
 
 def predict(

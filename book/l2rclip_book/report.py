@@ -9,7 +9,6 @@ import io
 import warnings
 from base64 import b64encode
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 img { max-width: 100% } pre { white-space: pre-wrap } td, th { padding: .2rem .8rem; text-align: left }</style>"""
 
 
-def write_report(run: str, file: Path, where: Place) -> None:
+def write_report(run: str, file: Path, where: Place) -> Path:
     """Scores, training curves, confusion, reliability, worst images and model card of a run, in one HTML file.
 
     Args:
@@ -40,11 +39,12 @@ def write_report(run: str, file: Path, where: Place) -> None:
         file: What to write.
         where: Where its images are.
 
+    Returns:
+        The file.
+
     Raises:
-        InputError: No finished run, or a changed one; a link that leads out of it; seaborn is missing.
+        InputError: No finished run, or a changed one; a link that leads out of it.
     """
-    if find_spec("seaborn") is None:
-        raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     for each in Path(run).rglob("*"):
         if not each.resolve().is_relative_to(Path(run).resolve()):
             raise InputError(f"report: {each} leads out of {run}; put the file itself there.")
@@ -66,7 +66,9 @@ def write_report(run: str, file: Path, where: Place) -> None:
     parts["Worst images"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
     parts["Model card"] = f"<pre>{escape(Path(run, 'README.md').read_text(encoding='utf-8'))}</pre>"
     body = (f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
-    write_text(file, f"{HEAD}\n<title>{escape(run)}</title><h1>{escape(run)}</h1>\n{''.join(body)}")
+    title = escape(Path(run).resolve().name)  # no path of this machine
+    write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{''.join(body)}")
+    return file
 
 
 def _image(figure: Figure) -> str:

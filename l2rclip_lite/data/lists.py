@@ -103,7 +103,7 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
     for folder, _, files in os.walk(root):
         prefix = "".join(f"{part}/" for part in Path(folder).parts[-above:] if above)
         for file in files:
-            name, path = f"{prefix}{file}".casefold(), f"{folder}/{file}"
+            name, path = f"{prefix}{file}".casefold(), os.path.join(folder, file)
             if name not in wanted:
                 continue
             if name in found:
