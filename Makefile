@@ -67,8 +67,11 @@ studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies,
 	touch $@
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
-release: .venv/.made ## build the wheel that chapters install on Colab -> dist
-	rm -rf build dist && "$(BIN)/python" -m pip wheel -q --no-deps --no-build-isolation -w dist .
+release: .venv/.made ## build sdist and wheel -> dist, check them, try the wheel with the lowest and the newest torch; no upload
+	rm -rf build dist
+	"$(BIN)/uv" tool run -q --from build pyproject-build > /dev/null
+	"$(BIN)/uv" tool run -q twine check --strict dist/*
+	"$(BIN)/python" tools/release.py
 lock: .venv/.made ## write the pins and hashes in requirements, keeping pins that still fit (FLAGS=--upgrade: all afresh)
 	$(UV_LOCK) $(FLAGS) --extra all -c requirements/torch.txt pyproject.toml -o requirements/lock.txt
 	$(UV_LOCK) $(FLAGS) requirements/snakemake.in -o requirements/snakemake.txt

@@ -320,6 +320,33 @@ missing = sorted(set(FOLDS) - set(there.astype(int))) or "none"
 print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 
 # %% [markdown]
+# ## Watch it elsewhere
+#
+# `fit` calls one function of yours after each new epoch, with the row that the history gets: a dictionary of `stage`, `epoch`,
+# `loss`, `val_rps` and the other scores. An error in it stops the run, and the same call goes on after that epoch. So any
+# dashboard takes a few lines, and none of them is a dependency. TensorBoard:
+#
+# ```python
+# from torch.utils.tensorboard import SummaryWriter  # pip install tensorboard
+#
+# with SummaryWriter("boards/mine") as board:
+#     fit(data, config, "runs/mine",
+#         on_epoch=lambda row: board.add_scalars(f"stage {row['stage']}", row, row["epoch"]))
+# ```
+#
+# Weights & Biases, which sends what you log to its servers:
+#
+# ```python
+# import wandb  # pip install wandb
+#
+# with wandb.init(project="ranks", config=config.to_dict()) as board:
+#     fit(data, config, "runs/mine",
+#         on_epoch=lambda row: board.log({f"stage {row['stage']}/{name}": row[name] for name in row}))
+# ```
+#
+# `l2rclip report runs/mine` makes one HTML page of a finished run: scores, curves, confusion, reliability, the worst
+# images, the model card.
+#
 # ## From a shell, and on several GPUs
 #
 # The command line tool trains alike and draws nothing. The run of this page, as it would be called there:

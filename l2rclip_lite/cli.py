@@ -1,4 +1,4 @@
-"""The command `l2rclip`: fit, baselines, compare, predict, evaluate, export, data, doctor.
+"""The command `l2rclip`: fit, baselines, compare, report, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported when a
 command runs, so that help and a misspelt option answer at once.
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.finished import OURS, baselines, compare, evaluate, export, predict, table
+from l2rclip_lite.finished import OURS, baselines, compare, evaluate, export, predict, report, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
@@ -211,7 +211,7 @@ def doctor(out: str = ".") -> int:
     return 0 if examine(out) else 1
 
 
-COMMANDS = (fit, baselines, compare, predict, evaluate, export, data, doctor)
+COMMANDS = (fit, baselines, compare, report, predict, evaluate, export, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

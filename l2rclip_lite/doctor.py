@@ -12,8 +12,10 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from l2rclip_lite import mini
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.training import choose_device
 
 NEEDED = 2.0, 0.5  # GiB of memory and of disk: `mini` on 600 images needs less of either
 
@@ -55,7 +57,7 @@ def device(_: Path) -> str:
     """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError("torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says")
-    return str(torch.accelerator.current_accelerator() or f"cpu, {torch.get_num_threads()} threads")
+    return f"{choose_device(Config())}, {torch.get_num_threads()} threads"
 
 
 def folder(out: Path) -> str:
@@ -71,6 +73,6 @@ def folder(out: Path) -> str:
 
 def forward_pass(_: Path) -> str:
     """An image through the model that ships with the package, on the device that would be used."""
-    model = L2RCLIP.from_pretrained("leaves").to(torch.accelerator.current_accelerator() or "cpu")
+    model = L2RCLIP.from_pretrained("leaves").to(choose_device(Config()))
     answer = model.predict(Image.new("RGB", (64, 64)))
     return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"

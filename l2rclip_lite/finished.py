@@ -1,4 +1,4 @@
-"""What `l2rclip` does with a finished run: baselines, compare, predict, evaluate, export.
+"""What `l2rclip` does with a finished run: baselines, compare, report, predict, evaluate, export.
 
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
+from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,7 @@ from l2rclip_lite.errors import InputError, one_line
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset, Split
     from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.ranks import Ranks
 
 OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
 SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares methods
@@ -83,7 +85,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
-        found = _data(run, where)
+        found = data_of(run, where)
         model = type(trained).build(found.ranks, trained.config).to(where.device)
         loaded = TrainingData.load(found, model, cache=where.cache, quiet=False)
     for name in missing:
@@ -108,27 +110,39 @@ def compare(run: Run) -> None:
     Args:
         run: The --out of a finished fit.
     """
-    from l2rclip_lite.metrics import resampled, with_intervals
-    from l2rclip_lite.results import read_table
+    from l2rclip_lite.metrics import with_intervals
 
-    files = {OURS: Path(run, "predictions.csv")}
-    files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
-    answers = {name: read_table(file, ("path", "target")) for name, file in files.items()}
-    ranks, ours, scores = _model(run, HERE).ranks, answers[OURS], dict[str, Any]()
-    subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
-    for name, each in answers.items():
-        if not each["path"].equals(ours["path"]):
-            raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
-        p = each.filter(regex=r"^p_\d+$").to_numpy()
-        scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
+    ranks, answers, scores = judged(run)
     print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
     rows = {}
     for name in scores.keys() - {OURS}:
         rows[name] = with_intervals({each: scores[name][each] - scores[OURS][each] for each in SCORES})
     if rows:
-        pairs = "image" if subjects is None else "subject"
+        pairs = "subject" if "subject" in answers[OURS] else "image"
         print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
         print(table({name: rows[name] for name in sorted(rows)}, ranks.unit))
+
+
+def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
+    """Write one HTML page about a finished run, with its figures and its worst images in it.
+
+    Try:
+      l2rclip report runs/mine
+      l2rclip report runs/mine --out mine.html --root /where/the/images/are/now
+
+    It has the scores beside those of the baselines, training curves, confusion, reliability, the worst test images and the
+    model card, and asks no other host for anything. Look at the images before you hand it on.
+
+    Args:
+        run: The --out of a finished fit.
+        out: What to write; RUN/report.html if not given.
+        where: Where to find the images.
+    """
+    if find_spec("seaborn") is None:
+        raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
+    from l2rclip_book.report import write_report
+
+    print(f"{write_report(run, out or Path(run, 'report.html'), where)}: open it in a browser")
 
 
 def predict(
@@ -210,7 +224,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
     if where.labels:
         split, part = where.labels, _labelled(run, where, model)
     else:
-        found = _data(run, where)
+        found = data_of(run, where)
         part, caveat = found.split(split), found.caveat
     p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
@@ -245,7 +259,7 @@ def export(run: Run, file: File, where: Where = HERE) -> None:
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.export import export_onnx
 
-    model, found = _model(run, where), _data(run, where)
+    model, found = _model(run, where), data_of(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
     done = export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
@@ -262,6 +276,24 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
+def judged(run: str) -> tuple[Ranks, dict[str, Any], dict[str, Any]]:
+    """The ranks of a run; what L2RCLIP and each baseline answered about the test images; `metrics.resampled` of that."""
+    from l2rclip_lite.metrics import resampled
+    from l2rclip_lite.results import read_table
+
+    files = {OURS: Path(run, "predictions.csv")}
+    files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
+    answers = {name: read_table(file, ("path", "target")) for name, file in files.items()}
+    ranks, ours, scores = _model(run, HERE).ranks, answers[OURS], {}
+    subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
+    for name, each in answers.items():
+        if not each["path"].equals(ours["path"]):
+            raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
+        p = each.filter(regex=r"^p_\d+$").to_numpy()
+        scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
+    return ranks, answers, scores
+
+
 def _model(run: str, where: Place) -> L2RCLIP:
     """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
@@ -272,7 +304,7 @@ def _model(run: str, where: Place) -> L2RCLIP:
     return L2RCLIP.from_pretrained(folder, device=where.device)
 
 
-def _data(run: str, where: Place) -> OrdinalDataset:
+def data_of(run: str, where: Place) -> OrdinalDataset:
     """The data of a run, read again and compared with what they were."""
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json

@@ -44,7 +44,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             fresh = Path(new, file.name)
             write(fresh)
             fresh.chmod(0o644)
-            with fresh.open("rb") as stream:
+            with fresh.open("r+b") as stream:  # Windows flushes no file that is open for reading only
                 os.fsync(stream.fileno())
             fresh.replace(file)
     except (OSError, SafetensorError) as error:

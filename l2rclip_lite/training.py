@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -160,6 +160,7 @@ class Stage:
         factors: Parameters whose name holds a key learn that many times faster.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
+        on_epoch: Called with each row of the history, in the first process, when the epoch is on disk.
     """
 
     def __init__(
@@ -175,9 +176,10 @@ class Stage:
         factors: Mapping[str, float] | None = None,
         run: RunDirectory | None = None,
         quiet: bool = True,
+        on_epoch: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
-        self.ranks, self.config = model.ranks, model.config
+        self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
         self.target = data.targets["val"]
         size = batch_size or self.config.batch_size
         self.steps = math.ceil(len(data.targets["train"]) / size) * epochs
@@ -253,6 +255,8 @@ class Stage:
         if self.file and PartialState().is_main_process:
             about = (self.history, self.best_score, self.taken)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
+        if self.on_epoch and PartialState().is_main_process:
+            self.on_epoch(dict(self.history[-1]))
 
     @torch.no_grad()
     def restore_best(self) -> list[dict[str, float]]:
@@ -262,12 +266,15 @@ class Stage:
         return self.history
 
 
-def train_stage1(
-    model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
-) -> list[dict[str, float]]:
+def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 1: RankFormer and context vectors learn; both towers are frozen, so image features are computed once.
 
     The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1 form.
+
+    Args:
+        model: As built.
+        data: Its features.
+        options: `run`, `quiet` and `on_epoch` of `Stage`.
 
     Returns:
         One row per epoch; the model keeps the best one.
@@ -278,10 +285,10 @@ def train_stage1(
     values = model.ranks.values_tensor().to(model.device)
     if controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
-    options = {"symmetric": controls.symmetric, "blind": controls.order == "blind"}
+    compared = {"symmetric": controls.symmetric, "blind": controls.order == "blind"}
     learns, size = freeze(model, "stage 1"), data.feature_batch_size(config)
     budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
-    stage = Stage(1, learns, data, model, **budget, run=run, quiet=quiet)
+    stage = Stage(1, learns, data, model, **budget, **options)
     for generator in stage.epochs():
         for z, y in data.feature_batches(model, generator):
             t = model.prompts(model.towers)
@@ -290,7 +297,7 @@ def train_stage1(
             else:
                 loss = asymmetrical_contrastive_loss(z, t, y, model.scale)
             if config.lambda1:
-                ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **options)
+                ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **compared)
                 loss = loss + config.lambda1 * ordinal
             stage.step(loss)
         model.refresh()
@@ -300,9 +307,7 @@ def train_stage1(
     return history
 
 
-def train_stage2(
-    model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
-) -> list[dict[str, float]]:
+def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
     The loss is cross-entropy image → prototype + λ_tight · tightness − λ_push · diversity + λ_rps · the ranked probability
@@ -311,8 +316,7 @@ def train_stage2(
     Args:
         model: After stage 1.
         data: With its images.
-        run: Where complete epochs are kept.
-        quiet: Whether to hide the progress bar.
+        options: `run`, `quiet` and `on_epoch` of `Stage`.
 
     Returns:
         One row per epoch; the model keeps the best one.
@@ -324,7 +328,7 @@ def train_stage2(
     push["push_power"] = controls.push_power
     texts, values = model.prototypes, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
-    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, run=run, quiet=quiet)
+    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
     encode = ImageSide(model)
     if PartialState().num_processes > 1:
         encode = Accelerator().prepare(encode)  # the processes average their gradients
@@ -370,6 +374,7 @@ def fit(
     source: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     quiet: bool = False,
+    on_epoch: Callable[[dict[str, float]], object] | None = None,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 
@@ -383,7 +388,9 @@ def fit(
         ranks: The label space, where `data` is three datasets of your own.
         source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
         cache: A folder that keeps image features of the untrained tower for other runs; see `L2RCLIP.encode`.
-        quiet: Whether to hide progress bars.
+        quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs, on stderr.
+        on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`, `val_rps` and so on, and `loss`
+            but of a kernel head. What it raises stops the run; the same call goes on after that epoch.
 
     Returns:
         Model, metrics and history.
@@ -414,15 +421,17 @@ def fit(
             seconds, began = {}, time.monotonic()
             images = TrainingData.load(data, model, cache=cache, quiet=quiet)
             seconds["encoding"], began = time.monotonic() - began, time.monotonic()
-            history = train_stage1(model, images, run=run, quiet=quiet)
+            history = train_stage1(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
             calibrate(model, images.features["val"], images.targets["val"])
             answers = {"test_after_stage1": model.probabilities(images.features["test"])}
             model.temperature.fill_(1)  # stage 2 chooses its epoch without one
             seconds["stage 1"], began = time.monotonic() - began, time.monotonic()
             if config.image_side == "kernel":
                 history = history + train_kernel(model, images)
+                if on_epoch and first:
+                    on_epoch(dict(history[-1]))
             else:
-                history = history + train_stage2(model, images, run=run, quiet=quiet)
+                history = history + train_stage2(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
             seconds["stage 2"] = time.monotonic() - began
             calibrate(model, images.encode(model, "val"), images.targets["val"])
             answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}

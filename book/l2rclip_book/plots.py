@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "font.size": 9,
     "svg.hashsalt": "l2rclip",
+    "text.parse_math": False,  # a rank may be called $
 }
 
 

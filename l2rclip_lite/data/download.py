@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pooch  # type: ignore[import-untyped]
+from torch.hub import download_url_to_file
 
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError
@@ -43,7 +43,6 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
         raise InputError(
             f"{name}: there is nothing to download; `l2rclip data {name}` says where its images are."
         )
-    pooch.get_logger().setLevel("WARNING")  # it would tell everybody to write down the hash of an archive
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
@@ -53,13 +52,17 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
             fresh = Path(working, "fresh")  # takes the folder's name if nothing is raised
             fresh.mkdir()
             if name == "retinamnist":
-                pooch.retrieve(source, DATA_SETS[name].sha256, "retinamnist.npz", fresh)
+                file = str(fresh / "retinamnist.npz")
+                download_url_to_file(source, file, DATA_SETS[name].sha256, progress=False)
             else:
-                packed = Path(pooch.retrieve(source, None, "packed", fresh))
+                packed = fresh / "packed"
+                download_url_to_file(source, str(packed), progress=False)
                 _unpack(packed, fresh, DIGESTS / f"{name if name == 'bracol' else 'official_lists'}.sha256")
                 packed.unlink()
+            if folder.exists():
+                folder.rmdir()  # Windows replaces no folder, not even an empty one
             fresh.replace(folder)
-    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+    except (OSError, EOFError, RuntimeError, tarfile.TarError, ValueError) as error:
         raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
     return folder
 

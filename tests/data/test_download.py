@@ -19,7 +19,7 @@ from l2rclip_lite.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # sockets that requests left open
+)  # sockets that torch.hub left open
 LISTS = {"LICENSE": b"MIT", "hci/1930s.txt": b"a.jpg 1930s\n", "morph/settingA/1.txt": b"b.jpg 20\r\n"}
 
 
@@ -107,7 +107,7 @@ def test_lists_land_where_they_belong(
 def test_one_file_is_compared_with_its_digest(
     served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RetinaMNIST by pooch; what is generated or yours cannot be downloaded."""
+    """RetinaMNIST, into an empty folder, too; what is generated or yours cannot be downloaded."""
     folder, url = served
     (folder / "a.npz").write_bytes(b"six arrays")
     with pytest.raises(InputError, match="cannot be fetched"):
@@ -115,6 +115,7 @@ def test_one_file_is_compared_with_its_digest(
     assert not (tmp_path / "eyes").exists()
     known = replace(DATA_SETS["retinamnist"], sha256=digest(b"six arrays"))
     monkeypatch.setitem(DATA_SETS, "retinamnist", known)
+    (tmp_path / "eyes").mkdir()
     fetched = contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz"))
     assert fetched == {"retinamnist.npz": b"six arrays"}
     for name in ("csv", "hc18"):

@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,6 +214,37 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     stored["dataset"]["source"] = None
     (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
     refused(run("evaluate", tmp_path / "run"), "fit it by `l2rclip fit`")
+
+
+def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
+    fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four figures in the page itself, the last of the worst images; what a stranger wrote stays text.
+
+    Where the images are not followed or a link leads out of the run, a sentence says so.
+    """
+    away, file, evil = tmp_path / "a & b", tmp_path / "page.html", "<img src=x onerror=alert(1)>"
+    shutil.copytree(fitted.out, away)
+    (away / "README.md").write_text("</pre><script>alert(1)</script>", encoding="utf-8")
+    answers = (away / "predictions.csv").read_text(encoding="utf-8")
+    (away / "predictions.csv").write_text(re.sub(r"^\d_", evil, answers, flags=re.M), encoding="utf-8")
+    shutil.copytree(away, away / "baselines" / "ridge")
+    words = ("report", away, "--out", file, "--root", fitted.root)
+    assert run(*words) == (0, f"{file}: open it in a browser\n", "")
+    text = file.read_text(encoding="utf-8")
+    images = re.findall(r'<img alt="" src="data:image/png;base64,([^"]+)">', text)
+    assert text.count("<img") == len(images) == 4
+    assert all(Image.open(io.BytesIO(b64decode(image))).width > 300 for image in images)
+    assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
+    assert text.count(escape(evil)) == 3
+    assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
+    assert run(*words[:2]).code == 0
+    text = (away / "report.html").read_text(encoding="utf-8")
+    assert (text.count("<img"), "pass --root" in text) == (3, True)
+    (away / "secret").symlink_to(fitted.root)
+    refused(run(*words), f"secret leads out of {away}")
+    monkeypatch.setattr("l2rclip_lite.finished.find_spec", lambda name: None)
+    refused(run(*words), "seaborn is not installed")
 
 
 def test_baselines_are_kept_as_models(

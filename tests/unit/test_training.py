@@ -249,6 +249,25 @@ def test_features_that_were_computed_are_not_computed_again(
     assert torch.equal(model.encode(files, backbone=True, cache=kept)[0], first[1])
 
 
+def test_each_epoch_is_told_once(leaves: OrdinalDataset, small: Config, tmp_path: Path) -> None:
+    """An error in the second call stops the run; the same call again tells the other two rows, and no more than once."""
+    told: list[dict[str, float]] = []
+
+    def stop(row: dict[str, float]) -> None:
+        told.append(row)
+        if len(told) == 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=stop)
+    run = fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=told.append)
+    assert [list(row.values()) for row in told] == [pytest.approx(list(row.values())) for row in run.history]
+    fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=told.append)  # a finished run
+    kernel = replace(small, epochs1=1, image_side="kernel")
+    fit(leaves, kernel, tmp_path / "kernel", quiet=True, on_epoch=told.append)
+    assert [(row["stage"], row["epoch"]) for row in told[4:]] == [(1, 1), (2, 1)]
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_run(tmp_path: Path) -> None:
     """On two CPU processes, as `accelerate launch` starts them: one run directory, written once."""

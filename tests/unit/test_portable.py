@@ -1,0 +1,72 @@
+"""The two packages of the wheel need no POSIX and no program beside Python: their source is read for what Windows lacks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import l2rclip_book
+import l2rclip_lite
+
+MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+MODULES |= {"subprocess"}  # a command starts no other program, `make` neither
+NAMES = {"fork", "kill", "killpg", "mkfifo", "mknod", "chown", "getuid", "setsid", "uname", "statvfs"}
+NAMES |= {"system", "popen", "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "alarm"}
+FOLDERS = {"folder", "root", "out", "run", "cache", "directory", "top", "parent"}
+OTHER_OPENERS = {"Image", "tarfile", "os"}  # whose `open` gives no text
+
+
+def in_text(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes a file as text."""
+    on = call.func.value if isinstance(call.func, ast.Attribute) else None
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name == "open":
+        given = {each.value for each in call.args if isinstance(each, ast.Constant)}
+        return getattr(on, "id", "") not in OTHER_OPENERS and not given & {"rb", "wb", "ab", "r+b"}
+    return on is not None and name in ("read_text", "write_text")
+
+
+def problems(source: str) -> Iterator[str]:
+    """What keeps a source from running everywhere, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        where = f"line {getattr(node, 'lineno', 0)}: "
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            taken = {alias.name for alias in node.names} | {getattr(node, "module", "")}
+            yield from (f"{where}{name}" for name in taken & (MODULES | NAMES))
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in ("os", "signal"):
+            yield from (f"{where}{name}" for name in {node.attr} & NAMES)
+        elif isinstance(node, ast.Call) and in_text(node):
+            if "encoding" not in {word.arg for word in node.keywords}:
+                yield f"{where}no encoding"
+        elif isinstance(node, ast.JoinedStr):
+            for value, text in zip(node.values, node.values[1:], strict=False):
+                name = getattr(getattr(value, "value", None), "id", "")
+                if name in FOLDERS and str(getattr(text, "value", "")).startswith("/"):
+                    yield f"{where}{name} + /"
+        elif isinstance(node, ast.BinOp) and str(getattr(node.right, "value", "")).startswith("/"):
+            yield f"{where}+ /"
+
+
+def test_nothing_needs_posix() -> None:
+    """No POSIX-only module, call or signal, no path glued with a slash, no text in whatever encoding the machine has."""
+    files = [*Path(*l2rclip_lite.__path__).rglob("*.py"), *Path(*l2rclip_book.__path__).rglob("*.py")]
+    assert len(files) > 60
+    found = {file.name: list(problems(file.read_text(encoding="utf-8"))) for file in files}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_the_reader_finds_each_kind() -> None:
+    """And leaves alone what is bytes, a name in a file of tensors, or `os.replace`."""
+    lines = [
+        "import fcntl",
+        "os.fork()",
+        "open('a')",
+        "file.read_text()",
+        "f'{folder}/{file}'",
+        "text + '/a'",
+    ]
+    found = ["fcntl", "fork", "no encoding", "no encoding", "folder + /", "+ /"]
+    assert [problem for line in lines for problem in problems(line)] == [f"line 1: {each}" for each in found]
+    fine = "file.open('rb'); Image.open(file); f'{kind}/{name}'; os.replace(a, b); file.read_text(encoding='utf-8')"
+    assert list(problems(fine)) == []
