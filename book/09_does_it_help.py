@@ -28,7 +28,7 @@
 import importlib.util
 
 if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
-    wheel = "l2rclip-lite[plots] @ https://github.com/l2rclip-lite/l2rclip-lite/releases/download/v0.1.0/l2rclip_lite-0.1.0-py3-none-any.whl"
+    wheel = "l2rclip-lite[plots] @ https://github.com/l2rclip-lite/l2rclip-lite/releases/download/v0.2.0/l2rclip_lite-0.2.0-py3-none-any.whl"
     get_ipython().run_line_magic("pip", f"install -q '{wheel}'")
 
 # %% tags=["parameters"]

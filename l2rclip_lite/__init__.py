@@ -6,7 +6,7 @@ from typing import Any
 from l2rclip_lite.errors import InputError as InputError
 from l2rclip_lite.errors import TrainingError as TrainingError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 # Where each public name lives. They are imported when first used: `l2rclip --help` need not wait for torch.
 _MODULES = {"config": "Config Controls", "data": "load_dataset", "metrics": "evaluate", "mini": "load_towers"}
 _MODULES |= {"estimator": "L2RCLIPClassifier", "prediction": "Prediction"}
