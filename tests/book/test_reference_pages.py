@@ -3,7 +3,9 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
+from shutil import copy
 from types import SimpleNamespace
 
 import api
@@ -14,10 +16,12 @@ import pytest
 import tables
 from docutils.core import publish_doctree
 from docutils.parsers.rst import directives
+from drawn import make_fixture
 from page_rules import NOT_PROSE, NUMBER
 from PIL import Image
 
 import l2rclip_lite
+from l2rclip_lite.cli import main
 
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 
@@ -147,6 +151,22 @@ def test_the_readme_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> 
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == shown
     assert len(README.split()) <= 700
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_do_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On drawn discs, with tiny towers and few epochs for the sake of time."""
+    monkeypatch.chdir(tmp_path)
+    make_fixture("csv", tmp_path / "photos")
+    copy(tmp_path / "photos/images/00.png", tmp_path / "photo.jpg")
+    block = re.findall(r"## Your own images\s*```\n(.*?)```", README, re.DOTALL)[0]
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)[1:]
+        quick = ["--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--heads", "2"]
+        assert main(words + (quick if words[0] == "fit" else [])) == 0, capsys.readouterr().err
+    assert Path("runs/mine/report.html").is_file()
 
 
 def test_the_readme_shows_the_table_of_the_claims() -> None:
