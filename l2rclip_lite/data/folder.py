@@ -44,7 +44,7 @@ def load_csv(
     """Anybody's images, graded in a table or sorted into a folder per rank.
 
     **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are values: "03", "3.0" and
-    3 are the number 3, and an index never. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
+    3 are the number 3, never an index. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
     number under names that are words may be either, and is refused until `labels_are` decides.
 
     **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are drawn.
