@@ -1,7 +1,5 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +68,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.ranks, self.template, self.towers, self.image_side = ranks, template, towers, image_side
         self.epochs1, self.epochs2, self.device, self.seed = epochs1, epochs2, device, seed
 
-    def fit(self, X: Any, y: Any) -> L2RCLIPClassifier:
+    def fit(self, X: Any, y: Any) -> "L2RCLIPClassifier":
         """Train on images or features and their labels.
 
         Raises:

@@ -3,8 +3,6 @@
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping
@@ -262,7 +260,7 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
-def _model(run: str, where: Place) -> L2RCLIP:
+def _model(run: str, where: Place) -> "L2RCLIP":
     """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
 
@@ -272,7 +270,7 @@ def _model(run: str, where: Place) -> L2RCLIP:
     return L2RCLIP.from_pretrained(folder, device=where.device)
 
 
-def _data(run: str, where: Place) -> OrdinalDataset:
+def _data(run: str, where: Place) -> "OrdinalDataset":
     """The data of a run, read again and compared with what they were."""
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
@@ -294,7 +292,7 @@ def _data(run: str, where: Place) -> OrdinalDataset:
     return data
 
 
-def _labelled(run: str, where: Place, model: L2RCLIP) -> Split:
+def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     """Every row of a new table of labels as one split; its columns are called as in the run's."""
     from l2rclip_lite.data.folder import label_space, own_table
     from l2rclip_lite.data.tables import files_inside, refuse, split_of_table

@@ -1,7 +1,5 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
-from __future__ import annotations
-
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,7 +77,7 @@ class L2RCLIP(nn.Module):
         super().train(False)
 
     @classmethod
-    def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> L2RCLIP:
+    def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> "L2RCLIP":
         """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
         return cls(_towers(config, image_size), ranks, config)
 
@@ -93,7 +91,7 @@ class L2RCLIP(nn.Module):
         """Where the model lives."""
         return self.rank_features.device
 
-    def train(self, mode: bool = True) -> L2RCLIP:
+    def train(self, mode: bool = True) -> "L2RCLIP":
         """Switch between training and evaluation; towers stay in evaluation mode, text features are brought up to date."""
         if self.training and not mode:
             self.refresh()
@@ -269,7 +267,7 @@ class L2RCLIP(nn.Module):
             return str(create_commit(name, [model, about], commit_message="Model and card").oid)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> L2RCLIP:
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> "L2RCLIP":
         """A trained model.
 
         Args:
@@ -302,7 +300,7 @@ class L2RCLIP(nn.Module):
             raise InputError(f"{file}: {said}.") from error
 
     @classmethod
-    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> L2RCLIP:
+    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":
         """What `save_pretrained` wrote. The file may come from a stranger: nothing in it is executed, and it must fit."""
         ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
         learned = {name: value for name, value in tensors.items() if name.startswith("prompts.")}
@@ -394,8 +392,8 @@ def _towers(config: Config, image_size: int | None = None) -> Towers:
 
 def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
     """What gives the K text features, as the config says."""
-    controls = config.controls
-    options = {name: getattr(config, name) for name in ("context_length", "seed", "axis", "alpha", "heads")}
-    options |= {name: getattr(controls, name) for name in ("rankformer", "centre", "learn_alpha")}
-    options |= {name: getattr(config, name) for name in ("hidden", "depth")}
-    return RankPrompts(towers, ranks, **options, shuffled=controls.shuffled)
+    controls = {
+        name: getattr(config.controls, name) for name in ("rankformer", "centre", "learn_alpha", "shuffled")
+    }
+    names = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
+    return RankPrompts(towers, ranks, **{name: getattr(config, name) for name in names}, **controls)

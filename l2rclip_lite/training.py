@@ -5,8 +5,6 @@ side against text features that are computed once. Every random draw of an epoch
 stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +64,7 @@ class TrainingData:
     @classmethod
     def load(
         cls, data: OrdinalDataset, model: L2RCLIP, *, cache: str | Path | None = None, quiet: bool = True
-    ) -> TrainingData:
+    ) -> "TrainingData":
         """Resize the images of a data set and encode each once with the model's image tower; see `L2RCLIP.encode`."""
         images = {split: ResizedImages(data.split(split), model.towers) for split in SPLITS}
         options: dict[str, Any] = {"workers": model.config.workers, "cache": cache, "quiet": quiet}
@@ -82,7 +80,7 @@ class TrainingData:
         targets: Mapping[str, Int[Tensor, " batch"]],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
-    ) -> TrainingData:
+    ) -> "TrainingData":
         """What is projected from features before their projection."""
         features = {name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()}
         return cls(features, targets, backbone, images or {})
