@@ -120,13 +120,12 @@ def compare(run: Run) -> None:
         p = each.filter(regex=r"^p_\d+$").to_numpy()
         scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
     print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
-    rows = {}
-    for name in scores.keys() - {OURS}:
-        rows[name] = with_intervals({each: scores[name][each] - scores[OURS][each] for each in SCORES})
+    best = scores.pop(OURS)
+    rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
     if rows:
         pairs = "image" if subjects is None else "subject"
         print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
-        print(table({name: rows[name] for name in sorted(rows)}, ranks.unit))
+        print(table(rows, ranks.unit))
 
 
 def predict(

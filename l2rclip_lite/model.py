@@ -111,8 +111,7 @@ class L2RCLIP(nn.Module):
         """The K unit text features t_k, differentiable in training mode."""
         if self.prompts is None or not self._text_learns():
             return self.rank_features
-        text: Tensor = self.prompts(self.towers)
-        return text
+        return self.prompts(self.towers)
 
     def _text_learns(self) -> bool:
         """Whether the text features may have changed since `refresh`."""
@@ -147,8 +146,7 @@ class L2RCLIP(nn.Module):
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Logits of what `encode` returns, by the kernel head or the prototypes, before any temperature."""
         if self.head is not None:
-            answers: Tensor = self.head(features)
-            return answers
+            return self.head(features)
         return self.scale * features @ self.prototypes.T
 
     @torch.no_grad()
@@ -319,7 +317,6 @@ class L2RCLIP(nn.Module):
                 raise ValueError(f"its decoder {decoder!r} does not exist")
             outputs = len(ranks) - (decoder in ("coral", "corn"))
             model.head = KernelHead(len(tensors["head.weight"]) - 1, outputs, decoder)
-        tensors.setdefault("conformal", model.conformal)  # a file of an earlier release
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")

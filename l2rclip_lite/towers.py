@@ -261,8 +261,7 @@ class OpenClipTowers(Towers):
 
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """See `Towers.backbone`; open_clip projects inside."""
-        features: Tensor = self.image(pixels)
-        return features
+        return self.image(pixels)
 
 
 def load_open_clip(
