@@ -127,8 +127,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image."""
-        best = self.predict_proba(X).argmax(1)
-        return np.asarray(self.classes_[best])
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
 
     def __getstate__(self) -> Any:
         """What is pickled, such as for another process: settings, but no model.

@@ -89,10 +89,8 @@ def test_at_the_edge(
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
-    config, ranks = (
-        replace(TINY, epochs2=2, lambda_rps=1.0),
-        Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf"),
-    )
+    config = replace(TINY, epochs2=2, lambda_rps=1.0)
+    ranks = Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf")
     whole = fit(data(), config, tmp_path / "whole", ranks=ranks, quiet=True)
     calls, real = iter(range(1, 99)), losses.ranked_probability_loss
 
