@@ -4,8 +4,6 @@ What the user can mend is said in one sentence on stderr, with exit code 2. What
 command runs, so that help and a misspelt option answer at once.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys
@@ -256,7 +254,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _given(options: DataOptions) -> dict[str, Any]:
     """The keyword arguments of `load_dataset` that were given, ready for JSON."""
     return {key: value for key, value in asdict(options).items() if value is not None and value is not False}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

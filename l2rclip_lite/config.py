@@ -1,7 +1,5 @@
 """What a user sets about a run, and apart from it the controls of a study; both are written into the run directory."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, field
 from typing import Annotated, Any, Literal
 
@@ -137,7 +135,7 @@ class Config:
         return preset.get(str(info.field_name)) if value is None else value
 
     @model_validator(mode="after")
-    def _consistent(self) -> Config:
+    def _consistent(self) -> "Config":
         """Refuse settings that contradict each other, or under which a stage could change nothing."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
@@ -150,7 +148,7 @@ class Config:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, state: Any) -> Config:
+    def from_dict(cls, state: Any) -> "Config":
         """The inverse of `to_dict`.
 
         Raises:

@@ -1,7 +1,5 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +68,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.ranks, self.template, self.towers, self.image_side = ranks, template, towers, image_side
         self.epochs1, self.epochs2, self.device, self.seed = epochs1, epochs2, device, seed
 
-    def fit(self, X: Any, y: Any) -> L2RCLIPClassifier:
+    def fit(self, X: Any, y: Any) -> "L2RCLIPClassifier":
         """Train on images or features and their labels.
 
         Raises:
@@ -129,8 +127,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image."""
-        best = self.predict_proba(X).argmax(1)
-        return np.asarray(self.classes_[best])
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
 
     def __getstate__(self) -> Any:
         """What is pickled, such as for another process: settings, but no model.

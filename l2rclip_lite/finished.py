@@ -3,8 +3,6 @@
 Whatever needs torch is imported when a command runs, so that help answers at once.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping
@@ -114,13 +112,12 @@ def compare(run: Run) -> None:
 
     ranks, answers, scores = judged(run)
     print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
-    rows = {}
-    for name in scores.keys() - {OURS}:
-        rows[name] = with_intervals({each: scores[name][each] - scores[OURS][each] for each in SCORES})
+    best = scores.pop(OURS)
+    rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
     if rows:
         pairs = "subject" if "subject" in answers[OURS] else "image"
         print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
-        print(table({name: rows[name] for name in sorted(rows)}, ranks.unit))
+        print(table(rows, ranks.unit))
 
 
 def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
@@ -276,7 +273,7 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
-def judged(run: str) -> tuple[Ranks, dict[str, Any], dict[str, Any]]:
+def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
     """The ranks of a run; what L2RCLIP and each baseline answered about the test images; `metrics.resampled` of that."""
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.results import read_table
@@ -294,7 +291,7 @@ def judged(run: str) -> tuple[Ranks, dict[str, Any], dict[str, Any]]:
     return ranks, answers, scores
 
 
-def _model(run: str, where: Place) -> L2RCLIP:
+def _model(run: str, where: Place) -> "L2RCLIP":
     """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
 
@@ -304,7 +301,7 @@ def _model(run: str, where: Place) -> L2RCLIP:
     return L2RCLIP.from_pretrained(folder, device=where.device)
 
 
-def data_of(run: str, where: Place) -> OrdinalDataset:
+def data_of(run: str, where: Place) -> "OrdinalDataset":
     """The data of a run, read again and compared with what they were."""
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.runs import RunDirectory, fingerprint, read_json
@@ -326,7 +323,7 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
     return data
 
 
-def _labelled(run: str, where: Place, model: L2RCLIP) -> Split:
+def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     """Every row of a new table of labels as one split; its columns are called as in the run's."""
     from l2rclip_lite.data.folder import label_space, own_table
     from l2rclip_lite.data.tables import files_inside, refuse, split_of_table

@@ -75,9 +75,18 @@ class MiniTowers(Towers):
         Raises:
             InputError: A weights file is missing or is not the one this package was fitted to.
         """
+        from tokenizers import Tokenizer
+        from transformers import BertConfig, BertModel
+
         check_weights()
-        backbone, texts = load_backbone(find_image_weights()), find_text_folder()
-        return cls(backbone, load_bert(texts), load_tokenizer(texts), load_file(ALIGNMENT), image_size)
+        folder = find_text_folder()
+        bert = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+        state = load_file(folder / "model.safetensors").items()
+        bert.load_state_dict({k: v for k, v in state if "pooler" not in k and "position_ids" not in k})
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(load_backbone(find_image_weights()), bert, tokenizer, load_file(ALIGNMENT), image_size)
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
@@ -116,8 +125,7 @@ class MiniTowers(Towers):
 
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch 1280"]:
         """See `Towers.backbone`."""
-        features: Tensor = self.image["backbone"](pixels.contiguous(memory_format=torch.channels_last))
-        return features
+        return self.image["backbone"](pixels.contiguous(memory_format=torch.channels_last))
 
     def project(self, features: Float[Tensor, "batch 1280"]) -> Float[Tensor, "batch dim"]:
         """See `Towers.project`."""
@@ -179,26 +187,6 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     if not classifier:
         model.reset_classifier(0)  # type: ignore[operator]
     return model.eval()
-
-
-def load_bert(folder: Path) -> nn.Module:
-    """MiniLM's transformer, without pooler."""
-    from transformers import BertConfig, BertModel
-
-    model: nn.Module = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
-    state = load_file(folder / "model.safetensors").items()
-    model.load_state_dict({k: v for k, v in state if "pooler" not in k and "position_ids" not in k})
-    return model.eval()
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """MiniLM's WordPiece tokenizer, without its built-in padding and cutting."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def find_image_weights() -> Path:

@@ -1,7 +1,5 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
-from __future__ import annotations
-
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,7 +77,7 @@ class L2RCLIP(nn.Module):
         super().train(False)
 
     @classmethod
-    def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> L2RCLIP:
+    def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> "L2RCLIP":
         """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
         return cls(_towers(config, image_size), ranks, config)
 
@@ -93,7 +91,7 @@ class L2RCLIP(nn.Module):
         """Where the model lives."""
         return self.rank_features.device
 
-    def train(self, mode: bool = True) -> L2RCLIP:
+    def train(self, mode: bool = True) -> "L2RCLIP":
         """Switch between training and evaluation; towers stay in evaluation mode, text features are brought up to date."""
         if self.training and not mode:
             self.refresh()
@@ -113,8 +111,7 @@ class L2RCLIP(nn.Module):
         """The K unit text features t_k, differentiable in training mode."""
         if self.prompts is None or not self._text_learns():
             return self.rank_features
-        text: Tensor = self.prompts(self.towers)
-        return text
+        return self.prompts(self.towers)
 
     def _text_learns(self) -> bool:
         """Whether the text features may have changed since `refresh`."""
@@ -149,8 +146,7 @@ class L2RCLIP(nn.Module):
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Logits of what `encode` returns, by the kernel head or the prototypes, before any temperature."""
         if self.head is not None:
-            answers: Tensor = self.head(features)
-            return answers
+            return self.head(features)
         return self.scale * features @ self.prototypes.T
 
     @torch.no_grad()
@@ -269,7 +265,7 @@ class L2RCLIP(nn.Module):
             return str(create_commit(name, [model, about], commit_message="Model and card").oid)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> L2RCLIP:
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> "L2RCLIP":
         """A trained model.
 
         Args:
@@ -302,7 +298,7 @@ class L2RCLIP(nn.Module):
             raise InputError(f"{file}: {said}.") from error
 
     @classmethod
-    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> L2RCLIP:
+    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":
         """What `save_pretrained` wrote. The file may come from a stranger: nothing in it is executed, and it must fit."""
         ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
         learned = {name: value for name, value in tensors.items() if name.startswith("prompts.")}
@@ -321,7 +317,6 @@ class L2RCLIP(nn.Module):
                 raise ValueError(f"its decoder {decoder!r} does not exist")
             outputs = len(ranks) - (decoder in ("coral", "corn"))
             model.head = KernelHead(len(tensors["head.weight"]) - 1, outputs, decoder)
-        tensors.setdefault("conformal", model.conformal)  # a file of an earlier release
         expected = model.stored_tensors()
         if odd := sorted(expected.keys() ^ tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
@@ -394,8 +389,8 @@ def _towers(config: Config, image_size: int | None = None) -> Towers:
 
 def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
     """What gives the K text features, as the config says."""
-    controls = config.controls
-    options = {name: getattr(config, name) for name in ("context_length", "seed", "axis", "alpha", "heads")}
-    options |= {name: getattr(controls, name) for name in ("rankformer", "centre", "learn_alpha")}
-    options |= {name: getattr(config, name) for name in ("hidden", "depth")}
-    return RankPrompts(towers, ranks, **options, shuffled=controls.shuffled)
+    controls = {
+        name: getattr(config.controls, name) for name in ("rankformer", "centre", "learn_alpha", "shuffled")
+    }
+    names = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
+    return RankPrompts(towers, ranks, **{name: getattr(config, name) for name in names}, **controls)

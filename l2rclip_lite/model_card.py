@@ -1,7 +1,5 @@
 """README.md of a run: what goes with a model when it is handed over."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any

@@ -65,10 +65,10 @@ class RankPrompts(nn.Module):
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
         self.register_buffer("template_embeddings", embedded, persistent=False)
-        scale = float(embedded[self.tokens.words.to(embedded.device)].std())
+        self.scale = float(embedded[self.tokens.words.to(embedded.device)].std())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.context = nn.Parameter(torch.randn(context_length, towers.width) * scale)
+            self.context = nn.Parameter(torch.randn(context_length, towers.width) * self.scale)
             self.rankformer = RankFormer(towers.width, **options) if rankformer else None
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:

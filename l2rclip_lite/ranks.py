@@ -113,7 +113,6 @@ class Ranks:
         object.__setattr__(self, "values", tuple(float(value) for value in self.values))
         count, repeated = len(self.names), [name for name, n in Counter(self.names).items() if n > 1]
         letters = count * len(self.template) + sum(map(len, self.names))
-        texts = (*self.names, self.template, self.unit)
         slots = self.template.count(SLOT)
         rules = (
             (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
@@ -127,7 +126,7 @@ class Ranks:
         for holds, problem in rules:
             if not holds:
                 raise InputError(f"ranks: {problem}.")
-        for text in texts:
+        for text in (*self.names, self.template, self.unit):
             if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
                 raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
         # values that do not increase, or that single precision, as on a GPU, would mix up

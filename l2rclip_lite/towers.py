@@ -4,8 +4,6 @@ The method needs more of a text tower than `encode_text`: it reads word embeddin
 learned vectors in front (context prompts), and encodes the result. `Towers` names exactly those steps.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +50,7 @@ class Tokens:
     rank_words: Bool[Tensor, "rank token"]
     words: Bool[Tensor, "rank token"]
 
-    def with_context(self, length: int) -> Tokens:
+    def with_context(self, length: int) -> "Tokens":
         """The same sentences with `length` learned slots in front of the words.
 
         Args:
@@ -71,7 +69,7 @@ class Tokens:
         at = int(not self.words[:, 0].any())
         return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
 
-    def to(self, device: torch.device | str) -> Tokens:
+    def to(self, device: torch.device | str) -> "Tokens":
         """The same tokens on another device."""
         return Tokens(*(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words)))
 
@@ -101,7 +99,7 @@ class Towers(nn.Module, ABC):
     logit_scale: nn.Parameter  # log of the scale s
 
     @abstractmethod
-    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
+    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
         """Sentences to ids, cut to the longest; `template` tells where the rank name stands."""
 
     @abstractmethod
@@ -218,7 +216,7 @@ class OpenClipTowers(Towers):
         self.image_size = size if isinstance(size, int) else size[0]
         self.mean, self.std = tuple(model.visual.image_mean), tuple(model.visual.image_std)
 
-    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
+    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
         """See `Towers.tokenize`."""
         ids, mask = self._read(sentences)
         if (n := ids.shape[1]) > self.max_tokens:
@@ -263,8 +261,7 @@ class OpenClipTowers(Towers):
 
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """See `Towers.backbone`; open_clip projects inside."""
-        features: Tensor = self.image(pixels)
-        return features
+        return self.image(pixels)
 
 
 def load_open_clip(

@@ -5,8 +5,6 @@ side against text features that are computed once. Every random draw of an epoch
 stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,20 +21,13 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from l2rclip_lite import losses
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
-from l2rclip_lite.losses import (
-    asymmetrical_contrastive_loss,
-    contrastive_loss,
-    diversity,
-    ordinal_pairwise_loss_stage1,
-    ranked_probability_loss,
-    tightness,
-)
 from l2rclip_lite.model import L2RCLIP, ImageSide, freeze, freezing_table
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
@@ -66,7 +57,7 @@ class TrainingData:
     @classmethod
     def load(
         cls, data: OrdinalDataset, model: L2RCLIP, *, cache: str | Path | None = None, quiet: bool = True
-    ) -> TrainingData:
+    ) -> "TrainingData":
         """Resize the images of a data set and encode each once with the model's image tower; see `L2RCLIP.encode`."""
         images = {split: ResizedImages(data.split(split), model.towers) for split in SPLITS}
         options: dict[str, Any] = {"workers": model.config.workers, "cache": cache, "quiet": quiet}
@@ -82,7 +73,7 @@ class TrainingData:
         targets: Mapping[str, Int[Tensor, " batch"]],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
-    ) -> TrainingData:
+    ) -> "TrainingData":
         """What is projected from features before their projection."""
         features = {name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()}
         return cls(features, targets, backbone, images or {})
@@ -293,11 +284,11 @@ def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
         for z, y in data.feature_batches(model, generator):
             t = model.prompts(model.towers)
             if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
-                loss = 2 * contrastive_loss(z, t[y], model.scale)
+                loss = 2 * losses.contrastive_loss(z, t[y], model.scale)
             else:
-                loss = asymmetrical_contrastive_loss(z, t, y, model.scale)
+                loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
             if config.lambda1:
-                ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **compared)
+                ordinal = losses.ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **compared)
                 loss = loss + config.lambda1 * ordinal
             stage.step(loss)
         model.refresh()
@@ -338,11 +329,11 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
             logits = model.scale * z @ texts.T
             loss = F.cross_entropy(logits, y)
             if config.lambda_tight:
-                loss = loss + config.lambda_tight * tightness(z, texts, y)
+                loss = loss + config.lambda_tight * losses.tightness(z, texts, y)
             if config.lambda_push:
-                loss = loss - config.lambda_push * diversity(z, texts, y, values, **push)
+                loss = loss - config.lambda_push * losses.diversity(z, texts, y, values, **push)
             if config.lambda_rps:
-                loss = loss + config.lambda_rps * ranked_probability_loss(logits, y)
+                loss = loss + config.lambda_rps * losses.ranked_probability_loss(logits, y)
             stage.step(loss)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     return stage.restore_best()
@@ -354,8 +345,7 @@ def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
     Returns:
         One row; the model keeps the head.
     """
-    target = dict(data.targets)
-    known = model.config.controls.kernel
+    known, target = model.config.controls.kernel, data.targets
     menu = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(known, (known,))
     mixtures = [MIXTURES[name] for name in menu]
     chosen = choose_kernel_head(data.backbone, target, model.rank_features, model.ranks, mixtures=mixtures)

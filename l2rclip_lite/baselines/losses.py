@@ -63,8 +63,7 @@ def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
 
     # coral-pytorch's own levels_from_labelbatch loops over the images and answers on the CPU
     levels = (target[:, None] > torch.arange(outputs.shape[1], device=target.device)).to(outputs.dtype)
-    loss: Tensor = coral_pytorch.losses.coral_loss(outputs, levels)
-    return loss
+    return coral_pytorch.losses.coral_loss(outputs, levels)
 
 
 def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
@@ -82,8 +81,7 @@ def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
     """
     import coral_pytorch.losses
 
-    loss: Tensor = coral_pytorch.losses.corn_loss(outputs, target, outputs.shape[1] + 1)
-    return loss
+    return coral_pytorch.losses.corn_loss(outputs, target, outputs.shape[1] + 1)
 
 
 def sord_loss(outputs: Outputs, target: Target) -> Scalar:
@@ -107,8 +105,7 @@ def sord_loss(outputs: Outputs, target: Target) -> Scalar:
     from dlordinal.losses import SORDLoss
 
     sord = SORDLoss(alpha=1.0, num_classes=outputs.shape[1], train_targets=target)
-    loss: Tensor = sord(outputs, target)
-    return loss.to(outputs.dtype)  # its soft labels, and so its loss, are float64
+    return sord(outputs, target).to(outputs.dtype)  # its soft labels, and so its loss, are float64
 
 
 def dldl_v2_loss(outputs: Outputs, target: Target, position: Position, sigma: float | None = None) -> Scalar:

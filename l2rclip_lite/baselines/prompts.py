@@ -65,18 +65,16 @@ class InterpolatedPrompts(RankPrompts):
     ) -> None:
         super().__init__(towers, ranks, rankformer=False, **options)
         base_ranks = min(base_ranks, len(ranks))
-        embedded = self.template_embeddings
-        scale = float(embedded[self.tokens.words.to(embedded.device)].std())
         length, generator = len(self.context), torch.Generator().manual_seed(options.get("seed", 0))
         # the first rows of this seed are the context vectors
         drawn = torch.randn(length + base_ranks, towers.width, generator=generator)[length:]
-        self.base = nn.Parameter(drawn * scale)
+        self.base = nn.Parameter(drawn * self.scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
         sentences = [ranks.template.replace(SLOT, PLACEHOLDER)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.prompt_tokens = self.tokens.with_context(length)
         with torch.no_grad():
-            self.template_embeddings = towers.embed(self.tokens.ids.to(embedded.device)).float()
+            self.template_embeddings = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """The template with the interpolated vector of each rank in the place of its name."""
@@ -99,8 +97,7 @@ class PromptHead(nn.Module):
 
     def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """s·z · t_k, from s·z."""
-        text: Tensor = self.prompts(self.towers)
-        return scaled @ text.T
+        return scaled @ self.prompts(self.towers).T
 
     def fixed(self) -> nn.Linear:
         """The same logits from text features that are encoded once and learn no more."""

@@ -261,10 +261,9 @@ def _train(
     number = objective.number + (not tuned)
     stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
     for generator in stage.epochs():
-        tuning = data.batches(
-            model, generator, views=views
-        )  # a generator: nothing is read before it is asked
-        for x, target in tuning if tuned else data.feature_batches(model, generator):
+        # generators: nothing is read before it is asked for
+        pixels, cached = data.batches(model, generator, views=views), data.feature_batches(model, generator)
+        for x, target in pixels if tuned else cached:
             features = model.image_features(x) if tuned else x
             given = {"features": features, "scale": scale, "position": position, "label": position[target]}
             stage.step(objective.batch_loss(head(scale * features), target, **given))

@@ -224,22 +224,12 @@ class Split(Dataset[tuple[Any, int]]):
         columns: dict[str, Any] = {name: [column[i] for i in chosen] for name, column in given.items()}
         return replace(self, images=Subset(self.images, chosen), **columns)
 
-    def relabel(self, targets: Sequence[int]) -> "Split":
-        """The same images with other rank indices; deviations, which belong to the old labels, are dropped.
-
-        Example:
-            >>> split = Split(["a", "b"], [0, 3], [Image.new("L", (1, 1))] * 2, deviations=[1.0, 2.0])
-            >>> split.relabel([0, 1]).targets, split.relabel([0, 1]).deviations
-            ((0, 1), None)
-        """
-        return replace(self, targets=targets, deviations=None)
-
     def __add__(self, other: Dataset[tuple[Any, int]]) -> "Split":  # type: ignore[override]
         """This split's images, then the other's; a column that only one of them has is dropped.
 
         Example:
             >>> one = Split(["a"], [0], [Image.new("L", (1, 1))])
-            >>> (one + one.relabel([3])).targets, (one + one)[1][0].size
+            >>> (one + replace(one, targets=[3])).targets, (one + one)[1][0].size
             ((0, 3), (1, 1))
         """
         other = Split.from_dataset(other)

@@ -24,11 +24,10 @@ def card(name: str) -> str:
         >>> print(card("leaves").splitlines()[0])
         name      leaves
     """
-    facts = DATA_SETS[name]
-    fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", "your choice")]
+    facts, about = DATA_SETS[name], "your choice"
     if ranks := facts.ranks:
         about = f"{len(ranks)}, unit {ranks.unit}, from {ranks.names[0]} to {ranks.names[-1]}"
-        fields[-1] = ("ranks", about)
+    fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", about)]
     for protocol, cut in facts.protocols.items():
         chosen = f"--protocol {protocol} " if protocol else ""
         chosen += f"--fold {cut.folds[0]} to {cut.folds[-1]}" if len(cut.folds) > 1 else ""

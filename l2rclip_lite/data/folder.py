@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from l2rclip_lite.data.base import IMAGE_SUFFIXES, SPLITS, Card, OrdinalDataset, Seed, validated
-from l2rclip_lite.data.splits import deal, stratified
+from l2rclip_lite.data.splits import deal, draw_validation, stratified
 from l2rclip_lite.data.tables import check_splits, dataset_of_table, files_inside, read_table, refuse
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
@@ -273,10 +273,7 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     else:
         table["split"] = stratified(ranks, [seed], val_share, groups=groups)
         said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {drawn}"
-    train = np.flatnonzero(table["split"] == "train")
-    if "val" not in set(table["split"]) and len(train):
-        parts = stratified(ranks[train], [seed], val_share, 0, None if groups is None else groups[train])
-        table.loc[train, "split"] = parts
-        said += f"; validation: {parts.count('val'):,} of the {len(train):,} training images {drawn}"
+    if validation := draw_validation(table, val_share, seed, groups):
+        said += f"{validation}, seed {seed}"
     apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()
     return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][: 1 + bool(apart)]

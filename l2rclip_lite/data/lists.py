@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,36 +107,3 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
             raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
         found[name] = str(path)
     return [found.get(name.casefold(), "") for name in names]
-
-
-def held_out(
-    targets: Sequence[int], share: float, seed: int, subjects: Sequence[Any] | None = None
-) -> list[int]:
-    """Which images of a published training list become validation, because the lists hold none.
-
-    Images are taken in a shuffled order, but never the last one of a rank, until round(share * n) are held. With
-    `subjects`, whole subjects are taken in a shuffled order until at least as many are held; one subject stays, but a
-    rank may lose its last image.
-
-    Args:
-        targets: The rank index of each of the n images.
-        share: The share to hold out; at least one image is.
-        seed: Decides the shuffle.
-        subjects: Who each image shows, if a subject may be in one of the two parts only.
-
-    Returns:
-        Positions among the n images.
-
-    Example:
-        >>> held_out([0, 1] * 5, 0.2, seed=0)
-        [4, 6]
-    """
-    wanted, generator = max(1, round(share * len(targets))), np.random.default_rng(seed)
-    if subjects is None:
-        order = pd.Series(targets)[generator.permutation(len(targets))]
-        return [int(place) for place in order.index[order.duplicated(keep="last")][:wanted]]
-    owner, names = pd.factorize(np.asarray(subjects))
-    shuffled = generator.permutation(len(names))
-    sizes = np.bincount(owner)[shuffled]
-    taken = shuffled[:-1][(np.cumsum(sizes) - sizes)[:-1] < wanted]
-    return [int(place) for place in np.flatnonzero(np.isin(owner, taken))]

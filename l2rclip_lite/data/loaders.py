@@ -14,8 +14,8 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
-from l2rclip_lite.data.lists import find_images, held_out, read_lists
-from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.data.lists import find_images, read_lists
+from l2rclip_lite.data.splits import draw_validation, stratified
 from l2rclip_lite.data.tables import check_splits, dataset_of_table
 from l2rclip_lite.errors import InputError
 
@@ -33,7 +33,7 @@ def load_benchmark(
     seed: Seed = 0,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
-    """A benchmark with published labels. Where they hold no validation part, a tenth of training is carved out.
+    """A benchmark with published labels. Where they hold no validation part, about a tenth of training becomes it.
 
     Protocols: github.com/changsukim-ku/order-learning, github.com/nhshin-mcl/MWR (MORPH, CLAP2015), Ord2Seq (HCI, and
     five folds of aesthetics); the lists are those of github.com/raywang335/L2RCLIP, commit 168fd4b. BRACOL's five folds
@@ -77,13 +77,7 @@ def load_benchmark(
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
-    if "val" not in set(table["split"]):
-        learned = np.flatnonzero(table["split"] == "train")
-        subjects = table["subject"][learned].tolist() if chosen.by_subject else None
-        held = held_out(table["target"][learned].tolist(), SHARE, seed, subjects)
-        table.loc[learned[held], "split"] = "val"
-        whole = ", whole subjects" if chosen.by_subject else ""
-        said += f"; validation: {len(held):,} of the {len(learned):,} training images{whole}"
+    said += draw_validation(table, SHARE, seed, table["subject"].to_numpy() if chosen.by_subject else None)
     table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
     if root is None:
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image

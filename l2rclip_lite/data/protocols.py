@@ -160,7 +160,8 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
     merged: dict[str, Any] = {"ranks": replace(old, names=names, values=values)}
     for name in SPLITS:
-        merged[name] = data.split(name).relabel([place[target] for target in data.split(name).targets])
+        part = data.split(name)
+        merged[name] = replace(part, targets=[place[target] for target in part.targets], deviations=None)
     widths = " or ".join(map(str, sorted({len(part) for part in bins})))
     said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
     return _changed(data, said, **merged)

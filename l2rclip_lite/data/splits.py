@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
@@ -47,6 +48,30 @@ def stratified(
         order = np.random.default_rng([*seeds, rank]).permutation(members)
         parts[order[:first]], parts[order[first : first + second]] = "test", "val"
     return [*parts]
+
+
+def draw_validation(table: pd.DataFrame, share: float, seed: int, groups: np.ndarray | None = None) -> str:
+    """Make a share of the training images validation where a table has none; says so, or nothing.
+
+    Args:
+        table: Columns `target` and `split`, which is changed.
+        share: How much.
+        seed: Decides the draw.
+        groups: See `stratified`.
+
+    Example:
+        >>> table = pd.DataFrame({"target": [0, 1] * 5, "split": "train"})
+        >>> print(draw_validation(table, 0.2, seed=0), table["split"].eq("val").sum())
+        ; validation: 2 of the 10 training images within every rank 2
+    """
+    train = table["split"] == "train"
+    if "val" in set(table["split"]) or not train.any():
+        return ""
+    groups = None if groups is None else groups[train]
+    parts = stratified(table["target"].to_numpy()[train], [seed], share, 0, groups)
+    table.loc[train, "split"] = parts
+    drawn = "within every" if groups is None else "by group and"
+    return f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {drawn} rank"
 
 
 def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[int]) -> np.ndarray:

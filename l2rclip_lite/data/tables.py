@@ -157,9 +157,9 @@ def dataset_of_table(
             raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
         lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
-    there, splits = table[~absent], dict[str, Any]()
-    for split in SPLITS:
-        splits[split] = split_of_table(there[there["split"] == split])
+    splits: dict[str, Any] = {
+        split: split_of_table(table[~absent & (table["split"] == split)]) for split in SPLITS
+    }
     fields["missing"] = tuple(table["path"][absent])
     return OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
 

@@ -38,10 +38,9 @@ def test_parts_and_sums_keep_images_and_columns_together() -> None:
     assert both.subjects is both.deviations is None
     assert [image.getpixel((0, 0))[0] for image, _ in both] == [2, 1, 0]
     assert (one + one).subjects == ("anna",) * 6
-    assert two.relabel([0, 0]).deviations is None
     assert two[-1][0].getpixel((0, 0)) == (1, 0, 0)
     with pytest.raises(ValueError, match="2 paths but 1 targets"):
-        two.relabel([0])
+        replace(two, targets=[0])
 
 
 class Labelled:

@@ -1,6 +1,5 @@
 """Lists of the benchmarks: every dialect is read, every bad row is named, images are found without being opened."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from PIL import Image
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.lists import find_images, held_out, read_lists
+from l2rclip_lite.data.lists import find_images, read_lists
 from l2rclip_lite.data.loaders import five_folds
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
@@ -172,32 +171,6 @@ def test_images_are_found_once_and_inside(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             find_images(root, [name])
     assert find_images(tmp_path / "nowhere", ["1.png"]) == [""]
-
-
-OWNED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=3, max_size=40)
-
-
-@given(OWNED, st.floats(0.05, 0.9), st.integers(0, 5))
-def test_held_out_images_leave_every_rank_one_and_subjects_stay_whole(
-    rows: list[tuple[int, int]], share: float, seed: int
-) -> None:
-    """Never the last image of a rank; by subject nobody on both sides, as few subjects as reach the share."""
-    targets, subjects = [rank for rank, _ in rows], [f"s{who}" for _, who in rows]
-    wanted = max(1, round(share * len(rows)))
-    if len(set(targets)) < len(targets) - 1:
-        held = held_out(targets, share, seed)
-        assert held == held_out(targets, share, seed)
-        assert len(set(held)) == len(held) <= wanted
-        assert {targets[i] for i in range(len(rows)) if i not in held} == set(targets)
-    owned = Counter(subjects)
-    if len(owned) == 1:
-        assert not held_out(targets, share, seed, subjects)
-        return
-    held = held_out(targets, share, seed, subjects)
-    taken = {subjects[i] for i in held}
-    assert not taken & {subjects[i] for i in range(len(rows)) if i not in held}
-    assert len(held) >= wanted or len(taken) == len(owned) - 1
-    assert any(len(held) - owned[subject] < wanted for subject in taken)
 
 
 @given(count=st.integers(5, 400), seed=st.integers(0, 99))

@@ -142,9 +142,8 @@ def test_prototypes_have_the_gram_matrix_that_was_asked_for(tiny: Towers, share:
         found @ found.T, share * text @ text.T + (1 - share) * torch.eye(len(text)), atol=1e-5
     )
     assert torch.equal(found, text) == torch.equal(found, other) == (share == 1)
-    crowd = mixed_prototypes(
-        F.normalize(torch.randn(9, 8), dim=1), 0.5
-    )  # 2K > dim: no room, unit vectors all the same
+    # 2K > dim: no room, unit vectors all the same
+    crowd = mixed_prototypes(F.normalize(torch.randn(9, 8), dim=1), 0.5)
     assert torch.allclose(crowd.norm(dim=1), torch.ones(9))
 
 

@@ -100,9 +100,8 @@ def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, t
     file = tmp_path / "features.safetensors"
     fresh, kept = image_features(leaves, towers, file), image_features(leaves, towers, file)
     assert fresh.keys() == kept.keys() == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
-    turned = image_features(
-        replace(leaves, train=leaves.test, test=leaves.train), towers, file
-    )  # as another fold
+    # as another fold
+    turned = image_features(replace(leaves, train=leaves.test, test=leaves.train), towers, file)
     assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
     assert all(torch.equal(fresh[path], turned[path]) for path in fresh)
     with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
