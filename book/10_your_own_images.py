@@ -370,7 +370,7 @@ figure
 # %% [markdown]
 # ## Calibrated: temperature and the 90 % interval
 #
-# Whoever reads *80 %* will act on it, so it should be true. Two numbers see to that. `fit` finds both at its end, on the
+# Whoever reads a probability will act on it, so it should be true. Two numbers see to that. `fit` finds both at its end, on the
 # validation images, which the model was not trained on, and keeps them in the model.
 #
 # **The temperature** $T$ divides all logits {cite:p}`guo2017calibration`. Above 1 it makes the model less sure, below 1 surer;
