@@ -37,6 +37,7 @@ WORK = ""  # keep the folders of this page here; empty: a temporary one
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}, "figure": {"caption": "What you bring: images with the names that people gave them, and a label for each, here one of *no, slight, moderate, heavy, severe*. The leaves of this page are drawn, because a book cannot ship your photographs.", "name": "fig-10-pile"}}
 import io
 import os
+import re
 import shlex
 import tempfile
 import textwrap
@@ -179,7 +180,7 @@ for title, named in {
 print(*told, sep="\n")
 
 # %% [markdown]
-# If nobody knows the groups any more, `near_duplicates` in `l2rclip_book.statistics` finds such pairs by their thumbnails.
+# Without known groups, `near_duplicates` in `l2rclip_book.statistics` finds such pairs by their thumbnails.
 #
 # **Splits.** If the table has no `split`, the program draws 70/15/15, by group and within every rank, from a seed. It trains
 # on the first part. The second part, *validation*, makes all choices. The third part, *test*, is looked at once. If your
@@ -220,6 +221,9 @@ def shell(number: int, first: int = 99, last: int = 0, code: int = 0) -> None:
     assert done == code, err.getvalue()
     said = [text for text in err.getvalue().splitlines() if "error:" in text]
     lines = [text[:110].rstrip() for text in out.getvalue().splitlines()] + said
+    if "qwk" in out.getvalue() and number in (1, 2):  # too wide for a page
+        column = r" +(qwk|-?\d\.\d+( \[[^]]*\])?)$"
+        lines = [re.sub(column, "", text) for text in lines]
     print("$", " ".join(joined.split()[:3]), "...")
     if file:
         Path(file).write_text(out.getvalue(), encoding="utf-8")
@@ -276,7 +280,7 @@ shell(1, 5, 7)
 # or by the machine, give the same command again: it goes on after the last complete epoch.
 #
 # The table at the end is about test images. *RPS* is the error of the probabilities, *MAE* how many ranks the answer is
-# off on average, *QWK* the agreement beyond chance. *After stage 1* is the language alone, before anything about
+# off on average; a fourth column, QWK, is left out here. *After stage 1* is the language alone, before anything about
 # the images was trained; *median rank* looks at no image at all. A model that does no better than that has learned
 # nothing.
 #
@@ -297,7 +301,7 @@ shell(2)
 # ### 4. Evaluate
 #
 # Images of another year, camera or clinic are the real test. Label some of them, and every metric comes with its interval.
-# Compare the intervals with those above before you wonder about a difference: a small test part says little.
+# Compare the intervals with those above: a small test part says little.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(3, 10, 0)
@@ -311,7 +315,8 @@ shell(3, 10, 0)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(4)
-print(*Path("answers.csv").read_text("utf-8").splitlines()[:3], sep="\n")
+for line in Path("answers.csv").read_text("utf-8").splitlines()[:3]:
+    print(line[:74], "..." * (len(line) > 74))
 if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
     shell(5)
 
@@ -365,7 +370,7 @@ figure
 # %% [markdown]
 # ## Calibrated: temperature and the 90 % interval
 #
-# Whoever reads *80 %* will act on it, so it should be true. Two numbers see to that. `fit` finds both at its end, on the
+# Whoever reads a probability will act on it, so it should be true. Two numbers see to that. `fit` finds both at its end, on the
 # validation images, which the model was not trained on, and keeps them in the model.
 #
 # **The temperature** $T$ divides all logits {cite:p}`guo2017calibration`. Above 1 it makes the model less sure, below 1 surer;
@@ -420,7 +425,8 @@ if PROFILE != "smoke":
 # images there is no such level, so the interval holds all ranks.
 #
 # One harvest is one draw. Here are two real sets, apples on a tree and fetal heads in ultrasound by week
-# ({doc}`16_data_sets`), in five folds each, so that every image was tested once:
+# ({doc}`16_data_sets`), in five folds each, so that every image was tested once (in brackets the lowest and the
+# highest fold, at the end the mean width):
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 files = [HERE / at / "coverage.csv" for at in ("results", "book/results")]
@@ -431,8 +437,8 @@ if there := [file for file in files if file.is_file()]:
         low, high = rows["inside"].min(), rows["inside"].max()
         mean = np.average(rows["inside"], weights=rows["test"])
         told.append(
-            f"{name}: {rows['test'].sum():,} images, {mean:.1%} inside "
-            f"(folds: {low:.1%} to {high:.1%}), "
+            f"{name}: {mean:.1%} of {rows['test'].sum():,} inside "
+            f"({low:.1%} to {high:.1%}), "
             f"{rows['width'].mean():.1f} of {rows['ranks'].max()} ranks"
         )
 print(*told, sep="\n")
