@@ -312,6 +312,8 @@ shell(3, 10, 0)
 # `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. `export` writes
 # one ONNX file, from bytes of an image to probabilities, which needs neither Python nor this package, and compares it with
 # PyTorch before it keeps it ({doc}`browser` runs one in a web page). It needs `pip install "l2rclip-lite[onnx]"`.
+# To show the run to others, `l2rclip report runs/leaves` writes one HTML page with scores, curves, reliability and the worst
+# images; look at these before you hand it on.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(4)
