@@ -1,7 +1,5 @@
 """The service that chapter 10 shows: its lines are run, and asked from four threads at once."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

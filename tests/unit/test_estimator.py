@@ -1,7 +1,5 @@
 """The scikit-learn estimator: scikit-learn's own checks, its tools around it, and the same answers as the package."""
 
-from __future__ import annotations
-
 import pickle
 from copy import deepcopy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The Hugging Face hub, by HTTP: a stand-in on this machine that keeps commits in memory."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator

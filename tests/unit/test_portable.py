@@ -1,7 +1,5 @@
 """The two packages of the wheel need no POSIX and no program beside Python: their source is read for what Windows lacks."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,19 +52,3 @@ def test_nothing_needs_posix() -> None:
     assert len(files) > 60
     found = {file.name: list(problems(file.read_text(encoding="utf-8"))) for file in files}
     assert {name: lines for name, lines in found.items() if lines} == {}
-
-
-def test_the_reader_finds_each_kind() -> None:
-    """And leaves alone what is bytes, a name in a file of tensors, or `os.replace`."""
-    lines = [
-        "import fcntl",
-        "os.fork()",
-        "open('a')",
-        "file.read_text()",
-        "f'{folder}/{file}'",
-        "text + '/a'",
-    ]
-    found = ["fcntl", "fork", "no encoding", "no encoding", "folder + /", "+ /"]
-    assert [problem for line in lines for problem in problems(line)] == [f"line 1: {each}" for each in found]
-    fine = "file.open('rb'); Image.open(file); f'{kind}/{name}'; os.replace(a, b); file.read_text(encoding='utf-8')"
-    assert list(problems(fine)) == []
