@@ -127,7 +127,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        best = self.predict_proba(X).argmax(1)  # it says first if nothing was fitted
+        return np.asarray(self.classes_[best])
 
     def __getstate__(self) -> Any:
         """What is pickled, such as for another process: settings, but no model.
