@@ -29,7 +29,7 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
                 name, root=tmp_path, **options, **{"ranks": CSV_RANKS} if name == "csv" else {}
             )
             train, val, test = (data.split(split) for split in SPLITS)
-            assert (len(train) >= 18, len(val) >= 3, len(test) >= 6) == (True, True, True), options
+            assert (len(train) >= 16, len(val) >= 3, len(test) >= 6) == (True, True, True), options
             assert len(set(train.targets)) >= 3
             assert not {*train.paths, *val.paths} & set(test.paths)
             assert (data.missing, data.caveat) == ((), "")
