@@ -55,11 +55,6 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def titles(figure: Figure) -> list[str]:
-    """The panels' titles on the left."""
-    return [axis.get_title("left") for axis in figure.axes]
-
-
 def below(figure: Figure) -> list[str]:
     """The panels' labels of the horizontal axis."""
     return [axis.get_xlabel() for axis in figure.axes]
@@ -84,11 +79,6 @@ def images(figure: Figure) -> list[float]:
 def bars(figure: Figure) -> list[list[float]]:
     """The heights of the bars of each panel."""
     return [[round(float(bar.get_height()), 6) for bar in axis.patches] for axis in figure.axes]
-
-
-def legend(figure: Figure) -> list[str]:
-    """The names in the legend."""
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def frame_ranks(figure: Figure) -> list[int]:

@@ -15,7 +15,6 @@ from l2rclip_lite.data import LOADERS, load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS, cards_table
 from l2rclip_lite.data.leakage import leakage, leakage_report
-from l2rclip_lite.errors import InputError
 
 LISTED = [name for name, facts in DATA_SETS.items() if facts.lists]
 
@@ -154,14 +153,12 @@ def test_aesthetics_is_the_published_one(
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_the_seed_decides_published_tests_stay_and_images_need_a_root(lists: Path, name: str) -> None:
+def test_the_seed_decides_and_published_tests_stay(lists: Path, name: str) -> None:
     """Same seed, same data; another seed moves the validation part, and the test part where it is ours."""
     one, again, other = (load_dataset(name, lists=lists, seed=seed) for seed in (3, 3, 4))
     assert all(one.split(split).paths == again.split(split).paths for split in SPLITS)
     assert one.val.paths != other.val.paths
     assert (one.test.paths == other.test.paths) == (name != "hci")
-    with pytest.raises(InputError, match=f"{name}: pass root="):
-        one.train[0]
 
 
 def test_every_card_answers_the_same_questions() -> None:
@@ -197,8 +194,8 @@ def test_the_authors_folds_of_bracol(real_bracol: Path, fold: int) -> None:
     assert (data.test[0][0].size, data.upright) == ((512, 256), False)
 
 
-def test_the_published_retinamnist(real_retinamnist: Path, tmp_path: Path) -> None:
-    """Counts of the data notes, pixels and labels in the file's order; a changed byte is refused."""
+def test_the_published_retinamnist(real_retinamnist: Path) -> None:
+    """Counts of the data notes, pixels and labels in the file's order."""
     data = load_dataset("retinamnist", root=real_retinamnist)
     counts = [[486, 128, 206, 194, 66], [54, 12, 28, 20, 6], [174, 46, 92, 68, 20]]
     assert [data.counts(split) for split in SPLITS] == counts
@@ -206,11 +203,6 @@ def test_the_published_retinamnist(real_retinamnist: Path, tmp_path: Path) -> No
         assert data.test.targets == tuple(archive["test_labels"][:, 0])
         assert np.array_equal(np.array(data.val[119][0]), archive["val_images"][119])
     assert (data.val.paths[119], data.val[119][0].mode, data.image_size) == ("val/0119", "RGB", 112)
-    content = bytearray((real_retinamnist / "retinamnist.npz").read_bytes())
-    content[1000] ^= 1
-    (tmp_path / "retinamnist.npz").write_bytes(content)
-    with pytest.raises(InputError, match="it is not the published file"):
-        load_dataset("retinamnist", root=tmp_path)
 
 
 COUNTED = pd.read_csv(Path(__file__).parents[2] / "book" / "results" / "data_sets.csv", keep_default_na=False)

@@ -62,12 +62,6 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def write_digests(monkeypatch: pytest.MonkeyPatch, file: Path, files: dict[str, bytes]) -> None:
-    """These files take the place of the known ones."""
-    file.write_text("".join(f"{digest(content)}  {name}\n" for name, content in files.items()))
-    monkeypatch.setattr(module, "DIGESTS", file.parent)
-
-
 def digest(content: bytes) -> str:
     """SHA-256."""
     return hashlib.sha256(content).hexdigest()
@@ -78,7 +72,9 @@ def test_lists_land_where_they_belong(
 ) -> None:
     """Known by their digests, wherever the archive has them; a changed, linked or missing list leaves nothing."""
     folder, url = served
-    write_digests(monkeypatch, tmp_path / "official_lists.sha256", LISTS)
+    known = "".join(f"{digest(content)}  {name}\n" for name, content in LISTS.items())
+    (tmp_path / "official_lists.sha256").write_text(known)
+    monkeypatch.setattr(module, "DIGESTS", tmp_path)
     moved = {f"datalist/{name}": content for name, content in LISTS.items()} | {"../../escape.txt": b"x"}
     pack(folder / "a.tar.gz", moved | {"weights.bin": bytes(3 * 2**20)})
     root = tmp_path / "new" / "lists"

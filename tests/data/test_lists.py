@@ -1,5 +1,6 @@
 """Lists of the benchmarks: every dialect is read, every bad row is named, images are found without being opened."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,6 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
     ("name", "options", "sentence"),
     [
         ("morph", {"protocol": "E"}, "morph: protocol must be one of rs-partial, three-fold, random, subject-exclusive"),
-        ("morph", {"protocol": "c"}, "morph: protocol must be one of rs-partial, .*, not 'c'"),
         ("morph", {"fold": 5}, "morph: fold must be one of 0, 1, 2, 3, 4, not 5"),
         ("morph", {"protocol": "three-fold", "fold": 0}, "morph: fold must be one of 1, 2, not 0"),
         ("adience", {"fold": True}, "adience: fold: Input should be a valid integer, not True"),
@@ -85,7 +85,6 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
         ("clap2015", {"seed": -1}, "clap2015: seed: Input should be greater than or equal to 0, not -1"),
         ("aesthetics", {"category": "animal"}, "aesthetics: category must be one of animals, nature, people, urban"),
         ("hci", {}, "hci: there is no .*1930s.txt; pass lists=.*; `l2rclip data --download DIR hci` makes it"),
-        ("bracol", {"fold": 6}, "bracol: fold must be one of 1, 2, 3, 4, 5, not 6"),
         ("bracol", {"root": "nowhere"}, "bracol: there is no nowhere/dataset.csv; pass root=.* DIR bracol` makes it"),
         ("retinamnist", {"root": "x.npz"}, "x.npz: .*No such file.*; get it by `l2rclip data retinamnist --download"),
     ],
@@ -121,19 +120,13 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows
     assert table["where"].tolist() == [f"list.txt row {1 + before}" for before in lines_before]
 
 
-def faces(root: Path) -> Path:
-    """Two users in each of five folds, below a folder; red is the fold, green the number."""
-    for fold in range(5):
-        for number in range(2):
-            folder = root / "deep" / f"{fold}@N{number}"
-            folder.mkdir(parents=True)
-            Image.new("RGB", (4, 4), (fold * 50, number * 50, 0)).save(folder / "a.JPG")
-    return root
-
-
 def test_images_come_from_the_folder_of_their_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same file name, another user, other case; none is opened before it is asked for; what is missing is recorded."""
-    lists, root = write(tmp_path / "lists", {}), faces(tmp_path / "faces")
+    lists, root = write(tmp_path / "lists", {}), tmp_path / "faces"
+    for fold, number in product(range(5), range(2)):  # red is the fold, green the number of the user
+        folder = root / "deep" / f"{fold}@N{number}"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (4, 4), (fold * 50, number * 50, 0)).save(folder / "a.JPG")
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
         data = load_dataset("adience", root=root, lists=lists, fold=4)

@@ -15,9 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-from drawn import make_fixture
+from drawn import CSV_RANKS, make_fixture
 from PIL import Image
 
 import l2rclip_lite
@@ -25,7 +24,6 @@ from l2rclip_lite import cli, training
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.benchmarks import DATA_SETS
 
-RANKS = ("fresh", "ripe", "overripe")
 TINY = ("--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--hidden", "32", "--batch_size", "4")
 FIT = "fit --dataset leaves --out x"
 
@@ -46,22 +44,9 @@ def run(*words: str | Path) -> Said:
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def bananas(root: Path) -> Path:
-    """Five noisy 48-pixel images per rank, and a labels.csv of two columns."""
-    generator, rows = np.random.default_rng(0), ["path,label"]
-    root.mkdir()
-    for rank, label in enumerate(RANKS):
-        for number in range(5):
-            noise = generator.integers(0, 60, size=(48, 48, 3), dtype=np.uint8)
-            Image.fromarray(noise + np.uint8(60 * rank)).save(root / f"{rank}_{number}.png")
-            rows.append(f"{rank}_{number}.png,{label}")
-    (root / "labels.csv").write_text("\n".join(rows) + "\n")
-    return root
-
-
 def fit_words(root: Path, out: Path) -> tuple[str | Path, ...]:
-    """The command for the bananas, as the help spells it."""
-    ranks = ("--ranks", ",".join(RANKS), "--template", "a photo of a {rank} banana")
+    """The command for the drawn discs, as the help spells it."""
+    ranks = ("--ranks", ",".join(CSV_RANKS), "--template", "a photo of a {rank} banana")
     return ("fit", "--dataset", "csv", "--root", root, "--labels", "labels.csv", *ranks, *TINY, "--out", out)
 
 
@@ -77,7 +62,7 @@ class Fitted(NamedTuple):
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """One fit for all tests of this file."""
     folder = tmp_path_factory.mktemp("cli")
-    root, out = bananas(folder / "bananas"), folder / "run"
+    root, out = make_fixture("csv", folder / "photos"), folder / "run"
     said = run(*fit_words(root, out))
     assert said.code == 0, said.err
     return Fitted(out, root, said)
@@ -92,10 +77,10 @@ def refused(said: Said, sentence: str) -> None:
 
 
 def test_fit_tells_what_it_read_what_trains_and_how_well_it_did(fitted: Fitted) -> None:
-    """15 images, 5 per rank: 70/15/15 leaves 3 + 1 + 1 of each. The record has what `evaluate` needs, absolute."""
+    """36 images, 12 per rank: 70/15/15 leaves 8 + 2 + 2 of each. The record has what `evaluate` needs, absolute."""
     lines = fitted.said.out.splitlines()
     assert "labels.csv" in lines[0]
-    assert "train     9 images; per rank: 3, 3, 3" in lines
+    assert "train     24 images; per rank: 8, 8, 8" in lines
     assert any(line.split() == ["towers.logit_scale", "1", "frozen", "frozen"] for line in lines)
     assert {"L2RCLIP", "after stage 1", "median rank"} <= {line.split("  ")[0] for line in lines}
     assert lines[-1].endswith(f"; the run is in {fitted.out}")
@@ -124,7 +109,7 @@ def test_predict_repeats_predictions_csv(fitted: Fitted) -> None:
     for row, answer in zip(rows, answers, strict=True):
         for theirs, mine in {"predicted": "rank", "median": "median", "low": "low", "high": "high"}.items():
             assert answer[mine] == int(row[theirs])
-        assert answer["name"] == RANKS[answer["rank"]]
+        assert answer["name"] == CSV_RANKS[answer["rank"]]
         assert answer["expected"] == pytest.approx(float(row["expected"]), abs=1e-5)
         assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
     table = list(csv.DictReader(io.StringIO(run("predict", fitted.out, *paths, "--csv").out)))
@@ -133,8 +118,8 @@ def test_predict_repeats_predictions_csv(fitted: Fitted) -> None:
 
 def test_images_by_pattern_and_by_a_list(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that no shell has filled in, and `find … | l2rclip predict RUN -`; nothing there is refused."""
-    files = sorted(map(str, fitted.root.glob("2_*.png")))
-    answers = run("predict", fitted.out, fitted.root / "2_?.png").out.splitlines()
+    files = sorted(map(str, fitted.root.glob("images/2*.png")))
+    answers = run("predict", fitted.out, fitted.root / "images" / "2?.png").out.splitlines()
     assert [json.loads(line)["path"] for line in answers] == files
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(files) + "\n"))
     assert run("predict", fitted.out, "-").out.splitlines() == answers
@@ -144,12 +129,12 @@ def test_images_by_pattern_and_by_a_list(fitted: Fitted, monkeypatch: pytest.Mon
 
 def test_a_bad_image_does_not_cost_the_good_ones(fitted: Fitted, tmp_path: Path) -> None:
     """Images of a folder in their order; a sentence for each bad one, exit code 2."""
-    (tmp_path / "a_torn.png").write_bytes((fitted.root / "0_0.png").read_bytes()[:200])
-    for name in ("0_0.png", "2_1.png"):
-        shutil.copy(fitted.root / name, tmp_path)
+    (tmp_path / "a_torn.png").write_bytes((fitted.root / "images" / "00.png").read_bytes()[:200])
+    for name in ("00.png", "31.png"):
+        shutil.copy(fitted.root / "images" / name, tmp_path)
     (tmp_path / "notes.txt").write_text("no image")
     said = run("predict", fitted.out, tmp_path, tmp_path / "gone.png")
-    assert [json.loads(line)["path"][-7:] for line in said.out.splitlines()] == ["0_0.png", "2_1.png"]
+    assert [json.loads(line)["path"][-6:] for line in said.out.splitlines()] == ["00.png", "31.png"]
     assert said.code == 2
     first, second = said.err.splitlines()
     assert first.startswith("error: ")
@@ -169,15 +154,15 @@ def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
 
 
 def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
-    """All fifteen rows of the old one, whatever its splits; a label that the model does not know is refused by row."""
+    """All rows of the old one, whatever its splits; a label that the model does not know is refused by row."""
     where = ("--root", fitted.root, "--labels")
     found = json.loads(run("evaluate", fitted.out, *where, "labels.csv", "--json").out)["metrics"]
-    graded = [json.loads(line) for line in run("predict", fitted.out, fitted.root).out.splitlines()]
-    assert found["n"] == 15
-    assert found["accuracy"] == pytest.approx(sum(a["rank"] == i // 5 for i, a in enumerate(graded)) / 15)
-    (fitted.root / "new.csv").write_text("path,label\n0_0.png,fresh\n0_1.png,rotten\n")
+    graded = run("predict", fitted.out, fitted.root / "images").out.splitlines()
+    right = [json.loads(line)["rank"] == row % 3 for row, line in enumerate(graded)]
+    assert (found["n"], found["accuracy"]) == (36, pytest.approx(sum(right) / 36))
+    (fitted.root / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
     refused(run("evaluate", fitted.out, *where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
-    (fitted.root / "new.csv").write_text("path;label\n0_0.png;0\n1_0.png;1\n")
+    (fitted.root / "new.csv").write_text("path;label\nimages/00.png;0\nimages/01.png;1\n")
     refused(
         run("evaluate", fitted.out, *where, "new.csv"), "row 2 (the first of 2): the label '0' is no name"
     )
@@ -206,7 +191,7 @@ def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fi
     shutil.copytree(fitted.root, moved)
     assert run("evaluate", fitted.out, "--root", moved, "--json").code == 0
     labels = moved / "labels.csv"
-    labels.write_text(labels.read_text().replace("0_0.png,fresh", "0_0.png,ripe"))
+    labels.write_text(labels.read_text().replace("00.png,fresh", "00.png,ripe"))
     refused(run("evaluate", fitted.out, "--root", moved), "other files, labels, splits or ranks now")
     refused(run("evaluate", fitted.out, "--root", tmp_path / "nowhere"), "pass --root if it has moved")
     shutil.copytree(fitted.out, tmp_path / "run")
@@ -227,7 +212,7 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     shutil.copytree(fitted.out, away)
     (away / "README.md").write_text("</pre><script>alert(1)</script>", encoding="utf-8")
     answers = (away / "predictions.csv").read_text(encoding="utf-8")
-    (away / "predictions.csv").write_text(re.sub(r"^\d_", evil, answers, flags=re.M), encoding="utf-8")
+    (away / "predictions.csv").write_text(re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8")
     shutil.copytree(away, away / "baselines" / "ridge")
     words = ("report", away, "--out", file, "--root", fitted.root)
     assert run(*words) == (0, f"{file}: open it in a browser\n", "")
@@ -236,7 +221,7 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert text.count("<img") == len(images) == 4
     assert all(Image.open(io.BytesIO(b64decode(image))).width > 300 for image in images)
     assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
-    assert text.count(escape(evil)) == 3
+    assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
     assert run(*words[:2]).code == 0
     text = (away / "report.html").read_text(encoding="utf-8")
@@ -252,7 +237,7 @@ def test_baselines_are_kept_as_models(
 ) -> None:
     """They predict what they answered, and are not trained again; the table has each one's score and difference.
 
-    An unknown one is refused before anything is trained. On the same three images the difference is paired: of L2RCLIP's
+    An unknown one is refused before anything is trained. On the same images the difference is paired: of L2RCLIP's
     own answers under another name it is 0, without an interval.
     """
     said = run("baselines", fitted.out, "ridge", "corn", "--root", fitted.root)
@@ -265,7 +250,7 @@ def test_baselines_are_kept_as_models(
     for row, answer in zip(rows, map(json.loads, answers), strict=True):
         assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
     where = ("--root", fitted.root, "--method", "corn", "--json")
-    accuracy = sum(row["predicted"] == row["target"] for row in rows) / 3
+    accuracy = sum(row["predicted"] == row["target"] for row in rows) / len(rows)
     assert json.loads(run("evaluate", fitted.out, *where).out)["metrics"]["accuracy"] == pytest.approx(
         accuracy
     )
@@ -287,14 +272,9 @@ def test_baselines_are_kept_as_models(
         (f"{FIT} --fold 2", "leaves: fold"),
         (f"{FIT} --ranks a,b", "ranks"),
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
-        (f"{FIT} --lr1 -1", "config: lr1=-1.0 should be greater than 0"),
-        (
-            f"{FIT} --context-length 0 --controls.no-rankformer",
-            "stage 1 trains nothing; set epochs1=0",
-        ),
+        (f"{FIT} --context-length 0 --controls.no-rankformer", "stage 1 trains nothing; set epochs1=0"),
         ("fit --dataset leafs --out x", "did you mean leaves?"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
-        ("evaluate runs/none", "runs/none: no model.safetensors here"),
         ("export runs/none model.pt", "export: model.pt must end in .onnx"),
         ("data morf", "there is no data set 'morf'; did you mean morph?"),
         ("data hci --leakage --download x", "at most one of --leakage, --check, --download"),
@@ -366,7 +346,7 @@ def test_help_teaches_and_does_not_wait_for_torch() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
 
 
-def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
+def test_the_data_sets_describe_themselves(fitted: Fitted, tmp_path: Path) -> None:
     """Twelve in the list; a card; counts that are the loader's; leakage of every fold."""
     assert [line.split()[0] for line in run("data").out.splitlines()][-12:] == [*DATA_SETS]
     card = run("data", "morph").out
@@ -375,7 +355,7 @@ def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
     assert all(len(line) <= 100 for line in card.splitlines())
     assert run("data", "leaves", "--size", "60").out.splitlines()[-1].split() == ["all", "40", "10", "10"]
     hci = ("hci", "--lists", make_fixture("hci", tmp_path / "hci") / "datalists")
-    own = ("csv", "--root", bananas(tmp_path / "own"), "--ranks", ",".join(RANKS), "--folds", "3")
+    own = ("csv", "--root", fitted.root, "--ranks", ",".join(CSV_RANKS), "--folds", "3")
     for words, folds in (((*hci,), "0123456789"), ((*hci, "--fold", "3"), "3"), (own, "123")):
         report = run("data", *words, "--leakage").out.splitlines()
         assert {line.split()[0] for line in report if line.split()[1:2] == ["test"]} == set(folds)
@@ -383,28 +363,29 @@ def test_the_data_sets_describe_themselves(tmp_path: Path) -> None:
 
 def test_check_lists_all_that_is_wrong_with_the_images_at_once(tmp_path: Path) -> None:
     """A copy on two sides is told; a cut file, a text, a bomb and a file that is not there are what `fit` refuses."""
-    root = bananas(tmp_path / "bananas")
+    root = make_fixture("csv", tmp_path / "photos")
     header, *rows = (root / "labels.csv").read_text().splitlines()
     rows = [f"{row},{('train', 'train', 'train', 'val', 'test')[at % 5]}" for at, row in enumerate(rows)]
-    words = ("data", "csv", "--root", root, "--ranks", ",".join(RANKS), "--check")
-    shutil.copy(root / "1_0.png", root / "1_4.png")
+    words = ("data", "csv", "--root", root, "--ranks", ",".join(CSV_RANKS), "--check")
+    images = root / "images"
+    shutil.copy(images / "11.png", images / "14.png")
     (root / "labels.csv").write_text("\n".join([f"{header},split", *rows]))
-    said, copied = run(*words), "test 1_4.png the same pixels as 1_0.png in train"
+    said, copied = run(*words), "test images/14.png the same pixels as images/11.png in train"
     lines = [" ".join(line.split()) for line in said.out.splitlines()]
-    read = ["15 images, 15 can be read", "size 48 x 48: 15", "mode RGB: 15", "split path fault"]
+    read = ["36 images, 36 can be read", "size 64 x 64: 36", "mode RGB: 36", "split path fault"]
     assert (said.code, lines[-5:]) == (0, [*read, copied])
-    assert f"fresh 3 1 1 {'█' * 30}" in lines
-    (root / "0_0.png").write_bytes((root / "0_1.png").read_bytes()[:300])
-    (root / "0_2.png").write_text("no image")
-    Image.new("1", (9_900, 9_000)).save(root / "0_3.png")
+    assert f"fresh 7 3 2 {'█' * 30}" in lines
+    (images / "00.png").write_bytes((images / "01.png").read_bytes()[:300])
+    (images / "02.png").write_text("no image")
+    Image.new("1", (9_900, 9_000)).save(images / "03.png")
     (root / "labels.csv").write_text("\n".join([f"{header},split", *rows, "gone.png,ripe,train"]))
     said = run(*words)
     found = [" ".join(line.split()) for line in said.out.splitlines()[-5:]]
     bad = [
-        "train 0_0.png image file is truncated",
-        "train 0_2.png cannot identify image file",
+        "train images/00.png image file is truncated",
+        "train images/02.png cannot identify image file",
     ]
-    bad += ["val 0_3.png it has more than 89 megapixels", copied, "gone.png does not exist"]
+    bad += ["val images/03.png it has more than 89 megapixels", copied, "gone.png does not exist"]
     assert (said.code, found) == (2, bad)
 
 
@@ -414,19 +395,16 @@ def test_a_reader_that_has_enough_is_no_error(fitted: Fitted) -> None:
     os.close(reader)
     err = io.StringIO()
     with os.fdopen(writer, "w") as closed, redirect_stdout(closed), redirect_stderr(err):
-        assert cli.main(["predict", str(fitted.out), str(fitted.root / "0_0.png")]) == 141
+        assert cli.main(["predict", str(fitted.out), str(fitted.root / "images" / "00.png")]) == 141
     assert err.getvalue() == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*DATA_SETS} - {"retinamnist"}))
+@pytest.mark.parametrize("name", sorted({*DATA_SETS} - {"retinamnist", "csv"}))
 def test_fit_on_a_fixture_of_each_data_set(name: str, tmp_path: Path) -> None:
-    """From drawn images in the true layout, or painted leaves, to a graded test part."""
-    if name == "leaves":
-        given = ["--size", "60", "--pixels", "64"]
-    else:
-        given = ["--root", str(make_fixture(name, tmp_path / name))]
-        given += ["--ranks", ",".join(RANKS)] if name == "csv" else []
-    said = run("fit", "--dataset", name, *given, *TINY[:-1], "32", "--out", tmp_path / "run", "--quiet")
+    """From drawn images in the true layout, or painted leaves, to a graded test part; `csv` is the run of this file."""
+    out, small = tmp_path / "run", ("--size", "60", "--pixels", "64")
+    given = small if name == "leaves" else ("--root", str(make_fixture(name, tmp_path / name)))
+    said = run("fit", "--dataset", name, *given, *TINY[:-1], "32", "--out", out, "--quiet")
     assert (said.code, said.err) == (0, "")
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["n"] >= 6
+    assert json.loads((out / "metrics.json").read_text())["test"]["n"] >= 6

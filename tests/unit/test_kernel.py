@@ -91,7 +91,6 @@ def test_validation_chooses() -> None:
     [
         ((Z, Y, KERNEL - torch.eye(4), [0.1]), "not symmetric and positive"),
         ((Z, Y, KERNEL.triu(), [0.1]), "not symmetric and positive"),
-        ((Z, Y, rank_kernel(TEXT, VALUES, (0.5, -0.1, 0.0)), [0.1]), "not symmetric and positive"),
         ((Z, Y + 1, KERNEL, [0.1]), "target is 4"),
         ((Z[:1].repeat(60, 1), Y, KERNEL, [0.1]), "all training features are equal"),
         ((Z / 0, Y, KERNEL, [0.1]), "features is"),

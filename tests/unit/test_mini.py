@@ -72,15 +72,6 @@ def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
     assert torch.equal(tokens.mask, tokens.ids != 0)
 
 
-def test_too_long_a_sentence_is_refused(mini: Towers) -> None:
-    """510 words, start and end are MiniLM's 512."""
-    assert mini.tokenize(["leaf " * 510]).ids.shape == (1, 512)
-    with pytest.raises(
-        InputError, match=r"^template: a sentence has 513 tokens, the text tower takes 512\.$"
-    ):
-        mini.tokenize(["leaf " * 511])
-
-
 @pytest.fixture(scope="module")
 def names() -> tuple[Tensor, Tensor]:
     """Classifier rows and text embeddings of the 1,000 names."""

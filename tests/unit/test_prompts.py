@@ -36,16 +36,6 @@ def test_without_context_and_rankformer_it_is_the_text_tower(
         assert torch.allclose(full(towers), spread(apart(towers)), atol=1e-5)
 
 
-def test_context_stands_between_start_and_sentence(tiny: Towers) -> None:
-    """[SOS] M vectors · words [EOS]: the same M vectors in each rank, everything else as it was."""
-    prompts = RankPrompts(tiny, AGES, context_length=3, rankformer=False)
-    whole, template = prompts.embeddings(), prompts.template_embeddings
-    assert whole.shape[1] == template.shape[1] + 3
-    assert torch.equal(whole[:, 0], template[:, 0])
-    assert torch.equal(whole[:, 1:4], prompts.context.expand(6, 3, -1))
-    assert torch.equal(whole[:, 4:], template[:, 1:])
-
-
 @pytest.mark.parametrize("name", ["tiny", "mini"])
 def test_context_vectors_that_spell_words_are_these_words(name: str, request: pytest.FixtureRequest) -> None:
     """Put the embeddings of "a very old" into the context: the features are those of the longer sentence.

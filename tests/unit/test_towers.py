@@ -148,11 +148,14 @@ def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) 
         assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
 
 
-def test_too_long_a_sentence_is_refused(tiny: Towers) -> None:
-    """75 words, start and end are CLIP's 77; one more is too long."""
-    assert tiny.tokenize(["leaf " * 75]).ids.shape == (1, 77)
-    with pytest.raises(InputError, match=r"^template: a sentence has 78 tokens, the text tower takes 77\.$"):
-        tiny.tokenize(["leaf " * 76])
+@pytest.mark.parametrize(("name", "most"), [("tiny", 77), ("mini", 512)])
+def test_too_long_a_sentence_is_refused(name: str, most: int, request: pytest.FixtureRequest) -> None:
+    """Of CLIP's 77 tokens and MiniLM's 512 start and end are two; one more word is too long."""
+    towers: Towers = request.getfixturevalue(name)
+    assert towers.tokenize(["leaf " * (most - 2)]).ids.shape == (1, most)
+    said = rf"^template: a sentence has {most + 1} tokens, the text tower takes {most}\.$"
+    with pytest.raises(InputError, match=said):
+        towers.tokenize(["leaf " * (most - 1)])
 
 
 UNUSABLE = {
