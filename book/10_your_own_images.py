@@ -266,9 +266,11 @@ shell(0, 0, 3)
 # %% [markdown]
 # ### 2. Fit
 #
-# `--image-side kernel` leaves the image network as it is and trains what reads it. That takes minutes, and is the right
-# first run. The defaults train the image network, too: leave the option out when you have a GPU or an evening, and add
-# `--upside-down` if your images have no top. What else is in the line: with `--image-size`, smaller is faster; `--epochs1`
+# `--image-side kernel` leaves the image network as it is and trains what reads it: a first look, also at thousands of
+# images. The defaults train the image network, too. With a few hundred images that takes minutes on two cores and often gives
+# the better model: leave the option out, and add `--upside-down` if your images have no top. `fit` calibrates the
+# probabilities at its end. If images or table lie outside the folder you stand in, later commands ask for `--root` and
+# `--labels` again. What else is in the line: with `--image-size`, smaller is faster; `--epochs1`
 # says how many times the text side goes through the training images; `--cache` names a folder that keeps what the image
 # network computed, so that the next commands need not. All settings: {doc}`hyperparameters`.
 

@@ -42,7 +42,7 @@ class DataOptions:
     category: str | None = None
     """aesthetics: animals, nature, people or urban."""
     labels: str | None = None
-    """csv: a .csv, .tsv or .parquet file, absolute or relative to the root; else ROOT/labels.csv or a folder per rank."""
+    """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv or a folder per rank."""
     ranks: str | None = None
     """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves: their number."""
     labels_are: Literal["names", "index", "position"] | None = None
@@ -100,7 +100,7 @@ def fit(
     cache: str | None = None,
     options: Data = DATA,
 ) -> None:
-    r"""Train on a data set, in two stages, and write a run directory.
+    r"""Train on a data set, in two stages, calibrate the probabilities, and write a run directory.
 
     Try:
       l2rclip fit --dataset leaves --out runs/leaves
@@ -137,6 +137,8 @@ def fit(
     if not quiet:
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, loaded.ranks.unit), end="\n\n")
+        found = f"temperature {float(run.model.temperature):.2f}, and intervals that hold nine of ten"
+        print(f"calibrated on {len(loaded.val)} validation images: {found}")
     scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
     test = scores.format(**run.metrics["test"])
     print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")

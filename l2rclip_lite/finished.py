@@ -70,7 +70,8 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
 
     Args:
         run: The --out of a finished fit.
-        names: One or more; a wrong one lists them all. With -frozen behind it: on fixed image features.
+        names: Any number, a wrong one lists all; none trains ridge and linear-probe, in seconds. With -frozen behind it: on
+            fixed image features.
         where: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
@@ -78,7 +79,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained = _model(run, HERE)
+    trained, names = _model(run, HERE), names or ["ridge", "linear-probe"]
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
@@ -308,16 +309,23 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 
     stored = read_json(RunDirectory(run).config)
     named = {key: place for key in ("root", "labels", "lists") if (place := getattr(where, key))}
+    away, trusted = list[str](), [Path.cwd(), Path(where.root or ".").resolve()]
     try:
         about = stored["dataset"]
         source = {**about["source"], **named}
-        for key in {"root", "labels", "lists"} & source.keys() - named.keys():
-            if Path(source[key]).is_absolute() or ".." in Path(source[key]).parts:
-                raise InputError(f"its record leads elsewhere; if you trust it, pass --{key} {source[key]}")
-        data = load_dataset(**source)
+        for key in ("root", "labels", "lists"):
+            if key in source and key not in named:
+                starts = {".", str(source.get("root") or ".") if key == "labels" else "."}
+                paths = [Path(start, source[key]).resolve() for start in starts]
+                if not all(any(path.is_relative_to(each) for each in trusted) for path in paths):
+                    away.append(f"--{key} {source[key]}")
+        data = None if away else load_dataset(**source)
     except (InputError, LookupError, TypeError) as error:
         hint = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {hint} ({error})") from error
+    if data is None:
+        said = f"its data lie outside the current folder; if you trust its record, add {' '.join(away)}"
+        raise InputError(f"{run}: {said}")
     if fingerprint(data) != about["fingerprint"]:
         raise InputError(f"{run}: data with other files, labels, splits or ranks now; pass the old --root.")
     return data

@@ -3,11 +3,11 @@
 The page is one file: it asks no host for anything and runs no script. Names come from strangers, so all text is escaped.
 """
 
-from __future__ import annotations
-
 import io
+import sys
 import warnings
 from base64 import b64encode
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.finished import OURS, Place, data_of, judged
+from l2rclip_lite.finished import SCORES as COMPARED
 from l2rclip_lite.metrics import Probabilities, rps_of_images, with_intervals
 from l2rclip_lite.model_card import ROWS, SCORES, cell
 from l2rclip_lite.ranks import Ranks
@@ -28,7 +29,10 @@ from l2rclip_lite.runs import read_json, write_text
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
-img { max-width: 100% } pre { white-space: pre-wrap } td, th { padding: .2rem .8rem; text-align: left }</style>"""
+img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere } body { padding: 0 1rem }
+table { display: block; overflow-x: auto } td, th { padding: .2rem .8rem; text-align: left }</style>"""
+LEGEND = """<p>RPS and MAE: lower is better. Accuracy and QWK: higher is better. MAE is that of the median; accuracy, and the
+confusion below, are those of the most probable rank. In brackets: 95 % intervals.</p>"""
 
 
 def write_report(run: str, file: Path, where: Place) -> Path:
@@ -53,9 +57,15 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     history: Any = read_table(Path(run, "history.csv"))
     rows = {name: with_intervals(score) for name, score in scores.items()}
     rows |= {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
-    table = pd.DataFrame({row: {SCORES[s]: cell(score, s, 3) for s in SCORES} for row, score in rows.items()})
     true, p = found["target"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
-    parts = {f"Scores on {len(found)} test images, in {ranks.unit}": table.T.to_html(border=0)}
+    parts = {f"Scores on {len(found)} test images, in {ranks.unit}": _table(rows, SCORES) + LEGEND}
+    ours = scores.pop(OURS)
+    less = {
+        name: with_intervals({key: of[key] - ours[key] for key in COMPARED}) for name, of in scores.items()
+    }
+    if less:
+        said = "<p>An interval without 0 shows a difference.</p>"
+        parts[f"The same, less {OURS}"] = _table(less, {key: SCORES[key] for key in COMPARED}) + said
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves)
@@ -64,11 +74,20 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     names, score = pd.Index(ranks.names), rps_of_images(true, p)
     said = {"image": found["path"], "true": names[true], "answer": names[p.argmax(1)], "RPS": score.round(3)}
     parts["Worst images"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
-    parts["Model card"] = f"<pre>{escape(Path(run, 'README.md').read_text(encoding='utf-8'))}</pre>"
+    card = Path(run, "README.md").read_text(encoding="utf-8")
+    parts["Model card"] = (
+        f"<pre>{escape(card.split('---', 2)[-1].strip())}</pre>"  # without its head for a hub
+    )
     body = (f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
     title = escape(Path(run).resolve().name)  # no path of this machine
     write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{''.join(body)}")
     return file
+
+
+def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
+    """A line for each method, a column for each score."""
+    cells = {row: {columns[key]: cell(score, key, 3) for key in columns} for row, score in rows.items()}
+    return str(pd.DataFrame(cells).T.to_html(border=0))
 
 
 def _image(figure: Figure) -> str:
@@ -85,4 +104,5 @@ def _worst(run: str, where: Place, worst: pd.DataFrame, p: Probabilities, ranks:
         shown = _image(plots.gallery(data_of(run, where).test, p, ranks, worst.index.tolist()))
     except (InputError, IndexError) as error:
         shown = f"The images cannot be shown: {escape(one_line(str(error)))}"
+        print(f"warning: the page shows no image: {one_line(str(error))}", file=sys.stderr)
     return shown + worst.to_html(border=0, index=False)

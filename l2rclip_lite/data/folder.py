@@ -53,7 +53,7 @@ def load_csv(
 
     Args:
         root: The folder that the paths start from.
-        labels: A CSV, TSV or Parquet file, absolute or relative to `root`, or a table of pandas. None takes labels.csv in
+        labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas. None takes labels.csv in
             `root`; if there is none, each sub-folder is a rank, also below folders called train, val and test.
         ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for every whole number from 0
             to 9. None takes the numbers found as labels, in their order.
@@ -112,11 +112,14 @@ def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.D
     """
     name = "a DataFrame"
     if not isinstance(labels, pd.DataFrame):
-        labels = root / str(labels).replace("\0", "?")  # an absolute one wins
+        given = Path(str(labels).replace("\0", "?"))
+        labels = root / given  # an absolute one wins
+        if given.is_file() and not labels.is_file():
+            labels = given.absolute()
         name, below = labels.name, os.path.isfile(labels) and labels.is_relative_to(root)
         outside = below and not Path(os.path.realpath(labels)).is_relative_to(os.path.realpath(root))
         if outside or labels.suffix.lower() not in TABLES:
-            said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its absolute path"
+            said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path"
             raise InputError(f"{labels}: is no table of labels; {said}.")
     advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
     needed = [column for column in columns.values() if column not in ("group", "split")]

@@ -224,7 +224,7 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         ({"root": "gone"}, "csv: pass root=.*, not 'gone'"),
         ({"labels": "gone.csv"}, r"gone.csv: there is no such file; give one with the columns path, label"),
         ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt, .parquet file in "),
-        ({"labels": "../labels.csv"}, "labels.csv: is no table of labels; .* or one elsewhere by its absolute path"),
+        ({"labels": "../labels.csv"}, "labels.csv: is no table of labels; .* or one elsewhere by its path"),
         ({"labels": "link.csv"}, "link.csv: is no table of labels"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .'path', 'label', 'group'., or name yours: --path"),
         ({"group_column": "patient"}, "write the column 'patient' once"),

@@ -54,7 +54,7 @@ def write(folder: Path, changed: dict[str, str]) -> Path:
         (TOTAL, CLAP.replace(",2,", ",-1,"), "row 4: the stdv '-1' is no number from 0; correct it"),
         (TOTAL, CLAP.replace(",2,", ",inf,"), "row 4: the stdv 'inf' is no number from 0; correct it"),
         (TOTAL, CLAP.replace("a.jpg,30", "a.jpg,30.5"), "row 2: the label '30.5' is no whole number"),
-        (TOTAL, "filename,age\na.jpg,30\n", "write the column 'stdv' once, in .'filename', 'age'."),
+        (TOTAL, "filename,age\na.jpg,30\n", "write the column 'stdv' and 'database' once, in .'filename', 'age'."),
         (TOTAL, CLAP.replace("test", "val"), "clap2015: the test split is empty"),
         (TOTAL, CLAP + "d.jpg,30,2,test,x\r\n", "total_2015.csv: .*Expected 4 fields in line 5, saw 5"),
         (USERS, "2@N0/a.jpg 8\n", "adience_2.txt row 1: the label '8' is no whole number from 0 to 7"),

@@ -181,7 +181,7 @@ def test_the_record_of_a_stranger_is_not_followed(key: str, fitted: Fitted, tmp_
         stored["dataset"]["source"] = {"name": "csv", "root": ".", "ranks": "a,b"} | {key: place}
         (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
         said = run("evaluate", tmp_path / "run")
-        refused(said, f"its record leads elsewhere; if you trust it, pass --{key} {place}")
+        refused(said, f"lie outside the current folder; if you trust its record, add --{key} {place}")
         assert "hunter2" not in said.err
 
 
@@ -223,9 +223,9 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
     assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
-    assert run(*words[:2]).code == 0
+    assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
-    assert (text.count("<img"), "pass --root" in text) == (3, True)
+    assert (text.count("<img"), "add --root" in text) == (3, True)
     (away / "secret").symlink_to(fitted.root)
     refused(run(*words), f"secret leads out of {away}")
     monkeypatch.setattr("l2rclip_lite.finished.find_spec", lambda name: None)
