@@ -64,8 +64,8 @@ def write_report(run: str, file: Path, where: Place) -> Path:
         name: with_intervals({key: of[key] - ours[key] for key in COMPARED}) for name, of in scores.items()
     }
     if less:
-        said = "<p>An interval without 0 shows a difference.</p>"
-        parts[f"The same, less {OURS}"] = _table(less, {key: SCORES[key] for key in COMPARED}) + said
+        paired = _table(less, {key: SCORES[key] for key in COMPARED})
+        parts[f"The same, less {OURS}"] = f"{paired}<p>An interval without 0 shows a difference.</p>"
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves)
