@@ -83,6 +83,7 @@ def test_fit_tells_what_it_read_what_trains_and_how_well_it_did(fitted: Fitted) 
     assert "train     24 images; per rank: 8, 8, 8" in lines
     assert any(line.split() == ["towers.logit_scale", "1", "frozen", "frozen"] for line in lines)
     assert {"L2RCLIP", "after stage 1", "median rank"} <= {line.split("  ")[0] for line in lines}
+    assert lines[-2].startswith("calibrated on 6 validation images: temperature ")
     assert lines[-1].endswith(f"; the run is in {fitted.out}")
     stored = json.loads((fitted.out / "config.json").read_text())
     assert stored["config"]["batch_size"] == 4
@@ -210,7 +211,8 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     """
     away, file, evil = tmp_path / "a & b", tmp_path / "page.html", "<img src=x onerror=alert(1)>"
     shutil.copytree(fitted.out, away)
-    (away / "README.md").write_text("</pre><script>alert(1)</script>", encoding="utf-8")
+    head = "---\nlibrary_name: hub\n---\n"
+    (away / "README.md").write_text(f"{head}</pre><script>alert(1)</script>", encoding="utf-8")
     answers = (away / "predictions.csv").read_text(encoding="utf-8")
     (away / "predictions.csv").write_text(re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8")
     shutil.copytree(away, away / "baselines" / "ridge")
@@ -223,6 +225,9 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
     assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
+    less = text[text.index("The same, less L2RCLIP") : text.index("<h2>Training")]
+    assert less.count(">0.000<") == 4  # its answers under another name
+    assert "library_name" not in text
     assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
     assert (text.count("<img"), "add --root" in text) == (3, True)
@@ -230,6 +235,25 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     refused(run(*words), f"secret leads out of {away}")
     monkeypatch.setattr("l2rclip_lite.finished.find_spec", lambda name: None)
     refused(run(*words), "seaborn is not installed")
+
+
+def test_what_may_be_left_out_and_where_a_table_may_lie(
+    fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name is two quick baselines; a table is looked for under the root, then here; a run asks for all at once."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(fitted.out, "run")
+    assert run("baselines", "run", "--root", fitted.root).code == 0
+    assert {path.name for path in Path("run/baselines").iterdir()} == {"ridge", "linear-probe"}
+    shutil.copy(fitted.root / "labels.csv", "mine.csv")
+    where = ("--root", fitted.root, "--labels", "mine.csv", "--ranks", ",".join(CSV_RANKS))
+    assert "36 images of mine.csv" in run("data", "csv", *where).out
+    stored = json.loads(Path("run/config.json").read_text())
+    stored["dataset"]["source"]["labels"] = str(fitted.root / "labels.csv")
+    Path("run/config.json").write_text(json.dumps(stored))
+    refused(run("evaluate", "run"), f"add --root {fitted.root} --labels {fitted.root / 'labels.csv'}")
+    monkeypatch.chdir(fitted.root.parent)  # below the current folder an absolute record is followed
+    assert run("evaluate", tmp_path / "run", "--json").code == 0
 
 
 def test_baselines_are_kept_as_models(
