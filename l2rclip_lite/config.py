@@ -108,8 +108,6 @@ class Config:
     """Weight of the pairwise loss' tightness in stage 2, which pulls an image to its text; 0 leaves it out."""
     lambda_rps: Weight | None = None
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
-    text_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share a of the text in stage 2's prototypes √a·t + √(1−a)·u; the u are orthonormal and know nothing of each other."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None

@@ -22,7 +22,7 @@ from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.progress import Progress
-from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
+from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
 from l2rclip_lite.towers import Pixels, Towers
@@ -35,9 +35,9 @@ class L2RCLIP(nn.Module):
     """A dual encoder whose text side speaks the ranks.
 
     As long as prompts may learn, training mode compares images with text features encoded in every forward pass; otherwise
-    with `prototypes`, which hold the kept text features, see `mixed_prototypes`. A kernel head, once fitted, answers in
-    their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained tower
-    do not follow small batches. Which parameters learn is up to `requires_grad`, see `freeze`.
+    with `rank_features`, the text features as `refresh` left them. A kernel head, once fitted, answers in their place. The
+    towers stay in evaluation mode: BatchNorm statistics of a pretrained tower do not follow small batches. Which parameters
+    learn is up to `requires_grad`, see `freeze`.
 
     Args:
         towers: The dual encoder.
@@ -53,7 +53,6 @@ class L2RCLIP(nn.Module):
     """
 
     rank_features: Tensor
-    prototypes: Tensor
     temperature: Tensor
     conformal: Tensor
 
@@ -70,7 +69,6 @@ class L2RCLIP(nn.Module):
         stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
         self.head: KernelHead | None = None
         self.register_buffer("rank_features", stored)
-        self.register_buffer("prototypes", torch.zeros_like(stored))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
         self.refresh()
@@ -101,11 +99,9 @@ class L2RCLIP(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Encode the prompts, and keep the K text features and prototypes; called whenever the prompts have changed."""
+        """Encode the prompts, and keep the K text features; called whenever the prompts have changed."""
         if self.prompts is not None:
             self.rank_features.copy_(self.prompts(self.towers))
-        mixed = mixed_prototypes(self.rank_features, self.config.text_share, self.config.seed)
-        self.prototypes.copy_(mixed)
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
         """The K unit text features t_k, differentiable in training mode."""
@@ -144,10 +140,10 @@ class L2RCLIP(nn.Module):
         return self.logits(self._backbone(pixels) if self.wide else self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Logits of what `encode` returns, by the kernel head or the prototypes, before any temperature."""
+        """Logits of what `encode` returns, by the kernel head or the text features, before any temperature."""
         if self.head is not None:
             return self.head(features)
-        return self.scale * features @ self.prototypes.T
+        return self.scale * features @ self.rank_features.T
 
     @torch.no_grad()
     def probabilities(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:

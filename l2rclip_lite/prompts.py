@@ -1,4 +1,4 @@
-"""From K ranks to K text features, by RankFormer and global context vectors, and from these to prototypes."""
+"""From K ranks to K text features, by RankFormer and global context vectors."""
 
 from typing import Any
 
@@ -91,37 +91,6 @@ class RankPrompts(nn.Module):
         words = self.template_embeddings
         features = towers.encode_embeddings(words, self.tokens.to(words.device))
         return centred(features) if self.centre else features
-
-
-def mixed_prototypes(
-    text: Float[Tensor, "rank dim"], share: float, seed: int = 0
-) -> Float[Tensor, "rank dim"]:
-    r"""Prototypes $\sqrt a\,t_k+\sqrt{1-a}\,u_k$: the order that the texts know, and a margin between neighbours.
-
-    Texts of neighbouring ranks lie close together, and a fixed scale leaves little room between them. The $u_k$ are
-    orthonormal and orthogonal to all texts, so the Gram matrix of the prototypes is $a\,TT^\top+(1-a)\,I$: with a = 1 the
-    texts themselves, with a = 0 vectors that know no order.
-
-    Args:
-        text: Unit text features.
-        share: a in [0, 1].
-        seed: Decides the $u_k$.
-
-    Returns:
-        Unit vectors. Where 2K is more than the dimension the $u_k$ are random unit vectors, orthogonal by chance only.
-
-    Example:
-        >>> text = F.normalize(torch.tensor([[1.0, 0.2, 0, 0], [1.0, -0.2, 0, 0]]), dim=1)
-        >>> mixed = mixed_prototypes(text, 0.25)
-        >>> round(float(mixed[0] @ mixed[1] / (text[0] @ text[1])), 3)
-        0.25
-    """
-    if share == 1:
-        return text
-    drawn = torch.randn(text.shape, generator=torch.Generator().manual_seed(seed)).to(text)
-    if 2 * len(text) <= text.shape[1]:
-        drawn = torch.linalg.qr(torch.cat([text, drawn]).T).Q.T[len(text) :]
-    return F.normalize(share**0.5 * text + (1 - share) ** 0.5 * F.normalize(drawn, dim=1), dim=1)
 
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:

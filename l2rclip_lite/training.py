@@ -301,7 +301,7 @@ def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
 def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
-    The loss is cross-entropy image → prototype + λ_tight · tightness − λ_push · diversity + λ_rps · the ranked probability
+    The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the ranked probability
     score; with λ_tight = λ_push it holds the ordinal pairwise loss.
 
     Args:
@@ -317,7 +317,7 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
         return []
     push: dict[str, Any] = {"normalise": controls.normalise, "order": controls.order}
     push["push_power"] = controls.push_power
-    texts, values = model.prototypes, model.ranks.values_tensor().to(model.device)
+    texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
     stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
     encode = ImageSide(model)

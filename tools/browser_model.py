@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
 }
-CONFIG = Config(**SETTINGS, lambda_rps=1.0, text_share=0.5)
+CONFIG = Config(**SETTINGS)
 KEPT = [f"{name}{end}" for name in ("accuracy", "mae", "qwk") for end in ("", "_low", "_high")]
 
 

@@ -259,7 +259,7 @@ class Study:
                 "lambda_tight": 0.0,
                 "lambda_rps": 0.0,
             }
-            later |= {"text_share": 1.0, "augment": True, "preset": "paper"}
+            later |= {"augment": True, "preset": "paper"}
             key = (condition, replace(config, **later, controls=controls))
             if key not in self._stage1:
                 train_stage1(model, inputs, quiet=self.quiet)

@@ -208,7 +208,7 @@ def _model(
 ) -> L2RCLIP:
     """A model on the same towers, which stay frozen, or on others, which do not."""
     side: Any = "tower" if towers else "kernel"
-    config = replace(model.config, image_side=side, text_share=1.0)
+    config = replace(model.config, image_side=side)
     text = model.rank_features.clone() if text is None else text  # what it learns stays its own
     found = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
     found.head = head
@@ -283,7 +283,7 @@ def _learn(model: L2RCLIP, objective: Objective, head: nn.Module, data: Training
         found = linear_probe(features, data.targets, model.ranks)
     elif isinstance(head, PromptHead):
         model.rank_features.copy_(head(eye).T)
-        return model.refresh()
+        return
     else:
         bias = head(0 * eye[:1])
         weight = torch.cat([head(model.scale * eye) - bias, bias / BIAS])

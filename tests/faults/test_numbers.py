@@ -31,7 +31,7 @@ EACH = [0, 1, 2] * 3
 MANY = [n % 50 * 20 for n in range(60)]
 CASES: list[tuple[str, Sequence[Sequence[int]], Sequence[float], dict[str, Any]]] = [
     ("one label everywhere", ([1] * 6, [1] * 3, [1] * 3), (0, 1, 2), {}),
-    ("one image per split", ([0], [1], [2]), (0, 1, 2), {"text_share": 1.0}),
+    ("one image per split", ([0], [1], [2]), (0, 1, 2), {}),
     ("a last batch of one", ([*EACH[:8], 0], EACH, EACH), (-1e9, 0, 1e-6), {}),
     ("a wild learning rate", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e6, "lr2": 1e6}),
     ("black images", (EACH, EACH, EACH), (0, 1, 1e9), {"batch_size": 1}),

@@ -56,7 +56,7 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
     model = L2RCLIP(tiny, THREE, Config(towers="tiny/random", heads=2))
     rank, generator = torch.arange(40) % 3, torch.Generator().manual_seed(0)
     features = F.normalize(
-        model.prototypes[rank] + 0.1 * torch.randn(40, tiny.dim, generator=generator), dim=1
+        model.rank_features[rank] + 0.1 * torch.randn(40, tiny.dim, generator=generator), dim=1
     )
     logits = model.logits(features).detach().double()
     target = torch.where(torch.arange(40) % 4 == 0, (rank + 1) % 3, rank)  # a quarter of the answers is wrong

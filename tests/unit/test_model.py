@@ -70,7 +70,7 @@ def test_forward_is_scaled_cosines_with_gradients_on_both_sides(model: L2RCLIP) 
     """s·z·t; in training mode prompts get a gradient, too, and evaluation mode uses what was last encoded."""
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     logits = model(pixels)
-    cosines = F.cosine_similarity(model.image_features(pixels)[:, None], model.prototypes[None], dim=2)
+    cosines = F.cosine_similarity(model.image_features(pixels)[:, None], model.rank_features[None], dim=2)
     assert torch.allclose(logits, model.scale * cosines, atol=1e-4)
     model.train()
     model(pixels).sum().backward()
@@ -136,7 +136,7 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"image_side": "kernel"}, {"text_share": 0.0, "controls": Controls(shuffled=True)}]
+    "settings", [{}, {"image_side": "kernel"}, {"controls": Controls(shuffled=True)}]
 )
 def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""

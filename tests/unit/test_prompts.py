@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.prompts import RankPrompts, mixed_prototypes
+from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers import Towers
 
@@ -121,20 +120,6 @@ def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
         assert torch.allclose(other(tiny), true(tiny)[order], atol=1e-5), axis
         assert torch.allclose(other.template_features(tiny), true.template_features(tiny)[order], atol=1e-5)
         assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_prototypes_have_the_gram_matrix_that_was_asked_for(tiny: Towers, share: float) -> None:
-    """a·TTᵀ + (1 − a)·I; with the text's whole share they are the text, bit by bit; the seed decides the rest."""
-    text = RankPrompts(tiny, AGES, rankformer=False, context_length=0)(tiny)
-    found, other = (mixed_prototypes(text, share, seed) for seed in (0, 1))
-    assert torch.allclose(
-        found @ found.T, share * text @ text.T + (1 - share) * torch.eye(len(text)), atol=1e-5
-    )
-    assert torch.equal(found, text) == torch.equal(found, other) == (share == 1)
-    # 2K > dim: no room, unit vectors all the same
-    crowd = mixed_prototypes(F.normalize(torch.randn(9, 8), dim=1), 0.5)
-    assert torch.allclose(crowd.norm(dim=1), torch.ones(9))
 
 
 def test_what_does_not_fit_is_refused(tiny: Towers) -> None:

@@ -30,7 +30,6 @@ from l2rclip_lite.losses import (
     tightness,
 )
 from l2rclip_lite.model import L2RCLIP, freeze, freezing_table, trains
-from l2rclip_lite.prompts import mixed_prototypes
 from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import Stage, TrainingData, fit, train_stage1, train_stage2
 
@@ -71,7 +70,7 @@ def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small
     assert rows[0] == ["prompts.context", "256", "trains", "frozen"]
     data = TrainingData.load(leaves, model)
     for stage, train, cached in (
-        ("stage 1", train_stage1, {"rank_features", "prototypes"}),
+        ("stage 1", train_stage1, {"rank_features"}),
         ("stage 2", train_stage2, set()),
     ):
         before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -94,7 +93,7 @@ def test_the_first_losses_by_hand(
 
     monkeypatch.setattr(Stage, "step", step)
     config = replace(small, batch_size=64, lambda1=0.5, augment=False, epochs1=1, epochs2=1)
-    config = replace(config, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7, text_share=0.4)
+    config = replace(config, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7)
     model = L2RCLIP.build(leaves.ranks, config)
     data, values = TrainingData.load(leaves, model), leaves.ranks.values_tensor()
     order = torch.randperm(40, generator=torch.Generator().manual_seed(31 * 0 * 100_003 + 1 * 100_003))
@@ -103,7 +102,7 @@ def test_the_first_losses_by_hand(
     by_hand = asymmetrical_contrastive_loss(z, t, y, model.scale)
     by_hand = by_hand + 0.5 * ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-5)
-    t, scale = mixed_prototypes(model.rank_features, 0.4), model.scale.detach()
+    t, scale = model.rank_features.clone(), model.scale.detach()
     train_stage2(model, data)
     by_hand = F.cross_entropy(scale * z @ t.T, y) + 2 * tightness(z, t, y) - 3 * diversity(z, t, y, values)
     by_hand = by_hand + 0.7 * ranked_probability_loss(scale * z @ t.T, y)
