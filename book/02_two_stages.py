@@ -49,6 +49,7 @@ from l2rclip_book import plots
 from l2rclip_book.heat_maps import heat_maps
 from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.losses import rank_weights
 from l2rclip_lite.model import freezing_table
 from l2rclip_lite.results import judge
@@ -344,7 +345,7 @@ if measured.exists():
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, their mean taken off first: as the language model gives them, and after stage 1.", "name": "fig-02-texts"}} tags=["hide-input", "nbval-ignore-output"]
 texts = {
-    "raw sentences": before.prompts.template_features(before.towers),
+    "raw sentences": bare_sentences(before),
     "after stage 1": run.model.rank_features,
 }
 cosines = {when: features @ features.T for when, features in texts.items()}

@@ -66,6 +66,7 @@ from l2rclip_book.templates import (
     token_rows,
 )
 from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers
+from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.towers import Towers
@@ -255,7 +256,7 @@ twice = centre(once, once.mean(dim=0))
 # %% tags=["remove-cell"]
 assert torch.allclose(once, mini.encode_text(severity.sentences), atol=1e-5)
 assert torch.allclose(twice, text_features(severity), atol=1e-5)
-of_package = L2RCLIP(mini, severity).prompts.template_features(mini)
+of_package = bare_sentences(L2RCLIP(mini, severity))
 assert torch.allclose(twice, of_package, atol=1e-5)
 
 # %% mystnb={"image": {"alt": "Three five by five heat maps of the cosine between the sentences of five severity grades. As encoded, every cell is dark red. Without the mean of the class names they are still red. Without the mean over the ranks, red cells beside the diagonal and blue cells in the corners appear."}, "figure": {"caption": "Cosine between the same five sentences, as encoded and after each centring. Only after the second one can the order be seen.", "name": "fig-03-centring"}} tags=["hide-input"]

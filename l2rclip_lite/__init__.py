@@ -12,8 +12,8 @@ _MODULES = {"config": "Config Controls", "data": "load_dataset", "metrics": "eva
 _MODULES |= {"estimator": "L2RCLIPClassifier", "prediction": "Prediction"}
 _MODULES |= {"model": "L2RCLIP", "prompts": "RankPrompts", "rankformer": "RankFormer"}
 _MODULES |= {"ranks": "Ranks", "results": "Run", "towers": "Tokens Towers", "training": "fit"}
-_MODULES["losses"] = "ordinal_pairwise_loss ordinal_pairwise_loss_stage1 asymmetrical_contrastive_loss"
-_MODULES["losses"] += " ranked_probability_loss OrdinalPairwiseLoss"
+_MODULES["losses"] = "ordinal_pairwise_loss ordinal_pairwise_loss_stage1"
+_MODULES["losses"] += " asymmetrical_contrastive_loss ranked_probability_loss"
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["InputError", "TrainingError", *_HOMES]
 

@@ -198,7 +198,7 @@ def data(
 
 
 def doctor(out: str = ".") -> int:
-    """Check versions, weights, device, memory, write access and a forward pass.
+    """Check versions, weights, device, write access and a forward pass.
 
     Try:
       l2rclip doctor --out runs

@@ -216,7 +216,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
         where: Where to find data and device.
     """
     from l2rclip_lite import metrics
-    from l2rclip_lite.model_card import cell
+    from l2rclip_lite.results import cell
 
     model, caveat = _model(run, where), ""
     if where.labels:
@@ -268,7 +268,7 @@ def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """One line per method with its test scores and their intervals."""
     import pandas as pd
 
-    from l2rclip_lite.model_card import cell
+    from l2rclip_lite.results import cell
 
     cells = {name: {score: cell(row, score, 3) for score in SCORES} for name, row in rows.items()}
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"

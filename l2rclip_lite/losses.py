@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2rclip_lite.ranks import cyclic_permutation
 
@@ -303,21 +303,6 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
         logits = scale * _wide(image) @ _wide(text).T
         own = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-
-
-class OrdinalPairwiseLoss(nn.Module):
-    """`ordinal_pairwise_loss` with its options and rank values bound, for use in a model of your own."""
-
-    values: Tensor
-
-    def __init__(self, values: Values, **options: Any) -> None:
-        super().__init__()
-        self.register_buffer("values", values)
-        self.options = options
-
-    def forward(self, image: Batch, text: Texts, target: Targets) -> Loss:
-        """See `ordinal_pairwise_loss`."""
-        return ordinal_pairwise_loss(image, text, target, self.values, **self.options)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -85,13 +85,6 @@ class RankPrompts(nn.Module):
         features = towers.encode_embeddings(embeddings, self.prompt_tokens.to(embeddings.device))
         return centred(features) if self.centre else features
 
-    @torch.no_grad()
-    def template_features(self, towers: Towers) -> Float[Tensor, "rank dim"]:
-        """Text features of the bare sentences: no RankFormer, no context. What the language model knew before."""
-        words = self.template_embeddings
-        features = towers.encode_embeddings(words, self.tokens.to(words.device))
-        return centred(features) if self.centre else features
-
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:
     """Features relative to their mean over the ranks, unit length again.

@@ -25,11 +25,6 @@ Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]
 Texts = Float[Tensor, "rank dim"]
 
-TINY_CLIP: dict[str, Any] = {
-    "embed_dim": 64,
-    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
 PLACEHOLDER = 3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 
@@ -274,6 +269,7 @@ def load_open_clip(
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
+    open_clip.add_model_config(Path(__file__).with_name("tiny.json"))
     if problem := _problem(name, weights):
         raise InputError(f"towers: {name!r} {problem}.")
     model_name, _, tag = name.partition("/")
@@ -286,17 +282,11 @@ def load_open_clip(
         trained = trained or open_clip.get_pretrained_cfg(model_name, known)
     options["force_preprocess_cfg"] = {key: trained[key] for key in ("mean", "std") if key in trained}
     options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
-    source = (open_clip.get_model_config(model_name) or TINY_CLIP)["text_cfg"].get("hf_tokenizer_name")
+    source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name")
     wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            if model_name == "tiny":
-                vision = TINY_CLIP["vision_cfg"] | {"image_size": image_size or 64}
-                model = open_clip.CustomTextCLIP(**TINY_CLIP | {"vision_cfg": vision})
-                model.visual.image_mean = open_clip.OPENAI_DATASET_MEAN
-                model.visual.image_std = open_clip.OPENAI_DATASET_STD
-                return OpenClipTowers(model, open_clip.tokenizer.SimpleTokenizer())
             tokenizer = open_clip.get_tokenizer(model_name)
             wanted, cure = f"the weights of {name!r}", f"{cure}, or pass weights=FILE with a safetensors file"
             model = open_clip.create_model(model_name, **options)
@@ -311,8 +301,6 @@ def _problem(name: str, weights: str | Path | None) -> str:
     import open_clip
 
     model, _, tag = name.partition("/")
-    if name == "tiny/random":
-        return ""
     if model not in open_clip.list_models():
         return "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
     config = open_clip.get_model_config(model)

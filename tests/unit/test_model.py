@@ -135,9 +135,7 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"image_side": "kernel"}, {"controls": Controls(shuffled=True)}]
-)
+@pytest.mark.parametrize("settings", [{}, {"image_side": "kernel"}, {"controls": Controls(shuffled=True)}])
 def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""
     config = Config(**(CONFIG.to_dict() | settings))  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_card import model_card
+from l2rclip_lite.results import model_card
 
 
 def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> None:

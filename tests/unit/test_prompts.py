@@ -22,14 +22,13 @@ def spread(features: torch.Tensor) -> torch.Tensor:
 def test_without_context_and_rankformer_it_is_the_text_tower(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The bare prompts are `encode_text` of the sentences, centred on request; `template_features` always is."""
+    """The bare prompts are `encode_text` of the sentences, centred on request."""
     towers: Towers = request.getfixturevalue(name)
     with torch.no_grad():
         plain = towers.encode_text(AGES.sentences)
         bare = RankPrompts(towers, AGES, context_length=0, rankformer=False, centre=False)
         assert torch.allclose(bare(towers), plain, atol=1e-6)
         full = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16)
-        assert torch.allclose(full.template_features(towers), spread(plain), atol=1e-5)
         assert not torch.allclose(full(towers), spread(plain), atol=1e-3), "context and alpha move it"
         apart = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16, centre=False)
         assert torch.allclose(full(towers), spread(apart(towers)), atol=1e-5)
@@ -118,7 +117,6 @@ def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
             assert prompts.rankformer is not None
             torch.nn.init.constant_(prompts.rankformer.ffn[0][2].weight, 0.02)
         assert torch.allclose(other(tiny), true(tiny)[order], atol=1e-5), axis
-        assert torch.allclose(other.template_features(tiny), true.template_features(tiny)[order], atol=1e-5)
         assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
 
 

@@ -1,5 +1,6 @@
 """The open_clip adapter: what CLIP's tokenizer does to ranks, and equality with open_clip's own text path."""
 
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,13 +13,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import l2rclip_lite
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.mini import find_text_folder, load_towers
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import TINY_CLIP, Augment, OpenClipTowers, Towers
+from l2rclip_lite.towers import Augment, OpenClipTowers, Towers
 
 AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
+TINY = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
 
 
 class NoStart:
@@ -49,10 +52,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
 def tiny_model(kind: str = "CLIP") -> nn.Module:
     """A random open_clip model of two layers with strong weights, so that every slot matters."""
     text, vision, _ = KINDS[kind]
-    config = TINY_CLIP | {
-        "text_cfg": TINY_CLIP["text_cfg"] | text,
-        "vision_cfg": TINY_CLIP["vision_cfg"] | vision,
-    }
+    config = TINY | {"text_cfg": TINY["text_cfg"] | text, "vision_cfg": TINY["vision_cfg"] | vision}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model: nn.Module = open_clip.CustomTextCLIP(**config).eval()
