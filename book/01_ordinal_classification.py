@@ -19,7 +19,7 @@
 # how to turn a row of probabilities into one answer. It ends with CLIP, the pair of networks that L2RCLIP starts from,
 # and with the question that this book is about: can sentences teach a model which grade comes after which?
 #
-# **You need.** A classifier and its probabilities, a test split, mean and median, and NumPy arrays, to read them.
+# **You need.** To know what a classifier's probabilities and a test split are, and to read NumPy.
 #
 # **Time and hardware.** No GPU, no download, no training. The last line of this page says how long it took, and on what.
 
@@ -74,9 +74,9 @@ draw.threshold_scale([leaf.image for leaf in drawn], shares, edges, ranks)
 # ## More than names, less than numbers
 #
 # {numref}`fig-01-scale` shows one leaf, drawn eight times while the rust eats it, and the scale on which a grader would
-# put it. Behind the labels is a quantity $u$ that nobody writes down, here the damaged share, and between the ranks are
-# thresholds $\theta_1 < \dots < \theta_{K-1}$. The rank of image $i$ is the number of thresholds that its quantity has
-# passed:
+# put it. Behind the labels is a quantity $u$ that nobody writes down, here the damaged share, and between the $K$ ranks are
+# thresholds $\theta_1 < \dots < \theta_{K-1}$. The rank $y_i$ of image $i$ is the number of thresholds that its quantity
+# $u_i$ has passed:
 #
 # $$
 # y_i = \#\{k : \theta_k \le u_i\} \in \{0, \dots, K-1\} .
@@ -100,7 +100,7 @@ assert list(found) == [0, 1, 1, 1, 2, 2, 3, 4]
 assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 
 # %% [markdown]
-# The two leaves that differ much share a label, and the two that differ little do not. Equal steps in rank are unequal
+# The two leaves that differ a lot share a label, and the two that differ a little do not. Equal steps in rank are unequal
 # steps in damage. Scales of this kind are everywhere:
 #
 # | label | the quantity behind it | one step |
@@ -142,8 +142,8 @@ draw.arrows(*eight, ranks)
 # $$ (eq-01-mae)
 #
 # An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa**
-# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of a guesser, who gives the same answers
-# to random leaves: every answer $\hat y_j$ is compared with every truth $y_i$.
+# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of a guesser, who hands out the same answers
+# at random: every answer $\hat y_j$ meets every truth $y_i$.
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
@@ -170,15 +170,15 @@ for score, value in (
     assert abs(score(y, a, ranks) - value) < 1e-9
 
 # %% [markdown]
-# Three errors, three prices. Accuracy charges the error of two ranks as much as an error of one; MAE charges it double,
-# QWK four times. Choosing a metric is choosing a price list, so ask what an error costs *you*. In the package these are
+# Accuracy charges an error of two ranks as much as an error of one; MAE charges double, QWK four times as much. Choosing a
+# metric is choosing a price list, so ask what an error costs *you*. In the package these are
 # `metrics.accuracy`, `metrics.mae_rank` and `metrics.qwk`; `metrics.mae` measures the error in the unit of the label
 # instead, such as years. {doc}`11_metrics_and_decoders` has the others, and the traps.
 #
 # ### A row of probabilities
 #
-# Most models say more than an answer: they give a probability $p_{ik}$ to every rank. Below are two leaves of rank *very
-# low*. Both rows put one half on the truth. They differ in where the other half is.
+# Most models give more than an answer: a probability $p_{ik}$ for every rank. Below are the rows of two leaves of rank
+# *very low*. Both put one half on the truth. They differ in where the other half is.
 
 # %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}, "figure": {"caption": "Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of the truth (black). RPS adds up the squared heights of the shaded gap.", "name": "fig-01-rps"}} tags=["hide-input"]
 beside, apart = [0.25, 0.5, 0.25, 0, 0], [0, 0.5, 0, 0, 0.5]
@@ -188,7 +188,7 @@ draw.staircases(
 
 # %% [markdown]
 # Cross-entropy looks at the probability of the true rank only, so it calls both rows equal. The **ranked probability
-# score** {cite:p}`epstein1969scoring` compares running sums, and these know distance:
+# score** {cite:p}`epstein1969scoring` compares running sums, which know distance:
 #
 # $$
 # \text{RPS} = \frac1n \sum_{i=1}^n \sum_{k=0}^{K-1} \big(F_{ik} - \mathbf 1[y_i \le k]\big)^2 ,
@@ -212,7 +212,7 @@ assert abs(metrics.rps(y, np.eye(5)[a], ranks) - 1 / 2) < 1e-9
 #
 # ### Three answers from one row
 #
-# A leaf has a grey shine: it is either healthy and in the sun, or covered by mildew. The model cannot tell, and says
+# A leaf has a grey shine: it is either healthy and in the sun, or covered with mildew. The model cannot tell, and says
 # so. Which rank do you write down?
 
 # %% mystnb={"image": {"alt": "Left: five bars of probability, high at both ends, with three markers for the most probable rank, the median and the expectation, at three different places. Right: three curves of the expected price of each answer, each with its lowest point marked."}, "figure": {"caption": "Left: one row of probabilities and three answers. Right: the expected price of each answer under three price lists, each divided by its highest; the mark is at the cheapest answer.", "name": "fig-01-readouts"}} tags=["hide-input"]
@@ -244,14 +244,14 @@ best = [draw.expected_price(p, np.arange(5.0), power)[2] for power in (0, 1, 2)]
 assert np.allclose(best, [0, 1, 1.8])
 
 # %% [markdown]
-# One row, three answers, three different ranks. A result therefore also depends on how you turn probabilities into one
+# One row, three different answers. A result therefore also depends on how you turn probabilities into one
 # answer: a table that reports the accuracy *and* the MAE of the same answers has handicapped one of the two. This book
 # calls the three rules *decoders*. Unless it says otherwise, accuracy and MAE belong to the most probable rank.
 #
 # ## CLIP in one picture
 #
 # Where do probabilities come from? In this book they come from {term}`CLIP` {cite:p}`radford2021learning`, and
-# {numref}`fig-01-clip` is all of it. The numbers are real: the towers are {term}`mini`, which pip has installed beside
+# {numref}`fig-01-clip` shows all of it. The numbers are real: they come from {term}`mini`, the pair that is installed with
 # the package, and the image is the last of {numref}`fig-01-scale`.
 
 # %% mystnb={"image": {"alt": "A leaf passes through the image tower and becomes a strip of coloured cells, z. Five sentences pass through the text tower and become five such strips, t. Beside them are five bars for the cosine of z with each t, nearly equal, and five bars for their softmax, highest for no damage although the leaf is badly damaged."}, "figure": {"caption": "CLIP. The image tower turns an image into a vector z, the text tower turns each sentence into a vector t; colours are the first 24 of 384 numbers, red above 0 and blue below. The cosine of z with each t, times a scale s, goes through a softmax over the sentences.", "name": "fig-01-clip"}} tags=["hide-input"]
@@ -311,7 +311,7 @@ figure
 # Read the figure from left to right.
 #
 # 1. **Two towers.** One network reads images, another reads sentences. They share no weights.
-# 2. **One space.** Both end in a vector of as many numbers, scaled to length 1, a *feature*. We write $z_i$ for
+# 2. **One space.** Both give a vector of the same size, scaled to length 1: a *feature*. We write $z_i$ for
 #    image $i$ and $t_k$ for the sentence of rank $k$.
 # 3. **Cosine.** For unit vectors the cosine of their angle is their dot product, $z_i \cdot t_k$: multiply number by
 #    number and add. It is 1 for the same direction and 0 for a right angle.
@@ -327,20 +327,20 @@ figure
 # without a single training image. That is called *zero-shot*.
 #
 # How does an image get near its sentence? CLIP was trained on hundreds of millions of images with their captions.
-# Of $B$ pairs, each image must find its own caption among all $B$, and each caption its own image. With the features of
-# the batch as rows of $Z$ and $T$, and cross-entropy CE to the right partner $1, \dots, B$, the loss is
+# In a batch of $B$ pairs, each image must find its own caption, and each caption its own image. With the features of
+# the batch as rows of $Z$ and $T$, and with CE for the cross-entropy whose right answers are $1, \dots, B$, the loss is
 #
 # $$
 # L_{\text{CLIP}} = \tfrac12\, \mathrm{CE}(s Z T^\top) + \tfrac12\, \mathrm{CE}(s T Z^\top) .
 # $$ (eq-01-contrastive)
 #
-# A loss of this kind is called contrastive: it pulls partners together and pushes all others apart, and treats all others
-# alike. The towers `mini` were joined in a cheaper way, which {doc}`03_rank_templates` shows, and know less. Everything that this book
-# does with them works with any CLIP.
+# A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
+# alike. The towers of `mini` were joined in a cheaper way ({doc}`14_wordings_and_mini`), and know less. Everything that
+# this book does with them works with any CLIP.
 #
 # ### What it can do, and what it cannot
 #
-# In code, {numref}`fig-01-clip` is a few lines. Here they read leaves that these towers have never seen.
+# In code, {numref}`fig-01-clip` is a few lines. Here the towers read leaves that they have never seen.
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -353,7 +353,7 @@ with torch.no_grad():
     probabilities = (s * z @ t.T).softmax(dim=1)
 
 # %% [markdown]
-# First an easy question. Which of four things is in the image?
+# First an easy question: which of four things is in the image?
 
 # %%
 things = ["leaf", "cup", "truck", "lamp"]
@@ -364,7 +364,7 @@ for k, thing in enumerate(things):
     print(f"{thing:<6}{(nearest == k).float().mean():5.0%}")
 
 # %% [markdown]
-# No training, and yet they nearly always find the right word. Now the question of this book: which *grade* of damage?
+# No training, and yet the towers nearly always find the right word. Now the question of this book: which *grade* of damage?
 
 # %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Nearly all images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
 targets = torch.tensor(data.test.targets)
@@ -392,10 +392,10 @@ if PROFILE == "page" and SEED == 0:
     assert zero["rps"] < constant["rps"]
 
 # %% [markdown]
-# It calls most leaves of every rank undamaged, and its error is larger than that of a model that never looks at the image. (Its
-# RPS is lower only because the constant is always certain.) The reason is visible in {numref}`fig-01-clip`: the five cosines
-# hardly differ. The sentences share all words but one or two, so their vectors nearly coincide; and the towers learned the
-# names of *things*. "Very low damage" is not a thing.
+# CLIP calls most leaves of every rank undamaged, and its MAE is larger than that of a model that never looks at the image.
+# (CLIP's RPS is lower only because that model is always certain.) The reason is visible in {numref}`fig-01-clip`: the five
+# cosines hardly differ. The sentences share all words but one or two, so their vectors nearly coincide; and the towers
+# learned the names of *things*. "Very low damage" is not a thing.
 #
 # Three observations give hope, and L2RCLIP {cite:p}`wang2023learning` is built on them:
 #
@@ -403,8 +403,8 @@ if PROFILE == "page" and SEED == 0:
 #   leaf is seen. {doc}`03_rank_templates` measures how much. **Stage 1** of L2RCLIP starts from the rank sentences and refines
 #   them, while both towers stay as they are.
 # - **The image tower can learn.** **Stage 2** keeps the sentences where they are and moves the images to them.
-# - **A loss can know distance.** {eq}`eq-01-contrastive` pushes all wrong sentences alike. One that pushes *very high*
-#   harder than *low* makes a far mistake cost more, as MAE, QWK and RPS do.
+# - **A loss can know distance.** {eq}`eq-01-contrastive` pushes all wrong sentences alike. One that pushes a healthy leaf
+#   harder from *very high* than from *low* makes a far mistake cost more, as MAE, QWK and RPS do.
 #
 # {doc}`02_two_stages` does all of this once, from five sentences to a model that grades leaves.
 #
@@ -558,13 +558,13 @@ assert "not yet: cosines" in check_clip(clip_probabilities)
 # ## Summary
 #
 # - Ordinal labels are cuts through a quantity: the order is known, the size of a step is not.
-# - A metric is a price list. Accuracy counts errors, MAE adds up their sizes, QWK their squares beside those of a guesser.
+# - A metric is a price list. Accuracy counts errors, MAE averages their sizes, QWK compares their squares with a guesser's.
 # - RPS reads the whole row of probabilities, knows distance, and rewards honest doubt.
-# - The most probable rank, the median and the expectation are each best for another price. Say which one you use.
+# - The most probable rank, the median and the expectation are each best under a different price. Say which one you use.
 # - CLIP: two towers, one space, cosine times $s$, softmax over sentences. It names things; by itself it does not grade.
 #
 # ## Sources
 #
-# The division of scales into names, ranks and numbers is that of {cite:t}`stevens1946theory`; thresholds on a hidden
-# quantity are those of {cite:t}`mccullagh1980regression`. QWK: {cite:t}`cohen1968weighted`. RPS:
+# The division of scales into names, ranks and numbers is from {cite:t}`stevens1946theory`, thresholds on a hidden
+# quantity from {cite:t}`mccullagh1980regression`. QWK: {cite:t}`cohen1968weighted`. RPS:
 # {cite:t}`epstein1969scoring`; why it rewards honesty: {cite:t}`gneiting2007strictly`. CLIP: {cite:t}`radford2021learning`.

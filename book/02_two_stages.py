@@ -13,12 +13,12 @@
 # %% [markdown]
 # # The whole method once
 #
-# A leaf is healthy, a little damaged, badly damaged: the labels have an order. L2RCLIP {cite:p}`wang2023learning` writes
-# each of them as a sentence and lets a CLIP compare images with sentences. This chapter trains the whole method once, from
+# A leaf is healthy, a little damaged or badly damaged: the labels have an order. L2RCLIP {cite:p}`wang2023learning` writes
+# each label as a sentence and lets a CLIP compare images with sentences. This chapter trains the whole method once, from
 # five sentences to a model that grades a leaf, and then looks at what came out: the curves, the errors, and simpler methods
-# beside it. It takes nothing apart; chapters 3 to 6 do that, and at their end you will have written all of it yourself.
+# beside it. Chapters 3 to 6 take it apart, and at their end you will have written all of it yourself.
 #
-# **You need.** A training loop in PyTorch, to read it; CLIP, MAE and RPS as in {doc}`01_ordinal_classification`.
+# **You need.** To read a training loop in PyTorch; CLIP, MAE and RPS from {doc}`01_ordinal_classification`.
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 
@@ -74,8 +74,8 @@ plots.contact_sheet(data.train, ranks, rows=2)
 # %% [markdown]
 # ## Five sentences
 #
-# The leaves of {numref}`fig-02-leaves` are generated. Species, light, ground and kind of lesion vary freely, and the rank is the share
-# of the leaf's own area that is damaged. Nothing else in the image tells the rank. Each rank becomes a sentence, and these
+# The leaves of {numref}`fig-02-leaves` are generated. Species, light, ground and kind of lesion vary freely; the rank depends
+# only on the share of the leaf's own area that is damaged. Each rank becomes a sentence, and these
 # five sentences are all that the text side is ever told:
 
 # %%
@@ -89,18 +89,20 @@ for split in ("train", "val", "test"):
 #
 # ## Two stages, never both at once
 #
-# In {doc}`01_ordinal_classification` a CLIP graded leaves by raw sentences, and called most of them undamaged. L2RCLIP changes both
-# sides, one after the other.
+# In {doc}`01_ordinal_classification` a CLIP graded leaves by raw sentences, and called most of them undamaged. L2RCLIP
+# changes both sides, one after the other.
 #
 # **Stage 1 moves the sentences.** Between the words and the text tower it puts two things that learn. *RankFormer* is a small
 # transformer that lets the five sentences look at each other and changes their word embeddings a little ({doc}`04_rankformer`).
 # *Context vectors* are made-up words in front of each sentence, the same for all ranks. Both towers are frozen, so the
-# image features are computed once and stage 1 takes seconds.
+# image features are computed only once.
 #
-# **Stage 2 moves the images.** The five text features are now fixed points (the code calls them prototypes), and the image tower
-# learns to put each image near its own. Grading a new image needs the image tower and five vectors; the text tower is not asked again.
+# **Stage 2 moves the images.** The five text features are now fixed points (the code calls them prototypes), and the image
+# tower learns to put each image near its own. Grading a new image needs the image tower and five vectors; the text tower is
+# not needed again.
 #
-# Who learns when is not spread over a training script. It is a table, `model.FREEZING`, from which the optimiser is built:
+# Which part learns when is not scattered over a training script. It is a table, `model.FREEZING`, from which the optimiser is
+# built:
 
 # %%
 settings = Config(
@@ -118,10 +120,11 @@ print(freezing_table(before))
 # %% [markdown]
 # ## The losses, in short
 #
-# Write $z_i$ for the unit feature of image $i$ of a batch of $B$, with rank $y_i$; $t_k$ for the unit text feature of rank $k$ of $K$,
-# and $T$ for all of them as rows. Both stages begin with CLIP's question, *which sentence belongs to this image?*, which is the
-# cross-entropy $\mathrm{CE}(s\,z_i T^\top, y_i)$. Both add a part that knows the order, because cross-entropy treats all wrong
-# sentences alike. {doc}`05_losses` derives every term; here is what is minimised.
+# Write $z_i$ for the unit feature of image $i$ of a batch of $B$, with rank $y_i$; $t_k$ for the unit text feature of rank
+# $k$ of $K$, and $T$ for all of them as rows; $s$ is the scale, and each $\lambda$ a weight. Both stages begin with CLIP's
+# question, *which sentence belongs to this image?*, as the cross-entropy $\mathrm{CE}(s\,z_i T^\top, y_i)$. Both add a part
+# that knows the order, because cross-entropy treats all wrong sentences alike. {doc}`05_losses` derives every term; here is
+# what is minimised.
 #
 # Stage 1:
 #
@@ -144,18 +147,18 @@ print(freezing_table(before))
 # \end{aligned}
 # $$ (eq-02-stage2)
 #
-# $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an image has one
-# sentence; therefore the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line of each stage pulls an image
-# to its own sentence. The lines with a minus sign push it from the others, with a weight that grows with the distance of the ranks:
+# $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an image
+# has one sentence; hence the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line of each
+# stage pulls an image to its own sentence. The lines with a minus sign push images from other sentences, and in stage 1
+# also sentences from each other, with a weight that grows with the distance of the ranks:
 #
 # $$
 # \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M ,
 # $$ (eq-02-weight)
 #
-# where $r_k$ is the value of rank $k$ and $M$ the largest gap among the pairs that the mean runs over, here nearly always that of
-# the label set. An image of *very low* damage is pushed a little from *low* and
-# hard from *very high*. (In stage 1 the smallest gap is subtracted from the numerator.) A loss with a minus sign may become
-# negative, and that is right.
+# where $r_k$ is the value of rank $k$ and $M$ the largest gap among the pairs that the mean runs over, here nearly always
+# that of the label set. An image of *very low* damage is pushed a little from *low* and hard from *very high*. (In stage 1
+# the smallest gap is subtracted from the numerator.) A loss with a minus sign may become negative; that is no error.
 #
 # | term | function |
 # |---|---|
@@ -166,9 +169,9 @@ print(freezing_table(before))
 #
 # ## Every number that was set
 #
-# A result is worth little without its settings. The table is generated from the `Config` above; a setting that you do not give
-# has the value of its preset or of the towers. `preset="paper"` takes the weights $\lambda$ that the authors released. The default,
-# `preset="recommended"`, takes those that validation images preferred; {doc}`09_does_it_help` compares.
+# The table is generated from the `Config` above; a setting that you do not give takes its value from the preset or the
+# towers. `preset="paper"` takes the weights $\lambda$ that the authors released. The default, `preset="recommended"`, takes
+# those that validation images preferred; {doc}`09_does_it_help` compares.
 
 # %% tags=["hide-input"]
 source = Path(config.__file__).read_text(encoding="utf-8")
@@ -193,8 +196,8 @@ Markdown("\n".join(lines))
 assert set(chosen) <= set(meaning), "every setting has a meaning"
 
 # %% [markdown]
-# Left out are settings that only say where to compute, and `Config.controls`, which switches parts of the method off for a study.
-# The code fixes the rest:
+# Left out are settings that only say where to compute, and `Config.controls`, which switches parts of the method off for a
+# study. The code fixes the rest:
 
 # %% tags=["hide-input"]
 with torch.no_grad():
@@ -250,11 +253,12 @@ print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
 # l2rclip fit --dataset leaves --preset paper --out runs/leaves
 # ```
 #
-# **Stop** it whenever you like, by Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a checkpoint to the run directory.
+# **Stop** it whenever you like, with Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a
+# checkpoint to the run directory.
 #
-# **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends in the same numbers,
-# bit for bit, because each epoch draws its batches and its augmentation from a generator that is seeded by seed, stage and epoch. Other
-# settings or other data in the same directory are refused. A finished run is only loaded:
+# **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends with the same
+# numbers, bit for bit, because each epoch draws its batches and its augmentation from a generator that is seeded by seed,
+# stage and epoch. Other settings or other data in the same directory are refused. A finished run is only loaded:
 
 # %%
 again = fit(data, settings, OUT, quiet=True)
@@ -266,24 +270,25 @@ assert again.metrics == run.metrics
 # %% [markdown]
 # ## The curves
 #
-# `run.history` has a row per epoch, which is also `history.csv`.
+# `run.history` has one row per epoch, and so has `history.csv`.
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, below the dashed line of the median rank at the end. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept in each stage: the lowest validation RPS. The dashed line never looks at an image.", "name": "fig-02-curves"}} tags=["hide-input", "nbval-ignore-output"]
 constant = run.metrics["median_rank"]
 plots.training_curves(run.history, ranks, reference=constant["mae"])
 
 # %% [markdown]
-# Read the left panel first. In stage 1 only five points move, and the error falls slowly. In stage 2 a whole network moves. In its first
-# epoch the error may rise, while the tower leaves the place where stage 1 had fitted the
-# sentences to it; then it falls far lower. The losses on the right have different terms, so compare their slopes, not their heights. If
-# the training loss still falls while the validation error rises, the model learns its training images by heart, and the dot
-# is where you would want to stop.
+# In stage 1 only five points move (left panel): the error falls for a few epochs, then hardly at all. In stage 2 a whole
+# network moves. In its first epoch the error may rise, while the tower leaves the place where stage 1 had fitted the
+# sentences to it; then it falls lower than before. The losses on the right have different terms, so do not compare their
+# heights. If the training loss still falls while the validation error rises, the model learns its training images by heart,
+# and the dot is where you would want to stop.
 #
 # ## The result, and what to compare it with
 #
-# A number without a baseline says nothing. The median rank never looks at the image. *Zero-shot* compares images with the
-# sentences before any training. The linear probe is logistic regression on the frozen image features: it sees what stage 1 sees, and knows nothing of
-# sentences or order. All share towers, data and split, and each but the first has its own temperature, so that RPS compares
+# A number without a baseline says nothing. The median rank never looks at the image; its RPS is that of the ranks'
+# frequencies in the training split. *Zero-shot* compares images with the sentences before any training. The linear probe is
+# logistic regression on the frozen image features: it sees what stage 1 sees, and knows nothing of sentences or order. All
+# share towers, data and split. Each but the first divides its logits by a temperature of its own, so that RPS compares
 # calibrated probabilities; MAE and accuracy of the most probable rank do not depend on it.
 
 # %% tags=["nbval-ignore-output"]
@@ -315,10 +320,10 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
     assert test["rps"] == table["rps"].min()
 
 # %% [markdown]
-# Stage 1 alone does not beat the probe: five movable points on a frozen tower are five prototypes, and the probe has as many. Stage 2
-# makes the difference, because it changes what the image tower sees. That is no proof of language. A fair rival tunes the *same*
-# tower for as many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves both were trained on the same
-# folds:
+# Stage 1 alone does not beat the probe in MAE or RPS: both have five movable prototypes on a frozen tower. Stage 2 makes
+# the difference, because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the
+# *same* tower for as many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves both were
+# trained on the same folds:
 
 # %% tags=["hide-input"]
 names = {"L2RCLIP": "L2RCLIP", "cross-entropy": "cross-entropy"}
@@ -335,13 +340,13 @@ if measured.exists():
     assert gap["mae_median"] < 0.02, "level in MAE"
 
 # %% [markdown]
-# The two answer about equally well, and cross-entropy has the better probabilities: the fine-tuned tower does the work, and with five
+# The two answer about equally well, and cross-entropy has the better RPS: the fine-tuned tower does the work, and with five
 # ranks and enough images the sentences do not help. When they do help is the subject of {doc}`09_does_it_help`. For
 # a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
-# Stage 1 moves sentences, not images. In {numref}`fig-02-texts` red is near and blue is far.
+# In {numref}`fig-02-texts` red is near and blue is far.
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, their mean taken off first: as the language model gives them, and after stage 1.", "name": "fig-02-texts"}} tags=["hide-input", "nbval-ignore-output"]
 texts = {
@@ -352,9 +357,10 @@ cosines = {when: features @ features.T for when, features in texts.items()}
 heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 
 # %% [markdown]
-# Before any training the sentences already lie roughly in order: the far corners are blue. Stage 1 moves each sentence to the images of
-# its rank. Is that more order, or only a better place? With five ranks that is hard to say. {doc}`03_rank_templates` measures the
-# order that the words bring along, and {doc}`04_rankformer` explains why RankFormer does not keep it by itself.
+# Before any training the sentences already lie roughly in order: the far corners are blue. Stage 1 moves each sentence
+# towards the images of its rank. Is that more order, or only a better place? With five ranks that is hard to say.
+# {doc}`03_rank_templates` measures the order that the words bring along, and {doc}`04_rankformer` explains why RankFormer
+# does not keep it by itself.
 #
 # ## Where the model is wrong
 #
@@ -381,8 +387,8 @@ plots.gallery(data.test, probabilities, ranks, worst)
 # %% [markdown]
 # ## Use the model
 #
-# The run directory is all you need. It holds the image tower, the five text features, and one *temperature*, which `fit` has
-# chosen on the validation images: it makes the model about as sure as it is right.
+# The run directory is all you need. It holds the image tower, the five text features, and one *temperature*, chosen on the
+# validation images: it makes the model about as sure as it is right.
 
 # %% tags=["nbval-ignore-output"]
 model = L2RCLIP.from_pretrained(run.out)
@@ -396,8 +402,8 @@ print("expectation:", round(float(prediction.expected[0]), 2))
 #
 # ## Exercises
 #
-# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights {eq}`eq-02-weight` of an
-# image of rank 1, whose value is 1. Here, for simplicity, $M$ is the largest distance in the whole label set.
+# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights
+# {eq}`eq-02-weight` of an image of rank 1, whose value is 1. Here $M$ is the largest distance in the whole label set.
 
 # %% tags=["hide-input"]
 VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
@@ -438,8 +444,8 @@ assert check_weights([1 / 9, 0.0, 1 / 9, 4 / 9, 8 / 9]) == "right"
 assert "places" in check_weights([1 / 4, 0.0, 1 / 4, 2 / 4, 3 / 4])
 
 # %% [markdown]
-# **2. Do not trust the freezing table; test it.** Write a function that compares two `state_dict`s, and returns the names of all tensors
-# that training has changed. The check then looks whether they obey the table.
+# **2. Do not trust the freezing table; test it.** Write a function that compares two `state_dict`s and returns the names of
+# all tensors that training has changed. The check then sees whether the text tower is among them.
 
 
 # %% tags=["hide-input"]
@@ -470,8 +476,9 @@ print(check_moved(moved))
 #     return {name for name in old if not torch.equal(old[name], new[name])}
 # ```
 #
-# Context, RankFormer and image tower differ. Other names are no parameters of the table: text features and prototypes keep what
-# the text side said after stage 1, and temperature and conformal level are chosen at the end.
+# Context, RankFormer and image tower differ. The other names are not in the table, because they are not trained: text
+# features and prototypes store the output of stage 1; temperature and conformal level ({doc}`10_your_own_images`) are
+# chosen at the end.
 # :::
 
 
@@ -485,8 +492,9 @@ assert "prompts.context" in check_moved(solved_moved)
 assert check_moved(moved).startswith("not yet")
 
 # %% [markdown]
-# **3. Choose the epoch.** Write the rule by which a stage keeps an epoch: the lowest validation RPS; of equal ones the lower validation
-# MAE; of equal ones the earlier epoch. A row of the history has the keys `epoch`, `val_rps` and `val_mae`, among others.
+# **3. Choose the epoch.** Write the rule by which a stage keeps an epoch: the lowest validation RPS; of equal ones the
+# lower validation MAE; of equal ones the earlier epoch. A row of the history has the keys `epoch`, `val_rps` and `val_mae`,
+# among others.
 
 
 # %% tags=["hide-input"]
@@ -548,14 +556,14 @@ assert "MAE" in check_epoch(
 # - Stage 1 trains RankFormer and context vectors on cached image features: the sentences move to the images.
 # - Stage 2 trains the image tower on cached text features: the images move to the sentences, and far ranks push harder.
 # - The freezing table is data, so it can be printed and tested.
-# - Validation RPS chooses the epoch, the test images are used once, and baselines appear beside every result.
+# - Validation RPS chooses the epoch, the test images are only scored, and baselines appear beside every result.
 # - The same call starts, resumes and loads a run.
 #
 # {doc}`03_rank_templates` goes back to the beginning and asks what the five sentences know.
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The authors' repository holds the losses, which this package reproduces to six digits,
-# the optimisers, which say what each stage trains, one data set, the metrics and split lists; it holds neither model nor training loop.
-# What the paper and the repository leave open (template, number of context vectors, learning rates, axis of attention) is a setting in
-# `l2rclip_lite.config.Config`, and the defaults are ours.
+# The method is that of {cite:t}`wang2023learning`. The authors' repository holds the losses, which this package reproduces
+# to six digits, and the optimisers, which say what each stage trains. It also has one data set, metrics and split lists,
+# but no model or training loop. What both leave open (template, number of context vectors, learning rates, axis of
+# attention) is a setting in `l2rclip_lite.config.Config`; the defaults are ours.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What sentences know: rank templates
 #
-# Take a network that has read a great deal and has never seen a face. Give it sixty-two sentences, from "a photo of a
+# Take a network that has read a great deal and never seen a face. Give it sixty-two sentences, from "a photo of a
 # sixteen years old face" to "a photo of a seventy seven years old face", and let it turn each into a vector. Do the vectors
 # keep the order of the ages, although nobody trained them to? L2RCLIP {cite:p}`wang2023learning` bets that they do: it starts
 # from the order that language brings and only refines it. In this chapter you build the text side as it is before any
@@ -118,7 +118,7 @@ heat_maps(
 #
 # | order that is | comes from | the control that reveals it |
 # |---|---|---|
-# | learned | reading | what the other two leave |
+# | learned | reading | what the other two leave over |
 # | spelled | words that two ranks share | the same network with random weights |
 # | lucky | few ranks | the same sentences in shuffled order |
 #
@@ -128,8 +128,8 @@ heat_maps(
 # told nothing else. The package keeps the three in `Ranks`, which refuses a template with no hole or with two. Whole numbers
 # are written in words, with a space where English puts a hyphen.
 #
-# A text tower reads neither letters nor words but *tokens*, pieces from a fixed list. Filling the hole takes one line.
-# Knowing which tokens spell the rank takes a few more, and it will be needed: {doc}`04_rankformer` refines a sentence token by
+# A text tower reads neither letters nor words but *tokens*, pieces from a fixed list. Filling the hole takes one line;
+# finding the tokens that spell the rank takes a few more. We need them: {doc}`04_rankformer` refines a sentence token by
 # token, and a rival such as OrdinalCLIP {cite:p}`li2022ordinalclip` replaces exactly the tokens of the rank. The tokenizer of
 # MiniLM, the text tower of {term}`mini`, helps: it reports where in the sentence each token begins and ends.
 
@@ -218,9 +218,9 @@ assert tally == {
 # ## A sentence becomes a feature
 #
 # MiniLM gives each token a vector that depends on the whole sentence. The feature of the sentence is the mean over its
-# tokens, start and end included, scaled to unit length; padding must not count. The sentences of a label space share nearly all their words, so
-# nearly all of that feature is the same for every rank, and the difference between ranks drowns. *Centring* removes what is
-# shared: subtract an origin $m$, then scale to unit length again,
+# tokens, start and end included, scaled to unit length; padding must not count. The sentences of a label space share nearly
+# all their words, so nearly all of that feature is the same for every rank, and the difference between ranks drowns.
+# *Centring* removes what is shared: subtract an origin $m$, then scale to unit length again,
 #
 # $$
 # c_k = \frac{t_k - m}{\lVert t_k - m \rVert} .
@@ -228,8 +228,8 @@ assert tally == {
 #
 # Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences "a photo of a …",
 # one for each class of ImageNet ({doc}`14_wordings_and_mini` shows what it is for). The second belongs to the label space: the
-# mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. L2RCLIP in this package takes this second step, with any towers, before it
-# compares an image with the ranks. If you use the real CLIP, it is the only one.
+# mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes this second step with any towers, before it
+# compares an image with the ranks. With the real CLIP, it is the only one.
 
 
 # %%
@@ -268,20 +268,20 @@ heat_maps(
 )
 
 # %% [markdown]
-# After the second centring the features sum to about nothing, so the cosines between different ranks are about $-1/(K-1)$
-# on average. A negative cosine does not mean "opposite" there; only the pattern counts. From here on, `text_features(ranks)`
+# After the second centring the features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$
+# on average. A negative cosine does not mean "opposite" here; only the pattern counts. From here on, `text_features(ranks)`
 # stands for `encode` and both centrings.
 #
 # ## A score for order
 #
 # Do pairs that are further apart in rank have features that are further apart? With the cosine distance
-# $d_{jk} = 1 - c_j \cdot c_k$, ask Spearman's rank correlation $\rho$ over all pairs:
+# $d_{jk} = 1 - c_j \cdot c_k$, take Spearman's rank correlation $\rho$ over all pairs:
 #
 # $$
 # \text{gap} = \rho\big( \{k - j\}_{j<k},\ \{d_{jk}\}_{j<k} \big) .
 # $$ (eq-03-gap)
 #
-# It lies between −1 and 1, and chance is 0.
+# It lies between −1 and 1; chance is 0.
 
 
 # %%
@@ -309,7 +309,7 @@ for rows in (twice, text_features(words)):
 # chapters use it.
 #
 # **Triplets.** Of three ranks, are the outer two further apart than either pair of neighbours? With $[\,\cdot\,]$ for 1 if
-# true, 0 if not, and one half for a tie, and with chance at one half,
+# true, 0 if not and one half for a tie, chance is one half:
 #
 # $$
 # \text{triplets} = \operatorname*{mean}_{i<j<k} \frac{[d_{ij} < d_{ik}] + [d_{jk} < d_{ik}]}{2} .
@@ -324,8 +324,8 @@ for rows in (twice, text_features(words)):
 # ## Luck: shuffle the names
 #
 # Is one half a high gap score? Give the same sentences to the ranks in another order, again and again, and see what that
-# scores: that is luck. Then keep the sentences in order and replace the trained weights by random ones, $N(0, 0.02^2)$, as
-# training would start from them: same tokens, same layers, nothing learned. The order that survives is spelling.
+# scores: that is luck. Then keep the sentences in order and replace the trained weights by random ones, $N(0, 0.02^2)$, from
+# which training would start: same tokens, same layers, nothing learned. The order that survives is spelling.
 
 # %%
 rows = text_features(words)
@@ -418,7 +418,7 @@ if PROFILE != "smoke":
 #
 # - **Ages in digits** have no spelling to lean on, and random weights find nothing. All of their order is learned.
 # - **Ages in words** are partly spelled. Random weights lie beyond the band of shuffles, though well below the trained network.
-# - **Percent in words** are the warning. A network that has never read anything gets most of the score, because "twenty two
+# - **Percent in words** is the warning. A network that has never read anything gets most of the score, because "twenty two
 #   percent" and "twenty five percent" share a word. Against shuffled names alone, this would have passed for knowledge.
 # - **Decades and life stages** share little spelling. Random weights stay low, and the trained network is far above them.
 # - **Five grades** are hard to judge one by one: bands are wide, and rings fall anywhere. Five names can be put into 120
@@ -450,8 +450,8 @@ if PROFILE != "smoke":
     assert reached < 0.01 * len(pooled)
 
 # %% [markdown]
-# So language knows grades, on the whole; of a single scale, do not believe it without a second look. The choice of words
-# matters more than anything else there, and {doc}`14_wordings_and_mini` compares 243 ways to name the same five grades.
+# So language knows grades on the whole, but do not take it on trust for a single scale. Much depends on the choice of
+# words there: {doc}`14_wordings_and_mini` compares 243 ways to name the same five grades.
 #
 # ## Far and near
 #
@@ -519,21 +519,21 @@ assert wins["words", "random weights"][10] < 0.3
 assert 0.3 < np.mean(list(wins["digits", "random weights"].values())) < 0.6
 
 # %% [markdown]
-# Language orders distant ranks well, adjacent ones barely. In digits, where nothing can be spelled, a neighbour against an age
-# twenty years away is nearly certain; a neighbour against the next age after it is closer to a coin. That is the room in
-# which stage 1 works: {doc}`04_rankformer` lets ranks see each other, and the ordinal loss of {doc}`05_losses` pushes far ranks
+# Language orders distant ranks well, adjacent ones barely. In digits, where nothing can be spelled, a neighbour nearly always
+# beats an age twenty years away; against the very next age, the result is closer to a coin toss. That leaves room for
+# stage 1: {doc}`04_rankformer` lets ranks see each other, and the ordinal loss of {doc}`05_losses` pushes far ranks
 # apart harder than near ones.
 #
-# In words, do not be impressed too soon: the random network does almost as well. A neighbour mostly shares the word of the
-# decade, a far age does not, and only at multiples of ten, where both share their last word, does the trick fail. The
+# In words, do not be impressed too soon: beyond ten years the random network does almost as well. A neighbour mostly shares the
+# word of the decade and a far age does not; the trick fails only at multiples of ten, where both share their last word. The
 # trained network does not fall for that, but it has a weakness of its own. Nineteen and twenty are one year apart and share no
-# word; twenty and twenty nine are nine years apart and share one. The table shows which pair is the closer one.
+# word; twenty and twenty nine are nine years apart and share one. The table shows which pair it finds more similar.
 #
 # ## A classifier without training
 #
 # An image and a sentence live in one space, so a sentence can already be an answer: *zero-shot* classification picks the
-# sentence with the largest cosine. Give five sentences and generated leaves to the untrained towers, with the scale
-# $s = 20$ that `mini` uses before the softmax.
+# sentence with the largest cosine. Give five sentences and generated leaves to `mini` as it is, with the scale $s = 20$ that it
+# uses before the softmax.
 
 # %%
 data = leaves.train + leaves.val + leaves.test
@@ -580,8 +580,8 @@ with style():
     side.legend(loc="upper right")
 
 # %% [markdown]
-# Is the damage missing from the features, or do the sentences not point to it? A ridge regression on the same features
-# tells. It is fitted to four fifths of the leaves and asked for the rest, in turn.
+# Is the damage missing from the features, or do the sentences not point to it? Ask a ridge regression on the same
+# features: it is fitted to four fifths of the leaves and predicts the rest, for each fifth in turn.
 
 # %% tags=["hide-input"]
 from sklearn.linear_model import RidgeCV
@@ -614,13 +614,13 @@ if PROFILE != "smoke":
 # %% [markdown]
 # The sentences lie in order, and yet none of this order reaches the leaves, while a regression finds it in the same image
 # features. The image side sees the damage, the text side orders the words, and nothing ties the two together: `mini`
-# was joined by names of *things* ({doc}`14_wordings_and_mini`), and *very low damage* is not a thing. Tying them is what
-# training is for ({doc}`02_two_stages`).
+# was joined by names of *things* ({doc}`14_wordings_and_mini`), and *very low damage* is not a thing. Training ties them
+# ({doc}`02_two_stages`).
 #
 # ## Exercises
 #
-# **1. Slots without offsets.** CLIP's tokenizer returns ids and no offsets. Write `rank_slots` all the same. It gets `encode`,
-# which turns a text into a list of ids without start and end token, a template, and the $K$ names, and returns a Boolean tensor,
+# **1. Slots without offsets.** CLIP's tokenizer returns ids and no offsets. Write `rank_slots` for it. It gets a template, the
+# $K$ names and `encode`, which turns a text into a list of ids without start and end token. It returns a Boolean tensor,
 # ranks × slots: `True` where a token spells the rank. Slot 0 is the start token, an end token follows the sentence, and the
 # longest sentence decides the number of slots.
 
@@ -665,8 +665,8 @@ check_slots(rank_slots)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# The hole cuts the template into two parts. Encode the three parts apart and count: the rank begins after the start token and
-# the first part, and is as long as its name. The next cell has the code.
+# The hole cuts the template into two parts. Encode both parts and the name separately and count: the rank begins after the
+# start token and the first part, and is as long as its name. The next cell has the code.
 # :::
 
 
@@ -724,8 +724,8 @@ check_triplets(triplet_score)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# `torch.combinations` lists all triples of places. Compare both inner distances with the outer one; the sign of the difference is
-# 1, 0 or −1, so half of it plus one half is the worth of a comparison.
+# `torch.combinations` lists all triples of places. Compare both inner distances with the outer one; the sign of the
+# difference is 1, 0 or −1, so half of it plus one half is the score of a comparison.
 # :::
 
 
@@ -743,8 +743,8 @@ check_triplets(triplet_score_solved)
 
 # %% [markdown]
 # **3. Several templates at once.** CLIP's authors average the features of many templates. Write
-# `ensemble(templates, names)`: for every template, `encode` the sentences with `mini`; average the unit features over the
-# templates; make them unit length; then apply both centrings. The check also says how much order the average holds.
+# `ensemble(templates, names)`: `encode` the sentences of every template with `mini`, average the unit features over the
+# templates, scale the averages to unit length, and apply both centrings. The check also says how much order the average holds.
 
 # %% tags=["hide-input"]
 
@@ -814,7 +814,7 @@ check_ensemble(ensemble_solved)
 #
 # - A rank becomes a sentence by a template with one hole. Numbers are written in words, without hyphens: a hyphen costs a token
 #   and says nothing.
-# - Text features are centred twice, by the class names and by the ranks. Otherwise, what all sentences share drowns what tells
+# - Text features are centred twice, by the class names and by the ranks. Otherwise what all sentences share drowns what tells
 #   the ranks apart.
 # - A score of order means little without controls. Shuffled names reveal luck, which is large with five ranks; random weights
 #   reveal spelling, which is large for numbers in words.
@@ -826,7 +826,7 @@ check_ensemble(ensemble_solved)
 # ## Sources
 #
 # Language as a start for ordinal labels comes from {cite:t}`li2022ordinalclip` and {cite:t}`wang2023learning`, whose table of
-# ages in words has no hyphens. The sentence features are those of {cite:t}`reimers2019sentence`, in the small network of
+# ages in words has no hyphens. The sentence features are from {cite:t}`reimers2019sentence`, in the small network of
 # {cite:t}`wang2020minilm`; averaging over templates is from {cite:t}`radford2021learning`. The controls are ours; code:
 # [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
 # [`prompts.py`](../l2rclip_lite/prompts.py).

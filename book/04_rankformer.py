@@ -22,7 +22,7 @@
 # **You need.** `nn.Module`, autograd, and the idea of self-attention {cite:p}`vaswani2017attention`; the sentences come
 # from {doc}`03_rank_templates`.
 #
-# **Time and hardware.** A minute on a laptop, no GPU, no download; the last line of the page has the exact time.
+# **Time and hardware.** Less than a minute on a laptop, no GPU, no download.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -80,11 +80,11 @@ draw.token_grid(spelt, found.rank_words, context=4)
 # %% [markdown]
 # ## Words become vectors
 #
-# A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$
-# ranks and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two masks
-# describe its slots. `tokens.words` is True at words only, and RankFormer uses this one; `tokens.mask` is True at start and
-# end, too, and False at padding, and the tower uses that one. Start, end and padding do not count as words, because the tower
-# has its own use for them: CLIP reads the meaning of the whole sentence from the slot of its end token.
+# A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$ ranks
+# and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two masks describe
+# its slots. RankFormer uses `tokens.words`, which is True at words only. The tower uses `tokens.mask`, which is True at
+# start and end, too, and False at padding. Start and end do not count as words, because the tower has its own use for them:
+# CLIP reads the meaning of the whole sentence from the slot of its end token.
 
 # %%
 ranks = data.ranks
@@ -103,7 +103,7 @@ print(f"K = {K} ranks, n = {n} slots, D = {D}, {words.sum()} words")
 # R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R))),
 # $$ (eq-04-rankformer)
 #
-# and each of its four parts hides one decision. Here they are in the order in which data flows.
+# but it hides several decisions. Here they are, in the order in which data flows.
 #
 # **Step 1: normalise, then let the ranks see each other.** LN is a layer norm. MSA is multi-head self-attention: every
 # word asks the words it can see, and receives a weighted mean of their answers. `nn.MultiheadAttention` expects a batch of
@@ -130,20 +130,20 @@ for ignore in (~words.T, ~words.T & words.T.any(1, keepdim=True)):
 
 # %% [markdown]
 # The first slot holds the start token of every sentence, and the last slot holds only ends and padding. No word is left to
-# look at there, the softmax divides zero by zero, and one NaN in the forward pass makes every gradient a NaN. The second
+# look at there, the softmax divides zero by zero, and one NaN in the forward pass turns every gradient into NaN. The second
 # mask leaves such slots unmasked: their five entries look at each other, and step 4 throws the result away.
 #
-# **Step 3: a network for each word.** FFN is two linear layers with a GELU between them. It treats every word alone. Its
-# last layer starts at zero, weights and bias. So before training the FFN says nothing, and stage 1 starts close to the
+# **Step 3: a network for each word.** FFN is two linear layers with a GELU between them. It treats every word on its own. Its
+# last layer starts at zero, weights and bias. So before training the FFN returns zero, and stage 1 starts close to the
 # sentences that a person wrote, not at random vectors.
 #
 # **Step 4: blend, and put back what must not change.** $\alpha$ mixes the new vector into the old one. It is a learned
-# number that starts at 0.1. `torch.where` then restores start, end and padding bit by bit.
+# number that starts at 0.1. `torch.where` then restores start, end and padding exactly.
 #
 # ## The module
 #
 # Put the four steps into a class. We call $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$ the *shift* and give it a method of
-# its own: the exercises will replace one half of the module and keep the other.
+# its own, so that the exercises can replace parts of the module.
 
 
 # %%
@@ -172,10 +172,10 @@ class MyRankFormer(nn.Module):
 
 
 # %% [markdown]
-# Is it the package's `RankFormer`? Copy your weights into it, and compare. With the last layer at zero, almost any module
-# would pass this test, so that layer first receives random numbers. Two more things are checked: random numbers in start,
-# end and padding must not reach any word, and the order of the sentences must not matter. (The package itself is compared with
-# a loop over single words in NumPy, in `tests/unit/test_rankformer.py`.)
+# Does it equal the package's `RankFormer`? Copy your weights over, and compare. With the last layer at zero, almost
+# any module would pass this test, so that layer first receives random numbers. Two more checks: random numbers in start,
+# end and padding must not reach any word, and mixed sentences must give the same answers, mixed the same way. (The package
+# itself is compared with a loop over single words in NumPy, in `tests/unit/test_rankformer.py`.)
 
 
 # %% tags=["hide-input"]
@@ -220,12 +220,12 @@ assert all(same.values()), same
 #
 # ## Back into the text tower
 #
-# The refined words do not go back to the embedding table. They enter the tower one step later, where it would have looked
-# the words up itself. On the way they meet the *context*: $M$ learned vectors that all ranks share, as in CoOp
-# {cite:p}`zhou2022learning`. They go between the start token and the sentence, {numref}`fig-04-grid`, and start as random
+# The refined words do not go back to the embedding table. They enter the tower one step later, in place of the vectors that
+# it would have looked up. On the way they meet the *context*: $M$ learned vectors that all ranks share, as in CoOp
+# {cite:p}`zhou2022learning`. These go between the start token and the sentence ({numref}`fig-04-grid`) and start as random
 # vectors with the standard deviation of the word embeddings. If they were much larger, they would drown the words.
 #
-# The tower then adds its positions, so every word now has the position of a longer sentence, and runs its layers. The small
+# The tower then adds its positions, with every word $M$ places further on, and runs its layers. The small
 # tower of this book takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the end
 # token and a projection instead; nothing else on this page would change.
 
@@ -247,7 +247,7 @@ def text_features(former, context):
 
 
 # %% [markdown]
-# The last two lines each move the origin. The first subtracts what all English sentences of this tower have in common (a
+# The last two lines each move the origin. The first subtracts what all sentences of this tower have in common (a
 # stored mean over a thousand class names). The second subtracts what these $K$ sentences have in common. Sentences that
 # differ in one word are close together, and without the second line their differences would be too small to train on.
 # `towers.encode_embeddings` and `RankPrompts` are the package's names for these steps.
@@ -269,7 +269,7 @@ assert equal
 # ## Three axes: who sees whom
 #
 # The transpose in step 1 was a choice. The paper speaks of attention over tokens, but the $K \cdot n$ tokens form a
-# rectangle, and the text leaves open along which side they look. The authors' repository does not contain this part. The
+# rectangle, and the paper leaves open along which side they look. The authors' repository does not contain this part. The
 # package therefore has a switch:
 #
 # - `token`: a word sees the words of its own sentence;
@@ -307,7 +307,7 @@ assert (changes["joint"][others] > 1e-6).all()
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. One
 # line of loss is enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that belongs
 # to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
-# ordinal term.) The optimiser is Adam with `lr=1e-3`, and every step uses all training images. Both are short cuts of this page:
+# ordinal term.) The optimiser is Adam with `lr=1e-3`, and every step uses all training images. Both are shortcuts:
 # the package trains in batches, with the rate and the schedule that {doc}`02_two_stages` lists.
 
 # %%
@@ -369,14 +369,15 @@ if PROFILE != "smoke":
 #   order.
 # - **Copies move together.** A copy of a word that sees the same words receives the same shift, because nothing else can
 #   tell the copies apart. Along `rank`, *photo* has the same shift in all five sentences: before the name, RankFormer can
-#   say nothing that separates ranks, and acts like more context. Along `joint` it is a dictionary with one new entry for
-#   each different word.
+#   say nothing that separates ranks, and acts like more context. Along `joint`, RankFormer is a dictionary with one new entry
+#   for each different word.
 #
 # ## What α does, and what it does not
 #
 # Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. Would the tower notice? Its first layer norm
 # would undo a common factor exactly, if positions were not added before it. After training, $\alpha$ has multiplied
-# everything that the FFN learned. The next figure holds $\alpha$ fixed at five values and measures both.
+# everything that the FFN learned. The next figure holds $\alpha$ fixed at five values and shows how far
+# words and texts move, before and after training.
 
 # %% mystnb={"image": {"alt": "Two panels over five values of alpha from 0.01 to 1, before training in grey and after a few steps in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a few steps of stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
@@ -423,21 +424,22 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # - **The short start is harmless** for a small $\alpha$: texts hardly move. At $\alpha = 1$ every word is zero before
-#   training, and all that is left of a sentence is its length.
+#   training, and all that is left of a sentence is its number of words.
 # - **A small α slows words down but does not bound them.** Given enough steps, a word can move further than its own norm,
 #   because the FFN may return vectors of any size. A residual with a weight of 0.1 sounds like a small correction. It is
 #   not one.
 # - **The learned α tells little.** Adam changes it by about the learning rate per step, so after a short training it must
 #   end near its start, whatever happened to the words.
 #
-# Which $\alpha$ and which axis give the best answers? {doc}`15_all_studies` compared them and could not tell them apart.
+# Which axis gives the best answers? In {doc}`15_all_studies` the error rises, on average, when attention stays within a
+# sentence.
 #
 # ## Why only stage 1 changes it
 #
 # Two facts keep RankFormer inside stage 1. In stage 1 the image features are constants, so only the sentences can move, and
-# RankFormer and context are the only parts of a sentence that can learn. In stage 2 it is the other way round: the text
+# RankFormer and context are the only parts of the text side that can learn. In stage 2 it is the other way round: the text
 # features are computed once and *detached*, and the image tower learns against them. The cell below uses the same cross-entropy
-# as before. Only the input with a gradient is another one.
+# as before; only the input that receives a gradient is different.
 
 # %%
 prompts = trained["rank"]
@@ -450,8 +452,8 @@ print("text side:", {p.grad for p in prompts.parameters()})
 
 # %% [markdown]
 # So after stage 1, $R'$ is a constant, and so are the texts. A prediction multiplies an image feature by $t$ and never meets
-# RankFormer or the text tower. That is also why its size costs nothing later. Why not train both sides at once? Then texts
-# could run after images that run after texts; with one side fixed, the other has a target that stays.
+# RankFormer or the text tower, so their size costs nothing. Why not train both sides at once? Then texts
+# could run after images that run after texts; with one side fixed, the other has a target that stays put.
 
 # %% tags=["hide-input"]
 size = sum(p.numel() for p in RankFormer(D).parameters())
@@ -469,8 +471,8 @@ assert size == 4 * D**2 + 4 * D + 2 * D * inner + inner + D + 2 * D + 1
 # %% [markdown]
 # ## Exercises
 #
-# Each exercise replaces one half of `MyRankFormer` and inherits the other. The checks are in the next cell; unfold it if you
-# want to know how a wrong answer is recognised.
+# Each exercise replaces a part of `MyRankFormer` and inherits the rest. The checks are in the next cell; unfold it to see
+# how a wrong answer is recognised.
 
 
 # %% tags=["hide-input"]
@@ -598,7 +600,7 @@ check_gate(GatedFormer)
 # %% [markdown]
 # :::{dropdown} Solution
 # The sigmoid of $\log(0.1/0.9)$ is 0.1. The shape must be $K \times 1 \times 1$: a gate of shape $K$ would be matched with
-# the last axis of $R$, which is the width. The old `self.alpha` stays behind without a use; `self.alpha = None` removes it.
+# the last axis of $R$, which is the width. The old `self.alpha` has no use any more; `self.alpha = None` removes it.
 # :::
 
 
@@ -724,9 +726,9 @@ for check, kind, said in (
 # - RankFormer normalises the word embeddings, lets the words in one slot of all sentences see each other, passes each through
 #   an FFN that starts at zero, and blends the result into the old words with $\alpha$. Start, end and padding stay as they are.
 # - Context vectors go in after the start token, and the frozen tower encodes the rest. Two centrings follow.
-# - Along `token` no rank sees another; along `rank` and `joint` all do. The paper leaves the axis open, and a test shows what
+# - Along `token` no rank sees another; along `rank` and `joint` all do. The paper leaves the axis open; a test shows what
 #   a model does.
-# - It knows no positions and no order. $\alpha$ slows words down and does not bound them.
+# - RankFormer knows no positions and no order. $\alpha$ slows words down and does not bound them.
 # - Only stage 1 trains it. Afterwards its output is a constant, and it costs nothing at prediction.
 #
 # Next: {doc}`05_losses` adds order to the loss. {doc}`12_gradient_alignment` measures what the images of one rank teach the
@@ -734,6 +736,6 @@ for check, kind, said in (
 #
 # ## Sources
 #
-# RankFormer is the idea of {cite:t}`wang2023learning`; the code is this package's own reading of it, with the zero start, the
-# switch of the axis and the masks as ours. Attention is that of {cite:t}`vaswani2017attention`, context vectors those of
+# RankFormer is the idea of {cite:t}`wang2023learning`; the code is this package's own reading of it. The zero start, the
+# switch of the axis and the masks are ours. Attention is from {cite:t}`vaswani2017attention`, context vectors from
 # {cite:t}`zhou2022learning`.

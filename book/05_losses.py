@@ -16,9 +16,9 @@
 # Five sentences lie at the corners of a pentagon, from *healthy* (rank 0) to *very badly damaged* (rank 4). The image of a
 # healthy leaf lies exactly on its own sentence. On its left is rank 1; on its right, just as near, is rank 4. Should the
 # image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that knows the order says yes: to be
-# taken for rank 4 is the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning` in plain
-# PyTorch, a few lines each, and compare each with the package. Halfway down, a {doc}`playground <playground>` lets you drag
-# the image yourself. The last section shows how one harmless-looking term makes a model too sure of itself.
+# taken for rank 4 is the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning`, each in
+# a few lines of PyTorch, and compare them with the package. Halfway down, a {doc}`playground <playground>` lets you drag
+# the image yourself. At the end you see how one harmless-looking term makes a model too sure of itself.
 #
 # **You need.** Autograd, softmax and cross-entropy in PyTorch; ranks, and CLIP's unit vectors, from
 # {doc}`01_ordinal_classification`.
@@ -94,16 +94,15 @@ loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
 # A force is minus a gradient, and the figure splits it by text. Under cross-entropy the arrows of ranks 1 and 4 are mirror
-# images, and so are those of ranks 2 and 3: two texts that are equally near push equally hard, whatever their ranks. The
-# *order-blind* pairwise loss does the same by design. With the true order in its weights, rank 4 pushes four times as hard
-# as rank 1, and the image moves left, towards its neighbour. With a *shuffled* order it trusts the wrong neighbours.
+# images: two texts that are equally near push equally hard, whatever their ranks. The *order-blind* pairwise loss does the
+# same by design. With the true order in its weights, rank 4 pushes four times as hard as rank 1, and the image moves left,
+# towards its neighbour. With a *shuffled* order it trusts the wrong neighbours.
 #
 # ## A small batch to check against
 #
 # Write $z_i$ for the feature of image $i$, $y_i$ for its rank, $t_k$ for the feature of the sentence of rank $k$, one of
 # $K$, and $r_k$ for the value of that rank. All features have unit length. Five texts and six images in eight dimensions
-# tell a right loss from a wrong one; the package's unit tests use the same vectors, with the values that the authors'
-# released code gives for them.
+# tell a right loss from a wrong one:
 
 # %%
 torch.set_default_dtype(torch.float64)  # six digits that agree
@@ -141,9 +140,8 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 # %% [markdown]
 # ## Many images, one sentence: the contrastive loss
 #
-# CLIP {cite:p}`radford2021learning` was trained on pairs: each image has its caption, and all other captions of the batch
-# are wrong. Its loss asks each image for its text and each text for its image. With an image in row $i$ of $Z$ and its text
-# in row $i$ of $T_Y$,
+# CLIP's loss {cite:p}`radford2021learning` asks each image of a batch for its text and each text for its image; all other
+# partners are wrong. With an image in row $i$ of $Z$ and its text in row $i$ of $T_Y$,
 #
 # $$
 # \begin{aligned}
@@ -164,7 +162,7 @@ def plain(z, t, y, s):
 compare(plain(Z, T, y, s), losses.contrastive_loss(Z, T[y], s))
 
 # %% [markdown]
-# With ranks, two images of a batch can share a sentence, and this loss counts the sentence of one as a wrong answer for the
+# With ranks, two images of a batch can share a sentence, and this loss counts the sentence of one as wrong for the
 # other. L2RCLIP's loss is *asymmetrical* instead. An image has one text among all $K$ ranks, so image to text is a plain
 # cross-entropy over ranks. A text has many images, $P(k)$, and shares its probability among them:
 #
@@ -184,7 +182,7 @@ log_p = (s * T @ Z.T).log_softmax(1)  # row k: which image fits text k?
 print(f"text 2: {-log_p[2][y == 2].mean():.4f}")
 
 # %% [markdown]
-# The mean over all texts is yours to write, in exercise 1. The next figure shows what both losses want from every pair.
+# In exercise 1 you write the mean over all texts. The next figure shows what both losses want from every pair.
 
 # %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames mark pairs of one rank; two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-05-pairs"}} tags=["hide-input"]
 ranks, eye5, eye6 = torch.arange(5), torch.eye(5), torch.eye(6)
@@ -269,15 +267,16 @@ assert torch.allclose(
 
 # %% [markdown]
 # In the left panel two framed cells are red: the plain loss pushes an image from the sentence of its own rank. That does
-# less harm than it seems: the two columns of rank 2 are copies of *one* vector, so only their sum moves anything, and the
-# sum is a pull. What the asymmetry does change is two counts. Image to text, it compares all $K$ ranks once, where in the
-# plain loss a frequent rank counts often and an absent rank not at all. Text to image, it gives one vote to each rank, not
-# to each image. In a batch that holds every rank equally often, the gradients of the two losses are the same.
+# little harm: the two columns of rank 2 are copies of *one* vector, so only their sum moves anything, and the
+# sum is a pull. The asymmetry changes two counts. From image to text, it compares all $K$ ranks once, where in the
+# plain loss a frequent rank counts often and an absent rank not at all. From text to image, it gives one vote to each rank,
+# not to each image. In a batch that holds every rank equally often, the gradients of the two losses differ only by the
+# factor $\tfrac12$.
 #
 # ## Cross-entropy is a pull and a push
 #
-# Nothing so far knows an order, as a short calculation shows. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have
-# $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$. Put that into the cross-entropy of the logits $s\,z_i\cdot t_k$, and the ones cancel:
+# Nothing so far knows an order. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$.
+# Put that into the cross-entropy of the logits $s\,z_i\cdot t_k$, and the ones cancel:
 #
 # $$
 # \begin{aligned}
@@ -298,7 +297,7 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# The push asks how *near* a text is. Nothing in it asks which rank the text has. The logarithm is concave, so Jensen's
+# The push asks how *near* a text is, not which rank it has. The logarithm is concave, so Jensen's
 # inequality bounds the push from below by a mean:
 #
 # $$
@@ -308,8 +307,8 @@ compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 # \end{aligned}
 # $$ (eq-05-bound)
 #
-# The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: be near your own text, be far from all texts, each
-# of which has the same weight.
+# The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: be near your own text, be far from all texts, with
+# the same weight for each.
 
 # %% tags=["remove-cell"]
 for scale in (1.0, 10.0, 100.0):
@@ -323,7 +322,7 @@ for scale in (1.0, 10.0, 100.0):
 # ## Stage 2: the ordinal weight
 #
 # To let the loss know the order, give each text a weight that grows with the gap between its rank and that of the image, up
-# to 1 for the largest gap $M$ of the batch. With two small changes, a push by $d$ in place of $d^2$ and no scale, this is
+# to 1 for the largest gap $M$ of the batch. With a push by $d$ in place of $d^2$ and without the scale, this is
 # the cross-modal ordinal pairwise loss of stage 2:
 #
 # $$
@@ -350,13 +349,13 @@ compare(tightness(Z, T, y), losses.tightness(Z, T, y))
 compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 
 # %% [markdown]
-# It is small enough to work out on paper. Three texts lie at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
+# You can work the loss out on paper. Three texts lie at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
 # images, of ranks 0 and 2, lie on their own texts: tightness is 0. Each is 1 away from rank 1, with weight $\tfrac12$, and
 # $\sqrt3$ away from the far end, with weight 1. Diversity is a mean over six pairs, $\tfrac16\cdot 2\,(\tfrac12+\sqrt3)$. So
 # the loss is negative, and that is right: only differences of a loss move anything.
 #
-# The grey arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and
-# $\cos(\theta/2)$ of it turns an image that is an angle $\theta$ away. Ranks 1 and 4, 72° away, have the weights $\tfrac14$
+# The grey arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and the
+# share $\cos(\theta/2)$ of it turns an image at the angle $\theta$. Ranks 1 and 4, 72° away, have the weights $\tfrac14$
 # and 1; ranks 2 and 3, 144° away, have $\tfrac12$ and $\tfrac34$. The mean over five texts is
 # $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$, towards rank 1.
 
@@ -373,18 +372,16 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # ### Try it
 #
 # In the book, a playground follows: drag the square image or a text, press *Slide to rest*, change the loss or the weights
-# ω. Watch two things. With the true order an image of rank 1 comes to rest a little *beyond* its own text, away from the
-# bulk of the other ranks: the loss stretches the scale at its ends. And with shuffled weights it still rests near its own
-# text, because the pull is stronger than any push. On texts that are in order already, the weight is a correction, not the
-# source of the order. The page {doc}`playground` has more to try.
+# ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text, away from the
+# bulk of the other ranks: the loss stretches the scale at its ends. With shuffled weights it still rests near its own
+# text, because the pull is stronger than any push.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
 # ## Stage 1, where the texts move
 #
 # In stage 1 the image tower is frozen and the texts learn, so the loss gets a term for pairs of texts. It runs over the
-# pairs $i<j$ of a batch, and the least gap $m$ among them is subtracted. In a batch with more images than ranks two images
-# share a rank, and $m$ is 0:
+# pairs $i<j$ of a batch, and the least gap $m$ among them is subtracted from each; if two images share a rank, $m$ is 0:
 #
 # $$
 # \begin{aligned}
@@ -412,15 +409,15 @@ package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
-# Image $i$ meets text $j$, but image $j$ never meets text $i$, and a batch of one label divides 0 by 0. The released code has
-# both flaws. The package keeps the first, unless you ask for `symmetric=True`; in a batch of one label its push is 0.
+# The released code has two flaws. Image $i$ meets text $j$, but image $j$ never meets text $i$; and a batch of one label
+# divides 0 by 0. The package keeps the first, unless you ask for `symmetric=True`; in a batch of one label its push is 0.
 # {doc}`13_other_losses` measures what the flaws do.
 #
 # ### Does order emerge?
 #
-# Let sentences push each other by the gaps of their ranks, and they might line up by themselves. To test it, start five
+# If sentences push each other by the gaps of their ranks, they might line up by themselves. To test this, start five
 # texts anywhere and put the images on them, so that nothing pulls. Each step follows the force of the loss, on a circle and
-# on a sphere in three dimensions. Order is the correlation of rank gap and distance: 1 is perfect, 0 is chance.
+# on a sphere. Order is the correlation of rank gap and distance: 1 is perfect, 0 is chance.
 
 # %% mystnb={"image": {"alt": "Above, three circles with the ways of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
@@ -466,15 +463,15 @@ if PROFILE != "smoke":
 # - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle some are caught: a
 #   text that starts on the wrong side cannot pass the others. Real features have hundreds of dimensions.
 # - **It is the order that the weight was given, right or wrong.** The blind weight spreads texts in any order. The shuffled
-#   weight is just as neat, in its own wrong order. The loss has no idea of damage or age; it trusts the labels.
-# - **It is no ruler.** In the best arrangement, neighbours huddle together at both ends: the closest pairs have weight 0.
-#   Keeping neighbours apart is left to the contrastive loss.
+#   weight is just as neat, in its own wrong order: the loss trusts the labels.
+# - **The spacing is not that of the ranks.** In the best arrangement, neighbours huddle at both ends: the closest pairs
+#   have weight 0. Keeping neighbours apart is left to the contrastive loss.
 #
 # ## A third loss: the ranked probability score
 #
-# The pairwise loss works on distances. The order can also enter through the *probabilities* $p_{ik}$, the softmax of the
-# logits. Ask $K-1$ questions about an image, "is the rank at most $k$?", answer each with the cumulative probability
-# $F_{ik}$, and square the errors {cite:p}`epstein1969scoring`:
+# The order can also enter through the *probabilities* $p_{ik}$, the softmax of the logits. Ask $K-1$ questions about an
+# image, "is the rank at most $k$?", answer each with the cumulative probability $F_{ik}$, and square the errors
+# {cite:p}`epstein1969scoring`:
 #
 # $$
 # \begin{aligned}
@@ -497,17 +494,17 @@ logits = s * Z @ T.T
 compare(rps(logits, y), losses.ranked_probability_loss(logits, y))
 
 # %% [markdown]
-# A probability that is two ranks off is wrong in two questions, so the loss knows which mistake is worse. And it rewards
-# honesty. If yes is right with probability $q$, the mean score of one question is $q(1-F)^2+(1-q)F^2$, which is least at
+# An answer that is two ranks off is wrong in two questions, so the loss knows which mistake is worse. It also rewards
+# honesty. If "yes" is right with probability $q$, the mean score of one question is $q(1-F)^2+(1-q)F^2$, which is least at
 # $F=q$. A loss whose best answer is the honest one is called *proper* {cite:p}`gneiting2007strictly`. Cross-entropy is
 # proper, too. Is the pairwise loss?
 #
 # ## Tightness makes a model too sure
 #
 # Take twenty images that look exactly alike. Twenty experts graded one each: one said 0, five 1, eight 2, five 3 and one
-# 4. No model can tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five texts
-# that are all equally far apart. A squared distance is $2-2\,z\cdot t$, so its mean is least where $z$ points to the mean of
-# the twenty texts:
+# 4. No model can tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five
+# texts that are equally far apart. A squared distance is $2-2\,z\cdot t$, so its mean is least where $z$ points to the mean of
+# the images' texts:
 
 # %%
 C = F.normalize(torch.eye(5) - 1 / 5, dim=1)  # equally far apart
@@ -517,7 +514,7 @@ print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 
 # %% [markdown]
 # That is all but certain of rank 2, which only eight of twenty experts chose. Tightness knows nothing of the scale $s$, which
-# turns a distance into a doubt or into certainty. In training, though, it does not act alone. Here is the whole loss of
+# turns a distance into doubt or certainty. In training it does not act alone. Here is the whole loss of
 # stage 2, with a weight for each addition to cross-entropy, and a linear "image tower" to train with it. An image is 8
 # numbers, of which only the first matters, and the grades are noisy.
 
@@ -638,23 +635,23 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() == "+ both (paper)"
 
 # %% [markdown]
-# - **The gap is the work of tightness.** Diversity alone hardly changes anything: the pairwise loss of stage 2 is nearly all
-#   tightness. The paper gives the two one weight; the package has `lambda_tight` and `lambda_push`.
-# - **Cross-entropy resists, and cannot win.** On the twenty images, which have an answer to themselves, it holds tightness
-#   almost in check. One linear map for a thousand images has less freedom.
-# - **The fixed scale is part of the trouble.** A smaller $s$ would take back what is too sure, but $s$ is frozen, as in the
+# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The paper gives the two one weight; the
+#   package has `lambda_tight` and `lambda_push`.
+# - **Cross-entropy resists, and cannot win.** On the twenty identical images it almost holds tightness in check. One linear
+#   map for a thousand different images has less freedom.
+# - **The fixed scale is part of the trouble.** A smaller $s$ would make the model less sure, but $s$ is frozen, as in the
 #   released code.
-# - **A temperature repairs it, here.** Divide all logits by one number, and tightness even does best: it spoiled only the
-#   scale of the answers. So `fit` always fits one temperature, on validation images ({doc}`10_your_own_images`).
+# - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best: only the
+#   scale of its answers was wrong. So `fit` always fits one temperature, on validation images ({doc}`10_your_own_images`).
 #
 # `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2: it asks for the same honest answer
 # as cross-entropy, and adds the order. Stage 1 keeps its pairwise loss with $\lambda_1=1$, because there the texts must find
-# their places. The preset was chosen on validation images of BRACOL and of generated leaves, for a toy proves nothing about
-# photographs; {doc}`09_does_it_help` compares both presets on test images.
+# their places. The preset was chosen on validation images of BRACOL and of generated leaves;
+# {doc}`09_does_it_help` compares both presets on test images.
 #
 # ## Exercises
 #
-# Each exercise has a check that tells you what is wrong. As printed here, it judges the empty answer.
+# Each exercise has a check that tells you what is wrong.
 
 # %% tags=["hide-input"]
 FAN = on_circle(0, 30, 60, 90, 120)
@@ -752,7 +749,7 @@ check_text_to_image(text_to_image)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# A matrix says which image belongs to which text; each row of it, divided by its sum, takes a mean over the images of one
+# A matrix says which image belongs to which text; each row, divided by its sum, takes a mean over the images of one
 # rank. Ranks whose sum is 0 are left out before the division. Add `F.cross_entropy(s * z @ t.T, y)`, and you have the
 # asymmetrical loss.
 # :::
@@ -802,7 +799,7 @@ def squared_push(z, t, y, r):
 check_squared(squared_push)
 
 # %% [markdown]
-# **3. Ranks that are not evenly spaced.** To RPS every step between ranks is one question. With the values 0, 1, 2 and 10
+# **3. Ranks that are not evenly spaced.** In RPS every step between ranks is one question. With the values 0, 1, 2 and 10
 # the last step should count eight times. Write RPS without a loop, with each question weighted by $r_{k+1}-r_k$.
 
 
@@ -831,7 +828,7 @@ check_rps_by_value(rps_by_value)
 # %% [markdown]
 # **4. Design a weight.** Five texts lie in a fan, 30° apart, and an image of rank 1 lies on its own text. The weight of
 # {eq}`eq-05-stage2` drives it past the text. Find five weights that leave it where it is: 0 for its own text, and growing
-# with the gap on the side of the higher ranks. A push by distance turns it by weight times $\cos(\theta/2)$.
+# with the gap on the side of the higher ranks. A push by distance turns the image by weight times $\cos(\theta/2)$.
 
 # %%
 check_weights([0.25, 0.0, 0.25, 0.5, 0.75])
@@ -839,7 +836,7 @@ check_weights([0.25, 0.0, 0.25, 0.5, 0.75])
 # %% [markdown]
 # :::{dropdown} Solution
 # Rank 0 is on one side, 30° away; ranks 2, 3 and 4 are on the other, 30°, 60° and 90° away. Choose the weights of these
-# three, and give rank 0 what balances them. That is far more than its gap deserves: a weight by the gap alone can only keep
+# three, and give rank 0 what balances them. That is far more than its gap deserves: a weight by gap alone keeps only
 # the middle rank in place.
 # :::
 
@@ -857,17 +854,16 @@ check_weights([0, 0, 1e-6, 2e-6, 3e-6])  # tiny weights are no way out
 #
 # - The asymmetrical contrastive loss asks an image for one text among all ranks, and a text for all its images.
 # - Cross-entropy pulls an image to its own text and pushes it from all texts by their distance, whatever their rank. The
-#   ordinal pairwise loss puts the rank gap into the push; it may be negative.
+#   ordinal pairwise loss puts the rank gap into the push.
 # - In stage 1 the weight also acts between texts. It creates the order that it is given, right or wrong, but no spacing.
-# - RPS puts the order into the probabilities and is proper: the honest answer is its best answer.
-# - Tightness is not. At a fixed scale it makes a model too sure; the recommended preset trains stage 2 with cross-entropy and
-#   RPS, and one temperature is fitted afterwards.
+# - RPS puts the order into the probabilities and is proper: its best answer is the honest one.
+# - Tightness is not proper. At a fixed scale it makes a model too sure; the recommended preset trains stage 2 with
+#   cross-entropy and RPS, and one temperature is fitted afterwards.
 #
-# The next chapter puts these losses into the two stages; {doc}`13_other_losses` has the flaws of the released code, and other
-# losses that know the order.
+# The next chapter puts these losses into the two stages; {doc}`13_other_losses` has other losses that know the order.
 #
 # ## Sources
 #
 # The losses are those of {cite:t}`wang2023learning`; where the paper leaves something open, the authors' released code (MIT)
 # decides. The weight of stage 1 has an ancestor in {cite:t}`zhang2023improving`, and the plain contrastive loss is that of
-# {cite:t}`radford2021learning`. `tests/unit/test_losses.py` has numbers worked out by hand for every function named here.
+# {cite:t}`radford2021learning`. `tests/unit/test_losses.py` uses the vectors of this page, with values from the released code.

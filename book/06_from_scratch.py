@@ -13,13 +13,13 @@
 # %% [markdown]
 # # L2RCLIP from scratch
 #
-# You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain
-# PyTorch, in five cells that you can copy into a file of your own (the imports are folded). The package lends two things only: the pretrained towers
-# and the leaf images. At the end we compare our code with the package, tensor by tensor and then run by run. Every setting
-# that the result depends on appears on this page, with a reason.
+# You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain PyTorch,
+# in five cells that you can copy into a file of your own (the imports are folded). The package lends only two things: the
+# pretrained towers and the leaf images. At the end we compare our code with the package, tensor by tensor and then run by run.
+# Every setting that the result depends on appears on this page, with a reason.
 #
-# **You need.** The symbols of {doc}`05_losses`, RankFormer from {doc}`04_rankformer`, and a PyTorch training loop that you
-# could write yourself.
+# **You need.** The symbols of {doc}`05_losses`, RankFormer from {doc}`04_rankformer`, and enough PyTorch to write a training
+# loop yourself.
 #
 # **Time and hardware.** No GPU and no download are needed. The last line of this page says how long it took, and on what.
 
@@ -85,9 +85,9 @@ plots.training_curves(theirs, data.ranks, reference=median_rank(data)["mae"])
 # %% [markdown]
 # ## 1. From ranks to word embeddings
 #
-# A rank becomes a sentence, a sentence becomes tokens, a token becomes a vector $R$. The method works on these vectors, so we
-# need more of a text tower than *sentence in, feature out*: `tokenize`, whose `words` mark what lies between start and end;
-# `embed`; and `encode_embeddings`, which takes vectors where the tower would have looked up words.
+# A rank becomes a sentence, a sentence becomes tokens, and each token becomes a vector, a row of $R$. The method works on these
+# vectors, so we need more of a text tower than *sentence in, feature out*: `tokenize`, whose mask `words` is true between start
+# and end; `embed`; and `encode_embeddings`, which takes vectors where the tower would have looked up words.
 
 # %%
 towers = load_towers("mini", image_size=side).requires_grad_(False)
@@ -107,17 +107,17 @@ train, val, test = map(read, (data.train, data.val, data.test))
 print(tokens.ids.shape, r.tolist(), f"s = {s:.0f}")
 
 # %% [markdown]
-# - **The scale** $s$ turns cosines, which are at most 1, into logits. It belongs to the towers: the cell prints that of `mini`; CLIP's
-#   is five times as large. Neither stage trains it, as in the authors' code: a larger $s$ makes every answer surer and none
-#   better.
-# - **The images** are squeezed into a square, not cropped: a crop could cut away the damage that the label counts.
-#   `resize` is bicubic with antialiasing; `normalize` shifts and scales pixels as the image tower saw them in its own training.
+# - **The scale** $s$ turns cosines, which are at most 1, into logits. It belongs to the towers: the cell prints that of `mini`;
+#   CLIP's is five times as large. As in the authors' code, neither stage trains it: a larger $s$ makes every answer surer and
+#   none better.
+# - **The images** are squeezed into a square, not cropped: a crop could cut away the damage that the label counts. `resize` is
+#   bicubic with antialiasing; `normalize` shifts and scales pixels as in the image tower's own training.
 # - **`requires_grad_(False)`** freezes both towers. `load_towers` also puts them in evaluation mode, where they stay until the
-#   end: dropout would blur the sentences, and stage 2 says why BatchNorm needs it.
+#   end: dropout would blur the sentences, and section 5 says why BatchNorm needs it, too.
 #
 # ## 2. RankFormer and prompts
 #
-# RankFormer is one attention and one small network, blended into the words: $R' = (1-\alpha)R +
+# RankFormer is one attention layer and one small network, blended into the words: $R' = (1-\alpha)R +
 # \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$. The prompt is *start, context, refined words, end*, and the frozen text
 # tower turns it into one unit vector $t_k$ per rank.
 
@@ -162,24 +162,25 @@ class Prompts(nn.Module):  # start, context, refined words, end -> t
 
 
 # %% [markdown]
-# What only a source would tell you:
+# What only the source code would tell you:
 #
-# - **Attention runs along the ranks**, slot by slot, which is why the first line of `forward` swaps two axes. The paper does not
-#   say along which axis tokens attend; along this one, ranks can see each other.
+# - **Attention runs along the ranks**, slot by slot, which is why the first line of `forward` swaps two axes. The paper does
+#   not say along which axis tokens attend; along this one, ranks can see each other.
 # - **Eight heads, an inner width of 2048 and GELU** are an ordinary transformer block; text towers use GELU, too. The last
-#   layer starts at **zero**, so the first $R'$ is the template itself, a little shorter. A random start would destroy the order that
-#   language brings before it could be used.
+#   layer starts at **zero**, so the first $R'$ is the template itself, scaled by $1-\alpha$. A random start would destroy the
+#   order that language brings before training could use it.
 # - **$\alpha$ starts at 0.1** and learns: a small start keeps the words in charge.
-# - **`hidden`** keeps start, end and padding from being read, and `torch.where` keeps them from being changed: the tower needs them
-#   where it expects them. In a slot where no rank has a word nothing is hidden, since the softmax of nothing is not a number.
-# - **Context vectors start at the spread of the word embeddings.** Much larger, they would drown the words; much smaller, the tower
-#   would hardly notice them. There are four, shared by all ranks.
-# - **Back into the tower**: `encode_embeddings` adds positions itself, so the words simply move four places to the right. It must
-#   be told that the four new slots are real. `with_context` says so in the mask (MiniLM averages over it) and in the ids (CLIP looks
-#   for its end token there).
-# - **Two centrings.** All sentences share a large common part, and the differences between ranks drown in it. `encode_embeddings` of
-#   `mini` subtracts the mean of the 1,000 class names that the towers were aligned with; the last line subtracts the mean of our
-#   ranks. Each time the length is set to 1 again.
+# - **`hidden`** keeps start, end and padding from being read, and `torch.where` keeps them from being changed: the tower
+#   expects them as they were. In a slot where no rank has a word, nothing is hidden, since a softmax over nothing is not a
+#   number.
+# - **Context vectors start with the spread of the word embeddings.** Much larger ones would drown the words; much smaller ones
+#   would go unnoticed. There are four, shared by all ranks.
+# - **Back into the tower**: `encode_embeddings` adds positions itself, so the words move four places to the right. It must be
+#   told that the four new slots are real. `with_context` says so in the mask (MiniLM, the text tower of `mini`, averages over
+#   it) and in the ids (CLIP looks for its end token there).
+# - **Two centrings.** All sentences share a large common part, and the differences between ranks drown in it.
+#   `encode_embeddings` of `mini` subtracts the mean feature of the 1,000 class names with which the towers were aligned; the
+#   last line of `Prompts` subtracts the mean over our ranks. Each time, the length is then set to 1 again.
 #
 # ## 3. The losses
 #
@@ -226,15 +227,16 @@ def ranked_probability(logits, y):  # "at most rank k?", for each k
 
 
 # %% [markdown]
-# - **`clamp_min` under the root** keeps the gradient finite where an image meets its text; the slope of a root at zero is infinite.
+# - **`clamp_min` under the root** keeps the gradient finite where an image coincides with its text: the slope of a square root
+#   at zero is infinite.
 # - **`seen`** leaves out ranks that have no image in the batch: the mean over no image is zero divided by zero.
-# - **Both weights divide by the largest gap of the batch**, as released. Stage 1 first subtracts the smallest gap.
-#   Its own `clamp_min` is for a batch of one rank, where the largest gap is zero. (A batch of a single image has no pair at all; the
-#   package then keeps the pull alone.)
+# - **Both weights are divided by the largest gap of the batch**, as in the released code. Stage 1 first subtracts the smallest
+#   gap. Its own `clamp_min` is for a batch of one rank, where the largest gap is zero. (A batch of a single image has no pair
+#   at all; the package then keeps the pull alone.)
 #
 # ## 4. Stage 1: the sentences go to the images
 #
-# Only RankFormer and context learn. Image features therefore never change, and we compute them once.
+# Only RankFormer and the context vectors learn. The image features never change, so we compute them once.
 
 
 # %%
@@ -305,23 +307,23 @@ print("validation: RPS {:.3f}, MAE {:.2f}".format(*min(ours)))
 
 # %% [markdown]
 # - **Adam, peak rate 3.5e-4, weight decay 1e-4, batches of 16.** Rate and decay are those of CLIP-ReID, the code base that the
-#   authors name; their own values are not released. A small batch means more steps from few images; the last
-#   one of an epoch may be smaller still and is kept. It is Adam, not AdamW: the decay is part of the gradient. It touches all that
-#   learns, $\alpha$ included.
-# - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed ones, so
-#   they are short; the last ones only settle.
-# - **$\lambda = 1$ for the pairwise part**, as released.
-# - **The epoch with the lowest validation RPS is kept**; of equal ones, that with the lower MAE. RPS is smooth, while the MAE of so
-#   few validation images moves in jumps. Tuples compare from the left, which makes this rule a single `<`.
+#   authors name; the authors' own values are not released. Small batches mean more steps from few images; the last batch of an
+#   epoch may be smaller still, and is kept. This is Adam, not AdamW: the decay is part of the gradient. It acts on everything
+#   that learns, $\alpha$ included.
+# - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
+#   so they are short; the last ones only settle the weights.
+# - **$\lambda = 1$ for the pairwise part**, as in the released code.
+# - **The epoch with the lowest validation RPS is kept**; between equal ones, the one with the lower MAE. RPS is smooth, while
+#   the MAE of so few validation images moves in jumps. Tuples compare from the left, which makes this rule a single `<`.
 # - **Each epoch has a generator of its own**, seeded by run, stage and epoch. A run that is stopped after any epoch can thus be
 #   resumed exactly.
-# - **`eval()` for the prompts** changes nothing that learns: they hold no dropout. It lets PyTorch take the same fused attention as
-#   in the package when no gradient is asked for, so that results agree to the last bit.
+# - **`eval()` for the prompts** does not affect learning, since they hold no dropout. It lets PyTorch use the same fused
+#   attention as in the package where no gradient is needed, so that text features agree to the last bit.
 #
 # ## 5. Stage 2: the images go to the sentences
 #
-# Now the image tower learns, and $t$ is a table of constants. In both presets of the package the loss starts with cross-entropy;
-# what is added differs:
+# Now the image tower learns, and $t$ is a table of constants. In both presets of the package the loss starts with
+# cross-entropy; they differ in what they add:
 #
 # | preset | `lambda_rps` | `lambda_pair` | the addition |
 # |---|--:|--:|---|
@@ -373,22 +375,22 @@ print("test: RPS {:.3f}, MAE {:.2f}".format(*errors(z, t, test[1])))
 
 # %% [markdown]
 # - **Peak rate 4e-4 for `mini`.** `towers.image` is the convolutional network and its projection into the space of the
-#   sentences, and both learn. The rate is one that works for this small tower, which has to learn what damage looks like. For
-#   CLIP's transformers the package takes 5e-6: a tower that knows much is easily spoilt.
-# - **BatchNorm stays in evaluation mode while its tower learns.** Its statistics come from a million photographs; those of sixteen
-#   leaves are noise, and would move the features away from the sentences. The weights of BatchNorm do learn.
-# - **Flips and relighting** keep every grade what it was: a leaf has no up or down (a face does), and light is not damage. Each image
-#   gets its own draw. Rounding to bytes keeps the result an image that a camera could have taken.
-# - **$\lambda$'s**: `recommended` was chosen on validation images, `paper` is the released code. With `paper` the loss may become
-#   negative, and that is right.
-# - **One temperature** comes last in the package: `fit` divides all logits by a number fitted on the validation images. It changes no
-#   most probable rank, so our loop leaves it out, and exercise 5 adds it.
+#   sentences; both learn. This rate works for a small tower that has to learn what damage looks like. For CLIP's transformers
+#   the package takes 5e-6: a tower that knows much is easily spoilt.
+# - **BatchNorm stays in evaluation mode while its tower learns.** Its statistics come from a million photographs; those of
+#   sixteen leaves would be noise, and move the features away from the sentences. The weights of BatchNorm do learn.
+# - **Flips and relighting** keep every grade what it was: a leaf has no up or down (a face does), and light is not damage. Each
+#   image gets its own draw. Rounding to bytes keeps the result an image that a camera could have taken.
+# - **The presets**: `recommended` was chosen on validation images, `paper` follows the released code. With `paper` the loss may
+#   become negative; that is no error.
+# - **One temperature** comes last in the package: `fit` divides all logits by a number fitted on the validation images. The
+#   most probable rank of each image stays the same, so our loop leaves it out; exercise 5 adds it.
 #
 # ## Is it the same?
 #
-# Tensor by tensor first. Fresh models on both sides see the same sixteen images: refined words, text features and losses are compared,
-# then all weights after one step of each stage, for both presets. (RankFormer's last layer starts at random here, since zeros would
-# hide a mistake in the attention.) The last rows compare the two full runs.
+# First, tensor by tensor. Fresh models on both sides see the same sixteen images. We compare refined words, text features and
+# losses, then all weights after one step of stage 1, and of stage 2 with both presets. (RankFormer's last layer starts at
+# random here, since zeros would hide a mistake in the attention.) The last rows compare the two full runs.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 start = load_towers("mini", image_size=side).requires_grad_(False)
@@ -499,22 +501,22 @@ for name in ("mae", "rps"):
     assert judged[f"{name}_low"] <= mine[name] <= judged[f"{name}_high"], mine
 
 # %% [markdown]
-# The interval is a 95 % bootstrap interval over the test images. Our error must lie inside it to be called the same; on the machine that
-# made this page it is the very same number, because both sides add the same numbers in the same order. Do not expect that of every
-# reimplementation. Adam divides each gradient by its own size, so where a gradient is nearly zero, rounding decides the direction of
-# the step; a few hundred steps later two runs differ in digits that you can see. One step at a time is the fair test of code, and the
-# interval is the fair test of a result.
+# The package's error has a 95 % bootstrap interval over the test images, and ours must lie inside it to be called the same. Do
+# not expect equal digits. Adam divides each gradient by its own size, so where a gradient is nearly zero, rounding decides the
+# direction of the step; a few hundred steps later the runs may differ in digits that you can see. One step at a time is the
+# fair test of code, and the interval is the fair test of a result.
 #
-# What the package adds is not the method: it resumes a stopped run, checks its input, uses several processes, offers the controls
-# of the studies, and writes a model that others can load. Further fields of `Config` are switched off by default, so they play no
-# part here.
+# What the package adds is not the method: it resumes a stopped run, checks its input, uses several processes, offers the
+# controls of the studies, and writes a model that others can load. Other fields of `Config` are off by default.
 #
 # ## Exercises
 #
-# Each cell below holds a check and a line that is wrong on purpose. Open this page in Jupyter or Colab, change that line, and run the cell.
+# Each cell below holds a check and a line that is wrong on purpose. Open this page in Jupyter or Colab, change that line, and
+# run the cell.
 #
-# **1. A gate per rank.** A rare rank may want to lean on the others more than a frequent one. Give `RankFormer` one $\alpha$ per
-# rank: a subclass with `ranks` values, all 0.1 at the start, which blends the words of rank $k$ with its own $\alpha_k$.
+# **1. A gate per rank.** A rare rank may want to lean on the others more than a frequent one. Give `RankFormer` one $\alpha$
+# per rank: write a subclass with `ranks` values, all 0.1 at the start, that blends the words of rank $k$ with its own
+# $\alpha_k$.
 
 
 # %% tags=["hide-input"]
@@ -563,8 +565,8 @@ class Gated(RankFormer):
 check_gate(Gated)
 
 # %% [markdown]
-# **2. Another axis.** Other copies of the method let the tokens of *one* sentence attend to each other, and no rank sees another.
-# Write that `forward`. Mind the padding: which mask does the attention need now?
+# **2. Another axis.** Other implementations let the tokens of *one* sentence attend to each other, so that no rank sees
+# another. Write that `forward`. Mind the padding: which mask does the attention need now?
 
 
 # %% tags=["hide-input"]
@@ -596,7 +598,7 @@ check_axis(Within)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Leave out both transposes. A sentence always has words, so the mask is simply everything that is not one.
+# Leave out both transposes. A sentence always has words, so the mask hides all that is not a word.
 # :::
 
 
@@ -612,8 +614,8 @@ class Within(RankFormer):
 check_axis(Within)
 
 # %% [markdown]
-# **3. A loss that ignores the order of the batch.** `pairwise_stage1` compares image $i$ with text $j$ for $i<j$ only, never image
-# $j$ with text $i$. Shuffle the batch and its value changes. Write a version that uses all pairs $i \ne j$.
+# **3. A loss that ignores the order of the batch.** `pairwise_stage1` compares image $i$ with text $j$ for $i<j$ only, never
+# image $j$ with text $i$. Shuffle the batch and its value changes. Write a version that uses all pairs $i \ne j$.
 
 
 # %% tags=["hide-input"]
@@ -656,8 +658,8 @@ check_pairs(all_pairs)
 
 # %% [markdown]
 # **4. Another loss that knows the order.** Replace the ranked probability score by the squared error of the expectation,
-# $\big(\sum_k p_{ik}\,r_k - r_{y_i}\big)^2$, averaged over the batch. Then find probabilities for a middle rank that this loss calls
-# perfect and RPS does not.
+# $\big(\sum_k p_{ik}\,r_k - r_{y_i}\big)^2$, averaged over the batch. Then find probabilities for a middle rank that this loss
+# calls perfect and RPS does not.
 
 
 # %% tags=["hide-input"]
@@ -681,8 +683,8 @@ check_expectation(expectation_error)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Half of the probability on either side of a middle rank has the right expectation and is still never right: the loss is zero, RPS is not.
-# It asks for the mean of the distribution and forgets its width.
+# Put half of the probability on each side of a middle rank: the expectation is right and the answer never is. The loss is zero,
+# RPS is not. This loss sees the mean of a distribution and not its width.
 # :::
 
 
@@ -699,8 +701,8 @@ print(
 )
 
 # %% [markdown]
-# **5. The last number.** Write `temperature`: the number $T$ for which $\mathrm{softmax}(l/T)$ has the lowest RPS. A grid of a few
-# hundred values will do.
+# **5. The last number.** Write `temperature`: given logits $l$, return the $T$ for which $\mathrm{softmax}(l/T)$ has the lowest
+# RPS. A grid of a few hundred values will do.
 
 
 # %% tags=["hide-input"]
@@ -739,7 +741,7 @@ check_temperature(temperature)
 #
 # - Five cells hold the method: word embeddings, RankFormer with prompts, the losses, and a loop per stage.
 # - Stage 1 moves sentences against cached images; stage 2 moves the image tower against fixed sentences.
-# - What a formula does not say decides the error as well: evaluation mode, two centrings, the start of every weight, schedule,
+# - What a formula does not say decides the error as well: evaluation mode, two centrings, initial weights, schedule,
 #   augmentation, and the rule that picks an epoch.
 # - Code is compared one step at a time; results are compared within their interval.
 #
@@ -747,5 +749,6 @@ check_temperature(temperature)
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The authors released the losses and which parameters train in which stage; rates,
-# schedule, template, context and the axis of attention are choices of this package, each a field of `l2rclip_lite.config.Config`.
+# The method is that of {cite:t}`wang2023learning`. The authors' code shows the losses and which parameters train in which
+# stage; rates, schedule, template, context and the axis of attention are choices of this package, each a field of
+# `l2rclip_lite.config.Config`.

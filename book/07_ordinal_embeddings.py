@@ -15,9 +15,9 @@
 #
 # You train a model on ordered labels, project its features to the plane, colour each point by its rank, and the colours
 # run from dark to light. It looks like success. Would it have looked the same without training? With a loss that knows
-# nothing of order? With no images at all? A projection is evidence only if it could have come out otherwise. This chapter
-# looks at L2RCLIP {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside each look stands a
-# rival: the same tower, trained with plain cross-entropy on the same images for the same number of epochs.
+# nothing of order? With no images at all? A projection is evidence only if it could have come out otherwise. This
+# chapter looks at L2RCLIP {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside it we put
+# a rival: the same tower, trained with plain cross-entropy on the same images for the same number of epochs.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and the idea of principal components.
 #
@@ -128,8 +128,9 @@ clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 # w \propto \sum_{i=1}^{n} (y_i - \bar y)\,(x_i - \bar x).
 # $$ (eq-07-axis)
 #
-# In many dimensions there is always such a direction. For $n$ random points in $d$ dimensions, the labels and the places
-# along $w$ correlate at about $1/\sqrt{1 + n/d}$, although there is nothing to find.
+# Here $x_i$ is a point and $y_i$ its rank. In many dimensions there is always such a direction. For $n$ random points
+# in $d$ dimensions, the labels and the places along $w$ correlate at about $1/\sqrt{1 + n/d}$, although there is
+# nothing to find.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 found = rho(noise @ along, shuffled)
@@ -143,7 +144,7 @@ print(
 assert found > 0.6
 
 # %% [markdown]
-# So there are four questions for every coloured cloud of points. The rest of this chapter asks them of L2RCLIP.
+# So there are four questions to ask about every coloured cloud of points.
 #
 # 1. Has the projection **seen the labels**?
 # 2. Do **distances** on the page mean distances between features?
@@ -153,9 +154,9 @@ assert found > 0.6
 # ## Two towers from one start
 #
 # The task is to read the damage of drawn leaves in ten ranks. We keep the features at four moments: at the start, after
-# stage 1, after stage 2, and, from the same start again, after training with cross-entropy. The preset `paper` means the
-# losses as their authors released them: all weights are 1, so stage 2 adds the ordinal pairwise loss to cross-entropy
-# over the sentences. The other settings are those of the cell below; what it does not name has the default of `Config`.
+# stage 1, after stage 2, and, from the same start again, after training with cross-entropy. The preset `paper` has the
+# losses that the authors released: all weights are 1, so stage 2 adds the ordinal pairwise loss to cross-entropy over
+# the sentences. What the cell below does not name keeps the default of `Config`.
 
 # %%
 settings = {
@@ -189,9 +190,9 @@ model.config = replace(model.config, batch_size=16)  # from here on
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
-# has the epochs, batches and learning rate of stage 2, the same augmentation and the same choice of the best epoch. Its
-# ten weight vectors play the part of our ten sentences. The baseline leaves the model as it was, and returns another one
-# with an image tower of its own.
+# has the epochs, batches, learning rate and augmentation of stage 2, and the best epoch is chosen in the same way. Its
+# ten weight vectors play the part of our ten sentences. The baseline leaves our model as it was, and returns one with
+# an image tower of its own.
 
 # %%
 rival = train_baseline("cross-entropy", model, training)
@@ -229,7 +230,7 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
 # ## Two scores
 #
 # "Near ranks lie near" is a statement about distances, so measure them before you draw them. Take all pairs of images,
-# compare the distance of their features with their rank gap, and sum up with Spearman's correlation,
+# and correlate the distance between their features with their rank gap, by Spearman's coefficient,
 #
 # $$
 # \rho_{\text{gap}} = \operatorname{Spearman}\big(|y_i - y_j|,\; 1 - \cos(x_i, x_j)\big), \qquad i < j .
@@ -268,10 +269,9 @@ assert np.isclose(gap_score(arc, np.arange(3)), 1)
 # %% [markdown]
 # ## PCA and UMAP, one way up
 #
-# PCA is the first look: it is linear, it repeats exactly, and it is blind to labels. One thing about it is arbitrary. An
-# axis has no sign, so the same curve may arch up in one figure and down in the next. We settle that by rule: the first
-# axis rises with the rank, and on the second both ends of the scale lie above its middle. The labels choose two signs and
-# nothing else.
+# PCA is the first look: it is linear, it repeats exactly, and it is blind to labels. Only the signs of its axes are
+# arbitrary: the same curve may arch up in one figure and down in the next. So we fix them: the first axis rises with
+# the rank, and on the second both ends of the scale lie above its middle. The labels choose two signs and nothing else.
 
 
 # %%
@@ -293,15 +293,15 @@ ours = (images[CE] - images[CE].mean(0)) @ pca_axes(images[CE], labels).T
 assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 
 # %% [markdown]
-# UMAP is the second look. Of each point it takes the list of its nearest neighbours, and it seeks a layout in which the
-# same points are neighbours. A layout may come out turned or mirrored, so we turn each one towards the PCA above it, by
-# the rotation that fits best (Procrustes). Nothing is stretched.
+# UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
+# are neighbours. A layout may come out turned or mirrored, so we rotate or mirror each one to fit the PCA above it best
+# (Procrustes). Nothing is stretched.
 #
 # One more step before we look. Images and sentences never meet, however good the model: the features of two towers fill
-# two separate cones, and the distance between their means is called the *modality gap* {cite:p}`liang2022mind`. It is the
-# largest distance in a joint plot and says least about the task, because it adds the same number to the score of a
-# sentence for every image. For the eye we take it out: the ten vectors of each panel are moved to the middle of the
-# images and stretched to their spread. They are not turned, so a diamond far from its images really points elsewhere.
+# two separate cones, and the distance between their means is called the *modality gap* {cite:p}`liang2022mind`. It is
+# the largest distance in a joint plot and says least about the task: it shifts the score of a sentence equally for all
+# images. So we take it out of the figure. The ten vectors of each panel are moved to the middle of the images and
+# stretched to their spread, but not turned: a diamond far from its images really points elsewhere.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}, "figure": {"caption": "Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns, weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the titles are those of the full features, not of the plane.", "name": "fig-07-moments"}}
@@ -327,27 +327,28 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
-# From the first column to the second only diamonds move, since stage 1 trains the sentences. From the second to the third
-# only discs move, since stage 2 trains the images. (The layouts of UMAP differ a little even where the discs do not:
-# each is a new layout of discs and diamonds together.)
+# From the first column to the second only the diamonds move, since stage 1 trains the sentences; from the second to the
+# third only the discs, since stage 2 trains the image tower. (The page shows more movement than the features have: the
+# axes of PCA follow the images, and each layout of UMAP is a new one.)
 #
 # Before training, the largest directions of the images are about something other than damage. After stage 2 the largest
-# direction *is* the damage, and no label told PCA so. Now cover the third column with your hand and read the fourth.
-# **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Nobody told it that rank 3 lies
-# between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must name each degree of
-# damage places the degrees along a line. A curve in the colours of the ranks is therefore no evidence for an ordinal
-# loss.
+# direction follows the damage, and no label told PCA so. Now cover the third column with your hand and read the fourth.
+# **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Its loss never said that rank
+# 3 lies between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must name each
+# degree of damage places the degrees along a line. A curve in the colours of the ranks is therefore no evidence for an
+# ordinal loss.
 #
-# The arch is well known, too. If near ranks resemble each other and far ranks do not, the data lie on a curve that turns
-# through many dimensions, and PCA draws it as a horseshoe. Its second axis is mostly the bend, the middle against both
-# ends. It is not a second property of leaves.
+# The curve is well known, too. If near ranks resemble each other and far ranks do not, the data lie on a curve that
+# turns through many dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, the middle against
+# both ends, and not a second property of leaves.
 #
 # ## Which tower is more ordered?
 #
-# That is a question for numbers. The table adds three scores to the two above. *Silhouette* asks whether each rank forms
-# a cluster of its own. *Means* is the first score, taken over the ten mean features in place of single images. *First
-# axis* is the correlation of the rank with the first axis of PCA, and *plane shows* is the share of the variance that
-# its two axes hold. The last two rows are controls that should score nothing.
+# That is a question for numbers. Beside the two scores above, the table has five columns. *Silhouette* asks whether
+# each rank forms a cluster of its own. *ρ, means* is the first score, taken over the ten mean features in place of
+# single images. *First axis* is the correlation of the rank with the first axis of PCA, *plane shows* is the share of
+# the variance that its two axes hold, and *mean error* repeats the errors from above. The last two rows are controls:
+# they show the scores of chance.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -392,29 +393,29 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
-# Read four things in it.
+# It shows four things.
 #
-# **L2RCLIP orders the images, and cross-entropy orders them at least as well.** On this run the two are level in error,
-# and the rival is ahead in both scores of single images. So the features of L2RCLIP are ordinal, as the paper says
-# {cite:p}`wang2023learning`. But that is no evidence for its losses: the same tower comes to this order without them.
+# **L2RCLIP orders the images, and cross-entropy orders them at least as well.** In this run the two are level in error
+# and in both scores of single images. So the features of L2RCLIP are ordinal, as the paper says
+# {cite:p}`wang2023learning`. But that is no evidence for its losses: the same tower finds this order without them.
 #
-# **The untrained tower has its means in order and its images not.** Both numbers are right. A mean over the images of one
-# rank averages out shape, light and ground, and what remains is damage. But a model is given one image, never the mean of
-# a rank. A plot of class means always looks better than the model is.
+# **The untrained tower has its means partly in order, its images not.** Both numbers are right. A mean over the images
+# of one rank averages out shape, light and ground, and damage remains. But a model is given one image, never the mean
+# of a rank. A plot of class means flatters the model.
 #
-# **The plane hides most of the untrained cloud.** A projection can only bring points closer together, never farther apart:
-# what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features. Of the trained clouds
-# the plane shows nearly all, because training has left them few directions.
+# **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together, never
+# farther apart: what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features. Of
+# the trained clouds the plane shows most, because training has left them few directions.
 #
-# **The silhouette falls while the order grows.** It asks for ten islands, and ordered features are one curve without gaps.
-# Choose the score by the claim: for order, the first two.
+# **The silhouette falls while the order grows.** It rewards ten islands, and ordered features are one curve without
+# gaps. Choose the score by the claim: for order, the first two.
 #
-# One thing is not in the table: another run. The seed decides leaves, start and batches. Two parameters at the top of the
-# notebook make other runs: `SEED`, and `PRESET = "recommended"`, which leaves the pairwise loss out of stage 2 and adds
-# the ranked probability score ({doc}`05_losses`), a loss that knows the order of the ranks. {doc}`09_does_it_help` asks
-# with many runs, on real images, what this chapter cannot show: whether the *words* of the ranks help.
+# What the table lacks is another run. Two parameters at the top of the notebook make one: `SEED`, which decides leaves,
+# start and batches, and `PRESET = "recommended"`, whose stage 2 has the ranked probability score ({doc}`05_losses`) in
+# place of the pairwise loss. Whether the *words* of the ranks help is asked in {doc}`09_does_it_help`, with many runs
+# on real images.
 #
-# Beside a mean value look at the spread. The next figure shows the distances behind the first score.
+# One number hides the spread. The next figure shows the distances behind the first score.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three panels of cosine distance over rank gap, with a line for the median and a shaded band: start, after stage 2, cross-entropy. The line is flat at the start and rises in the two others; the bands are wide."}, "figure": {"caption": "Distance against rank gap: medians of all pairs of images, and the band of their middle four fifths. Dashed: the same distances with shuffled ranks.", "name": "fig-07-ruler"}}
 with style():
@@ -441,8 +442,8 @@ with style():
 figure
 
 # %% [markdown]
-# At the start the distance between two images says nothing about their ranks: the line is flat. After either training it
-# rises. The band stays wide in both, so two *single* images of far ranks may still lie close together.
+# At the start the distance between two images says next to nothing about their ranks: the line is flat. After either
+# training it rises. The band stays wide in both, so two *single* images of far ranks may still lie close together.
 #
 # ## Look at the images
 #
@@ -473,11 +474,11 @@ embedding_figures.thumbnails(
 #
 # ## How UMAP lies
 #
-# UMAP knows only who is near whom. Everything farther away than the $k$-th neighbour never enters the layout. Three
-# things follow, and each can be shown.
+# UMAP knows only who is near whom. Nothing farther away than the $k$-th neighbour enters the layout. Three things
+# follow.
 #
-# **The shape depends on settings, and noise has shapes, too.** Below, the same trained images with three numbers of
-# neighbours and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
+# **The shape depends on settings, and noise has shapes, too.** Below are the same trained images with three numbers of
+# neighbours (rows) and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; two columns of images after stage 2 with two seeds, one of cross-entropy, one of random points."}, "figure": {"caption": "UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and distances between features: 1 would mean that the layout may be read with a ruler.", "name": "fig-07-grid"}}
 panels, kept_share = {}, {}
@@ -496,13 +497,13 @@ for k in (3, 15, 50):
 clouds(panels, ranks, columns=4)
 
 # %% [markdown]
-# With three neighbours the curve falls into pieces, and one could tell a story about each. With fifteen some gaps are
-# left, with fifty none, and nothing in the features has changed. The seed bends and widens the curve. Random points get
-# branches with few neighbours and an even disc with many. What all panels of the trained images share is the order of the
-# colours along the shape. That may be claimed; islands, gaps, bends and widths may not.
+# With three neighbours the curve falls into pieces, and you could tell a story about each. With more neighbours most
+# gaps close, though nothing in the features has changed. Another seed bends the pieces differently. Random points get
+# branches with few neighbours and an even disc with many. All panels of the trained images share the order of the
+# colours along the shape. Claim that, but no islands, gaps, bends or widths.
 #
-# **Sizes and gaps mean nothing.** Here are three groups of points, made so that we know the truth: B is ten times as wide
-# as A and C, and C lies ten times as far from B as A does.
+# **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
+# C, and C lies ten times as far from B as A does.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size at similar distances."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-07-groups"}}
 group = np.repeat([0, 1, 2], 80)
@@ -543,18 +544,18 @@ if PROFILE != "smoke":
     assert kept_share[15, "random points"] < 0.3 < kept_share[15, "stage 2"]
 
 # %% [markdown]
-# UMAP measures every neighbourhood with a ruler of its own, so a wide group and a narrow one come out alike. A rank that
+# UMAP measures each neighbourhood with its own ruler, so a wide group and a narrow one come out alike. A rank that
 # "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
-# **A cloud that fills many dimensions is drawn badly by anyone.** Of the random points in {numref}`fig-07-grid` a layout
-# keeps next to nothing. A cloud that *is* nearly a curve is drawn well. Trust a layout as far as this number goes, and
-# print it beside the figure.
+# **No layout can draw a cloud that fills many dimensions.** The titles in {numref}`fig-07-grid` say how well distances
+# are kept: hardly at all for random points, well for a cloud that is nearly a curve. Trust a layout as far as this
+# number goes, and print it beside the figure.
 #
 # ## A look that has seen the labels
 #
 # Back to panel C of the first figure. Projections that know the labels (the axis of {eq}`eq-07-axis`, class means,
-# discriminant analysis, UMAP with a target) are useful, because they find a direction that PCA passes over. There is one
-# way to use them as evidence: **fit on one half, look at the other.**
+# discriminant analysis, UMAP with a target) are useful: they find directions that PCA passes over. To use them as
+# evidence, **fit on one half and look at the other.**
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels of rank over place along the label axis, for random points, and for images at the start, after stage 2 and after cross-entropy; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-07-halves"}}
 half = np.zeros(len(labels), dtype=bool)
@@ -586,9 +587,9 @@ if PROFILE != "smoke":
     assert 0 < halves[START][1] < halves[L2R][1]
 
 # %% [markdown]
-# The upper row can hardly tell random points from a trained model. The lower row can. It also answers what PCA left open:
-# the images *at the start* do hold some order, along a direction that is too small for PCA to notice. That is why a
-# linear probe on frozen features gets somewhere. Training does not create the order from nothing. It turns a weak
+# The upper row can hardly tell random points from a trained model. The lower row can. It also answers what PCA left
+# open: the images *at the start* do hold some order, along a direction that is too small for PCA to notice. That is why
+# a linear probe on frozen features gets somewhere. Training does not create the order from nothing; it turns a weak
 # direction into the strongest one.
 #
 # ## Which figure proves what
@@ -602,13 +603,13 @@ if PROFILE != "smoke":
 # | this rank forms a tight group far from the others | no projection | distances between the full features |
 # | the model is good | no figure of features | its error on fresh images: {doc}`02_two_stages`, {doc}`09_does_it_help` |
 #
-# All figures here are of one run on drawn leaves with a small budget. They show what happened, not what will happen.
+# All figures here come from one small run on drawn leaves. They show what happened, not what will happen.
 #
 # ## Exercises
 #
 # **1. A third opinion.** Write an ordinality score from triples. For each image $i$ and two *other* images $j$ and $l$
-# with $|y_i - y_j| < |y_i - y_l|$, image $j$ should be nearer to $i$ than image $l$. Return the share of such triples for
-# which it is; nearer means a larger cosine. Chance is one half.
+# with $|y_i - y_j| < |y_i - y_l|$, image $j$ should be nearer to $i$ than image $l$. Return the share of these triples
+# for which it is; nearer means a larger cosine. Chance is one half.
 
 
 # %% tags=["hide-input"]
@@ -639,8 +640,8 @@ check_triples(triples)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Two cubes of all $(i, j, l)$: in one, whether $j$ has the smaller rank gap, in the other, whether it has the smaller
-# distance. The pairs $j = i$ are struck out of the first, then it picks from the second.
+# Build two cubes over all $(i, j, l)$: one says whether $j$ has the smaller rank gap, the other whether it has the
+# smaller distance. Strike $j = i$ out of the first, and use it as a mask on the second.
 # :::
 
 
@@ -656,9 +657,9 @@ def triples(x: np.ndarray, y: np.ndarray) -> float:
 check_triples(triples)
 
 # %% [markdown]
-# **2. A better axis.** The axis of {eq}`eq-07-axis` takes each direction for itself, although features overlap. Write a
-# linear readout that finds more order in the *untrained* features. It gets one half of the images and their ranks and
-# returns a direction; it is judged on the other half.
+# **2. A better axis.** The axis of {eq}`eq-07-axis` weighs each feature by itself, although features are correlated.
+# Write a linear readout that finds more order in the *untrained* features. It gets one half of the images and their
+# ranks and returns a direction; it is judged on the other half.
 
 
 # %% tags=["hide-input"]
@@ -691,7 +692,7 @@ check_axis(readout)
 # :::{dropdown} Solution
 # Ridge regression: $w = (X^\top X + \lambda I)^{-1} X^\top y$ with centred $X$ and $y$. For a large $\lambda$ it is the
 # label axis again. For $\lambda = 0$ it fits the first half without error and learns little. A good $\lambda$ lies
-# between, and a third part of the images should choose it.
+# between, and a third set of images should choose it.
 # :::
 
 
@@ -705,9 +706,9 @@ def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 check_axis(readout)
 
 # %% [markdown]
-# **3. Make UMAP lie.** The images after stage 2 lie on one curve. Choose two settings of UMAP under which a reader would
-# swear that there are at least eight separate groups. `min_dist`, from 0 to 1, says how close points may come in the
-# layout. The check counts islands of five images or more with water around them.
+# **3. Make UMAP lie.** The images after stage 2 lie along one curve. Choose two settings of UMAP under which a reader
+# would swear that there are at least eight separate groups. `min_dist`, from 0 to 1, says how close points may come in
+# the layout. The check counts islands of five images or more with water around them.
 
 
 # %% tags=["hide-input"]
@@ -740,16 +741,16 @@ check_lie({"neighbours": 3, "min_dist": 0.0})
 # ## Summary
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
-# - After training, the largest direction of the image features is the damage. That is so after L2RCLIP **and after plain
+# - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
 #   cross-entropy**; here the two are level. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances.
-# - A look that has seen the labels may be trusted on points that it has not seen.
+# - A projection fitted to labels may be trusted on images that it was not fitted to.
 #
 # Next: {doc}`08_training_runs` trains on any data set, {doc}`09_does_it_help` asks where language helps, and
-# {doc}`10_your_own_images` looks at yours.
+# {doc}`10_your_own_images` is about your own images.
 #
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. The modality gap was named and studied by {cite:t}`liang2022mind`;
-# UMAP is by {cite:t}`mcinnes2018umap`. Scores and controls are plain statistics in the form that this page needs.
+# UMAP is by {cite:t}`mcinnes2018umap`.

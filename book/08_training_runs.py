@@ -14,11 +14,11 @@
 # # Training runs: any data, any towers, CPU or GPU
 #
 # A result that nobody can reproduce is an anecdote. This page is both a chapter and a program. Its parameters choose a
-# data set, a fold, the towers and a seed; one command runs it without a browser; and for each benchmark of the paper
-# {cite:p}`wang2023learning` a file in `experiments/` holds the parameters. You own none of those data sets? The
-# page as you see it trains on generated leaves, and every step runs on those.
+# data set, a fold, the towers and a seed, and one command runs it without a browser. For each benchmark of the paper
+# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. If you have none of those data sets, every
+# step also runs on generated leaves, as on the page you see.
 #
-# **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and a shell: how to read a command and a loop.
+# **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and enough shell to read a command and a loop.
 #
 # **Time and hardware.** A laptop is enough for this page. A real benchmark needs its images and a GPU; what that costs is
 # worked out [below](cost-of-a-run). The last line of the page says how long it took here.
@@ -126,28 +126,26 @@ if synthetic:
 # %% [markdown]
 # ## One command
 #
-# The cell of parameters holds plain values and nothing else, so that
-# [papermill](https://papermill.readthedocs.io) can put others in their place. An empty value means: let the profile, or
-# the loader of the data set, decide. This runs the page on Adience, with the settings of its parameter file, and keeps
-# the executed copy as the log of the run:
+# The parameters cell holds only plain values, so that [papermill](https://papermill.readthedocs.io) can put others in
+# their place. An empty value leaves the decision to the profile, or to the loader of the data set. This command runs
+# the page on Adience, with the settings of its parameter file, and keeps the executed copy as the log of the run:
 #
 # ```bash
 # papermill book/08_training_runs.ipynb log.ipynb -f experiments/adience.yaml \
 #   -p ROOT /data/adience -p OUT runs -p FOLD 0 -p SEED 0
 # ```
 #
-# `-f` names a file of parameters, and `-p` overrides it. To try a batch without a large tower, add `-p PROFILE smoke`:
-# image size, epochs, towers and baselines are then small, whatever the file says.
-# A misspelt parameter, an unknown profile or a value out of its range ends the run at once, with one sentence that names
-# the fix. Papermill passes misspelt names on, so the page checks them itself.
+# `-f` names a parameter file, and `-p` overrides it. To try a batch without a large tower, add `-p PROFILE smoke`:
+# image size, epochs, towers and baselines are then small, whatever the file says. A misspelt parameter, an unknown
+# profile or a value out of range ends the run at once, with one sentence that names the fix.
 #
 # For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low to
 # high, and a sentence around `{rank}`.
 #
 # ## Before you train: card, counts, leakage
 #
-# Three looks save most regrets. Whose images are these, and what may be done with them? Which ranks have images at all?
-# Who is in training and in test at once? {doc}`16_data_sets` shows the answers for every benchmark.
+# Three questions prevent most regrets. Whose images are these, and what may be done with them? Which ranks have images
+# at all? Who is in both training and test? {doc}`16_data_sets` shows the answers for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
@@ -171,17 +169,17 @@ print(leakage_report({FOLD or 0: data}))
 # %% [markdown]
 # ## The run
 #
-# `Config` got the parameters above; a setting that is not among them has its default, and `SETTINGS` passes any other one
-# on. The table shows what each stage trains.
+# `Config` gets the parameters above, and any other setting from `SETTINGS`; the rest keeps its default. The table shows
+# what each stage trains.
 
 # %% tags=["hide-input"]
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 
 # %% [markdown]
-# One call of `fit` trains both stages. The name of the run directory says what was varied, so a whole batch can share one
-# folder. No run can overwrite another: `fit` refuses a directory that holds a run of other settings or of other data.
-# Baselines are no part of `fit`. The page trains those in `BASELINES` on the same towers, data and budget, and keeps
-# their scores beside the run.
+# One call of `fit` trains both stages. The name of the run directory says what was varied, so a whole batch can share
+# one folder. No run can overwrite another: `fit` refuses a directory that holds a run with other settings or data.
+# `fit` trains no baselines. The page trains those in `BASELINES` with the same towers, data and budget, and keeps their
+# scores beside the run.
 
 
 # %%
@@ -218,10 +216,10 @@ plots.training_curves(
 )
 
 # %% [markdown]
-# An error is one of years, groups, decades or grades: the ranks know which. The interval is a bootstrap over the test
-# images. It says what another test set of that size might have shown, and nothing about another seed. Where `PUBLISHED`
-# holds results of other people they appear below the run's own; read where each comes from
-# [further down](published-numbers).
+# MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test
+# images. It says what another test set of that size might have shown, and nothing about another seed. With twenty test
+# images, as here, the intervals overlap, and the table ranks no method. Results given in `PUBLISHED` appear below the
+# run's own; [further down](published-numbers) you find where each comes from.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 columns = {
@@ -262,23 +260,23 @@ assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
 # %% [markdown]
 # ## Resume
 #
-# Give the same command again. A finished run is loaded, an interrupted one goes on after its last complete epoch, and
-# both end in the numbers of a run that was never stopped, bit for bit: every random draw of an epoch comes from the seed,
-# the stage and the number of the epoch. A baseline that was cut short starts again. Here is the run of this page, asked
-# for a second time:
+# Give the same command again. A finished run is loaded, an interrupted one resumes after its last complete epoch. Both
+# end in the numbers of a run that was never stopped, bit for bit, because every random draw of an epoch comes from the
+# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here the run of this page is
+# asked for a second time:
 
 # %% tags=["nbval-ignore-output"]
 again, _ = train(SEED)
 print("the same numbers:", again.metrics == run.metrics)
 
 # %% [markdown]
-# A changed setting is another run, so it needs another `OUT`. Device, number of threads and number of worker processes
-# are no settings in this sense: a run may continue on another machine, and its numbers then differ in the last digits.
+# A changed setting makes another run, which needs another `OUT`. Device, threads and worker processes do not count: a
+# run may continue on another machine, and its numbers then differ in the last digits.
 #
 # ## A batch and its summary
 #
-# One number is not a result. A loop in the shell makes a batch, and each file in `experiments/` has its own loop in its
-# head, ready to copy:
+# One number is not a result. A shell loop makes a batch, and each file in `experiments/` has its own at the top, ready
+# to copy:
 #
 # ```bash
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
@@ -289,8 +287,8 @@ print("the same numbers:", again.metrics == run.metrics)
 # ```
 #
 # Each run of the batch reads the finished ones beside it, so the last log holds the summary. The page makes do with two
-# seeds. Over *seeds* the deviation says how much the start matters; over *folds* it also holds the luck of the split.
-# Say which, and say how many.
+# seeds. Over *seeds* the standard deviation says how much the start matters; over *folds* it also includes the luck of
+# the split. Say which, and how many.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -322,9 +320,9 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 # %% [markdown]
 # ## Watch it elsewhere
 #
-# `fit` calls one function of yours after each new epoch, with the row that the history gets: a dictionary of `stage`, `epoch`,
-# `loss`, `val_rps` and the other scores. An error in it stops the run, and the same call goes on after that epoch. So any
-# dashboard takes a few lines, and none of them is a dependency. TensorBoard:
+# After each new epoch `fit` calls the function that you pass as `on_epoch`, with the new row of the history: a
+# dictionary of `stage`, `epoch`, `loss`, `val_rps` and the other scores. An error in your function stops the run, and
+# the same call resumes after that epoch. So any dashboard takes a few lines, and none is a dependency. TensorBoard:
 #
 # ```python
 # from torch.utils.tensorboard import SummaryWriter  # pip install tensorboard
@@ -349,7 +347,7 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 #
 # ## From a shell, and on several GPUs
 #
-# The command line tool trains alike and draws nothing. The run of this page, as it would be called there:
+# The command line tool trains in the same way and draws nothing. There, the run of this page would be:
 
 # %% tags=["hide-input"]
 words = {"dataset": DATASET}
@@ -366,13 +364,13 @@ line = " ".join(
 print(f"l2rclip fit {line}\nl2rclip baselines {words['out']}", *methods)
 
 # %% [markdown]
-# - **On a GPU**, `DEVICE = "auto"` takes it if there is one, and `cuda` refuses to start without it. `PRECISION = "bf16"`
-#   runs the image tower under autocast; losses and text features stay in 32 bits. The files of the large benchmarks ask
-#   for bf16.
+# - **On a GPU**, `DEVICE = "auto"` takes one if it is there, and `cuda` refuses to start without one.
+#   `PRECISION = "bf16"` runs the image tower under autocast; losses and text features stay in 32 bits. The files of the
+#   large benchmarks ask for bf16.
 # - **On several GPUs**, let Accelerate start the same command: `accelerate launch -m l2rclip_lite fit …`. Stage 2 then
 #   splits the batches among the processes and averages their gradients. `--batch-size` counts per process, so four GPUs
-#   with 16 images each take steps of 64 images. A notebook is one process. Start the command first, with the `--out`
-#   that the page would use, and run the page on it afterwards: it finds a finished run and only reads it.
+#   with 16 images each take steps of 64 images. A notebook is one process, so start the command first, with the `--out`
+#   that the page would use; the page then finds a finished run and only reads it.
 # - **Not tried here**: no GPU was at hand where this book was written. Several processes were tested on a CPU.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
@@ -386,18 +384,17 @@ else:
 # (cost-of-a-run)=
 # ## What a run costs elsewhere
 #
-# What follows is arithmetic. It can be checked, and it is not a measurement. A transformer multiplies matrices, and their
-# sizes are known. ViT-B/16 sees 197 tokens of width $d = 768$ in 12 layers. Each layer has $12 d^2$ weights, used once per
-# token, and two products of attention, $2 \cdot 197^2 d$. With the patches in front, and two operations for a
-# multiplication with addition, one image forward costs
+# What follows is arithmetic, not measurement. ViT-B/16 sees 197 tokens of width $d = 768$ in 12 layers. Each layer has
+# $12 d^2$ weights, used once per token, and two attention products, $2 \cdot 197^2 d$. With the patch embedding in
+# front, and two operations for a multiplication with addition, one forward pass of an image costs
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP},
 # $$ (eq-08-forward)
 #
-# and a training step three times that, because backward has two products for each one forward. With $n$, $v$, $m$ images
-# in training, validation and test, $E$ epochs of stage 2 and $c$ methods that tune the tower (L2RCLIP, and cross-entropy
-# if asked for), a run costs
+# and a training step three times that, because the backward pass has two products for each one of the forward pass.
+# With $n$, $v$, $m$ images in training, validation and test, $E$ epochs of stage 2 and $c$ methods that tune the tower
+# (L2RCLIP, and cross-entropy if asked for), a run costs
 #
 # $$
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
@@ -425,7 +422,7 @@ PRICE = 2.0  # of an hour on an A100, in your currency
 # | 2.0 per hour of an A100 | a placeholder, not an offer |
 #
 # The counts come from {doc}`16_data_sets`, the epochs from the parameter files. The last column is the main memory that
-# the resized images take.
+# all resized images would take.
 
 # %% tags=["hide-input"]
 homes = [
@@ -454,18 +451,18 @@ ALONE = "The parameter files are not beside this notebook: see the book's page."
 pd.DataFrame(table).set_index("file") if table else ALONE
 
 # %% [markdown]
-# One run is one fold and one seed, with cross-entropy beside it. Two cores are enough for the leaves of this book, and
-# for no benchmark of the paper.
+# Each row is one run: one fold and one seed, with cross-entropy beside it. Two cores are enough for the leaves of this
+# book; the benchmarks of the paper would take them hours to weeks.
 #
 # ### When memory runs out
 #
-# The **main memory** holds every image once, resized to the tower's input, as bytes. Images that take more than two
-# gigabytes are decoded anew in every epoch instead. `SETTINGS = {"workers": 4}` gives that work to four processes; the
-# result is the same to the last bit.
+# The **main memory** holds every image once, resized to the tower's input, as bytes. If that takes more than two
+# gigabytes, the images are decoded anew in every epoch instead. `SETTINGS = {"workers": 4}` gives that work to four
+# processes; the result is the same to the last bit.
 #
 # The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes per parameter), and the
-# activations of one batch. We estimate 60 MB per image in bf16 and twice that in fp32, so about 6 and 12 GB for a batch of
-# 64 with everything else.
+# activations of one batch. We estimate 60 MB per image in bf16 and twice that in fp32, so in all about 6 and 12 GB for
+# a batch of 64.
 #
 # | what ran out | what to do | what it changes |
 # |---|---|---|
@@ -492,17 +489,18 @@ for stem, wanted in files.items():
 Markdown("\n".join(lines) if files else f"*{ALONE}*")
 
 # %% [markdown]
-# Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw in
-# other papers, and HCI and five-fold aesthetics are drawn anew by everyone. The validation differs: here a tenth of the
-# training part chooses the epoch, and the released code of the paper validates on its training set. And what the paper
-# leaves open (template, context length, epochs) is a setting here, with defaults of our own. {doc}`reproduction` lists
-# what was run and what was not.
+# Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw
+# in other papers, and everyone draws HCI and five-fold aesthetics anew. The validation differs: here a tenth of the
+# training part chooses the epoch, while the released code of the paper validates on its training set. And what the
+# paper leaves open (template, context length, epochs) is a setting here, with defaults of our own. {doc}`reproduction`
+# lists what was run and what was not.
 #
 # ## Exercises
 #
-# **1. Your own file.** Write the parameters of a run on your own images, as a file in `experiments/` would hold them: the
-# data set `csv` with the ranks *fresh, ripe, overripe*, a sentence for bananas, batches of 8 images, a learning rate of
-# stage 1 of one thousandth, and baselines `ridge` and `cross-entropy`. The check loads a folder of bananas with your options.
+# **1. Your own file.** Write the parameters of a run on your own images, as a file in `experiments/` would hold them:
+# the data set `csv` with the ranks *fresh, ripe, overripe*, a sentence for bananas, batches of 8 images, a learning
+# rate of one thousandth in stage 1, and baselines `ridge` and `cross-entropy`. The check loads a folder of bananas with
+# your options.
 
 # %% tags=["hide-input"]
 BANANAS = ("fresh", "ripe", "overripe")
@@ -548,8 +546,8 @@ DATASET: csv
 
 # %% [markdown]
 # :::{dropdown} Solution
-# What has a parameter of its own goes there; anything else that `load_dataset` takes goes into `DATA_OPTIONS`, anything
-# else that `Config` takes into `SETTINGS`.
+# Use the page's own parameter where there is one. Anything else that `load_dataset` takes goes into `DATA_OPTIONS`,
+# anything else that `Config` takes into `SETTINGS`.
 # :::
 
 # %% tags=["hide-cell"]
@@ -610,8 +608,9 @@ def money(
 check_money(money)
 
 # %% [markdown]
-# **3. Which seed?** The two runs of this page differ in the seed. Write a function that gets the two `config.json`, as
-# dictionaries, and returns the names of all settings that differ, as a sorted list. Was the split drawn anew, too?
+# **3. Which seed?** The two runs of this page differ in the seed. Write a function that gets the two `config.json`
+# files, as dictionaries, and returns the names of all settings that differ, as a sorted list. Was the split drawn anew,
+# too?
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -640,7 +639,7 @@ check_difference(differing)
 # %% [markdown]
 # :::{dropdown} Solution
 # Only the seed differs. The data set has a seed of its own for what it draws, so that the deviation over seeds does not
-# mix two causes. The fingerprint of files and labels proves it.
+# mix two causes. The fingerprint of files and labels shows that the split is the same.
 # :::
 
 
@@ -659,10 +658,11 @@ check_difference(differing)
 # - Parameters are plain values in one cell; a file in `experiments/` fills them for each benchmark, and `-p` overrides
 #   the file. What the page does not know, it refuses in one sentence.
 # - Look at card, counts and leakage before training. Generated leaves show that every step runs, and nothing else.
-# - A run directory is enough to resume, to compare and to doubt. Mean and deviation say over what they were taken.
+# - A run directory is enough to resume a run, compare it and question it. With mean and deviation, say over what they
+#   were taken.
 # - Cost is arithmetic: images × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
 #   GPU, or several by `accelerate launch`.
-# - Published numbers appear beside the parameter files with their source. No number of the paper was reproduced here.
+# - Published numbers are in the parameter files, with their source. No number of the paper was reproduced here.
 #
 # Next: {doc}`09_does_it_help` looks at many runs at once, {doc}`10_your_own_images` at one data set of yours.
 #

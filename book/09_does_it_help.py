@@ -13,16 +13,16 @@
 # %% [markdown]
 # # Does it help?
 #
-# L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks know their order, and an image
-# model can use what they know. This chapter tests the promise on three sets of real images with twenty ranks or more,
-# with three questions that were fixed before the runs. The first figure holds the main answer. Words bring part of
-# what a model gains that is simply told the numbers, stage 1 brings more, and the numbers stay ahead.
+# L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks know their order, and an image model
+# can use what they know. This chapter tests the promise on three sets of real images with twenty ranks or more, with
+# three questions that were fixed before the runs. The first figure holds the main answer: words bring part of what a
+# model gains when it is simply told the numbers, stage 1 brings more, and the numbers stay ahead.
 #
 # **You need.** The two stages in outline ({doc}`02_two_stages`), the ranked probability score
 # ({doc}`01_ordinal_classification`), and what an interval and a p-value are.
 #
 # **Time and hardware.** Nothing is trained here. The page reads the results of the studies, which took hours on two
-# cores, and draws test images at random. The last line says how long that took.
+# cores, and resamples test images. The last line says how long that took.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -91,8 +91,8 @@ steps = order_steps(many, list(evidence.STEPS))
 evidence.staircase(steps)
 
 # %% [markdown]
-# *Words after stage 1* are the rank sentences as RankFormer and the context vectors leave them. The same shares with
-# their intervals:
+# *Words after stage 1* are the rank sentences as RankFormer and the context vectors leave them. Here are the shares
+# with their intervals:
 
 # %% tags=["hide-input"]
 shown = ["shuffled words", "words", "after stage 1", "L2RCLIP"]
@@ -113,11 +113,11 @@ Markdown(f"Runs in which L2RCLIP took the numbers alone: {'; '.join(alone)}.")
 # %% [markdown]
 # ## What was run
 #
-# **Images.** Coffee leaves by the percentage of ill area, measured on hand-drawn masks {cite:p}`esgario2020deep`;
-# apples on a tree, counted in boxes drawn by hand {cite:p}`kodors2024autonomous`; ultrasound images of fetal heads by
-# the week, which follows from the head circumference {cite:p}`vandenheuvel2018automated`. No tree and no examination
-# is on both sides of a split, though a woman may have been examined twice. Two sets of five ranks and generated
-# leaves, where the truth is known, were run the same way: {doc}`15_all_studies` has them.
+# **Images.** Coffee leaves, ranked by the percentage of diseased area on hand-drawn masks {cite:p}`esgario2020deep`;
+# trees, ranked by the number of apples in hand-drawn boxes {cite:p}`kodors2024autonomous`; ultrasound images of fetal
+# heads, ranked by the week that follows from the head circumference {cite:p}`vandenheuvel2018automated`. No tree and no
+# examination is on both sides of a split, though a woman may have been examined twice. Two sets of five ranks and
+# generated leaves, where the truth is known, were run the same way: {doc}`15_all_studies` has them.
 
 # %% tags=["hide-input"]
 counts = (
@@ -136,38 +136,38 @@ images = main.groupby("data")["path"].nunique().rename("different test images")
 counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 
 # %% [markdown]
-# **One head for all.** The towers are `mini`, small and frozen; no tower learns anything here. A linear head reads
-# their features: it has a row of weights per rank. The methods differ in a single thing, *which ranks the head expects
-# to have similar rows* before it has seen an image. That expectation is a matrix, the kernel, and it has three sources.
+# **One head for all.** The towers are `mini`, small and frozen. A linear head reads their features, with a row of
+# weights per rank. The methods differ in one thing: *which ranks the head expects to have similar rows* before it has
+# seen an image. That expectation is a matrix, the kernel, and it has three sources.
 #
 # - **No text.** No two ranks are expected to be alike. This is logistic regression, trained by cross-entropy.
-# - **Words.** Two ranks are alike as far as their sentences are, in the eyes of a text tower that was never told
-#   which number is larger.
-# - **Hand-made order.** Two ranks are alike as far as their numbers are. This head knows exactly what words can only
-#   hint at, so it marks the end of the road. If your ranks are numbers, you can have this for free.
+# - **Words.** Two ranks are as alike as their sentences are to a text tower, which was never told which number is
+#   larger.
+# - **Hand-made order.** The closer two numbers are, the more alike are their ranks. This head knows exactly what words
+#   can only hint at, so it marks the full gain. If your ranks are numbers, you can have this for free.
 #
-# The head is convex and needs no learning rate, so no method wins by luck in tuning. `L2RCLIP` in the figure is the
-# package's default: stage 1, then validation chooses among no text, words, numbers, and half words, half numbers. The
-# line below the first table counts the runs in which validation took the numbers alone; there the gain is not one of
-# language. That is why the claims below are three and not one.
+# Fitting the head is a convex problem without a learning rate, so no method wins by luck in tuning. `L2RCLIP` in the
+# figure is the package's default for a frozen tower: stage 1, then validation chooses among no text, words, numbers,
+# and half words, half numbers. The line below the first table shows that validation took the numbers alone in every
+# run, so that gain is not one of language. That is why there are three claims below and not one.
 #
-# **The same for every method.** Validation RPS chooses strength or epoch, one temperature is fitted on validation
-# RPS, RPS judges the probabilities, and the median of the probabilities answers where a single rank is asked for. RPS
-# comes first because it judges the whole distribution, knows distance, and cannot be improved by saying anything but
-# what one believes {cite:p}`epstein1969scoring`.
+# **The same for every method.** Validation RPS chooses the strength of the penalty or the epoch, and fits one
+# temperature. RPS judges the probabilities; where a single rank is needed, their median answers. RPS comes first
+# because it judges the whole distribution, respects distance, and cannot be improved by saying anything but what you
+# believe {cite:p}`epstein1969scoring`.
 #
 # ## Three claims, fixed before the runs
 #
-# Ask forty questions of a table, and one of them will find something. These three were written into
+# Ask a table forty questions, and one of them will find something. These three were written into
 # `experiments/matrix/studies.yaml`, and committed, before the first run:
 #
-# 1. **Order in the words**: true sentences against the same sentences dealt to the wrong ranks.
+# 1. **Order in the words**: true sentences against the same sentences given to the wrong ranks.
 # 2. **The method**: L2RCLIP as the package recommends it against cross-entropy.
 # 3. **Order in the loss**: stage 1 with the paper's weight, which pushes distant ranks harder, against a weight that
 #    treats all other ranks alike.
 #
-# Each compares two heads on the same test images. With $\bar s$ the mean RPS over the images of a set, one arm saves
-# against the other
+# Each compares two heads (*arms*) on the same test images. With $\bar s$ the mean RPS over the images of a set, one arm
+# saves, compared with the other,
 #
 # $$
 # g = 100\,\frac{\bar s_{\text{other}} - \bar s_{\text{one}}}{\bar s_{\text{other}}}\ \% .
@@ -186,20 +186,20 @@ evidence.intervals(claims, label="RPS saved, %", title=found)
 Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 
 # %% [markdown]
-# All three hold on the mean of the sets, and they differ in size. The order in the words is worth a good tenth of the
-# RPS, on each set. The method as a whole is worth more, but look at the line below the first table: validation took
-# the numbers, so this gain is that of knowing the order, and *words after stage 1* is what language alone can bring.
-# The order in the loss is worth about a hundredth. It is there, and nobody would notice it in practice.
+# All three hold on the mean of the sets, but they differ in size. The order in the words saves 7.4 to 17.4 % of the RPS
+# on the single sets. The method as a whole saves more, but because validation took the numbers, this gain comes from
+# knowing the order; *words after stage 1* is what language alone can bring. The order in the loss saves about a
+# hundredth. It is there, and nobody would notice it in practice.
 #
-# **How three sets make one claim.** The test speaks of the mean of the three $g$. Ten thousand times, images are
-# drawn with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
+# **How three sets make one claim.** The test is about the mean of the three $g$. Ten thousand times, images are drawn
+# with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
 # {cite:p}`efron1979bootstrap`. Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
-# then counts that three claims were asked {cite:p}`holm1979simple`. A single set has an interval and no verdict.
+# then allows for three claims {cite:p}`holm1979simple`. A single set has an interval and no verdict.
 #
-# **Why two intervals.** The thick one answers: would other *images* of the same kind say the same of these trained
+# **Why two intervals.** The thick one answers: would other *images* of the same kind say the same about these trained
 # models? The thin one answers: would other *training runs*? Runs share training images, so their plain interval would
-# be too narrow; {cite:t}`nadeau2003inference` correct for it, and with few runs the result is wide. Believe a
-# difference that survives both. The order in the loss does so on a single set.
+# be too narrow; {cite:t}`nadeau2003inference` correct for that, and with few runs the result is wide. Believe a
+# difference that survives both. The order in the loss does so on one set only.
 #
 # | what | function |
 # |---|---|
@@ -209,20 +209,18 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 #
 # ## The controls, one by one
 #
-# A gain says little until one knows what else could have caused it. Each control keeps everything and breaks one
-# thing.
+# A gain says little until you know what else could have caused it. Each control breaks one thing and keeps the rest.
 #
 # - **Shuffled words.** Every rank gets the sentence of another rank. The vectors have the same lengths and the same
-#   angles; only the match between sentence and rank is gone. They should fall on *no text* or behind it, since they
-#   expect the wrong ranks to be alike.
+#   angles; only the match between sentence and rank is gone. They should do no better than *no text*, since they expect
+#   the wrong ranks to be alike.
 # - **Hand-made order.** The opposite end: all the order there is, and no language.
-# - **Blind order.** Stage 1 with its ordinal loss, whose weight no longer knows how far apart two ranks are. What it
-#   loses against the true weight is what the *order* in the loss brings; the rest comes from training on images at
-#   all.
-# - **Shuffled order.** The weight believes in a wrong order of the ranks. A weight that matters should now do harm.
+# - **Blind order.** Stage 1 with its ordinal loss, but with a weight that no longer knows how far apart two ranks are.
+#   What it loses against the true weight is what the *order* in the loss brings.
+# - **Shuffled order.** The weight believes in a wrong order of the ranks. If it mattered much, this would do harm.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
 # - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
-#   images, the start would not matter; what it fails to reach is what the right sentences had brought along.
+#   images alone, the start would not matter; what it fails to reach is what the right sentences bring.
 
 # %% tags=["hide-input"]
 controls = {
@@ -237,19 +235,18 @@ controls = {
 shares(order_steps(many, list(controls)), controls)
 
 # %% [markdown]
-# The distance between the first and the last line belongs to the order in the words, the distance between *after
-# stage 1* and *words* to stage 1, and that between *after stage 1* and *blind order* to the order in the loss. Two
-# lines deserve a second look. *No ordinal loss* reaches nearly what the whole stage 1 reaches: most of what stage 1
-# adds comes from its contrastive loss, which sees images of every rank. And *stage 1 from shuffled words* catches up
-# where there are many images per rank, and falls behind where there are few: the right sentences are worth most where
-# images cannot teach the order. These lines were not tested; take an interval here as a hint.
+# The difference between the first and the last line is due to the order in the words, that between *after stage 1* and
+# *words* to stage 1, and that between *after stage 1* and *blind order* to the order in the loss. Two lines deserve a
+# second look. *No ordinal loss* reaches nearly what the whole stage 1 reaches: most of what stage 1 adds comes from its
+# contrastive loss. And *stage 1 from shuffled words* catches up where there are many images per rank, and falls behind
+# where there are few: the right sentences are worth most where images cannot teach the order. These lines were not
+# tested; take an interval here as a hint.
 #
 # ## What could have been seen
 #
-# *Not shown* is not *equal*. How large must a true gain be so that four studies out of five would find it? About
-# $2.8$ standard errors of the bootstrap, and the table says what that is here. A claim that is not shown, and whose
-# smallest visible gain is large, is undecided; one whose smallest visible gain is tiny has been answered, with
-# *hardly anything*.
+# *Not shown* is not *equal*. How large must a true gain be for four studies out of five to find it? About $2.8$
+# standard errors of the bootstrap; the table says what that is here. A claim that is not shown is undecided if its
+# smallest visible gain is large. If that gain is tiny, the answer is *hardly anything*.
 
 # %% tags=["hide-input"]
 seen = claims.pivot(index="row", columns="data", values="seen")
@@ -257,9 +254,9 @@ seen = seen.reindex(list(CLAIMS)).rename(columns=NAMES).round(1)
 seen.rename_axis(index=None, columns="smallest visible gain, %")
 
 # %% [markdown]
-# Images of one tree, or of one examination, resemble each other, and so a hundred of them say less than a hundred
-# strangers. The plan fixed the image as the unit. Here is the stricter count, in which whole trees and whole
-# examinations are drawn:
+# Images of one tree, or of one examination, resemble each other, so a hundred of them say less than a hundred unrelated
+# ones. The plan fixed the image as the unit. Here is the stricter count, in which whole trees and whole examinations
+# are drawn:
 
 # %% tags=["hide-input"]
 strict = compare_pairs(many, CLAIMS, by_subject=True)
@@ -268,11 +265,11 @@ Markdown(gain_table(strict, "RPS saved, % [95 % interval], by subject"))
 # %% [markdown]
 # ## Against other methods
 #
-# Beating cross-entropy is little if a simpler ordinal method does it better. All of these use the same features, the
-# same validation, the same temperature. SORD spreads each label over its neighbours {cite:p}`diaz2019soft`; CORAL and
-# CORN ask, threshold by threshold, whether the rank is higher {cite:p}`cao2020rank,shi2023deep`; *cross-entropy +
-# RPS* adds the score itself to the loss. Ridge regression, the median rank and the hand-made order have no language
-# at all.
+# Beating cross-entropy means little if a simpler ordinal method does it better. All of these use the same features and
+# validation, and each has a temperature fitted in the same way. SORD spreads each label over its neighbours
+# {cite:p}`diaz2019soft`; CORAL and CORN ask, threshold by threshold, whether the rank is higher
+# {cite:p}`cao2020rank,shi2023deep`; *cross-entropy + RPS* adds the score itself to the loss. Apart from the two rows of
+# words, none uses language.
 
 # %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}, "figure": {"caption": "What L2RCLIP, at its defaults, saves of the RPS of other methods, in percent, with 95 % intervals over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first line.", "name": "fig-09-methods"}}
 others = {
@@ -304,20 +301,20 @@ Markdown(
 )
 
 # %% [markdown]
-# CORAL is the method to keep in mind: it knows only that the ranks have an order, neither words nor numbers, and it is
-# level with L2RCLIP on two sets out of three. And remember the line *hand-made order*. If your ranks are numbers, tell
-# the model the numbers. Words are for ranks that have none, such as *mild*, *moderate* and *severe*. No set of this
-# chapter is of that kind, because without numbers nobody could say how far words went.
+# Keep CORAL in mind: it knows only that the ranks have an order, neither words nor numbers, and it is level with
+# L2RCLIP on two sets out of three. And remember the row *hand-made order*. If your ranks are numbers, tell the model
+# the numbers. Words are for ranks that have none, such as *mild*, *moderate* and *severe*. No set of this chapter is of
+# that kind, because without numbers nobody could say how far words went.
 #
 # (ablation-tower)=
 # ## When the image tower learns
 #
-# A frozen tower is a fair stage for words, but the paper trains the tower. There each rank is a fixed vector, its
+# A frozen tower is a fair test of words, but the paper trains the tower. Then each rank is a fixed vector, its
 # prototype, and the tower turns images towards it. The studies `tuned` and `tuned-apples` train the whole image tower,
 # on coffee leaves in five grades and on apples. *Paper* has the weights that the authors released, *paper without
-# tightness* leaves out the part of stage 2 that pulls every image to the very spot of its prototype, and `L2RCLIP` is
-# the recommended preset, with the RPS in place of both parts of the pairwise loss. `rps` and `sord` are heads without
-# sentences. Every arm has its own temperature.
+# tightness* leaves out the part of stage 2 that pulls every image onto its prototype, and `L2RCLIP` is the recommended
+# preset, with the RPS in place of both parts of the pairwise loss. `rps` and `sord` are heads without sentences. Every
+# arm has its own temperature.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
@@ -334,20 +331,20 @@ if {"bracol", "apples81"} <= set(rivals["data"]):
     assert abs(saved["bracol", "L2RCLIP"] - saved["bracol", "paper"]) < 3
 
 # %% [markdown]
-# The question for a default is modest: does language cost anything where images alone suffice? Here it does.
-# Cross-entropy has the lower RPS on both sets. On the leaves the recommended preset and *paper*, whose over-confidence
-# the temperature takes away, are close to each other; on the apples, with four times as many ranks, the recommended
-# preset is well ahead of *paper*, and behind the heads that read no sentence. So if you train the tower and have many
-# images per rank, try cross-entropy first. Apples had a single run; its intervals speak of these towers and not of the
-# next ones.
+# Does language cost anything where images alone suffice? Here it does. Cross-entropy has the lower RPS on both sets,
+# though on the leaves the intervals contain zero. There the recommended preset and *paper*, whose over-confidence the
+# temperature takes away, are close to each other; on the apples, with four times as many ranks, the recommended preset
+# is ahead of *paper*, and behind the heads that read no sentence. So if you train the tower and have many images per
+# rank, try cross-entropy first. Apples had a single run; its intervals are about these towers and not about the next
+# ones.
 #
 # ## What this does not show
 #
-# - **One tower.** `mini` is small and joined without a single image. A CLIP knows more about words and about images,
-#   and both ends of the staircase would move.
-# - **Numbers in words.** All rank names here are numbers or percentages, because only then there is a hand-made order
+# - **One tower.** `mini` is small, and its towers were aligned without a single image. CLIP knows more about words and
+#   about images; both ends of the first figure would move.
+# - **Numbers in words.** All rank names here are numbers or percentages, because only then is there a hand-made order
 #   to compare with.
-# - **Settings were found on validation images of these sets.** The test images took no part; still, other kinds of images
+# - **Settings were found on validation images of these sets.** The test images took no part, but other kinds of images
 #   may want other settings.
 # - **The words of one language**, one template per set. {doc}`15_all_studies` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
@@ -355,8 +352,8 @@ if {"bracol", "apples81"} <= set(rivals["data"]):
 #
 # ## Exercises
 #
-# **1. The share.** Without text a head has an RPS of 2, with the hand-made order 1, with words 1.4, with shuffled
-# words 2.1. Which shares of the hand-made order's gain are that, in percent?
+# **1. The share.** Without text a head has an RPS of 2, with the hand-made order 1, with words 1.4, with shuffled words
+# 2.1. What share of the hand-made order's gain do words and shuffled words reach, in percent?
 
 
 # %%
@@ -394,8 +391,8 @@ check_alarms(0.05, 0.05)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# All three keep silent with probability $0.95^3$, so an alarm has $1 - 0.95^3 \approx 0.143$. With $0.05/3$ each it
-# is $1 - (1 - 0.05/3)^3 \approx 0.049$.
+# All three keep silent with probability $0.95^3$, so the chance of an alarm is $1 - 0.95^3 \approx 0.143$. With
+# $0.05/3$ each it is $1 - (1 - 0.05/3)^3 \approx 0.049$.
 # :::
 
 # %% tags=["hide-cell"]
@@ -428,8 +425,8 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 
 # %% [markdown]
 # - A number knows the order better than words do. Words earn their place where there is no number.
-# - A control breaks one thing and keeps the rest; without shuffled words and a blind order, no gain could be given a
-#   cause.
+# - A control breaks one thing and keeps the rest; without shuffled words and a blind order, no gain here would have a
+#   known cause.
 # - Say beforehand what would convince you, and afterwards what you could have seen.
 #
 # ## Sources

@@ -18,7 +18,7 @@
 # images that it has never seen, grade new images, and write one file for whoever will run it. Every grade comes
 # with an interval that says how far to trust it. You need to know nothing about the method.
 #
-# **You need.** A shell and a table. MAE and RPS are explained in {doc}`01_ordinal_classification`, if you want to know more.
+# **You need.** A shell and a table. {doc}`01_ordinal_classification` explains the scores MAE and RPS.
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 
@@ -114,11 +114,11 @@ image_grid(
 # %% [markdown]
 # ## What you bring: a folder and a CSV
 #
-# The table has one row per image. `path` starts at the folder, and `label` is the grade. Two more columns are yours to add:
-# `group`, who or what is shown (a patient, a plant, a street), and `split`, with *train*, *val* or *test*. Columns
-# with other names are named by `--path-column`, `--label-column`, `--group-column` and `--split-column`; the rest is
-# ignored. CSV, TSV and semicolons all work, so do Parquet files and, in Python, a DataFrame. Or bring no table at all: a
-# sub-folder for each rank says the same.
+# The table has one row per image. `path` is relative to the folder, and `label` is the grade. You may add two columns:
+# `group`, who or what is shown (a patient, a plant, a street), and `split`, with *train*, *val* or *test*. If your columns
+# have other names, pass `--path-column`, `--label-column`, `--group-column` and `--split-column`; other columns are
+# ignored. CSV, TSV and semicolons all work, and so do Parquet files and, in Python, a DataFrame. Or bring no table at all:
+# a sub-folder for each rank says the same.
 
 # %% tags=["hide-input"]
 lines = Path("photos/labels.csv").read_text(encoding="utf-8").splitlines()
@@ -127,11 +127,11 @@ print(*lines[:5], "...", sep="\n")
 # %% [markdown]
 # **How labels are read.** A label is the name of a rank, and `--ranks` lists the names, the lowest first. No program can
 # guess that *slight* is less than *heavy*, so words need `--ranks`. Where the names are numbers, they are *values*: `3`,
-# `3.0` and `03` are the same label, and none of them is a place in a list. Numbers may come without `--ranks`: those found in
-# the file are taken in their order, and a sentence says so. `--ranks 0:9` is short for ten numbers.
+# `3.0` and `03` are the same label, and never a position in a list. With numbers you may leave `--ranks` out: those found
+# in the file are taken in order, and a sentence says so. `--ranks 0:9` is short for ten numbers.
 #
 # Whatever could be read in two ways is refused, with the option that decides. `--labels-are index` counts the ranks from 0,
-# and `--labels-are position` from 1. Here are seven tables, some with a mistake: their labels, the options, what happens.
+# and `--labels-are position` from 1. Here are seven tables, some with a mistake: the labels, the options, and what happens.
 
 
 # %% tags=["hide-input"]
@@ -162,10 +162,10 @@ tried = (
 print(*tried, sep="\n\n")
 
 # %% [markdown]
-# **Groups.** Of every third plant somebody took a second photograph, closer and in another light. If one of them is in
-# training and the other one in test, the model is asked what it was told, and the test result is a lie that nobody sees.
+# **Groups.** Somebody photographed every third plant a second time, closer and in another light. If one photograph is in
+# training and the other in test, the model is asked what it was told, and the test result is a lie that nobody sees.
 # `--group-column plant` keeps every plant in one split, and intervals then count plants, not images. Almost every folder
-# has such groups. Here are the pairs of images that look nearly the same and are in two splits:
+# has such groups. Here is how many pairs of nearly identical images are in two splits:
 
 # %% tags=["hide-input"]
 told = []
@@ -182,15 +182,15 @@ print(*told, sep="\n")
 # %% [markdown]
 # Without known groups, `near_duplicates` in `l2rclip_book.statistics` finds such pairs by their thumbnails.
 #
-# **Splits.** If the table has no `split`, the program draws 70/15/15, by group and within every rank, from a seed. It trains
-# on the first part. The second part, *validation*, makes all choices. The third part, *test*, is looked at once. If your
-# table has *train* and *test* only, validation is drawn from *train* (`--val-share`). `--folds 5 --fold 1` to `--fold 5` draw
-# five test parts that together hold every image: worth the time if you have fewer than a thousand.
+# **Splits.** If the table has no `split`, the program draws 70/15/15, by group and within every rank, from a seed. It
+# trains on the first part. The second, *validation*, is used for all choices. The third, *test*, is looked at once. If your
+# table has only *train* and *test*, validation is drawn from *train* (`--val-share`). `--folds 5` with `--fold 1` to
+# `--fold 5` draws five test parts that together hold every image: worth the time if you have fewer than a thousand.
 #
 # ## Six commands
 #
-# This is the whole way. Copy it, and change the names. The line of `fit` says two things that only you know: the order
-# of the ranks, and a sentence that says what the images show.
+# This is all. Copy it, and change the names. `fit` is told two things that only you know: the order of the ranks, and a
+# sentence that says what the images show.
 
 # %%
 COMMANDS = r"""
@@ -236,8 +236,8 @@ def shell(number: int, first: int = 99, last: int = 0, code: int = 0) -> None:
 # %% [markdown]
 # ### 1. Check
 #
-# The check decodes every image and lists all faults at once, so that no training ends at image 2,417. To see it at work, we
-# break three files first: one was cut off by a full disk, one is a text that somebody renamed, one was deleted.
+# The check decodes every image and lists all faults at once, so that no training run ends at image 2,417. To see it at
+# work, we break three files: one is cut off, one is a renamed text file, one is deleted.
 
 # %%
 broken = ["IMG_1000.jpg", "été/feuille nº 2.jpg", "Φύλλα/φύλλο 3.jpg"]
@@ -251,9 +251,9 @@ shell(0, 8, 12, code=2)
 
 # %% [markdown]
 # First come the ranks in your order. Read them: ranks in a wrong order are the one mistake that no program can see. Read
-# the sentence beside them, too. Without `--template` it is poor English here, and the next command brings a better one. Then
-# come the counts per rank and split, sizes and colour modes, and the faults. A copy of an image in another split
-# would be listed, too. The exit code is 2, because `fit` would refuse such a folder. Mend the files, or remove their rows:
+# the sentence beside them, too: without `--template` it is poor English, and the next command has a better one. Then come
+# the counts per rank and split, sizes, colour modes and faults. A copy of an image in another split would also be listed.
+# The exit code is 2, because `fit` would refuse such a folder. Mend the files, or remove their rows:
 
 # %%
 table = pd.read_csv("photos/labels.csv")
@@ -266,44 +266,42 @@ shell(0, 0, 3)
 # %% [markdown]
 # ### 2. Fit
 #
-# `--image-side kernel` leaves the image network as it is and trains what reads it: a first look, also at thousands of
-# images. The defaults train the image network, too. With a few hundred images that takes minutes on two cores and often gives
-# the better model: leave the option out, and add `--upside-down` if your images have no top. `fit` calibrates the
-# probabilities at its end. If images or table lie outside the folder you stand in, later commands ask for `--root` and
-# `--labels` again. What else is in the line: with `--image-size`, smaller is faster; `--epochs1`
-# says how many times the text side goes through the training images; `--cache` names a folder that keeps what the image
-# network computed, so that the next commands need not. All settings: {doc}`hyperparameters`.
+# `--image-side kernel` leaves the image network as it is and trains only what reads its features: a first look, even at
+# thousands of images. By default the image network is trained, too. With a few hundred images that takes minutes on two
+# cores and often gives the better model: leave the option out, and add `--upside-down` if your images have no top. If
+# images or table lie outside the current folder, later commands ask for `--root` and `--labels` again. A smaller
+# `--image-size` is faster; `--epochs1` says how many times the text side goes through the training images; `--cache` names
+# a folder that keeps what the image network computed, for the next commands. All settings: {doc}`hyperparameters`.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(1, 5, 7)
 
 # %% [markdown]
-# While it works it writes one line per epoch, or on a terminal a bar with the time that is left. If it is stopped, by you
-# or by the machine, give the same command again: it goes on after the last complete epoch.
+# While it works it writes one line per epoch, or on a terminal a bar with the time that is left. If it is stopped, give the
+# same command again: it resumes after the last complete epoch.
 #
-# The table at the end is about test images. *RPS* is the error of the probabilities, *MAE* how many ranks the answer is
-# off on average; a fourth column, QWK, is left out here. *After stage 1* is the language alone, before anything about
-# the images was trained; *median rank* looks at no image at all. A model that does no better than that has learned
-# nothing.
+# The table at the end is about test images. *RPS* is the error of the probabilities, *MAE* how many ranks the answer is off
+# on average; a fourth column, QWK, is left out here. *After stage 1* is the model before its image side was trained;
+# *median rank* looks at no image at all. A model that does no better than that has learned nothing.
 #
 # ### 3. Compare
 #
 # The honest question is not whether a model is good, but whether something simpler is as good. `baselines` trains other
-# methods on the same images, splits and budget and keeps each as a model of its own; a wrong name lists them all.
+# methods with the same images, splits and budget, and keeps each as a model of its own; a wrong name lists them all.
 # `l2rclip compare runs/leaves` prints the table again.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(2)
 
 # %% [markdown]
-# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 %
-# interval. An RPS or MAE above 0 is in favour of L2RCLIP. If the interval contains 0, the test images do not tell the two
-# apart: take the simpler one. It is kept already: `predict`, `evaluate` and `export` take it by `--method ridge`.
+# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 % interval.
+# An RPS or MAE above 0 is in favour of L2RCLIP. If the interval contains 0, as all do here, the test images do not tell the
+# two apart: take the simpler one. It is already kept: `predict`, `evaluate` and `export` use it with `--method ridge`.
 #
 # ### 4. Evaluate
 #
-# Images of another year, camera or clinic are the real test. Label some of them, and every metric comes with its interval.
-# Compare the intervals with those above: a small test part says little.
+# Images of another year, camera or clinic are the real test. Label some of them, and `evaluate` gives every metric, most
+# with an interval. Compare the intervals with those above: a small test part says little.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(3, 10, 0)
@@ -312,10 +310,10 @@ shell(3, 10, 0)
 # ### 5. Predict, and 6. export
 #
 # `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. `export` writes
-# one ONNX file, from bytes of an image to probabilities, which needs neither Python nor this package, and compares it with
-# PyTorch before it keeps it ({doc}`browser` runs one in a web page). It needs `pip install "l2rclip-lite[onnx]"`.
-# To show the run to others, `l2rclip report runs/leaves` writes one HTML page with scores, curves, reliability and the worst
-# images; look at these before you hand it on.
+# one ONNX file, from the pixels of an image to probabilities, which needs neither Python nor this package, and compares its
+# answers with PyTorch's before keeping it ({doc}`browser` runs one in a web page). `export` needs
+# `pip install "l2rclip-lite[onnx]"`. To show the run to others, `l2rclip report runs/leaves` writes one HTML page with
+# scores, curves, reliability and the worst images; look at these before you pass it on.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(4)
@@ -327,7 +325,7 @@ if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
 # %% [markdown]
 # ## Reading one answer
 #
-# In Python the model is one call away. It takes paths, folders, images of Pillow, arrays or tensors:
+# In Python the model is one call away. It takes paths, folders, Pillow images, arrays or tensors:
 
 # %% tags=["nbval-ignore-output"]
 model = L2RCLIP.from_pretrained("runs/leaves")
@@ -338,9 +336,9 @@ print(answer.to_frame().round(2).T.to_string(header=False))
 # | field | what it is | use it when |
 # |---|---|---|
 # | `name`, `rank` | the most probable rank, and its index | being right counts, and near misses do not |
-# | `median` | the rank with half of the probability on each side | an error costs as much as it is ranks off |
+# | `median` | the rank with half of the probability on each side | each rank that the answer is off costs the same |
 # | `expected` | the mean of the rank values | you want a number between the ranks, to sort or to average |
-# | `low`, `high` | between them lies the true rank nine times of ten | somebody must know when to look |
+# | `low`, `high` | the true rank lies between them nine times out of ten | somebody must know when to look |
 # | `p_0`, `p_1`, … | the probability of each rank | you have costs of your own |
 #
 # On a clear image the first three agree. Where they do not, the image is unclear, or the model sees two possibilities.
@@ -374,18 +372,19 @@ figure
 # %% [markdown]
 # ## Calibrated: temperature and the 90 % interval
 #
-# Whoever reads a probability will act on it, so it should be true. Two numbers see to that. `fit` finds both at its end, on the
-# validation images, which the model was not trained on, and keeps them in the model.
+# Whoever reads a probability will act on it, so it should be true. Two numbers see to that. `fit` ends by finding both on
+# the validation images, which the model was not trained on, and keeps them in the model.
 #
 # **The temperature** $T$ divides all logits {cite:p}`guo2017calibration`. Above 1 it makes the model less sure, below 1 surer;
 # the most probable rank stays the same. `fit` takes the $T$ with the lowest RPS. A network that was fine-tuned is nearly
 # always too sure of itself, and there the temperature matters most.
 #
-# **The interval** makes no assumption about the model {cite:p}`vovk2005algorithmic`. For each validation image ask how far its true rank lies from the
-# middle of the predicted probabilities; with $F_k$ the probability of rank $k$ and all below it, that is
-# $d_k = \max(1 - 2F_k,\; 2F_{k-1} - 1)$ {cite:p}`chernozhukov2021distributional`. Sort these distances of the $n$ images, take number
-# $\lceil 0.9\,(n + 1) \rceil$, and call it $c$. The interval of a new image holds all ranks with $d_k \le c$. Where a model is unsure,
-# the interval is wide; where it is wrong without knowing, $c$ grows until nine of ten are inside.
+# **The interval** makes no assumption about the model {cite:p}`vovk2005algorithmic`. For each validation image, measure how
+# far its true rank lies from the middle of the predicted probabilities. With $F_k$ the probability of rank $k$ and all
+# ranks below it, the distance is $d_k = \max(1 - 2F_k,\; 2F_{k-1} - 1)$ {cite:p}`chernozhukov2021distributional`. Sort
+# these distances of the $n$ images, take number $\lceil 0.9\,(n + 1) \rceil$, and call it $c$. The interval of a new image
+# holds all ranks with $d_k \le c$. Where a model is unsure, the interval is wide; where it is wrong without knowing, $c$
+# grows until nine of ten are inside.
 #
 # Is it true? The harvest can tell: none of its plants was there when $c$ was chosen.
 
@@ -421,16 +420,15 @@ if PROFILE != "smoke":
     assert ranks_inside.mean() < 4
 
 # %% [markdown]
-# The promise, exactly: nine of ten new images *like those of validation* are inside, on average over all that might
-# have been in validation. Two things move it. Ranks are whole, so an interval often holds a little more than it must. And
-# the validation images were used before, to choose the model: they flatter it, so with few of them expect a
-# little less than nine of ten. Three things it does not say. It says nothing about a single rank
-# ({numref}`fig-10-coverage`), and nothing about images of another kind: evaluate first. And with fewer than nine validation
-# images there is no such level, so the interval holds all ranks.
+# The promise, exactly: nine of ten new images *like those of validation* are inside, on average over all that might have
+# been in validation. Two things move it. Ranks are whole, so an interval often holds a little more than it must. And the
+# validation images were used before, to choose the model: they flatter it, so with few of them expect a little less than
+# nine of ten, as here. The promise says nothing about a single rank ({numref}`fig-10-coverage`), and nothing about images
+# of another kind: evaluate first. With fewer than nine validation images there is no such $c$, and the interval holds all
+# ranks.
 #
-# One harvest is one draw. Here are two real sets, apples on a tree and fetal heads in ultrasound by week
-# ({doc}`16_data_sets`), in five folds each, so that every image was tested once (in brackets the lowest and the
-# highest fold, at the end the mean width):
+# One harvest is one draw. Here are two real sets ({doc}`16_data_sets`) in five folds each, so that every image was tested
+# once. Brackets hold the lowest and the highest fold; the mean width of the interval comes last:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 files = [HERE / at / "coverage.csv" for at in ("results", "book/results")]
@@ -454,18 +452,19 @@ print(*told, sep="\n")
 # |---|---|---|
 # | no better than *median rank* | ranks in a wrong order, labels in the wrong rows | look at ten images of the lowest and of the highest rank |
 # | L2RCLIP level with *ridge* | the frozen image network sees no more | leave `--image-side kernel` out, or take larger towers: `--towers ViT-B-16/openai` |
-# | errors at what is small in the image | it is lost when the image shrinks | `--image-size 320`, or crop the images first |
+# | small details are missed | they are lost when the image shrinks | `--image-size 320`, or crop the images first |
 # | good on test, poor on new images | test images were too much like training | a group column, then other cameras and days in training |
-# | wide intervals on test | few images, or people who disagree about labels | two people grade fifty images each: no model agrees with them more than they do |
+# | wide intervals on test | few images, or people who disagree about labels | let two people grade the same fifty images: no model agrees with them more than they do with each other |
 # | a rank is never the answer | it has few images | merge neighbours (`--rebin 3`), or collect some |
 # | scores jump from seed to seed | few test images | `--folds 5`, and report the mean |
 #
-# Change one thing at a time, into a new `--out`, and choose by the validation scores in `metrics.json`: if you
-# look at the test result ten times, you have trained on it. {doc}`troubleshooting` lists messages, {doc}`08_training_runs` runs batches.
+# Change one thing at a time, into a new `--out`, and choose by the validation scores in `metrics.json`: if you look at the
+# test result ten times, you have trained on it. {doc}`troubleshooting` lists messages, {doc}`08_training_runs` runs
+# batches.
 #
 # ## In a service
 #
-# These lines answer over HTTP. A test of this book sends them a hundred images, four at once.
+# These lines answer over HTTP.
 #
 # ```python
 # from io import BytesIO
@@ -489,14 +488,15 @@ print(*told, sep="\n")
 #
 # Save them as `service.py`, then `pip install fastapi uvicorn`, `uvicorn service:app`, and
 # `curl --data-binary @leaf.jpg -H "content-type: image/jpeg" localhost:8000/grade`. It is a start: before you open it to
-# the world, add a limit on the size of what is sent, and a log. The run directory travels as a folder. Its
-# `model.safetensors` holds tensors only, nothing in it can run; but `predictions.csv` names your files, so leave it at home.
+# the world, add a limit on the size of uploads, and a log. To move the model, copy the run directory. Its
+# `model.safetensors` holds only tensors, so nothing in it can run; but `predictions.csv` names your files, so leave it at
+# home.
 #
 # ## Exercises
 #
-# **1. Somebody else's table.** A colleague sends semicolons, German column names, and grades from 1 to 3 that mean *fresh,
-# ripe, overripe*; several images show the same bunch. Fill in the options, so that each label means what it should and no
-# bunch is in two splits.
+# **1. Somebody else's table.** A colleague sends a table with semicolons, German column names, and grades from 1 to 3 that
+# mean *fresh, ripe, overripe*; several images show the same bunch. Fill in the options, so that each label means what it
+# should and no bunch is in two splits.
 
 # %% tags=["hide-input"]
 BUNCHES = ["Bild;Note;Traube"]
@@ -525,7 +525,7 @@ print(check_options({"labels": "trauben.csv"}))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Numbers under names that are words count the ranks, here from 1: that is `position`.
+# Where rank names are words, numeric labels count the ranks, here from 1: that is `position`.
 #
 # ```python
 # check_options(
@@ -549,8 +549,8 @@ assert check_options(right | {"group_column": "Traube"}) == "right"
 assert "--labels-are" in check_options(right | {"labels_are": "names"})
 
 # %% [markdown]
-# **2. The level.** Write `level`: from the distances of the true ranks of $n$ validation images, the one that the interval
-# needs, so that `coverage` of new images are inside. If $n$ is too small for it, return 1, which means all ranks.
+# **2. The level.** Write `level`: of the distances of the true ranks of $n$ validation images, return the one that puts a
+# share `coverage` of new images inside. If $n$ is too small for that, return 1, which means all ranks.
 
 
 # %% tags=["hide-input"]
@@ -577,7 +577,7 @@ print(check_level(level))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# The one more in $n + 1$ is the new image itself: it is as likely to take any place among the others.
+# The extra one in $n + 1$ is the new image itself: it is equally likely to take any place among the others.
 #
 # ```python
 # def level(distances, coverage: float) -> float:
@@ -597,9 +597,9 @@ assert check_level(level) == "right"
 assert "number 91" in check_level(lambda d, c: sorted(d)[int(c * len(d)) - 1])
 
 # %% [markdown]
-# **3. Whom to ask.** An answer that is off costs 1 per rank. A person who looks costs `price` and is never wrong. Write `ask`:
-# given the probabilities of one image, should it go to the person? The answer would be the median, whose expected cost is
-# the smallest.
+# **3. Whom to ask.** An answer costs 1 per rank that it is off. A person who looks costs `price` and is never wrong. Write
+# `ask`: given the probabilities of one image, should it go to the person? Otherwise the answer is the median, whose
+# expected cost is the smallest.
 
 
 # %% tags=["hide-input"]
@@ -624,7 +624,8 @@ print(check_ask(ask))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# A threshold on the largest probability would not do: the last two images differ little there, but one has its rival far away.
+# A threshold on the largest probability would not do: the last two images of the check differ little there, but one has its
+# rival far away.
 #
 # ```python
 # def ask(p: list[float], price: float) -> bool:
@@ -648,9 +649,9 @@ assert "neighbours" in check_ask(lambda p, price: max(p) < 0.6)
 #
 # - A folder, a table, the ranks in their order and one sentence are enough. What could be read in two ways is refused, with
 #   the row and the option that decides.
-# - Name the group. It keeps one plant, patient or street out of two splits, and makes the intervals honest.
-# - Check, fit, compare, evaluate, predict, export. If a simpler method is level, take it: it is a model of the same kind.
-# - Give people the median, the interval, or both. The interval was measured, and is about images like yours.
+# - Name the group. It keeps each plant, patient or street in one split, and makes the intervals honest.
+# - Check, fit, compare, evaluate, predict, export. If a simpler method is level, take it.
+# - Give people the median, the interval, or both. The interval was measured, and holds for images like those of validation.
 #
 # ## Sources
 #

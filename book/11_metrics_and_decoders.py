@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Metrics and decoders
 #
-# {doc}`01_ordinal_classification` works three metrics by hand and reads three answers off a row of probabilities. This appendix has
-# the rest: every metric that the package reports, what each of them cannot see, how to choose a decoder, and how little a
-# small test set lets you say. Use it as a reference. Each section stands alone.
+# {doc}`01_ordinal_classification` works out three metrics by hand and reads three answers off a row of probabilities. This
+# appendix covers the rest: the metrics that the package reports, what each of them cannot see, how to choose a decoder, and
+# how little a small test set lets you say. Use it as a reference: each section can be read alone.
 #
 # **You need.** MAE, QWK, RPS and the three decoders of {doc}`01_ordinal_classification`; quantiles.
 #
@@ -85,14 +85,14 @@ figure.set_size_inches(7.2, 4.6)
 figure
 
 # %% [markdown]
-# Both classifiers of {numref}`fig-11-two` are right on all but half of the healthiest and half of the sickest leaves. One misses those
-# by a single rank, the other by all four. Accuracy cannot tell them apart.
+# Both classifiers of {numref}`fig-11-two` are right on all but half of the healthiest and half of the sickest leaves. On the
+# rest, one is off by a single rank, the other by all four. Accuracy cannot tell them apart.
 #
 # ## Every metric by hand
 #
 # A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label space. Here are the
-# eight leaves of {doc}`01_ordinal_classification` again; their errors are $+1$, $+2$ and $-1$ ranks. The helper prints what a function
-# says beside the fraction found by hand, and stops the page if they differ.
+# eight leaves of {doc}`01_ordinal_classification` again; their errors are $+1$, $+2$ and $-1$ ranks. The helper prints the
+# value of a function beside the fraction found by hand, and stops the page if they differ.
 
 
 # %%
@@ -109,7 +109,8 @@ by_hand("MAE in ranks", metrics.mae_rank(y, a, ranks), Fraction(4, 8))
 by_hand("QWK", metrics.qwk(y, a, ranks), 1 - Fraction(6, 24))
 
 # %% [markdown]
-# **One-off accuracy** forgives one rank. The **cumulative score** CS@$k$ forgives $k$ units of the label:
+# **One-off accuracy** forgives one rank. The **cumulative score** CS@$k$ forgives $k$ units of the label, where $r_j$ is the
+# value of rank $j$:
 #
 # $$
 # \text{one-off} = \tfrac1n \#\{i : \lvert\hat y_i - y_i\rvert \le 1\} , \qquad
@@ -131,14 +132,14 @@ by_hand("MAE in ranks", metrics.mae_rank(*case), Fraction(1, 2))
 by_hand("CS@15", metrics.cs_at(*case, 15), Fraction(7, 8))
 
 # %% [markdown]
-# MAE in the unit claims that two ranks of damage are worth so many percent. MAE in ranks claims that all steps count the same.
-# Neither is wrong; a table must say which one it shows. In the package **whole numbers are rank indices and floats are values in
-# the unit**, so an answer may also lie between two ranks.
+# MAE in percent assumes that these values are right. MAE in ranks assumes that all steps count the same. A table must say
+# which one it shows. In the package **whole numbers are rank indices and floats are values in the unit**, so an answer may
+# also lie between two ranks.
 #
 # ### The trap of the absent rank
 #
-# QWK squares *distances between ranks*, so it must know the ranks that happen to be absent. Here are eight images of a scale with
-# six ranks, of which only 0, 1 and 5 occur. A tool that numbers what it sees puts 5 right beside 1.
+# QWK squares *distances between ranks*, so it must know the ranks that happen to be absent. Here are eight images on a scale
+# of six ranks, of which only 0, 1 and 5 occur. A tool that numbers only the ranks it sees puts 5 right beside 1.
 
 # %%
 seen, said = [0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1]
@@ -152,15 +153,15 @@ by_hand("scikit-learn", plain, Fraction(2, 3))
 by_hand("with labels=range(6)", told, Fraction(19, 41))
 
 # %% [markdown]
-# Two errors of four ranks shrank to one rank each, and the score rose, in silence. It can happen wherever a rank is absent: in a
-# small test set, in a bootstrap sample, with a rare rank. Therefore every function here takes `ranks`.
+# Two errors of four ranks shrank to one rank each, and the score rose without a warning. This can happen wherever a rank is
+# absent, as in a small test set or a bootstrap sample. That is why every function here takes `ranks`.
 #
 # ### In the right order?
 #
-# Sometimes only the order of the images counts: which field first? **Spearman's** $\rho$ {cite:p}`spearman1904proof` correlates
-# the places of truth and answer in their sorted lists; equal ones share a mean place. **Kendall's** $\tau_b$
-# {cite:p}`kendall1938new` counts, of the $N$ pairs of images, those in the same order, $C$, and those in the opposite order, $D$.
-# With $T_y$ and $T_{\hat y}$ pairs tied in truth and in answer,
+# Sometimes only the order of the images counts. **Spearman's** $\rho$ {cite:p}`spearman1904proof` correlates the places of
+# the images when sorted by truth and by answer; ties share their mean place. **Kendall's** $\tau_b$ {cite:p}`kendall1938new`
+# counts, among the $N$ pairs of images, the $C$ in the same order and the $D$ in opposite orders. With $T_y$ and $T_{\hat y}$
+# pairs tied in truth and in answer,
 #
 # $$
 # \rho = \operatorname{corr}(\text{place}(y), \text{place}(\hat y)) , \qquad
@@ -205,9 +206,9 @@ by_hand("too sure", expected_rps([0, 1, 0, 0, 0]), Fraction(4, 8))
 by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 
 # %% [markdown]
-# Another question is whether probabilities mean what they say. Of all answers given with confidence three quarters, three in four
-# should be right. The **expected calibration error** {cite:p}`guo2017calibration` sorts the answers into bins $\mathcal B_b$ by the
-# largest probability, and compares the mean of it in each bin with the share of right answers:
+# Do probabilities mean what they say? Of all answers given with a confidence of three quarters, three in four should be
+# right. The **expected calibration error** {cite:p}`guo2017calibration` sorts the answers into bins $\mathcal B_b$ by their
+# largest probability, the confidence, and compares its mean in each bin with the share of right answers:
 #
 # $$
 # \text{ECE} = \sum_b \frac{\lvert \mathcal B_b\rvert}{n} \,\Big\lvert
@@ -225,10 +226,10 @@ by_hand("ECE", metrics.ece([0, 1, 2, 4], rows, ranks), Fraction(1, 8))
 # %% [markdown]
 # ### And the rare rank?
 #
-# Badly damaged leaves are rare, and they are the ones that matter. Ten leaves: eight are healthy, one has rank 3, one rank 4. A model
-# calls all of them healthy. The plain mean is kind to it. **AMAE** {cite:p}`baccianella2009evaluation` first takes the mean error
-# $m_k$ of each rank, and then the mean over the set $\mathcal K$ of the ranks that occur; **MMAE** {cite:p}`cruzramirez2014metrics`
-# takes the worst rank:
+# Badly damaged leaves are rare, and they are the ones that matter. Take ten leaves: eight are healthy, one has rank 3, one
+# rank 4. A model calls all of them healthy, and the plain mean is kind to it. **AMAE** {cite:p}`baccianella2009evaluation`
+# first takes the mean error $m_k$ of each rank, and then the mean over the set $\mathcal K$ of the ranks that occur; **MMAE**
+# {cite:p}`cruzramirez2014metrics` takes the worst rank:
 #
 # $$
 # m_k = \frac{1}{n_k} \sum_{i:\, y_i = k} \lvert \hat y_i - k \rvert , \quad
@@ -258,14 +259,15 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 # | RPS | `rps` | probabilities | 0 to $K-1$, lower |
 # | ECE | `ece` | probabilities | 0 to 1, lower |
 #
-# `metrics.evaluate` computes all at once, with intervals if asked; it adds the root mean squared error (RMSE) and the area under the
-# ROC curve. What cannot be scored is refused, with the row and the fix. `tests/unit/test_metrics.py` works every metric by hand, and
+# `metrics.evaluate` computes all at once, and adds the root mean squared error (RMSE) and the area under the ROC curve. Input
+# that cannot be scored is refused, with the row and the fix. `tests/unit/test_metrics.py` works every metric by hand, and
 # `tests/oracles/test_metrics_oracles.py` compares it with scikit-learn, SciPy, torchmetrics and two libraries for ordinal
 # classification.
 #
 # ## What an error costs
 #
-# A metric is a price list. To read it, take a hundred right answers, spoil one of them by $d$ ranks, and see how far the metric falls.
+# A metric is a price list. To read it, take a hundred right answers, spoil one of them by $d$ ranks, and see how far the
+# metric moves.
 
 # %% mystnb={"image": {"alt": "Left: the price of one error over its size from zero to four ranks, a line per metric: a step at one, a step at two, a straight line and a parabola. Right: one bar per rank, the price of one step in AMAE as a multiple of its price in MAE, with a line at one."}, "figure": {"caption": "Left: what one error costs by its size, as a share of what an error of four ranks costs. Right: what one step costs in AMAE, by how rare the true rank is; the line is its price in MAE.", "name": "fig-11-charges"}} tags=["hide-input"]
 hundred = np.repeat(np.arange(5), 20)
@@ -337,15 +339,16 @@ assert np.allclose(prices["QWK"], np.arange(5) ** 2 / 16, atol=0.01)
 assert np.allclose(surcharge, 100 / (5 * np.array(counts)))
 
 # %% [markdown]
-# Accuracy charges for the first step and nothing more. One-off forgives the first step and then charges all at once. MAE charges each
-# step the same, and for certain answers RPS charges exactly that. QWK charges (almost) by the square. AMAE charges by rarity,
-# $n / (K n_k)$ times what MAE charges. Choosing a metric is choosing a price list, so ask what an error costs *you*.
+# Accuracy charges for the first step and nothing more. One-off forgives the first step and then charges all at once. MAE
+# charges each step the same, and so does RPS for answers given with certainty. QWK charges (almost) by the square. AMAE
+# charges by rarity, $n / (K n_k)$ times what MAE charges. Choosing a metric is choosing a price list, so ask what an error
+# costs *you*.
 #
 # ## Which metric notices what?
 #
-# Now the other way round. A classifier fails in a known way; which metric notices? The healthy one sees the true rank through a blur, knows
-# how frequent each rank is, and reports by Bayes' rule what this tells it: it is often wrong and always honest. From its rows we make
-# five sick ones.
+# Now the other way round: a classifier fails in a known way; which metrics notice? A healthy classifier sees the true rank
+# through a blur, knows how frequent each rank is, and reports the probabilities that follow by Bayes' rule. It is often wrong
+# and always honest. From its rows we make five sick ones.
 
 
 # %%
@@ -374,8 +377,7 @@ models = {
 }
 
 # %% [markdown]
-# A metric raises an alarm only for what chance cannot explain: a value outside the healthy model's bootstrap interval (below), on the
-# wrong side.
+# A metric raises an alarm for a value outside the healthy model's bootstrap interval (explained below), on the wrong side.
 
 # %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-11-notices"}} tags=["hide-input"]
 UP = ("accuracy", "one_off", "qwk", "spearman", "kendall")
@@ -447,23 +449,24 @@ tally = alarms.drop(columns="healthy").sum(axis=1)
 assert list(tally[tally == 5].index) == ["rps"]
 
 # %% [markdown]
-# Read it by column.
+# Read {numref}`fig-11-notices` by column.
 #
-# - **Constant answer.** Everyone notices but ECE: a model that knows nothing and says so is perfectly calibrated.
+# - **Constant answer.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
 # - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it merges.
-# - **Ends swapped.** The healthiest and the sickest leaves are exchanged, and everyone notices.
-# - **Over-confident.** The answers are the same to the last leaf, so every metric of answers gives the *same number*. Only the two that
-#   read probabilities can know.
-# - **Rare rank never said.** It is too rare for accuracy, MAE, QWK and correlations. AMAE and MMAE are made for it.
+# - **Ends swapped.** The healthiest and the sickest leaves are exchanged, and every metric notices.
+# - **Over-confident.** The answers are the same for every leaf, so every metric of answers gives the *same number*. Only the
+#   two that read probabilities can notice.
+# - **Rare rank never said.** The rank is too rare for accuracy, MAE, QWK and correlations. AMAE and MMAE are made for it.
 #
-# RPS alone raises the alarm in every column, but it cannot say for what, and few readers know how much a tenth of it is. So report a
-# pair: one metric for the size of the error in a unit that readers understand (MAE, with AMAE where ranks are rare), and one for the
-# probabilities (RPS).
+# RPS alone notices all five, but it cannot tell them apart, and few readers have a feeling for its size. So report a pair:
+# one metric for the size of the error in a unit that readers understand (MAE, with AMAE where ranks are rare), and one for
+# the probabilities (RPS).
 #
 # ## Decoders in depth
 #
 # Each of the three decoders is best for one price: the most probable rank for accuracy, the median for MAE, the expectation for the
-# squared error {cite:p}`gneiting2011making`. That holds for honest rows, on average. Here is a strongly blurred, honest forecaster:
+# squared error {cite:p}`gneiting2011making`. That holds on average, for honest probabilities. Here is an honest forecaster
+# with a strong blur:
 
 
 # %%
@@ -506,9 +509,9 @@ assert honest["RMSE"].idxmin() == "expectation"
 #
 # ## How sure is a number?
 #
-# A test set is a sample. Another one of the same size would have given another number. The **bootstrap** {cite:p}`efron1979bootstrap`
-# draws as many images again from the ones there are, with replacement, computes the metric, and repeats; the middle 95 % of the values
-# form an interval. For the MAE of a small test set:
+# A test set is a sample. Another one of the same size would give another number. The **bootstrap**
+# {cite:p}`efron1979bootstrap` draws as many images from the test set as it has, with replacement, computes the metric, and
+# repeats; the middle 95 % of the values form an interval. For the MAE of a small test set:
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -533,15 +536,15 @@ judged = metrics.evaluate(predicted["ridge"], y, ranks, intervals=True)
 assert np.allclose((low, high), (judged["mae_low"], judged["mae_high"]))
 
 # %% [markdown]
-# `evaluate(…, intervals=True)` does the same for every metric with the same draws. The interval says what another test set might have given. It
-# says nothing about another *training* set or another seed, and it is too narrow where images belong together, as photographs of
-# one person do.
+# `evaluate(…, intervals=True)` does the same for every metric but rank correlations and the area under the ROC curve. The
+# interval says what another test set might have given. It says nothing about another *training* set or seed, and it is too
+# narrow where images belong together, as photographs of one person do.
 #
 # ### Compare on the same images
 #
-# Whether two intervals overlap settles little: a hard leaf is hard for both methods. Look at the *differences*, image by image.
-# Below is the RPS that one method saves against another, with its bootstrap interval. *Better* is said only if the interval excludes 0
-# and a signed-rank test agrees, after Holm's correction for the number of questions.
+# Whether two intervals overlap settles little: a hard leaf is hard for both methods. Look at the *differences*, image by
+# image. The table shows the RPS that one method saves against another, with its bootstrap interval. It says *better* only if
+# the interval excludes 0 and a signed-rank test agrees, after Holm's correction for the number of comparisons.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 rates = np.bincount(data.train.targets, minlength=5) / len(data.train)
@@ -573,19 +576,19 @@ if PROFILE == "page" and SEED == 0:
     assert said == ["no difference shown", "better", "better", said[0]]
 
 # %% [markdown]
-# *Frequencies* reports how frequent each rank is in training and never looks at an image; it is the constant that suits RPS, as the median
-# rank suits MAE. *Zero-shot* takes the mean of the five
-# sentences off first, and one temperature from the validation images. What may be said, and what may not:
+# *Frequencies* never looks at an image. It reports how frequent each rank is in training, the best constant for RPS, as the
+# median rank is for MAE. *Zero-shot* first subtracts the mean of the five sentences, and fits one temperature to the
+# validation images. What may be said:
 #
 # - **Frozen features know damage.** Ridge and linear probe beat the constant.
 # - **The sentences alone do not**, as far as these images show.
-# - **Which of ridge and probe is better?** No difference is shown, and that is a result, too. To halve an interval takes four times
-#   the images; and other leaves to learn from move these rows, too: change `SEED` and see which verdicts stay.
+# - **Which of ridge and probe is better?** No difference is shown, and that is a result, too. To halve an interval takes four
+#   times the images. Other training leaves move these rows, too: change `SEED` and see which verdicts stay.
 #
 # ## Exercises
 #
-# **1. A perfect order, and nothing right.** Four leaves have the ranks 0, 1, 2, 3. Find four answers with Spearman 1 and accuracy 0 that
-# are *not* each one too high. Floats are values, so an answer may lie between two ranks.
+# **1. A perfect order, and nothing right.** Four leaves have the ranks 0, 1, 2, 3. Find four answers with Spearman 1 and
+# accuracy 0, other than 1, 2, 3, 4. Floats are values, so an answer may lie between two ranks.
 
 
 # %% tags=["hide-input"]
@@ -730,9 +733,9 @@ assert "too wide" in check_interval(lambda x: np.quantile(x, (0.025, 0.975)))
 # - A metric is a price list. Accuracy counts errors, MAE adds up their sizes, QWK their squares, and AMAE asks each rank separately.
 # - Rank correlations do not see a shift, ECE does not see ignorance, and no metric of answers sees false certainty.
 # - RPS reads the whole row, knows distance, and rewards honesty.
-# - QWK must be told how many ranks there are, or absent ranks change it in silence.
-# - Most probable rank, median and expectation each suit another price. Say which one you used.
-# - No number without a constant predictor beside it, and no difference without its interval, image by image.
+# - QWK must be told how many ranks there are, or absent ranks change it unnoticed.
+# - Most probable rank, median and expectation each suit a different price. Say which one you used.
+# - Report no number without a constant predictor beside it, and no difference without an interval, computed image by image.
 #
 # ## Sources
 #

@@ -104,11 +104,11 @@ plt.show()
 #   $u_B$, so its gradient there is zero. B stays where it is.
 # - **A shared vector.** $t_A = v_A + c$ and $t_B = v_B + c$. The gradient of the score of A with respect to $c$ is $\bar z_A$.
 #   A step of length 0.1 adds $(0.1, 0)$ to $c$, hence to both texts. A gains $0.1$, and B gains $(0.1, 0) \cdot \bar z_B = 0.06$.
-#   B was helped without an image of its own, at 0.6 of the rate of A.
+#   B was helped without an image of its own, at 0.6 times the rate of A.
 # - **The same, but the images of B are on the other side**, at $(-0.6, 0.8)$. Now B *loses* 0.06.
 #
-# The 0.6 is the cosine of the two gradients, $\bar z_A$ and $\bar z_B$. That is the whole idea of this page. The cell below
-# lets autograd confirm the arithmetic.
+# The 0.6 is the cosine of the two gradients, $\bar z_A$ and $\bar z_B$. That is the whole idea of this page. Autograd
+# confirms the arithmetic:
 
 # %%
 images = torch.tensor([[1.0, 0.0], [0.6, 0.8]])  # mean image of A, of B
@@ -146,8 +146,8 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 # \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
 # $$ (eq-12-alignment)
 #
-# At 1, both ranks want the same change of $\theta$. At 0 they do not meet. Below 0, each undoes a part of the other's work.
-# (The scalar products $g_i \cdot g_j$ are known as the neural tangent kernel {cite:p}`jacot2018neural`.)
+# At 1, both ranks want the same change of $\theta$. At 0 neither affects the other. Below 0, each undoes a part of the
+# other's work. (The scalar products $g_i \cdot g_j$ are known as the neural tangent kernel {cite:p}`jacot2018neural`.)
 
 
 # %%
@@ -167,9 +167,9 @@ def alignment(texts, images, parameters):
 # Now real texts: five ranks of leaf damage, with image features from the frozen tower. Six ways to learn on the text side
 # are compared, all at the very start of stage 1:
 #
-# - **own vectors:** one learned vector per rank in the place of its name, nothing shared;
-# - **OrdinalCLIP** {cite:p}`li2022ordinalclip`: three learned vectors; each rank uses a blend of them, by its distance;
-# - **context:** four vectors in front of every sentence, as in CoOp {cite:p}`zhou2022learning`;
+# - **own vectors:** one learned vector per rank in place of its name, nothing shared;
+# - **OrdinalCLIP** {cite:p}`li2022ordinalclip`: three learned vectors; each rank blends them by its distance from each;
+# - **context:** four learned vectors in front of every sentence, as in CoOp {cite:p}`zhou2022learning`;
 # - **axis token, rank, joint:** RankFormer alone, along one of its three axes.
 
 
@@ -253,14 +253,14 @@ if PROFILE != "smoke":
 # - **Context and RankFormer help by wording.** *Very low* and *very high* are three ranks apart and help each other. Their
 #   names share a word, and their sentences have the same length. Nothing in the model says that *low* is nearer.
 #
-# So ranks do help each other, even along `token`, where no rank sees another. Attention between ranks is not needed for it.
-# All sentences pass through the *same weights*; this is the shared vector of the first section again, with two million
-# numbers in place of two.
+# So some ranks do help each other, even along `token`, where no rank sees another. Attention between ranks is not needed:
+# all sentences pass through the *same weights*. This is the shared vector of the first section, with two million numbers in
+# place of two.
 #
 # ## Is it the word or the length?
 #
 # *Very low* and *very high* share a word and a length. Which of the two does the work? And do neighbours help each other where
-# names are regular, such as *twenty two*, *twenty seven*, *thirty three*? Two experiments tell these apart.
+# names are regular, such as *twenty two*, *twenty seven*, *thirty three*? Two experiments answer.
 #
 # The first is a control without attention: one learned vector per *slot*, the same for all ranks, is added to the words.
 # Two ranks share such a vector only where both have a word in that slot.
@@ -280,8 +280,8 @@ class SlotVectors(RankPrompts):
 
 # %% [markdown]
 # (The four zeros in front of `added` leave the context vectors alone.) The second experiment has more ranks, and names them
-# twice: in words, of which some names have one and others two, and in digits, where every name is one token. Images and
-# ranks are the same.
+# twice: in words, where a name has two words or three, and in digits, where every name is one token. Images and ranks are
+# the same.
 
 
 # %%
@@ -400,29 +400,30 @@ if PROFILE != "smoke":
     assert plain.min() > 0 > float(by_digits["context"][gap > 6].mean())
 
 # %% [markdown]
-# Stop at the left panel, and the hope has come true: neighbours help, and the axis `rank` helps most. The middle panel spoils
-# it. Along `rank`, two ranks help each other if their names have *as many words*, however far apart they are, and harm each
-# other if not, even as next neighbours. A longer name pushes the rest of its sentence one slot to the right, so only names of
-# one length meet word by word. Neighbours often have names of one length; that is all. In digits every name has one token,
-# and the advantage is gone. Attention is not needed either: a vector per slot shows the same effect, and more of it.
+# Stop at the left panel of {numref}`fig-12-gap`, and the hope has come true: neighbours help, and of the three axes `rank`
+# helps most. The middle panel spoils it. Along `rank`, two ranks help each other if their names have *as many words*,
+# however far apart they are, and harm each other if not, even as next neighbours. A longer name pushes the rest of its
+# sentence one slot to the right, so only sentences with names of one length line up word by word. Neighbours often have
+# names of one length; that is all. In digits every name has one token, and the advantage is gone. Attention is not needed
+# either: a vector per slot shows the same effect, and more of it.
 #
-# So it was the length. Look back at {numref}`fig-12-alignment`, axis `rank`: there too the three short names are on one side,
-# and the two long ones on the other.
+# So it was the length. Look back at {numref}`fig-12-alignment`, axis `rank`: there too the three short names help each
+# other, and so do the two long ones.
 #
-# What is left in the right panel is small: next neighbours help, most other ranks harm a little. It does not come from RankFormer, because
-# the context alone has it. It comes from the tower, which gives similar sentences similar features, and from the images, as
-# in the two-rank example.
+# What is left in the right panel is small: next neighbours help each other, most other ranks do a little harm. This does not
+# come from RankFormer, because the context alone has it. It comes from the tower, which gives similar sentences similar
+# features, and from the images, as in the two-rank example.
 #
 # ## What follows, and what does not
 #
 # - For your own ranks: prefer names with equal numbers of tokens if you use the axis `rank`. `RankPrompts(towers,
 #   ranks).tokens.words.sum(1)` counts them.
 # - A rare rank can learn from others, first of all from those whose names are *built* like its own. No model was trained
-#   here, so this is not yet a better answer: {doc}`15_all_studies` measures errors.
+#   here, so this does not yet mean fewer errors: {doc}`15_all_studies` measures those.
 # - The score $\bar z_i \cdot t_i$ is only the pull. The loss of stage 1 also pushes wrong texts away, and pulls less where an
 #   image is already right.
-# - The page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer and
-#   $\alpha$ have a gradient at all; the attention has none yet. A long training may end elsewhere.
+# - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer and
+#   $\alpha$ have a gradient at all; the attention has none yet. Long training may end elsewhere.
 #
 # ## Exercises
 #
@@ -571,7 +572,7 @@ def real_gains_solution(prompts, images, taught, length):
 check_step(real_gains_solution)
 
 # %% [markdown]
-# **2. A vector per word.** Change the control: not one vector per slot, but one per different word, wherever it is. Predict
+# **2. A vector per word.** Change the control: not one vector per slot, but one per distinct word, wherever it is. Predict
 # first: will *very low* and *very high* still help each other?
 
 
@@ -589,8 +590,8 @@ check_words(WordVectors)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# `unique` with `return_inverse` numbers the words; start, end and padding are left out. The cell prints the alignment of the
-# two. They share *very*, and it does not help: once more it was the length, not the word.
+# `unique` with `return_inverse` numbers the words; start, end and padding are left out. The cell prints the alignment of
+# *very low* and *very high*. Sharing *very* does not help them: once more it was the length, not the word.
 # :::
 
 
@@ -696,9 +697,9 @@ for check, answer, said in (
 #
 # - A step for one rank moves every text that shares a parameter with it. To first order the effect is the scalar product of two
 #   gradients; its cosine is the gradient alignment.
-# - With nothing shared, nobody is helped. With one shared vector, ranks help each other as far as their images agree.
+# - With nothing shared, no rank is helped. With one shared vector, ranks help each other as far as their images agree.
 # - RankFormer and the context help by wording, not by order. Along the axis `rank` the length of a name decides.
-# - It is a statement about the first step, not about the error of a trained model.
+# - All this is about the first step, not about the error of a trained model.
 #
 # ## Sources
 #

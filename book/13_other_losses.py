@@ -118,9 +118,9 @@ assert abs(float(stage1([2, 3, 5, 0, 4, 1])) + 0.110343) < 1e-6
 assert abs(symmetric + 0.124853) < 1e-6
 
 # %% [markdown]
-# The symmetric form uses all pairs $i\neq j$. It *is* the mean over all orders, because each ordered pair comes first in half
-# of them. So `symmetric=True` gives the released loss without the noise of the shuffle. The default stays as released, to
-# keep numbers comparable; in training, set `Controls(symmetric=True)`.
+# The symmetric form uses all pairs $i\neq j$. It *is* the mean over all orders, because image $i$ comes before image $j$
+# in half of them. So `symmetric=True` gives the released loss without the noise of the shuffle. The default stays as
+# released, to keep numbers comparable; in training, set `Controls(symmetric=True)`.
 #
 # ## Weights that depend on the company
 #
@@ -141,9 +141,9 @@ assert torch.equal(
 assert torch.equal(weight * 4, (r - 1).abs())
 
 # %% [markdown]
-# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two agree. In a batch of 16 images that is
-# nearly always so, unless those ranks are rare; then every batch without them pushes harder. `normalise="global"` divides by
-# the largest gap of the label space, and the same image always gets the same weight.
+# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two divisors agree. In a batch of 16 images that
+# is nearly always so. If those ranks are rare, however, every batch without them pushes harder. `normalise="global"`
+# divides by the largest gap of the label space, and the same image always gets the same weight.
 #
 # Stage 1 also subtracts the least gap $m$ of the batch. That has a side effect which no setting removes: the nearest ranks
 # of a batch have weight 0. In a batch of two images $m=M$, and the whole push is gone.
@@ -166,7 +166,7 @@ except RuntimeError as error:
 
 # %% [markdown]
 # In this package the push is 0 where it is not defined and the pull remains. A text without an image is left out of the
-# direction to the images, while it stays in the cross-entropy, which pushes images away from it.
+# direction from texts to images, but stays in the cross-entropy, which pushes images away from it.
 
 # %%
 batches = {"one rank": [2, 5], "one image": [0], "two": [0, 4]}
@@ -194,8 +194,8 @@ assert few.isfinite()
 #
 # ## Other losses that know the order
 #
-# Order can enter a loss elsewhere than in the weight of a push. Most of these losses need only the probabilities $p_{ik}$
-# that image $i$ has rank $k$:
+# There are other ways to put order into a loss. Most of these losses need only the probabilities $p_{ik}$ that image $i$
+# has rank $k$:
 #
 # - *CORAL* {cite:p}`cao2020rank` asks $K-1$ questions, "is the rank above $k$?", and takes the cross-entropy of each answer.
 #   The ranked probability score (RPS) asks the same questions and squares the errors.
@@ -205,7 +205,7 @@ assert few.isfinite()
 # - *Mean-variance* {cite:p}`pan2018mean` adds to cross-entropy the squared error of the expected rank, and the variance.
 #
 # Three of them are a few lines each. Networks compute the answers of CORAL and CORN directly; here they are read off $p$,
-# so that all losses can be asked the same thing.
+# so that all losses can be compared.
 
 
 # %%
@@ -254,8 +254,8 @@ if importlib.util.find_spec("dlordinal"):
 # %% [markdown]
 # ### Twenty images that look alike
 #
-# Twenty images look exactly alike, and experts graded one of them 0, five 1, eight 2, five 3 and one 4. Whatever a model
-# answers, it answers to all twenty; let it choose the probabilities for which the loss is least. An *honest* loss, a proper
+# Twenty images look exactly alike, and experts graded one of them 0, five 1, eight 2, five 3 and one 4. A model must
+# give the same answer for all twenty; let it choose the probabilities with the least loss. An *honest* loss, a proper
 # scoring rule {cite:p}`gneiting2007strictly`, makes it choose the shares of the grades.
 
 # %%
@@ -285,7 +285,7 @@ def settle(loss):
 settled = {name: settle(loss) for name, loss in by_probability.items()}
 
 # %% [markdown]
-# A second question to the same losses: one image has rank 1, and the model is sure of some rank, right or wrong, with
+# A second question for the same losses: one image has rank 1, and the model is sure of some rank, right or wrong, with
 # probability 0.9. How much does each mistake cost?
 
 # %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise with the distance from rank 1."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-13-settle"}} tags=["hide-input"]
@@ -341,19 +341,20 @@ for name in ("CORAL", "RPS", "SORD", "DLDL-v2", "mean-variance"):
 #   output of its own.
 # - **CORAL and RPS are honest and know the order.** They ask the same questions. CORAL's logarithm punishes a sure mistake
 #   without bound, RPS at most with $K-1$.
-# - **SORD pays for its order with honesty.** It asks for soft labels, so it settles on something softer than the truth. On
-#   five ranks that is a lot; a temperature fitted afterwards takes part of it back, and a comparison without one says little.
+# - **SORD pays for its order with honesty.** It asks for soft labels, so it settles on something softer than the truth.
+#   On five ranks the difference is large. A temperature fitted afterwards undoes part of it, so a comparison without one
+#   says little.
 # - **DLDL-v2 is softer than the truth, too, and mean-variance is sharper**: one spreads every label, the other punishes
 #   variance even where the images are in doubt.
 #
 # ### Losses of features
 #
-# The others need features, not probabilities: *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank together;
-# *Rank-N-Contrast* {cite:p}`zha2023rank` wants the image with the nearer label to be nearer; *Ordinal Entropy*
+# Other losses need features, not probabilities: *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank
+# together; *Rank-N-Contrast* {cite:p}`zha2023rank` wants the image with the nearer label to be nearer; *Ordinal Entropy*
 # {cite:p}`zhang2023improving` spreads the centres of the ranks by their gaps; *OrdinalCLIP*'s loss
-# {cite:p}`li2022ordinalclip` adds to cross-entropy a comparison among the images of a batch. For all of them there is a
-# sharp test of whether they know the order. Exchange the names of ranks 2 and 4, for texts and labels alike: no point has
-# moved, so a loss that is blind to the order cannot change.
+# {cite:p}`li2022ordinalclip` adds to cross-entropy a comparison among the images of a batch. A sharp test shows which of
+# them know the order. Exchange the names of ranks 2 and 4, for texts and labels alike: no point has moved, so a loss
+# that is blind to the order cannot change.
 
 
 # %%
@@ -395,8 +396,8 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 # OrdinalCLIP's loss is blind: its order is in the prompts, which it interpolates between a few base ranks. L2RCLIP's
 # contrastive loss is blind as well, and leaves the order to the sentences and to the pairwise loss.
 #
-# Both tests say who *listens* to the order, not who profits from it. What these losses are worth in training is measured on
-# real images in {doc}`09_does_it_help` and {doc}`15_all_studies`.
+# These tests show which losses *listen* to the order, not which profit from it. What these losses are worth in training
+# is measured on real images in {doc}`09_does_it_help` and {doc}`15_all_studies`.
 #
 # ## Exercises
 #
@@ -471,9 +472,9 @@ check_batch([0, 1, 2])
 
 # %% [markdown]
 # :::{dropdown} Solution
-# The weight is 0 where a gap is the least of all, so all gaps must be equal. Three different numbers never have three equal
-# gaps, and two equal ones have the gap 0. So the answer is a batch of exactly two images, near or far: even ranks 0 and 4 do
-# not push each other.
+# The weight is 0 only for the smallest gap, so all gaps must be equal. Three different numbers never have three equal
+# gaps, and two equal ones have the gap 0. So the answer is a batch of exactly two images, near or far: even ranks 0 and
+# 4 do not push each other.
 # :::
 
 # %% tags=["hide-cell"]

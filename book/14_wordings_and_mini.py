@@ -15,8 +15,8 @@
 #
 # Two choices come before any training, and both are easily taken for granted: what the ranks are called, and which towers read
 # them. The first half of this appendix names the same five grades of leaf damage in 243 ways, and puts them into six kinds
-# of sentence. The second half builds the towers of this book, {term}`mini`: a small CLIP that was made without a single
-# image. It asks what such a CLIP knows, and what it cannot know.
+# of sentence. The second half builds the towers of this book, {term}`mini`: a small CLIP whose two halves were joined without a
+# single image. It asks what such a CLIP knows, and what it cannot know.
 #
 # **You need.** The gap score and its two controls ({doc}`03_rank_templates`); for the second half, linear regression.
 #
@@ -162,7 +162,7 @@ assert scores.min() < 0.3
 # ## The same grades in another sentence
 #
 # Six kinds of sentence for sixteen ages, and for the five grades of damage: the bare word, two words, the sentence of the data
-# set, a description, a sentence about something else, and the words of the first in disorder.
+# set, a description, a sentence about something else, and the words of the data set's sentence in disorder.
 
 # %%
 KINDS = {
@@ -232,8 +232,8 @@ assert 0.3 < np.ptp(trained) < np.ptp(scores)
 # %% [markdown]
 # For ages the sentence hardly matters: every kind scores well above every network with random weights, even the sentence about a
 # cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, as the wordings
-# did; five ranks are few. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage and
-# still have nothing to do with a leaf. What the sentence does to the error of a trained model is measured in
+# did, but five ranks are few. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage
+# and still have nothing to do with a leaf. What the sentence does to the error of a trained model is measured in
 # {doc}`15_all_studies`.
 #
 # ## A CLIP made without an image
@@ -257,11 +257,11 @@ print(", ".join(called[::250]))
 print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 
 # %% [markdown]
-# A linear map $A$ from one list to the other is a regression with a closed solution. Take the mean away from $T$, which leaves
-# $T_c$, and minimise $\lVert W A^\top - T_c \rVert^2 + \lambda \lVert A \rVert^2$. There are more features than names, so without
-# the ridge $\lambda$ the map could learn every row by heart. Every row of $A$ is then a mixture of the rows of $W$, since any
-# other direction would cost length and explain nothing: $A^\top = W^\top B$. Put this in, set the derivative by $B$ to zero, and
-# find $(W W^\top + \lambda I)\, B = T_c$. So the minimum lies at
+# A linear map $A$ from one list to the other is a regression with a closed solution. Subtract the mean from $T$, which leaves
+# $T_c$, and minimise $\lVert W A^\top - T_c \rVert^2 + \lambda \lVert A \rVert^2$. There are more features than names, so
+# without the ridge $\lambda$ the map could learn every row by heart. Every row of $A$ is then a mixture of the rows of $W$,
+# since any other direction would cost length and explain nothing: $A^\top = W^\top B$. Put this in, set the derivative with
+# respect to $B$ to zero, and find $(W W^\top + \lambda I)\, B = T_c$. So the minimum lies at
 #
 # $$
 # A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W ,
@@ -296,9 +296,9 @@ if PROFILE != "smoke":
 #
 # ### Things it has never been told
 #
-# Does the map hold for things it was not fitted to? Fit it to four names of five and ask for the rest: given the name, which
-# of the unseen rows is it? *Recall at one* is the share of names whose most similar row is the right one. As a control, fit the
-# map to wrong pairs.
+# Does the map hold for things it was not fitted to? Fit it to four fifths of the names and ask for the rest: given a name,
+# which of the unseen rows belongs to it? *Recall at one* is the share of names whose most similar row is the right one. As a
+# control, fit the map to wrong pairs.
 
 
 # %%
@@ -426,16 +426,16 @@ if PROFILE != "smoke":
     assert means[0] < 0.7 * means.max()
 
 # %% [markdown]
-# From 10 upwards the strength hardly matters. That is good news, because 10 was chosen by looking at such splits, and there was
-# little to gain by looking. Far below 10 the map learns the rows by heart, and recall falls.
+# From 10 upwards the strength hardly matters. That is good news, because 10 was chosen on such splits, and there was little to
+# gain. Far below 10 the map learns the rows by heart, and recall falls.
 #
 # ### What it cannot do
 #
 # ImageNet's names are things: a dog, a teapot. None of them is a *degree*. So `mini` can tell a dog from a teapot it was never
 # told about, but the last section of {doc}`03_rank_templates` found that it cannot grade a leaf: the sentences lie in order, the
-# image features hold the damage, and no pair of the fit ever tied the two together. Call `mini` a small CLIP for teaching and for
-# work without a network, never a replacement for CLIP. With a connection, `load_towers("ViT-B-16/openai")` gives the real
-# one behind the same interface.
+# image features hold the damage, and no pair of the fit ever tied the two together. Call `mini` a small CLIP for teaching and
+# for work offline, never a replacement for CLIP. With a connection, `load_towers("ViT-B-16/openai")` gives the real one behind
+# the same interface.
 #
 # ## Exercises
 #
@@ -490,8 +490,8 @@ check_primal(primal_solved)
 
 # %% [markdown]
 # **2. A map that only rotates.** Orthogonal Procrustes allows no stretching: among all $Q$ with $Q^\top Q = I$, take the one with
-# the largest trace of $Q^\top W^\top T_c$, whose turned rows agree most with the sentences. Write it with a singular value
-# decomposition. The check tells how many unseen names it finds.
+# the largest trace of $Q^\top W^\top T_c$, whose rotated rows agree most with the sentences. Write it with a singular value
+# decomposition. The check counts the unseen names that it finds.
 
 # %% tags=["hide-input"]
 
@@ -582,8 +582,8 @@ check_luck(best_by_luck)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# `shuffled_gaps` scores one wording in all orders at once. Stack the scores of all wordings and take the largest per order. In the
-# middle of all orders, the best of 243 wordings scores as well as the words of the data set do in the true order. Only an
+# `shuffled_gaps` scores one wording in all orders. Stack the scores of all wordings and take the largest per order. In the
+# median order, the best of 243 wordings scores about as well as the words of the data set do in the true order. Only the true
 # order read backwards, which has the same gaps, keeps up with the best wording of all.
 # :::
 
@@ -599,8 +599,8 @@ check_luck(best_by_luck_solved)
 # %% [markdown]
 # ## Summary
 #
-# - The names of the grades move the order of the sentences more than anything else; the sentence around them matters little for
-#   numbers, more for five grades.
+# - The names of the grades change the order of the sentences more than anything else; the sentence around them matters little
+#   for numbers, more for five grades.
 # - Score a few wordings before training. If you search many, compare the best with the best that a search finds in wrong orders.
 # - `mini` is a ridge regression between the rows of a classifier and the names of its classes. It finds things it was never told
 #   about, and it knows no degrees.

@@ -15,14 +15,14 @@
 #
 # {doc}`09_does_it_help` tests three claims and keeps to them. A curious reader has more questions. Do words help most
 # where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or the length
-# of the context? The studies asked these, too, and this page shows the answers: intervals, and no
-# verdicts. Take it as a list of good next experiments.
+# of the context? The studies asked these, too, and this page shows the answers, with intervals but no verdicts. Take
+# it as a list of good next experiments.
 #
 # **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
 # vectors in outline, {doc}`04_rankformer`.
 #
-# **Time and hardware.** Nothing is trained here: the page reads the results of the studies and draws test images at
-# random. The last line says how long that took.
+# **Time and hardware.** Nothing is trained here: the page reads the results of the studies and resamples the test
+# images. The last line says how long that took.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -102,14 +102,14 @@ intervals(few, label="RPS saved against no text, %", limit=60)
 # ## Few images, and none
 #
 # A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per
-# rank there is little to borrow for; with four, a neighbour's images should be worth a lot. So the gain of a good kernel
-# should grow from the first block of the figure to the third. For words it hardly does. Numbers bring the most with
-# four images per rank, but hardly less with all images than with sixteen. (The first block rests on all folds, the
-# others on two.) In every block words bring about half of what numbers bring.
+# rank there is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good
+# kernel should grow from the first block of {numref}`fig-15-few` to the third. For words it hardly does. Numbers
+# bring the most with four images per rank, but on average more with all images than with sixteen. (The first block
+# rests on all folds, the others on two.) In every block words bring about half of what numbers bring.
 #
-# The last block goes further: every third rank between the two ends has no training image at all. The table looks at the
-# test images of these unseen ranks alone: error of the most probable rank in the unit of the ranks, and how often it is
-# right.
+# The last block goes further: every third rank between the two ends has no training image at all. The table separates
+# the test images of these unseen ranks from the rest: error of the most probable rank in the unit of the ranks, and
+# how often that rank is right.
 
 # %%
 columns = ["mae_unseen", "accuracy_unseen", "mae_seen", "accuracy_seen"]
@@ -120,20 +120,20 @@ unseen = unseen.reindex(columns=["data", "arm", *columns]).rename(
 unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 
 # %% [markdown]
-# No head names an unseen rank, except ridge. A kernel places the rank between its neighbours, but cross-entropy has
-# never seen an image for which that answer was right, and has taken probability from it for every image. The
-# neighbours get it, so the error shrinks on fetal heads and apples when the numbers are known. Ridge has no classes, only a
-# slope, and so it can stop anywhere. It names about one unseen rank in six, and is less often right on the seen ones. Who expects gaps in
-# the ranks should look at the expectation, or train ridge as well.
+# Only ridge ever gets an unseen rank right. A kernel places the rank between its neighbours, but cross-entropy has
+# never seen an image of it, and has taken probability from it for every image. The neighbours get that probability,
+# so the error shrinks on fetal heads and apples when the numbers are known. Ridge has no classes, only a slope, so it
+# can answer any rank. It is right on about one unseen image in six, but less often than the heads on seen ranks. If
+# you expect gaps in the ranks, look at the expectation, or train ridge as well.
 #
 # Ranks are left out evenly here, so each has neighbours on both sides; a missing end of the scale is harder.
 #
 # ## The parts of stage 1
 #
 # Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context
-# vectors, which all ranks share. The next figure takes one away, changes the length of the context, lets attention
-# stay within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays, and
-# the head trusts the words alone.
+# vectors, which all ranks share. {numref}`fig-15-parts` takes one away, changes the length of the context, keeps
+# attention within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays,
+# and the head trusts the words alone.
 
 # %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-parts"}}
 whole = "RankFormer and context"
@@ -149,17 +149,17 @@ parts = compare_pairs(part("parts"), {arm: (arm, whole) for arm in changed})
 intervals(parts, label="RPS saved by the change, %")
 
 # %% [markdown]
-# RankFormer is needed. Without it (*context only*) the RPS rises on all three sets. It also rises, on the mean, when
+# RankFormer is needed. Without it (*context only*) the RPS rises on all three sets. It also rises, on average, when
 # attention stays within a sentence: words of different ranks should see each other, as the paper says. The context
-# hardly counts: without it, with one vector or with sixteen, the mean's interval holds zero. The two contrastive losses
-# differ on two sets, in opposite directions. A part that costs nothing here may still matter where rank names are
-# long, or where the towers know more.
+# hardly counts: without it, with one vector or with sixteen, the mean's interval contains zero. The two contrastive
+# losses differ on two sets, in opposite directions. A part that brings nothing here may still matter where rank names
+# are long, or where the towers know more.
 #
 # ## The sentence
 #
-# The rank stays, the sentence around it changes: the default template, the bare rank without a sentence, digits in
-# place of number words, and a sentence that says nothing about the image. Each number is the share of the hand-made
-# order's gain, as in {doc}`09_does_it_help`: 0 is no text, 100 knows the numbers.
+# The ranks stay, their sentence changes: the default template, the bare rank without a sentence, digits in place of
+# number words, and a sentence that says nothing about the image. Each number is the share of the hand-made order's
+# gain, as in {doc}`09_does_it_help`: 0 is no text, 100 is as good as knowing the numbers.
 
 # %% tags=["hide-input"]
 wordings = {
@@ -191,9 +191,9 @@ cells.rename_axis(index=None, columns="share, % [95 % interval]")
 
 # %% [markdown]
 # The wording hardly matters: within each half of the table the intervals overlap almost wholly, and digits, which a
-# text tower has met in other company than number words, do about as well. Stage 1 lifts every wording, and to about the
-# same share. The wide intervals of leaf damage come from its few images; a share has a difference of two errors below its
-# fraction line.
+# text tower has met in other contexts than number words, do about as well. Stage 1 lifts every wording to about the
+# same share. The wide intervals of leaf damage come from its few images: a share divides by a difference of two
+# errors.
 #
 # ## Coarser ranks, long tails, shifts
 #
@@ -213,10 +213,11 @@ shapes = against_no_text(
 intervals(shapes, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
-# The percentages of one line may be compared with each other, those of two lines only with care: with five ranks the
-# RPS is a sum over four thresholds, with twenty over nineteen, and a percentage is a share of what a head without
-# text gets wrong *there*. All lines lie to the right of zero. The gain shrinks when ranks are merged and
-# survives skewed training images; it is largest after the label shift, where the frequent ranks have lost theirs.
+# Percentages may be compared within one condition, but across conditions only with care: with five ranks the RPS is a
+# sum over four thresholds, with twenty over nineteen, and a percentage is a share of what a head without text gets
+# wrong *there*. All gains lie to the right of zero, but on leaf damage some intervals include it. The gain shrinks
+# when ranks are merged and survives skewed training images. It is largest after the label shift, where the frequent
+# ranks have lost most of their images.
 #
 # ## Five ranks, and generated leaves
 #
@@ -230,18 +231,18 @@ few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
 intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
-# With five ranks there are four neighbours to confuse. On coffee leaves numbers and stage 1 help all the same. On
-# RetinaMNIST numbers do not, and yet validation took them, so L2RCLIP, which may use numbers, is no better than a head
-# without text there. On generated leaves numbers bring about as much with twenty ranks as with sixty-two. So the number
-# of ranks does not say by itself what a prior over ranks is worth. Four arms on your own images do; they take seconds.
+# With five ranks there are only four pairs of neighbours to confuse. On coffee leaves numbers and stage 1 help all
+# the same. On RetinaMNIST numbers do not, and yet validation chose them, so L2RCLIP, which may use numbers, is no
+# better than a head without text there. On generated leaves numbers bring about as much with twenty ranks as with
+# sixty-two. So the number of ranks does not say by itself what a prior over ranks is worth. Training four arms on
+# your own images tells you, and takes seconds.
 #
 # ## How to read all this
 #
-# - The intervals are over test images, of models that were trained as often as the line on top says. They do not
-#   cover new training runs.
-# - About one interval in twenty misses what it should cover, and this page shows more than a hundred. A single line
+# - The intervals are over test images. They do not cover new training runs.
+# - About one interval in twenty misses what it should cover, and this page shows more than a hundred. A single row
 #   that stands out is an idea for an experiment.
-# - Medical images serve to test methods; no line is a statement about care.
+# - Medical images serve to test methods; no row is a statement about care.
 #
 # ## Exercises
 #
@@ -272,9 +273,9 @@ check_misses(6)
 # slope. Compare it with L2RCLIP at four images per rank. `compare_pairs` takes a name and a pair of arms.
 #
 # :::{dropdown} Solution
-# `part("few", "few_shot=4")` are the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to learn, and
-# still ridge is behind on every set. With `part("main")` you see that the gap does not shrink everywhere when images
-# are few.
+# `part("few", "few_shot=4")` gives the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to
+# learn, and still ridge is behind on every set. With `part("main")` you see that the gap does not shrink everywhere
+# when images are few.
 # :::
 
 # %% tags=["hide-cell"]
@@ -285,9 +286,9 @@ Markdown(gain_table(compare_pairs(rare, pair), "RPS saved, %"))
 # %% [markdown]
 # ## Summary
 #
-# - Numbers as a prior over ranks are worth most with four images per rank; words bring about half of that in every block.
-# - Heads with a class per rank never name a rank without training images; ridge, a slope, does.
-# - In stage 1 RankFormer counts, and its look across ranks; the context and the wording hardly count.
+# - Numbers are worth more with four images per rank than with all; words bring about half of that in every block.
+# - Heads with a class per rank never get a rank without training images right; ridge, a slope, sometimes does.
+# - In stage 1 RankFormer counts, and so does its attention across ranks; the context and the wording hardly count.
 # - Percentages of different conditions are shares of different errors.
 #
 # ## Sources

@@ -14,9 +14,9 @@
 # # The data sets: cards, counts, leakage
 #
 # Before there is a number, there is a folder of images, and somebody who took them. This appendix shows the twelve data sets
-# that the package reads: who owns them, what they may be used for, how many images each rank has, and which people are in
-# training and in test at once. The package contains only the generated leaves. For the others it has a loader and, where they
-# are free, a download.
+# that the package reads: who owns them, what they may be used for, how many images each rank has, and which people are in both
+# training and test. The package contains only the generated leaves. For the others it has a loader and, where they are free, a
+# download.
 #
 # **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
 #
@@ -195,9 +195,9 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 # ## Who is in training and in test?
 #
 # A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH name the
-# person, those of Adience the user, of the apples the tree, and of HC18 the examination. There, leakage can be counted. The
-# table shows how much of the test part is also in training, in per cent, as the smallest and the largest value over the folds:
-# first of the persons (users, trees, examinations), then of the images that show them.
+# person, those of Adience the user, those of the apples the tree, and those of HC18 the examination, so leakage can be counted
+# there. The table shows how much of the test part is also in training, in per cent: first persons (users, trees, examinations),
+# then the images that show them, with the smallest and largest value over the folds.
 
 # %% tags=["hide-input"]
 seen = pd.DataFrame()
@@ -217,15 +217,14 @@ if len(shared):
 seen
 
 # %% [markdown]
-# Compare the random split of MORPH with the one by person. What separates them is the difference between "knows these people"
-# and "knows age". Papers call the random split D or RS and the other C or SE, while the files of the method's authors have the
-# two letters swapped. So this package uses names alone. No fold of any benchmark has the same *file* in
-# training and in test. But the five test parts of `rs-partial` overlap each other: they are repeated draws, not a
-# cross-validation.
+# Compare the random split of MORPH with the one by person: between them lies the step from "knows these people" to "knows age".
+# Papers call the random split D or RS and the other C or SE, while the files of the method's authors have the two letters
+# swapped. So this package uses names alone. No fold of any benchmark has the same *file* in training and in test. But the five
+# test parts of `rs-partial` overlap: they are repeated draws, not a cross-validation.
 #
 # To make a split of your own in which no person is on both sides, write `load_dataset("morph", root=..., subject_disjoint=True)`,
-# or `--subject-disjoint` in the shell. Your own images need no such option: if your table has a column `group` that says who or
-# what each image shows, a group stays in one split ({doc}`10_your_own_images`).
+# or `--subject-disjoint` on the command line. Your own images need no such option: if your table has a column `group` that says
+# who or what each image shows, a group stays in one split ({doc}`10_your_own_images`).
 #
 # ## Faces
 #
@@ -245,7 +244,7 @@ seen
 #
 # ## The twelve cards
 #
-# What `l2rclip data NAME` prints, and what every run directory keeps.
+# This is what `l2rclip data NAME` prints and every run directory keeps.
 
 # %% tags=["hide-input"]
 facts = DATA_SETS
@@ -307,7 +306,7 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 #
 # Every download is compared with a checksum before anything appears in the folder. Lesion area, apples and
 # fetal heads come without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. For a
-# benchmark whose images you own, the commands are these:
+# benchmark whose images you have, the commands are these:
 #
 # ```sh
 # l2rclip data morph --download lists  # the published lists, checked by SHA-256
@@ -317,17 +316,17 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # ```
 #
 # The second command needs no images: it reports which people are in training and in test. For the third, the images may be
-# anywhere below `--root`. Images that a list names and you do not have are counted before anything trains, and the command
+# anywhere below `--root`. Images that a list names but you do not have are counted before anything trains, and the command
 # stops; with `--allow-missing` it continues without them, and the run records it. The files `experiments/*.yaml` have the
 # settings of the paper, as far as they are known, for `papermill book/08_training_runs.ipynb` ({doc}`08_training_runs`).
 #
-# The paper's own numbers were **not reproduced** here: of its five benchmarks no image was at hand. The loaders and protocols
-# are tested on drawn images in the true layout, and their counts against the published lists.
+# The paper's own numbers were **not reproduced** here: no image of its five benchmarks was at hand. Loaders and protocols are
+# tested on drawn images in the true layout, their counts against the published lists.
 #
 # ## Exercises
 #
-# **1. The floor by hand.** A training part has 30, 50 and 20 images of the ranks 0, 1 and 2, the test part 10, 10 and 20. What
-# accuracy does the majority predictor have, and what MAE the median predictor?
+# **1. The floor by hand.** A training part has 30, 50 and 20 images of the ranks 0, 1 and 2, the test part 10, 10 and 20. Give
+# the accuracy of the majority predictor and the MAE of the median predictor.
 
 
 # %% tags=["hide-input"]
@@ -381,16 +380,16 @@ print(check_floor(0.5, 0.5))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Rank 1 is the most frequent and holds the image in the middle. On the test part it is right 10 times of 40, and 30 times off
-# by 1.
+# Rank 1 is the most frequent and holds the image in the middle. On the test part it is right 10 times out of 40, and 30 times
+# off by 1.
 # :::
 
 # %% tags=["hide-cell"]
 print(check_floor(0.25, 0.75))
 
 # %% [markdown]
-# **2. Which ranks does a test part lack?** A metric that infers the ranks from the data would not notice them. Write a function
-# of one table of `benchmarks` (columns `name`, `train`, `val`, `test`) that returns their names.
+# **2. Which ranks does a test part lack?** A metric that infers the ranks from the data would not notice such a rank. Write a
+# function that takes one table of `benchmarks` (columns `name`, `train`, `val`, `test`) and returns their names.
 
 
 # %%
@@ -430,7 +429,7 @@ print(check_split(split_by_subject))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Shuffle the people, not the images, and take people until their images are the share.
+# Shuffle the people, not the images, and take people until their images make up the share.
 # :::
 
 

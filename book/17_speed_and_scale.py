@@ -20,7 +20,7 @@
 #
 # **You need.** The two stages and what is frozen in each ({doc}`02_two_stages`), forward and backward passes, logarithmic axes.
 #
-# **Time and hardware.** Operations are counted here, live; they are the same on every machine. Times are read from
+# **Time and hardware.** Operations are counted live; they are the same on every machine. Times are read from
 # `book/results/speed.json`, where that file exists (`make bench` makes it). No GPU is needed.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
@@ -177,14 +177,14 @@ plt.show()
 #   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
 # $$ (eq-17-cost)
 #
-# operations. RankFormer, losses and optimiser are small beside them. A scheme of one stage that encodes every prompt in every
+# operations. RankFormer, losses and optimiser cost little beside them. A one-stage scheme that encodes every prompt in every
 # step, as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
 #
 # $$
 # C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
 # $$ (eq-17-one)
 #
-# In stage 1 the image side is outside the sum over epochs; in stage 2 the text side is. In code:
+# Stage 1 pays for the image side once, stage 2 for the text side. In code:
 
 
 # %%
@@ -219,11 +219,12 @@ for name, f in counted.items():
 pd.DataFrame(table)
 
 # %% [markdown]
-# The factors are those of the formula, or a little less, because the input of the first layer needs no gradient. For `mini` there
-# is no factor: torch's counter takes the weight gradients of its depthwise convolutions for dense ones. The losses are negligible.
-# No count shows overhead: depthwise convolutions and many small operators do little arithmetic for the time they take.
+# The factors are those of the formula, or a little less, because the input of the first layer needs no gradient. For `mini` the
+# table has none: torch's counter takes the weight gradients of its depthwise convolutions for dense ones. The losses are
+# negligible. No count shows overhead: depthwise convolutions and many small operators do little arithmetic for the time they
+# take.
 #
-# How much is stage 1 of a whole run? The next table shows it as a share of stage 2, with the epochs of the parameters cell.
+# How much does stage 1 add to a run? The next table shows it as a share of stage 2, with the epochs of the parameters cell.
 
 # %% tags=["hide-input"]
 MORPH = 55_134
@@ -238,9 +239,10 @@ for name, f in counted.items():
 pd.DataFrame(table)
 
 # %% [markdown]
-# With few ranks, a large image tower or large batches, stage 1 costs almost nothing: the features are cached, and texts are
-# encoded once per step, not once per image. With many ranks and a small tower it is the more expensive of the two. The remedy is
-# a larger batch, fewer epochs, or both.
+# Few ranks, a large image tower and large batches make stage 1 cheap: the features are cached, and texts are encoded once per
+# step, not once per image. Up to 62 ranks, any one of these keeps it below a fifth of stage 2, any two near one hundredth. With
+# many ranks and a small tower or small batches it is the more expensive of the two. The remedy is a larger batch, fewer epochs,
+# or both.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 said = []
@@ -259,10 +261,10 @@ Markdown(" ".join(said))
 # %% [markdown]
 # ## Measured against its targets
 #
-# Time is another matter than operations. `make bench` measures each row below, and `make bench ONLY=stage2-mini` one of them.
-# Nothing else should run meanwhile. Where two things are compared, they are timed in turns in one process, and every other round
-# begins with the second, so that a busy moment of the machine hits both. A ratio is the ratio of two medians; the spread is that
-# of the paired ratios. Memory is the peak of a fresh process above what its imports take.
+# Time is another matter. `make bench` measures each row below, and `make bench ONLY=stage2-mini` one of them. Nothing else
+# should run meanwhile. Two things that are compared are timed in turns in one process, and every other round begins with the
+# second, so that a busy moment of the machine hits both. A ratio is the ratio of two medians; the spread is that of the paired
+# ratios. Memory is the peak of a fresh process above what its imports take.
 #
 # What is a fair opponent? The bare image tower gets the same batch, already normalised. Its BatchNorm layers are frozen as in
 # `fit`; precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these count against the
@@ -349,9 +351,9 @@ Markdown("\n".join(lines) if rows else "No row was measured.")
 # %% [markdown]
 # ## On paper: how far it goes
 #
-# Now the same for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
-# assumptions in the parameters cell. Change them and run the page again. No GPU was measured for this page: the hours on a GPU
-# are a formula, the operations of {eq}`eq-17-cost` divided by an assumed share of the published peak of a card.
+# Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
+# assumptions in the parameters cell. Change these and run the page again. No GPU was measured for this page: the hours on a GPU
+# are the operations of {eq}`eq-17-cost` divided by an assumed share of the published peak of a card.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
@@ -408,7 +410,7 @@ for title, n in SIZES.items():
 pd.DataFrame(table)
 
 # %% [markdown]
-# What ends first? Each line below is a number of images at which something comes to its end.
+# What runs out first? Each row below names a number of images at which something does.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 ENDS = {
@@ -487,10 +489,10 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Up to the memory limit** every image is decoded and resized once and stays. **Beyond it** images are decoded again in every
-# epoch by processes that work ahead of the tower; that costs no time as long as they keep up. **When a run takes too long**, the
-# work is split over processes, each with its own part of every batch. **When there are too many files**, opening them is the
-# work: images are packed into tar files of some thousands that are read from start to end, as
+# **Up to the memory limit** every image is decoded and resized once and stays in memory. **Beyond it** images are decoded again
+# in every epoch by processes that work ahead of the tower; that costs no time as long as they keep up. **When a run takes too
+# long**, the work is split over processes, each with its own part of every batch. **When there are too many files**, opening
+# them is the work: images are packed into tar files of some thousands that are read from start to end, as
 # [WebDataset](https://github.com/webdataset/webdataset) does, and features go into shards.
 #
 # | what takes over | in this package |
@@ -500,13 +502,13 @@ plt.show()
 # | tar files, shards, a store of features | no |
 #
 # Three limits of this page. A formula of operations knows nothing of the network between machines, so many GPUs will be slower
-# than their share. The package has never met a hundred million images. And nobody should train thirty epochs on them: with so many
-# images, one or two passes are usual, so set `EPOCHS1` and `EPOCHS2` first.
+# than it says. The package has never met a hundred million images. And nobody should train thirty epochs on so many: one or two
+# passes are usual, so set `EPOCHS1` and `EPOCHS2` first.
 #
 # ## Exercises
 #
 # **1. When do texts cost as much as images?** Take the counts of the last tower, `last["sentence"]` and `last["image"]`, and
-# batches of 16. For which number of ranks does a step of the scheme of one stage, {eq}`eq-17-one`, cost twice a step of stage 2?
+# batches of 16. For which number of ranks does a step of the one-stage scheme, {eq}`eq-17-one`, cost twice a step of stage 2?
 
 
 # %% tags=["hide-input"]
@@ -621,11 +623,12 @@ for f in counted.values():  # what the text says of the counts
 # ## Summary
 #
 # - Stage 1 never sees an image again after its features, stage 2 never a text: what is left is the image tower.
-# - With many ranks and a small tower, that is where two stages gain on a scheme that encodes every prompt in every step.
-# - Compare two things in turns, in one run, by medians; a ratio outlives a time.
-# - As images grow in number, memory ends first, then patience, then the number of files. Each has another answer.
+# - With many ranks and a small tower, two stages gain most over a one-stage scheme.
+# - Compare two things in turns, in one run, by medians: ratios carry over to other machines, times do not.
+# - As images grow in number, memory runs out first, then patience, then the speed of opening files. Each has its own remedy.
 #
 # ## Sources
 #
-# The method: {cite:t}`wang2023learning`; the scheme of one stage: {cite:t}`li2022ordinalclip`; towers: {cite:t}`tan2019efficientnet`,
-# {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peak in the parameters cell is that of NVIDIA's data sheet of the A100.
+# The method: {cite:t}`wang2023learning`; the one-stage scheme: {cite:t}`li2022ordinalclip`; towers:
+# {cite:t}`tan2019efficientnet`, {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peak in the parameters cell is
+# that of NVIDIA's data sheet of the A100.

@@ -14,13 +14,14 @@
 # # Reliability: what was done to it, and what it withstood
 #
 # Runs last hours on machines that die. Images come from anywhere, models from strangers, and settings from tired people. A
-# package can promise to withstand all that, but a promise is worth what was done to break it. This appendix shows what was done
-# to this one: runs killed at random moments, disks filled, files damaged, numbers driven to infinity. It kills a run itself,
-# sends the package hostile images and models, and asks what "nothing was lost" proves, and whether the tests would have noticed.
+# package can promise to withstand all that, but a promise is worth only as much as the attempts to break it. This appendix
+# shows those attempts: runs killed at random moments, disks filled, files damaged, numbers driven to infinity. It kills a run
+# itself, sends the package hostile images and models, and asks what "nothing was lost" proves, and whether the tests would
+# notice a fault.
 #
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages ({doc}`08_training_runs`).
 #
-# **Time and hardware.** No GPU; a run is killed twice while the page is made. The long trials, `make faults`,
+# **Time and hardware.** No GPU; a run is killed twice while the page is made. The results of the long trials, `make faults`,
 # are read from `book/results/faults.json`, where that file exists.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
@@ -142,9 +143,9 @@ else:
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# `make faults` tries all of it in an hour or more and writes this table; a session in which a case is lost writes none.
-# `make test` tries a few cases of each class at every change of the package. The cases are parameter tables and examples drawn by
-# Hypothesis, in `tests/faults/`. Feeding random input to real programs is an old idea {cite:p}`miller1990empirical`.
+# `make faults` tries all of it in an hour or more, and writes this table only if no case is lost. `make test` tries a few cases
+# of each class at every change of the package. The cases are parameter tables and examples drawn by Hypothesis, in
+# `tests/faults/`. Feeding random input to real programs is an old idea {cite:p}`miller1990empirical`.
 #
 # ## Runs that are killed
 #
@@ -178,14 +179,15 @@ if tried["kills"]:
     plt.show()
 
 # %% [markdown]
-# Two ideas make this possible, and both are small.
+# Two small ideas make this possible.
 #
 # **A file is the old one or the new one.** Nothing is ever written in place. A new file is filled in a hidden folder, flushed to
 # disk, and renamed; renaming is one step on every file system that matters here. Kill the process anywhere, and the file under
 # the real name is whole. File systems differ in much else {cite:p}`pillai2014all`, so the package relies on nothing else.
 #
 # **An epoch owns its randomness.** The checkpoint after each epoch has parameters, Adam's moments, the best epoch so far and the
-# history. It needs no state of a random generator, because every draw of an epoch comes from one with a seed of its own:
+# history. It needs no state of a random generator, because every draw of an epoch comes from a generator with a seed of its
+# own:
 #
 # ```{math}
 # :label: eq-18-seed
@@ -197,8 +199,8 @@ if tried["kills"]:
 #
 # ## Kill one yourself
 #
-# The next cell starts a process that trains a small model. As soon as a checkpoint of stage 1 appears, it is killed; then it is
-# started again and killed in stage 2.
+# The next cell starts a process that trains a small model. As soon as a checkpoint of stage 1 appears, the process is killed;
+# then it is started again and killed in stage 2.
 
 
 # %%
@@ -235,8 +237,8 @@ assert all(1 <= x["epochs kept"] <= max(EPOCHS1, EPOCHS2) for x in left)
 assert not (killed / "metrics.json").is_file()  # it was not finished
 
 # %% [markdown]
-# The directory now has an unfinished run: no metrics and no model, but checkpoints, and a lock file whose lock died with its
-# process. The same command resumes it. Beside it, a run that nobody disturbed:
+# The directory now holds an unfinished run: no metrics and no model, but checkpoints, and a lock file whose lock died with its
+# process. The same command resumes it. For comparison, a run that nobody disturbed:
 
 # %%
 calm = folder / "calm"
@@ -328,9 +330,9 @@ assert answers["tall.jpg"].startswith("read, 32 by 48")  # it was turned
 # %% [markdown]
 # ## Models from strangers
 #
-# A pickle can run anything when it is opened; that is how pickles work. So no model here is ever one: tensors are safetensors,
-# settings are JSON, and both are read as data. A linter reads every module and finds no `eval`, `exec`, pickle or shell. What is
-# left to a stranger is to lie: about shapes, about numbers, about which towers to load. In the next cell, `lie` saves the model of
+# A pickle can run anything when it is opened; that is how pickles work. So no model here is a pickle: tensors are safetensors,
+# settings are JSON, and both are read as data. A linter reads every module and finds no `eval`, `exec`, pickle or shell. A
+# stranger can still lie: about shapes, about numbers, about which towers to load. In the next cell, `lie` saves the model of
 # the run above with some tensors or settings changed, and returns the answer of `L2RCLIP.from_pretrained`.
 
 
@@ -473,9 +475,9 @@ print(f"noticed of {len(made)}: {caught[0]} by the weak, {caught[1]} by both")
 #
 # ## What is not promised
 #
-# - **A GPU.** Results that are equal bit for bit were shown on a CPU. On a GPU, some sums are added in another order each time.
+# - **A GPU.** Results were equal bit for bit on a CPU. On a GPU, some sums are added in another order each time.
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
-# - **Other systems.** All of it ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
+# - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
 # - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. The SHA-256 of every file that pip installs
 #   is checked; what is in the files is their authors' work.
 # - **Faults that nobody thought of.** The trials count what was tried.
@@ -561,7 +563,7 @@ print(check_write(write_whole))
 # %% [markdown]
 # :::{dropdown} Solution
 # Let `fill` write a file beside it, and rename that one when it is complete. `Path.replace` is the step that cannot be cut in
-# two. The package flushes the new file to disk before, with `os.fsync`, and tidies up.
+# two. The package first flushes the new file to disk, with `os.fsync`, and tidies up.
 # :::
 
 
@@ -575,7 +577,7 @@ def write_whole_solution(file, fill):
 print(check_write(write_whole_solution))
 
 # %% [markdown]
-# **3. A test that cannot fail.** Somebody wrote `sum(x) / len(x)` for a function `median(x)`. One test asserts that
+# **3. A test that cannot fail.** Somebody wrote `sum(x) / len(x)` in a function `median(x)`. One test asserts that
 # `median([1, 2, 3]) == 2`, another that `median([2, 2, 2]) == 2`. Both cover every line. Which of them notices that this is the
 # mean? Find an example that does.
 
@@ -616,11 +618,10 @@ playground.cleanup()
 # %% [markdown]
 # ## Summary
 #
-# - None lost in $n$ cases rules out, at $5\,\%$, that more than about $3/n$ are.
+# - None lost in $n$ cases rules out, at $5\,\%$, that a share of more than about $3/n$ is lost.
 # - A file is the old or the new one, and an epoch owns its randomness: with these two, a run that was killed ends in the same
 #   bytes.
-# - An image is judged before it is decoded, a model is data and never a program, and what is refused is refused in one sentence
-#   with the file, the row and the fix.
+# - An image is judged before it is decoded, a model is data and never a program, and a refusal names the file and the fix.
 # - Coverage says what ran; mutants say what would be noticed.
 #
 # ## Sources
