@@ -297,7 +297,7 @@ rows = {"median rank": run.metrics["median_rank"]}
 for name in ("zero-shot", "linear-probe"):
     found = train_baseline(name, before, frozen)
     answers = found.probabilities(frozen.encode(found, "test"))
-    rows[name] = judge(answers, data, "test")
+    rows[name] = judge(answers, data.test, data.ranks)
 rows["L2RCLIP, stage 1 only"] = run.metrics["test_after_stage1"]
 rows["L2RCLIP"] = run.metrics["test"]
 table = pd.DataFrame(rows).T[["mae", "accuracy", "qwk", "rps"]]

@@ -486,7 +486,7 @@ plt.show()
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 answers = package.probabilities(images.encode(package, "test"))
-judged = judge(answers, data, "test", intervals=True)
+judged = judge(answers, data.test, data.ranks, intervals=True)
 mine = dict(zip(("rps", "mae"), errors(z, t, test[1]), strict=True))
 for name in ("mae", "rps"):
     low, high = judged[f"{name}_low"], judged[f"{name}_high"]

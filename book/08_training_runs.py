@@ -72,7 +72,7 @@ from pydantic import ValidationError
 from l2rclip_book import plots, training_runs
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
-from l2rclip_lite.data.leakage import leakage_report
+from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.model import freezing_table
 from l2rclip_lite.results import judge
@@ -164,7 +164,7 @@ with plots.style():
     counts.plot.bar(subplots=True, figsize=(7.6, 4.6), legend=False)
 
 # %% tags=["nbval-ignore-output", "hide-input"]
-print(leakage_report({FOLD or 0: data}))
+pd.Series(leakage(data)).to_frame(data.name).astype("Int64")
 
 # %% [markdown]
 # ## The run
@@ -198,7 +198,7 @@ def train(number: int) -> tuple[dict, dict]:
     stored = read_json(file) if file.exists() else {}
     for method in [each for each in methods if each not in stored]:
         answers = run_baseline(method, data, config)
-        stored[method] = judge(answers, data, "test", intervals=True)
+        stored[method] = judge(answers, data.test, data.ranks, intervals=True)
         write_json(file, stored)  # an interrupted batch keeps it
     return run, scores | stored
 

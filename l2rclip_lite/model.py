@@ -15,12 +15,11 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.decoders import DECODERS
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.mini import load_towers
-from l2rclip_lite.prediction import Prediction
+from l2rclip_lite.prediction import DECODERS, Prediction
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
@@ -65,7 +64,11 @@ class L2RCLIP(nn.Module):
     ) -> None:
         super().__init__()
         self.ranks, self.config, self.towers = ranks, config or Config(), towers
-        self.prompts = _prompts(towers, ranks, self.config) if rank_features is None else None
+        kept = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
+        options: dict[str, Any] = {name: getattr(self.config, name) for name in kept}
+        for name in ("rankformer", "centre", "learn_alpha", "shuffled"):
+            options[name] = getattr(self.config.controls, name)
+        self.prompts = RankPrompts(towers, ranks, **options) if rank_features is None else None
         stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
         self.head: KernelHead | None = None
         self.register_buffer("rank_features", stored)
@@ -251,14 +254,14 @@ class L2RCLIP(nn.Module):
         Returns:
             The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
         """
-        from huggingface_hub import CommitOperationAdd, create_commit, create_repo
+        from huggingface_hub import create_repo, upload_folder
 
         # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository has no safetensors.
         create_repo(name, private=private, exist_ok=True)
         with TemporaryDirectory() as folder:
-            model = CommitOperationAdd(MODEL, self.save_pretrained(folder))
-            about = CommitOperationAdd("README.md", card.encode())
-            return str(create_commit(name, [model, about], commit_message="Model and card").oid)
+            self.save_pretrained(folder)
+            Path(folder, "README.md").write_text(card, encoding="utf-8")
+            return str(upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card").oid)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> "L2RCLIP":
@@ -370,10 +373,10 @@ def freezing_table(model: L2RCLIP) -> str:
     named = dict(model.named_parameters())
     for pattern, _ in FREEZING:
         if names := [name for name in named if fnmatchcase(name, pattern)]:
-            line = f"{pattern:<22}{sum(named[name].numel() for name in names):>12,}"
-            for stage in ("stage 1", "stage 2"):
-                line += "   trains " if trains(names[0], stage, model.config) else "   frozen "
-            lines.append(line.rstrip())
+            stages = ("stage 1", "stage 2")
+            words = ("trains" if trains(names[0], stage, model.config) else "frozen" for stage in stages)
+            size = sum(named[name].numel() for name in names)
+            lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(words)}")
     return "\n".join(lines)
 
 
@@ -381,12 +384,3 @@ def _towers(config: Config, image_size: int | None = None) -> Towers:
     """The towers that a config names."""
     size = config.image_size or image_size
     return load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
-
-
-def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
-    """What gives the K text features, as the config says."""
-    controls = {
-        name: getattr(config.controls, name) for name in ("rankformer", "centre", "learn_alpha", "shuffled")
-    }
-    names = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
-    return RankPrompts(towers, ranks, **{name: getattr(config, name) for name in names}, **controls)

@@ -1,12 +1,16 @@
-"""What a model says about images: three answers, each best at something, and an interval of ranks."""
+"""What a model says about images: probabilities of ranks, three answers read off them, and an interval.
 
-from collections.abc import Sequence
+The decoders turn outputs that are not K logits into K probabilities per image, so that one rule of inference serves all.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -88,3 +92,72 @@ def distances_from_median(p: np.ndarray) -> np.ndarray:
     """
     below = p.cumsum(1)
     return np.asarray(np.maximum(1 - 2 * below, 2 * (below - p) - 1))
+
+
+def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""$P(y>k)=\sigma(f_k)$, as K probabilities. See `survival_probabilities`.
+
+    Example:
+        >>> coral_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.0, 0.5]]
+    """
+    return survival_probabilities(torch.sigmoid(logits))
+
+
+def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, as K probabilities. See `survival_probabilities`.
+
+    Example:
+        >>> corn_probabilities(torch.zeros(1, 2)).tolist()
+        [[0.5, 0.25, 0.25]]
+    """
+    return survival_probabilities(F.logsigmoid(logits).cumsum(dim=1).exp())
+
+
+def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+    r"""From $P(y>k)$ to $P(y=k)=P(y>k-1)-P(y>k)$.
+
+    CORAL's biases need not be in order during training; a survival that rises is cut to the one before, so no
+    probability is negative. The expectation is CORAL's and CORN's own; their own rank, the number of survivals above ½,
+    is the median of these probabilities, which need not be their mode.
+
+    Args:
+        survival: K−1 numbers in [0, 1] per image.
+
+    Returns:
+        K numbers ≥ 0 that sum to 1.
+
+    Example:
+        >>> survival_probabilities(torch.tensor([[0.75, 0.25], [0.5, 0.75]])).tolist()
+        [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
+    """
+    before = torch.ones(2 * survival.shape[1:], dtype=torch.bool, device=survival.device).tril()
+    falling = torch.where(before, survival[:, None], 1.0).amin(dim=2)  # ONNX has no cumulative minimum
+    bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
+    return bounded[:, :-1] - bounded[:, 1:]
+
+
+def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch rank"]:
+    r"""A number with a normal error as probabilities, $p_k\propto e^{-d_k^2/2}$, $d_k=(\hat y-r_k)/\sigma$.
+
+    Args:
+        distance: d, the number less each rank value in standard deviations, falling along a row. A number outside the
+            values is moved to the nearer end.
+
+    Returns:
+        Rows whose largest entry is that of the nearest rank.
+
+    Example:
+        >>> normal_probabilities(torch.tensor([[0.5, -0.5, -1.5]])).round(decimals=3)
+        tensor([[0.4220, 0.4220, 0.1550]])
+    """
+    inside = distance + F.relu(-distance[:, :1]) - F.relu(distance[:, -1:])
+    return (-0.5 * inside.square()).softmax(dim=1)
+
+
+DECODERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": torch.nn.Softmax(dim=1),
+    "coral": coral_probabilities,
+    "corn": corn_probabilities,
+    "normal": normal_probabilities,
+}

@@ -57,10 +57,9 @@ class RankPrompts(nn.Module):
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         length = self.tokens.ids.shape[1] + context_length
         if length > towers.max_tokens:
-            raise InputError(
-                f"template: a sentence has {length} tokens with its {context_length} context vectors, the text tower takes "
-                f"{towers.max_tokens}; shorten the template or use a smaller --context-length."
-            )
+            said = f"a sentence has {length} tokens with its {context_length} context vectors"
+            cure = "shorten the template or use a smaller --context-length"
+            raise InputError(f"template: {said}, the text tower takes {towers.max_tokens}; {cure}.")
         self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
             embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()

@@ -23,7 +23,7 @@ from l2rclip_lite.runs import RunDirectory, write_json, write_text
 Rows = Float[Tensor, "batch rank"]
 History = list[dict[str, float]]
 SCORES = {"rps": "RPS", "mae_median": "MAE (median)", "accuracy": "accuracy", "qwk": "QWK", "ece": "ECE"}
-ROWS = {"test": "this model", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
+ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,10 @@ def validation_scores(probabilities: Rows, target: Int[Tensor, " batch"], ranks:
     }
 
 
-def judge(
-    probabilities: Rows, data: OrdinalDataset, split: str, *, intervals: bool = False
-) -> dict[str, float]:
+def judge(probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False) -> dict[str, float]:
     """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
-    part = data.split(split)
-    target = torch.tensor(part.targets)
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
-    return evaluate(probabilities, target, data.ranks, **about, intervals=intervals)
+    return evaluate(probabilities, part.targets, ranks, **about, intervals=intervals)
 
 
 def median_rank(data: OrdinalDataset) -> dict[str, float]:
@@ -72,7 +68,9 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
     """
     share = torch.tensor(data.counts("train")).double() / len(data.train)
     median = F.one_hot(torch.from_numpy(medians(share[None].numpy())), len(data.ranks)).double()
-    frequencies, certain = (judge(row.expand(len(data.test), -1), data, "test") for row in (share, median))
+    frequencies, certain = (
+        judge(row.expand(len(data.test), -1), data.test, data.ranks) for row in (share, median)
+    )
     shares = [name for name in certain if name in ("rps", "ece") or name.endswith("_expected")]
     return certain | {name: frequencies[name] for name in shares}
 
@@ -107,9 +105,9 @@ def write_results(
         seconds: Of each phase.
     """
     metrics: dict[str, Any] = {
-        "val": judge(answers["val"], data, "val", intervals=True),
-        "test": judge(answers["test"], data, "test", intervals=True),
-        "test_after_stage1": judge(answers["test_after_stage1"], data, "test"),
+        "val": judge(answers["val"], data.val, data.ranks, intervals=True),
+        "test": judge(answers["test"], data.test, data.ranks, intervals=True),
+        "test_after_stage1": judge(answers["test_after_stage1"], data.test, data.ranks),
         "median_rank": median_rank(data),
         "seconds": {name: round(each, 1) for name, each in seconds.items()},
     }

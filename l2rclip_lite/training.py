@@ -36,6 +36,7 @@ from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_che
 from l2rclip_lite.towers import Augment
 
 MOST_STEPS = 32  # of an epoch on cached features
+OnEpoch = Callable[[dict[str, float]], object]
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class Stage:
         factors: Mapping[str, float] | None = None,
         run: RunDirectory | None = None,
         quiet: bool = True,
-        on_epoch: Callable[[dict[str, float]], object] | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
@@ -246,7 +247,7 @@ class Stage:
         if self.file and PartialState().is_main_process:
             about = (self.history, self.best_score, self.taken)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
-        if self.on_epoch and PartialState().is_main_process:
+        if self.on_epoch:
             self.on_epoch(dict(self.history[-1]))
 
     @torch.no_grad()
@@ -315,8 +316,7 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
     config, controls = model.config, model.config.controls
     if not config.epochs2:
         return []
-    push: dict[str, Any] = {"normalise": controls.normalise, "order": controls.order}
-    push["push_power"] = controls.push_power
+    push = {name: getattr(controls, name) for name in ("normalise", "order", "push_power")}
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
     learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
     stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
@@ -339,8 +339,13 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
     return stage.restore_best()
 
 
-def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
+def train_kernel(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 2 for a frozen image tower: the language-kernel head, in seconds and without a learning rate.
+
+    Args:
+        model: After stage 1.
+        data: Its features.
+        options: `on_epoch` of `Stage`.
 
     Returns:
         One row; the model keeps the head.
@@ -352,7 +357,10 @@ def train_kernel(model: L2RCLIP, data: TrainingData) -> list[dict[str, float]]:
     model.head = chosen.head.to(model.device)
     found = model.probabilities(data.backbone["val"])
     knows = dict(zip(("text", "numbers", "identity"), chosen.mixture, strict=True))
-    return [{"stage": 2, "epoch": 1} | knows | validation_scores(found, target["val"], model.ranks)]
+    row = {"stage": 2, "epoch": 1} | knows | validation_scores(found, target["val"], model.ranks)
+    if on_epoch := options.get("on_epoch"):
+        on_epoch(row)
+    return [row]
 
 
 def fit(
@@ -364,7 +372,7 @@ def fit(
     source: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     quiet: bool = False,
-    on_epoch: Callable[[dict[str, float]], object] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 
@@ -397,41 +405,47 @@ def fit(
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
     device, first = choose_device(config), PartialState().is_main_process
-    quiet = quiet or not first
     with threadpool_limits(config.threads), run.writing() if first else nullcontext():
         if first:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
         if not run.metrics.is_file():  # it is written last
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
-            if not quiet:
-                state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
-                again = "if it is stopped, give the same command again"
-                print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {again}\n", flush=True)
-            seconds, began = {}, time.monotonic()
-            images = TrainingData.load(data, model, cache=cache, quiet=quiet)
-            seconds["encoding"], began = time.monotonic() - began, time.monotonic()
-            history = train_stage1(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
-            calibrate(model, images.features["val"], images.targets["val"])
-            answers = {"test_after_stage1": model.probabilities(images.features["test"])}
-            model.temperature.fill_(1)  # stage 2 chooses its epoch without one
-            seconds["stage 1"], began = time.monotonic() - began, time.monotonic()
-            if config.image_side == "kernel":
-                history = history + train_kernel(model, images)
-                if on_epoch and first:
-                    on_epoch(dict(history[-1]))
-            else:
-                history = history + train_stage2(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
-            seconds["stage 2"] = time.monotonic() - began
-            calibrate(model, images.encode(model, "val"), images.targets["val"])
-            answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
+            options = {"run": run, "quiet": quiet or not first, "on_epoch": on_epoch if first else None}
+            found = _both_stages(model, data, cache, options)
             if first:
-                write_results(run, model, data, history, answers, seconds)
+                write_results(run, model, data, *found)
             PartialState().wait_for_everyone()
         elif first:
             run.clean()  # of a run that was killed after its last file
     epochs: Any = read_table(run.history).to_dict(orient="records")
     return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), epochs, run.folder)
+
+
+def _both_stages(
+    model: L2RCLIP, data: OrdinalDataset, cache: Any, options: dict[str, Any]
+) -> tuple[Any, ...]:
+    """History, probabilities and seconds, as `write_results` takes them; `options` are those of `Stage`."""
+    if not options["quiet"]:
+        folder, again = options["run"].folder, "if it is stopped, give the same command again"
+        state = (
+            "resuming after the last complete epoch" if options["run"].unfinished.exists() else "a new run"
+        )
+        print(f"{freezing_table(model)}\n\n{folder}: {state}; {again}\n", flush=True)
+    seconds, began = {}, time.monotonic()
+    images = TrainingData.load(data, model, cache=cache, quiet=options["quiet"])
+    seconds["encoding"], began = time.monotonic() - began, time.monotonic()
+    history = train_stage1(model, images, **options)
+    calibrate(model, images.features["val"], images.targets["val"])
+    answers = {"test_after_stage1": model.probabilities(images.features["test"])}
+    model.temperature.fill_(1)  # stage 2 chooses its epoch without one
+    seconds["stage 1"], began = time.monotonic() - began, time.monotonic()
+    train = train_kernel if model.config.image_side == "kernel" else train_stage2
+    history = history + train(model, images, **options)
+    seconds["stage 2"] = time.monotonic() - began
+    calibrate(model, images.encode(model, "val"), images.targets["val"])
+    answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
+    return history, answers, seconds
 
 
 def choose_device(config: Config) -> torch.device:

@@ -100,9 +100,10 @@ def main(folder: str) -> None:
     data, out = load_dataset(**source), ROOT / "runs" / "browser"
     model = fit(data, CONFIG, out, source=source).model
     with tempfile.TemporaryDirectory() as scratch:
-        done = export_onnx(model, Path(scratch, "model.onnx"), (image for image, _ in data.test))
-        full, full_row = measured("fp32", done.file, data)
-        small_file = quantise(done.file)
+        file = Path(scratch, "model.onnx")
+        difference, checked = export_onnx(model, file, (image for image, _ in data.test))
+        full, full_row = measured("fp32", file, data)
+        small_file = quantise(file)
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
     colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
@@ -124,8 +125,8 @@ def main(folder: str) -> None:
         "config": CONFIG.to_dict(),
         "seed": CONFIG.seed,
         "temperature": float(model.temperature),
-        "difference_from_pytorch": float(f"{done.difference:.2g}"),
-        "checked_images": done.images,
+        "difference_from_pytorch": float(f"{difference:.2g}"),
+        "checked_images": checked,
         "int8": changed,
         "model_sha256": sha256(PAGE / "model.onnx"),
         "results": json.loads(table.to_json(orient="records")),

@@ -18,7 +18,7 @@ import pandas as pd
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.leakage import leakage
+from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.runs import write_json, write_text
 
 SPLITS = ("train", "val", "test")

@@ -29,7 +29,7 @@ from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.mini import TEXT_SHA256
+from l2rclip_lite.mini import TEXT_FILES
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import cyclic_permutation
 from l2rclip_lite.runs import write_atomically, write_text
@@ -76,7 +76,7 @@ def rank_set(towers: Towers, key: str, chosen: Mapping[str, Any]) -> dict[str, A
 
 def words(towers: Towers) -> str:
     """The data as JSON with one line per rank set and one per template, so that a change can be read."""
-    source = {"towers": "mini", "text_tower_sha256": TEXT_SHA256, "unit": UNIT}
+    source = {"towers": "mini", "text_tower_sha256": TEXT_FILES["model.safetensors"], "unit": UNIT}
     value = source | {"sets": [rank_set(towers, key, chosen) for key, chosen in SETS.items()]}
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace('{"key"', '\n{"key"').replace('{"template"', '\n{"template"') + "\n"

@@ -19,7 +19,6 @@ from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.finished import OURS, Place, data_of, judged
-from l2rclip_lite.finished import SCORES as COMPARED
 from l2rclip_lite.metrics import Probabilities, rps_of_images, with_intervals
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, cell, read_table
@@ -59,11 +58,9 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     true, p = found["target"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
     parts = {f"Scores on {len(found)} test images, in {ranks.unit}": _table(rows, SCORES) + LEGEND}
     ours = scores.pop(OURS)
-    less = {
-        name: with_intervals({key: of[key] - ours[key] for key in COMPARED}) for name, of in scores.items()
-    }
+    less = {name: with_intervals({key: of[key] - ours[key] for key in SCORES}) for name, of in scores.items()}
     if less:
-        paired = _table(less, {key: SCORES[key] for key in COMPARED})
+        paired = _table(less, SCORES)
         parts[f"The same, less {OURS}"] = f"{paired}<p>An interval without 0 shows a difference.</p>"
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])

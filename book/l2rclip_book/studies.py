@@ -230,7 +230,7 @@ class Study:
             about = {"arm": arm.name, "method": arm.method}
             about |= {"ranks": len(data.ranks), "n_train": len(data.train)}
             probabilities, more = self._answer(arm, data, config, said)
-            metrics = judge(probabilities, data, "test") | seen_and_unseen(probabilities, data)
+            metrics = judge(probabilities, data.test, data.ranks) | seen_and_unseen(probabilities, data)
             more |= {"seconds": round(time.perf_counter() - start, 2)}
             yield about | metrics | more | {"images": image_scores(probabilities, data)}
 

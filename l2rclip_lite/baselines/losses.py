@@ -15,7 +15,6 @@ from l2rclip_lite.losses import distances
 Outputs = Float[Tensor, "batch rank"]
 Thresholds = Float[Tensor, "batch threshold"]
 Features = Float[Tensor, "batch dim"]
-Texts = Float[Tensor, "rank dim"]
 Target = Int[Tensor, " batch"]
 Position = Float[Tensor, " rank"]
 Scalar = Float[Tensor, ""]

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.decoders import normal_probabilities
 from l2rclip_lite.kernel import BIAS, RIDGES, KernelHead, fit_linear_heads
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import normal_probabilities
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import Ranks
 
@@ -61,7 +61,7 @@ def linear_probe(
 
 
 def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks) -> KernelHead:
-    """Ridge regression of the rank values on frozen features, with normal errors; see `decoders.normal_probabilities`.
+    """Ridge regression of the rank values on frozen features, with normal errors; see `prediction.normal_probabilities`.
 
     Strength and standard deviation of the error are chosen by validation RPS.
 

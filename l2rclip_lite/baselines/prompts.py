@@ -87,13 +87,18 @@ class PromptHead(nn.Module):
     """Logits of images against prompts that are encoded anew in every call, and so learn.
 
     Args:
-        prompts: The text side.
-        towers: What encodes it.
+        model: Its towers, ranks and settings of the context.
+        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors before the sentence, whose
+            words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022, arXiv 2109.01134, with the whole sentence as the
+            name of a class). With `InterpolatedPrompts` it is OrdinalCLIP.
+        options: Passed on to `prompts`.
     """
 
-    def __init__(self, prompts: RankPrompts, towers: Towers) -> None:
+    def __init__(self, model: L2RCLIP, prompts: type[RankPrompts], **options: Any) -> None:
         super().__init__()
-        self.prompts, self.towers = prompts, towers
+        length, centre = model.config.context_length, model.config.controls.centre
+        options |= {"context_length": length, "centre": centre, "seed": model.config.seed}
+        self.prompts, self.towers = prompts(model.towers, model.ranks, **options), model.towers
 
     def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """s·z · t_k, from s·z."""
@@ -105,18 +110,3 @@ class PromptHead(nn.Module):
         head = nn.Linear(text.shape[1], text.shape[0], bias=False)
         head.weight = nn.Parameter(text, requires_grad=False)
         return head
-
-
-def prompt_head(model: L2RCLIP, prompts: type[RankPrompts], **options: Any) -> PromptHead:
-    """A head with L2RCLIP's settings of the context.
-
-    Args:
-        model: Its towers, ranks and config.
-        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors before the sentence, whose
-            words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022, arXiv 2109.01134, with the whole sentence as the
-            name of a class). With `InterpolatedPrompts` it is OrdinalCLIP.
-        options: Passed on.
-    """
-    length, centre = model.config.context_length, model.config.controls.centre
-    options |= {"context_length": length, "centre": centre, "seed": model.config.seed}
-    return PromptHead(prompts(model.towers, model.ranks, **options), model.towers)

@@ -16,14 +16,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.losses import Outputs, Scalar
 from l2rclip_lite.baselines.probes import bare_sentences, linear_probe, ridge
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, prompt_head
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
@@ -38,7 +37,7 @@ from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import Stage, TrainingData, choose_device
 
 FROZEN = "-frozen"
-LINEAR = partial(prompt_head, prompts=InterpolatedPrompts)
+LINEAR = partial(PromptHead, prompts=InterpolatedPrompts)
 
 
 def linear_outputs(model: L2RCLIP, more: int = 0) -> nn.Module:
@@ -104,7 +103,7 @@ OBJECTIVES: dict[str, Objective] = {
     "ordinal-entropy": Objective(15, losses.ordinal_entropy_loss, ("features", *MOMENTS[1:]), adds=True),
     "supcon": Objective(17, losses.supcon_loss, ("features", "target", "scale"), nn.Identity, None),
     "rank-n-contrast": Objective(19, losses.rank_n_contrast_loss, ("features", "label"), nn.Identity, None),
-    "coop": Objective(21, F.cross_entropy, head=partial(prompt_head, prompts=RankPrompts, rankformer=False)),
+    "coop": Objective(21, F.cross_entropy, head=partial(PromptHead, prompts=RankPrompts, rankformer=False)),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, head=LINEAR),
     "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=partial(LINEAR, weighting="inverse")),
     "rps": Objective(27, ranked_probability_loss, adds=True),
@@ -130,8 +129,6 @@ def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
         ...
         l2rclip_lite.errors.InputError: baselines: coop-frozen learns the context; set context_length, or leave it out.
     """
-    if PartialState().num_processes > 1:
-        raise InputError("baselines: they train in one process; run this without `accelerate launch`.")
     for name in names:
         if name not in BASELINES:
             raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(BASELINES)}.")

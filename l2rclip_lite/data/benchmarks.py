@@ -25,8 +25,6 @@ class Protocol:
             "fifths" (three fifths to learn from, the next one for validation, whole subjects where they are known).
         folds: Its folds, none where there is only one split.
         by_subject: Whether validation takes whole subjects.
-        header: The first line of a list, if it has one.
-        row: How a list names an image and its label.
     """
 
     said: str
@@ -34,8 +32,6 @@ class Protocol:
     cut: str = ""
     folds: Sequence[int] = ()
     by_subject: bool = False
-    header: str = ""
-    row: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from tqdm.contrib.concurrent import thread_map
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import FORMATS, SPLITS, Computed, OrdinalDataset, read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.leakage import leakage_report
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.progress import Progress
 
@@ -32,8 +31,10 @@ def card(name: str) -> str:
         chosen = f"--protocol {protocol} " if protocol else ""
         chosen += f"--fold {cut.folds[0]} to {cut.folds[-1]}" if len(cut.folds) > 1 else ""
         fields.append(("split", f"{chosen.strip()}: {cut.said}" if chosen else cut.said))
-    wrap = textwrap.TextWrapper(100, subsequent_indent=" " * 10, break_on_hyphens=False)
-    return "\n".join(wrap.fill(f"{key:<10}{' '.join(text.split())}") for key, text in fields if text)
+    wrap: Any = {"width": 100, "subsequent_indent": " " * 10, "break_on_hyphens": False}
+    return "\n".join(
+        textwrap.fill(f"{key:<10}{' '.join(text.split())}", **wrap) for key, text in fields if text
+    )
 
 
 def counts(data: OrdinalDataset) -> str:
@@ -45,19 +46,61 @@ def counts(data: OrdinalDataset) -> str:
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
-def leakage(name: str, options: dict[str, Any]) -> str:
-    """What training and test share, for every fold of a protocol, or for the one that was given.
+def leakage(data: OrdinalDataset) -> dict[str, int | None]:
+    """Compare (train + val) with test, and train with val, by file name and by subject.
+
+    No image is opened. Two files with different names and the same content are not found.
+
+    Args:
+        data: Any data set.
+
+    Returns:
+        With the prefixes `test_` and `val_`: the images and subjects of that part, the subjects that are also in
+        training, their images, and the files that are also in training. What is about subjects is None where the data
+        set does not say who is shown.
+
+    Example:
+        >>> counts = leakage(load_dataset("leaves", size=60))
+        >>> counts["test_images"], counts["test_shared_files"], counts["test_shared_subjects"]
+        (10, 0, None)
+    """
+    found: dict[str, int | None] = {}
+    for part, seen, judged in (("test", data.train + data.val, data.test), ("val", data.train, data.val)):
+        known, names = seen.subjects is not None and judged.subjects is not None, set(seen.paths)
+        people = judged.subjects or ()
+        shared = set(people) & set(seen.subjects or ())
+        counts = len(set(people)), len(shared), sum(who in shared for who in people)
+        found[f"{part}_images"] = len(judged)
+        for name, count in zip(("subjects", "shared_subjects", "images_of_shared"), counts, strict=True):
+            found[f"{part}_{name}"] = count if known else None
+        found[f"{part}_shared_files"] = sum(path in names for path in judged.paths)
+    return found
+
+
+def leakage_table(name: str, options: dict[str, Any]) -> str:
+    """What `leakage` counts, for every fold of a protocol, or for the one that was given.
 
     Args:
         name: The name `load_dataset` knows.
         options: Its options.
+
+    Example:
+        >>> print(leakage_table("leaves", {"size": 60}).partition("test_shared")[0].rstrip())
+        leaves: what train + val share with test, and train with val
+                                 split
+        test_images                 10
+        test_subjects          unknown
     """
     protocols = DATA_SETS[name].protocols
     cut = protocols.get(options.get("protocol", next(iter(protocols))))  # the loader refuses an unknown one
     drawn = range(1, options.get("folds", 0) + 1)
     folds = [options["fold"]] if "fold" in options else drawn or (cut.folds if cut else [])
-    parts = [options | {"fold": fold} for fold in folds] or [options]
-    return leakage_report({part.get("fold", 0): load_dataset(name, **part) for part in parts})
+    parts = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
+    found = {title: leakage(load_dataset(name, **part)) for title, part in parts.items()}
+    table = pd.DataFrame({title: pd.Series(each, dtype=object) for title, each in found.items()})
+    return (
+        f"{name}: what train + val share with test, and train with val\n{table.fillna('unknown').to_string()}"
+    )
 
 
 def examine(file: str) -> tuple[str, str, str, str]:
@@ -105,8 +148,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]].map(one_line)
     lines = [counts(data), f"\n{len(table):,} images, {readable.sum():,} can be read"]
     for column in ("size", "mode"):
-        some = table[column][readable].value_counts()
-        shown = ", ".join(f"{value}: {count:,}" for value, count in some.head(8).items())
-        lines.append(f"{column:<10}{shown}{f', {len(some) - 8} others' if len(some) > 8 else ''}")
+        some = table[column][readable].value_counts().head(8)
+        lines.append(f"{column:<10}{', '.join(f'{value}: {count:,}' for value, count in some.items())}")
     lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
     return "\n".join(lines), bool(readable.all()) and (not data.missing or bool(options.get("allow_missing")))

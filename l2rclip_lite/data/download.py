@@ -40,9 +40,8 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     """
     source = url or DATA_SETS[name].url
     if not source:
-        raise InputError(
-            f"{name}: there is nothing to download; `l2rclip data {name}` says where its images are."
-        )
+        where = f"`l2rclip data {name}` says where its images are"
+        raise InputError(f"{name}: there is nothing to download; {where}.")
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")

@@ -21,8 +21,6 @@ from l2rclip_lite.data.splits import draw_validation, stratified
 from l2rclip_lite.data.tables import check_splits, dataset_of_table, read_table, refuse
 from l2rclip_lite.errors import InputError
 
-SHARE = 0.1  # of the published training part, for validation: the official lists hold none
-
 
 @validated
 def load_benchmark(
@@ -79,7 +77,8 @@ def load_benchmark(
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
-    said += draw_validation(table, SHARE, seed, table["subject"].to_numpy() if chosen.by_subject else None)
+    # a tenth of the published training part: the official lists hold no validation
+    said += draw_validation(table, 0.1, seed, table["subject"].to_numpy() if chosen.by_subject else None)
     table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
     if root is None:
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image

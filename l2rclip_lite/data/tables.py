@@ -65,9 +65,8 @@ def read_table(
     columns = [str(name).strip() for name in table.columns]
     lacking = [name for name in needed if columns.count(name) != 1 or f"{name}.1" in columns]
     if lacking:
-        raise InputError(
-            f"{file}: write the column {' and '.join(map(repr, lacking))} once, in {columns!r:.200}{advice}."
-        )
+        once = f"write the column {' and '.join(map(repr, lacking))} once"
+        raise InputError(f"{file}: {once}, in {columns!r:.200}{advice}.")
     table = table.set_axis(columns, axis=1).astype(object).where(table.notna().to_numpy(), "").astype(str)
     table = table.apply(lambda column: column.str.strip())
     table["where"] = [f"{file.name} row {row}" for row in range(first, len(table) + first)]

@@ -12,7 +12,7 @@ from PIL import Image
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.leakage import leakage
+from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError
 
 COUNTS = {  # from the project's data notes; of weeks 11 and 40 one image each joins the ends

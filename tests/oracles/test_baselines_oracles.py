@@ -21,7 +21,7 @@ from l2rclip_lite.baselines.losses import (
     sord_loss,
     supcon_loss,
 )
-from l2rclip_lite.decoders import coral_probabilities, corn_probabilities
+from l2rclip_lite.prediction import coral_probabilities, corn_probabilities
 
 CASES = {"labels": st.lists(st.integers(0, 5), min_size=2, max_size=8), "seed": st.integers(0, 2**31)}
 PLACES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])

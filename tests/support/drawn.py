@@ -15,6 +15,25 @@ from l2rclip_lite.runs import write_text
 
 CSV_RANKS = ("fresh", "ripe", "overripe")
 PARTS = ("train", "train", "train", "val", "test")
+# The first line of a list, "" where it has none, and how a list names an image and its label; of MORPH by protocol.
+SETTING_A, BY_PATH = (
+    ("race gender age filename database", "0 1 {label} {name} morph"),
+    "../../datasets/Morph/image/{name} {label}",
+)
+LISTS = {
+    "bracol": ("id,severity", "{number},{label}"),
+    "bracol-area": ("file,lesion_percent", "{name},{label}"),
+    "apples81": ("file,count", "{name},{label}"),
+    "hc18": ("file,week", "{name},{label}"),
+    "morph rs-partial": SETTING_A,
+    "morph three-fold": SETTING_A,
+    "morph random": ("", BY_PATH),
+    "morph subject-exclusive": ("", BY_PATH),
+    "clap2015": ("filename,age,stdv,database", "{name},{label},4.026539,{part}"),
+    "adience": ("", "{name} {label}"),
+    "hci": ("", "./images/{name} {label}s"),
+    "aesthetics": ("", "{name}\t{label}.0"),
+}
 IMAGES = 80  # of a benchmark, or of one of its categories; four show one subject
 
 
@@ -43,11 +62,11 @@ def _write_lists(facts: DataSet, folder: Path) -> None:
             path = facts.example.format(**row)
             _draw(folder / path, rank / (ranks - 1))
             rows.append(row | {"name": "/".join(path.split("/")[-facts.keep :])})
-        for protocol in facts.protocols.values():
+        for title, protocol in facts.protocols.items():
+            header, form = LISTS.get(f"{facts.card.name} {title}") or LISTS[facts.card.name]
             for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
                 chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
-                lines = [line for line in (protocol.header,) if line]
-                lines += [protocol.row.format(**row) for row in chosen]
+                lines = [*filter(None, [header]), *(form.format(**row) for row in chosen)]
                 lists = folder / "datalists" / facts.lists if facts.lists else folder
                 target = lists / file.format(fold=fold, category=category)
                 write_text(target, "\n".join(lines))

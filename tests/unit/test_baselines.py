@@ -1,7 +1,6 @@
 """Every baseline on sixty leaves or on features made by hand: it learns, lacks a rank, is killed, and says what it needs."""
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +21,15 @@ from l2rclip_lite.baselines.table import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
-from l2rclip_lite.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-)
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import (
+    coral_probabilities,
+    corn_probabilities,
+    normal_probabilities,
+)
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
@@ -267,13 +266,12 @@ def test_the_sentence_holds_the_blend(tiny: Towers, base_ranks: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "learned"), [(RankPrompts, {"context"}), (InterpolatedPrompts, {"context", "base"})]
 )
-def test_what_learns_and_what_is_fixed(
-    tiny: Towers, kind: Callable[..., RankPrompts], learned: set[str]
-) -> None:
+def test_what_learns_and_what_is_fixed(tiny: Towers, kind: type[RankPrompts], learned: set[str]) -> None:
     """Gradients reach context and base ranks; the fixed head gives the same logits and has nothing to train."""
     for parameter in tiny.parameters():
         parameter.requires_grad_(False)
-    head = PromptHead(kind(tiny, FIVE, **({"rankformer": False} if kind is RankPrompts else {})), tiny)
+    model = L2RCLIP(tiny, FIVE, Config(heads=2))
+    head = PromptHead(model, kind, **({"rankformer": False} if kind is RankPrompts else {}))
     images = torch.eye(3, tiny.dim)
     logits = head(images)
     torch.autograd.backward(logits.square().sum())

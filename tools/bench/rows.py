@@ -21,7 +21,7 @@ from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, evaluate, load_dataset, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, prompt_head
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.model import ResizedImages
@@ -140,7 +140,7 @@ def ordinalclip(setting: Setting) -> Figure:
     """One stage in which image tower and prompts learn together, all prompts encoded in every step, ÷ stage 2."""
     config = setting.config("mini", 16)
     model = L2RCLIP.build(ages(62), config).to(config.device)
-    head = prompt_head(model, InterpolatedPrompts).to(config.device)
+    head = PromptHead(model, InterpolatedPrompts).to(config.device)
     parameters = [
         *freeze(model, "stage 2").values(),
         *(p for p in head.prompts.parameters() if p.requires_grad),
