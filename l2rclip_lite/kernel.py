@@ -9,8 +9,7 @@ Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micche
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -199,8 +198,7 @@ def _value(
     return float(value.detach()), torch.autograd.grad(value, flat)[0].numpy()
 
 
-@dataclass(frozen=True)
-class KernelChoice:
+class KernelChoice(NamedTuple):
     """What validation chose.
 
     Args:

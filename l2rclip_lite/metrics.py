@@ -17,8 +17,7 @@ where the truth is constant; it returns chance, 0.5.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -78,8 +77,7 @@ def check_paired(left: np.ndarray, right: np.ndarray) -> None:
         raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image.")
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """Predictions beside the truth, one entry per image."""
 
     true: np.ndarray  # rank index
