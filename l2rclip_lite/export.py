@@ -27,10 +27,11 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import write_atomically
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
-# Largest difference of a probability from PyTorch's. The towers agree to about 1e-6; but onnxruntime computes where its
-# bicubic filter stands in single precision, so about one byte in 10,000 of a resized image differs by one from Pillow's.
-# The largest difference that was measured, with `mini` at temperature 0.5 on photographs of many shapes, is 1.1e-3.
-TOLERANCE = 5e-3
+# Mean difference from PyTorch's probabilities, over images. The towers agree to about 1e-6; but onnxruntime computes where
+# its bicubic filter stands in single precision, so about one byte in 10,000 of a resized image differs by one from Pillow's.
+# Of 252 leaves through a tuned tower, one moved by 5e-3 for it, the mean by 6e-5; with the filter's passes in the other
+# order, which is what this is to find, by 2e-3.
+TOLERANCE = 1e-3
 PIP = 'pip install "l2rclip-lite[onnx]"'
 
 # Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from version 13 on height
@@ -110,8 +111,9 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
     difference = float(np.max(differences))
-    if not difference <= TOLERANCE:  # so that a NaN is refused, too
-        apart = f"differs from PyTorch by {difference:.1g} in a probability, more than {TOLERANCE:g}"
+    mean = float(np.mean(differences))
+    if not mean <= TOLERANCE:  # so that a NaN is refused, too
+        apart = f"differs from PyTorch by {mean:.1g} in a probability on average, more than {TOLERANCE:g}"
         cure = "nothing was written; update onnx, onnxscript and onnxruntime"
         raise TrainingError(f"export: the graph {apart}; {cure}.")
     write_atomically(Path(file), lambda path: path.write_bytes(data))
