@@ -366,7 +366,7 @@ for k, thing in enumerate(things):
 # %% [markdown]
 # No training, and yet the towers nearly always find the right word. Now the question of this book: which *grade* of damage?
 
-# %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Nearly all images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Most images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
 targets = torch.tensor(data.test.targets)
 plots.confusion({"CLIP, zero-shot": (targets, probabilities.argmax(1))}, ranks)
 

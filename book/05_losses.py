@@ -36,7 +36,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke: few steps; page: as shown here; full: more starts
 SEED = 0  # decides where texts start, and the images of the last section
 
-# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows show the push of each text, a grey arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the colour of the text that pushes, and its length is the force; the longest arrow of each panel is drawn at the same length. The grey arrow is what is left over along the circle, and the title gives its size.", "name": "fig-05-forces"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows with a number show the push of each text, a grey arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the colour and the number of the text that pushes, and its length is the force; the longest arrow of each panel is drawn at the same length. The grey arrow (net) is what is left over along the circle, and the title gives its size.", "name": "fig-05-forces"}} tags=["hide-input"]
 import itertools
 import math
 from collections.abc import Callable
@@ -419,7 +419,7 @@ compare(stage1(Z, T, y, r), package)
 # texts anywhere and put the images on them, so that nothing pulls. Each step follows the force of the loss, on a circle and
 # on a sphere. Order is the correlation of rank gap and distance: 1 is perfect, 0 is chance.
 
-# %% mystnb={"image": {"alt": "Above, three circles with the ways of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
 
 
@@ -459,13 +459,23 @@ if PROFILE != "smoke":
     assert torch.equal(turned.argsort(), torch.arange(5))
     assert max(turned[1] - turned[0], turned[4] - turned[3]) < 30
 
+    def pairs(t: Tensor) -> Tensor:
+        return losses.ordinal_pairwise_loss_stage1(
+            *[t.repeat(2, 1)] * 3, r.repeat(2), symmetric=True
+        )
+
+    # with two images of each rank the least gap is 0
+    apart = walk(pairs, best[None], steps, 1.5)[-1, 0]
+    assert (apart[0] - apart[1]).norm() > 1.5 * (best[0] - best[1]).norm()
+
 # %% [markdown]
 # - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle some are caught: a
 #   text that starts on the wrong side cannot pass the others. Real features have hundreds of dimensions.
 # - **It is the order that the weight was given, right or wrong.** The blind weight spreads texts in any order. The shuffled
 #   weight is just as neat, in its own wrong order: the loss trusts the labels.
-# - **The spacing is not that of the ranks.** In the best arrangement, neighbours huddle at both ends: the closest pairs
-#   have weight 0. Keeping neighbours apart is left to the contrastive loss.
+# - **The spacing is not that of the ranks.** In the best arrangement, neighbours huddle at both ends: with one image per
+#   rank $m$ is 1, and the closest pairs have weight 0. In most real batches $m$ is 0, and they huddle less. Keeping
+#   neighbours apart is left to the contrastive loss.
 #
 # ## A third loss: the ranked probability score
 #
@@ -580,7 +590,7 @@ table = pd.DataFrame(rows).T.map(float)
 digits = {name: 3 if "RPS" in name else 2 for name in table}
 table.round(digits)
 
-# %% mystnb={"image": {"alt": "Four rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The dots nearly meet for cross-entropy alone, with diversity and with RPS; with tightness the second lies far to the right."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is over-confidence.", "name": "fig-05-sure"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The second lies a little to the right for cross-entropy alone, with diversity and with RPS, and far to the right with tightness."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is over-confidence.", "name": "fig-05-sure"}} tags=["hide-input"]
 with style():
     figure, axis = plt.subplots(figsize=(6.4, 2.3), layout="constrained")
     axis.hlines(
@@ -827,8 +837,9 @@ check_rps_by_value(rps_by_value)
 
 # %% [markdown]
 # **4. Design a weight.** Five texts lie in a fan, 30° apart, and an image of rank 1 lies on its own text. The weight of
-# {eq}`eq-05-stage2` drives it past the text. Find five weights that leave it where it is: 0 for its own text, and growing
-# with the gap on the side of the higher ranks. A push by distance turns the image by weight times $\cos(\theta/2)$.
+# {eq}`eq-05-stage2` drives it past the text, towards the lower ranks. Find five weights that leave it where it is: 0 for its
+# own text, and growing with the gap on the side of the higher ranks. A push by distance turns the image by weight times
+# $\cos(\theta/2)$.
 
 # %%
 check_weights([0.25, 0.0, 0.25, 0.5, 0.75])

@@ -103,15 +103,15 @@ class Config:
     lambda1: Weight | None = None
     """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
     lambda_push: Weight | None = None
-    """Weight of the pairwise loss' diversity in stage 2, which pushes other ranks' texts away; 0 leaves it out."""
+    """Weight of diversity in stage 2, which pushes an image from the texts of other ranks; 0 leaves it out."""
     lambda_tight: Weight | None = None
-    """Weight of the pairwise loss' tightness in stage 2, which pulls an image to its text; 0 leaves it out."""
+    """Weight of tightness in stage 2, which pulls an image to its own text; 0 leaves it out."""
     lambda_rps: Weight | None = None
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None
-    """Whether flips also turn an image on its head; None does so where the data set has no up and down."""
+    """Whether flips also turn an image upside down; None does so where the data set has no up and down."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Decides every random draw."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -67,24 +67,27 @@ def force_circles(
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
     colours, rows = [*rank_colours(len(text)), INK], -(-len(panels) // 2)
+    names = [*map(str, range(len(text))), "net"]
     with style():
-        figure = Figure(figsize=(5.4, 3.0 * rows), layout="constrained")
+        figure = Figure(figsize=(5.4, 3.3 * rows), layout="constrained")
         axes = figure.subplots(rows, 2, squeeze=False).ravel()
         for axis, (title, forces) in zip(axes, panels.items(), strict=False):
             circle(axis, text)
             longest = float(forces.norm(dim=1).max().clamp_min(1e-9))
             net = tangential(forces.sum(0, keepdim=True), image)
-            for force, colour in zip(torch.cat([forces, net]), colours, strict=True):
-                if float(force.norm()) > 1e-6 * longest:
-                    end = image[0] + 0.95 * force / longest
+            for force, colour, name in zip(torch.cat([forces, net]), colours, names, strict=True):
+                if (size := float(force.norm())) > 1e-6 * longest:
+                    way, reach = force / size, 0.19 + 1.1 * size / longest  # from the rim of the star
+                    start, end = image[0] + 0.19 * way, image[0] + reach * way
+                    axis.text(*(end + 0.15 * way), name, ha="center", va="center", fontsize=9)
                     arrow = {"arrowstyle": "-|>", "color": colour, "lw": 3.2 if colour == INK else 2.2}
                     arrow |= {"mutation_scale": 15, "shrinkA": 0, "shrinkB": 0}
-                    axis.annotate("", end.tolist(), image[0].tolist(), arrowprops=arrow, zorder=5)
+                    axis.annotate("", end.tolist(), start.tolist(), arrowprops=arrow, zorder=5)
             star = {"marker": "*", "s": 230, "edgecolor": "white", "linewidth": 1.1, "zorder": 6}
             axis.scatter(*image[0], color=colours[own], **star)
             axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
             axis.text(*(0.74 * image[0]), "image", ha="center", va="center", fontsize=8.5)
-            axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.05))
+            axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
     return figure
 
 

@@ -56,6 +56,11 @@ def rank_colours(number: int) -> list[tuple[float, float, float, float]]:
     return [mpl.colormaps["viridis"](float(at)) for at in np.linspace(0.25, 0.9, number)]
 
 
+def unit_of(ranks: Ranks) -> str:
+    """The unit of an error: as the ranks have it, but grades in the plural."""
+    return "grades" if ranks.unit == "grade" else ranks.unit
+
+
 def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5) -> Figure:
     """Images of each rank, one column per rank, lowest on the left.
 
@@ -131,7 +136,7 @@ def training_curves(
         if reference is not None:
             left.axhline(reference, color=COLOURS["reference"], linestyle="--", label="median rank (test)")
         highest = max(reference or 0.0, table["val_mae"].max())
-        left.set(title="Validation error", ylabel=f"MAE ({ranks.unit})", ylim=(0, 1.5 * highest))
+        left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})", ylim=(0, 1.5 * highest))
         left.legend(loc="upper right")
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
     return figure
@@ -154,7 +159,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
             share = confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true")
             text = {"annot": len(ranks) <= MANY, "fmt": ".0%", "annot_kws": {"fontsize": 7.5}}
             seaborn.heatmap(share, ax=axis, cmap="cividis", vmin=0, vmax=1, cbar=False, square=True, **text)
-            axis.set_title(f"{title}\nMAE {mae(true, predicted, ranks):.2f} {ranks.unit}")
+            axis.set_title(f"{title}\nMAE {mae(true, predicted, ranks):.2f} {unit_of(ranks)}")
             axis.set(xlabel="predicted", yticks=[])
             _name_ticks(axis, ranks, shift=0.5)
         at = _spread(ranks, 8)

@@ -118,8 +118,8 @@ def axes_figure(
             sns.heatmap(moved, ax=right, vmin=0, vmax=1, square=True, cbar=False, **cells)
             right.spines[:].set_visible(True)
             right.tick_params(rotation=0)
-            right.set_title("who moves", loc="center")
-            right.set(ylabel="disturbed", xlabel="changed rank")
+            right.set_title("who changes", loc="center")
+            right.set(ylabel="disturbed rank", xlabel="changed rank")
     return figure
 
 

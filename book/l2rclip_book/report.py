@@ -56,7 +56,7 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     rows = {name: with_intervals(score) for name, score in scores.items()}
     rows |= {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
     true, p = found["target"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
-    parts = {f"Scores on {len(found)} test images, in {ranks.unit}": _table(rows, SCORES) + LEGEND}
+    parts = {f"Scores on {len(found)} test images, in {plots.unit_of(ranks)}": _table(rows, SCORES) + LEGEND}
     ours = scores.pop(OURS)
     less = {name: with_intervals({key: of[key] - ours[key] for key in SCORES}) for name, of in scores.items()}
     if less:

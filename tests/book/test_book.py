@@ -149,9 +149,8 @@ def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
     page = read(html / "book" / "api.html")
     for name in l2rclip_lite.__all__:
         assert f'id="{getattr(l2rclip_lite, name).__module__}.{name}"' in page
-    glossary = read(html / "book" / "glossary.html")
-    assert 'href="hyperparameters.html#config-text-share"><code' in glossary
-    assert 'id="config-text-share"' in read(html / "book" / "hyperparameters.html")
+    assert 'href="hyperparameters.html#config-lambda-tight"><code' in read(html / "book" / "05_losses.html")
+    assert 'id="config-lambda-tight"' in read(html / "book" / "hyperparameters.html")
     assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(html / "book" / "04_rankformer.html")
 
 
