@@ -37,6 +37,7 @@ SEED = 0  # decides the leaves, the start and every batch
 # %% tags=["hide-input", "nbval-ignore-output"]
 import math
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -56,7 +57,7 @@ data = load_dataset("leaves", ranks=5, size=size, seed=SEED)
 print(f"{size} leaves at {side} x {side} pixels")
 print(f"epochs: {epochs1} in stage 1, {epochs2} in stage 2")
 
-# %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1 and further over those of stage 2, below the dashed line of the median rank. Right: the training loss of both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch that was kept. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1, starts stage 2 higher, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -80,7 +81,10 @@ images = training.TrainingData.load(data, package)
 theirs = training.train_stage1(package, images)
 their_texts = package.rank_features.clone()
 theirs += training.train_stage2(package, images)
-plots.training_curves(theirs, data.ranks, reference=median_rank(data)["mae"])
+constant = median_rank(replace(data, test=data.val))["mae"]
+plots.training_curves(
+    theirs, data.ranks, reference=constant, split="validation"
+)
 
 # %% [markdown]
 # ## 1. From ranks to word embeddings
@@ -248,8 +252,8 @@ def share(step, steps):  # of the peak rate: a line up, a cosine down
 
 
 def optimiser(module, lr, count, epochs):
-    adam = torch.optim.Adam(module.parameters(), lr, weight_decay=1e-4)
-    steps = epochs * math.ceil(count / 16)
+    p, steps = module.parameters(), epochs * math.ceil(count / 16)
+    adam = torch.optim.Adam(p, lr, weight_decay=1e-4, fused=True)
     return adam, LambdaLR(adam, partial(share, steps=steps))
 
 
@@ -309,7 +313,7 @@ print("validation: RPS {:.3f}, MAE {:.2f}".format(*min(ours)))
 # - **Adam, peak rate 3.5e-4, weight decay 1e-4, batches of 16.** Rate and decay are those of CLIP-ReID, the code base that the
 #   authors name; the authors' own values are not released. Small batches mean more steps from few images; the last batch of an
 #   epoch may be smaller still, and is kept. This is Adam, not AdamW: the decay is part of the gradient. It acts on everything
-#   that learns, $\alpha$ included.
+#   that learns, $\alpha$ included. `fused` changes no formula, only its rounding; the end of this page says why that matters.
 # - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
 #   so they are short; the last ones only settle the weights.
 # - **$\lambda = 1$ for the pairwise part**, as in the released code.
@@ -466,7 +470,9 @@ table = pd.DataFrame(rows).set_index("compared")
 table
 
 # %% tags=["remove-cell"]
-assert set(table["allclose"][:9]) == {"yes"}, table
+assert set(table["allclose"]) == {"yes"}, table
+if PROFILE == "page":  # what the text says
+    assert set(table["largest difference"]) == {"0"}, table
 
 # %% mystnb={"image": {"alt": "Validation RPS over the epochs of both stages. The dots of our run lie on the line of the package's run at every epoch."}, "figure": {"caption": "The goal again, now with our own run: each dot is an epoch of the code on this page, each line the package.", "name": "fig-06-same"}} tags=["hide-input", "nbval-ignore-output"]
 theirs_at = pd.DataFrame(theirs).assign(epoch=range(1, len(theirs) + 1))
@@ -498,13 +504,15 @@ print(f"images with another answer: {different} of {len(answers)}")
 
 # %% tags=["remove-cell"]
 for name in ("mae", "rps"):
-    assert judged[f"{name}_low"] <= mine[name] <= judged[f"{name}_high"], mine
+    assert abs(mine[name] - judged[name]) < 1e-3, mine
+assert different == 0
 
 # %% [markdown]
-# The package's error has a 95 % bootstrap interval over the test images, and ours must lie inside it to be called the same. Do
-# not expect equal digits. Adam divides each gradient by its own size, so where a gradient is nearly zero, rounding decides the
-# direction of the step; a few hundred steps later the runs may differ in digits that you can see. One step at a time is the
-# fair test of code, and the interval is the fair test of a result.
+# The two runs are one: no weight differs in any digit, for both add the same numbers in the same order. Do not expect that of
+# every reimplementation. Leave out `fused=True`: after one step the weights differ in the ninth decimal place, at the end in
+# the second. Adam divides each gradient by its own size, so where a gradient is nearly zero, rounding decides the direction of
+# the step. That run answers some images differently and is as good a run: call two results the same if the error of one lies in
+# the 95 % bootstrap interval of the other. This is the fair test of a result; one step at a time is the fair test of code.
 #
 # What the package adds is not the method: it resumes a stopped run, checks its input, uses several processes, offers the
 # controls of the studies, and writes a model that others can load. Other fields of `Config` are off by default.
@@ -743,7 +751,7 @@ check_temperature(temperature)
 # - Stage 1 moves sentences against cached images; stage 2 moves the image tower against fixed sentences.
 # - What a formula does not say decides the error as well: evaluation mode, two centrings, initial weights, schedule,
 #   augmentation, and the rule that picks an epoch.
-# - Code is compared one step at a time; results are compared within their interval.
+# - Code is compared one step at a time; results are compared within their interval, since rounding alone can part two runs.
 #
 # {doc}`07_ordinal_embeddings` looks at what the two stages did to the features.
 #

@@ -220,10 +220,11 @@ def shell(number: int, first: int = 99, last: int = 0, code: int = 0) -> None:
         done = main(shlex.split(line)[1:])
     assert done == code, err.getvalue()
     said = [text for text in err.getvalue().splitlines() if "error:" in text]
-    lines = [text[:110].rstrip() for text in out.getvalue().splitlines()] + said
-    if "qwk" in out.getvalue() and number in (1, 2):  # too wide for a page
-        column = r" +(qwk|-?\d\.\d+( \[[^]]*\])?)$"
-        lines = [re.sub(column, "", text) for text in lines]
+    lines = out.getvalue().splitlines()
+    if "QWK" in out.getvalue() and number in (1, 2):  # too wide for a page
+        last_two = r"( +(QWK|ECE|-?\d\.\d+( \[[^]]*\])?)){2}$"
+        lines = [re.sub(last_two, "", text) for text in lines]
+    lines = [text[:110].rstrip() for text in lines] + said
     print("$", " ".join(joined.split()[:3]), "...")
     if file:
         Path(file).write_text(out.getvalue(), encoding="utf-8")
@@ -280,8 +281,8 @@ shell(1, 5, 7)
 # While it works it writes one line per epoch, or on a terminal a bar with the time that is left. If it is stopped, give the
 # same command again: it resumes after the last complete epoch.
 #
-# The table at the end is about test images. *RPS* is the error of the probabilities, *MAE* how many ranks the answer is off
-# on average; a fourth column, QWK, is left out here. *After stage 1* is the model before its image side was trained;
+# The table at the end is about test images. *RPS* is the error of the probabilities, *MAE (median)* how many ranks the median
+# answer is off on average; your terminal shows two more columns, QWK and ECE. *After stage 1* is the model before its image side was trained;
 # *median rank* looks at no image at all. A model that does no better than that has learned nothing.
 #
 # ### 3. Compare
@@ -295,7 +296,7 @@ shell(2)
 
 # %% [markdown]
 # Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 % interval.
-# An RPS or MAE above 0 is in favour of L2RCLIP. If the interval contains 0, as all do here, the test images do not tell the
+# An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all do here, the test images do not tell the
 # two apart: take the simpler one. It is already kept: `predict`, `evaluate` and `export` use it with `--method ridge`.
 #
 # ### 4. Evaluate
@@ -307,18 +308,25 @@ shell(2)
 shell(3, 10, 0)
 
 # %% [markdown]
-# ### 5. Predict, and 6. export
+# ### 5. Predict
 #
-# `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. `export` writes
-# one ONNX file, from the pixels of an image to probabilities, which needs neither Python nor this package, and compares its
-# answers with PyTorch's before keeping it ({doc}`browser` runs one in a web page). `export` needs
-# `pip install "l2rclip-lite[onnx]"`. To show the run to others, `l2rclip report runs/leaves` writes one HTML page with
-# scores, curves, reliability and the worst images; look at these before you pass it on.
+# `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. Here are the header
+# and two rows of `answers.csv`:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(4)
 for line in Path("answers.csv").read_text("utf-8").splitlines()[:3]:
     print(line[:74], "..." * (len(line) > 74))
+
+# %% [markdown]
+# ### 6. Export
+#
+# `export` writes one ONNX file, from the pixels of an image to probabilities, which needs neither Python nor this package,
+# and compares its answers with PyTorch's before keeping it ({doc}`browser` runs one in a web page). It needs
+# `pip install "l2rclip-lite[onnx]"`. To show the run to others, `l2rclip report runs/leaves` writes one HTML page with
+# scores, curves, reliability and the worst images; look at these before you pass it on.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
 if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
     shell(5)
 

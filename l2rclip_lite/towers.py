@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -284,7 +285,7 @@ def load_open_clip(
     options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
     source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name")
     wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), patch("logging.warning"):  # of random weights, which were asked for
         torch.manual_seed(seed)
         try:
             tokenizer = open_clip.get_tokenizer(model_name)

@@ -109,7 +109,11 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
 
 
 def training_curves(
-    history: Sequence[Mapping[str, float]], ranks: Ranks, *, reference: float | None = None
+    history: Sequence[Mapping[str, float]],
+    ranks: Ranks,
+    *,
+    reference: float | None = None,
+    split: str = "test",
 ) -> Figure:
     """Validation MAE and training loss over both stages, with the chosen epochs marked.
 
@@ -117,6 +121,7 @@ def training_curves(
         history: Rows of `Run.history`.
         ranks: For the unit.
         reference: MAE of the median-rank predictor, drawn as a line.
+        split: The images of which the reference is the error.
     """
     import seaborn
 
@@ -134,7 +139,9 @@ def training_curves(
         for epoch, error in zip(best["epoch"], best["val_mae"], strict=True):
             left.annotate(f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center")
         if reference is not None:
-            left.axhline(reference, color=COLOURS["reference"], linestyle="--", label="median rank (test)")
+            left.axhline(
+                reference, color=COLOURS["reference"], linestyle="--", label=f"median rank ({split})"
+            )
         highest = max(reference or 0.0, table["val_mae"].max())
         left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})", ylim=(0, 1.5 * highest))
         left.legend(loc="upper right")

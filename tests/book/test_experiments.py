@@ -87,6 +87,6 @@ def test_cost_follows_from_the_counts(file: Path) -> None:
     counts = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv")
     n, v, m = images_of(given, counts)
     work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))
-    assert f" {n:,} training pictures x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
+    assert f" {n:,} training images x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
     stated = re.search(r"cross-entropy: ([\d.]+) PFLOP", text)
     assert float(stated[1]) == pytest.approx(work / 1e15, rel=0.01, abs=0.05)

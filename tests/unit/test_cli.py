@@ -226,7 +226,7 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
     less = text[text.index("The same, less L2RCLIP") : text.index("<h2>Training")]
-    assert less.count("0.000 [0.000, 0.000]") == 4  # its answers under another name
+    assert less.count("0.000 [0.000, 0.000]") == 5  # its answers under another name
     assert "library_name" not in text
     assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
@@ -284,8 +284,8 @@ def test_baselines_are_kept_as_models(
     shutil.copy(fitted.out / "predictions.csv", tmp_path / "run" / "baselines" / "ridge")
     table = run("compare", tmp_path / "run").out.splitlines()
     assert [line.split()[0] for line in table[2:5]] == ["L2RCLIP", "corn", "ridge"]
-    assert table[1].split() == ["rps", "mae_median", "accuracy", "qwk"]
-    assert table[-1].split() == ["ridge"] + ["0.000", "[0.000,", "0.000]"] * 4
+    assert table[1].split() == ["RPS", "MAE", "(median)", "accuracy", "QWK", "ECE"]
+    assert table[-1].split() == ["ridge"] + ["0.000", "[0.000,", "0.000]"] * 5
     refused(run("baselines", fitted.out, "svm"), "svm")
     refused(run("predict", fitted.out, "a.png", "--method", "sord"), "train it by `l2rclip baselines")
 

@@ -15,7 +15,7 @@ def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> 
     tested = scores | {"mae_median_low": 0.4, "mae_median_high": 0.64}
     metrics = {"test": tested, "test_after_stage1": scores | {"mae_median": 0.8}, "median_rank": scores}
     card = model_card(model, leaves, metrics, purpose="grading leaves")
-    assert "| this model | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |" in card
+    assert "| L2RCLIP | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |" in card
     assert "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |" in card
     assert "**Made for:** grading leaves" in card
     assert "- very low: “a photo of a leaf with very low damage”" in card
