@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -284,7 +285,10 @@ def load_open_clip(
     options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
     source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name")
     wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
-    with torch.random.fork_rng():
+    with (
+        torch.random.fork_rng(),
+        patch("logging.warning"),
+    ):  # open_clip's, of random weights that were asked for
         torch.manual_seed(seed)
         try:
             tokenizer = open_clip.get_tokenizer(model_name)
@@ -307,8 +311,7 @@ def _problem(name: str, weights: str | Path | None) -> str:
     if "hf_model_name" in config["text_cfg"]:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
         return f"has a text tower from the transformers library; choose a model of {families}"
-    if weights:
-        file = str(weights)
+    if file := str(weights or ""):
         if Path(file).suffix != ".safetensors":
             return f"cannot take {file}: pickles are not read, convert it"
         # a share would be asked for, with the user's name
