@@ -90,9 +90,9 @@ figure
 #
 # ## Every metric by hand
 #
-# A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label space. Here are the
-# eight leaves of {doc}`01_ordinal_classification` again; their errors are $+1$, $+2$ and $-1$ ranks. The helper prints the
-# value of a function beside the fraction found by hand, and stops the page if they differ.
+# A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label space. Here
+# are the eight leaves of {doc}`01_ordinal_classification` again; their errors are $+1$, $+2$ and $-1$ ranks. The helper prints
+# the value of a function beside the fraction found by hand, and stops the page if they differ.
 
 
 # %%
@@ -119,8 +119,8 @@ by_hand("QWK", metrics.qwk(y, a, ranks), 1 - Fraction(6, 24))
 #
 # ### In which unit?
 #
-# Give each rank the middle of its range as its value, in percent of the leaf, and the steps become unequal. `mae` measures in this
-# unit, `mae_rank` in steps.
+# Give each rank the middle of its range as its value, in percent of the leaf, and the steps become unequal. `mae` measures in
+# this unit, `mae_rank` in steps.
 
 # %%
 middles = (0, 12.25, 30, 45, 60)
@@ -177,13 +177,13 @@ by_hand("Spearman, too high", metrics.spearman(*too_high), 1)
 by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 
 # %% [markdown]
-# The last two lines belong together: **a perfect order, and every answer wrong.** Rank correlations are blind to a shift and to any
-# stretching of the scale. That is a virtue if you only want to sort, and a fault if you quote them as proof of good grades.
+# The last two lines belong together: **a perfect order, and every answer wrong.** Rank correlations are blind to a shift and to
+# any stretching of the scale. That is a virtue if you only want to sort, and a fault if you quote them as proof of good grades.
 #
 # ### Are the probabilities honest?
 #
-# RPS rewards honesty. If leaves that look like this one have rank $y$ with probabilities $q$, whose running sums are $Q_k$, then
-# reporting $p$ with running sums $F_k$ costs on average
+# RPS rewards honesty. If leaves that look like this one have rank $y$ with probabilities $q$, whose running sums are $Q_k$,
+# then reporting $p$ with running sums $F_k$ costs on average
 #
 # $$
 # \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 .
@@ -215,8 +215,8 @@ by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 # \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert .
 # $$ (eq-11-ece)
 #
-# Four answers: two with confidence $3/4$, one of them right; two with confidence 1, both right. The first bin is off by $3/4 - 1/2$ and
-# holds half of the answers.
+# Four answers: two with confidence $3/4$, one of them right; two with confidence 1, both right. The first bin is off by
+# $3/4 - 1/2$ and holds half of the answers.
 
 # %%
 unsure, sure = [0.75, 0.25, 0, 0, 0], np.eye(5)
@@ -452,7 +452,8 @@ assert list(tally[tally == 5].index) == ["rps"]
 # Read {numref}`fig-11-notices` by column.
 #
 # - **Constant answer.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
-# - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it merges.
+# - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it
+#   merges.
 # - **Ends swapped.** The healthiest and the sickest leaves are exchanged, and every metric notices.
 # - **Over-confident.** The answers are the same for every leaf, so every metric of answers gives the *same number*. Only the
 #   two that read probabilities can notice.
@@ -464,8 +465,8 @@ assert list(tally[tally == 5].index) == ["rps"]
 #
 # ## Decoders in depth
 #
-# Each of the three decoders is best for one price: the most probable rank for accuracy, the median for MAE, the expectation for the
-# squared error {cite:p}`gneiting2011making`. That holds on average, for honest probabilities. Here is an honest forecaster
+# Each of the three decoders is best for one price: the most probable rank for accuracy, the median for MAE, the expectation for
+# the squared error {cite:p}`gneiting2011making`. That holds on average, for honest probabilities. Here is an honest forecaster
 # with a strong blur:
 
 
@@ -498,14 +499,14 @@ assert honest["RMSE"].idxmin() == "expectation"
 # %% [markdown]
 # Four rules for practice:
 #
-# - **Report which decoder you used.** `metrics.evaluate` scores all three: `mae` is that of the most probable rank, `mae_median` and
-#   `mae_expected` are those of the others.
-# - **An expectation is a value, not a rank.** Rounded to the nearest rank it can name a rank that the model thinks impossible: in
-#   the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
+# - **Report which decoder you used.** `metrics.evaluate` scores all three: `mae` is that of the most probable rank,
+#   `mae_median` and `mae_expected` are those of the others.
+# - **An expectation is a value, not a rank.** Rounded to the nearest rank it can name a rank that the model thinks impossible:
+#   in the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
 # - **Ties go to the lower rank**, here and in the package; a median is the first rank whose running sum reaches one half.
-# - **Other heads, same rows.** Ordinal heads such as CORAL {cite:p}`cao2020rank` estimate $P(y > k)$ for each $k$, and their usual answer, the
-#   number of thresholds passed, is a median. `l2rclip_lite.prediction` turns them into rows of probabilities, so that all
-#   methods can be decoded alike.
+# - **Other heads, same rows.** Ordinal heads such as CORAL {cite:p}`cao2020rank` estimate $P(y > k)$ for each $k$, and their
+#   usual answer, the number of thresholds passed, is a median. `l2rclip_lite.prediction` turns them into rows of probabilities,
+#   so that all methods can be decoded alike.
 #
 # ## How sure is a number?
 #
@@ -677,7 +678,8 @@ assert "do not occur" in check_amae(
 )  # fmt: skip
 
 # %% [markdown]
-# **3. Write the bootstrap.** Return the two ends of the 95 % interval of the *median* of some numbers. Use at least 2,000 draws.
+# **3. Write the bootstrap.** Return the two ends of the 95 % interval of the *median* of some numbers. Use at least 2,000
+# draws.
 
 
 # %% tags=["hide-input"]
@@ -730,7 +732,8 @@ assert "too wide" in check_interval(lambda x: np.quantile(x, (0.025, 0.975)))
 # %% [markdown]
 # ## Summary
 #
-# - A metric is a price list. Accuracy counts errors, MAE adds up their sizes, QWK their squares, and AMAE asks each rank separately.
+# - A metric is a price list. Accuracy counts errors, MAE adds up their sizes, QWK their squares, and AMAE asks each rank
+#   separately.
 # - Rank correlations do not see a shift, ECE does not see ignorance, and no metric of answers sees false certainty.
 # - RPS reads the whole row, knows distance, and rewards honesty.
 # - QWK must be told how many ranks there are, or absent ranks change it unnoticed.
@@ -741,6 +744,6 @@ assert "too wide" in check_interval(lambda x: np.quantile(x, (0.025, 0.975)))
 #
 # QWK {cite:t}`cohen1968weighted`, $\rho$ {cite:t}`spearman1904proof`, $\tau_b$ {cite:t}`kendall1938new`, RPS
 # {cite:t}`epstein1969scoring`, proper scores {cite:t}`gneiting2007strictly`, ECE {cite:t}`guo2017calibration`, AMAE
-# {cite:t}`baccianella2009evaluation`, MMAE {cite:t}`cruzramirez2014metrics`, decoders {cite:t}`gneiting2011making`, the bootstrap
-# {cite:t}`efron1979bootstrap`. How often published comparisons of age estimators change once data and metric are held fixed is
-# the subject of {cite:t}`paplham2024call`.
+# {cite:t}`baccianella2009evaluation`, MMAE {cite:t}`cruzramirez2014metrics`, decoders {cite:t}`gneiting2011making`, the
+# bootstrap {cite:t}`efron1979bootstrap`. How often published comparisons of age estimators change once data and metric are held
+# fixed is the subject of {cite:t}`paplham2024call`.

@@ -218,7 +218,7 @@ heat_maps(
     cmap="RdBu",
     below=True,
     digits=1,
-    label="helped (1) or harmed (−1)",
+    label="alignment (> 0 helps, < 0 harms)",
 )
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -362,7 +362,7 @@ with style():
     for axis in axes:
         axis.axhline(0, color=COLOURS["reference"], lw=0.9, zorder=0)
         axis.set_xticks(range(1, count, 2))
-    axes[0].set(ylabel="helped (1) or harmed (−1)", ylim=(-1, 1.05))
+    axes[0].set(ylabel="alignment (> 0 helps, < 0 harms)", ylim=(-1, 1.05))
     handles = axes[0].get_legend_handles_labels()
     axes[0].get_legend().remove()
     figure.legend(*handles, loc="outside upper left", ncols=5)

@@ -369,7 +369,7 @@ display(Markdown(said.replace("%", " %")))
 #
 # ### How strong a ridge?
 
-# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. Dashed: chance.", "name": "fig-14-ridge"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines at the bottom: chance, at one and at five.", "name": "fig-14-ridge"}} tags=["hide-input"]
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
 found = {}
 for split in range(scale["splits"]):
@@ -396,7 +396,7 @@ with style():
             color=SHUFFLED if label == "wrong pairs" else TRAINED, mec="none",
             linestyle="--" if k == 5 else "-", legend=False,
         )  # fmt: skip
-        axis.axhline(k / len(rest), color=COLOURS["reference"], lw=0.8, ls="--")
+        axis.axhline(k / len(rest), color=COLOURS["reference"], lw=0.8)
     axis.axvline(10, color=COLOURS["reference"], lw=1, ls=":")
     axis.set(xscale="log", xlabel="strength λ of the ridge")
     axis.set(ylim=(0, 1), ylabel="recall among unseen names")

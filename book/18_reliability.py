@@ -15,14 +15,14 @@
 #
 # Runs last hours on machines that die. Images come from anywhere, models from strangers, and settings from tired people. A
 # package can promise to withstand all that, but a promise is worth only as much as the attempts to break it. This appendix
-# shows those attempts: runs killed at random moments, disks filled, files damaged, numbers driven to infinity. It kills a run
-# itself, sends the package hostile images and models, and asks what "nothing was lost" proves, and whether the tests would
-# notice a fault.
+# makes some: it kills a run, sends the package hostile images and models, and asks what "nothing was lost" proves, and whether
+# the tests would notice a fault. Full disks, damaged files and numbers at the edge of infinity are left to `tests/faults/`;
+# where its long form was run, the page shows what it counted.
 #
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages ({doc}`08_training_runs`).
 #
-# **Time and hardware.** No GPU; a run is killed twice while the page is made. The results of the long trials, `make faults`,
-# are read from `book/results/faults.json`, where that file exists.
+# **Time and hardware.** No GPU; a run is killed twice while the page is made. The long trials, `make faults`, leave their
+# counts in `book/results/faults.json`; without that file the page shows its own trials only.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -94,7 +94,7 @@ def bound(cases: int) -> float:
     return 1 - 0.05 ** (1 / cases)
 
 
-# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A dot at the two kills of this page is near the top; further dots, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. One kill proves next to nothing, a thousand prove a lot.", "name": "fig-18-bound"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. One kill proves next to nothing, a thousand prove a lot.", "name": "fig-18-bound"}} tags=["hide-input"]
 n = np.logspace(0, 4, 60)
 with style():
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
@@ -143,8 +143,8 @@ else:
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# `make faults` tries all of it in an hour or more, and writes this table only if no case is lost. `make test` tries a few cases
-# of each class at every change of the package. The cases are parameter tables and examples drawn by Hypothesis, in
+# `make faults` tries all of it in an hour or more, and leaves a table for this place only if no case is lost. `make test` tries
+# a few cases of each class at every change of the package. The cases are parameter tables and examples drawn by Hypothesis, in
 # `tests/faults/`. Feeding random input to real programs is an old idea {cite:p}`miller1990empirical`.
 #
 # ## Runs that are killed
@@ -467,7 +467,9 @@ for change, mutant in made:
     lines.append(f"| `{change}` | {' | '.join(seen)} |")
 display(Markdown("\n".join(lines)))
 caught = [sum(not passes(t, m) for _, m in made) for t in (weak, sharp)]
-print(f"noticed of {len(made)}: {caught[0]} by the weak, {caught[1]} by both")
+print(
+    f"of {len(made)}, the weak test notices {caught[0]}, the sharp {caught[1]}"
+)
 
 # %% [markdown]
 # `make mutation` does the same for the core of the package, module by module, with `mutmut` and the settings in

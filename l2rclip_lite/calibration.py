@@ -5,7 +5,7 @@ One number T divides all logits. The most probable rank stays the same; every ro
 Calibration of Modern Neural Networks), section 4.2, with the ranked probability score, which knows the order of the ranks,
 in place of the likelihood.
 
-A second number, the conformal level, makes intervals of ranks that hold the true one nine times of ten.
+A second number, the conformal level, makes intervals of ranks that hold the true one nine times out of ten.
 """
 
 import math

@@ -157,8 +157,8 @@ def predict(
           by the model that ships with the package, of generated leaves
 
     Each answer has path, rank (the most probable, as an index), its name, median (index), low and high (between them lies
-    the true rank nine times of ten), expected (in the unit of the ranks) and probabilities. Images that cannot be read are
-    named on stderr; the others are answered, and the exit code is 2.
+    the true rank nine times out of ten), expected (in the unit of the ranks) and probabilities. Images that cannot be read
+    are named on stderr; the others are answered, and the exit code is 2.
 
     Args:
         run: The --out of a finished fit, or leaves.

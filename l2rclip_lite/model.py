@@ -307,7 +307,7 @@ class L2RCLIP(nn.Module):
         for name, value in tensors.items():
             counter = name.endswith("num_batches_tracked")
             if (value.dtype != torch.float32 and not counter) or not value.isfinite().all():
-                raise ValueError(f"{name} holds numbers that are not finite, or {value.dtype}")
+                raise ValueError(f"{name} must hold finite float32 numbers")
         fixed = None if learned else tensors["rank_features"]
         model = cls(_towers(config), ranks, config, rank_features=fixed)
         if "head.weight" in tensors:

@@ -27,7 +27,7 @@ class Prediction:
         name: Its name.
         median: Index of the median rank of the probabilities: off by the fewest ranks on average.
         expected: Expectation of the rank values under the probabilities, in the unit of the ranks: smallest squared error.
-        low: Index of the lowest rank of an interval that holds the true one nine times of ten, see
+        low: Index of the lowest rank of an interval that holds the true one nine times out of ten, see
             `calibration.conformal_level`; of a model that was not calibrated it holds all ranks.
         high: Index of its highest rank.
         probabilities: One row per image, adding to 1.

@@ -28,7 +28,7 @@ def reliability(
 
     Returns:
         One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`, `accuracy`, and
-        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times of 100 if the confidence
+        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times out of 100 if the confidence
         is true (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
         |accuracy − confidence|, weighted by `count`, is `metrics.ece` with as many bins.
 

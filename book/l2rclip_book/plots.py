@@ -15,7 +15,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.scale import LogScale, register_scale
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 from sklearn.metrics import confusion_matrix
@@ -44,6 +47,35 @@ STYLE: dict[Any, Any] = {
 def style() -> AbstractContextManager[None]:
     """The look of every figure in the book, undone on exit."""
     return mpl.rc_context(STYLE)
+
+
+class PlainLog(LogFormatter):
+    """Numbers at a logarithmic axis as characters: 0.01, 1,000, 10⁶; Matplotlib's own are formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Nothing where Matplotlib would write nothing."""
+        digit, _, power = f"{x:,.5g}".partition("e")
+        if power:
+            high = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+            digit = f"{digit}·10{high}".removeprefix("1·")
+        return digit if super().__call__(x, pos) else ""
+
+
+class Log(LogScale):
+    """The scale "log"; where formulas are not parsed, as in `style`, it does without."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:  # since Matplotlib 3.11 no axis is given
+        super().__init__(*given, **more)
+
+    def set_default_locators_and_formatters(self, axis: Axis) -> None:
+        """Those of Matplotlib, or plain ones."""
+        super().set_default_locators_and_formatters(axis)
+        if not mpl.rcParams["text.parse_math"]:
+            axis.set_major_formatter(PlainLog(self.base))
+            axis.set_minor_formatter(PlainLog(self.base, labelOnlyBase=self.subs is not None))
+
+
+register_scale(Log)
 
 
 def rank_colours(number: int) -> list[tuple[float, float, float, float]]:

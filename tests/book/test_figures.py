@@ -26,6 +26,7 @@ from l2rclip_lite.ranks import Ranks
 RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years")
 IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
 SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
+MONEY = Ranks(("$", "$1 to $5", r"$\x$"), (0, 3, 9), "for {rank}")  # the last would stop Matplotlib
 EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.7, 0.5), (2, 2, 0.6, 0.5)]
 HISTORY = [{"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS]
 CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
@@ -48,6 +49,20 @@ SCORES = {
         "other": template_figures.Scores(0.5, [0.0], (-0.5, 0.5)),
     }
 }
+
+
+def log_axes() -> Figure:
+    """Across, many powers of ten; up, less than one."""
+    with plots.style():
+        figure = Figure()
+        figure.subplots().set(xscale="log", yscale="log", xlim=(1e-5, 1e7), ylim=(0.2, 0.7))
+    return figure
+
+
+def ticks(figure: Figure) -> list[str]:
+    """What is written at the ticks of all panels and colour bars."""
+    sides = [side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)]
+    return [t.get_text() for side in sides for t in side.get_ticklabels(which="both") if t.get_text()]
 
 
 def texts(figure: Figure) -> list[str]:
@@ -95,6 +110,9 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (plots.training_curves, (HISTORY, RANKS), marks, [[[2, 0.9], [5, 0.6]]]),
     # of two lows one is called high
     (plots.confusion, ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS), cells, [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]),
+    # a rank may be called $, and a power of ten is no formula either
+    (plots.confusion, ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY), lambda f: ticks(f)[:3], [*MONEY.names]),
+    (log_axes, (), lambda f: ticks(f)[1:6], ["10⁻⁵", "0.001", "0.1", "10", "1,000"]),
     (plots.gallery, (SPLIT, CHANCES, RANKS, [3, 1]), bars, [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
     (plots.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
     # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
@@ -156,5 +174,6 @@ def test_a_figure_shows_its_data(
 ) -> None:
     """The comment above each row says why."""
     figure = draw(*data)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert seen(figure) == expected
+    assert not [label for label in ticks(figure) if "$" in label and label not in MONEY.names]
