@@ -165,7 +165,8 @@ with plots.style():
     counts.plot.bar(subplots=True, figsize=(7.6, 4.6), legend=False)
 
 # %% tags=["nbval-ignore-output", "hide-input"]
-pd.Series(leakage(data)).to_frame(data.name).astype("Int64")
+shared = leakage(data).items()
+pd.Series({key: "unknown" if n is None else n for key, n in shared})
 
 # %% [markdown]
 # ## The run
