@@ -192,7 +192,7 @@ class L2RCLIP(nn.Module):
         if file and file.is_file():
             return read_tensors(file)[0]["features"]
         features = [
-            read(self.towers.normalize(pixels.to(self.device).float() / 255)).cpu()
+            read(self.towers.normalize(pixels.to(self.device).float().div_(255))).cpu()
             for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False)
         ]
         found = torch.cat(features)

@@ -119,7 +119,7 @@ class TrainingData:
         for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=config.workers):
             pixels, target = pixels.to(device).repeat(views, 1, 1, 1), target.to(device).repeat(views)
             pixels = augment(pixels, generator) if augment else pixels
-            yield model.towers.normalize(pixels.float() / 255), target
+            yield model.towers.normalize(pixels.float().div_(255)), target
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -161,14 +162,19 @@ def ordinalclip(setting: Setting) -> Figure:
 
 
 def stage1_ranks(setting: Setting) -> Figure:
-    """Steepest growth of a stage-1 step between 5, 62 and 620 ranks ÷ growth of the ranks."""
-    calls = []
+    """Steepest growth of a stage-1 step between 5, 62 and 620 ranks ÷ growth of the ranks.
+
+    From the end of a step to the end of the next, as in stage 2: what comes once an epoch (the prompts encoded anew, the
+    validation images) would weigh most where STEPS are fewest.
+    """
+    runs = []
     for ranks, steps in STEPS.items():
         model = L2RCLIP.build(ages(ranks), setting.config("mini", 16)).to(setting.device)
-        data = training_data(model, 16 * steps)
-        calls.append(lambda model=model, data=data: train_stage1(model, data))
-    times = in_turns(calls, setting.repeats)
-    each = [[s / steps for s in column] for steps, column in zip(STEPS.values(), times, strict=True)]
+        runs.append((steps, partial(train_stage1, model, training_data(model, 16 * (steps + 1)))))
+    each: list[list[float]] = [[] for _ in STEPS]
+    for _ in range(setting.repeats):  # in turns; the first step of each does not count
+        for column, (steps, train) in zip(each, runs, strict=True):
+            column.append(sum(steps_and(train, lambda: None, steps, warmup=0)[0]) / steps)
     middle = [of(column)["value"] for column in each]
     figure = of([growth(row) for row in zip(*each, strict=True)])
     detail = {"seconds": dict(zip(map(str, STEPS), middle, strict=True)), "batch": 16}
