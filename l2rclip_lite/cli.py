@@ -135,8 +135,9 @@ def fit(
         print(loaded.summary(), end="\n\n", flush=True)
     run = train(loaded, config, out, source=given, cache=cache, quiet=quiet)
     if not quiet:
-        rows = {title: run.metrics[key] for key, title in ROWS.items()}
-        print(table(rows, loaded.ranks.unit), end="\n\n")
+        print(table({title: run.metrics[key] for key, title in ROWS.items()}, loaded.ranks.unit), end="\n\n")
+        if "numbers" in (told := run.history[-1]):
+            print("chosen: the head is told words {text:g}, numbers {numbers:g}".format(**told))
         found = f"temperature {float(run.model.temperature):.2f}, and intervals that hold nine of ten"
         print(f"calibrated on {len(loaded.val)} validation images: {found}")
     scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"

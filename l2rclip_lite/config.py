@@ -86,8 +86,8 @@ class Config:
     """Inner width of RankFormer's feed-forward network."""
     depth: Annotated[int, Field(ge=1, le=64)] = 1
     """RankFormer's blocks."""
-    epochs1: Count = 30
-    """Epochs of stage 1: RankFormer and context vectors, on image features that are computed once."""
+    epochs1: Count | None = None
+    """Epochs of stage 1: RankFormer and context vectors, on stored image features; None takes 30, of a kernel head 6."""
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
     batch_size: Annotated[int, Field(ge=1, lt=2**31)] = 16
@@ -125,11 +125,12 @@ class Config:
     controls: Controls = field(default_factory=Controls)
     """What a study changes; see `Controls`."""
 
-    @field_validator(*PRESETS["paper"], mode="before")
+    @field_validator("epochs1", *PRESETS["paper"], mode="before")
     @classmethod
     def _from_preset(cls, value: Any, info: Any) -> Any:
-        """What the preset says where nothing is given."""
-        preset = PRESETS.get(info.data.get("preset", ""), {})
+        """What the preset, or the image side, says where nothing is given."""
+        preset = {"epochs1": 6 if info.data.get("image_side") == "kernel" else 30}
+        preset |= PRESETS.get(info.data.get("preset", ""), {})
         return preset.get(str(info.field_name)) if value is None else value
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         *,
         towers: str = "mini",
         image_side: Literal["tower", "kernel"] = "kernel",
-        epochs1: int = 30,
+        epochs1: int | None = None,
         epochs2: int = 10,
         device: str = "auto",
         seed: int = 0,

@@ -110,8 +110,7 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
         differences.append(abs(expected - float(theirs.expected[0])) / span)
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
-    difference = float(np.max(differences))
-    mean = float(np.mean(differences))
+    difference, mean = float(np.max(differences)), float(np.mean(differences))
     if not mean <= TOLERANCE:  # so that a NaN is refused, too
         apart = f"differs from PyTorch by {mean:.1g} in a probability on average, more than {TOLERANCE:g}"
         cure = "nothing was written; update onnx, onnxscript and onnxruntime"
