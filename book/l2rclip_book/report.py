@@ -19,7 +19,7 @@ from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.finished import OURS, Place, data_of, judged
-from l2rclip_lite.metrics import Probabilities, rps_of_images, with_intervals
+from l2rclip_lite.metrics import Probabilities, medians, rps_of_images, with_intervals
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, cell, read_table
 from l2rclip_lite.runs import read_json, write_text
@@ -65,11 +65,19 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves)
-    parts["Confusion"] = _image(plots.confusion({OURS: (true, p.argmax(1))}, ranks))
+    parts["Confusion, answered by the median rank"] = _image(
+        plots.confusion({OURS: (true, medians(p))}, ranks)
+    )
     parts["Reliability"] = _image(reliability_diagram({OURS: reliability(true, p, ranks)}))
     names, score = pd.Index(ranks.names), rps_of_images(true, p)
-    said = {"image": found["path"], "true": names[true], "answer": names[p.argmax(1)], "RPS": score.round(3)}
-    parts["Worst images"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
+    said = {"image": found["path"], "true": names[true], "most probable": names[p.argmax(1)]}
+    said |= {"median": names[medians(p)], "RPS": score.round(3)}
+    inside, width = found["target"].between(found["low"], found["high"]), found["high"] - found["low"] + 1
+    parts["Intervals"] = (
+        f"<p>The 90 % interval holds the true rank of {100 * inside.mean():.0f} % of the test images, and "
+        f"{width.mean():.1f} of {len(ranks)} ranks on average.</p>"
+    )
+    parts["Worst images, by RPS"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
     card = Path(run, "README.md").read_text(encoding="utf-8")
     parts["Model card"] = (
         f"<pre>{escape(card.split('---', 2)[-1].strip())}</pre>"  # without its head for a hub
