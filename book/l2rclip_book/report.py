@@ -29,8 +29,9 @@ HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
 img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere } body { padding: 0 1rem }
 table { display: block; overflow-x: auto } td, th { padding: .2rem .8rem; text-align: left }</style>"""
-LEGEND = """<p>RPS and MAE: lower is better. Accuracy and QWK: higher is better. MAE is that of the median; accuracy, and the
-confusion below, are those of the most probable rank. In brackets: 95 % intervals.</p>"""
+LEGEND = """<p>RPS (error of the probabilities), MAE and ECE (how far stated and true certainty are apart): lower is better.
+Accuracy and QWK (agreement, weighted by distance): higher is better. MAE and the confusion below are those of the median
+answer, accuracy that of the most probable one. In brackets: 95 % intervals.</p>"""
 
 
 def write_report(run: str, file: Path, where: Place) -> Path:
