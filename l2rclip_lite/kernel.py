@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.prediction import DECODERS
+from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks
 
 Features = Float[Tensor, "batch dim"]
@@ -221,6 +222,7 @@ def choose_kernel_head(
     ranks: Ranks,
     *,
     mixtures: Sequence[Mixture] = tuple(MIXTURES.values()),
+    quiet: bool = True,
 ) -> KernelChoice:
     """The mixture and the ridge with the lowest validation RPS.
 
@@ -230,6 +232,7 @@ def choose_kernel_head(
         text: Unit text features, one per rank.
         ranks: The label space.
         mixtures: At least one to choose from. A row of ridges ends where RPS has risen twice.
+        quiet: Whether to hide the progress bar.
 
     Example:
         >>> ranks = Ranks.integers(1, 2, template="{rank} apples")
@@ -239,7 +242,7 @@ def choose_kernel_head(
         ((0.0, 0.0, 1.0), 0.0001)
     """
     found: list[KernelChoice] = []
-    for mixture in mixtures:
+    for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
         kernel, risen, last = rank_kernel(text, ranks.values_tensor(), mixture), 0, math.inf
         heads = fit_kernel_heads(features["train"], targets["train"], kernel)
         for ridge, head in zip(RIDGES, heads, strict=True):

@@ -21,7 +21,6 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory, write_json, write_text
 
 Rows = Float[Tensor, "batch rank"]
-History = list[dict[str, float]]
 SCORES = {"rps": "RPS", "mae_median": "MAE (median)", "accuracy": "accuracy", "qwk": "QWK", "ece": "ECE"}
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
@@ -40,7 +39,7 @@ class Run:
 
     model: L2RCLIP
     metrics: dict[str, Any]
-    history: History
+    history: list[dict[str, float]]
     out: Path
 
 
@@ -89,7 +88,7 @@ def write_results(
     run: RunDirectory,
     model: L2RCLIP,
     data: OrdinalDataset,
-    history: History,
+    history: list[dict[str, float]],
     answers: Mapping[str, Rows],
     seconds: Mapping[str, float],
 ) -> None:

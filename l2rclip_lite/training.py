@@ -36,7 +36,6 @@ from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_che
 from l2rclip_lite.towers import Augment
 
 MOST_STEPS = 32  # of an epoch on cached features
-OnEpoch = Callable[[dict[str, float]], object]
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ class Stage:
         factors: Mapping[str, float] | None = None,
         run: RunDirectory | None = None,
         quiet: bool = True,
-        on_epoch: OnEpoch | None = None,
+        on_epoch: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
@@ -345,15 +344,15 @@ def train_kernel(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
     Args:
         model: After stage 1.
         data: Its features.
-        options: `on_epoch` of `Stage`.
+        options: `quiet` and `on_epoch` of `Stage`.
 
     Returns:
         One row; the model keeps the head.
     """
     known, target = model.config.controls.kernel, data.targets
     menu = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(known, (known,))
-    mixtures = [MIXTURES[name] for name in menu]
-    chosen = choose_kernel_head(data.backbone, target, model.rank_features, model.ranks, mixtures=mixtures)
+    how: Any = {"mixtures": [MIXTURES[name] for name in menu], "quiet": options.get("quiet", True)}
+    chosen = choose_kernel_head(data.backbone, target, model.rank_features, model.ranks, **how)
     model.head = chosen.head.to(model.device)
     found = model.probabilities(data.backbone["val"])
     knows = dict(zip(("text", "numbers", "identity"), chosen.mixture, strict=True))
@@ -372,7 +371,7 @@ def fit(
     source: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     quiet: bool = False,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: Callable[[dict[str, float]], object] | None = None,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 

@@ -96,8 +96,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
     drawn = range(1, options.get("folds", 0) + 1)
     folds = [options["fold"]] if "fold" in options else drawn or (cut.folds if cut else [])
     parts = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
-    found = {title: leakage(load_dataset(name, **part)) for title, part in parts.items()}
-    table = pd.DataFrame({title: pd.Series(each, dtype=object) for title, each in found.items()})
+    found = (pd.Series(leakage(load_dataset(name, **part)), dtype=object) for part in parts.values())
+    table = pd.DataFrame(dict(zip(parts, found, strict=True)))
     return (
         f"{name}: what train + val share with test, and train with val\n{table.fillna('unknown').to_string()}"
     )
