@@ -350,6 +350,9 @@ if loads:
 Markdown("\n".join(lines) if rows else "No row was measured.")
 
 # %% [markdown]
+# A stage-1 step grows a little faster than the ranks. Attention along the rank axis compares every rank with every other,
+# and with hundreds of ranks its largest tensors are fetched from the system anew in every step.
+#
 # ## On paper: how far it goes
 #
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
