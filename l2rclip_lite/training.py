@@ -151,7 +151,7 @@ class Stage:
         factors: Parameters whose name holds a key learn that many times faster.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
-        on_epoch: Called with each row of the history, in the first process, when the epoch is on disk.
+        on_epoch: Called with each row of the history, when the epoch is on disk.
     """
 
     def __init__(

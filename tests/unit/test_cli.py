@@ -228,6 +228,7 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     less = text[text.index("The same, less L2RCLIP") : text.index("<h2>Training")]
     assert less.count("0.000 [0.000, 0.000]") == 5  # its answers under another name
     assert "library_name" not in text
+    assert re.search(r"true rank of \d+ % of the test images, and \d\.\d of 3 ranks on average", text)
     assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
     assert (text.count("<img"), "add --root" in text) == (3, True)

@@ -46,6 +46,7 @@ def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() ->
     expected |= {"image_side": "tower", "epochs1": 30, "epochs2": 10, "batch_size": 16, "lr1": 3.5e-4}
     expected |= {"lr2": None, "weight_decay": 1e-4, "warmup": 0.1} | PRESETS["recommended"]
     assert expected.items() <= Config().to_dict().items()
+    assert [Config(image_side="kernel", epochs1=n).epochs1 for n in (None, 0, 30)] == [6, 0, 30]
     assert Controls() == Controls(
         False, "chosen", True, True, True, "asymmetrical", "true", "batch", 1, False
     )

@@ -135,6 +135,23 @@ def test_a_file_that_answers_otherwise_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_one_image_near_a_boundary_refuses_no_file(
+    written: Path, model: L2RCLIP, photos: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 24 that is off by 0.01: the mean, over a probability and an expectation each, is 2e-4."""
+    graph, real, seen = written.read_bytes(), export.answer, list[int]()
+
+    def answer(session: Any, image: Image.Image) -> tuple[np.ndarray, float]:
+        seen.append(1)
+        probabilities, expected = real(session, image)
+        return probabilities + (0.01 if len(seen) == 1 else 0), expected
+
+    monkeypatch.setattr(export, "_graph", lambda model: graph)
+    monkeypatch.setattr(export, "answer", answer)
+    difference, checked = export.export_onnx(model, tmp_path / "model.onnx", photos * 6)
+    assert (round(difference, 2), checked) == (0.01, 6 * len(photos))
+
+
 @pytest.mark.slow
 @pytest.mark.untyped  # checking the shape of every symbolic layer takes longer than the export
 def test_the_command_and_its_8_bit_twin(
