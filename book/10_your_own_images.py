@@ -128,7 +128,8 @@ print(*lines[:5], "...", sep="\n")
 # **How labels are read.** A label is the name of a rank, and `--ranks` lists the names, the lowest first. No program can
 # guess that *slight* is less than *heavy*, so words need `--ranks`. Where the names are numbers, they are *values*: `3`,
 # `3.0` and `03` are the same label, and never a position in a list. With numbers you may leave `--ranks` out: those found
-# in the file are taken in order, and a sentence says so. `--ranks 0:9` is short for ten numbers.
+# in the file are taken in order, and a sentence says so. `--ranks 0:9` is short for ten numbers, and `--unit weeks` says
+# what they count.
 #
 # Whatever could be read in two ways is refused, with the option that decides. `--labels-are index` counts the ranks from 0,
 # and `--labels-are position` from 1. Here are seven tables, some with a mistake: the labels, the options, and what happens.
@@ -221,9 +222,6 @@ def shell(number: int, first: int = 99, last: int = 0, code: int = 0) -> None:
     assert done == code, err.getvalue()
     said = [text for text in err.getvalue().splitlines() if "error:" in text]
     lines = out.getvalue().splitlines()
-    if "QWK" in out.getvalue() and number in (1, 2):  # too wide for a page
-        last_two = r"( +(QWK|ECE|-?\d\.\d+( \[[^]]*\])?)){2}$"
-        lines = [re.sub(last_two, "", text) for text in lines]
     lines = [text[:110].rstrip() for text in lines] + said
     print("$", " ".join(joined.split()[:3]), "...")
     if file:
@@ -276,20 +274,21 @@ shell(0, 0, 3)
 # settings: {doc}`hyperparameters`.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-shell(1, 5, 8)
+shell(1, 5, 14)
 
 # %% [markdown]
 # If it is stopped, give the same command again: it resumes after the last complete epoch. The line below the table says what
 # the head is told of the ranks: with numbers alone, the sentences decide nothing, and `--epochs1 0` is as good and faster.
 #
 # The table at the end is about test images. *RPS* is the error of the probabilities, *MAE (median)* how many ranks the median
-# answer is off on average; your terminal shows two more columns, QWK and ECE. *After stage 1* is the model before its image side was trained;
-# *median rank* looks at no image at all. A model that does no better than that has learned nothing.
+# answer is off on average, *QWK* the agreement, *ECE* how far stated and true certainty are apart. *After stage 1* is the
+# model before its image side was trained; *median rank* looks at no image at all. A model that does no better than that
+# has learned nothing.
 #
 # ### 3. Compare
 #
 # The honest question is not whether a model is good, but whether something simpler is as good. `baselines` trains other
-# methods with the same images, splits and budget, and keeps each as a model of its own; a wrong name lists them all.
+# methods with the same images, splits and budget, and keeps each as a model of its own; `--help` lists them.
 # `l2rclip compare runs/leaves` prints the table again.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -311,8 +310,8 @@ shell(3, 10, 0)
 # %% [markdown]
 # ### 5. Predict
 #
-# `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. Here are the header
-# and two rows of `answers.csv`:
+# `predict` takes files, folders, patterns or a list on stdin, and writes a line of JSON per image, or CSV. If ranks are
+# numbers, so are `median`, `low` and `high`. Here are the header and two rows of `answers.csv`:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(4)

@@ -48,6 +48,8 @@ class DataOptions:
     """csv: names of ranks, which are values where they are numbers (the default); index from 0; position from 1."""
     template: str | None = None
     """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of numbers "... grade {rank}"."""
+    unit: str | None = None
+    """csv: what the numbers of the ranks count, such as weeks; "grade" if not given."""
     path_column: str | None = None
     """csv: the column with the image's path; `path` if not given."""
     label_column: str | None = None
@@ -67,7 +69,7 @@ class DataOptions:
     allow_missing: bool = False
     """Go on without the listed images that are not there; the run records them."""
     allow_empty_ranks: bool = False
-    """csv: a rank may have no training image."""
+    """csv: go on though a rank has no training image; its sentence, or its number, alone stands for it."""
     subject_disjoint: bool = False
     """Split anew so that nobody is in two splits."""
     rebin: int | None = None
@@ -182,7 +184,7 @@ def data(
     if name is None:
         print(benchmarks.cards_table().to_string())
     elif name not in benchmarks.DATA_SETS:
-        load_dataset(name)  # says which one may have been meant
+        load_dataset(name)  # lists those there are
     elif download:
         print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
     elif check:

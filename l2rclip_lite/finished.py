@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-Names = Annotated[list[str], tyro.conf.Positional]
-Images = Annotated[Names, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
+Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
 File = Annotated[Path, tyro.conf.Positional]
 
 
@@ -64,13 +64,16 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
+    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower that is trained:
+    cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy, supcon, rank-n-contrast, coop,
+    ordinalclip, ordinalclip-inverse; with -frozen behind the name, as in sord-frozen, on fixed features.
+
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and `export` take it by
     --method NAME.
 
     Args:
         run: The --out of a finished fit.
-        names: Any number, a wrong one lists all; none trains ridge and linear-probe, in seconds. With -frozen behind it: on
-            fixed image features.
+        names: Which methods; none trains ridge and linear-probe, in seconds.
         where: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
@@ -156,9 +159,10 @@ def predict(
       l2rclip predict leaves leaf.jpg
           by the model that ships with the package, of generated leaves
 
-    Each answer has path, rank (the most probable, as an index), its name, median (index), low and high (between them lies
-    the true rank nine times out of ten), expected (in the unit of the ranks) and probabilities. Images that cannot be read
-    are named on stderr; the others are answered, and the exit code is 2.
+    Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and four numbers in the
+    unit of the ranks: median, low and high (between them lies the true rank nine times out of ten) and expected. Images that
+    cannot be read are named on stderr; the others are answered, and the exit code is 2. Training images are answered too
+    well: `evaluate` shows what to expect of new ones.
 
     Args:
         run: The --out of a finished fit, or leaves.
@@ -167,7 +171,7 @@ def predict(
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         device: Where to compute: cpu, cuda or mps.
     """
-    from l2rclip_lite.images import images_in
+    from l2rclip_lite.data.base import images_in
     from l2rclip_lite.progress import Progress
 
     paths: list[Path] = []
@@ -182,9 +186,11 @@ def predict(
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
     model, header, code = _model(run, Place(method=method, device=device)), True, 0
+    values = dict(enumerate(model.ranks.values))
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
             found = model.predict(path).to_frame().round(6)
+            found = found.assign(**{key: found[key].map(values) for key in ("median", "low", "high")})
         except InputError as error:
             code = 2
             print(f"error: {one_line(str(error))}", file=sys.stderr)
@@ -263,13 +269,13 @@ def export(run: Run, file: File, where: Where = HERE) -> None:
 
 
 def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
-    """One line per method with its test scores and their intervals."""
+    """One line per method with its test scores and their intervals; wide tables go on below."""
     import pandas as pd
 
     from l2rclip_lite.results import SCORES, cell
 
     cells = {name: {SCORES[key]: cell(row, key, 3) for key in SCORES} for name, row in rows.items()}
-    return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string()}"
+    return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string(line_width=96)}"
 
 
 def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import images_in
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prediction import DECODERS, Prediction
@@ -24,7 +24,7 @@ from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import read_tensors, save_tensors
-from l2rclip_lite.towers import Pixels, Towers
+from l2rclip_lite.towers import Pixels, ResizedImages, Towers
 
 MODEL = "model.safetensors"
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it

@@ -4,6 +4,7 @@ The method needs more of a text tower than `encode_text`: it reads word embeddin
 learned vectors in front (context prompts), and encodes the result. `Towers` names exactly those steps.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import to_dtype
 
+from l2rclip_lite.data.base import on_white, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import SLOT
 
@@ -27,6 +33,7 @@ Embeddings = Float[Tensor, "rank token width"]
 Texts = Float[Tensor, "rank dim"]
 
 PLACEHOLDER = 3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
+IN_MEMORY = 2**31  # bytes of resized images that are kept
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 
 
@@ -178,6 +185,57 @@ class Augment(nn.Module):
         brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
         return ((light * brightness - middle) * contrast + middle).clamp_(0, 1).mul_(255).round_().byte()
+
+
+class ResizedImages(Dataset[tuple[Tensor, int]]):
+    """Any images as squares of bytes, each with its rank index; read once and kept in memory where they fit.
+
+    Args:
+        images: A map-style dataset of (image, rank index), or a sequence of images or paths. An image comes from Pillow, is
+            an array of bytes (height, width, 3), or a tensor (3, height, width) of bytes or of floats in [0, 1].
+        towers: Whose input size counts.
+    """
+
+    def __init__(self, images: Any, towers: Towers) -> None:
+        self.images, self.resize = images, towers.resize()
+        self.keep = 3 * towers.image_size**2 * len(images) < IN_MEMORY
+        self.kept: dict[int, tuple[Tensor, int]] = {}
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Bytes and rank index; -1 where an image comes without one."""
+        if index in self.kept:
+            return self.kept[index]
+        item = self.images[index]
+        image, target = item if isinstance(item, tuple) else (item, -1)
+        if isinstance(image, str | Path):
+            image = read_image(image)
+        try:
+            image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+            image = on_white(image) if isinstance(image, Image.Image) else to_dtype(image, torch.uint8, True)
+        except TypeError as error:  # floats in an array
+            raise InputError(f"image {index}: {error}; give bytes (height, width, 3).") from error
+        pixels = self.resize(image)
+        if self.keep:
+            self.kept[index] = pixels, int(target)
+        return pixels, int(target)
+
+    def fingerprint(self, towers: Towers, about: str) -> str:
+        """A file name for the features of these images by this tower: SHA-256 of both, as the tower sees them.
+
+        Args:
+            towers: Whose image tower encodes.
+            about: How it encodes.
+        """
+        found = hashlib.sha256(f"{towers.image_size} {towers.mean} {towers.std} {about}".encode())
+        for tensor in towers.image.state_dict().values():
+            found.update(tensor.cpu().flatten().view(torch.uint8).numpy())
+        for index in range(len(self)):
+            found.update(self[index][0].numpy().tobytes())
+        return f"{found.hexdigest()}.safetensors"
 
 
 class OpenClipTowers(Towers):

@@ -26,14 +26,13 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
 from l2rclip_lite.model import L2RCLIP, ImageSide, freeze, freezing_table
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.results import Run, read_table, validation_scores, write_results
 from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
-from l2rclip_lite.towers import Augment
+from l2rclip_lite.towers import Augment, ResizedImages
 
 MOST_STEPS = 32  # of an epoch on cached features
 

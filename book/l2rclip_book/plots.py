@@ -230,7 +230,7 @@ def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Se
             bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
             below.plot(target, 0.04, "^", color=COLOURS["stage 2"], markersize=5)
             below.set(ylim=(0, 1), yticks=[])
-            _name_ticks(below, ranks)
+            _name_ticks(below, ranks, most=5)
         axes[1, 0].set(yticks=[0, 1], ylabel="probability")
     return figure
 
@@ -240,8 +240,8 @@ def _spread(ranks: Ranks, most: int) -> list[int]:
     return sorted({round(at) for at in np.linspace(0, len(ranks) - 1, min(most, len(ranks)))})
 
 
-def _name_ticks(axis: Axes, ranks: Ranks, shift: float = 0.0) -> None:
+def _name_ticks(axis: Axes, ranks: Ranks, shift: float = 0.0, most: int = 8) -> None:
     """Rank names along the x axis, thinned out where there are many."""
-    at = _spread(ranks, 8)
+    at = _spread(ranks, most)
     names = [ranks.names[k] for k in at]
     axis.set_xticks([k + shift for k in at], names, rotation=40, ha="right", rotation_mode="anchor")

@@ -4,6 +4,7 @@ The page is one file: it asks no host for anything and runs no script. Names com
 """
 
 import io
+import re
 import sys
 import warnings
 from base64 import b64encode
@@ -27,7 +28,7 @@ from l2rclip_lite.runs import read_json, write_text
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
-img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere } body { padding: 0 1rem }
+img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-family: inherit } body { padding: 0 1rem }
 table { display: block; overflow-x: auto } td, th { padding: .2rem .8rem; text-align: left }</style>"""
 LEGEND = """<p>RPS (error of the probabilities), MAE and ECE (how far stated and true certainty are apart): lower is better.
 Accuracy and QWK (agreement, weighted by distance): higher is better. MAE and the confusion below are those of the median
@@ -79,10 +80,7 @@ def write_report(run: str, file: Path, where: Place) -> Path:
         f"{width.mean():.1f} of {len(ranks)} ranks on average.</p>"
     )
     parts["Worst images, by RPS"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
-    card = Path(run, "README.md").read_text(encoding="utf-8")
-    parts["Model card"] = (
-        f"<pre>{escape(card.split('---', 2)[-1].strip())}</pre>"  # without its head for a hub
-    )
+    parts["Model card"] = _card(Path(run, "README.md").read_text(encoding="utf-8"))
     body = (f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
     title = escape(Path(run).resolve().name)  # no path of this machine
     write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{''.join(body)}")
@@ -101,6 +99,15 @@ def _image(figure: Figure) -> str:
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that the typeface lacks
         figure.savefig(png, format="png", dpi=110)
     return f'<img alt="" src="data:image/png;base64,{b64encode(png.getvalue()).decode()}">'
+
+
+def _card(text: str) -> str:
+    """A model card without its head for a hub, its title and its table, which stand above."""
+    left_out = ("#", "|", "**Test results")
+    lines = [line for line in text.split("---", 2)[-1].splitlines() if not line.startswith(left_out)]
+    plain = re.sub("\n{2,}", "\n\n", escape("\n".join(lines)).strip())
+    bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", plain)
+    return f"<pre>{bold}</pre>"
 
 
 def _worst(run: str, where: Place, worst: pd.DataFrame, p: Probabilities, ranks: Ranks) -> str:

@@ -1,6 +1,5 @@
 """Data sets by name: generated leaves, published benchmarks, and a CSV of your own."""
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,9 +45,7 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         [2, 2, 2, 2, 2]
     """
     if name not in LOADERS:
-        near = difflib.get_close_matches(str(name), LOADERS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(LOADERS)}."
-        raise InputError(f"there is no data set {name!r}; {hint}")
+        raise InputError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}.")
     chosen = {key: options.pop(key) for key in CHANGES if key in options}
     seed = options.pop("protocol_seed", 0)
     try:

@@ -78,6 +78,11 @@ def on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def images_in(folder: str | Path) -> list[Path]:
+    """The images of a folder and of those in it, in the order of their names."""
+    return [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
 @dataclass(frozen=True)
 class Card:
     """Where a data set comes from and what may be done with it.

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from l2rclip_lite.data.base import IMAGE_SUFFIXES, SPLITS, Card, OrdinalDataset, Seed, validated
-from l2rclip_lite.data.splits import deal, draw_validation, stratified
-from l2rclip_lite.data.tables import check_splits, dataset_of_table, files_inside, read_table, refuse
+from l2rclip_lite.data.tables import dataset_of_table, draw_splits, files_inside, read_table, refuse
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
@@ -29,6 +29,7 @@ def load_csv(
     labels: Labels | None = None,
     ranks: Given = None,
     template: str | None = None,
+    unit: str = "grade",
     labels_are: Kind = "names",
     path_column: str = "path",
     label_column: str = "label",
@@ -59,6 +60,7 @@ def load_csv(
             to 9. None takes the numbers found as labels, in their order.
         template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for numbers "a photo of
             grade {rank}".
+        unit: What the numbers of the ranks count, such as "weeks".
         labels_are: "names" (of ranks), "index" (from 0) or "position" (from 1).
         path_column: Which column names the image.
         label_column: Which column holds the label.
@@ -93,6 +95,7 @@ def load_csv(
         table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
     table["file"] = files_inside(root, table)
     space, said = label_space(table, ranks, template, labels_are)
+    space = replace(space, unit=unit)
     said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
     card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
     fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
@@ -248,35 +251,3 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         wrong = "is no rank; write one of {names}."
     refuse(table, target.isna(), f"the label {{label!r:.80}} {wrong}", **said)
     return target.astype(int)
-
-
-def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> list[str]:
-    """Fill the column `split` where the table leaves it open; says what was done.
-
-    Args:
-        table: Columns `target` and `where`, and if known `subject` and `split`.
-        folds: Draw so many test parts; 0 takes the table's split, or cuts once.
-        fold: Which of them, from 1.
-        val_share: How much becomes validation.
-        seed: Decides every draw.
-
-    Raises:
-        InputError: A blank group, or a cell that is no split.
-    """
-    ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
-    refuse(table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown.")
-    drawn = f"{'within every' if groups is None else 'by group and'} rank, seed {seed}"
-    if folds:
-        dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])
-        said = f"fold {fold} of {folds} {drawn}{', not the splits of the table' if 'split' in table else ''}"
-        table["split"] = np.where(dealt == fold - 1, "test", "train")
-    elif "split" in table:
-        check_splits(table)
-        said = "split by the table"
-    else:
-        table["split"] = stratified(ranks, [seed], val_share, groups=groups)
-        said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {drawn}"
-    if validation := draw_validation(table, val_share, seed, groups):
-        said += f"{validation}, seed {seed}"
-    apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()
-    return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][: 1 + bool(apart)]

@@ -17,8 +17,14 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.splits import draw_validation, stratified
-from l2rclip_lite.data.tables import check_splits, dataset_of_table, read_table, refuse
+from l2rclip_lite.data.tables import (
+    check_splits,
+    dataset_of_table,
+    draw_validation,
+    read_table,
+    refuse,
+    stratified,
+)
 from l2rclip_lite.errors import InputError
 
 

@@ -124,7 +124,7 @@ def test_a_file_that_answers_otherwise_is_refused(
     monkeypatch.setattr(export, "_graph", lambda model: graph)
     with pytest.raises(InputError, match="no image to check the file on"):
         export.export_onnx(model, file, [])
-    monkeypatch.setattr(model, "temperature", torch.ones(()))
+    monkeypatch.setitem(model._buffers, "temperature", torch.ones(()))
     with pytest.raises(
         TrainingError, match=r"by 0\.\d+ in a probability on average, more than 0\.001; nothing was"
     ):
