@@ -37,7 +37,6 @@ WORK = ""  # keep the folders of this page here; empty: a temporary one
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}, "figure": {"caption": "What you bring: images with the names that people gave them, and a label for each, here one of *no, slight, moderate, heavy, severe*. The leaves of this page are drawn, because a book cannot ship your photographs.", "name": "fig-10-pile"}}
 import io
 import os
-import re
 import shlex
 import tempfile
 import textwrap
