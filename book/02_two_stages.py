@@ -369,7 +369,7 @@ heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 
 # %% mystnb={"image": {"alt": "Two confusion matrices of true against predicted ranks on the test images, for the linear probe and for L2RCLIP; in the second most of the weight is on the diagonal and beside it."}, "figure": {"caption": "Answers on the test images: each row is a true rank, each number the share of it that got an answer.", "name": "fig-02-confusion"}} tags=["hide-input", "nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
-truth, answer = (predictions[name] for name in ("target", "predicted"))
+truth, answer = (predictions[name] for name in ("true_rank", "predicted_rank"))
 probed = answers.argmax(1)  # of the linear probe
 plots.confusion(
     {"linear probe": (truth, probed), "L2RCLIP": (truth, answer)}, ranks

@@ -276,8 +276,9 @@ shell(0, 0, 3)
 shell(1, 5, 14)
 
 # %% [markdown]
-# If it is stopped, give the same command again: it resumes after the last complete epoch. The line below the table says what
-# the head is told of the ranks: with numbers alone, the sentences decide nothing, and `--epochs1 0` is as good and faster.
+# If it is stopped, give the same command again: it resumes after the last complete epoch. The line below the table says how
+# far the head trusts what your sentences say of the ranks, and what their numbers say. If the sentences got 0, they decide
+# nothing, and `--epochs1 0` is as good and faster.
 #
 # The table at the end is about test images. *RPS* is the error of the probabilities, *MAE (median)* how many ranks the median
 # answer is off on average, *QWK* the agreement, *ECE* how far stated and true certainty are apart. *After stage 1* is the

@@ -137,10 +137,11 @@ def fit(
         print(loaded.summary(), end="\n\n", flush=True)
     run = train(loaded, config, out, source=given, cache=cache, quiet=quiet)
     if not quiet:
-        print(table({title: run.metrics[key] for key, title in ROWS.items()}, loaded.ranks.unit), end="\n\n")
+        rows = {title: run.metrics[key] for key, title in ROWS.items()}
+        print(table(rows, f"test; unit of MAE: {loaded.ranks.unit}"), end="\n\n")
         if "numbers" in (told := run.history[-1]):
-            print("chosen: the head is told words {text:g}, numbers {numbers:g}".format(**told))
-        found = f"temperature {float(run.model.temperature):.2f}, and intervals that hold nine of ten"
+            print("validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(**told))
+        found = f"temperature {float(run.model.temperature):.2f}, 90 % intervals"
         print(f"calibrated on {len(loaded.val)} validation images: {found}")
     scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
     test = scores.format(**run.metrics["test"])
@@ -243,8 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # help, or tyro's word on a misspelt option
         return int(done.code or 0)
     except KeyboardInterrupt:
-        said = "interrupted; a fit keeps its complete epochs, and goes on by the same command."
-        print(said, file=sys.stderr)
+        print("interrupted; a fit keeps its complete epochs: give the same command again.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -141,7 +141,7 @@ def _graph(model: L2RCLIP) -> bytes:
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
     metadata = {"ranks": model.ranks.to_dict(), "temperature": float(model.temperature)}
-    metadata |= {"towers": model.config.towers, "image_size": size}
+    metadata |= {"towers": model.config.towers, "image_size": size, "conformal": float(model.conformal)}
     helper.set_model_props(whole, {KEY: json.dumps(metadata, ensure_ascii=False)})
     checker.check_model(whole, full_check=True)
     return bytes(whole.SerializeToString())

@@ -33,7 +33,7 @@ File = Annotated[Path, tyro.conf.Positional]
 
 @dataclass(frozen=True)
 class Place:
-    """Which model of a finished run is used, and where its data are now.
+    """Where the data of a finished run are now, and where to compute.
 
     A run's own record of them is followed only inside the current folder; whatever lies elsewhere is named again.
     """
@@ -42,12 +42,10 @@ class Place:
     """Folder of the images; needed if it has moved, or does not lie in the current folder."""
     labels: str | None = None
     """csv: the labels file, absolute or relative to the root; needed if it lies elsewhere."""
+    labels_are: Literal["names", "index", "position"] | None = None
+    """csv: what a new labels file holds, see `l2rclip fit --help`; as in the run if not given."""
     lists: str | None = None
     """Folder of the official split lists; needed as the root is."""
-    labels_are: Literal["names", "index", "position"] | None = None
-    """evaluate: what a new table of labels holds, see `l2rclip fit --help`; as in the run if not given."""
-    method: str | None = None
-    """A baseline of the run, such as sord, in place of L2RCLIP."""
     cache: str | None = None
     """Keep image features of a frozen tower in this folder, and take them from there."""
     device: str = "cpu"
@@ -81,7 +79,7 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained, names = _model(run, HERE), names or ["ridge", "linear-probe"]
+    trained, names = _model(run), names or ["ridge", "linear-probe"]
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
@@ -115,13 +113,16 @@ def compare(run: Run) -> None:
     from l2rclip_lite.results import SCORES
 
     ranks, answers, scores = judged(run)
-    print(table({name: with_intervals(each) for name, each in scores.items()}, ranks.unit))
+    print(
+        table(
+            {name: with_intervals(each) for name, each in scores.items()}, f"test; unit of MAE: {ranks.unit}"
+        )
+    )
     best = scores.pop(OURS)
     rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
     if rows:
-        pairs = "subject" if "subject" in answers[OURS] else "image"
-        print(f"\nless {OURS}, paired by {pairs}; an interval without 0 shows a difference")
-        print(table(rows, ranks.unit))
+        paired = f"difference from {OURS}, paired by {'subject' if 'subject' in answers[OURS] else 'image'}"
+        print(f"\n{table(rows, f'{paired}; an interval without 0 shows one')}")
 
 
 def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
@@ -185,7 +186,7 @@ def predict(
             paths += map(Path, matches or [word])
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
-    model, header, code = _model(run, Place(method=method, device=device)), True, 0
+    model, header, code = _model(run, method, device), True, 0
     values = dict(enumerate(model.ranks.values))
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
@@ -205,7 +206,9 @@ def predict(
     return code
 
 
-def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = HERE) -> None:
+def evaluate(
+    run: Run, split: str = "test", json: bool = False, method: str | None = None, where: Where = HERE
+) -> None:
     """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
     Try:
@@ -219,11 +222,12 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
         run: The --out of a finished fit.
         split: train, val or test.
         json: Print one JSON object in place of a table.
+        method: A baseline of the run, such as sord, in place of L2RCLIP.
         where: Where to find data and device.
     """
     from l2rclip_lite.results import cell, judge
 
-    model, caveat = _model(run, where), ""
+    model, caveat = _model(run, method, where.device), ""
     if where.labels:
         split, part = where.labels, _labelled(run, where, model)
     else:
@@ -242,7 +246,7 @@ def evaluate(run: Run, split: str = "test", json: bool = False, where: Where = H
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def export(run: Run, file: File, where: Where = HERE) -> None:
+def export(run: Run, file: File, method: str | None = None, where: Where = HERE) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -250,32 +254,36 @@ def export(run: Run, file: File, where: Where = HERE) -> None:
           image tower, text features, probabilities and expectation in one file, which needs no Python
 
     Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
-    at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks.
+    at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks and
+    holds the level of the 90 % interval, conformal (`Prediction.of`).
 
     Args:
         run: The --out of a finished fit.
         file: What to write, such as model.onnx.
+        method: A baseline of the run, such as sord, in place of L2RCLIP.
         where: Where to find data.
     """
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.export import export_onnx
 
-    model, found = _model(run, where), data_of(run, where)
+    model, found = _model(run, method, where.device), data_of(run, where)
+    print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
     some = found.test[:: max(1, len(found.test) // 64)]
     difference, images = export_onnx(model, file, (some[index][0] for index in range(len(some))))
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, input pixels, outputs probabilities and expected")
     print(f"largest difference from PyTorch: {difference:.1g} in a probability, on {images} images")
 
 
-def table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
-    """One line per method with its test scores and their intervals; wide tables go on below."""
+def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
+    """One line per method with its scores and their intervals; the last two stand below, as terminals are narrow."""
     import pandas as pd
 
     from l2rclip_lite.results import SCORES, cell
 
     cells = {name: {SCORES[key]: cell(row, key, 3) for key in SCORES} for name, row in rows.items()}
-    return f"test, in {unit}\n{pd.DataFrame(cells).T.to_string(line_width=96)}"
+    found = pd.DataFrame(cells).T
+    return f"{title}\n{found.iloc[:, :3].to_string()}\n\n{found.iloc[:, 3:].to_string()}"
 
 
 def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
@@ -285,25 +293,26 @@ def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
 
     files = {OURS: Path(run, "predictions.csv")}
     files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
-    answers = {name: read_table(file, ("path", "target")) for name, file in files.items()}
-    ranks, ours, scores = _model(run, HERE).ranks, answers[OURS], {}
+    ranks, scores = _model(run).ranks, {}
+    answers = {name: read_table(file, ("path", "true_rank")) for name, file in files.items()}
+    ours = answers[OURS]
     subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
     for name, each in answers.items():
         if not each["path"].equals(ours["path"]):
             raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
         p = each.filter(regex=r"^p_\d+$").to_numpy()
-        scores[name] = resampled(p, each["target"].to_numpy(), ranks, groups=subjects)
+        scores[name] = resampled(p, each["true_rank"].to_numpy(), ranks, groups=subjects)
     return ranks, answers, scores
 
 
-def _model(run: str, where: Place) -> "L2RCLIP":
+def _model(run: str, method: str | None = None, device: str = "cpu") -> "L2RCLIP":
     """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
 
-    folder = Path(run, BASELINES, where.method) if where.method else run
-    if where.method and not Path(folder).is_dir():
-        raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {where.method}`.")
-    return L2RCLIP.from_pretrained(folder, device=where.device)
+    folder = Path(run, BASELINES, method) if method else run
+    if method and not Path(folder).is_dir():
+        raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {method}`.")
+    return L2RCLIP.from_pretrained(folder, device=device)
 
 
 def data_of(run: str, where: Place) -> "OrdinalDataset":
@@ -347,7 +356,6 @@ def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
     rows, _ = own_table(root, str(where.labels), columns)
     rows["file"] = files_inside(root, rows)
-    gone = "the image {path} is not under {root}; correct or remove it."
-    refuse(rows, rows["file"] == "", gone, root=root)
+    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct the path.", root=root)
     label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
     return split_of_table(rows)

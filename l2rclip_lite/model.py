@@ -200,16 +200,12 @@ class L2RCLIP(nn.Module):
             save_tensors(file, {"features": found}, {})
         return found
 
-    def predict(
-        self, images: Any, *, batch_size: int = 32, workers: int = 0, quiet: bool = True
-    ) -> Prediction:
+    def predict(self, images: Any, **options: Any) -> Prediction:
         """Ranks of images.
 
         Args:
-            images: A path, a folder, an image (see `images.ResizedImages`), or a sequence of images and paths.
-            batch_size: Images at once.
-            workers: Processes that decode.
-            quiet: Whether to hide the progress bar.
+            images: A path, a folder, an image (see `towers.ResizedImages`), or a sequence of images and paths.
+            options: What `encode` takes, such as `batch_size`.
 
         Returns:
             Rank, name, median, expectation and probabilities of each.
@@ -223,8 +219,7 @@ class L2RCLIP(nn.Module):
             images = [images]
         if not len(images):
             raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
-        features = self.encode(images, batch_size=batch_size, workers=workers, quiet=quiet)
-        probabilities = self.probabilities(features)
+        probabilities = self.probabilities(self.encode(images, **options))
         if not probabilities.isfinite().all():
             raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
         known = all(isinstance(image, str | Path) for image in images)

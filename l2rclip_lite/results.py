@@ -75,10 +75,14 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
 
 
 def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilities: Rows) -> None:
-    """Write `predictions.csv`: a row per image, with its true rank and, if known, whom it shows."""
+    """Write `predictions.csv`: a row per image, with its true rank and, if known, whom it shows.
+
+    Columns that end in `_rank` are indices, `expected` is in the unit of the ranks.
+    """
     found = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal)).to_frame()
-    found = found.drop(columns="name").rename(columns={"rank": "predicted"})
-    found.insert(1, "target", part.targets)
+    indices = {"rank": "predicted_rank", "median": "median_rank", "low": "low_rank", "high": "high_rank"}
+    found = found.drop(columns="name").rename(columns=indices)
+    found.insert(1, "true_rank", part.targets)
     if part.subjects is not None:
         found.insert(1, "subject", part.subjects)
     write_text(run.predictions, found.to_csv(index=False, float_format="%.6f"))
@@ -134,8 +138,7 @@ def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
         table[[*needed]]  # raises where one lacks
         return table
     except (OSError, ValueError, KeyError) as error:
-        problem = f"cannot be read ({error})"
-        raise InputError(f"{file}: {problem}; put back a copy, or fit to a new --out.") from error
+        raise InputError(f"{file}: cannot be read ({error}); restore it, or fit to a new --out.") from error
 
 
 def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = "") -> str:
@@ -172,7 +175,8 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
         f"\n**Probabilities:** at temperature {temperature:.2f}, fitted on {len(data.val)} validation images.\n",
         f"**Limits:** tested on images from the same source as the training images, and on no others; {n} test images, "
         f"{len(data.missing)} listed images missing; ranks without a training image: {', '.join(empty) or 'none'}.\n",
-        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`.\n",
+        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. "
+        "In predictions.csv ranks are counted from 0.\n",
         f"**Made with:** torch {version('torch')}, timm {version('timm')}, open_clip {version('open_clip_torch')}.",
     ]
     return "\n".join(lines) + "\n"

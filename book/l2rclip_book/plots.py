@@ -217,7 +217,7 @@ def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Se
         ranks: The label space.
         chosen: Indices of the images to show.
     """
-    colours = rank_colours(len(ranks))
+    colours, most = rank_colours(len(ranks)), np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
     with style():
         figure = Figure(figsize=(1.75 * len(chosen), 3.0), layout="constrained")
         axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
@@ -228,10 +228,10 @@ def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Se
             above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
             bars = below.bar(range(len(ranks)), np.asarray(probabilities[index]), color=colours)
             bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
-            below.plot(target, 0.04, "^", color=COLOURS["stage 2"], markersize=5)
-            below.set(ylim=(0, 1), yticks=[])
+            below.plot(target, 0.04 * most, "^", color=COLOURS["stage 2"], markersize=5)
+            below.set(ylim=(0, most), yticks=[])
             _name_ticks(below, ranks, most=5)
-        axes[1, 0].set(yticks=[0, 1], ylabel="probability")
+        axes[1, 0].set(yticks=[0, most], ylabel="probability")
     return figure
 
 

@@ -29,10 +29,18 @@ HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
 img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-family: inherit } body { padding: 0 1rem }
-table { display: block; overflow-x: auto } td, th { padding: .2rem .8rem; text-align: left }</style>"""
+table { display: block; overflow-x: auto } td, th { padding: .2rem .6rem; text-align: left; white-space: nowrap }</style>"""
 LEGEND = """<p>RPS (error of the probabilities), MAE and ECE (how far stated and true certainty are apart): lower is better.
 Accuracy and QWK (agreement, weighted by distance): higher is better. MAE and the confusion below are those of the median
-answer, accuracy that of the most probable one. In brackets: 95 % intervals.</p>"""
+answer, accuracy that of the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the model before its
+image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the same images.</p>"""
+PAIRED = """<p>Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is better than L2RCLIP. An interval that holds 0
+decides nothing.</p>"""
+CURVES = """<p>Left: how far the most probable rank is off on validation images. A dot marks the epoch that was kept: the one
+with the lowest validation RPS. Dashed: the test error of a model that sees no image.</p>"""
+RELIABLE = """<p>Images are sorted by how sure the model was of its answer. Where the dots lie in the grey range, it is as sure
+as it is right.</p>"""
+WORST = "<p>Bars: the probability of each rank. The triangle marks the true one.</p>"
 
 
 def write_report(run: str, file: Path, where: Place) -> Path:
@@ -57,27 +65,32 @@ def write_report(run: str, file: Path, where: Place) -> Path:
     history: Any = read_table(Path(run, "history.csv"))
     rows = {name: with_intervals(score) for name, score in scores.items()}
     rows |= {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
-    true, p = found["target"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
-    parts = {f"Scores on {len(found)} test images, in {plots.unit_of(ranks)}": _table(rows, SCORES) + LEGEND}
+    true, p = found["true_rank"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
+    unit, error = plots.unit_of(ranks), "{mae_median:.2f}".format
+    short = f"On {len(found)} test images the median answer is off by {error(**rows[OURS])} {escape(unit)} on average"
+    parts = {
+        "In short": f"<p>{short}; of a model that sees no image, by {error(**metrics['median_rank'])}.</p>"
+    }
+    parts[f"Scores; MAE in {unit}"] = _table(rows, SCORES) + LEGEND
     ours = scores.pop(OURS)
     less = {name: with_intervals({key: of[key] - ours[key] for key in SCORES}) for name, of in scores.items()}
     if less:
-        paired = _table(less, SCORES)
-        parts[f"The same, less {OURS}"] = f"{paired}<p>An interval without 0 shows a difference.</p>"
+        parts[f"Difference from {OURS}"] = _table(less, SCORES) + PAIRED
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
-        parts["Training"] = _image(curves)
+        parts["Training"] = _image(curves) + CURVES
     parts["Confusion, answered by the median rank"] = _image(
         plots.confusion({OURS: (true, medians(p))}, ranks)
     )
-    parts["Reliability"] = _image(reliability_diagram({OURS: reliability(true, p, ranks)}))
+    parts["Reliability"] = _image(reliability_diagram({OURS: reliability(true, p, ranks)})) + RELIABLE
     names, score = pd.Index(ranks.names), rps_of_images(true, p)
     said = {"image": found["path"], "true": names[true], "most probable": names[p.argmax(1)]}
     said |= {"median": names[medians(p)], "RPS": score.round(3)}
-    inside, width = found["target"].between(found["low"], found["high"]), found["high"] - found["low"] + 1
+    low, high = found["low_rank"], found["high_rank"]
     parts["Intervals"] = (
-        f"<p>The 90 % interval holds the true rank of {100 * inside.mean():.0f} % of the test images, and "
-        f"{width.mean():.1f} of {len(ranks)} ranks on average.</p>"
+        f"<p>They are made to hold nine true ranks of ten. On the test images they hold "
+        f"{found['true_rank'].between(low, high).sum()} of {len(found)}, and {(high - low + 1).mean():.1f} of the "
+        f"{len(ranks)} ranks on average.</p>"
     )
     parts["Worst images, by RPS"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
     parts["Model card"] = _card(Path(run, "README.md").read_text(encoding="utf-8"))
@@ -117,4 +130,4 @@ def _worst(run: str, where: Place, worst: pd.DataFrame, p: Probabilities, ranks:
     except (InputError, IndexError) as error:
         shown = f"The images cannot be shown: {escape(one_line(str(error)))}"
         print(f"warning: the page shows no image: {one_line(str(error))}", file=sys.stderr)
-    return shown + worst.to_html(border=0, index=False)
+    return shown + WORST + worst.to_html(border=0, index=False)

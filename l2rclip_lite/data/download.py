@@ -36,12 +36,11 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     Example:
         >>> download("csv", "here")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: there is nothing to download; `l2rclip data csv` says where its images are.
+        l2rclip_lite.errors.InputError: csv: nothing to download; `l2rclip data csv` says where its images are.
     """
     source = url or DATA_SETS[name].url
     if not source:
-        where = f"`l2rclip data {name}` says where its images are"
-        raise InputError(f"{name}: there is nothing to download; {where}.")
+        raise InputError(f"{name}: nothing to download; `l2rclip data {name}` says where its images are.")
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")

@@ -95,11 +95,10 @@ def load_csv(
         table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
     table["file"] = files_inside(root, table)
     space, said = label_space(table, ranks, template, labels_are)
-    space = replace(space, unit=unit)
     said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
     card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
     fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
-    return dataset_of_table(card, space, table, root, **fields, protocol=tuple(said))
+    return dataset_of_table(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))
 
 
 def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:

@@ -245,17 +245,17 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     """
     ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
     refuse(table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown.")
-    drawn = f"{'within every' if groups is None else 'by group and'} rank, seed {seed}"
+    how = "within every" if groups is None else f"by group ({len(set(groups)):,} of them) and"
     if folds:
         dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])
-        said = f"fold {fold} of {folds} {drawn}{', not the splits of the table' if 'split' in table else ''}"
+        said = f"fold {fold} of {folds} {how} rank, seed {seed}{', not the splits of the table' if 'split' in table else ''}"
         table["split"] = np.where(dealt == fold - 1, "test", "train")
     elif "split" in table:
         check_splits(table)
         said = "split by the table"
     else:
         table["split"] = stratified(ranks, [seed], val_share, groups=groups)
-        said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {drawn}"
+        said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {how} rank, seed {seed}"
     if validation := draw_validation(table, val_share, seed, groups):
         said += f"{validation}, seed {seed}"
     apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()

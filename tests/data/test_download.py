@@ -115,9 +115,7 @@ def test_one_file_is_compared_with_its_digest(
     fetched = contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz"))
     assert fetched == {"retinamnist.npz": b"six arrays"}
     for name in ("csv", "hc18"):
-        with pytest.raises(
-            InputError, match=f"{name}: there is nothing to download; `l2rclip data {name}` says"
-        ):
+        with pytest.raises(InputError, match=f"{name}: nothing to download; `l2rclip data {name}` says"):
             download(name, tmp_path / "new")
 
 

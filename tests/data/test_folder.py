@@ -157,11 +157,11 @@ def drawn(folder: Path, groups: int = 0, splits: str = "", **options: Any) -> Or
          "split by the table; validation: 10 of the 75 training images within every rank, seed 0"),
         ({"folds": 4, "fold": 2}, [65, 10, 25], "fold 2 of 4 within every rank, seed 0; validation: 10 of the 75"),
         ({"folds": 4, "splits": "train val test"}, [65, 10, 25], "seed 0, not the splits of the table; validation"),
-        ({"groups": 33}, [70, 15, 15], "split 70/15/15 by group and rank, seed 0"),
+        ({"groups": 33}, [70, 15, 15], "split 70/15/15 by group (33 of them) and rank, seed 0"),
         # of three groups of a rank one, as of three images
         ({"groups": 20, "splits": "train train test train"}, [50, 25, 25],
          "validation: 25 of the 75 training images by group and rank, seed 0"),
-        ({"groups": 33, "folds": 5}, [68, 12, 20], "fold 1 of 5 by group and rank, seed 0"),
+        ({"groups": 33, "folds": 5}, [68, 12, 20], "fold 1 of 5 by group (33 of them) and rank, seed 0"),
         ({"groups": 7, "splits": "train val test"}, [34, 33, 33], "7 groups are in more than one split: --leakage"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ from faults import painted
 from PIL import Image
 from torch.nn.parallel import DistributedDataParallel
 
-from l2rclip_lite import images
+from l2rclip_lite import towers
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
@@ -106,7 +106,7 @@ def keep_or_read() -> None:
     data = OrdinalDataset.from_datasets(painted()[:3], painted()[3])
     histories = []
     for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
-        images.IN_MEMORY = limit
+        towers.IN_MEMORY = limit
         one = L2RCLIP.build(data.ranks, Config(**SET | {"epochs2": 1}, workers=workers))
         loaded = TrainingData.load(data, one)
         assert len(loaded.images["train"].kept) == (40 if limit else 0)

@@ -108,8 +108,9 @@ def test_predict_repeats_predictions_csv(fitted: Fitted) -> None:
     answers = [json.loads(line) for line in run("predict", fitted.out, *paths).out.splitlines()]
     assert [answer["path"] for answer in answers] == [str(path) for path in paths]
     for row, answer in zip(rows, answers, strict=True):
-        for theirs, mine in {"predicted": "rank", "median": "median", "low": "low", "high": "high"}.items():
-            assert answer[mine] == int(row[theirs])
+        for name in ("median", "low", "high"):
+            assert answer[name] == int(row[f"{name}_rank"])  # the value of a name is its place
+        assert answer["rank"] == int(row["predicted_rank"])
         assert answer["name"] == CSV_RANKS[answer["rank"]]
         assert answer["expected"] == pytest.approx(float(row["expected"]), abs=1e-5)
         assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
@@ -125,8 +126,10 @@ def test_numbers_are_told_in_their_unit(fitted: Fitted, tmp_path: Path) -> None:
     (tmp_path / "weeks.csv").write_text(table)
     words = ("--root", fitted.root, "--labels", tmp_path / "weeks.csv", "--unit", "weeks", *TINY)
     said = run("fit", "--dataset", "csv", *words, "--image-side", "kernel", "--out", tmp_path / "run")
-    assert re.search(r"^test, in weeks$", said.out, flags=re.M), said.err
-    assert re.search(r"^chosen: the head is told words [\d.]+, numbers [\d.]+$", said.out, flags=re.M)
+    assert re.search(r"^test; unit of MAE: weeks$", said.out, flags=re.M), said.err
+    assert re.search(
+        r"^validation chose: the head trusts sentences [\d.]+, numbers [\d.]+$", said.out, flags=re.M
+    )
     answer = json.loads(run("predict", tmp_path / "run", fitted.root / "images" / "00.png").out)
     assert {answer["median"], answer["low"], answer["high"]} <= {12, 20, 40}
     assert 12 <= answer["low"] <= answer["expected"] <= answer["high"] <= 40
@@ -240,10 +243,10 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
     assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
-    less = text[text.index("The same, less L2RCLIP") : text.index("<h2>Training")]
+    less = text[text.index("Difference from L2RCLIP") : text.index("<h2>Training")]
     assert less.count("0.000 [0.000, 0.000]") == 5  # its answers under another name
     assert "library_name" not in text
-    assert re.search(r"true rank of \d+ % of the test images, and \d\.\d of 3 ranks on average", text)
+    assert re.search(r"test images they hold \d of 6, and \d\.\d of the 3 ranks on average", text)
     assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
     assert (text.count("<img"), "add --root" in text) == (3, True)
@@ -290,7 +293,7 @@ def test_baselines_are_kept_as_models(
     for row, answer in zip(rows, map(json.loads, answers), strict=True):
         assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
     where = ("--root", fitted.root, "--method", "corn", "--json")
-    accuracy = sum(row["predicted"] == row["target"] for row in rows) / len(rows)
+    accuracy = sum(row["predicted_rank"] == row["true_rank"] for row in rows) / len(rows)
     assert json.loads(run("evaluate", fitted.out, *where).out)["metrics"]["accuracy"] == pytest.approx(
         accuracy
     )
@@ -322,7 +325,7 @@ def test_baselines_are_kept_as_models(
         ("data morf", "there is no data set 'morf'; choose one of leaves, bracol, "),
         ("data hci --leakage --download x", "at most one of --leakage, --check, --download"),
         ("data --leakage", "data: name a data set"),
-        ("data leaves --download x", "there is nothing to download"),
+        ("data leaves --download x", "nothing to download"),
         ("data hci --protocol x --leakage", "protocol"),
     ],
 )
@@ -371,7 +374,7 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(training, "fit", interrupted)
     said = run(*fit_words(fitted.root, fitted.out), "--quiet")
     assert (said.code, said.out) == (130, "")
-    assert said.err == "interrupted; a fit keeps its complete epochs, and goes on by the same command.\n"
+    assert said.err == "interrupted; a fit keeps its complete epochs: give the same command again.\n"
 
 
 def test_help_teaches_and_does_not_wait_for_torch() -> None:

@@ -51,11 +51,11 @@ def test_the_run_directory_holds_what_it_should(run: Run, leaves: OrdinalDataset
     assert json.loads((run.out / "metrics.json").read_text(encoding="utf-8")) == run.metrics
     table = pd.read_csv(run.out / "predictions.csv")
     assert list(table["path"]) == list(leaves.test.paths)
-    assert list(table["target"]) == list(leaves.test.targets)
+    assert list(table["true_rank"]) == list(leaves.test.targets)
     found = run.model.predict([leaves.test[index][0] for index in range(len(leaves.test))])
     written = torch.tensor(table.filter(like="p_").values).float()
     assert torch.allclose(found.probabilities, written, atol=2e-6)
-    assert found.rank.tolist() == list(table["predicted"])
+    assert found.rank.tolist() == list(table["predicted_rank"])
 
 
 def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small: Config) -> None:
