@@ -111,6 +111,9 @@ def fit(
       l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \
                   --template "a photo of a {rank} banana" --out runs/mine
           your own images; labels.csv has the columns path,label and, if you like, group and split
+      l2rclip fit --dataset csv --root DIR --labels visits.tsv --path-column file --label-column week \
+                  --group-column patient --unit weeks --image-side kernel --out runs/mine
+          columns by your own names, nobody in two splits, and a first look in minutes: only a head on the features trains
       l2rclip fit --dataset csv --root DIR --out runs/mine
           a sub-folder for each rank, called by a number; names need --ranks in their order
       accelerate launch -m l2rclip_lite fit --dataset leaves --out runs/leaves

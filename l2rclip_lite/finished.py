@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from glob import glob
 from importlib.util import find_spec
 from json import dumps
@@ -29,6 +30,7 @@ Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
 File = Annotated[Path, tyro.conf.Positional]
+Method = str | None
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,8 @@ def compare(run: Run) -> None:
     from l2rclip_lite.results import SCORES
 
     ranks, answers, scores = judged(run)
-    print(
-        table(
-            {name: with_intervals(each) for name, each in scores.items()}, f"test; unit of MAE: {ranks.unit}"
-        )
-    )
+    title = f"test; unit of MAE: {ranks.unit}"
+    print(table({name: with_intervals(each) for name, each in scores.items()}, title))
     best = scores.pop(OURS)
     rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
     if rows:
@@ -144,12 +143,11 @@ def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_book.report import write_report
 
-    print(f"{write_report(run, out or Path(run, 'report.html'), where)}: open it in a browser")
+    file = write_report(run, out or Path(run, "report.html"), judged(run), partial(data_of, run, where))
+    print(f"{file}: open it in a browser")
 
 
-def predict(
-    run: Run, images: Images, csv: bool = False, method: str | None = None, device: str = "cpu"
-) -> int:
+def predict(run: Run, images: Images, csv: bool = False, method: Method = None, device: str = "cpu") -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -207,7 +205,7 @@ def predict(
 
 
 def evaluate(
-    run: Run, split: str = "test", json: bool = False, method: str | None = None, where: Where = HERE
+    run: Run, split: str = "test", json: bool = False, method: Method = None, where: Where = HERE
 ) -> None:
     """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
@@ -246,7 +244,7 @@ def evaluate(
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def export(run: Run, file: File, method: str | None = None, where: Where = HERE) -> None:
+def export(run: Run, file: File, method: Method = None, where: Where = HERE) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -291,6 +289,10 @@ def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.results import read_table
 
+    if away := [
+        path for path in Path(run).rglob("*") if not path.resolve().is_relative_to(Path(run).resolve())
+    ]:
+        raise InputError(f"{away[0]} leads out of {run}; put the file itself there.")
     files = {OURS: Path(run, "predictions.csv")}
     files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
     ranks, scores = _model(run).ranks, {}

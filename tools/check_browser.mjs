@@ -1,5 +1,5 @@
 // node tools/check_browser.mjs [--require] [--python .venv/bin/python] [--data FOLDER] [SITE = _build/html] [SHOTS]
-// Gives photos to book/browser.html of the built book in Chromium and compares each answer with Python's: probabilities to 5e-3
+// Gives photos to book/browser.html of the built book in Chromium and compares each answer with Python's: probabilities to 2e-2
 // and the same rank. By keyboard, drop and paste, in the light and the dark theme, at 1280 and 390 px; also what is no picture,
 // and the page from a folder and without JavaScript. A line a check, OK or FAIL; status 1 if one fails.
 //   --data     a folder that holds bracol_severity; without it shared/data above, else drawn leaves (tools/browser_answers.py)

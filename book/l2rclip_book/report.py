@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 
 from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
+from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.finished import OURS, Place, data_of, judged
 from l2rclip_lite.metrics import Probabilities, medians, rps_of_images, with_intervals
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, cell, read_table
 from l2rclip_lite.runs import read_json, write_text
 
+Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Any]]
+OURS = ROWS["test"]
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
@@ -43,24 +45,22 @@ as it is right.</p>"""
 WORST = "<p>Bars: the probability of each rank. The triangle marks the true one.</p>"
 
 
-def write_report(run: str, file: Path, where: Place) -> Path:
+def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], OrdinalDataset]) -> Path:
     """Scores, training curves, confusion, reliability, worst images and model card of a run, in one HTML file.
 
     Args:
         run: A run directory.
         file: What to write.
-        where: Where its images are.
+        judged: Its ranks; answers and resampled scores by method, see `l2rclip_lite.finished.judged`.
+        read_data: Reads its data again.
 
     Returns:
         The file.
 
     Raises:
-        InputError: No finished run, or a changed one; a link that leads out of it.
+        InputError: A run that was changed.
     """
-    for each in Path(run).rglob("*"):
-        if not each.resolve().is_relative_to(Path(run).resolve()):
-            raise InputError(f"report: {each} leads out of {run}; put the file itself there.")
-    ranks, answers, scores = judged(run)
+    ranks, answers, scores = judged
     metrics, found = read_json(Path(run, "metrics.json")), answers[OURS]
     history: Any = read_table(Path(run, "history.csv"))
     rows = {name: with_intervals(score) for name, score in scores.items()}
@@ -92,8 +92,10 @@ def write_report(run: str, file: Path, where: Place) -> Path:
         f"{found['true_rank'].between(low, high).sum()} of {len(found)}, and {(high - low + 1).mean():.1f} of the "
         f"{len(ranks)} ranks on average.</p>"
     )
-    parts["Worst images, by RPS"] = _worst(run, where, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
-    parts["Model card"] = _card(Path(run, "README.md").read_text(encoding="utf-8"))
+    parts["Worst images, by RPS"] = _worst(read_data, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
+    parts["Model card, to complete in README.md of the run"] = _card(
+        Path(run, "README.md").read_text(encoding="utf-8")
+    )
     body = (f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
     title = escape(Path(run).resolve().name)  # no path of this machine
     write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{''.join(body)}")
@@ -123,10 +125,12 @@ def _card(text: str) -> str:
     return f"<pre>{bold}</pre>"
 
 
-def _worst(run: str, where: Place, worst: pd.DataFrame, p: Probabilities, ranks: Ranks) -> str:
+def _worst(
+    read_data: Callable[[], OrdinalDataset], worst: pd.DataFrame, p: Probabilities, ranks: Ranks
+) -> str:
     """The images that were judged worst, as far as they can be seen, and their names."""
     try:
-        shown = _image(plots.gallery(data_of(run, where).test, p, ranks, worst.index.tolist()))
+        shown = _image(plots.gallery(read_data().test, p, ranks, worst.index.tolist()))
     except (InputError, IndexError) as error:
         shown = f"The images cannot be shown: {escape(one_line(str(error)))}"
         print(f"warning: the page shows no image: {one_line(str(error))}", file=sys.stderr)

@@ -295,12 +295,9 @@ class OrdinalDataset:
                     raise InputError(f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it.")
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
-            rank, advice = (
-                counts.index(0),
-                "add some, leave it out, or pass allow_empty_ranks=True (--allow-empty-ranks)",
-            )
-            name = self.ranks.names[rank]
-            raise InputError(f"{self.name}: no training image has rank {rank} ({name!r}); {advice}.")
+            lacks = f"no training image has rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r})"
+            advice = "add some, leave it out, or pass allow_empty_ranks=True (--allow-empty-ranks)"
+            raise InputError(f"{self.name}: {lacks}; {advice}.")
 
     @classmethod
     def from_datasets(

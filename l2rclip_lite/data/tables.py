@@ -118,7 +118,10 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         or by a link; copy the image itself there.
     """
     top = os.path.realpath(root)
-    files = [os.path.realpath(os.path.join(top, path)) for path in table["path"].str.replace("\0", "?")]
+    parts = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
+    homes = {home: os.path.realpath(os.path.join(top, home)) for home in {home for home, _ in parts}}
+    files = [os.path.normpath(os.path.join(homes[home], name)) for home, name in parts]
+    files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
     column = pd.Series(files, index=table.index)
     leads = "the path {path!r:.200} leads out of the folder {root}, as it is or by a link; copy the image itself there."
     refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)

@@ -62,6 +62,15 @@ def test_the_table_is_whole() -> None:
     assert len({number + form for number in numbers for form in (0, 1)}) == 2 * len(numbers)
     assert min(numbers) == OBJECTIVES["cross-entropy"].number == 3
     assert len(set(BASELINES)) == len(BASELINES) == 4 + 2 * 13 - 3
+    named = {name: row.loss.__name__ for name, row in OBJECTIVES.items()}
+    others = {
+        "cross-entropy": "cross_entropy",
+        "coop": "cross_entropy",
+        "ordinalclip-inverse": "ordinalclip_loss",
+    }
+    others["rps"] = "ranked_probability_loss"
+    assert named == {name: f"{name.replace('-', '_')}_loss" for name in OBJECTIVES} | others
+    assert {name for name, row in OBJECTIVES.items() if row.adds} == {"ordinal-entropy", "rps"}
 
 
 @pytest.mark.slow

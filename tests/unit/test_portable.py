@@ -1,6 +1,7 @@
-"""The two packages of the wheel need no POSIX and no program beside Python: their source is read for what Windows lacks."""
+"""The source of both packages of the wheel, read: nothing that Windows lacks, and no two modules that import each other."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios
 MODULES |= {"subprocess"}  # a command starts no other program, `make` neither
 NAMES = {"fork", "kill", "killpg", "mkfifo", "mknod", "chown", "getuid", "setsid", "uname", "statvfs"}
 NAMES |= {"system", "popen", "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "alarm"}
+FILES = {
+    ".".join([path.name, *file.relative_to(path).with_suffix("").parts]).removesuffix(".__init__"): file
+    for path in map(Path, [*l2rclip_lite.__path__, *l2rclip_book.__path__])
+    for file in path.rglob("*.py")
+}
 FOLDERS = {"folder", "root", "out", "run", "cache", "directory", "top", "parent"}
 OTHER_OPENERS = {"Image", "tarfile", "os"}  # whose `open` gives no text
 
@@ -48,7 +54,21 @@ def problems(source: str) -> Iterator[str]:
 
 def test_nothing_needs_posix() -> None:
     """No POSIX-only module, call or signal, no path glued with a slash, no text in whatever encoding the machine has."""
-    files = [*Path(*l2rclip_lite.__path__).rglob("*.py"), *Path(*l2rclip_book.__path__).rglob("*.py")]
-    assert len(files) > 60
-    found = {file.name: list(problems(file.read_text(encoding="utf-8"))) for file in files}
+    assert len(FILES) > 60
+    found = {name: list(problems(file.read_text(encoding="utf-8"))) for name, file in FILES.items()}
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_imports_go_one_way() -> None:
+    """No cycle, also counting imports within functions and those for annotations alone."""
+    graph = {}
+    for name, file in FILES.items():
+        nodes = [
+            node
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        ]
+        taken = [(node.module, f"{node.module}.{each.name}") for node in nodes for each in node.names]
+        graph[name] = {part if part in FILES else module for module, part in taken}
+    graphlib.TopologicalSorter(graph).prepare()  # raises where modules import each other
+    assert "l2rclip_lite.results" in graph["l2rclip_book.report"]
