@@ -63,7 +63,7 @@ class DataOptions:
     size: int | None = None
     """leaves: number of images."""
     pixels: int | None = None
-    """leaves, retinamnist: side of the images."""
+    """leaves: side of the images."""
     seed: Annotated[int | None, tyro.conf.arg(name="data-seed")] = None
     """Seed of generated images and of splits that are drawn."""
     allow_missing: bool = False
@@ -142,7 +142,7 @@ def fit(
     if not quiet:
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, f"test; unit of MAE: {loaded.ranks.unit}"), end="\n\n")
-        if "numbers" in (told := run.history[-1]):
+        if "numbers" in (told := run.history[-1] if run.history else {}):
             print("validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(**told))
         found = f"temperature {float(run.model.temperature):.2f}, 90 % intervals"
         print(f"calibrated on {len(loaded.val)} validation images: {found}")

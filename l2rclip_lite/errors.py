@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on (a loss that is not a number, memory that ran out). The message says what to do."""
+    """Training cannot go on (a loss that is not a number). The message says what to do."""
 
 
 def sentence(error: Exception) -> str:

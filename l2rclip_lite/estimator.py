@@ -89,6 +89,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         config = Config(**settings)
         model = L2RCLIP.build(ranks, config).to(choose_device(config))
         parts = np.array(stratified(target, [self.seed], test=0))
+        if "val" not in parts:
+            raise InputError("y: no label occurs twice, so none is left for validation; give more images.")
         rows = {part: np.flatnonzero(parts == part) for part in ("train", "val")}
         targets = {part: torch.from_numpy(target[row]) for part, row in rows.items()}
         if images:

@@ -82,7 +82,7 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image])
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
     temperature, and `expected` [batch], in the unit of the ranks. Metadata, under `KEY`: ranks, towers, image size,
-    temperature.
+    temperature, and the conformal level of the 90 % interval.
 
     Args:
         model: A finished model on the CPU; one of precision bf16 is written, and compared, in fp32.

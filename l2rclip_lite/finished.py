@@ -31,6 +31,7 @@ Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME 
 Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
 File = Annotated[Path, tyro.conf.Positional]
 Method = str | None
+Part = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,13 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained, names = _model(run), names or ["ridge", "linear-probe"]
+    trained, names = _model(run, device=where.device), names or ["ridge", "linear-probe"]
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
         found = data_of(run, where)
-        model = type(trained).build(found.ranks, trained.config).to(where.device)
+        model = type(trained).build(found.ranks, trained.config).to(trained.device)
         loaded = TrainingData.load(found, model, cache=where.cache, quiet=False)
     for name in missing:
         print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
@@ -177,11 +178,10 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
     for word in images:
         if word == "-":
             paths += [Path(line) for line in sys.stdin.read().splitlines() if line]
-        elif os.path.isdir(word):
-            paths += images_in(word)
         else:
             matches = [] if os.path.lexists(word) else sorted(glob(word, recursive=True))
             paths += map(Path, matches or [word])
+    paths = [each for path in paths for each in (images_in(path) if path.is_dir() else [path])]
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
     model, header, code = _model(run, method, device), True, 0
@@ -205,7 +205,7 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
 
 
 def evaluate(
-    run: Run, split: str = "test", json: bool = False, method: Method = None, where: Where = HERE
+    run: Run, split: Part = "test", json: bool = False, method: Method = None, where: Where = HERE
 ) -> None:
     """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
@@ -225,19 +225,21 @@ def evaluate(
     """
     from l2rclip_lite.results import cell, judge
 
-    model, caveat = _model(run, method, where.device), ""
-    if where.labels:
-        split, part = where.labels, _labelled(run, where, model)
-    else:
+    model, title, caveat = _model(run, method, where.device), str(split), ""
+    try:
         found = data_of(run, where)
         part, caveat = found.split(split), found.caveat
+    except InputError:
+        if not where.labels:
+            raise
+        title, part = where.labels, _labelled(run, where, model)  # a table that the run does not know
     p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
     temperature = float(model.temperature)
     if json:
-        print(dumps({"run": run, "split": split, "temperature": temperature, "metrics": scores}))
+        print(dumps({"run": run, "split": title, "temperature": temperature, "metrics": scores}))
         return
-    print(f"{run}, {split}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {caveat}")
+    print(f"{run}, {title}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {caveat}")
     print(f"mae and rmse in {model.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
     for name in scores:
         if not name.endswith(("_low", "_high")):
@@ -289,9 +291,7 @@ def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.results import read_table
 
-    if away := [
-        path for path in Path(run).rglob("*") if not path.resolve().is_relative_to(Path(run).resolve())
-    ]:
+    if away := [p for p in Path(run).rglob("*") if not p.resolve().is_relative_to(Path(run).resolve())]:
         raise InputError(f"{away[0]} leads out of {run}; put the file itself there.")
     files = {OURS: Path(run, "predictions.csv")}
     files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
@@ -348,7 +348,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     """Every row of a new table of labels as one split; its columns are called as in the run's."""
     from l2rclip_lite.data.folder import label_space, own_table
-    from l2rclip_lite.data.tables import files_inside, refuse, split_of_table
+    from l2rclip_lite.data.tables import as_split, files_inside, refuse
     from l2rclip_lite.runs import RunDirectory, read_json
 
     told, root = dict[str, Any](), Path(where.root or ".")
@@ -360,4 +360,4 @@ def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct the path.", root=root)
     label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
-    return split_of_table(rows)
+    return as_split(rows)

@@ -157,7 +157,7 @@ def fit_linear_heads(
         mask: 1 where M may differ from 0, else 0; its last row is the biases'.
 
     Raises:
-        InputError: Features that are all equal or not finite, or a target that is no rank.
+        InputError: Features that are all equal or not finite.
 
     Example:
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])

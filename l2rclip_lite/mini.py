@@ -92,7 +92,7 @@ class MiniTowers(Towers):
         coded = [self.tokenizer.encode(sentence) for sentence in sentences]
         ids = pad_sequence([torch.tensor(code.ids) for code in coded], batch_first=True)
         if (n := ids.shape[1]) > self.max_tokens:
-            raise InputError(f"template: a sentence has {n} tokens, the text tower takes {self.max_tokens}.")
+            raise InputError(f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer.")
         at, lengths = torch.arange(n), torch.tensor([[len(code.ids)] for code in coded])
         words, rank_words = (at > 0) & (at < lengths - 1), torch.zeros_like(ids, dtype=torch.bool)
         if template:

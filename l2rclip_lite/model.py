@@ -263,7 +263,8 @@ class L2RCLIP(nn.Module):
         """A trained model.
 
         Args:
-            name: A run directory, `"leaves"` (generated leaves, ships with the package), or `"hf-hub:USER/NAME"`.
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships with the
+                package; a run directory of that name comes first.
             device: Where to put it.
             revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or a branch.
 
@@ -276,10 +277,11 @@ class L2RCLIP(nn.Module):
             try:
                 file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
             except (OSError, ValueError) as error:
-                raise InputError(f"{name}: no {MODEL} there ({one_line(str(error))[:300]}).") from error
+                raise InputError(f"{name}: no {MODEL} ({one_line(str(error))[:300]}); check name.") from error
         else:
-            leaves = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
-            file = leaves if str(name) == "leaves" else Path(name) / MODEL
+            file = Path(name) / MODEL
+            if str(name) == "leaves" and not file.is_file():
+                file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
         if not file.is_file():
             raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
         tensors, metadata = read_tensors(file)

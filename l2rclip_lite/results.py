@@ -67,9 +67,8 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
     """
     share = torch.tensor(data.counts("train")).double() / len(data.train)
     median = F.one_hot(torch.from_numpy(medians(share[None].numpy())), len(data.ranks)).double()
-    frequencies, certain = (
-        judge(row.expand(len(data.test), -1), data.test, data.ranks) for row in (share, median)
-    )
+    rows = (row.expand(len(data.test), -1) for row in (share, median))
+    frequencies, certain = (judge(row, data.test, data.ranks) for row in rows)
     shares = [name for name in certain if name in ("rps", "ece") or name.endswith("_expected")]
     return certain | {name: frequencies[name] for name in shares}
 
@@ -134,7 +133,8 @@ def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
         InputError: None there, or one that is damaged.
     """
     try:
-        table = pd.read_csv(file)
+        # "007" is not 7, and "NA" is a name
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype={"path": str, "subject": str})
         table[[*needed]]  # raises where one lacks
         return table
     except (OSError, ValueError, KeyError) as error:

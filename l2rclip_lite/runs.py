@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 from l2rclip_lite.errors import InputError
 
 Named = Mapping[str, Tensor]
-LOCK = ".lock"
+LOCK = ".l2r-lock"
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
@@ -40,7 +40,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # a full disk may not let the folder go
-        with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent, ignore_cleanup_errors=True) as new:
+        with TemporaryDirectory(prefix=".l2r-", dir=file.parent, ignore_cleanup_errors=True) as new:
             fresh = Path(new, file.name)
             write(fresh)
             fresh.chmod(0o644)
@@ -133,7 +133,7 @@ class RunDirectory:
             problem = f"cannot be written ({error.strerror})"
             raise InputError(f"{self.folder}: {problem}; choose another --out.") from error
         try:
-            for leftover in self.folder.glob(".*.*"):  # of a write that was killed
+            for leftover in self.folder.glob(".l2r-*"):  # of a write that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
         finally:

@@ -64,8 +64,7 @@ class Tokens:
         """
         off = self.mask.new_zeros(len(self.ids), length)
         slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
-        parts = (self.ids, self.mask, self.rank_words, self.words)
-        return Tokens(*(self.insert(part, new) for part, new in zip(parts, slots, strict=True)))
+        return Tokens(*map(self.insert, vars(self).values(), slots))
 
     def insert(self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]) -> Tensor:
         """`slots` after the start token of `part`, or at its very front where sentences have none (SigLIP)."""
@@ -81,7 +80,7 @@ class Towers(nn.Module, ABC):
     """A dual encoder: images and sentences become unit vectors of one space.
 
     Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing table of
-    `l2rclip_lite.training` relies on those two names.
+    `l2rclip_lite.model` relies on those two names.
 
     Attributes:
         image_size: Side of the square input image, pixels.
@@ -215,8 +214,12 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             image = read_image(image)
         try:
             image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-            image = on_white(image) if isinstance(image, Image.Image) else to_dtype(image, torch.uint8, True)
-        except TypeError as error:  # floats in an array
+            if isinstance(image, Tensor) and image.dtype != torch.uint8:
+                if not (image.is_floating_point() and -0.1 < image.min() <= image.max() < 1.1):
+                    raise ValueError("its numbers are neither bytes nor in [0, 1]")  # as after Normalize
+                image = to_dtype(image.clamp(0, 1), torch.uint8, True)
+            image = on_white(image) if isinstance(image, Image.Image) else image
+        except (TypeError, ValueError) as error:  # floats in an array
             raise InputError(f"image {index}: {error}; give bytes (height, width, 3).") from error
         pixels = self.resize(image)
         if self.keep:
@@ -230,7 +233,8 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             towers: Whose image tower encodes.
             about: How it encodes.
         """
-        found = hashlib.sha256(f"{towers.image_size} {towers.mean} {towers.std} {about}".encode())
+        about += f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
+        found = hashlib.sha256(about.encode())
         for tensor in towers.image.state_dict().values():
             found.update(tensor.cpu().flatten().view(torch.uint8).numpy())
         for index in range(len(self)):
@@ -274,7 +278,7 @@ class OpenClipTowers(Towers):
         """See `Towers.tokenize`."""
         ids, mask = self._read(sentences)
         if (n := ids.shape[1]) > self.max_tokens:
-            raise InputError(f"template: a sentence has {n} tokens, the text tower takes {self.max_tokens}.")
+            raise InputError(f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer.")
         around = self._read([""])[0]  # start and end token; SigLIP has no start, CLIPA no end
         words, rank_words = mask & ~torch.isin(ids, around), torch.zeros_like(mask)
         if template:
@@ -318,9 +322,7 @@ class OpenClipTowers(Towers):
         return self.image(pixels)
 
 
-def load_open_clip(
-    name: str, weights: str | Path | None, image_size: int | None, seed: int
-) -> OpenClipTowers:
+def load_open_clip(name: str, weights: str | Path | None, size: int | None, seed: int) -> OpenClipTowers:
     """An open_clip model behind the interface; see `mini.load_towers`.
 
     Raises:
@@ -333,7 +335,7 @@ def load_open_clip(
         raise InputError(f"towers: {name!r} {problem}.")
     model_name, _, tag = name.partition("/")
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
-    options: dict[str, Any] = {"force_image_size": image_size, "force_custom_text": True}
+    options: dict[str, Any] = {"force_image_size": size, "force_custom_text": True}
     # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
     options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
     # So they are with another mean of the pixels. A file does not say its own: its tag does, or the model's first tag.

@@ -6,6 +6,7 @@ stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -114,7 +115,8 @@ class TrainingData:
         mine = order[state.process_index :: state.num_processes][: len(order) // state.num_processes]
         batches = [index.tolist() for index in mine]
         images = self.images["train"]
-        for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=config.workers):
+        workers = 0 if images.keep else config.workers  # what a worker keeps in memory goes with it
+        for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=workers):
             pixels, target = pixels.to(device).repeat(views, 1, 1, 1), target.to(device).repeat(views)
             pixels = augment(pixels, generator) if augment else pixels
             yield model.towers.normalize(pixels.float().div_(255)), target
@@ -172,7 +174,10 @@ class Stage:
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
         self.target = data.targets["val"]
         size = batch_size or self.config.batch_size
-        self.steps = math.ceil(len(data.targets["train"]) / size) * epochs
+        shares = 1 if batch_size else PartialState().num_processes  # cached features are not shared out
+        self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
+        if epochs and not self.steps:
+            raise TrainingError("fewer batches than processes; use fewer, or a smaller --batch-size.")
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
             share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
@@ -232,7 +237,7 @@ class Stage:
         """
         epoch = len(self.history) + 1
         if not probabilities.isfinite().all():
-            raise TrainingError(f"stage {self.number}, epoch {epoch}: the validation output is not finite.")
+            raise TrainingError(f"stage {self.number}, epoch {epoch}: no finite output; learn more slowly.")
         row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
         self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
         score = (self.history[-1]["val_rps"], self.history[-1]["val_mae"])
@@ -420,16 +425,12 @@ def fit(
     return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), epochs, run.folder)
 
 
-def _both_stages(
-    model: L2RCLIP, data: OrdinalDataset, cache: Any, options: dict[str, Any]
-) -> tuple[Any, ...]:
+def _both_stages(model: L2RCLIP, data: OrdinalDataset, cache: Any, options: Any) -> tuple[Any, ...]:
     """History, probabilities and seconds, as `write_results` takes them; `options` are those of `Stage`."""
     if not options["quiet"]:
-        folder, again = options["run"].folder, "if it is stopped, give the same command again"
-        state = (
-            "resuming after the last complete epoch" if options["run"].unfinished.exists() else "a new run"
-        )
-        print(f"{freezing_table(model)}\n\n{folder}: {state}; {again}\n", flush=True)
+        run, again = options["run"], "if it is stopped, give the same command again"
+        state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
+        print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {again}\n", flush=True)
     seconds, began = {}, time.monotonic()
     images = TrainingData.load(data, model, cache=cache, quiet=options["quiet"])
     seconds["encoding"], began = time.monotonic() - began, time.monotonic()
@@ -448,6 +449,8 @@ def _both_stages(
 
 def choose_device(config: Config) -> torch.device:
     """Where to train; asking for a GPU that is not there is an error, not a slow surprise."""
+    if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
+        return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(f"device: no {config.device!r} device is visible here; use --device cpu or auto.")

@@ -53,12 +53,7 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits")
-            return on_white(image)
+            return on_white(ImageOps.exif_transpose(opened))
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
@@ -72,6 +67,10 @@ def on_white(image: Image.Image) -> Image.Image:
         >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
     """
+    if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -210,7 +209,8 @@ class Split(Dataset[tuple[Any, int]]):
         if isinstance(dataset, Split):
             return dataset
         places = range(len(dataset))
-        targets = getattr(dataset, "targets", None)
+        # what a `target_transform` makes of `targets`, only the items tell
+        targets = None if getattr(dataset, "target_transform", None) else getattr(dataset, "targets", None)
         targets = [dataset[place][1] for place in places] if targets is None else targets
         paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
         return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))

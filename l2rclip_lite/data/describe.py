@@ -32,15 +32,14 @@ def card(name: str) -> str:
         chosen += f"--fold {cut.folds[0]} to {cut.folds[-1]}" if len(cut.folds) > 1 else ""
         fields.append(("split", f"{chosen.strip()}: {cut.said}" if chosen else cut.said))
     wrap: Any = {"width": 100, "subsequent_indent": " " * 10, "break_on_hyphens": False}
-    return "\n".join(
-        textwrap.fill(f"{key:<10}{' '.join(text.split())}", **wrap) for key, text in fields if text
-    )
+    lines = (f"{key:<10}{' '.join(text.split())}" for key, text in fields if text)
+    return "\n".join(textwrap.fill(line, **wrap) for line in lines)
 
 
 def counts(data: OrdinalDataset) -> str:
     """What `summary` says of a data set, and a table of images per rank and split, with bars."""
     table = pd.DataFrame({split: data.counts(split) for split in SPLITS}, index=[*data.ranks.names])
-    table.loc["all"] = table.sum()
+    table = pd.concat([table, table.sum().to_frame("all").T])  # a rank, too, may be called all
     most = table.iloc[:-1].sum(axis=1).max()
     table[""] = [*("█" * round(30 * count / most) for count in table.iloc[:-1].sum(axis=1)), ""]
     return f"{data.summary()}\n\n{table.to_string()}"
@@ -98,9 +97,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
     parts = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
     found = (pd.Series(leakage(load_dataset(name, **part)), dtype=object) for part in parts.values())
     table = pd.DataFrame(dict(zip(parts, found, strict=True)))
-    return (
-        f"{name}: what train + val share with test, and train with val\n{table.fillna('unknown').to_string()}"
-    )
+    title = f"{name}: what train + val share with test, and train with val"
+    return f"{title}\n{table.fillna('unknown').to_string()}"
 
 
 def examine(file: str) -> tuple[str, str, str, str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from l2rclip_lite.data.base import IMAGE_SUFFIXES, SPLITS, Card, OrdinalDataset, Seed, validated
-from l2rclip_lite.data.tables import dataset_of_table, draw_splits, files_inside, read_table, refuse
+from l2rclip_lite.data.tables import as_dataset, draw_splits, files_inside, read_table, refuse
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
@@ -98,7 +98,7 @@ def load_csv(
     said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
     card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
     fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
-    return dataset_of_table(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))
+    return as_dataset(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))
 
 
 def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:

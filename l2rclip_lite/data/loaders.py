@@ -17,14 +17,7 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.tables import (
-    check_splits,
-    dataset_of_table,
-    draw_validation,
-    read_table,
-    refuse,
-    stratified,
-)
+from l2rclip_lite.data.tables import as_dataset, check_splits, draw_validation, read_table, refuse, stratified
 from l2rclip_lite.errors import InputError
 
 
@@ -90,7 +83,7 @@ def load_benchmark(
         table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
     fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True}
     fields |= {"upright": facts.upright, "protocol": (f"{said}; seed {seed}",)}
-    return dataset_of_table(facts.card, facts.ranks, table, root or "", **fields)
+    return as_dataset(facts.card, facts.ranks, table, root or "", **fields)
 
 
 def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:

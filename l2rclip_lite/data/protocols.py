@@ -169,7 +169,7 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
 
 @validated
 def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
-    """The three splits pooled and cut again 70/15/15 by whole subjects, see `splits.deal`: nobody is in two of them.
+    """The three splits pooled and cut again 70/15/15 by whole subjects, see `tables.deal`: nobody is in two of them.
 
     Args:
         data: A data set that names its subjects.
@@ -284,9 +284,7 @@ def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDatas
     return replace(data, protocol=(*data.protocol, sentence), **fields)
 
 
-def _thinned(
-    data: OrdinalDataset, quota: Mapping[int, int], said: str, step: int, seed: int
-) -> OrdinalDataset:
+def _thinned(data: Data, quota: Mapping[int, int], said: str, step: int, seed: int) -> OrdinalDataset:
     """At most `quota[rank]` random training images of each rank; a smaller quota gives a subset of a larger one."""
     targets = np.array(data.train.targets)
     kept: list[int] = []

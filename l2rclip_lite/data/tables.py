@@ -265,7 +265,7 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][: 1 + bool(apart)]
 
 
-def dataset_of_table(
+def as_dataset(
     card: Card, ranks: Ranks, table: pd.DataFrame, root: str | Path, *, allow_missing: bool, **fields: Any
 ) -> OrdinalDataset:
     """A data set from a table with one row per image; no image is opened.
@@ -294,15 +294,14 @@ def dataset_of_table(
             raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
         lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
-    splits: dict[str, Any] = {
-        split: split_of_table(table[~absent & (table["split"] == split)]) for split in SPLITS
-    }
+    there = table[~absent]
+    splits: dict[str, Any] = {split: as_split(there[there["split"] == split]) for split in SPLITS}
     fields["missing"] = tuple(table["path"][absent])
     return OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
 
 
-def split_of_table(table: pd.DataFrame) -> Split:
-    """All rows as one split, see `dataset_of_table`; its images are read when they are asked for."""
+def as_split(table: pd.DataFrame) -> Split:
+    """All rows as one split, see `as_dataset`; its images are read when they are asked for."""
     known = [name for name in ("subject", "deviation") if name in table]
     columns: dict[str, Any] = {f"{name}s": table[name].tolist() for name in known}
     images = Computed(base.read_image, table["file"].tolist(), table["where"].tolist())

@@ -1,7 +1,6 @@
 """pyproject.toml, the files in requirements and environment.yml describe one stack, each file of it with a hash."""
 
 import re
-import subprocess
 import tomllib
 from typing import Any
 
@@ -43,17 +42,6 @@ def test_the_lock_meets_every_range() -> None:
     for requirement in map(Requirement, wanted):
         pin = found[canonicalize_name(requirement.name)][0]
         assert requirement.specifier.contains(pin.split("==")[1].split(" ")[0]), requirement
-
-
-def test_every_installation_from_a_lock_asks_for_hashes() -> None:
-    """As make would install on a fresh machine; the build of torch at hand is tried before the lock."""
-    command = ["make", "--no-print-directory", "-n", "-B", "install", ".snakemake-env/.made"]
-    told = subprocess.run(command, cwd=chapters.ROOT, check=True, capture_output=True, text=True).stdout
-    installs = re.findall(r"pip install[^\n;|]*-r \S+", told)
-    assert [line.split("-r ")[1] for line in installs] == [
-        "requirements/torch.txt", ".venv/lock.txt", "requirements/snakemake.txt"
-    ]  # fmt: skip
-    assert all("--require-hashes" in line for line in installs)
 
 
 def test_what_is_written_twice_agrees() -> None:

@@ -13,12 +13,7 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from l2rclip_book.metric_figures import expected_price
-from l2rclip_book.statistics import (
-    compare,
-    holm,
-    near_duplicates,
-    ordinality,
-)
+from l2rclip_book.statistics import compare, holm, near_duplicates, ordinality
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks

@@ -54,7 +54,8 @@ class Labelled:
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """An image of its own width."""
-        return Image.new("L", (index + 1, 1)), int(self.targets[index])
+        turn = getattr(self, "target_transform", int)
+        return Image.new("L", (index + 1, 1)), int(turn(self.targets[index]))
 
 
 def test_any_map_style_dataset_becomes_a_split() -> None:
@@ -63,6 +64,9 @@ def test_any_map_style_dataset_becomes_a_split() -> None:
     assert Split.from_dataset(pairs, "mine").paths == ("mine/00000", "mine/00001")
     theirs = Split.from_dataset(Labelled())
     assert (theirs.targets, theirs[1][0].size) == ((1, 0), (2, 1))
+    turned = Labelled()
+    turned.target_transform = lambda target: 1 - target  # type: ignore[attr-defined]
+    assert Split.from_dataset(turned).targets == (0, 1)
     tensors = TensorDataset(torch.zeros(3, 3, 4, 4), torch.tensor([0, 1, 2]))
     assert Split.from_dataset(tensors)[2][0].shape == (3, 4, 4)
     data = OrdinalDataset.from_datasets((tensors, pairs, Labelled()), RANKS)

@@ -33,7 +33,5 @@ def test_counts_by_hand() -> None:
         "val_shared_files": 0,
     }
     counts = leakage(made("a1 a2", "b1 a1", "a2 c1", named=False))
-    assert (
-        counts["test_subjects"] is counts["test_shared_subjects"] is counts["test_images_of_shared"] is None
-    )
+    assert {counts[f"test_{name}"] for name in ("subjects", "shared_subjects", "images_of_shared")} == {None}
     assert (counts["test_shared_files"], counts["val_shared_files"]) == (1, 1)

@@ -36,7 +36,7 @@ class Calm(NamedTuple):
 
 def files_of(out: Path) -> dict[str, str]:
     """SHA-256 of every file of a run, but of the seconds that it took."""
-    files = (file for file in out.rglob("*") if file.is_file() and file.name != ".lock")
+    files = (file for file in out.rglob("*") if file.is_file() and file.name != ".l2r-lock")
     contents = {file.relative_to(out).as_posix(): file.read_bytes() for file in files}
     if (out / "metrics.json").is_file():
         contents["metrics.json"] = repr(read_json(out / "metrics.json") | {"seconds": 0}).encode()

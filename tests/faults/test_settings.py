@@ -142,17 +142,7 @@ def test_a_checkpoint_with_another_record(tmp_path: Path) -> None:
             again(tmp_path)
 
 
-WORDS = [
-    "fit",
-    "predict",
-    "evaluate",
-    "export",
-    "data",
-    "baselines",
-    "--out",
-    "--ranks",
-    "--seed",
-]
+WORDS = ["fit", "predict", "evaluate", "export", "data", "baselines", "--out", "--ranks", "--seed"]
 WORDS += ["csv", ".", "/nowhere", "", "--", "-1", "1e400", "x" * 100_000, "a\x1b[2J\udcff", "\n", "[" * 9999]
 
 

@@ -117,11 +117,8 @@ def keep_or_read() -> None:
 def compile_and_wrap() -> None:
     """torch.compile in one graph, a state_dict in another model, a forward hook, DDP of one process: the same logits."""
     ranks, config = Ranks(("new", "old"), (0, 1), template="a {rank} tyre"), Config(**SET)
-    model, other, pixels = (
-        L2RCLIP.build(ranks, config),
-        L2RCLIP.build(ranks, config),
-        torch.rand(2, 3, 64, 64),
-    )
+    model, other = (L2RCLIP.build(ranks, config) for _ in range(2))
+    pixels = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         for value in model.state_dict().values():
             value += 0.1

@@ -25,11 +25,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-)
+from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory

@@ -142,6 +142,7 @@ def test_images_by_pattern_and_by_a_list(fitted: Fitted, monkeypatch: pytest.Mon
     assert [json.loads(line)["path"] for line in answers] == files
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(files) + "\n"))
     assert run("predict", fitted.out, "-").out.splitlines() == answers
+    assert len(run("predict", fitted.out, fitted.root / "imag*").out.splitlines()) == 36  # a folder
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     refused(run("predict", fitted.out, "-"), "predict: no image there")
 
@@ -173,12 +174,15 @@ def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
 
 
 def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
-    """All rows of the old one, whatever its splits; a label that the model does not know is refused by row."""
+    """All its rows; of the run's own table the test part; a label that the model does not know is refused by row."""
     where = ("--root", fitted.root, "--labels")
-    found = json.loads(run("evaluate", fitted.out, *where, "labels.csv", "--json").out)["metrics"]
-    graded = run("predict", fitted.out, fitted.root / "images").out.splitlines()
+    assert json.loads(run("evaluate", fitted.out, *where, "labels.csv", "--json").out)["metrics"]["n"] == 6
+    rows = (fitted.root / "labels.csv").read_text().splitlines()
+    (fitted.root / "new.csv").write_text("\n".join(rows[:-1]))
+    found = json.loads(run("evaluate", fitted.out, *where, "new.csv", "--json").out)["metrics"]
+    graded = run("predict", fitted.out, fitted.root / "images").out.splitlines()[:-1]
     right = [json.loads(line)["rank"] == row % 3 for row, line in enumerate(graded)]
-    assert (found["n"], found["accuracy"]) == (36, pytest.approx(sum(right) / 36))
+    assert (found["n"], found["accuracy"]) == (35, pytest.approx(sum(right) / 35))
     (fitted.root / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
     refused(run("evaluate", fitted.out, *where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
     (fitted.root / "new.csv").write_text("path;label\nimages/00.png;0\nimages/01.png;1\n")
@@ -261,7 +265,9 @@ def test_what_may_be_left_out_and_where_a_table_may_lie(
 ) -> None:
     """No name is two quick baselines; a table is looked for under the root, then here; a run asks for all at once."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(fitted.out, "run")
+    for name in ("run", "leaves"):  # the second one goes before the model that ships with the package
+        shutil.copytree(fitted.out, name)
+    assert json.loads(run("predict", "leaves", fitted.root / "images/00.png").out)["name"] in CSV_RANKS
     assert run("baselines", "run", "--root", fitted.root).code == 0
     assert {path.name for path in Path("run/baselines").iterdir()} == {"ridge", "linear-probe"}
     shutil.copy(fitted.root / "labels.csv", "mine.csv")

@@ -80,7 +80,8 @@ def test_what_cannot_be_fitted() -> None:
     for settings, y, said in (
         ({}, ["low", "high"], r"^y: give more than one class, in numbers, or ranks in order"),
         ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
+        ({}, [0, 1, 2, 3, 4, 5], r"^y: no label occurs twice"),
         ({"image_side": "tower"}, [0, 1], r"^X: features train no tower"),
     ):
         with pytest.raises(InputError, match=said):
-            L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), y * 3)
+            L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), (y * 3)[:6])

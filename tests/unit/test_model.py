@@ -127,8 +127,14 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     array, table = np.array(images(1)[0]), folder.to_frame()
     for same in (array, [array], array[None], torch.from_numpy(array).movedim(2, 0).float() / 255):
         assert torch.allclose(model.predict(same).probabilities, one.probabilities[:1], atol=0.02)
-    with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\)"):
-        model.predict(array / 255)
+    for wrong in (array / 255, torch.from_numpy(array).movedim(2, 0).int(), torch.randn(3, 8, 8)):
+        with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\)"):
+            model.predict(wrong)
+    Image.fromarray(array[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")  # 16 bits
+    deep = (
+        model.predict(each).probabilities for each in (tmp_path / "deep.png", Image.fromarray(array[..., 0]))
+    )
+    assert torch.equal(*deep)
     assert table["path"].tolist() == [str(file) for file in files]
     assert table["p_2"].tolist() == pytest.approx(one.probabilities[:, 2].tolist(), abs=1e-6)
     model.temperature.fill_(2.0)

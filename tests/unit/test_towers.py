@@ -153,7 +153,7 @@ def test_too_long_a_sentence_is_refused(name: str, most: int, request: pytest.Fi
     """Of CLIP's 77 tokens and MiniLM's 512 start and end are two; one more word is too long."""
     towers: Towers = request.getfixturevalue(name)
     assert towers.tokenize(["leaf " * (most - 2)]).ids.shape == (1, most)
-    said = rf"^template: a sentence has {most + 1} tokens, the text tower takes {most}\.$"
+    said = rf"^template: a sentence of {most + 1} tokens; shorten it to {most} or fewer\.$"
     with pytest.raises(InputError, match=said):
         towers.tokenize(["leaf " * (most - 1)])
 

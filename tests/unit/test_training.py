@@ -148,8 +148,10 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
         with pytest.raises(TrainingError, match="no 'cuda' device is visible here"):
             fit(leaves, replace(small, device="cuda"), tmp_path / "gpu", quiet=True)
     (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / ".ssh.bak").mkdir()
     with pytest.raises(InputError, match="is not a run directory"):
         fit(leaves, small, tmp_path, quiet=True)
+    assert (tmp_path / ".ssh.bak").is_dir()
 
 
 def test_three_datasets_of_your_own(run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path) -> None:
