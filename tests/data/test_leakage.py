@@ -13,9 +13,8 @@ def made(train: str, val: str, test: str, *, named: bool = True) -> OrdinalDatas
         return Split(paths, [0] * len(paths), paths, subjects=[path[0] for path in paths] if named else None)
 
     ranks = Ranks(("low", "high"), (0, 1), "a {rank} grade")
-    return OrdinalDataset(
-        "made", split(train), split(val), split(test), ranks, Card("made"), allow_empty_ranks=True
-    )
+    parts = map(split, (train, val, test))
+    return OrdinalDataset("made", *parts, ranks, Card("made"), allow_empty_ranks=True)
 
 
 def test_counts_by_hand() -> None:
