@@ -93,7 +93,7 @@ def test_what_a_kill_left_is_cleared(calm: Calm, tmp_path: Path) -> None:
     """Killed after its last file was written: the same command takes the checkpoint and half a file away."""
     out = tmp_path / "run"
     assert ended(train, out) == 0
-    for name in ("checkpoint/stage2.safetensors", ".model.safetensors.x7/model.safetensors"):
+    for name in ("checkpoint/stage2.safetensors", ".l2r-x7/model.safetensors"):
         (out / name).parent.mkdir()
         (out / name).touch()
     assert ended(train, out) == 0

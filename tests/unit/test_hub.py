@@ -94,6 +94,6 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
 def test_of_a_strangers_repository_one_file_is_asked_for(hub: Any) -> None:
     """The pickle there is never fetched; what is not there is said in one sentence."""
     for name in ("eve/pickles", "no name"):
-        with pytest.raises(InputError, match=rf"^hf-hub:{name}: no model\.safetensors there \(.*\)\.$"):
+        with pytest.raises(InputError, match=rf"^hf-hub:{name}: no model\.safetensors \(.*\); check name\.$"):
             L2RCLIP.from_pretrained(f"hf-hub:{name}")
     assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {"model.safetensors"}
