@@ -30,8 +30,8 @@ class Work:
         config = Config(**unit["settings"])
         self.towers = load_towers(config.towers, image_size=config.image_size or self.data.image_size, seed=0)
         drawn = f"-{unit['seed']}" if unit["load"]["name"] == "leaves" else ""
-        file = cache / f"{name}{drawn}.safetensors" if cache else None
-        self.features = image_features(self.data, self.towers, file)
+        file = f"{name}{drawn}-{self.towers.image_size}.safetensors"  # of images as the tower sees them
+        self.features = image_features(self.data, self.towers, cache / file if cache else None)
 
     def rows(self, arm: str | None = None, condition: str | None = None) -> Iterator[dict[str, Any]]:
         """Rows of metrics, as soon as each is known.
