@@ -79,9 +79,7 @@ def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], O
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves) + CURVES
-    parts["Confusion, answered by the median rank"] = _image(
-        plots.confusion({OURS: (true, medians(p))}, ranks)
-    )
+    parts["Confusion of the median answer"] = _image(plots.confusion({OURS: (true, medians(p))}, ranks))
     parts["Reliability"] = _image(reliability_diagram({OURS: reliability(true, p, ranks)})) + RELIABLE
     names, score = pd.Index(ranks.names), rps_of_images(true, p)
     said = {"image": found["path"], "true": names[true], "most probable": names[p.argmax(1)]}

@@ -351,6 +351,7 @@ def test_what_the_user_can_mend_is_one_sentence(
         (f"{FIT} --batch-size ten", ["--batch-size", "ten"]),
         (f"{FIT} --controls.order no", ["--controls.order", "blind"]),
         ("fit --dataset leaves", ["--out"]),
+        ("evaluate run --split tset", ["tset", "train"]),
         ("evaluate run --devic cpu", ["--devic", "Perhaps you meant", "--device"]),
         ("fitt", ["fitt", "Available subcommands"]),
         ("", ["doctor"]),

@@ -113,6 +113,7 @@ def test_the_file_says_what_its_ranks_are_and_nothing_of_this_machine(written: P
     found = metadata(written)
     assert Ranks.from_dict(found["ranks"]) == RANKS
     assert (found["image_size"], found["temperature"], found["towers"]) == (64, 2.5, "tiny/random")
+    assert found["conformal"] == 1  # not calibrated: all ranks
     assert b".py" not in written.read_bytes()
 
 
