@@ -13,8 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data.folder import label_space, numbers
-from l2rclip_lite.data.tables import stratified
+from l2rclip_lite.data.tables import label_space, numbers, stratified
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks

@@ -172,7 +172,7 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
         device: Where to compute: cpu, cuda or mps.
     """
     from l2rclip_lite.data.base import images_in
-    from l2rclip_lite.progress import Progress
+    from l2rclip_lite.runs import Progress
 
     paths: list[Path] = []
     for word in images:
@@ -347,8 +347,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 
 def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     """Every row of a new table of labels as one split; its columns are called as in the run's."""
-    from l2rclip_lite.data.folder import label_space, own_table
-    from l2rclip_lite.data.tables import as_split, files_inside, refuse
+    from l2rclip_lite.data.tables import as_split, files_inside, label_space, own_table, refuse
     from l2rclip_lite.runs import RunDirectory, read_json
 
     told, root = dict[str, Any](), Path(where.root or ".")

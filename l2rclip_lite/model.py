@@ -20,10 +20,9 @@ from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prediction import DECODERS, Prediction
-from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import read_tensors, save_tensors
+from l2rclip_lite.runs import Progress, read_tensors, save_tensors
 from l2rclip_lite.towers import Pixels, ResizedImages, Towers
 
 MODEL = "model.safetensors"

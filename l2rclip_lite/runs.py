@@ -1,4 +1,4 @@
-"""The files of a run directory: atomic writes, tensors without pickle, one writer, and checkpoints.
+"""What a run leaves on disk and says meanwhile: atomic writes, tensors without pickle, checkpoints, signs of life.
 
 A file is either the old one or the new one, never half of it, so a run can be killed at any moment.
 """
@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,11 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
+from tqdm import tqdm
 
 from l2rclip_lite.errors import InputError
 
 Named = Mapping[str, Tensor]
 LOCK = ".l2r-lock"
+EVERY = 20.0  # seconds between two lines of a log file; work of less time says nothing there
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
@@ -238,3 +241,31 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         problem = f"damaged or of another model ({error})"
         raise InputError(f"{file}: {problem}; delete it to start this stage anew.") from error
+
+
+class Progress(tqdm):  # type: ignore[type-arg]
+    """A tqdm bar on stderr with the time left; where that is no terminal, a whole line from time to time.
+
+    Args:
+        given: What tqdm takes.
+        options: What tqdm takes by name.
+    """
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        self.terminal = sys.stderr.isatty()
+        options["file"] = sys.stderr
+        if not self.terminal:
+            options |= {"mininterval": EVERY, "delay": EVERY, "miniters": 1, "leave": False}
+        super().__init__(*given, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """What tqdm calls to show its state."""
+        if self.terminal:
+            super().display(msg, pos)
+        elif msg is None:
+            print(self, file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """A line that stays, above the bar where there is one."""
+        if not self.disable:
+            self.write(line, file=sys.stderr) if self.terminal else print(line, file=sys.stderr, flush=True)

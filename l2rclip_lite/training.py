@@ -29,10 +29,9 @@ from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
 from l2rclip_lite.model import L2RCLIP, ImageSide, freeze, freezing_table
-from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.results import Run, read_table, validation_scores, write_results
-from l2rclip_lite.runs import RunDirectory, load_checkpoint, read_json, save_checkpoint
+from l2rclip_lite.runs import Progress, RunDirectory, load_checkpoint, read_json, save_checkpoint
 from l2rclip_lite.towers import Augment, ResizedImages
 
 MOST_STEPS = 32  # of an epoch on cached features

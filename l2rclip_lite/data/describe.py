@@ -13,7 +13,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import FORMATS, SPLITS, Computed, OrdinalDataset, read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.progress import Progress
+from l2rclip_lite.runs import Progress
 
 
 def card(name: str) -> str:

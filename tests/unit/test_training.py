@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite import progress, training
+from l2rclip_lite import runs, training
 from l2rclip_lite.calibration import calibrate, temper
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
@@ -227,7 +227,7 @@ def test_a_log_file_shows_each_epoch_and_long_work(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("stage 1, epoch 1 of 2: loss ")
     assert f"validation RPS {run.history[1]['val_rps']:.3f}, MAE" in second
-    monkeypatch.setattr(progress, "EVERY", 1e-9)
+    monkeypatch.setattr(runs, "EVERY", 1e-9)
     train_stage1(model, TrainingData.load(leaves, model, quiet=False), quiet=False)
     said = capsys.readouterr().err
     assert "\r" not in said.replace("\r\n", "")
