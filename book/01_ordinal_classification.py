@@ -424,7 +424,7 @@ def check_decades(years: float, steps: float) -> str:
     """Compare both errors with the package's."""
     case = ([0, 1, 2, 2], [1, 1, 1, 1], archive)
     if abs(years - metrics.mae(*case)) > 1e-3:
-        return "not yet: in years, an error is a difference of two decades"
+        return "not yet: subtract years; the first error is 1950 - 1930 = 20"
     if abs(steps - metrics.mae_rank(*case)) > 1e-3:
         return "years right; in ranks, 1930s and 1950s are neighbours"
     return "right"

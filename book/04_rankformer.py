@@ -269,8 +269,8 @@ assert equal
 # ## Three axes: who sees whom
 #
 # The transpose in step 1 was a choice. The paper speaks of attention over tokens, but the $K \cdot n$ tokens form a
-# rectangle, and the paper leaves open along which side they look. The authors' repository does not contain this part. The
-# package therefore has a switch:
+# rectangle, and what we could read of the paper does not say along which side they look. The authors' repository does not
+# contain this part. The package therefore has a switch:
 #
 # - `token`: a word sees the words of its own sentence;
 # - `rank`: a word sees the words in the same slot of all sentences (the default, and what you built);
@@ -726,8 +726,8 @@ for check, kind, said in (
 # - RankFormer normalises the word embeddings, lets the words in one slot of all sentences see each other, passes each through
 #   an FFN that starts at zero, and blends the result into the old words with $\alpha$. Start, end and padding stay as they are.
 # - Context vectors go in after the start token, and the frozen tower encodes the rest. Two centrings follow.
-# - Along `token` no rank sees another; along `rank` and `joint` all do. The paper leaves the axis open; a test shows what
-#   a model does.
+# - Along `token` no rank sees another; along `rank` and `joint` all do. We found no source that says which the paper took; a
+#   test shows what a model does.
 # - RankFormer knows no positions and no order. $\alpha$ slows words down and does not bound them.
 # - Only stage 1 trains it. Afterwards its output is a constant, and it costs nothing at prediction.
 #

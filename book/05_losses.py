@@ -404,7 +404,7 @@ def stage1(z, t, y, r):
     return tightness(z, t, y) / 2 - (weight * push).mean()
 
 
-# images; texts they meet; texts that meet each other; values
+# images; texts that push them, and each other; texts that pull; values
 package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
@@ -645,7 +645,7 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() == "+ both (paper)"
 
 # %% [markdown]
-# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The paper gives the two one weight; the
+# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The released code gives the two one weight; the
 #   package has `lambda_tight` and `lambda_push`.
 # - **Cross-entropy resists, and cannot win.** On the twenty identical images it almost holds tightness in check. One linear
 #   map for a thousand different images has less freedom.
@@ -656,7 +656,7 @@ if PROFILE != "smoke":
 #
 # `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2: it asks for the same honest answer
 # as cross-entropy, and adds the order. Stage 1 keeps its pairwise loss with $\lambda_1=1$, because there the texts must find
-# their places. The preset was chosen on validation images of BRACOL and of generated leaves;
+# their places. The preset was chosen on validation images of BRACOL and of generated leaves, not on those of every set;
 # {doc}`09_does_it_help` compares both presets on test images.
 #
 # ## Exercises

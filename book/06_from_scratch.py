@@ -14,8 +14,8 @@
 # # L2RCLIP from scratch
 #
 # You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain PyTorch,
-# in five cells that you can copy into a file of your own (the imports are folded). The package lends only two things: the
-# pretrained towers and the leaf images. At the end we compare our code with the package, tensor by tensor and then run by run.
+# in five cells, and two that run them, to copy into a file of your own (imports, data and sizes are folded). The package lends
+# only two things: the pretrained towers and the leaf images. At the end we compare our code with the package, tensor by tensor and then run by run.
 # Every setting that the result depends on appears on this page, with a reason.
 #
 # **You need.** The symbols of {doc}`05_losses`, RankFormer from {doc}`04_rankformer`, and enough PyTorch to write a training
@@ -168,8 +168,8 @@ class Prompts(nn.Module):  # start, context, refined words, end -> t
 # %% [markdown]
 # What only the source code would tell you:
 #
-# - **Attention runs along the ranks**, slot by slot, which is why the first line of `forward` swaps two axes. The paper does
-#   not say along which axis tokens attend; along this one, ranks can see each other.
+# - **Attention runs along the ranks**, slot by slot, which is why the first line of `forward` swaps two axes. What we
+#   could read of the paper does not say along which axis tokens attend; along this one, ranks can see each other.
 # - **Eight heads, an inner width of 2048 and GELU** are an ordinary transformer block; text towers use GELU, too. The last
 #   layer starts at **zero**, so the first $R'$ is the template itself, scaled by $1-\alpha$. A random start would destroy the
 #   order that language brings before training could use it.
@@ -251,8 +251,8 @@ def share(step, steps):  # of the peak rate: a line up, a cosine down
     return (step + 1) / rise if step < rise else fall
 
 
-def optimiser(module, lr, count, epochs):
-    p, steps = module.parameters(), epochs * math.ceil(count / 16)
+def optimiser(module, lr, count, epochs, size=16):
+    p, steps = module.parameters(), epochs * math.ceil(count / size)
     adam = torch.optim.Adam(p, lr, weight_decay=1e-4, fused=True)
     return adam, LambdaLR(adam, partial(share, steps=steps))
 
@@ -283,10 +283,11 @@ def errors(z, t, y):
 
 def train_stage1(prompts, towers, train, val, epochs, lambda_pair=1.0):
     (Z, Y), best, history = train, (math.inf,), []
-    adam, rate = optimiser(prompts, 3.5e-4, len(Y), epochs)
+    size = max(16, math.ceil(len(Y) / 32))
+    adam, rate = optimiser(prompts, 3.5e-4, len(Y), epochs, size)
     for epoch in range(epochs):
         order = torch.randperm(len(Y), generator=seeded(1, epoch))
-        for index in order.split(16):
+        for index in order.split(size):
             z, y, t = Z[index], Y[index], prompts(towers)
             loss = F.cross_entropy(s * z @ t.T, y)
             loss = loss + text_to_image(z, t, y, s)
@@ -312,11 +313,13 @@ print("validation: RPS {:.3f}, MAE {:.2f}".format(*min(ours)))
 # %% [markdown]
 # - **Adam, peak rate 3.5e-4, weight decay 1e-4, batches of 16.** Rate and decay are those of CLIP-ReID, the code base that the
 #   authors name; the authors' own values are not released. Small batches mean more steps from few images; the last batch of an
-#   epoch may be smaller still, and is kept. This is Adam, not AdamW: the decay is part of the gradient. It acts on everything
+#   epoch may be smaller still, and is kept. From more than 512 images stage 1 takes larger batches, 32 an epoch, since each of
+#   its steps encodes all sentences. This is Adam, not AdamW: the decay is part of the gradient. It acts on everything
 #   that learns, $\alpha$ included. `fused` changes no formula, only its rounding; the end of this page says why that matters.
 # - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
 #   so they are short; the last ones only settle the weights.
-# - **$\lambda = 1$ for the pairwise part**, as in the released code.
+# - **$\lambda = 1$ for the pairwise part.** Within it, all weights of the released code are 1; how it is weighed against the
+#   rest is not in that code.
 # - **The epoch with the lowest validation RPS is kept**; between equal ones, the one with the lower MAE. RPS is smooth, while
 #   the MAE of so few validation images moves in jumps. Tuples compare from the left, which makes this rule a single `<`.
 # - **Each epoch has a generator of its own**, seeded by run, stage and epoch. A run that is stopped after any epoch can thus be
@@ -332,7 +335,7 @@ print("validation: RPS {:.3f}, MAE {:.2f}".format(*min(ours)))
 # | preset | `lambda_rps` | `lambda_pair` | the addition |
 # |---|--:|--:|---|
 # | `recommended`, the default | 1 | 0 | ranked probability score |
-# | `paper`, as released | 0 | 1 | tightness − diversity |
+# | `paper`, the released terms | 0 | 1 | tightness − diversity |
 #
 # In the package's `Config`, our `lambda_pair` is called `lambda1` in stage 1; in stage 2 it is split into `lambda_tight` and
 # `lambda_push`, so that each half can be tried alone.
@@ -385,7 +388,7 @@ print("test: RPS {:.3f}, MAE {:.2f}".format(*errors(z, t, test[1])))
 #   sixteen leaves would be noise, and move the features away from the sentences. The weights of BatchNorm do learn.
 # - **Flips and relighting** keep every grade what it was: a leaf has no up or down (a face does), and light is not damage. Each
 #   image gets its own draw. Rounding to bytes keeps the result an image that a camera could have taken.
-# - **The presets**: `recommended` was chosen on validation images, `paper` follows the released code. With `paper` the loss may
+# - **The presets**: `recommended` was chosen on validation images, `paper` takes the terms of the released code, each once. With `paper` the loss may
 #   become negative; that is no error.
 # - **One temperature** comes last in the package: `fit` divides all logits by a number fitted on the validation images. The
 #   most probable rank of each image stays the same, so our loop leaves it out; exercise 5 adds it.

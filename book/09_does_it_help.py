@@ -149,9 +149,10 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 #   can only hint at, so it marks the full gain. If your ranks are numbers, you can have this for free.
 #
 # Fitting the head is a convex problem without a learning rate, so no method wins by luck in tuning. `L2RCLIP` in the
-# figure is the package's default for a frozen tower: stage 1, then validation chooses among no text, words, numbers,
-# and half words, half numbers. The line below the first table shows that validation took the numbers alone in every
-# run, so that gain is not one of language. That is why there are three claims below and not one.
+# figure is the package's way for a frozen tower: stage 1, then validation chooses among no text, words, numbers, and
+# half words, half numbers. The line below the first table shows that validation took the numbers alone in every run,
+# so that gain is not one of language. That is why there are three claims below and not one. Stage 1 runs for 15 epochs
+# here, in batches of 128; the defaults are 6 and 16.
 #
 # **The same for every method.** Validation RPS chooses the strength of the penalty or the epoch, and fits one
 # temperature. RPS judges the probabilities; where a single rank is needed, their median answers. RPS comes first
@@ -165,8 +166,8 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 #
 # 1. **Order in the words**: true sentences against the same sentences given to the wrong ranks.
 # 2. **The method**: L2RCLIP as the package recommends it against cross-entropy.
-# 3. **Order in the loss**: stage 1 with the paper's weight, which pushes distant ranks harder, against a weight that
-#    treats all other ranks alike.
+# 3. **Order in the loss**: stage 1 with the paper's weight, which pushes distant ranks harder, against a weight of 1
+#    for every pair of images.
 #
 # Each compares two heads (*arms*) on the same test images. With $\bar s$ the mean RPS over the images of a set, one arm
 # saves, compared with the other,
@@ -182,7 +183,7 @@ answers = judged.groupby("verdict").groups
 found = "; ".join(
     f"{said}: {', '.join(rows)}" for said, rows in answers.items()
 )
-evidence.intervals(claims, label="RPS saved, %", title=found)
+evidence.intervals(claims, label="RPS saved, %", title=found, limit=35)
 
 # %% tags=["hide-input"]
 Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
@@ -191,7 +192,7 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # All three hold on the mean of the sets, but they differ in size. The order in the words saves 7.4 to 17.4 % of the RPS
 # on the single sets. The method as a whole saves more, but because validation took the numbers, this gain comes from
 # knowing the order; *words after stage 1* is what language alone can bring. The order in the loss saves about a
-# hundredth. It is there, and nobody would notice it in practice.
+# hundredth, and the [controls](controls) show that half of this is not due to order. Nobody would notice it in practice.
 #
 # **How three sets make one claim.** The test is about the mean of the three $g$. Ten thousand times, images are drawn
 # with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
@@ -209,6 +210,7 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # | three claims, Holm | `gains.judge_claims` |
 # | share of the hand-made order | `gains.order_steps` |
 #
+# (controls)=
 # ## The controls, one by one
 #
 # A gain says little until you know what else could have caused it. Each control breaks one thing and keeps the rest.
@@ -217,9 +219,11 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 #   angles; only the match between sentence and rank is gone. They should do no better than *no text*, since they expect
 #   the wrong ranks to be alike.
 # - **Hand-made order.** The opposite end: all the order there is, and no language.
-# - **Blind order.** Stage 1 with its ordinal loss, but with a weight that no longer knows how far apart two ranks are.
-#   What it loses against the true weight is what the *order* in the loss brings.
-# - **Shuffled order.** The weight believes in a wrong order of the ranks. If it mattered much, this would do harm.
+# - **Blind order.** Stage 1 with its ordinal loss, but with a weight of 1, however far apart two ranks are. This was
+#   the control of the third claim, and it breaks more than one thing: the true weight is a fraction, so blind order also
+#   pushes harder, and it pushes images of one rank apart.
+# - **Shuffled order.** The true weight, for a wrong order of the ranks. Its push is about as strong as the true one, so
+#   the difference between the two is what the *order* in the loss brings.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
 # - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
 #   images alone, the start would not matter; what it fails to reach is what the right sentences bring.
@@ -238,11 +242,29 @@ shares(order_steps(many, list(controls)), controls)
 
 # %% [markdown]
 # The difference between the first and the last line is due to the order in the words, that between *after stage 1* and
-# *words* to stage 1, and that between *after stage 1* and *blind order* to the order in the loss. Two lines deserve a
-# second look. *No ordinal loss* reaches nearly what the whole stage 1 reaches: most of what stage 1 adds comes from its
+# *words* to stage 1. Two lines deserve a second look. *No ordinal loss* reaches nearly what the whole stage 1 reaches: most of what stage 1 adds comes from its
 # contrastive loss. And *stage 1 from shuffled words* catches up where there are many images per rank, and falls behind
 # where there are few: the right sentences are worth most where images cannot teach the order. These lines were not
-# tested; take an interval here as a hint.
+# tested; take an interval here as a hint. What stage 1 with the true weight saves against each other weight:
+
+# %% tags=["hide-input"]
+weights = ("blind order", "shuffled order", "no ordinal loss")
+pairs = {f"against {arm}": ("after stage 1", arm) for arm in weights}
+weighed = compare_pairs(many, pairs)
+Markdown(gain_table(weighed, "RPS saved, % [95 % interval]"))
+
+# %% tags=["remove-cell"]
+saved = weighed.set_index(["data", "row"])["gain"]
+if set(MANY) <= set(weighed["data"]):
+    blind, shuffled, none = (saved[MEAN, row] for row in pairs)
+    assert 0.4 < shuffled / blind < 0.6
+    assert 0 < none < shuffled
+    assert saved["bracol-area", "against no ordinal loss"] < 0
+
+# %% [markdown]
+# Against shuffled order, the cleaner control, about half of the third claim's gain remains, and against no ordinal loss
+# at all still less: on leaf damage the loss brings nothing. So the order in the loss counts for something on the mean of
+# the sets, and for less than the claim says.
 #
 # ## What could have been seen
 #
@@ -331,15 +353,16 @@ saved = rivals.set_index(["data", "row"])["gain"]
 if {"bracol", "apples81"} <= set(rivals["data"]):
     for data in ("bracol", "apples81"):
         assert saved[data, "L2RCLIP"] < 0, "cross-entropy is ahead"
-    assert saved["apples81", "L2RCLIP"] > saved["apples81", "paper"]
-    assert abs(saved["bracol", "L2RCLIP"] - saved["bracol", "paper"]) < 3
+        assert (
+            saved[data, "rps"] > saved[data, "L2RCLIP"] > saved[data, "paper"]
+        )
 
 # %% [markdown]
-# Does language cost anything where images alone suffice? Here it does. Cross-entropy has the lower RPS on both sets,
-# though on the leaves the intervals contain zero. There the recommended preset and *paper*, whose over-confidence the
-# temperature takes away, are close to each other; on the apples, with four times as many ranks, the recommended preset
-# is ahead of *paper*, and behind the heads that read no sentence. So if you train the tower and have many images per
-# rank, try cross-entropy first. Apples had a single run; its intervals are about these towers and not about the next
+# Does language cost anything where images alone suffice? Here it does. Cross-entropy has the lower RPS than L2RCLIP
+# with either preset, on both sets. The recommended preset is ahead of *paper* on both. What costs is not its loss: the
+# head `rps` is trained with the same loss, on weights of its own that learn, and is about level with cross-entropy. It
+# is the fixed prototypes, which the tower has to serve. So if you train the tower and have many images per rank, try
+# cross-entropy first. Apples had a single run; its intervals are about these towers and not about the next
 # ones.
 #
 # ## What this does not show
@@ -348,8 +371,8 @@ if {"bracol", "apples81"} <= set(rivals["data"]):
 #   about images; both ends of the first figure would move.
 # - **Numbers in words.** All rank names here are numbers or percentages, because only then is there a hand-made order
 #   to compare with.
-# - **Settings were found on validation images of these sets.** The test images took no part, but other kinds of images
-#   may want other settings.
+# - **Settings were found on validation images of these sets.** No image was set aside from that search: what is
+#   validation in one fold is test in another. And other kinds of images may want other settings.
 # - **The words of one language**, one template per set. {doc}`15_all_studies` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
@@ -387,7 +410,7 @@ check_shares(60, -10)
 def check_alarms(plain: float, corrected: float) -> None:
     """Compare with the exact chances."""
     right = 1 - (1 - 0.05) ** 3, 1 - (1 - 0.05 / 3) ** 3
-    near = max(abs(plain - right[0]), abs(corrected - right[1])) < 0.002
+    near = max(abs(plain - right[0]), abs(corrected - right[1])) < 0.005
     print("right" if near else "not yet: 1 − the chance that all keep silent")
 
 

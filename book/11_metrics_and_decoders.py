@@ -261,7 +261,7 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 #
 # `metrics.evaluate` computes all at once, and adds the root mean squared error (RMSE) and the area under the ROC curve. Input
 # that cannot be scored is refused, with the row and the fix. `tests/unit/test_metrics.py` works every metric by hand, and
-# `tests/oracles/test_metrics_oracles.py` compares it with scikit-learn, SciPy, torchmetrics and two libraries for ordinal
+# `tests/oracles/test_metrics_oracles.py` compares it with scikit-learn, torchmetrics and a library for ordinal
 # classification.
 #
 # ## What an error costs

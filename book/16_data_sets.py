@@ -318,7 +318,7 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # The second command needs no images: it reports which people are in training and in test. For the third, the images may be
 # anywhere below `--root`. Images that a list names but you do not have are counted before anything trains, and the command
 # stops; with `--allow-missing` it continues without them, and the run records it. The files `experiments/*.yaml` have the
-# settings of the paper, as far as they are known, for `papermill book/08_training_runs.ipynb` ({doc}`08_training_runs`).
+# settings of the paper, as far as we know them, for `papermill book/08_training_runs.ipynb` ({doc}`08_training_runs`).
 #
 # The paper's own numbers were **not reproduced** here: no image of its five benchmarks was at hand. Loaders and protocols are
 # tested on drawn images in the true layout, their counts against the published lists.

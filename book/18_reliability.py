@@ -330,9 +330,10 @@ assert answers["tall.jpg"].startswith("read, 32 by 48")  # it was turned
 # %% [markdown]
 # ## Models from strangers
 #
-# A pickle can run anything when it is opened; that is how pickles work. So no model here is a pickle: tensors are safetensors,
-# settings are JSON, and both are read as data. A linter reads every module and finds no `eval`, `exec`, pickle or shell. A
-# stranger can still lie: about shapes, about numbers, about which towers to load. In the next cell, `lie` saves the model of
+# A pickle can run anything when it is opened; that is how pickles work. So no trained model here is a pickle: tensors are
+# safetensors, settings are JSON, and both are read as data. (One file that pip installs, the image tower's, is of PyTorch's old
+# format. Its SHA-256 is checked first, and then only tensors are taken from it.) The linter refuses `eval`, `exec`, `pickle`
+# and a shell in the package. A stranger can still lie: about shapes, about numbers, about which towers to load. In the next cell, `lie` saves the model of
 # the run above with some tensors or settings changed, and returns the answer of `L2RCLIP.from_pretrained`.
 
 
@@ -480,8 +481,8 @@ print(
 # - **A GPU.** Results were equal bit for bit on a CPU. On a GPU, some sums are added in another order each time.
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
 # - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
-# - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. The SHA-256 of every file that pip installs
-#   is checked; what is in the files is their authors' work.
+# - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. `make install` checks the SHA-256 of every
+#   file that it installs, a plain `pip install` only that of the towers' weights; what is in them is their authors' work.
 # - **Faults that nobody thought of.** The trials count what was tried.
 #
 # ## Exercises

@@ -39,7 +39,7 @@ class Controls:
     learn_alpha: bool = True
     """Whether α is trained."""
     centre: bool = True
-    """Whether text features are centred over the ranks; the paper does not say, small text towers need it."""
+    """Whether text features are centred over the ranks: our choice; small text towers need it."""
     contrastive: Literal["asymmetrical", "plain"] = "asymmetrical"
     """Contrastive loss of stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that share a rank."""
     order: Literal["true", "blind", "shuffled"] = "true"

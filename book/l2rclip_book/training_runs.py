@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
@@ -89,6 +90,28 @@ def run_settings(given: Given) -> dict[str, Any]:
     return (
         settings | profile | {"towers": "mini", "weights": None} if given["PROFILE"] == "smoke" else settings
     )
+
+
+def options(settings: Given) -> Iterator[str]:
+    """Arguments as the command line spells them.
+
+    Example:
+        >>> list(
+        ...     options(
+        ...         {"lr1": 0.001, "augment": False, "ranks": ["good", "bad"], "controls": {"order": "blind"}}
+        ...     )
+        ... )
+        ['--lr1 0.001', '--no-augment', '--ranks good,bad', '--controls.order blind']
+    """
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, dict):
+            yield from options({f"{name}.{key}": inner for key, inner in value.items()})
+        elif isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        elif value is not None:
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            yield f"--{flag} {shlex.quote(text)}"
 
 
 def run_name(given: Given) -> str:

@@ -58,7 +58,7 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         "units": len(done),
         "missing": sorted(files.keys() - done.keys()),
         "commits": sorted({one["commit"] for one in made.values()}),
-        "versions": next(iter(made.values()))["versions"],
+        "versions": [dict(one) for one in sorted({tuple(one["versions"].items()) for one in made.values()})],
         "features": hashes,
         "settings": plan["settings"],
         "data": {name: data[name] | {"card": card} for name, card in cards.items()},
@@ -85,7 +85,9 @@ def main() -> None:
     options = parser.parse_args()
     table, about = gather(options.folder, options.preset)
     write_text(options.out, table.to_csv(index=False))
-    scores = [pd.read_csv(file) for file in sorted((options.folder / "rows").glob("*/*.images.csv"))]
+    rows, done = options.folder / "rows", table[["study", "data", "run"]].drop_duplicates()
+    units = [rows / study / f"{data}-{run}" for study, data, run in done.itertuples(index=False)]
+    scores = [pd.read_csv(unit.with_suffix(".images.csv")) for unit in sorted(units)]
     pd.concat(scores).to_csv(
         options.out.with_suffix(".images.csv.gz"), index=False, compression={"method": "gzip", "mtime": 0}
     )

@@ -69,7 +69,7 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
             part, _, control = key.partition(".")
             own = merged(own, {part: {control: value} if control else value})
         said = ", ".join(f"{key} {value}" for key, value in pairs.items())
-        studies[name] = {"question": said, "data": list(sweep["data"]), "arms": {said: {"settings": own}}}
+        studies[name] = {"question": said, "data": list(sweep["data"]), "settings": own, "arms": {said: {}}}
     return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
 
 

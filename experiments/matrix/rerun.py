@@ -22,7 +22,7 @@ from work import Work
 SAME = ("seconds", "commit", "study", "data", "run")  # what a rerun need not, or cannot, repeat
 
 
-def again(row: dict[str, Any], data_folder: Path | None, preset: str = "page") -> dict[str, Any]:
+def again(row: dict[str, Any], data_folder: Path | None, preset: str) -> dict[str, Any]:
     """Train a row of the table again.
 
     Args:
@@ -65,12 +65,13 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     parser.add_argument("--tolerance", type=float, default=1e-5)
+    parser.add_argument("--preset", default="page", choices=planning.PRESETS, help="that of the table")
     options = parser.parse_args()
     table = pd.read_csv(options.table, dtype={"level": str, "condition": str}, keep_default_na=False)
     table = table.query(options.where) if options.where else table
     bad = 0
     for row in table.sample(min(options.rows, len(table)), random_state=options.draw).to_dict("records"):
-        wrong = differences(row, again(row, options.data), options.tolerance)
+        wrong = differences(row, again(row, options.data, options.preset), options.tolerance)
         bad += bool(wrong)
         where = f"{row['study']}/{row['data']}-{row['seed']} {row['condition']} {row['arm']}"
         print(f"{where}: {'the same' if not wrong else '; '.join(wrong)}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ class Work:
         threadpool_limits(1)  # nor do those of scikit-learn
         self.unit, self.data = unit, load_dataset(**unit["load"])
         config = Config(**unit["settings"])
-        self.towers = load_towers(config.towers, image_size=config.image_size or self.data.image_size, seed=0)
+        size = config.image_size or self.data.image_size
+        self.towers = load_towers(config.towers, weights=config.weights, image_size=size, seed=0)
         drawn = f"-{unit['seed']}" if unit["load"]["name"] == "leaves" else ""
-        file = f"{name}{drawn}-{self.towers.image_size}.safetensors"  # of images as the tower sees them
+        tower = f"{config.weights or config.towers}-{self.towers.image_size}"
+        file = f"{name}{drawn}-{re.sub(r'[^A-Za-z0-9.]+', '-', tower)}.safetensors"
         self.features = image_features(self.data, self.towers, cache / file if cache else None)
 
     def rows(self, arm: str | None = None, condition: str | None = None) -> Iterator[dict[str, Any]]:
