@@ -321,8 +321,9 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 
 # %% [markdown]
 # Stage 1 alone does not beat the probe in MAE or RPS: it sees an image only after the projection into the space of the
-# sentences, 384 numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference, because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the
-# *same* tower for as many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves they were
+# sentences, 384 numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference,
+# because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the *same* tower for as
+# many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves, both presets and this rival were
 # trained on the same five folds:
 
 # %% tags=["hide-input"]
@@ -571,5 +572,5 @@ assert "MAE" in check_epoch(
 #
 # The method is that of {cite:t}`wang2023learning`. The authors' repository holds the losses, which this package reproduces
 # to six digits, and the optimisers, which say what each stage trains. It also has one data set, metrics and split lists,
-# but no model or training loop. What we found in neither (template, number of context vectors, learning rates, axis of
-# attention) is a setting in `l2rclip_lite.config.Config`; the defaults are ours.
+# but no model or training loop. What we found in neither paper nor repository (template, number of context vectors, learning rates,
+# axis of attention) is a setting in `l2rclip_lite.config.Config`; {doc}`hyperparameters` says where the defaults come from.

@@ -313,12 +313,12 @@ print("validation: RPS {:.3f}, MAE {:.2f}".format(*min(ours)))
 # %% [markdown]
 # - **Adam, peak rate 3.5e-4, weight decay 1e-4, batches of 16.** Rate and decay are those of CLIP-ReID, the code base that the
 #   authors name; the authors' own values are not released. Small batches mean more steps from few images; the last batch of an
-#   epoch may be smaller still, and is kept. From more than 512 images stage 1 takes larger batches, 32 an epoch, since each of
+#   epoch may be smaller still, and is kept. With more than 512 images stage 1 takes larger batches, 32 an epoch, since each of
 #   its steps encodes all sentences. This is Adam, not AdamW: the decay is part of the gradient. It acts on everything
 #   that learns, $\alpha$ included. `fused` changes no formula, only its rounding; the end of this page says why that matters.
 # - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
 #   so they are short; the last ones only settle the weights.
-# - **$\lambda = 1$ for the pairwise part.** Within it, all weights of the released code are 1; how it is weighed against the
+# - **$\lambda = 1$ for the pairwise part.** The halves within it are the released code's; how the whole is weighed against the
 #   rest is not in that code.
 # - **The epoch with the lowest validation RPS is kept**; between equal ones, the one with the lower MAE. RPS is smooth, while
 #   the MAE of so few validation images moves in jumps. Tuples compare from the left, which makes this rule a single `<`.

@@ -155,7 +155,7 @@ assert found > 0.6
 #
 # The task is to read the damage of drawn leaves in ten ranks. We keep the features at four moments: at the start, after
 # stage 1, after stage 2, and, from the same start again, after training with cross-entropy. The preset `paper` has the
-# losses that the authors released: all weights are 1, so stage 2 adds the ordinal pairwise loss to cross-entropy over
+# losses that the authors released, each with weight 1, so stage 2 adds the ordinal pairwise loss to cross-entropy over
 # the sentences. What the cell below does not name keeps the default of `Config`.
 
 # %%

@@ -152,7 +152,7 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 # figure is the package's way for a frozen tower: stage 1, then validation chooses among no text, words, numbers, and
 # half words, half numbers. The line below the first table shows that validation took the numbers alone in every run,
 # so that gain is not one of language. That is why there are three claims below and not one. Stage 1 runs for 15 epochs
-# here, in batches of 128; the defaults are 6 and 16.
+# here, in batches of 128; the defaults are 6 epochs and batches of 16, or of a 32nd of the images where that is more.
 #
 # **The same for every method.** Validation RPS chooses the strength of the penalty or the epoch, and fits one
 # temperature. RPS judges the probabilities; where a single rank is needed, their median answers. RPS comes first
@@ -192,7 +192,8 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # All three hold on the mean of the sets, but they differ in size. The order in the words saves 7.4 to 17.4 % of the RPS
 # on the single sets. The method as a whole saves more, but because validation took the numbers, this gain comes from
 # knowing the order; *words after stage 1* is what language alone can bring. The order in the loss saves about a
-# hundredth, and the [controls](controls) show that half of this is not due to order. Nobody would notice it in practice.
+# hundredth; about half of it remains against a shuffled order, as the [controls](controls) show. Nobody would notice it
+# in practice.
 #
 # **How three sets make one claim.** The test is about the mean of the three $g$. Ten thousand times, images are drawn
 # with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
@@ -213,7 +214,7 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # (controls)=
 # ## The controls, one by one
 #
-# A gain says little until you know what else could have caused it. Each control breaks one thing and keeps the rest.
+# A gain says little until you know what else could have caused it. A control should break one thing and keep the rest.
 #
 # - **Shuffled words.** Every rank gets the sentence of another rank. The vectors have the same lengths and the same
 #   angles; only the match between sentence and rank is gone. They should do no better than *no text*, since they expect
@@ -221,9 +222,9 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # - **Hand-made order.** The opposite end: all the order there is, and no language.
 # - **Blind order.** Stage 1 with its ordinal loss, but with a weight of 1, however far apart two ranks are. This was
 #   the control of the third claim, and it breaks more than one thing: the true weight is a fraction, so blind order also
-#   pushes harder, and it pushes images of one rank apart.
-# - **Shuffled order.** The true weight, for a wrong order of the ranks. Its push is about as strong as the true one, so
-#   the difference between the two is what the *order* in the loss brings.
+#   pushes harder, and it pushes the text of a rank away from the rank's own images.
+# - **Shuffled order.** The true weight, for a wrong order of the ranks. It is nearer to the true one in strength, though
+#   it still pushes harder, since neighbours in truth are seldom neighbours here.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
 # - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
 #   images alone, the start would not matter; what it fails to reach is what the right sentences bring.
@@ -262,9 +263,9 @@ if set(MANY) <= set(weighed["data"]):
     assert saved["bracol-area", "against no ordinal loss"] < 0
 
 # %% [markdown]
-# Against shuffled order, the cleaner control, about half of the third claim's gain remains, and against no ordinal loss
-# at all still less: on leaf damage the loss brings nothing. So the order in the loss counts for something on the mean of
-# the sets, and for less than the claim says.
+# Against a shuffled order about half of the third claim's gain remains, and against no ordinal loss at all still less: on
+# leaf damage the loss brings nothing. So the order in the loss counts for something on the mean of the sets, and for
+# less than the claim says.
 #
 # ## What could have been seen
 #
@@ -337,7 +338,7 @@ Markdown(
 #
 # A frozen tower is a fair test of words, but the paper trains the tower. Then each rank is a fixed vector, its
 # prototype, and the tower turns images towards it. The studies `tuned` and `tuned-apples` train the whole image tower,
-# on coffee leaves in five grades and on apples. *Paper* has the weights that the authors released, *paper without
+# on coffee leaves in five grades and on apples. *Paper* has the terms that the authors released, each with weight 1, *paper without
 # tightness* leaves out the part of stage 2 that pulls every image onto its prototype, and `L2RCLIP` is the recommended
 # preset, with the RPS in place of both parts of the pairwise loss. `rps` and `sord` are heads without sentences. Every
 # arm has its own temperature.
@@ -452,8 +453,7 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 
 # %% [markdown]
 # - A number knows the order better than words do. Words earn their place where there is no number.
-# - A control breaks one thing and keeps the rest; without shuffled words and a blind order, no gain here would have a
-#   known cause.
+# - A control should break one thing and keep the rest. Shuffled words do; a blind order breaks more than one.
 # - Say beforehand what would convince you, and afterwards what you could have seen.
 #
 # ## Sources

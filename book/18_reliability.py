@@ -482,7 +482,7 @@ print(
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
 # - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
 # - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. `make install` checks the SHA-256 of every
-#   file that it installs, a plain `pip install` only that of the towers' weights; what is in them is their authors' work.
+#   file that it installs; the package checks that of the towers' weights each time. What is in them is their authors' work.
 # - **Faults that nobody thought of.** The trials count what was tried.
 #
 # ## Exercises

@@ -71,7 +71,7 @@ class Config:
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's own."""
     preset: Literal["recommended", "paper"] = "recommended"
-    """Where settings come from whose default is None: chosen by validation ('recommended'), or as released ('paper')."""
+    """Where settings come from whose default is None: chosen by validation ('recommended'), or released terms ('paper')."""
     image_side: Literal["tower", "kernel"] = "tower"
     """What stage 2 trains: the image 'tower', or on features of the frozen tower a convex 'kernel' head, in seconds."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,7 +36,7 @@ from l2rclip_lite.runs import read_tensors, save_tensors
 from l2rclip_lite.towers import Towers
 from l2rclip_lite.training import TrainingData, train_kernel, train_stage1, train_stage2
 
-OURS = "L2RCLIP"
+OURS, RANDOM = "L2RCLIP", "random-prototypes"
 NO_TEXT = Config(context_length=0, epochs1=0, controls={"rankformer": False})  # only its image tower is used
 
 
@@ -45,7 +46,7 @@ class Arm:
 
     Args:
         name: Its name in the results.
-        method: "L2RCLIP", a name of `baselines.BASELINES`, or "median-rank".
+        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`, or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are merged.
 
     Example:
@@ -166,6 +167,12 @@ def seen_and_unseen(probabilities: Float[Tensor, "batch rank"], data: OrdinalDat
     return scores
 
 
+def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
+    """Fixed unit vectors that say nothing about the ranks, in place of text features."""
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
+
+
 def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> pd.DataFrame:
     """What each test image adds to the three figures that are reported.
 
@@ -244,13 +251,14 @@ class Study:
         ):  # the frequencies of the training ranks: their median, and honest about it
             share = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
             return (share / share.sum()).expand(len(data.test), -1), {}
-        model = L2RCLIP(self.towers, data.ranks, config)
-        if arm.method != OURS:
+        fixed = random_prototypes(data, self.towers, config.seed) if arm.method == RANDOM else None
+        model = L2RCLIP(self.towers, data.ranks, config, fixed)
+        if arm.method not in (OURS, RANDOM):
             check_baselines([arm.method], config)
             done = train_baseline(arm.method, model, inputs, quiet=self.quiet)
             return done.probabilities(inputs.encode(done, "test")), {}
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
-        if config.epochs1:
+        if config.epochs1 and model.prompts is not None:
             controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")
             later: dict[str, Any] = {
                 "epochs2": 0,

@@ -165,12 +165,12 @@ def test_a_row_that_differs_is_named() -> None:
 
 @pytest.mark.slow
 def test_a_unit_is_a_notebook_and_a_file_of_rows(tmp_path: Path) -> None:
-    """Every arm has a row, with the commit that made it; features are kept by data set and image size."""
+    """Every arm has a row, with the commit that made it; features are kept by data set, tower and image size."""
     command = UNIT.format(python=sys.executable, out=tmp_path)
     subprocess.run(command, shell=True, cwd=chapters.ROOT, capture_output=True, check=True)
     names = {"unit.ipynb", "rows.csv", "rows.images.csv", "rows.json"}
     assert {file.name for file in tmp_path.glob("*.*")} == names
-    assert [file.name for file in tmp_path.glob("features/*")] == ["bracol-0-mini-32.safetensors"]
+    assert [file.name for file in tmp_path.glob("features/*")] == ["bracol-0-tiny-random-32.safetensors"]
     rows = pd.read_csv(tmp_path / "rows.csv", dtype=str)
     assert list(rows["arm"]) == list(planning.read()["studies"]["tuned"]["arms"])
     assert set(rows["commit"]) == {"1234"}
