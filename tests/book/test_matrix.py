@@ -62,7 +62,7 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             for arm in (Arm(key, **about) for key, about in unit["arms"].items()):
                 config = arm.config(Config(**planning.merged(unit["settings"], own)))
                 assert config.seed == unit["seed"], name
-                assert arm.method in (*BASELINES, "L2RCLIP", "random-prototypes", "median-rank"), (name, arm.name)
+                assert arm.method in {*BASELINES, "L2RCLIP", "random-prototypes", "median-rank"}, name
                 if arm.method in BASELINES:
                     check_baselines([arm.method], config)
                 seen.add((name, arm.name, config))
