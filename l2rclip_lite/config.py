@@ -73,7 +73,8 @@ class Config:
     preset: Literal["recommended", "paper"] = "recommended"
     """Where settings come from whose default is None: chosen by validation ('recommended'), or released terms ('paper')."""
     image_side: Literal["tower", "kernel"] = "tower"
-    """What stage 2 trains: the image 'tower', or on features of the frozen tower a convex 'kernel' head, in seconds."""
+    """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's features, in seconds; it reads
+    no other setting of stage 2."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
     axis: Literal["token", "rank", "joint"] = "rank"

@@ -36,7 +36,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         towers: See `Config`, as for all below.
         image_side: See `Config`; 'tower' needs images.
         epochs1: See `Config`.
-        epochs2: See `Config`.
+        epochs2: See `Config`; for a tower only.
         device: See `Config`.
         seed: See `Config`; it also draws the validation part.
 

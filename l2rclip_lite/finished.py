@@ -232,14 +232,14 @@ def evaluate(
     except InputError:
         if not where.labels:
             raise
-        title, part = where.labels, _labelled(run, where, model)  # a table that the run does not know
+        title, part = f"all rows of {where.labels}", _labelled(run, where, model)  # unknown to the run
     p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
-    temperature = float(model.temperature)
+    about = {"run": run, "split": title, "caveat": caveat, "temperature": float(model.temperature)}
     if json:
-        print(dumps({"run": run, "split": title, "temperature": temperature, "metrics": scores}))
+        print(dumps(about | {"metrics": scores}))
         return
-    print(f"{run}, {title}: {len(part)} images, temperature {temperature:.2f}, 95 % intervals {caveat}")
+    print(f"{run}, {title}: {len(part)} images, temperature {model.temperature:.2f}, 95 % intervals {caveat}")
     print(f"mae and rmse in {model.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
     for name in scores:
         if not name.endswith(("_low", "_high")):
@@ -267,7 +267,7 @@ def export(run: Run, file: File, method: Method = None, where: Where = HERE) -> 
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.export import export_onnx
 
-    model, found = _model(run, method, where.device), data_of(run, where)
+    model, found = _model(run, method), data_of(run, where)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
     some = found.test[:: max(1, len(found.test) // 64)]
     difference, images = export_onnx(model, file, (some[index][0] for index in range(len(some))))
@@ -355,8 +355,11 @@ def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
         told = dict(read_json(RunDirectory(run).config)["dataset"]["source"])
     ours = {"path": "path", "label": "label", "subject": "group"}
     columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
+    own = Path(told.get("root") or ".", told.get("labels") or "labels.csv")
+    if own.resolve() == Path(root, str(where.labels)).resolve():
+        raise InputError(f"{own}: the run's own table, with other rows or labels now; give another.")
     rows, _ = own_table(root, str(where.labels), columns)
     rows["file"] = files_inside(root, rows)
-    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct the path.", root=root)
+    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct it or --root.", root=root)
     label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
     return as_split(rows)

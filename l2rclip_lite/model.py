@@ -222,7 +222,7 @@ class L2RCLIP(nn.Module):
         if not probabilities.isfinite().all():
             raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
         known = all(isinstance(image, str | Path) for image in images)
-        return Prediction.of(probabilities, self.ranks, images if known else (), float(self.conformal))
+        return Prediction.of(probabilities, self.ranks, [*images] if known else (), float(self.conformal))
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
@@ -289,7 +289,7 @@ class L2RCLIP(nn.Module):
             return model.to(device)
         except Exception as error:  # whatever a stranger's file leads to, the user sees one sentence
             reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            said = f"cannot be used ({reason}); train it again, or use another device"
+            said = f"cannot be used ({reason}); mend that, train it again, or use another device"
             raise InputError(f"{file}: {said}.") from error
 
     @classmethod

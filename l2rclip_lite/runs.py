@@ -52,7 +52,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             fresh.replace(file)
     except (OSError, SafetensorError) as error:
         problem = f"cannot be written ({getattr(error, 'strerror', None) or error})"
-        raise InputError(f"{file}: {problem}; free some space or choose another --out.") from error
+        raise InputError(f"{file}: {problem}; free some space or choose another place.") from error
 
 
 def write_text(file: Path, text: str) -> None:

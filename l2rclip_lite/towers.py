@@ -196,7 +196,8 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(self, images: Any, towers: Towers) -> None:
-        self.images, self.resize = images, towers.resize()
+        # pandas would count by label
+        self.images, self.resize = images.tolist() if hasattr(images, "iloc") else images, towers.resize()
         self.keep = 3 * towers.image_size**2 * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 

@@ -78,8 +78,9 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def images_in(folder: str | Path) -> list[Path]:
-    """The images of a folder and of those in it, in the order of their names."""
-    return [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    """The images of a folder and of those in it, in the order of their names; no hidden ones."""
+    images = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in images if "/." not in f"/{path.relative_to(folder).as_posix()}"]
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     """
     data = load_dataset(name, **{**options, "allow_missing": True})
     if not isinstance(data.train.images, Computed):
-        raise InputError(f"{name}: its images lie in no files of their own; there is nothing to check.")
+        raise InputError(f"{name}: no files of its own, or a protocol chose among them; check without it.")
     parts = ((split, data.split(split)) for split in SPLITS)
     columns = [{"split": split, "path": part.paths, "file": part.images.columns[0]} for split, part in parts]
     table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)

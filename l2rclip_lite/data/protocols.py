@@ -164,7 +164,7 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
         merged[name] = replace(part, targets=[place[target] for target in part.targets], deviations=None)
     widths = " or ".join(map(str, sorted({len(part) for part in bins})))
     said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
-    return _changed(data, said, **merged)
+    return replace(data, protocol=(*data.protocol, said), **merged)
 
 
 @validated
@@ -198,7 +198,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     for name in SPLITS:
         part = splits[name] = pool.subset(np.flatnonzero(dealt == name).tolist())
         said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
-    return _changed(data, f"{said}; seed {seed}", allow_empty_ranks=True, **splits)
+    return replace(data, protocol=(*data.protocol, f"{said}; seed {seed}"), allow_empty_ranks=True, **splits)
 
 
 @validated
@@ -240,7 +240,7 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     gone = [f"{len(data.split(name)) - len(part):,}" for name, part in parts.items()]
     said = f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the"
     said += f" ends; {gone[0]} training and {gone[1]} validation images removed; seed {seed}"
-    return _changed(data, said, allow_empty_ranks=True, **parts)
+    return replace(data, protocol=(*data.protocol, said), allow_empty_ranks=True, **parts)
 
 
 _ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
@@ -279,11 +279,6 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     return data
 
 
-def _changed(data: OrdinalDataset, sentence: str, **fields: Any) -> OrdinalDataset:
-    """`data` with other fields and one more sentence."""
-    return replace(data, protocol=(*data.protocol, sentence), **fields)
-
-
 def _thinned(data: Data, quota: Mapping[int, int], said: str, step: int, seed: int) -> OrdinalDataset:
     """At most `quota[rank]` random training images of each rank; a smaller quota gives a subset of a larger one."""
     targets = np.array(data.train.targets)
@@ -292,4 +287,4 @@ def _thinned(data: Data, quota: Mapping[int, int], said: str, step: int, seed: i
         members = np.flatnonzero(targets == rank)
         kept += np.random.default_rng([seed, step, rank]).permutation(members)[:count].tolist()
     said += f", {len(kept):,} of {len(targets):,} kept; seed {seed}"
-    return _changed(data, said, train=data.train.subset(sorted(kept)))
+    return replace(data, protocol=(*data.protocol, said), train=data.train.subset(sorted(kept)))

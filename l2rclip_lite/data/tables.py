@@ -122,7 +122,7 @@ def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.D
         columns: For `path`, `label`, `subject` and `split` the name in the table.
 
     Raises:
-        InputError: Another kind of file, one that lies elsewhere, or one that cannot be used.
+        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column with two roles.
     """
     name = "a DataFrame"
     if not isinstance(labels, pd.DataFrame):
@@ -135,6 +135,8 @@ def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.D
         if outside or labels.suffix.lower() not in TABLES:
             said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path"
             raise InputError(f"{labels}: is no table of labels; {said}.")
+    if len({*columns.values(), "where"}) <= len(columns):  # the name of our own column
+        raise InputError(f"csv: rename the column that is twice in {', '.join(columns.values())}, or where.")
     advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
     needed = [column for column in columns.values() if column not in ("group", "split")]
     found = read_table(labels, needed, advice=advice)
@@ -209,10 +211,12 @@ def label_space(
     """
     refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
     number, said = numbers(table["label"]), list[str]()
+    if ranks is None and kind != "names":
+        raise InputError("csv: --labels-are index or position counts the ranks; give them by --ranks.")
     if ranks is None:
         words = "the label {label!r:.80} is a word; write all in their order, lowest first: --ranks {found!r:.900}"
         refuse(table, number.isna(), words, found=",".join(sorted(set(table["label"]))))
-        ranks, kind = sorted(set(number)), "names"
+        ranks = sorted(set(number))
         said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
         if len(ranks) > min(MOST, len(table) / 2):
             raise InputError(f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks.")

@@ -87,6 +87,8 @@ FOUND = "ranks: the {} numbers found as labels, {}"
         ((1, None, 2), {}, "row 1 .*the label is blank; fill it in"),
         ((0.11, 0.12, 0.13, 0.14, 0.15, 0.16), {}, "csv: 6 different labels are too many; round them, or pass ranks"),
         ((3, 2, 1), {"ranks": "3,2,1"}, "values must increase, but 3 is followed by 2"),
+        ((0, 1, 3), {"labels_are": "index"}, "--labels-are index or position counts the ranks; give them by --ranks"),
+        ((1, 2, 3), {"group_column": "label"}, "rename the column that is twice in path, label, label, split"),
     ],
 )  # fmt: skip
 def test_a_label_means_one_thing(tmp_path: Path, labels: Any, options: dict[str, Any], meant: Any) -> None:
@@ -124,13 +126,10 @@ def test_a_folder_for_each_rank(tmp_path: Path) -> None:
         (tmp_path / "cut" / split).mkdir(parents=True)
         (tmp_path / "plain" / str(SPLITS.index(split))).rename(tmp_path / "cut" / split / "fresh")
     data = load_dataset("csv", root=tmp_path / "cut", ranks=("fresh", "ripe"), allow_empty_ranks=True)
-    assert (data.test.paths[0], [len(data.split(split)) for split in SPLITS]) == (
-        "test/fresh/11.PNG",
-        [4, 4, 4],
-    )
-    with pytest.raises(
-        InputError, match=r"has neither labels.csv, .* nor a folder of images per rank; pass --labels"
-    ):
+    assert data.test.paths[0] == "test/fresh/11.PNG"
+    assert [len(data.split(split)) for split in SPLITS] == [4, 4, 4]
+    neither = r"has neither labels.csv, .* nor a folder of images per rank; pass --labels"
+    with pytest.raises(InputError, match=neither):
         load_dataset("csv", root=tmp_path)
 
 

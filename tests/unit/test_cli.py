@@ -175,21 +175,22 @@ def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
 
 def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
     """All its rows; of the run's own table the test part; a label that the model does not know is refused by row."""
-    where = ("--root", fitted.root, "--labels")
-    assert json.loads(run("evaluate", fitted.out, *where, "labels.csv", "--json").out)["metrics"]["n"] == 6
-    rows = (fitted.root / "labels.csv").read_text().splitlines()
+    where, own = ("evaluate", fitted.out, "--root", fitted.root, "--labels"), fitted.root / "labels.csv"
+    assert json.loads(run(*where, "labels.csv", "--json").out)["metrics"]["n"] == 6
+    text, rows = own.read_text(), own.read_text().splitlines()
+    own.write_text("\n".join(rows[:-1]))  # it would show images of training
+    refused(run(*where, "labels.csv"), "labels.csv: the run's own table, with other rows or labels now")
+    own.write_text(text)
     (fitted.root / "new.csv").write_text("\n".join(rows[:-1]))
-    found = json.loads(run("evaluate", fitted.out, *where, "new.csv", "--json").out)["metrics"]
+    found = json.loads(run(*where, "new.csv", "--json").out)["metrics"]
     graded = run("predict", fitted.out, fitted.root / "images").out.splitlines()[:-1]
     right = [json.loads(line)["rank"] == row % 3 for row, line in enumerate(graded)]
     assert (found["n"], found["accuracy"]) == (35, pytest.approx(sum(right) / 35))
     (fitted.root / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
-    refused(run("evaluate", fitted.out, *where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
+    refused(run(*where, "new.csv"), "new.csv row 3: the label 'rotten' is no rank")
     (fitted.root / "new.csv").write_text("path;label\nimages/00.png;0\nimages/01.png;1\n")
-    refused(
-        run("evaluate", fitted.out, *where, "new.csv"), "row 2 (the first of 2): the label '0' is no name"
-    )
-    counted = run("evaluate", fitted.out, *where, "new.csv", "--labels-are", "index", "--json")
+    refused(run(*where, "new.csv"), "row 2 (the first of 2): the label '0' is no name")
+    counted = run(*where, "new.csv", "--labels-are", "index", "--json")
     assert json.loads(counted.out)["metrics"]["n"] == 2
 
 

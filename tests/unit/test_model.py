@@ -4,6 +4,7 @@ from pathlib import Path
 
 import children
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -115,7 +116,9 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     for image, file in zip(images(5), files, strict=True):
         image.save(file)
     (tmp_path / "notes.txt").write_text("not an image")
-    one, two = model.predict(images(5)), model.predict([*files[:4], str(files[4])], batch_size=2)
+    (tmp_path / "._0.png").write_text("nor is what macOS leaves")
+    mixed = pd.Series([*files[:4], str(files[4])], index=[4, 3, 2, 1, 0])  # of pandas, with labels of its own
+    one, two = model.predict(images(5)), model.predict(mixed, batch_size=2)
     folder = model.predict(tmp_path)
     assert torch.allclose(one.probabilities, two.probabilities, atol=1e-6)
     assert torch.equal(model.predict(files[0]).probabilities, model.predict(images(1)[0]).probabilities)
@@ -131,10 +134,8 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
         with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\)"):
             model.predict(wrong)
     Image.fromarray(array[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")  # 16 bits
-    deep = (
-        model.predict(each).probabilities for each in (tmp_path / "deep.png", Image.fromarray(array[..., 0]))
-    )
-    assert torch.equal(*deep)
+    deep = [tmp_path / "deep.png", Image.fromarray(array[..., 0])]
+    assert torch.equal(*model.predict(deep).probabilities)
     assert table["path"].tolist() == [str(file) for file in files]
     assert table["p_2"].tolist() == pytest.approx(one.probabilities[:, 2].tolist(), abs=1e-6)
     model.temperature.fill_(2.0)
