@@ -59,8 +59,7 @@ from l2rclip_book.style import DATA
 
 NAMES = {data: name for data, (name, *_) in DATA.items()}
 table, scores, missing = read_results(RESULTS)
-studies = ("main", "tuned", "tuned-apples", "all")
-lacking = [unit for unit in missing if unit.split("/")[0] in studies]
+lacking = [x for x in missing if x.startswith(("main", "tuned", "all"))]
 print("not run, and left out:", ", ".join(lacking) or "nothing")
 
 
@@ -337,15 +336,17 @@ Markdown(
 # ## When the image tower learns
 #
 # A frozen tower is a fair test of words, but the paper trains the tower. Then each rank is a fixed vector, its
-# prototype, and the tower turns images towards it. The studies `tuned` and `tuned-apples` train the whole image tower,
-# on coffee leaves in five grades and on apples. *Paper* has the terms that the authors released, each with weight 1, *paper without
-# tightness* leaves out the part of stage 2 that pulls every image onto its prototype, and `L2RCLIP` is the recommended
-# preset, with the RPS in place of both parts of the pairwise loss. `rps` and `sord` are heads without sentences. Every
-# arm has its own temperature.
+# prototype, and the tower turns images towards it. The studies whose names begin with `tuned` train the whole tower,
+# on coffee leaves in five grades and on apples. *Paper* has the terms that the authors released, each with weight 1;
+# *paper without tightness* leaves out the part of stage 2 that pulls every image onto its prototype. `L2RCLIP` is the
+# recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
+# fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
+# recommended preset, with weights that learn. Every arm has its own temperature.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
-ways = ["paper", "paper without tightness", "L2RCLIP", "rps", "sord"]
+ways = ["paper", "paper without tightness", "L2RCLIP"]
+ways += ["random prototypes", "rps", "sord"]
 rivals = compare_pairs(tuned, {arm: (arm, NONE) for arm in ways})
 Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 
@@ -353,18 +354,22 @@ Markdown(gain_table(rivals, "RPS saved against cross-entropy, %"))
 saved = rivals.set_index(["data", "row"])["gain"]
 if {"bracol", "apples81"} <= set(rivals["data"]):
     for data in ("bracol", "apples81"):
-        assert saved[data, "L2RCLIP"] < 0, "cross-entropy is ahead"
-        assert (
-            saved[data, "rps"] > saved[data, "L2RCLIP"] > saved[data, "paper"]
-        )
+        ours = saved[data, "L2RCLIP"]
+        assert ours < 0, "cross-entropy is ahead"
+        assert ours < saved[data, "random prototypes"], "texts cost"
+        assert saved[data, "rps"] > -2, "the loss does not"
+    assert abs(saved["bracol", "random prototypes"]) < 2
+    assert saved["apples81", "random prototypes"] < -4
 
 # %% [markdown]
-# Does language cost anything where images alone suffice? Here it does. Cross-entropy has the lower RPS than L2RCLIP
-# with either preset, on both sets. The recommended preset is ahead of *paper* on both. What costs is not its loss: the
-# head `rps` is trained with the same loss, on weights of its own that learn, and is about level with cross-entropy. It
-# is the fixed prototypes, which the tower has to serve. So if you train the tower and have many images per rank, try
-# cross-entropy first. Apples had a single run; its intervals are about these towers and not about the next
-# ones.
+# Does language cost anything where images alone suffice? Here it does. Cross-entropy has a lower mean RPS than L2RCLIP
+# with either preset, on both sets; only for the recommended one on the leaves does the interval contain zero. What
+# costs is not the loss: `rps` has the loss of the recommended preset, and is about level with cross-entropy. Nor is it
+# only that prototypes are fixed: with fixed random vectors the tower does about as well as with cross-entropy on the
+# leaves, and better than with texts on the apples. So the texts themselves cost. Sentences about neighbouring ranks lie
+# close together, which helps a frozen tower and may hold back one that learns. If you train the tower and have many
+# images per rank, try cross-entropy first. Apples had a single run; its intervals are about these towers and not about
+# the next ones.
 #
 # ## What this does not show
 #
