@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.tables import stratified
 from l2rclip_lite.errors import InputError
 
@@ -190,7 +190,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         subject-disjoint: all 20 images split again by subject, train 10 (5 subjects), val 6 (3 subjects), test 4
         (2 subjects); seed 0
     """
-    pool, splits = data.train + data.val + data.test, dict[str, Split]()
+    pool, splits = data.train + data.val + data.test, dict[str, Any]()
     if pool.subjects is None:
         raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
     dealt = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
@@ -233,7 +233,7 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     if not ranks:
         what = f"one in {every} holds out none of the {len(data.ranks)} ranks of {data.name} with seed {seed}"
         raise InputError(f"hold_out: {what}; choose another seed or a smaller number.")
-    parts = {}
+    parts: dict[str, Any] = {}
     for name in ("train", "val"):
         part = data.split(name)
         parts[name] = part.subset([i for i, target in enumerate(part.targets) if target not in ranks])
