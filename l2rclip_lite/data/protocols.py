@@ -182,7 +182,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         InputError: The data set does not name its subjects, or has too few.
 
     Example:
-        >>> from l2rclip_lite.data import load_dataset
+        >>> from l2rclip_lite.data import Split, load_dataset
         >>> friends = list("abcdefghij") * 2
         >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, friends, subjects=friends)
         >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
