@@ -227,12 +227,12 @@ def evaluate(
 
     model, title, caveat = _model(run, method, where.device), str(split), ""
     try:
-        found = data_of(run, where)
+        found: Any = data_of(run, where)
         part, caveat = found.split(split), found.caveat
     except InputError:
-        if not where.labels:
+        title, part = f"all rows of {where.labels}", where.labels and _labelled(run, where, model)
+        if not part:
             raise
-        title, part = f"all rows of {where.labels}", _labelled(run, where, model)  # unknown to the run
     p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
     about = {"run": run, "split": title, "caveat": caveat, "temperature": float(model.temperature)}
@@ -345,8 +345,8 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     return data
 
 
-def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
-    """Every row of a new table of labels as one split; its columns are called as in the run's."""
+def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split | None":
+    """Every row of a new table of labels as one split, its columns called as in the run's; None of the run's own table."""
     from l2rclip_lite.data.tables import as_split, files_inside, label_space, own_table, refuse
     from l2rclip_lite.runs import RunDirectory, read_json
 
@@ -357,7 +357,7 @@ def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split":
     columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
     own = Path(told.get("root") or ".", told.get("labels") or "labels.csv")
     if own.resolve() == Path(root, str(where.labels)).resolve():
-        raise InputError(f"{own}: the run's own table, with other rows or labels now; give another.")
+        return None
     rows, _ = own_table(root, str(where.labels), columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct it or --root.", root=root)

@@ -179,7 +179,7 @@ def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
     assert json.loads(run(*where, "labels.csv", "--json").out)["metrics"]["n"] == 6
     text, rows = own.read_text(), own.read_text().splitlines()
     own.write_text("\n".join(rows[:-1]))  # it would show images of training
-    refused(run(*where, "labels.csv"), "labels.csv: the run's own table, with other rows or labels now")
+    refused(run(*where, "labels.csv"), "other files, labels, splits or ranks now; pass the old --root")
     own.write_text(text)
     (fitted.root / "new.csv").write_text("\n".join(rows[:-1]))
     found = json.loads(run(*where, "new.csv", "--json").out)["metrics"]
