@@ -66,6 +66,6 @@ def test_imports_go_one_way() -> None:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         taken = [(getattr(node, "module", each.name), each.name) for node in nodes for each in node.names]
-        graph[name] = {f"{module}.{part}" if f"{module}.{part}" in FILES else module for module, part in taken}
+        graph[name] = {f"{home}.{part}" if f"{home}.{part}" in FILES else home for home, part in taken}
     graphlib.TopologicalSorter(graph).prepare()  # raises where modules import each other
     assert "l2rclip_lite.results" in graph["l2rclip_book.report"]
