@@ -289,8 +289,7 @@ class L2RCLIP(nn.Module):
             return model.to(device)
         except Exception as error:  # whatever a stranger's file leads to, the user sees one sentence
             reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            said = f"cannot be used ({reason}); mend that, train it again, or use another device"
-            raise InputError(f"{file}: {said}.") from error
+            raise InputError(f"{file}: cannot be used ({reason}); mend it or use another device.") from error
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":

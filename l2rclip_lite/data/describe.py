@@ -130,7 +130,8 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
-    data = load_dataset(name, **{**options, "allow_missing": True})
+    lenient = {} if name in ("leaves", "retinamnist") else {"allow_missing": True}
+    data = load_dataset(name, **{**options, **lenient})
     if not isinstance(data.train.images, Computed):
         raise InputError(f"{name}: no files of its own, or a protocol chose among them; check without it.")
     parts = ((split, data.split(split)) for split in SPLITS)
