@@ -3,11 +3,10 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers import Tokens
+from l2rclip_lite.towers import Embeddings, Tokens
 
 Axis = Literal["token", "rank", "joint"]
 MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head
@@ -76,9 +75,7 @@ class RankFormer(nn.Module):
         nn.init.zeros_(outer.weight)
         nn.init.zeros_(outer.bias)
 
-    def forward(
-        self, embeddings: Float[Tensor, "rank token width"], tokens: Tokens
-    ) -> Float[Tensor, "rank token width"]:
+    def forward(self, embeddings: Embeddings, tokens: Tokens) -> Embeddings:
         """R to R′; equal to R on start, end and padding."""
         x, words = self.norm(embeddings), tokens.words
         if self.axis == "rank":
