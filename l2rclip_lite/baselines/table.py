@@ -34,7 +34,7 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import Stage, TrainingData, choose_device
+from l2rclip_lite.training import Stage, TrainingData, choose_device, tower_budget
 
 FROZEN = "-frozen"
 LINEAR = partial(PromptHead, prompts=InterpolatedPrompts)
@@ -252,7 +252,7 @@ def _train(
     size = data.feature_batch_size(config)
     budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
     if tuned:
-        budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
+        budget = tower_budget(model)
     # CORAL's biases see no factor S, and learn as much faster
     factors = {"coral_bias": float(scale)}
     number = objective.number + (not tuned)
