@@ -308,8 +308,8 @@ def tower_budget(model: L2RCLIP) -> dict[str, Any]:
     The tower knows nothing of these texts, so its first gradients are about ten times as long as later ones. Adam divides by
     the root of their mean square: unclipped, it takes small steps for the rest of a short run.
     """
-    config = model.config
-    return {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2, "max_grad_norm": 1.0}
+    rate, epochs = model.config.lr2 or model.towers.image_lr, model.config.epochs2
+    return {"lr": rate, "epochs": epochs, "max_grad_norm": 1.0}
 
 
 def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
