@@ -96,7 +96,7 @@ class Config:
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
-    """Peak learning rate of stage 2; None takes what the towers recommend (mini 4e-4, CLIP 5e-6)."""
+    """Peak learning rate of stage 2; None takes what the towers recommend (mini 7e-4, CLIP 5e-6)."""
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1

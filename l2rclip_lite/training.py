@@ -149,6 +149,7 @@ class Stage:
         epochs: How many.
         batch_size: Images per step; None takes the config's.
         factors: Parameters whose name holds a key learn that many times faster.
+        max_grad_norm: A gradient longer than this is shortened.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
         on_epoch: Called with each row of the history, when the epoch is on disk.
@@ -165,13 +166,14 @@ class Stage:
         epochs: int,
         batch_size: int | None = None,
         factors: Mapping[str, float] | None = None,
+        max_grad_norm: float = math.inf,
         run: RunDirectory | None = None,
         quiet: bool = True,
         on_epoch: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
-        self.target = data.targets["val"]
+        self.target, self.max_grad_norm = data.targets["val"], max_grad_norm
         size = batch_size or self.config.batch_size
         shares = 1 if batch_size else PartialState().num_processes  # cached features are not shared out
         self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
@@ -214,8 +216,7 @@ class Stage:
             raise TrainingError(f"{where}: the loss is {value}; {fix}.")
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+        if not nn.utils.clip_grad_norm_(self.parameters.values(), self.max_grad_norm).isfinite():
             raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
         for group in self.optimizer.param_groups:
@@ -301,6 +302,16 @@ def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
     return history
 
 
+def tower_budget(model: L2RCLIP) -> dict[str, Any]:
+    """What `Stage` is told where the image tower learns: rate, epochs, and how long a gradient may be.
+
+    The tower knows nothing of these texts, so its first gradients are about ten times as long as later ones. Adam divides by
+    the root of their mean square: unclipped, it takes small steps for the rest of a short run.
+    """
+    rate, epochs = model.config.lr2 or model.towers.image_lr, model.config.epochs2
+    return {"lr": rate, "epochs": epochs, "max_grad_norm": 1.0}
+
+
 def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
@@ -320,8 +331,7 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
         return []
     push = {name: getattr(controls, name) for name in ("normalise", "order", "push_power")}
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
-    learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
-    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
+    stage = Stage(2, freeze(model, "stage 2"), data, model, **tower_budget(model), **options)
     encode = ImageSide(model)
     if PartialState().num_processes > 1:
         encode = Accelerator().prepare(encode)  # the processes average their gradients

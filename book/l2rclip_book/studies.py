@@ -28,7 +28,7 @@ from l2rclip_lite.config import PRESETS, Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.metrics import evaluate, medians, rps_of_images
+from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
 from l2rclip_lite.model import L2RCLIP, ResizedImages
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import judge
@@ -227,7 +227,7 @@ class Study:
             condition: Arguments of `reworded`, whose seed is that of the config; none leaves the data as they are.
 
         Returns:
-            `arm`, `method`, numbers of images and ranks, test metrics, of L2RCLIP its validation RPS, what its kernel head
+            `arm`, `method`, numbers of images and ranks, test metrics, of what has one the validation RPS, what the kernel head
             chose and the order of its text features, `seconds`; and `images`, the scores of each test image.
         """
         data = reworded(self.data, **(condition or {}), seed=self.config.seed)
@@ -256,7 +256,10 @@ class Study:
         if arm.method not in (OURS, RANDOM):
             check_baselines([arm.method], config)
             done = train_baseline(arm.method, model, inputs, quiet=self.quiet)
-            return done.probabilities(inputs.encode(done, "test")), {}
+            found = {split: done.probabilities(inputs.encode(done, split)) for split in ("val", "test")}
+            tuned = config.image_side == "tower"
+            known = {"val_rps": rps(inputs.targets["val"], found["val"], data.ranks)} if tuned else {}
+            return found["test"], known
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if config.epochs1 and model.prompts is not None:
             controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")

@@ -34,7 +34,7 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import Stage, TrainingData, choose_device
+from l2rclip_lite.training import Stage, TrainingData, choose_device, tower_budget
 
 FROZEN = "-frozen"
 LINEAR = partial(PromptHead, prompts=InterpolatedPrompts)
@@ -250,13 +250,11 @@ def _train(
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     size = data.feature_batch_size(config)
-    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
-    if tuned:
-        budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
+    frozen: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
+    budget = tower_budget(model) if tuned else frozen
     # CORAL's biases see no factor S, and learn as much faster
-    factors = {"coral_bias": float(scale)}
-    number = objective.number + (not tuned)
-    stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
+    options: dict[str, Any] = {"factors": {"coral_bias": float(scale)}, "run": run, "quiet": quiet}
+    stage = Stage(objective.number + (not tuned), learned, data, model, **budget, **options)
     for generator in stage.epochs():
         # generators: nothing is read before it is asked for
         pixels, cached = data.batches(model, generator, views=views), data.feature_batches(model, generator)
