@@ -206,6 +206,8 @@ FIXED = {
     "scale s": f"{before.scale.item():g}, frozen",
     "optimiser": "Adam, its state new in each stage; PyTorch's betas; "
     "weight_decay is added to every gradient (L2, not AdamW)",
+    "gradients of stage 2": "all of a step are one vector; where it is longer "
+    "than 1, it is shortened to 1, before weight_decay is added",
     "learning rate": "in each stage it rises along a straight line in the "
     "first warmup share of all steps (the first step is not 0), then falls "
     "along half a cosine to 0",

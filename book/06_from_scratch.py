@@ -260,8 +260,7 @@ def optimiser(module, lr, count, epochs, size=16):
 def descend(loss, adam, rate, longest=math.inf):
     adam.zero_grad()
     loss.backward()
-    learned = adam.param_groups[0]["params"]
-    torch.nn.utils.clip_grad_norm_(learned, longest)
+    torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], longest)
     adam.step()
     rate.step()
 
@@ -291,8 +290,7 @@ def train_stage1(prompts, towers, train, val, epochs, lambda_pair=1.0):
         order = torch.randperm(len(Y), generator=seeded(1, epoch))
         for index in order.split(size):
             z, y, t = Z[index], Y[index], prompts(towers)
-            loss = F.cross_entropy(s * z @ t.T, y)
-            loss = loss + text_to_image(z, t, y, s)
+            loss = F.cross_entropy(s * z @ t.T, y) + text_to_image(z, t, y, s)
             loss = loss + lambda_pair * pairwise_stage1(z, t, y, r)
             descend(loss, adam, rate)
         with torch.no_grad():

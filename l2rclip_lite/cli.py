@@ -88,15 +88,14 @@ class DataOptions:
 
 Name = Annotated[str | None, tyro.conf.Positional]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
-# Never with a default: the fields' own follow the preset.
-Settings = Annotated[Config, tyro.conf.arg(name="")]
 DATA = DataOptions()
 
 
 def fit(
     dataset: str,
     out: str,
-    config: Settings,
+    # Never with a default: the fields' own follow the preset.
+    config: Annotated[Config, tyro.conf.arg(name="")],
     quiet: bool = False,
     cache: str | None = None,
     options: Data = DATA,

@@ -36,7 +36,7 @@ Part = Literal["train", "val", "test"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data of a finished run are now, and where to compute.
+    """Where the data of a finished run are now.
 
     A run's own record of them is followed only inside the current folder; whatever lies elsewhere is named again.
     """
@@ -45,10 +45,16 @@ class Place:
     """Folder of the images; needed if it has moved, or does not lie in the current folder."""
     labels: str | None = None
     """csv: the labels file, absolute or relative to the root; needed if it lies elsewhere."""
-    labels_are: Literal["names", "index", "position"] | None = None
-    """csv: what a new labels file holds, see `l2rclip fit --help`; as in the run if not given."""
     lists: str | None = None
     """Folder of the official split lists; needed as the root is."""
+
+
+@dataclass(frozen=True)
+class Reading(Place):
+    """How to read them, or a new table of labels, and where to compute."""
+
+    labels_are: Literal["names", "index", "position"] | None = None
+    """csv: what a new labels file holds, see `l2rclip fit --help`; as in the run if not given."""
     cache: str | None = None
     """Keep image features of a frozen tower in this folder, and take them from there."""
     device: str = "cpu"
@@ -56,10 +62,12 @@ class Place:
 
 
 Where = Annotated[Place, tyro.conf.arg(name="")]
-HERE = Place()
+How = Annotated[Reading, tyro.conf.arg(name="")]
 
 
-def baselines(run: Run, names: Names, where: Where = HERE) -> None:
+def baselines(
+    run: Run, names: Names, where: Where = Place(), cache: str | None = None, device: str = "cpu"
+) -> None:
     """Train other methods on the towers, data and budget of a finished run, and compare them with it.
 
     Try:
@@ -75,21 +83,23 @@ def baselines(run: Run, names: Names, where: Where = HERE) -> None:
     Args:
         run: The --out of a finished fit.
         names: Which methods; none trains ridge and linear-probe, in seconds.
-        where: Where to find data and device.
+        where: Where to find the data.
+        cache: Keep image features of the untrained tower in this folder, and take them from there.
+        device: Where to compute: cpu, cuda or mps.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
     from l2rclip_lite.results import write_predictions
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained, names = _model(run, device=where.device), names or ["ridge", "linear-probe"]
+    trained, names = _model(run, device=device), names or ["ridge", "linear-probe"]
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
         found = data_of(run, where)
         model = type(trained).build(found.ranks, trained.config).to(trained.device)
-        loaded = TrainingData.load(found, model, cache=where.cache, quiet=False)
+        loaded = TrainingData.load(found, model, cache=cache, quiet=False)
     for name in missing:
         print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
         with kept[name].writing():
@@ -125,7 +135,7 @@ def compare(run: Run) -> None:
         print(f"\n{table(rows, f'{paired}; an interval without 0 shows one')}")
 
 
-def report(run: Run, out: Path | None = None, where: Where = HERE) -> None:
+def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
     """Write one HTML page about a finished run, with its figures and its worst images in it.
 
     Try:
@@ -205,7 +215,7 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
 
 
 def evaluate(
-    run: Run, split: Part = "test", json: bool = False, method: Method = None, where: Where = HERE
+    run: Run, split: Part = "test", json: bool = False, method: Method = None, how: How = Reading()
 ) -> None:
     """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
@@ -221,19 +231,19 @@ def evaluate(
         split: train, val or test.
         json: Print one JSON object in place of a table.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
-        where: Where to find data and device.
+        how: Where to find data and device.
     """
     from l2rclip_lite.results import cell, judge
 
-    model, title, caveat = _model(run, method, where.device), str(split), ""
+    model, title, caveat = _model(run, method, how.device), str(split), ""
     try:
-        found: Any = data_of(run, where)
+        found: Any = data_of(run, how)
         part, caveat = found.split(split), found.caveat
     except InputError:
-        title, part = f"all rows of {where.labels}", where.labels and _labelled(run, where, model)
+        title, part = f"all rows of {how.labels}", how.labels and _labelled(run, how, model)
         if not part:
             raise
-    p = model.probabilities(model.encode(part, cache=where.cache, quiet=json))
+    p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
     about = {"run": run, "split": title, "caveat": caveat, "temperature": float(model.temperature)}
     if json:
@@ -246,7 +256,7 @@ def evaluate(
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def export(run: Run, file: File, method: Method = None, where: Where = HERE) -> None:
+def export(run: Run, file: File, method: Method = None, where: Where = Place()) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -345,21 +355,21 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     return data
 
 
-def _labelled(run: str, where: Place, model: "L2RCLIP") -> "Split | None":
+def _labelled(run: str, how: Reading, model: "L2RCLIP") -> "Split | None":
     """Every row of a new table of labels as one split, its columns called as in the run's; None of the run's own table."""
     from l2rclip_lite.data.tables import as_split, files_inside, label_space, own_table, refuse
     from l2rclip_lite.runs import RunDirectory, read_json
 
-    told, root = dict[str, Any](), Path(where.root or ".")
+    told, root = dict[str, Any](), Path(how.root or ".")
     with suppress(InputError, LookupError, TypeError, ValueError):  # of a model without a record
         told = dict(read_json(RunDirectory(run).config)["dataset"]["source"])
     ours = {"path": "path", "label": "label", "subject": "group"}
     columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
     own = Path(told.get("root") or ".", told.get("labels") or "labels.csv")
-    if own.resolve() == Path(root, str(where.labels)).resolve():
+    if own.resolve() == Path(root, str(how.labels)).resolve():
         return None
-    rows, _ = own_table(root, str(where.labels), columns)
+    rows, _ = own_table(root, str(how.labels), columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct it or --root.", root=root)
-    label_space(rows, model.ranks, None, where.labels_are or told.get("labels_are", "names"))
+    label_space(rows, model.ranks, None, how.labels_are or told.get("labels_are", "names"))
     return as_split(rows)
