@@ -384,9 +384,8 @@ print("test: RPS {:.3f}, MAE {:.2f}".format(*errors(z, t, test[1])))
 # - **Peak rate 7e-4 for `mini`.** `towers.image` is the convolutional network and its projection into the space of the
 #   sentences; both learn. Validation preferred this rate. For CLIP's transformers the package takes 5e-6: a tower that knows
 #   much is easily spoilt.
-# - **No gradient longer than 1.** The tower knows nothing of these sentences, so its first gradients are about ten times as
-#   long as later ones. Adam divides by the root of their mean square, and would take small steps for the rest of a short
-#   run.
+# - **No gradient longer than 1.** The tower knows nothing of these sentences, so its first gradients are much longer than later
+#   ones. Adam divides by the root of their mean square; otherwise it would take small steps for the rest of a short run.
 # - **BatchNorm stays in evaluation mode while its tower learns.** Its statistics come from a million photographs; those of
 #   sixteen leaves would be noise, and move the features away from the sentences. The weights of BatchNorm do learn.
 # - **Flips and relighting** keep every grade what it was: a leaf has no up or down (a face does), and light is not damage. Each

@@ -51,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Reading(Place):
-    """How to read them, or a new table of labels, and where to compute."""
+    """How to read the data of a run, or a new table of labels, and where to compute."""
 
     labels_are: Literal["names", "index", "position"] | None = None
     """csv: what a new labels file holds, see `l2rclip fit --help`; as in the run if not given."""

@@ -149,7 +149,7 @@ class Stage:
         epochs: How many.
         batch_size: Images per step; None takes the config's.
         factors: Parameters whose name holds a key learn that many times faster.
-        max_grad_norm: A gradient longer than this is shortened.
+        max_grad_norm: All gradients of a step are one vector; where it is longer than this, it is shortened.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
         on_epoch: Called with each row of the history, when the epoch is on disk.
@@ -305,8 +305,8 @@ def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
 def tower_budget(model: L2RCLIP) -> dict[str, Any]:
     """What `Stage` is told where the image tower learns: rate, epochs, and how long a gradient may be.
 
-    The tower knows nothing of these texts, so its first gradients are about ten times as long as later ones. Adam divides by
-    the root of their mean square: unclipped, it takes small steps for the rest of a short run.
+    A tower that meets texts knows nothing of them, so its first gradients are much longer than later ones. Adam divides by
+    the root of their mean square: unclipped, it would take small steps for the rest of a short run.
     """
     rate, epochs = model.config.lr2 or model.towers.image_lr, model.config.epochs2
     return {"lr": rate, "epochs": epochs, "max_grad_norm": 1.0}

@@ -1,6 +1,6 @@
 """Every baseline as a row of one table, on the towers, data, budget, choice of epoch and temperature that L2RCLIP has.
 
-`NAME` tunes the image tower under another loss, with stage 2's epochs, learning rate and augmentation. `NAME-frozen` leaves
+`NAME` tunes the image tower under another loss, with stage 2's epochs, rate, clipping and augmentation. `NAME-frozen` leaves
 it as it is: a linear head is fitted on image features that are computed once, like the kernel head; `coop` and `ordinalclip`
 learn their prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then tune the image
 tower against the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on
