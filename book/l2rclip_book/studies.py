@@ -227,8 +227,8 @@ class Study:
             condition: Arguments of `reworded`, whose seed is that of the config; none leaves the data as they are.
 
         Returns:
-            `arm`, `method`, numbers of images and ranks, test metrics, the validation RPS where epochs compete, what the kernel head
-            chose and the order of its text features, `seconds`; and `images`, the scores of each test image.
+            `arm`, `method`, numbers of images and ranks, test metrics, the validation RPS where epochs compete, what the kernel
+            head chose and the order of its text features, `seconds`; and `images`, the scores of each test image.
         """
         data = reworded(self.data, **(condition or {}), seed=self.config.seed)
         said = json.dumps(condition or {}, sort_keys=True)
