@@ -345,13 +345,14 @@ alone
 # %% tags=["remove-cell"]
 if measured.exists():
     gap = mean.loc[["paper", "L2RCLIP"]] - mean.loc["cross-entropy"]
-    assert gap["rps"].min() > 0, "cross-entropy is ahead"
-    assert gap["mae_median"].max() < 0.02, "level in MAE"
+    assert gap[["rps", "mae_median"]].max(axis=None) < 0, "both are ahead"
+    assert gap["rps"]["L2RCLIP"] < gap["rps"]["paper"]
 
 # %% [markdown]
-# The page's preset, *paper*, and the default, *recommended*, answer about as well as cross-entropy, which has the better mean
-# RPS: the fine-tuned tower does the work, and with five ranks and enough images the sentences do not help. When they do help is the subject of {doc}`09_does_it_help`. For
-# a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# Both presets have a lower mean error than cross-entropy, and the default, *recommended*, a lower one than this page's *paper*.
+# Is that language? Hardly: with random vectors in place of the sentences the tower does nearly as well, as
+# {doc}`09_does_it_help` shows, which also finds where sentences do help. For a data set of your own, compare in this order:
+# first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
