@@ -149,7 +149,6 @@ class Stage:
         epochs: How many.
         batch_size: Images per step; None takes the config's.
         factors: Parameters whose name holds a key learn that many times faster.
-        max_grad_norm: All gradients of a step are one vector; where it is longer than this, it is shortened.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
         on_epoch: Called with each row of the history, when the epoch is on disk.
@@ -166,14 +165,14 @@ class Stage:
         epochs: int,
         batch_size: int | None = None,
         factors: Mapping[str, float] | None = None,
-        max_grad_norm: float = math.inf,
         run: RunDirectory | None = None,
         quiet: bool = True,
         on_epoch: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
-        self.target, self.max_grad_norm = data.targets["val"], max_grad_norm
+        self.target = data.targets["val"]
+        self.tower = [each for name, each in self.parameters.items() if name.startswith("towers.")]
         size = batch_size or self.config.batch_size
         shares = 1 if batch_size else PartialState().num_processes  # cached features are not shared out
         self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
@@ -216,8 +215,12 @@ class Stage:
             raise TrainingError(f"{where}: the loss is {value}; {fix}.")
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        if not nn.utils.clip_grad_norm_(self.parameters.values(), self.max_grad_norm).isfinite():
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        if not nn.utils.get_total_norm(gradients).isfinite():
             raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
+        # A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
+        # divides by the root of their mean square: unclipped, it would take small steps for the rest of a short run.
+        nn.utils.clip_grad_norm_(self.tower, 1.0)
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -302,16 +305,6 @@ def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
     return history
 
 
-def tower_budget(model: L2RCLIP) -> dict[str, Any]:
-    """What `Stage` is told where the image tower learns: rate, epochs, and how long a gradient may be.
-
-    A tower that meets texts knows nothing of them, so its first gradients are much longer than later ones. Adam divides by
-    the root of their mean square: unclipped, it would take small steps for the rest of a short run.
-    """
-    rate, epochs = model.config.lr2 or model.towers.image_lr, model.config.epochs2
-    return {"lr": rate, "epochs": epochs, "max_grad_norm": 1.0}
-
-
 def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
     """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
 
@@ -331,7 +324,8 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
         return []
     push = {name: getattr(controls, name) for name in ("normalise", "order", "push_power")}
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
-    stage = Stage(2, freeze(model, "stage 2"), data, model, **tower_budget(model), **options)
+    learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
+    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
     encode = ImageSide(model)
     if PartialState().num_processes > 1:
         encode = Accelerator().prepare(encode)  # the processes average their gradients

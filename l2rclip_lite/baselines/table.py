@@ -34,7 +34,7 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import Stage, TrainingData, choose_device, tower_budget
+from l2rclip_lite.training import Stage, TrainingData, choose_device
 
 FROZEN = "-frozen"
 LINEAR = partial(PromptHead, prompts=InterpolatedPrompts)
@@ -250,11 +250,13 @@ def _train(
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     size = data.feature_batch_size(config)
-    frozen: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
-    budget = tower_budget(model) if tuned else frozen
+    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
+    if tuned:
+        budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
     # CORAL's biases see no factor S, and learn as much faster
-    options: dict[str, Any] = {"factors": {"coral_bias": float(scale)}, "run": run, "quiet": quiet}
-    stage = Stage(objective.number + (not tuned), learned, data, model, **budget, **options)
+    factors = {"coral_bias": float(scale)}
+    number = objective.number + (not tuned)
+    stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
     for generator in stage.epochs():
         # generators: nothing is read before it is asked for
         pixels, cached = data.batches(model, generator, views=views), data.feature_batches(model, generator)

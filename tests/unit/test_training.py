@@ -183,11 +183,11 @@ def test_the_test_part_changes_nothing(
 def test_the_best_epoch_is_kept_not_the_last(leaves: OrdinalDataset, small: Config) -> None:
     """A rate that destroys the model after a good first epoch: what is left is the first epoch.
 
-    The gradient of a sum of n numbers is √n long; here it is shortened to 1.
+    The gradient of a sum of n numbers is √n long; that of a tower is shortened to 1.
     """
     model = L2RCLIP.build(leaves.ranks, small)
     data, weight = TrainingData.load(leaves, model), model.prompts.context
-    stage = Stage(2, {"weight": weight}, data, model, lr=1.0, epochs=2, max_grad_norm=1.0)
+    stage = Stage(2, {"towers.weight": weight}, data, model, lr=1.0, epochs=2)
     good, after = F.one_hot(data.targets["val"], 5).float(), []
     for epoch, _ in enumerate(stage.epochs()):
         stage.step(weight.sum())
