@@ -400,8 +400,8 @@ if {"bracol", "apples81"} <= set(trained["data"]):
 # An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. They
 # were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
 # divides by the root of their mean square, and took small steps for the rest of a short run; a head that starts at zero
-# has no such start. Now gradients longer than 1 are shortened, which also allows a higher rate, and the gap is gone. Before
-# you blame an idea, look at its optimiser.
+# has no such start. Now gradients of the tower longer than 1 are shortened, which also allows a higher rate, and the gap is
+# gone. Before you blame an idea, look at its optimiser.
 #
 # ## What this does not show
 #
