@@ -45,6 +45,7 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     if not done:
         raise SystemExit(f"{folder}: no finished unit in {folder / 'rows'}; run experiments/Snakefile first.")
     tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in done.values()]
+    rows = pd.concat(tables, ignore_index=True).fillna("")
     made = {
         name: json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for name, file in done.items()
     }
@@ -57,14 +58,14 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     about = {
         "units": len(done),
         "missing": sorted(files.keys() - done.keys()),
-        "commits": sorted({one["commit"] for one in made.values()}),
+        "commits": sorted(rows["commit"].unique()),
         "versions": [dict(one) for one in sorted({tuple(one["versions"].items()) for one in made.values()})],
         "features": hashes,
         "settings": plan["settings"],
         "data": {name: data[name] | {"card": card} for name, card in cards.items()},
         "studies": plan["studies"],
     }
-    return pd.concat(tables, ignore_index=True).fillna(""), about
+    return rows, about
 
 
 def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
