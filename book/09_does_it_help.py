@@ -376,13 +376,12 @@ Markdown(
 found = trained.set_index(["data", "row"])
 if {"bracol", "apples81"} <= set(trained["data"]):
     leaves, apples = found.loc["bracol"], found.loc["apples81"]
-    assert (leaves["gain"] > 0).all()
-    level = leaves.index[leaves["low"] < 0]
-    assert list(level) == ["against random prototypes"]
-    assert apples["gain"].abs()[: len(rivals) - 2].max() < 2, "level"
-    assert (apples["low"] < 0).iloc[: len(rivals) - 2].all()
-    assert (apples["gain"].iloc[-2:] > 0).all(), "paper is behind"
-    assert all("[−" in line for line in lines), "runs show nothing"
+    assert (leaves["gain"] > 0).all() and (apples["gain"] > 0).all()
+    level = [f"against {name}" for name in list(rivals)[1:4:2]]
+    assert list(leaves.index[leaves["low"] < 0]) == level
+    assert (apples["low"].iloc[:4] < 0).all() and apples["low"].iloc[4] > 0
+    leaf, tree = ("[−" in line for line in lines)
+    assert tree and not leaf, "clear over runs, and level"
     rates = of(table, "search-rate").pivot_table(
         index="arm", columns="data", values="val_rps"
     )
@@ -391,11 +390,11 @@ if {"bracol", "apples81"} <= set(trained["data"]):
         assert (tried / tried.min()).mean(axis=1).idxmin().endswith("7e-4")
 
 # %% [markdown]
-# Does language cost anything where images alone suffice? Not here. On the leaves L2RCLIP has a lower mean RPS than every
-# other arm; on the apples it is level with all but the two of *paper*, which are behind on both sets. The sentences deserve
-# little of the credit, though: *random prototypes* is the one rival that is level on both sets. Most of the gain on the
-# leaves comes from fixed vectors, whatever they say, in place of weights that learn. And it is a gain of these towers:
-# over runs the interval contains zero.
+# Does language cost anything where images alone suffice? Not here. On both sets L2RCLIP has a lower mean RPS than every
+# other arm. Against cross-entropy the gain on the leaves is clear of zero, over images and over runs; on the apples the two
+# are level. *Paper* is behind the recommended preset on both sets. But the sentences deserve little of the credit. Two
+# rivals without them are level on both sets: `rps`, which has the same loss, and random prototypes. What helps here is the
+# loss, and vectors that stay where they are, whatever they say.
 #
 # An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. They
 # were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
