@@ -343,7 +343,7 @@ Markdown(
 # recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
 # fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
 # recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, which was
-# chosen on validation images with L2RCLIP and with `rps` (study `search-rate`); both preferred the same.
+# chosen on validation images with L2RCLIP and with `rps` (study `search-rate`); on the mean of the sets both prefer the same.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
