@@ -116,19 +116,19 @@ def test_a_longer_grid_runs_only_what_is_new() -> None:
 def test_gather_keeps_every_digit_and_names_what_is_missing(tmp_path: Path, folders: Path) -> None:
     """Rows come out as they were written, in the order of the plan; a unit without its JSON file was cut off."""
     rows = {
-        "others/leaves5-0": "arm,mae\nNA,0.30000000000000004\n",
-        "tuned/bracol-4": 'arm,mae\n"a, b",1e-05\n',
+        "others/leaves5-0": "arm,mae,commit\nNA,0.30000000000000004,abc\n",
+        "tuned/bracol-4": 'arm,mae,commit\n"a, b",1e-05,def\n',
     }
-    for name, text in (rows | {"others/leaves20-0": "arm,mae\ncut,1\n"}).items():
+    for name, text in (rows | {"others/leaves20-0": "arm,mae,commit\ncut,1,cut\n"}).items():
         file = tmp_path / "rows" / f"{name}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        made = {"commit": "abc", "versions": {"python": "3"}, "card": {"name": name}}
+        made = {"versions": {"python": "3"}, "card": {"name": name}}
         file.with_suffix(".json").write_text(json.dumps(made), encoding="utf-8")
     (tmp_path / "rows/others/leaves20-0.json").unlink()
     table, about = collect.gather(tmp_path, "page")
-    assert table.to_csv(index=False) == 'arm,mae\n"a, b",1e-05\nNA,0.30000000000000004\n'
-    assert (about["units"], about["commits"]) == (2, ["abc"])
+    assert table.to_csv(index=False) == 'arm,mae,commit\n"a, b",1e-05,def\nNA,0.30000000000000004,abc\n'
+    assert (about["units"], about["commits"]) == (2, ["abc", "def"])
     assert set(about["missing"]) == every_unit("page", folders).keys() - rows.keys()
     assert about["data"]["leaves5"]["card"] == {"name": "others/leaves5-0"}
 
