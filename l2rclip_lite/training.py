@@ -172,7 +172,6 @@ class Stage:
         self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
         self.target = data.targets["val"]
-        self.tower = [each for name, each in self.parameters.items() if name.startswith("towers.")]
         size = batch_size or self.config.batch_size
         shares = 1 if batch_size else PartialState().num_processes  # cached features are not shared out
         self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
@@ -220,7 +219,7 @@ class Stage:
             raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
         # A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the rest of a short run.
-        nn.utils.clip_grad_norm_(self.tower, 1.0)
+        nn.utils.clip_grad_norm_([p for n, p in self.parameters.items() if n.startswith("towers.")], 1.0)
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
