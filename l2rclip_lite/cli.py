@@ -238,10 +238,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
         commands.append(Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
+    strict = (tyro.conf.DisallowNone,)
     try:
-        code = tyro.cli(
-            union, prog="l2rclip", description=ABOUT, args=words, config=(tyro.conf.DisallowNone,)
-        )
+        code = tyro.cli(union, prog="l2rclip", description=ABOUT, args=words, config=strict)
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as done:  # help, or tyro's word on a misspelt option

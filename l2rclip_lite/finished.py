@@ -65,9 +65,7 @@ Where = Annotated[Place, tyro.conf.arg(name="")]
 How = Annotated[Reading, tyro.conf.arg(name="")]
 
 
-def baselines(
-    run: Run, names: Names, where: Where = Place(), cache: str | None = None, device: str = "cpu"
-) -> None:
+def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     """Train other methods on the towers, data and budget of a finished run, and compare them with it.
 
     Try:
@@ -83,23 +81,21 @@ def baselines(
     Args:
         run: The --out of a finished fit.
         names: Which methods; none trains ridge and linear-probe, in seconds.
-        where: Where to find the data.
-        cache: Keep image features of the untrained tower in this folder, and take them from there.
-        device: Where to compute: cpu, cuda or mps.
+        how: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, train_baseline
     from l2rclip_lite.results import write_predictions
     from l2rclip_lite.runs import RunDirectory
     from l2rclip_lite.training import TrainingData
 
-    trained, names = _model(run, device=device), names or ["ridge", "linear-probe"]
+    trained, names = _model(run, device=how.device), names or ["ridge", "linear-probe"]
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
-        found = data_of(run, where)
+        found = data_of(run, how)
         model = type(trained).build(found.ranks, trained.config).to(trained.device)
-        loaded = TrainingData.load(found, model, cache=cache, quiet=False)
+        loaded = TrainingData.load(found, model, cache=how.cache, quiet=False)
     for name in missing:
         print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
         with kept[name].writing():
