@@ -138,7 +138,8 @@ class Stage:
     """Adam, the schedule, the checkpoint and the best epoch of one stage.
 
     The best epoch has the lowest RPS on the validation images; of equal ones the one with the lower MAE, then the
-    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
+    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise. The gradient of an image tower is
+    shortened to length 1 where it is longer; that of a head or of prompts is left as it is.
 
     Args:
         number: 1 or 2 (baselines have others); seeds the draws and names the stage in the history.

@@ -183,17 +183,17 @@ def test_the_test_part_changes_nothing(
 def test_the_best_epoch_is_kept_not_the_last(leaves: OrdinalDataset, small: Config) -> None:
     """A rate that destroys the model after a good first epoch: what is left is the first epoch.
 
-    The gradient of a sum of n numbers is √n long; that of a tower is shortened to 1.
+    The gradient of a sum of n numbers is √n long; that of a tower is shortened to 1, that of a head is not.
     """
     model = L2RCLIP.build(leaves.ranks, small)
-    data, weight = TrainingData.load(leaves, model), model.prompts.context
-    stage = Stage(2, {"towers.weight": weight}, data, model, lr=1.0, epochs=2)
+    data, (weight, head, *_) = TrainingData.load(leaves, model), model.prompts.parameters()
+    stage = Stage(2, {"towers.weight": weight, "head.weight": head}, data, model, lr=1.0, epochs=2)
     good, after = F.one_hot(data.targets["val"], 5).float(), []
     for epoch, _ in enumerate(stage.epochs()):
-        stage.step(weight.sum())
+        stage.step(weight.sum() + 2 * head.sum())
         stage.end_epoch(good if epoch == 0 else good.flip(1))
         after.append(weight.detach().clone())
-    assert weight.grad.norm() == pytest.approx(1)
+    assert (weight.grad.norm(), head.grad.norm()) == pytest.approx((1, 2))
     assert stage.restore_best()[0]["val_mae"] == 0
     assert torch.equal(weight, after[0])
 
