@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
@@ -83,15 +84,16 @@ def image_features(
     Raises:
         InputError: An image or the file cannot be read, or the file holds other images.
     """
-    paths = [path for split in SPLITS for path in data.split(split).paths]
+    splits = [data.split(name) for name in SPLITS]
+    listed = [path for split in splits for path in split.paths]
+    paths = sorted(listed)  # in every fold the same batches, and so the same rounding
     if file is not None and file.is_file():
         tensors, metadata = read_tensors(file)
-        kept = json.loads(metadata.get("paths", "[]"))  # another fold has them in another order
-        if set(kept) != set(paths):
+        if json.loads(metadata.get("paths", "[]")) != paths:
             raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
-        return dict(zip(kept, tensors["features"], strict=True))
-    model = L2RCLIP(towers, data.ranks, NO_TEXT)
-    features = torch.cat([model.encode(data.split(split), backbone=True, quiet=quiet) for split in SPLITS])
+        return dict(zip(paths, tensors["features"], strict=True))
+    images = Subset(ConcatDataset(splits), sorted(range(len(listed)), key=listed.__getitem__))
+    features = L2RCLIP(towers, data.ranks, NO_TEXT).encode(images, backbone=True, quiet=quiet)
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
