@@ -215,9 +215,8 @@ class Study:
         self.data, self.towers, self.features, self.quiet = data, towers, features, quiet
         self.config = replace(config, upside_down=not data.upright) if config.upside_down is None else config
         self._inputs: dict[str, TrainingData] = {}  # by condition
-        self._stage1: dict[
-            tuple[str, Config], dict[str, Tensor]
-        ] = {}  # arms that differ in stage 2 share stage 1
+        # arms that differ in stage 2 share stage 1
+        self._stage1: dict[tuple[str, Config], dict[str, Tensor]] = {}
 
     def rows(
         self, arms: Sequence[Arm], condition: Mapping[str, Any] | None = None
@@ -248,9 +247,8 @@ class Study:
     ) -> tuple[Float[Tensor, "batch rank"], dict[str, Any]]:
         """Train one arm: probabilities of the test images, and what else is known."""
         inputs = self._training_data(data, condition)
-        if (
-            arm.method == "median-rank"
-        ):  # the frequencies of the training ranks: their median, and honest about it
+        if arm.method == "median-rank":
+            # the frequencies of the training ranks: their median, and honest about it
             share = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
             return (share / share.sum()).expand(len(data.test), -1), {}
         fixed = random_prototypes(data, self.towers, config.seed) if arm.method == RANDOM else None

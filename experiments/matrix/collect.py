@@ -50,22 +50,23 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         name: json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for name, file in done.items()
     }
     cards = {name.split("/")[1].rsplit("-", 1)[0]: one["card"] for name, one in made.items()}
-    # where a rerun's features have another hash, its processor rounds differently, and last digits may differ
-    hashes = {
-        file.stem: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted((folder / "features").glob("*.safetensors"))
-    }
     about = {
         "units": len(done),
         "missing": sorted(files.keys() - done.keys()),
         "commits": sorted(rows["commit"].unique()),
         "versions": [dict(one) for one in sorted({tuple(one["versions"].items()) for one in made.values()})],
-        "features": hashes,
+        "features": feature_hashes(folder / "features"),
         "settings": plan["settings"],
         "data": {name: data[name] | {"card": card} for name, card in cards.items()},
         "studies": plan["studies"],
     }
     return rows, about
+
+
+def feature_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of image features: where it is another one, the processor rounds differently."""
+    files = sorted(folder.glob("*.safetensors"))
+    return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
