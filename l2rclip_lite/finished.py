@@ -32,6 +32,7 @@ Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE
 File = Annotated[Path, tyro.conf.Positional]
 Method = str | None
 Part = Literal["train", "val", "test"]
+Labels = Literal["names", "index", "position"] | None
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Reading(Place):
-    """How to read the data of a run, or a new table of labels, and where to compute."""
+    """How to read the data of a run, and where to compute."""
 
-    labels_are: Literal["names", "index", "position"] | None = None
-    """csv: what a new labels file holds, see `l2rclip fit --help`; as in the run if not given."""
     cache: str | None = None
     """Keep image features of a frozen tower in this folder, and take them from there."""
     device: str = "cpu"
@@ -211,7 +210,12 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
 
 
 def evaluate(
-    run: Run, split: Part = "test", json: bool = False, method: Method = None, how: How = Reading()
+    run: Run,
+    split: Part = "test",
+    json: bool = False,
+    method: Method = None,
+    labels_are: Labels = None,
+    how: How = Reading(),
 ) -> None:
     """Read a run's data again, or a new table of labels, and compute every metric with its interval.
 
@@ -227,6 +231,7 @@ def evaluate(
         split: train, val or test.
         json: Print one JSON object in place of a table.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
+        labels_are: What a new table of labels holds, see `l2rclip fit --help`; as in the run if not given.
         how: Where to find data and device.
     """
     from l2rclip_lite.results import cell, judge
@@ -236,7 +241,7 @@ def evaluate(
         found: Any = data_of(run, how)
         part, caveat = found.split(split), found.caveat
     except InputError:
-        title, part = f"all rows of {how.labels}", how.labels and _labelled(run, how, model)
+        title, part = f"all rows of {how.labels}", how.labels and _labelled(run, how, labels_are, model)
         if not part:
             raise
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
@@ -351,7 +356,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     return data
 
 
-def _labelled(run: str, how: Reading, model: "L2RCLIP") -> "Split | None":
+def _labelled(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "Split | None":
     """Every row of a new table of labels as one split, its columns called as in the run's; None of the run's own table."""
     from l2rclip_lite.data.tables import as_split, files_inside, label_space, own_table, refuse
     from l2rclip_lite.runs import RunDirectory, read_json
@@ -367,5 +372,5 @@ def _labelled(run: str, how: Reading, model: "L2RCLIP") -> "Split | None":
     rows, _ = own_table(root, str(how.labels), columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct it or --root.", root=root)
-    label_space(rows, model.ranks, None, how.labels_are or told.get("labels_are", "names"))
+    label_space(rows, model.ranks, None, labels_are or told.get("labels_are", "names"))
     return as_split(rows)

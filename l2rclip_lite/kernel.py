@@ -101,10 +101,7 @@ class KernelHead(nn.Module):
 
 
 def fit_kernel_heads(
-    features: Features,
-    target: Targets,
-    kernel: Kernel,
-    ridges: Sequence[float] = RIDGES,
+    features: Features, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
 ) -> Iterator[KernelHead]:
     r"""The best head for each ridge λ, one after the other: `fit_linear_heads` with $RR^\top=G$.
 

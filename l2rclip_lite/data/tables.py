@@ -386,11 +386,7 @@ def check_splits(table: pd.DataFrame, column: str = "split") -> None:
 
 
 def stratified(
-    targets: Ints,
-    seeds: Sequence[int],
-    val: float = 0.15,
-    test: float = 0.15,
-    groups: Names | None = None,
+    targets: Ints, seeds: Sequence[int], val: float = 0.15, test: float = 0.15, groups: Names | None = None
 ) -> list[str]:
     """The same shares of every rank, and whole groups where they are known.
 
