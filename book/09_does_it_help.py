@@ -342,8 +342,9 @@ Markdown(
 # *paper without tightness* leaves out the part of stage 2 that pulls every image onto its prototype. `L2RCLIP` is the
 # recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
 # fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
-# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, chosen on
-# the validation images of two folds of the leaves (study `search-tower`): L2RCLIP and `rps` prefer the same.
+# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate; this rate
+# and the weights of the recommended preset have the least RPS on validation images, as the mean of both sets (studies
+# `search-tower` and `search-apples`). `rps` would choose the same rate, and a push of weight 1 is as good.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
@@ -381,12 +382,14 @@ if {"bracol", "apples81"} <= set(trained["data"]):
     equal = (apples["low"] < 0) & (apples["high"] > 0)
     assert list(equal) == [True, True, False, True, True, True]
     assert ["[−" in line for line in lines] == [False], "clear, on the leaves"
-    tried = table[table["study"].isin(["search-tower", "tuned"])]
-    tried = tried[(tried["data"] == "bracol") & (tried["run"] < 2)]
-    tried = tried.pivot(index="arm", columns="run", values="val_rps")
+    near = table["study"].isin(["search-tower", "tuned"]) & (table["run"] < 2)
+    tried = table[near | (table["study"] == "search-apples")]
+    tried = tried.pivot_table(index="arm", columns="data", values="val_rps")
     for method in ("L2RCLIP", "rps"):
         own = tried.filter(regex=f"^{method}(, |$)", axis=0)
-        assert (own / own.min()).mean(axis=1).idxmin() == method
+        ratio = (own / own.min()).mean(axis=1)
+        assert ratio.idxmin() == method
+        assert method == "rps" or ratio["L2RCLIP, push 1"] < 1.01 * ratio.min()
 
 # %% [markdown]
 # Does language cost anything where images alone suffice? Not here. Against cross-entropy the gain on the leaves is clear
