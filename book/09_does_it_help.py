@@ -342,9 +342,10 @@ Markdown(
 # *paper without tightness* leaves out the part of stage 2 that pulls every image onto its prototype. `L2RCLIP` is the
 # recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
 # fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
-# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate; this rate
-# and the weights of the recommended preset have the least RPS on validation images, as the mean of both sets (studies
-# `search-tower` and `search-apples`). `rps` would choose the same rate, and a push of weight 1 is as good.
+# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, chosen on
+# the validation images of both sets (studies `search-tower` and `search-apples`). `rps` does best with it. L2RCLIP comes
+# within 2 % of its validation RPS with a higher rate, with three times the RPS loss and with a push of weight 1, on either
+# side, so the choice among these is not sure; a lower rate is worse.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
@@ -385,11 +386,15 @@ if {"bracol", "apples81"} <= set(trained["data"]):
     near = table["study"].isin(["search-tower", "tuned"]) & (table["run"] < 2)
     tried = table[near | (table["study"] == "search-apples")]
     tried = tried.pivot_table(index="arm", columns="data", values="val_rps")
-    for method in ("L2RCLIP", "rps"):
-        own = tried.filter(regex=f"^{method}(, |$)", axis=0)
-        ratio = (own / own.min()).mean(axis=1)
-        assert ratio.idxmin() == method
-        assert method == "rps" or ratio["L2RCLIP, push 1"] < 1.01 * ratio.min()
+    ours, head = (
+        tried.filter(regex=f"^{method}(, |$)", axis=0)
+        for method in ("L2RCLIP", "rps")
+    )
+    head = (head / head.min()).mean(axis=1)
+    assert head.idxmin() == "rps"
+    ours = (ours / ours.loc["L2RCLIP"]).mean(axis=1)
+    assert ours.pop("L2RCLIP, 4e-4") > 1.04
+    assert ours.between(0.98, 1.02).all() and ours.min() < 1
 
 # %% [markdown]
 # Does language cost anything where images alone suffice? Not here. Against cross-entropy the gain on the leaves is clear
