@@ -342,10 +342,8 @@ Markdown(
 # *paper without tightness* leaves out the part of stage 2 that pulls every image onto its prototype. `L2RCLIP` is the
 # recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
 # fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
-# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, chosen on
-# the validation images of both sets (studies `search-tower` and `search-apples`). `rps` does best with it. L2RCLIP comes
-# within 2 % of its validation RPS with a higher rate, with three times the RPS loss and with a push of weight 1, on either
-# side, so the choice among these is not sure; a lower rate is worse.
+# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, which was
+# chosen on validation images with L2RCLIP and with `rps` (study `search-rate`); on the mean of the sets both prefer the same.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
@@ -366,7 +364,7 @@ towers = table[table["study"].str.startswith("tuned")]
 lines = [
     f"{NAMES[row['data']]}, {row['runs']} runs: {row['run_gain']:+.1f} "
     f"[{row['run_low']:.1f}, {row['run_high']:.1f}]".replace("-", "−")
-    for row in run_interval(towers, "L2RCLIP", NONE).dropna().to_dict("records")
+    for row in run_interval(towers, "L2RCLIP", NONE).to_dict("records")
 ]
 Markdown(
     "Against cross-entropy with the corrected interval over runs: "
@@ -378,36 +376,31 @@ Markdown(
 found = trained.set_index(["data", "row"])
 if {"bracol", "apples81"} <= set(trained["data"]):
     leaves, apples = found.loc["bracol"], found.loc["apples81"]
+    assert found["gain"].min() > 0
     equal = leaves["low"] < 0  # in the order of `rivals`
     assert list(equal) == [False, True, False, True, False, False]
-    equal = (apples["low"] < 0) & (apples["high"] > 0)
-    assert list(equal) == [True, True, False, True, True, True]
-    assert ["[−" in line for line in lines] == [False], "clear, on the leaves"
-    near = table["study"].isin(["search-tower", "tuned"]) & (table["run"] < 2)
-    tried = table[near | (table["study"] == "search-apples")]
-    tried = tried.pivot_table(index="arm", columns="data", values="val_rps")
-    ours, head = (
-        tried.filter(regex=f"^{method}(, |$)", axis=0)
-        for method in ("L2RCLIP", "rps")
+    assert apples["low"].iloc[:4].max() < 0 < apples["low"].iloc[4]
+    assert ["[−" in line for line in lines] == [False, True], "clear, level"
+    rates = of(table, "search-rate").pivot_table(
+        index="arm", columns="data", values="val_rps"
     )
-    head = (head / head.min()).mean(axis=1)
-    assert head.idxmin() == "rps"
-    ours = (ours / ours.loc["L2RCLIP"]).mean(axis=1)
-    assert ours.pop("L2RCLIP, 4e-4") > 1.04
-    assert ours.between(0.98, 1.02).all() and ours.min() < 1
+    for method in ("L2RCLIP", "rps"):
+        tried = rates.filter(like=f"{method}, ", axis=0)
+        assert (tried / tried.min()).mean(axis=1).idxmin().endswith("7e-4")
 
 # %% [markdown]
-# Does language cost anything where images alone suffice? Not here. Against cross-entropy the gain on the leaves is clear
-# of zero, over images and over runs; on the apples, where one fold was trained, the two are level. *Paper* is behind the
-# recommended preset on the leaves, and level with it on the apples. But the sentences deserve little of the credit. Two
-# rivals without them are level on both sets: `rps`, which has the same loss, and random prototypes. What helps here is the
-# loss, and vectors that stay where they are, whatever they say.
+# Does language cost anything where images alone suffice? Not on the leaves: against cross-entropy the gain is clear of
+# zero, over images and over runs. On the apples, two runs decide nothing. When one was trained again with image features
+# that differed only by rounding, L2RCLIP was behind cross-entropy, by more than the table puts it ahead. *Paper* is behind
+# the recommended preset on both sets. But the sentences deserve little of the credit. Two rivals without them are level on
+# both sets: `rps`, which has the same loss, and random prototypes. What helps here is the loss, and vectors that stay where
+# they are, whatever they say.
 #
 # An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. They
 # were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
 # divides by the root of their mean square, and took small steps for the rest of a short run; a head that starts at zero
-# has no such start. Now gradients of the tower longer than 1 are shortened, which also allows a higher rate, and the gap is
-# gone. Before you blame an idea, look at its optimiser.
+# has no such start. Now gradients of the tower longer than 1 are shortened, which also allows a higher rate, and the gap on
+# the leaves is gone. Before you blame an idea, look at its optimiser.
 #
 # ## What this does not show
 #

@@ -46,7 +46,7 @@ class MiniTowers(Towers):
     """
 
     image: nn.ModuleDict
-    image_lr = 7e-4  # by validation: `search-tower` and `search-apples` in experiments/matrix/studies.yaml
+    image_lr = 7e-4  # by validation: `search-tower` in experiments/matrix/studies.yaml
     max_tokens = 512
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
 
