@@ -342,8 +342,11 @@ Markdown(
 # *paper without tightness* leaves out the part of stage 2 that pulls every image onto its prototype. `L2RCLIP` is the
 # recommended preset, with the RPS in place of both parts of the pairwise loss, and *random prototypes* is the same with
 # fixed random vectors in place of the texts. `rps` and `sord` are heads without sentences; `rps` has the loss of the
-# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, which was
-# chosen on validation images with L2RCLIP and with `rps` (study `search-rate`); on the mean of the sets both prefer the same.
+# recommended preset, with weights that learn. Every arm has its own temperature. All share one learning rate, the best of
+# three on validation images of the leaves, for L2RCLIP and for `rps` (study `search-tower`). Weights were tried there, too:
+# a push of weight 1 did better than the recommended preset in one run of two, three times the RPS loss did worse on the
+# mean. Two runs cannot tell these apart, so the preset stayed as it was. On the apples L2RCLIP and cross-entropy ran in all
+# five folds, the others in the first.
 
 # %% tags=["hide-input"]
 tuned = scores[scores["study"].str.startswith("tuned")]
@@ -357,50 +360,83 @@ rivals = {
 }
 pairs = {f"against {name}": ("L2RCLIP", arm) for name, arm in rivals.items()}
 trained = compare_pairs(tuned, pairs)
+trained = trained[trained["data"] != MEAN]
 Markdown(gain_table(trained, "RPS saved by L2RCLIP, % [95 % interval]"))
+
+# %% [markdown]
+# Against cross-entropy, with the corrected interval over runs:
 
 # %% tags=["hide-input"]
 towers = table[table["study"].str.startswith("tuned")]
-lines = [
-    f"{NAMES[row['data']]}, {row['runs']} runs: {row['run_gain']:+.1f} "
-    f"[{row['run_low']:.1f}, {row['run_high']:.1f}]".replace("-", "−")
-    for row in run_interval(towers, "L2RCLIP", NONE).to_dict("records")
-]
-Markdown(
-    "Against cross-entropy with the corrected interval over runs: "
-    + ("; ".join(lines) or "no rows")
-    + "."
+judges = {
+    "RPS": "rps",
+    "absolute error of the median": "mae_median",
+    "RPS of the validation images": "val_rps",
+}
+over_runs = pd.concat(
+    run_interval(
+        towers.assign(rps=towers.get(column)), "L2RCLIP", NONE
+    ).assign(row=name)
+    for name, column in judges.items()
+)
+over_runs.columns = over_runs.columns.str.removeprefix("run_")
+Markdown(gain_table(over_runs, "saved, % [95 % interval over runs]"))
+
+# %% tags=["hide-input"]
+single = {
+    fold: run_interval(part, "L2RCLIP", NONE)["run_gain"].iloc[0]
+    for fold, part in of(towers, "tuned-apples").groupby("run")
+}
+listed = ", ".join(f"{gain:+.1f}" for gain in single.values())
+print(
+    "RPS saved in single folds of the apples, %:",
+    listed.replace("-", "−") or "no rows",
 )
 
 # %% tags=["remove-cell"]
-found = trained.set_index(["data", "row"])
 if {"bracol", "apples81"} <= set(trained["data"]):
+    found = trained.set_index("data")
     leaves, apples = found.loc["bracol"], found.loc["apples81"]
-    assert found["gain"].min() > 0
-    equal = leaves["low"] < 0  # in the order of `rivals`
-    assert list(equal) == [False, True, False, True, False, False]
-    assert apples["low"].iloc[:4].max() < 0 < apples["low"].iloc[4]
-    assert ["[−" in line for line in lines] == [False, True], "clear, level"
-    rates = of(table, "search-rate").pivot_table(
-        index="arm", columns="data", values="val_rps"
-    )
+    ahead = leaves["low"] > 0  # in the order of `rivals`
+    assert list(ahead) == [True, False, True, False, True, True]
+    behind = apples["high"] < 0
+    assert list(behind) == [True, True, False, True, False, True]
+    assert apples["high"][~behind].min() > 0
+    by_run = over_runs.set_index(["row", "data"])
+    assert by_run.loc[("RPS", "bracol"), "low"] > 0
+    level = by_run.xs("apples81", level="data")
+    assert (level["low"] < 0).all() and (level["high"] > 0).all()
+    assert abs(level["gain"].iloc[-1]) < 1
+    first = of(table, "tuned-apples-others")["rps"].max()
+    assert first < towers.query("study == 'tuned-apples' and run == 0")["rps"].max()
+    near = table["study"].isin(["search-tower", "tuned"]) & (table["run"] < 2)
+    tried = table[near & (table["data"] == "bracol")]
+    tried = tried.pivot(index="arm", columns="run", values="val_rps")
     for method in ("L2RCLIP", "rps"):
-        tried = rates.filter(like=f"{method}, ", axis=0)
-        assert (tried / tried.min()).mean(axis=1).idxmin().endswith("7e-4")
+        rates = tried.loc[[method, f"{method}, 4e-4", f"{method}, 1e-3"]]
+        assert rates.mean(axis=1).idxmin() == method
+    push = tried.loc["L2RCLIP, push 1"] < tried.loc["L2RCLIP"] - 1e-3
+    assert push.sum() == 1
+    ranked = tried.mean(axis=1)
+    assert ranked["L2RCLIP, RPS 3"] > ranked["L2RCLIP"]
 
 # %% [markdown]
-# Does language cost anything where images alone suffice? Not on the leaves: against cross-entropy the gain is clear of
-# zero, over images and over runs. On the apples, two runs decide nothing. When one was trained again with image features
-# that differed only by rounding, L2RCLIP was behind cross-entropy, by more than the table puts it ahead. *Paper* is behind
-# the recommended preset on both sets. But the sentences deserve little of the credit. Two rivals without them are level on
-# both sets: `rps`, which has the same loss, and random prototypes. What helps here is the loss, and vectors that stay where
-# they are, whatever they say.
+# Does language cost anything where images alone suffice? Not on the leaves: there the gain against cross-entropy is clear
+# of zero, over images and over runs. On the apples L2RCLIP is behind, by about 4 %. Over images this is clear of zero:
+# these five models are worse than those five. Over runs it is not: single folds go either way, one model is far behind,
+# and on the validation images the two are level. Ten epochs on a thousand images are a gamble. Train several models before
+# you choose between such methods, and expect nothing from texts here.
+#
+# Nor do the sentences deserve much of the credit on the leaves. Two rivals without them are level there: `rps`, which has
+# the same loss, and random prototypes. In the first fold of the apples, the only one that all methods share, L2RCLIP is the
+# last of seven, and both are clearly ahead. *Paper* is behind the recommended preset on the leaves, and level with it on
+# the apples.
 #
 # An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. They
 # were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
 # divides by the root of their mean square, and took small steps for the rest of a short run; a head that starts at zero
 # has no such start. Now gradients of the tower longer than 1 are shortened, which also allows a higher rate, and the gap on
-# the leaves is gone. Before you blame an idea, look at its optimiser.
+# the leaves is gone; that on the apples is not. Before you blame an idea, look at its optimiser.
 #
 # ## What this does not show
 #
