@@ -388,9 +388,10 @@ single = {
     for fold, part in of(towers, "tuned-apples").groupby("run")
 }
 listed = ", ".join(f"{gain:+.1f}" for gain in single.values())
-print(
-    "RPS saved in single folds of the apples, %:",
-    listed.replace("-", "−") or "no rows",
+Markdown(
+    "RPS saved in single folds of the apples, in percent: "
+    + (listed.replace("-", "−") or "no rows")
+    + "."
 )
 
 # %% tags=["remove-cell"]
@@ -428,18 +429,18 @@ if {"bracol", "apples81"} <= set(trained["data"]):
 # of zero, over images and over runs. On the apples L2RCLIP is behind, by about 4 %. Over images this is clear of zero:
 # these five models are worse than those five. Over runs it is not: single folds go either way, one model is far behind,
 # and on the validation images the two are level. Ten epochs on a thousand images are a gamble. Train several models before
-# you choose between such methods, and expect nothing from texts here.
+# you choose between such methods, and do not count on texts here.
 #
 # Nor do the sentences deserve much of the credit on the leaves. Two rivals without them are level there: `rps`, which has
 # the same loss, and random prototypes. In the first fold of the apples, the only one that all methods share, L2RCLIP is the
 # last of seven, and both are clearly ahead. *Paper* is behind the recommended preset on the leaves, and level with it on
 # the apples.
 #
-# An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. They
-# were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
+# An earlier version of this package was *behind* cross-entropy on both sets, and the texts seemed to be at fault. On the
+# leaves they were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
 # divides by the root of their mean square, and took small steps for the rest of a short run; a head that starts at zero
 # has no such start. Now gradients of the tower longer than 1 are shortened, which also allows a higher rate, and the gap on
-# the leaves is gone; that on the apples is not. Before you blame an idea, look at its optimiser.
+# the leaves is gone. That on the apples is not, and we do not know why. Before you blame an idea, look at its optimiser.
 #
 # ## What this does not show
 #
