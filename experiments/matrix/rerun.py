@@ -6,7 +6,7 @@
 Rows are drawn at random by --draw among those that --where chooses. On a CPU of the kind that made the table, with the
 code of its commit, the image features have the same hash, and every number is the same. Another CPU rounds differently,
 and training makes the difference larger. `book/results/matrix_again.csv` holds rows from such a CPU: with a frozen tower
-nine of ten moved by less than 0.01 % of their RPS, and one by 2 %; with a tuned tower half moved by more than 4 %. A line
+nine of ten moved by less than 0.01 % of their RPS, and one by 2 %; with a tuned tower half moved by more than 3 %. A line
 that differs says whether its features are those of the table, as the JSON file beside it has them.
 Exit status 1 where a metric differs by more than --tolerance.
 """
