@@ -397,8 +397,8 @@ Markdown(
 )
 
 # %% [markdown]
-# How much of this is chance? The runs of this chapter were made once more, by the same code with the same seeds, on a CPU
-# of another kind, which rounds sums in another way. So far did the RPS of a model move:
+# How much of this is chance? Everything on this page was trained once more, by the same code with the same seeds, on a
+# CPU of another kind, which rounds sums in another way. This is how far the RPS of a model moved:
 
 # %% tags=["hide-input"]
 files = [Path(x, "matrix_again.csv") for x in ("results", "book/results")]
