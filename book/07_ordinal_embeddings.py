@@ -261,7 +261,8 @@ from sklearn.neighbors import NearestNeighbors
 theirs = NearestNeighbors(n_neighbors=15, metric="cosine").fit(images[CE])
 index = theirs.kneighbors(return_distance=False)
 theirs = np.abs(labels[index] - labels[:, None]).mean()
-assert np.isclose(neighbour_gap(images[CE], labels), theirs)
+# of images that are equally near, either may be taken
+assert np.isclose(neighbour_gap(images[CE], labels), theirs, atol=0.02)
 turn = np.radians([0, 60, 120])  # 1 − cos is ½, ½, 1½; the gaps are 1, 1, 2
 arc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
 assert np.isclose(gap_score(arc, np.arange(3)), 1)
@@ -385,10 +386,10 @@ table.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
 if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     one, mean = table["ρ, single images"], table["ρ, means"]
     assert abs(one[START]) < 0.2 < one[L2R]
-    assert abs(one[L2R] - one[CE]) < 0.05, "level"
+    assert abs(one[L2R] - one[CE]) < 0.1, "close"
     off = table["neighbours, ranks off"]
     assert abs(off[L2R] - off[CE]) < 0.2
-    assert abs(error(L2R) - error(CE)) < 1
+    assert abs(error(L2R) - error(CE)) < 2
     assert abs(one["random points"]) < 0.1
     shown = table["plane shows, %"]
     assert shown[START] < 50 < 75 < shown[[L2R, CE]].min()
@@ -398,8 +399,8 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
 # %% [markdown]
 # It shows four things.
 #
-# **L2RCLIP orders the images, and cross-entropy orders them at least as well.** In this run the two are level in error
-# and in both scores of single images. So the features of L2RCLIP are ordinal, as the paper says
+# **L2RCLIP orders the images, and so does cross-entropy.** In this run the two are close in error and in both scores of
+# single images. So the features of L2RCLIP are ordinal, as the paper says
 # {cite:p}`wang2023learning`. But that is no evidence for its losses: the same tower finds this order without them.
 #
 # **The untrained tower has its means partly in order, its images not.** Both numbers are right. A mean over the images
@@ -745,7 +746,7 @@ check_lie({"neighbours": 3, "min_dist": 0.0})
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**; here the two are level. A curve in rank colours is no evidence for a method.
+#   cross-entropy**; here the two are close. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances.
 # - A projection fitted to labels may be trusted on images that it was not fitted to.
