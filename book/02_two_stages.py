@@ -50,10 +50,10 @@ from l2rclip_book.heat_maps import heat_maps
 from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
+from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.losses import rank_weights
-from l2rclip_lite.model import freezing_table
 from l2rclip_lite.results import SCORES, judge
-from l2rclip_lite.training import TrainingData
+from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -69,7 +69,7 @@ from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.prompts import centred
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

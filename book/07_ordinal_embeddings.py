@@ -61,10 +61,11 @@ from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.leaves import leaf_ranks
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.kernel import BIAS
 from l2rclip_lite.metrics import mae
-from l2rclip_lite.towers import ResizedImages
-from l2rclip_lite.training import TrainingData, train_stage1, train_stage2
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -173,7 +174,7 @@ settings = {
 data = load_dataset("leaves", ranks=10, size=SIZE, seed=SEED)
 model = L2RCLIP.build(data.ranks, Config(**settings | CHANGES))
 training = TrainingData.load(data, model)
-fresh = ResizedImages(unseen, model.towers)  # in neither stage
+fresh = ResizedImages(unseen, model.towers.image_size)  # in neither stage
 images, per_rank = {}, {}
 
 

@@ -74,9 +74,9 @@ from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError, sentence
-from l2rclip_lite.model import freezing_table
+from l2rclip_lite.files import read_json, write_json
+from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.results import judge, median_rank
-from l2rclip_lite.runs import read_json, write_json
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

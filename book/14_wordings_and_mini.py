@@ -61,7 +61,7 @@ from l2rclip_book.templates import orders, random_weights, shuffled_gaps
 from l2rclip_lite import load_towers
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import number_words
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -610,4 +610,4 @@ check_luck(best_by_luck_solved)
 # Sentence features are those of {cite:t}`reimers2019sentence` in the small network of {cite:t}`wang2020minilm`; the image
 # classifier is that of {cite:t}`tan2019efficientnet`, trained on the classes of {cite:t}`russakovsky2015imagenet`. The map between
 # rows and names and all controls of this page are ours; code: [`alignment.py`](l2rclip_book/alignment.py),
-# [`templates.py`](l2rclip_book/templates.py), [`mini.py`](../l2rclip_lite/mini.py).
+# [`templates.py`](l2rclip_book/templates.py), [`mini.py`](../l2rclip_lite/towers/mini.py).

@@ -62,8 +62,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import Ranks, load_towers
+from l2rclip_lite.images import IN_MEMORY
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.towers import IN_MEMORY
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -17,10 +17,11 @@ import tyro
 
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.cli import DataOptions
+from l2rclip_lite.commands.common import DataOptions
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.prediction import Prediction
-from l2rclip_lite.training import TrainingData, train_kernel
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import train_kernel
 
 FOLDS = 5
 

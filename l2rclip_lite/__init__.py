@@ -8,10 +8,15 @@ from l2rclip_lite.errors import TrainingError as TrainingError
 
 __version__ = "0.2.0"
 # Where each public name lives. They are imported when first used: `l2rclip --help` need not wait for torch.
-_MODULES = {"config": "Config Controls", "data": "load_dataset", "metrics": "evaluate", "mini": "load_towers"}
+_MODULES = {
+    "config": "Config Controls",
+    "data": "load_dataset",
+    "metrics": "evaluate",
+    "towers.load": "load_towers",
+}
 _MODULES |= {"estimator": "L2RCLIPClassifier", "prediction": "Prediction"}
 _MODULES |= {"model": "L2RCLIP", "prompts": "RankPrompts", "rankformer": "RankFormer"}
-_MODULES |= {"ranks": "Ranks", "results": "Run", "towers": "Tokens Towers", "training": "fit"}
+_MODULES |= {"ranks": "Ranks", "results": "Run", "towers.base": "Tokens Towers", "training.fit": "fit"}
 _MODULES["losses"] = "ordinal_pairwise_loss ordinal_pairwise_loss_stage1"
 _MODULES["losses"] += " asymmetrical_contrastive_loss ranked_probability_loss"
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

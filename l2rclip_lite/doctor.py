@@ -13,7 +13,7 @@ from PIL import Image
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.training import choose_device
+from l2rclip_lite.training.fit import choose_device
 
 
 def doctor(out: str | Path = ".") -> bool:

@@ -13,12 +13,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data.tables import label_space, numbers, stratified
+from l2rclip_lite.data.own_images.labels import label_space, numbers
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import ResizedImages
-from l2rclip_lite.training import TrainingData, choose_device, train_kernel, train_stage1, train_stage2
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import choose_device
+from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 
 class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
@@ -94,7 +97,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         targets = {part: torch.from_numpy(target[row]) for part, row in rows.items()}
         if images:
             pairs = {part: [(X[i], target[i]) for i in row] for part, row in rows.items()}
-            shown = {part: ResizedImages(each, model.towers) for part, each in pairs.items()}
+            shown = {part: ResizedImages(each, model.towers.image_size) for part, each in pairs.items()}
             backbone = {part: model.encode(each, backbone=True) for part, each in shown.items()}
             data = TrainingData.of(backbone, targets, model, shown)
             train_stage1(model, data)

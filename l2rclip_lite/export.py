@@ -21,10 +21,10 @@ from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
-from l2rclip_lite.data.base import on_white
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.files import write_atomically
+from l2rclip_lite.images import on_white
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.runs import write_atomically
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
 # Mean difference from PyTorch's probabilities, over images. The towers agree to about 1e-6; but onnxruntime computes where

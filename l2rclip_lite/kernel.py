@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.prediction import DECODERS
+from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import Progress
 
 Features = Float[Tensor, "batch dim"]
 Targets = Int[Tensor, " batch"]

@@ -1,7 +1,6 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
 import json
-from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,15 +14,16 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import images_in
 from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prediction import DECODERS, Prediction
+from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import Progress, read_tensors, save_tensors
-from l2rclip_lite.towers import Pixels, ResizedImages, Towers
+from l2rclip_lite.towers.base import Pixels, Towers
+from l2rclip_lite.towers.load import load_towers
 
 MODEL = "model.safetensors"
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
@@ -182,12 +182,17 @@ class L2RCLIP(nn.Module):
         Raises:
             InputError: An image that cannot be read.
         """
-        resized = images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers)
+        resized = (
+            images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers.image_size)
+        )
         loader = DataLoader(resized, batch_size, num_workers=workers)
         wide = self.wide if backbone is None else backbone
         read = self._backbone if wide else self.image_features
+        towers = self.towers
         about = f"{self.config.precision} {self.device.type}"
-        file = Path(cache, resized.fingerprint(self.towers, about)) if cache and wide else None
+        about += f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
+        weights = towers.image.state_dict().values()
+        file = Path(cache, resized.fingerprint(about, weights)) if cache and wide else None
         if file and file.is_file():
             return read_tensors(file)[0]["features"]
         features = [
@@ -328,51 +333,6 @@ class ImageSide(nn.Module):
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Unit image features."""
         return self.model.image_features(pixels)
-
-
-FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel head is fitted
-    ("prompts.context", ("stage 1",)),
-    ("prompts.rankformer.*", ("stage 1",)),
-    ("towers.image.*", ("stage 2",)),
-    ("towers.text.*", ()),
-    ("towers.logit_scale", ()),
-)
-
-
-def trains(name: str, stage: str, config: Config) -> bool:
-    """Whether the freezing table lets a parameter train in a stage; the first pattern decides.
-
-    Example:
-        >>> [
-        ...     trains(name, "stage 1", Config())
-        ...     for name in ("prompts.context", "towers.image.projection.weight")
-        ... ]
-        [True, False]
-    """
-    stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
-    fixed = name.startswith("towers.") and config.image_side != "tower"
-    return stage in stages and not fixed
-
-
-def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
-    """Switch gradients by the table; returns the parameters that train, by name."""
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trains(name, stage, model.config))
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def freezing_table(model: L2RCLIP) -> str:
-    """The freezing table with the number of parameters in each row, ready to print."""
-    lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
-    named = dict(model.named_parameters())
-    for pattern, _ in FREEZING:
-        if names := [name for name in named if fnmatchcase(name, pattern)]:
-            stages = ("stage 1", "stage 2")
-            words = ("trains" if trains(names[0], stage, model.config) else "frozen" for stage in stages)
-            size = sum(named[name].numel() for name in names)
-            lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(words)}")
-    return "\n".join(lines)
 
 
 def _towers(config: Config, image_size: int | None = None) -> Towers:

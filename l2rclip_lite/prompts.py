@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 
 class RankPrompts(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers import Embeddings, Tokens
+from l2rclip_lite.towers.base import Embeddings, Tokens
 
 Axis = Literal["token", "rank", "joint"]
 MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head

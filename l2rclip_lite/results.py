@@ -14,11 +14,12 @@ from torch import Tensor
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.metrics import evaluate, mae, medians, rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import RunDirectory, write_json, write_text
+from l2rclip_lite.run_directory import RunDirectory
 
 Rows = Float[Tensor, "batch rank"]
 SCORES = {"rps": "RPS", "mae_median": "MAE (median)", "accuracy": "accuracy", "qwk": "QWK", "ece": "ECE"}

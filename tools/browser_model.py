@@ -29,7 +29,7 @@ from l2rclip_book.plots import rank_colours
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session
-from l2rclip_lite.runs import write_atomically, write_json, write_text
+from l2rclip_lite.files import write_atomically, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "book" / "_static" / "browser", ROOT / "book" / "results"

@@ -19,7 +19,7 @@ import pandas as pd
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import leakage
-from l2rclip_lite.runs import write_json, write_text
+from l2rclip_lite.files import write_json, write_text
 
 SPLITS = ("train", "val", "test")
 KEYS = ("protocol", "category", "fold")

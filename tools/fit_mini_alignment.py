@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from l2rclip_book.alignment import NAME_TEMPLATE, fit_alignment, prototypes
 from l2rclip_lite import load_towers
-from l2rclip_lite.mini import ALIGNMENT
+from l2rclip_lite.towers.mini import ALIGNMENT
 
 RIDGE = 10.0
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.base import read_image
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
-from l2rclip_lite.data.tables import read_table
+from l2rclip_lite.data.table import read_table
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.runs import write_text
+from l2rclip_lite.files import write_text
+from l2rclip_lite.images import read_image
 
 
 def labels(root: Path, facts: DataSet) -> pd.DataFrame:

@@ -28,12 +28,12 @@ from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.files import write_atomically, write_text
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.mini import TEXT_FILES
 from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import cyclic_permutation
-from l2rclip_lite.runs import write_atomically, write_text
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.mini import TEXT_FILES
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_static" / "playground"
 UNIT = 1e-6  # of a stored cosine

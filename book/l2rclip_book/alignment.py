@@ -9,7 +9,7 @@ from jaxtyping import Float
 from open_clip import IMAGENET_CLASSNAMES
 from torch import Tensor
 
-from l2rclip_lite.mini import MiniTowers, find_image_weights, load_backbone
+from l2rclip_lite.towers.mini import MiniTowers, find_image_weights, load_backbone
 
 NAME_TEMPLATE = "a photo of a {}"
 

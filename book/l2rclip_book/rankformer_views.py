@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from l2rclip_book.templates import token_text
 from l2rclip_lite.rankformer import RankFormer
-from l2rclip_lite.towers import Tokens, Towers
+from l2rclip_lite.towers.base import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]
 START, END, PADDING = "start", "end", "·"

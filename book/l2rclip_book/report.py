@@ -20,10 +20,10 @@ from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.files import read_json, write_text
 from l2rclip_lite.metrics import Probabilities, medians, rps_of_images, with_intervals
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, cell, read_table
-from l2rclip_lite.runs import read_json, write_text
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Any]]
 OURS = ROWS["test"]

@@ -29,13 +29,15 @@ from l2rclip_lite.config import PRESETS, Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
-from l2rclip_lite.model import L2RCLIP, ResizedImages
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import judge
-from l2rclip_lite.runs import read_tensors, save_tensors
-from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import TrainingData, train_kernel, train_stage1, train_stage2
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 OURS, RANDOM = "L2RCLIP", "random-prototypes"
 NO_TEXT = Config(context_length=0, epochs1=0, controls={"rankformer": False})  # only its image tower is used
@@ -301,7 +303,7 @@ class Study:
                 for split, part in parts.items()
             }
             targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
-            images = {split: ResizedImages(part, self.towers) for split, part in parts.items()}
+            images = {split: ResizedImages(part, self.towers.image_size) for split, part in parts.items()}
             model = L2RCLIP(self.towers, data.ranks, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]

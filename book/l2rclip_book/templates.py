@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_lite.mini import MiniTowers
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.mini import MiniTowers
 
 Orders = Int[np.ndarray, "order rank"]
 

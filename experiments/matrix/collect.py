@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import plan as planning
 
-from l2rclip_lite.runs import write_json, write_text
+from l2rclip_lite.files import write_json, write_text
 
 
 def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -35,7 +35,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from l2rclip_lite.runs import write_json, write_text
+from l2rclip_lite.files import write_json, write_text
 
 sys.path.insert(0, "experiments/matrix")
 import plan as planning

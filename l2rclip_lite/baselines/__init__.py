@@ -1,5 +1,5 @@
 """What L2RCLIP is compared with: probes, ordinal and metric-learning objectives, CoOp and OrdinalCLIP."""
 
-from l2rclip_lite.baselines.table import BASELINES, check_baselines, run_baseline, train_baseline
+from l2rclip_lite.baselines.registry import BASELINES, check_baselines, run_baseline, train_baseline
 
 __all__ = ["BASELINES", "check_baselines", "run_baseline", "train_baseline"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import SLOT, Ranks
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 PLACEHOLDER = "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
 

@@ -1,14 +1,11 @@
 """What every data set gives: three splits of (image, rank index), the ranks, and a card with its source."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from PIL import Image, ImageOps
 from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -17,70 +14,9 @@ from l2rclip_lite.ranks import Ranks
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
-# An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 Seed = Annotated[int, Field(ge=0)]
 # A decorator: pydantic compares arguments with their annotations, and takes no text for a number.
 validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
-
-
-def read_image(path: str | Path, where: str = "") -> Image.Image:
-    """An image file as RGB, turned as its EXIF tag says; transparency becomes white.
-
-    Of an animation or of many pages the first is taken. Colour profiles are not applied.
-
-    Args:
-        path: A JPEG, PNG, WebP, TIFF, BMP or GIF file.
-        where: The row that names it, for an error, such as "labels.csv row 7".
-
-    Returns:
-        The decoded image.
-
-    Raises:
-        InputError: The file is missing, no image, cut off, larger than 89 megapixels, or not of 8 or 16 bits.
-
-    Example:
-        >>> read_image("nowhere.jpg", "labels.csv row 7")
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct or remove it.
-    """
-    name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not os.path.isfile(path):  # a pipe is no file: to open one would be to wait for who writes into it
-        raise InputError(f"{name} does not exist; correct or remove it.")
-    try:
-        with Image.open(path, formats=FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
-            return on_white(ImageOps.exif_transpose(opened))
-    except Exception as error:  # on broken bytes decoders raise nearly anything
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
-        more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
-        raise InputError(f"{name} cannot be used ({reason}); replace or remove it{more}.") from error
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """RGB; what is transparent becomes white.
-
-    Example:
-        >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
-        (255, 255, 255)
-    """
-    if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def images_in(folder: str | Path) -> list[Path]:
-    """The images of a folder and of those in it, in the order of their names; no hidden ones."""
-    images = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-    return [path for path in images if "/." not in f"/{path.relative_to(folder).as_posix()}"]
 
 
 @dataclass(frozen=True)
@@ -156,6 +92,7 @@ class Split(Dataset[tuple[Any, int]]):
         ValueError: Columns of different lengths.
 
     Example:
+        >>> from PIL import Image
         >>> split = Split(["a.png", "b.png"], [2, 0], [Image.new("L", (4, 4)), Image.new("L", (8, 8))])
         >>> len(split), split.paths[0], split[0][1], split[-1][0].size
         (2, 'a.png', 2, (8, 8))
@@ -203,6 +140,7 @@ class Split(Dataset[tuple[Any, int]]):
             name: How its images are called if it has no `paths`.
 
         Example:
+            >>> from PIL import Image
             >>> split = Split.from_dataset([(Image.new("L", (4, 4)), 1)], "mine")
             >>> split.paths, split.targets, split[0][0].size
             (('mine/00000',), (1,), (4, 4))
@@ -220,6 +158,7 @@ class Split(Dataset[tuple[Any, int]]):
         """The images at these positions, in this order; nothing is read.
 
         Example:
+            >>> from PIL import Image
             >>> split = Split(["a", "b", "c"], [0, 1, 2], [Image.new("L", (side, 1)) for side in (1, 2, 3)])
             >>> small = split.subset([2, 0])
             >>> small.paths, small.targets, small[0][0].size
@@ -234,6 +173,7 @@ class Split(Dataset[tuple[Any, int]]):
         """This split's images, then the other's; a column that only one of them has is dropped.
 
         Example:
+            >>> from PIL import Image
             >>> one = Split(["a"], [0], [Image.new("L", (1, 1))])
             >>> (one + replace(one, targets=[3])).targets, (one + one)[1][0].size
             ((0, 3), (1, 1))
@@ -267,6 +207,7 @@ class OrdinalDataset:
         InputError: An empty split, a target outside [0, K), or a rank without a training image.
 
     Example:
+        >>> from PIL import Image
         >>> part = Split(["a", "b", "c"], [0, 1, 1], [Image.new("RGB", (8, 8))] * 3)
         >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
         >>> OrdinalDataset("tiny", part, part, part, ranks, Card("tiny")).counts("train")
@@ -316,6 +257,7 @@ class OrdinalDataset:
             InputError: A rank that does not exist, or has no training image.
 
         Example:
+            >>> from PIL import Image
             >>> part = [(Image.new("RGB", (8, 8)), rank) for rank in (0, 1, 1)]
             >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")

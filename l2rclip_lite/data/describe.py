@@ -10,10 +10,11 @@ from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import FORMATS, SPLITS, Computed, OrdinalDataset, read_image
+from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.runs import Progress
+from l2rclip_lite.images import FORMATS, read_image
+from l2rclip_lite.progress import Progress
 
 
 def card(name: str) -> str:

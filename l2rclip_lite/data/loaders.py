@@ -17,7 +17,8 @@ from PIL import Image
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.tables import as_dataset, check_splits, draw_validation, read_table, refuse, stratified
+from l2rclip_lite.data.splits import check_splits, draw_validation, stratified
+from l2rclip_lite.data.table import as_dataset, read_table, refuse
 from l2rclip_lite.errors import InputError
 
 

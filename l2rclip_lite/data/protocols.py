@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, SkipValidation
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
-from l2rclip_lite.data.tables import stratified
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]

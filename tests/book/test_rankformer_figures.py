@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from l2rclip_book.rankformer_views import changed_ranks, movement, read_by, spellings, woken
-from l2rclip_lite.mini import load_towers
 from l2rclip_lite.rankformer import Axis, RankFormer
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Tokens
+from l2rclip_lite.towers.base import Tokens
+from l2rclip_lite.towers.load import load_towers
 
 # Words by number; 0 is start, end or padding. "a leaf with no", "a leaf with very low", "a leaf with low".
 IDS = torch.tensor([[0, 1, 2, 3, 4, 0, 0], [0, 1, 2, 3, 5, 6, 0], [0, 1, 2, 3, 6, 0, 0]])

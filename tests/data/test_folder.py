@@ -14,7 +14,7 @@ from PIL import Image
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.describe import leakage
-from l2rclip_lite.data.tables import deal, stratified
+from l2rclip_lite.data.splits import deal, stratified
 from l2rclip_lite.errors import InputError
 
 RANKS = "fresh, ripe, over ripe"

@@ -13,7 +13,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.loaders import find_images, five_folds, read_lists
-from l2rclip_lite.data.tables import stratified
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
 SETTING_A = f"morph/setting{'A'}"  # in one word, a spelling checker takes it for a mistake

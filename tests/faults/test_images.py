@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2rclip_lite.data.base import read_image
+from l2rclip_lite.images import read_image
 
 CORNERS = (
     (220, 30, 30),

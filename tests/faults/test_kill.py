@@ -17,7 +17,7 @@ from children import SET, ended, start, train
 from faults import KILLS, LONG, TRIED, judged
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.runs import read_json, read_tensors
+from l2rclip_lite.files import read_json, read_tensors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 KILLED = "SIGKILL at a random moment of `fit`"

@@ -21,7 +21,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.training import fit
+from l2rclip_lite.training.fit import fit
 
 TINY = Config(
     towers="tiny/random", epochs1=1, epochs2=1, batch_size=4, heads=2, hidden=16, device="cpu", threads=1

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from l2rclip_lite import cli
+from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
+from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import load_checkpoint, read_tensors, save_checkpoint, save_tensors
-from l2rclip_lite.training import fit
+from l2rclip_lite.training.fit import fit
 
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "high"), (0, 1), "a {rank} leaf")
@@ -132,7 +133,7 @@ def test_a_checkpoint_from_elsewhere(tmp_path: Path, what: str) -> None:
 
 def test_a_checkpoint_with_another_record(tmp_path: Path) -> None:
     """Of a run that was stopped after stage 1: how many epochs are done, and with which scores."""
-    stop = patch("l2rclip_lite.training.train_stage2", side_effect=KeyboardInterrupt)
+    stop = patch("l2rclip_lite.training.fit.train_stage2", side_effect=KeyboardInterrupt)
     with stop, pytest.raises(KeyboardInterrupt):
         again(tmp_path)
     file = tmp_path / "checkpoint" / "stage1.safetensors"

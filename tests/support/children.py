@@ -20,20 +20,23 @@ from faults import painted
 from PIL import Image
 from torch.nn.parallel import DistributedDataParallel
 
-from l2rclip_lite import towers
+from l2rclip_lite import images
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.training import TrainingData, fit, train_stage2
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training.stages import train_stage2
 
 SET: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 2, "batch_size": 16, "heads": 2}
 SET |= {"hidden": 32, "threads": 1}
 CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["l2rclip_lite.training", "open_clip"])
+SERVER.set_forkserver_preload(["l2rclip_lite.training.fit", "open_clip"])
 
 
 def start(what: Callable[..., None], *given: Any) -> BaseProcess:
@@ -106,7 +109,7 @@ def keep_or_read() -> None:
     data = OrdinalDataset.from_datasets(painted()[:3], painted()[3])
     histories = []
     for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
-        towers.IN_MEMORY = limit
+        images.IN_MEMORY = limit
         one = L2RCLIP.build(data.ranks, Config(**SET | {"epochs2": 1}, workers=workers))
         loaded = TrainingData.load(data, one)
         assert len(loaded.images["train"].kept) == (40 if limit else 0)

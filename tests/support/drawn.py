@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.runs import write_text
+from l2rclip_lite.files import write_text
 
 CSV_RANKS = ("fresh", "ripe", "overripe")
 PARTS = ("train", "train", "train", "val", "test")

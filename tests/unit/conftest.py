@@ -4,8 +4,8 @@ import pytest
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.mini import load_towers
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
 
 
 @pytest.fixture(scope="session")

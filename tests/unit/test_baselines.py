@@ -12,25 +12,25 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from l2rclip_lite.baselines import BASELINES, check_baselines, run_baseline, train_baseline
-from l2rclip_lite.baselines import table as baseline_table
+from l2rclip_lite.baselines import BASELINES, check_baselines, registry, run_baseline, train_baseline
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
-from l2rclip_lite.baselines.table import OBJECTIVES
+from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
-from l2rclip_lite.mini import load_towers
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import Stage, TrainingData
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stage import Stage
 
 UNEVEN = Ranks(("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years")
 FIVE = Ranks(("no", "very low", "low", "high", "very high"), (0, 1, 2, 3, 4), "a leaf with {rank} damage")
@@ -139,7 +139,7 @@ def test_contrastive_losses_see_two_views(
         return features.square().mean()
 
     changed = replace(OBJECTIVES["supcon"], loss=spy)
-    monkeypatch.setitem(baseline_table.OBJECTIVES, "supcon", changed)
+    monkeypatch.setitem(registry.OBJECTIVES, "supcon", changed)
     train("supcon", lacking)
     assert max(rows) == 32
 
@@ -180,7 +180,7 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
         check_baselines(["svm"])
     with pytest.raises(InputError, match="coop-frozen learns the context; set context_length"):
         check_baselines(["ordinalclip", "coop-frozen"], Config(context_length=0))
-    monkeypatch.setattr(baseline_table, "find_spec", lambda name: importlib.util.find_spec("no_such_library"))
+    monkeypatch.setattr(registry, "find_spec", lambda name: importlib.util.find_spec("no_such_library"))
     with pytest.raises(InputError, match=r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"):
         check_baselines(["corn-frozen"])
     check_baselines(["cross-entropy"])

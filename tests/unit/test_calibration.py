@@ -18,7 +18,7 @@ from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
 TRIED = np.geomspace(*BOUNDS, 2000)

@@ -20,9 +20,10 @@ from drawn import CSV_RANKS, make_fixture
 from PIL import Image
 
 import l2rclip_lite
-from l2rclip_lite import cli, training
+from l2rclip_lite import cli
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.training import fit as training
 
 TINY = ("--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--hidden", "32", "--batch_size", "4")
 FIT = "fit --dataset leaves --out x"
@@ -257,7 +258,7 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert (text.count("<img"), "add --root" in text) == (3, True)
     (away / "secret").symlink_to(fitted.root)
     refused(run(*words), f"secret leads out of {away}")
-    monkeypatch.setattr("l2rclip_lite.finished.find_spec", lambda name: None)
+    monkeypatch.setattr("l2rclip_lite.commands.report.find_spec", lambda name: None)
     refused(run(*words), "seaborn is not installed")
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from l2rclip_lite import cli, doctor, mini
+from l2rclip_lite import cli, doctor
+from l2rclip_lite.towers import mini
 
 
 def test_a_healthy_machine_is_all_ok(

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from l2rclip_lite import L2RCLIPClassifier, model
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
 
 TINY: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 1, "device": "cpu"}
 CANNOT = {

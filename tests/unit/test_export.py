@@ -19,7 +19,7 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, cli, export
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.training import fit
+from l2rclip_lite.training.fit import fit
 
 RANKS = Ranks(
     ("no", "some", "much", "all"), (0, 1, 5, 20), template="a leaf with {rank} damage", unit="per cent"

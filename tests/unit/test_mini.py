@@ -11,9 +11,10 @@ from torch import Tensor
 
 from l2rclip_book.alignment import fit_alignment, prototypes
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.mini import ALIGNMENT, find_image_weights, find_text_folder, load_backbone, load_towers
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers.mini import ALIGNMENT, find_image_weights, find_text_folder, load_backbone
 
 
 def test_a_real_photograph_is_what_it_shows() -> None:

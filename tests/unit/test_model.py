@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import read_tensors
+from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.mini import load_towers
-from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import read_tensors
+from l2rclip_lite.towers.load import load_towers
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.mini import load_towers
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.towers import Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
 
 AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")  # one word and two: two lengths
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from l2rclip_lite.rankformer import Axis, RankFormer
-from l2rclip_lite.towers import Tokens
+from l2rclip_lite.towers.base import Tokens
 
 AXES: tuple[Axis, ...] = ("token", "rank", "joint")
 LENGTHS = (3, 5, 4)  # words a sentence, between start and end: the end token stands in another slot in each

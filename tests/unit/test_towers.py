@@ -15,9 +15,12 @@ from torch import Tensor, nn
 
 import l2rclip_lite
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.mini import find_text_folder, load_towers
+from l2rclip_lite.images import Augment
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.towers import Augment, OpenClipTowers, Towers
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers.mini import find_text_folder
+from l2rclip_lite.towers.open_clip import OpenClipTowers
 
 AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()

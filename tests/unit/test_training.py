@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite import runs, training
+from l2rclip_lite import progress
 from l2rclip_lite.calibration import calibrate, temper
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.freezing import freeze, freezing_table, trains
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     diversity,
@@ -29,9 +30,13 @@ from l2rclip_lite.losses import (
     ranked_probability_loss,
     tightness,
 )
-from l2rclip_lite.model import L2RCLIP, freeze, freezing_table, trains
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.results import Run, judge, median_rank, read_table
-from l2rclip_lite.training import Stage, TrainingData, fit, train_stage1, train_stage2
+from l2rclip_lite.training import fit as training
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 FILES = {"config.json", "history.csv", "metrics.json", "model.safetensors", "predictions.csv", "README.md"}
 
@@ -230,7 +235,7 @@ def test_a_log_file_shows_each_epoch_and_long_work(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("stage 1, epoch 1 of 2: loss ")
     assert f"validation RPS {run.history[1]['val_rps']:.3f}, MAE" in second
-    monkeypatch.setattr(runs, "EVERY", 1e-9)
+    monkeypatch.setattr(progress, "EVERY", 1e-9)
     train_stage1(model, TrainingData.load(leaves, model, quiet=False), quiet=False)
     said = capsys.readouterr().err
     assert "\r" not in said.replace("\r\n", "")

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from rows import ROWS, NotMeasuredError, Setting, cores
 
-from l2rclip_lite.runs import write_json
+from l2rclip_lite.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,9 +25,10 @@ from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.model import ResizedImages
-from l2rclip_lite.towers import Augment
-from l2rclip_lite.training import TrainingData, freeze, train_stage1, train_stage2
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.images import Augment, ResizedImages
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 GRADES = Ranks(
     ("no", "slight", "moderate", "strong", "very strong"), (0, 1, 2, 3, 4), "a leaf with {rank} damage"
@@ -83,10 +84,10 @@ def drawn(images: int, size: int) -> list[tuple[Tensor, int]]:
 
 def training_data(model: L2RCLIP, images: int) -> TrainingData:
     """Images of noise, one of them to validate."""
-    noise = ResizedImages(drawn(images, model.towers.image_size), model.towers)
+    noise = ResizedImages(drawn(images, model.towers.image_size), model.towers.image_size)
     targets = {"train": torch.arange(images) % len(model.ranks), "val": torch.zeros(1, dtype=torch.long)}
     features = F.normalize(torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0)))
-    data = {"train": noise, "val": ResizedImages(drawn(1, model.towers.image_size), model.towers)}
+    data = {"train": noise, "val": ResizedImages(drawn(1, model.towers.image_size), model.towers.image_size)}
     features = {"train": features, "val": features[:1]}
     return TrainingData(features, targets, features, data)
 

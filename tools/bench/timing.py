@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import torch
 
-from l2rclip_lite.training import Stage
+from l2rclip_lite.training.stage import Stage
 
 Call = Callable[[], object]
 Figure = dict[str, Any]  # value, low and high quartile, repeats, detail

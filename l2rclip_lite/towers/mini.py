@@ -21,9 +21,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import SLOT
-from l2rclip_lite.towers import Embeddings, Pixels, Texts, Tokens, Towers, load_open_clip
+from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 
-ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
+ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"
 ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
 IMAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 TEXT_FILES = {
@@ -129,39 +129,6 @@ class MiniTowers(Towers):
     def project(self, features: Float[Tensor, "batch 1280"]) -> Float[Tensor, "batch dim"]:
         """See `Towers.project`."""
         return super().project(self.image["projection"](features))
-
-
-def load_towers(
-    name: str = "mini", *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
-) -> Towers:
-    """A dual encoder by name.
-
-    Args:
-        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
-            them (`"ViT-B-16/openai"`, `"ViT-B-16-SigLIP/webli"`), `"MODEL/random"`, or `"MODEL"` together with
-            `weights`. CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP and CoCa work; models whose text tower comes
-            from the transformers library do not. The tokenizers of SigLIP and CLIPA are downloaded once.
-        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
-            ("ViT-B-16/openai"): the tag decides the activation, and the mean of the pixels.
-        image_size: Side of the input image, pixels; None takes the tower's own.
-        seed: Seeds random weights.
-
-    Returns:
-        The towers, in eval mode.
-
-    Raises:
-        InputError: An unknown name, another kind of text tower, or weights or a tokenizer that are neither here nor to
-            be had.
-
-    Example:
-        >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
-        torch.Size([1, 64])
-    """
-    if weights is not None and name in ("mini", "tiny/random"):
-        raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
-    if name == "mini":
-        return MiniTowers.from_installed(image_size=image_size or 224).eval()
-    return load_open_clip(name, weights, image_size, seed).eval()
 
 
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:

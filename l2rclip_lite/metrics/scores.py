@@ -1,80 +1,28 @@
-"""Metrics that know the ordered label space, so a rank absent from the sample cannot change the scale.
+"""One function a metric, and the table that computes them all under resampling."""
 
-Arguments shared by every function (NumPy arrays, torch tensors or plain sequences):
-
-- `y_true`: B rank indices, whole numbers 0 … K−1.
-- `y_pred`: B predictions. **Whole numbers are rank indices; floats are values in `ranks.unit`**, such as the
-  expected value Σ_k p_k r_k. Where the scale does not start at 0 the two differ: keep indices in integers.
-- `probabilities`: B rows of K numbers ≥ 0 that sum to 1 within 0.01 (bf16 noise) and are rescaled to 1.
-- `ranks`: the `Ranks` with values r_1 < … < r_K.
-
-A float prediction is read on three scales: its value; its position among the ranks (piecewise linear between
-neighbours, cut off at both ends); its nearest rank (the lower one at a tie). Bad input raises `InputError`.
-
-Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predictions are constant, `qwk` when
-both are the same constant. They return 0.0, without a warning: such a sample shows no association. `auc` is 0/0
-where the truth is constant; it returns chance, 0.5.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
-from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics.checks import (
+    SLACK,
+    Indices,
+    Labels,
+    Probabilities,
+    Scores,
+    Values,
+    check_paired,
+    forecast,
+    numbers,
+)
 from l2rclip_lite.ranks import Ranks
 
-Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
-Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
-Labels: TypeAlias = Indices | Values
-Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 Often: TypeAlias = Float[np.ndarray, "image resample"]
-Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
-
-SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
-
-
-# ---- what the metrics accept
-
-
-def numbers(given: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
-    """A NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
-
-    Args:
-        given: The numbers.
-        name: What to call them in an error.
-        axes: How many axes they must have.
-        last: The highest rank index, where they must be rank indices.
-
-    Raises:
-        InputError: A wrong shape or type, no row, a value that is not finite, or an index outside [0, `last`].
-
-    Example:
-        >>> numbers([0.5, 1], "y_pred")
-        array([0.5, 1. ])
-    """
-    if isinstance(given, Tensor):
-        given = given.detach().cpu()
-        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
-    array, wanted = np.asarray(given), "numbers" if last is None else "a rank index"
-    if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
-        raise InputError(f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image.")
-    array = array.astype(float if array.dtype.kind == "f" else np.int64)
-    bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
-    if len(bad):
-        cure = "repair that row" if last is None else f"give ranks from 0 to {last}"
-        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {cure}.")
-    return array
-
-
-def check_paired(left: np.ndarray, right: np.ndarray) -> None:
-    """Refuse truth and predictions of different length."""
-    if len(left) != len(right):
-        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image.")
 
 
 class Scored(NamedTuple):
@@ -110,36 +58,6 @@ def _in_unit(given: object, name: str, ranks: Ranks) -> np.ndarray:
     """Rank indices or values as values."""
     x = numbers(given, name)
     return x if x.dtype.kind == "f" else np.take(ranks.values, numbers(x, name, 1, len(ranks) - 1))
-
-
-def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
-    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1.
-
-    Args:
-        y_true: Rank indices.
-        probabilities: One row per image, one column per rank.
-        ranks: The label space.
-
-    Raises:
-        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1 within 0.01.
-
-    Example:
-        >>> forecast([1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
-        (array([1]), array([[0.25, 0.75]]))
-    """
-    true = numbers(y_true, "y_true", last=len(ranks) - 1)
-    p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    if p.shape != (len(true), len(ranks)):
-        raise InputError(f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns.")
-    total = p.sum(1)
-    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
-    if len(bad):
-        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}"
-        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, such as a softmax.")
-    return true, p / total[:, None]
-
-
-# ---- the metrics of answers
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -284,9 +202,6 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
     return float(_epsilon(pred - mean, deviations).mean())
 
 
-# ---- the metrics of rows of probabilities
-
-
 def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
     """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
 
@@ -351,127 +266,9 @@ def medians(p: np.ndarray) -> np.ndarray:
     return np.asarray((p.cumsum(1) >= 0.5 - SLACK).argmax(1))
 
 
-def evaluate(
-    probabilities: Probabilities,
-    target: Indices,
-    ranks: Ranks,
-    *,
-    deviations: Values | None = None,
-    groups: Sequence[str] | None = None,
-    intervals: bool = False,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Every metric, for the most probable rank, for the median and for the expected value Σ_k p_k r_k.
-
-    Each answer is best at what it minimises: the most probable rank at accuracy, the median at MAE, the expected value at
-    RMSE (Gneiting 2011).
-
-    Args:
-        probabilities: A row of K for each image. The lowest of several equal maxima is the prediction.
-        target: Rank indices.
-        ranks: The label space.
-        deviations: σ of each image's labels; adds `epsilon_error`.
-        groups: Whom each image shows. The bootstrap then draws groups, not images: images of one group are alike.
-        intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of all metrics but
-            `auc` and rank correlations: these would sort all images for every resample.
-        resamples: Bootstrap draws.
-        seed: Seed of the draws, see `resampled`.
-
-    Returns:
-        `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
-        `spearman`, `kendall`, `amae`, `mmae` of the most probable rank, and the same with `_median` and `_expected`. A
-        `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
-
-    Raises:
-        InputError: Not one row per target, not one column per rank, or rows that do not sum to 1.
-
-    Example:
-        >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> found = evaluate([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], [0, 2], three)
-        >>> found["n"], found["mae"], found["mae_expected"], found["accuracy"], found["accuracy_expected"]
-        (2.0, 0.0, 0.5, 1.0, 0.5)
-    """
-    true, p = forecast(target, probabilities, ranks)
-    often: dict[str, Any] = {"resamples": resamples if intervals else 0, "seed": seed}
-    found = resampled(p, true, ranks, deviations=deviations, groups=groups, **often)
-    result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(found)
-    for answer, given in _answers(p, ranks).items():
-        result[f"spearman{answer}"] = spearman(true, given, ranks)
-        result[f"kendall{answer}"] = kendall(true, given, ranks)
-    return result
-
-
-def resampled(
-    probabilities: Probabilities,
-    target: Indices,
-    ranks: Ranks,
-    *,
-    deviations: Values | None = None,
-    groups: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Scores:
-    """The metrics that `evaluate` gives intervals: of the sample itself, then of each bootstrap resample.
-
-    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so two methods that
-    answered the same images, with one seed, are paired: the difference of their scores is that of one resample.
-
-    Example:
-        >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> resampled([[1.0, 0.0], [1.0, 0.0]], [0, 1], two, groups=["a", "a"], resamples=2)[
-        ...     "accuracy"
-        ... ]  # one draw
-        array([0.5, 0.5, 0.5])
-    """
-    true, p = forecast(target, probabilities, ranks)
-    scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
-    scores = rps_of_images(true, p)
-    levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
-    members = np.unique(np.arange(len(true)) if groups is None else groups, return_inverse=True)[1]
-    blocks = []
-    for often in _draws(members, resamples, seed):
-        found: Scores = {}
-        for answer, given in scored.items():
-            table = _table(given, often, levels, deviations)
-            found |= {f"{name}{answer}": value for name, value in table.items()}
-        blocks.append(found | {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)})
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def with_intervals(found: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Each score of the sample, and the 95 % percentile interval of its resamples where there are any.
-
-    Example:
-        >>> with_intervals({"mae": np.array([0.5, 0.25, 0.75])})
-        {'mae': 0.5, 'mae_low': 0.2625, 'mae_high': 0.7375}
-    """
-    result = {}
-    for name, (value, *draws) in found.items():
-        result[name] = float(value)
-        if draws:
-            result[f"{name}_low"], result[f"{name}_high"] = np.quantile(draws, (0.025, 0.975)).tolist()
-    return result
-
-
 def _answers(p: np.ndarray, ranks: Ranks) -> dict[str, np.ndarray]:
     """The three answers; the expectation is rounded, because equal rows must stay tied to the last bit."""
     return {"": p.argmax(1), "_median": medians(p), "_expected": np.round(p @ np.array(ranks.values), 9)}
-
-
-# ---- the formulas, for one sample or for many resamples: `often` counts how often each drew each image
-
-
-def _draws(members: np.ndarray, resamples: int, seed: int) -> Iterator[Often]:
-    """The sample itself, each image once; then the resamples, some at a time, of the groups that the images belong to."""
-    yield np.ones((len(members), 1))
-    generator, groups = np.random.default_rng(seed), members.max() + 1
-    width = max(1, 2**22 // len(members))  # 32 MiB of counts at once
-    for start in range(0, resamples, width):
-        rows = generator.integers(groups, size=(min(width, resamples - start), groups))
-        rows += groups * np.arange(len(rows))[:, None]
-        often = np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T
-        yield often[members].astype(float, order="C")
 
 
 def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:

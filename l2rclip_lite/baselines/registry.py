@@ -27,14 +27,17 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import BIAS, KernelHead
 from l2rclip_lite.losses import ranked_probability_loss
-from l2rclip_lite.model import L2RCLIP, freeze
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.towers import Towers
-from l2rclip_lite.training import Stage, TrainingData, choose_device
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import choose_device
+from l2rclip_lite.training.stage import Stage
 
 FROZEN = "-frozen"
 LINEAR = partial(PromptHead, prompts=InterpolatedPrompts)

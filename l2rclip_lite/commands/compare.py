@@ -1,0 +1,32 @@
+"""`l2rclip compare`: scores of a run and its baselines, and their differences."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+from l2rclip_lite.commands.common import OURS, Run, judged, table
+
+
+def compare(run: Run) -> None:
+    """Print the test scores of a run and its baselines, and how much each differs from L2RCLIP.
+
+    Try:
+      l2rclip compare runs/mine
+
+    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of images, or where the
+    data say whom they show, of subjects. No image is read.
+
+    Args:
+        run: The --out of a finished fit.
+    """
+    from l2rclip_lite.metrics import with_intervals
+    from l2rclip_lite.results import SCORES
+
+    ranks, answers, scores = judged(run)
+    title = f"test; unit of MAE: {ranks.unit}"
+    print(table({name: with_intervals(each) for name, each in scores.items()}, title))
+    best = scores.pop(OURS)
+    rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
+    if rows:
+        paired = f"difference from {OURS}, paired by {'subject' if 'subject' in answers[OURS] else 'image'}"
+        print(f"\n{table(rows, f'{paired}; an interval without 0 shows one')}")

@@ -1,0 +1,57 @@
+"""`l2rclip data`: describe, check or download a data set."""
+
+from l2rclip_lite.commands.common import DATA, Data, Name, given_options
+from l2rclip_lite.errors import InputError
+
+
+def data(
+    name: Name = None, leakage: bool = False, check: bool = False, download: str = "", options: Data = DATA
+) -> int:
+    """Describe a data set: its card, its counts, its leakage; check its images, or download it.
+
+    Try:
+      l2rclip data
+          the twelve data sets
+      l2rclip data morph
+          its card: source, licence, terms, known leakage, protocols and folds
+      l2rclip data morph --download DIR/datalists
+          the official split lists, which are free; the faces are not, ask their owner
+      l2rclip data morph --lists DIR/datalists --protocol rs-partial --fold 0
+          how many images each rank has
+      l2rclip data morph --lists DIR/datalists --protocol rs-partial --leakage
+          who is in training and in test, for every fold; needs no image
+      l2rclip data csv --root DIR --ranks "fresh,ripe,overripe" --check
+          decode every image of your own and list all faults; exit code 2 if `fit` would refuse them
+
+    Args:
+        name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci or aesthetics.
+        leakage: Print what training and test share.
+        check: Decode every image, and print sizes, modes, copies across splits, and all that cannot be read.
+        download: Fetch what is free, images or split lists, into this folder.
+        options: Which part of it.
+    """
+    from l2rclip_lite.data import benchmarks, describe, load_dataset
+    from l2rclip_lite.data.download import download as fetch
+
+    given = given_options(options)
+    wishes = {"--leakage": leakage, "--check": check, "--download": download}
+    asked = [wish for wish, value in wishes.items() if value]
+    if len(asked) > 1 or (name is None and (asked or given)):
+        raise InputError(f"data: name a data set, and at most one of {', '.join(wishes)}.")
+    if name is None:
+        print(benchmarks.cards_table().to_string())
+    elif name not in benchmarks.DATA_SETS:
+        load_dataset(name)  # lists those there are
+    elif download:
+        print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
+    elif check:
+        text, good = describe.check(name, given)
+        print(text)
+        return 0 if good else 2
+    elif leakage:
+        print(describe.leakage_table(name, given))
+    elif given or name == "leaves":
+        print(describe.counts(load_dataset(name, **given)))
+    else:
+        print(describe.card(name))
+    return 0

@@ -1,0 +1,67 @@
+"""`l2rclip fit`: train on a data set, in two stages."""
+
+from typing import Annotated
+
+import tyro
+
+from l2rclip_lite.commands.common import DATA, Data, given_options, table
+from l2rclip_lite.config import Config
+
+
+def fit(
+    dataset: str,
+    out: str,
+    # Never with a default: the fields' own follow the preset.
+    config: Annotated[Config, tyro.conf.arg(name="")],
+    quiet: bool = False,
+    cache: str | None = None,
+    options: Data = DATA,
+) -> None:
+    r"""Train on a data set, in two stages, calibrate the probabilities, and write a run directory.
+
+    Try:
+      l2rclip fit --dataset leaves --out runs/leaves
+          generated leaves, nothing to download, minutes on a laptop
+      l2rclip fit --dataset bracol --root DATA/bracol_severity --fold 1 --out runs/bracol
+          real coffee leaves
+      l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \
+                  --template "a photo of a {rank} banana" --out runs/mine
+          your own images; labels.csv has the columns path,label and, if you like, group and split
+      l2rclip fit --dataset csv --root DIR --labels visits.tsv --path-column file --label-column week \
+                  --group-column patient --unit weeks --image-side kernel --out runs/mine
+          columns by your own names, nobody in two splits, and a first look in minutes: only a head on the features trains
+      l2rclip fit --dataset csv --root DIR --out runs/mine
+          a sub-folder for each rank, called by a number; names need --ranks in their order
+      accelerate launch -m l2rclip_lite fit --dataset leaves --out runs/leaves
+          the same on every GPU of this machine
+
+    A run that was stopped continues from its last complete epoch: give the same command again.
+
+    Args:
+        dataset: leaves, csv (your own), bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci
+            or aesthetics.
+        out: The run directory: new, or of the same run.
+        quiet: Print nothing but the last line.
+        cache: Keep image features of the untrained tower in this folder, and take them from there.
+        options: The data set.
+        config: Model and training.
+    """
+    from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.results import ROWS
+    from l2rclip_lite.training.fit import fit as train
+
+    given = {"name": dataset} | given_options(options)
+    loaded = load_dataset(**given)
+    if not quiet:
+        print(loaded.summary(), end="\n\n", flush=True)
+    run = train(loaded, config, out, source=given, cache=cache, quiet=quiet)
+    if not quiet:
+        rows = {title: run.metrics[key] for key, title in ROWS.items()}
+        print(table(rows, f"test; unit of MAE: {loaded.ranks.unit}"), end="\n\n")
+        if "numbers" in (told := run.history[-1] if run.history else {}):
+            print("validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(**told))
+        found = f"temperature {float(run.model.temperature):.2f}, 90 % intervals"
+        print(f"calibrated on {len(loaded.val)} validation images: {found}")
+    scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
+    test = scores.format(**run.metrics["test"])
+    print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")

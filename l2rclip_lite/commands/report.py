@@ -1,0 +1,35 @@
+"""`l2rclip report`: a finished run as one HTML page."""
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l2rclip_lite.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+from l2rclip_lite.commands.common import Place, Run, Where, data_of, judged
+
+
+def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
+    """Write one HTML page about a finished run, with its figures and its worst images in it.
+
+    Try:
+      l2rclip report runs/mine
+      l2rclip report runs/mine --out mine.html --root /where/the/images/are/now
+
+    It has the scores beside those of the baselines, training curves, confusion, reliability, the worst test images and the
+    model card, and asks no other host for anything. Look at the images before you hand it on.
+
+    Args:
+        run: The --out of a finished fit.
+        out: What to write; RUN/report.html if not given.
+        where: Where to find the images.
+    """
+    if find_spec("seaborn") is None:
+        raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
+    from l2rclip_book.report import write_report
+
+    file = write_report(run, out or Path(run, "report.html"), judged(run), partial(data_of, run, where))
+    print(f"{file}: open it in a browser")

@@ -1,0 +1,93 @@
+"""Your own images, graded in a table or sorted into a folder per rank."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from l2rclip_lite.data.base import Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.own_images.labels import Given, Kind, label_space
+from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
+from l2rclip_lite.data.splits import draw_splits
+from l2rclip_lite.data.table import as_dataset, files_inside
+from l2rclip_lite.errors import InputError
+
+
+@validated
+def load_csv(
+    root: str | Path | None = None,
+    labels: Labels | None = None,
+    ranks: Given = None,
+    template: str | None = None,
+    unit: str = "grade",
+    labels_are: Kind = "names",
+    path_column: str = "path",
+    label_column: str = "label",
+    group_column: str = "group",
+    split_column: str = "split",
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None,
+    fold: Annotated[int, Field(ge=1)] | None = None,
+    val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15,
+    seed: Seed = 0,
+    allow_empty_ranks: bool = False,
+    allow_missing: bool = False,
+) -> OrdinalDataset:
+    """Anybody's images, graded in a table or sorted into a folder per rank.
+
+    **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are values: "03", "3.0" and
+    3 are the number 3, never an index. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
+    number under names that are words may be either, and is refused until `labels_are` decides.
+
+    **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are drawn.
+
+    **Splits.** Those of the table; if it has none, 70/15/15 within every rank. If it has no `val`, a part of its `train`.
+
+    Args:
+        root: The folder that the paths start from.
+        labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas. None takes labels.csv in
+            `root`; if there is none, each sub-folder is a rank, also below folders called train, val and test.
+        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for every whole number from 0
+            to 9. None takes the numbers found as labels, in their order.
+        template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for numbers "a photo of
+            grade {rank}".
+        unit: What the numbers of the ranks count, such as "weeks".
+        labels_are: "names" (of ranks), "index" (from 0) or "position" (from 1).
+        path_column: Which column names the image.
+        label_column: Which column holds the label.
+        group_column: Which column names the group; `group` need not be there.
+        split_column: Which column names the split: train, val or test; `split` need not be there.
+        folds: Draw so many test parts that together hold every image; the table's splits are not used.
+        fold: Which of them, from 1.
+        val_share: How much becomes validation where it is drawn.
+        seed: Decides the splits and folds that are drawn.
+        allow_empty_ranks: Whether a rank may have no training image.
+        allow_missing: Whether to go on without the listed images that are not there.
+
+    Returns:
+        Three splits in the order of the table, with the group of each image as its `subjects`.
+
+    Raises:
+        InputError: Anything that cannot be used, with the file, the row and the fix.
+
+    Example:
+        >>> load_csv(labels="bananas.csv")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images, not None.
+    """
+    if root is None or not os.path.isdir(root):
+        raise InputError(f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}.")
+    if fold is not None and fold > (folds or 0):
+        raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+    columns = {"path": path_column, "label": label_column, "subject": group_column, "split": split_column}
+    if labels is None and not os.path.isfile(Path(root, "labels.csv")):
+        table, source = images_by_folder(Path(root))
+    else:
+        table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
+    table["file"] = files_inside(root, table)
+    space, said = label_space(table, ranks, template, labels_are)
+    said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
+    card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
+    fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
+    return as_dataset(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))

@@ -1,0 +1,81 @@
+"""What a metric takes: arrays of numbers, checked before anything is computed."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import Ranks
+
+Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
+Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
+Labels: TypeAlias = Indices | Values
+Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
+SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
+
+
+def numbers(given: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
+    """A NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
+
+    Args:
+        given: The numbers.
+        name: What to call them in an error.
+        axes: How many axes they must have.
+        last: The highest rank index, where they must be rank indices.
+
+    Raises:
+        InputError: A wrong shape or type, no row, a value that is not finite, or an index outside [0, `last`].
+
+    Example:
+        >>> numbers([0.5, 1], "y_pred")
+        array([0.5, 1. ])
+    """
+    if isinstance(given, Tensor):
+        given = given.detach().cpu()
+        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
+    array, wanted = np.asarray(given), "numbers" if last is None else "a rank index"
+    if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
+        raise InputError(f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image.")
+    array = array.astype(float if array.dtype.kind == "f" else np.int64)
+    bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
+    if len(bad):
+        cure = "repair that row" if last is None else f"give ranks from 0 to {last}"
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {cure}.")
+    return array
+
+
+def check_paired(left: np.ndarray, right: np.ndarray) -> None:
+    """Refuse truth and predictions of different length."""
+    if len(left) != len(right):
+        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image.")
+
+
+def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
+    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1.
+
+    Args:
+        y_true: Rank indices.
+        probabilities: One row per image, one column per rank.
+        ranks: The label space.
+
+    Raises:
+        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1 within 0.01.
+
+    Example:
+        >>> forecast([1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
+        (array([1]), array([[0.25, 0.75]]))
+    """
+    true = numbers(y_true, "y_true", last=len(ranks) - 1)
+    p = numbers(probabilities, "probabilities", axes=2).astype(float)
+    if p.shape != (len(true), len(ranks)):
+        raise InputError(f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns.")
+    total = p.sum(1)
+    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
+    if len(bad):
+        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}"
+        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, such as a softmax.")
+    return true, p / total[:, None]

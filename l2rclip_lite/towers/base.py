@@ -1,0 +1,132 @@
+"""One interface to a dual encoder.
+
+The method needs more of a text tower than `encode_text`: it reads word embeddings, changes them (RankFormer), puts
+learned vectors in front (context prompts), and encodes the result. `Towers` names exactly those steps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from l2rclip_lite.images import Augment, square
+
+Pixels = Float[Tensor, "batch 3 height width"]
+Embeddings = Float[Tensor, "rank token width"]
+Texts = Float[Tensor, "rank dim"]
+PLACEHOLDER = 3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """K tokenised sentences, cut to the longest.
+
+    Args:
+        ids: Token ids.
+        mask: True on real tokens, start and end included; False on padding.
+        rank_words: True on the tokens that spell the rank.
+        words: True on real tokens that are neither start nor end: all that RankFormer may touch.
+    """
+
+    ids: Int[Tensor, "rank token"]
+    mask: Bool[Tensor, "rank token"]
+    rank_words: Bool[Tensor, "rank token"]
+    words: Bool[Tensor, "rank token"]
+
+    def with_context(self, length: int) -> "Tokens":
+        """The same sentences with `length` learned slots in front of the words.
+
+        Args:
+            length: Number of context vectors M.
+
+        Returns:
+            Tokens of M more columns; the new slots are real but neither words nor rank words.
+        """
+        off = self.mask.new_zeros(len(self.ids), length)
+        slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
+        return Tokens(*map(self.insert, vars(self).values(), slots))
+
+    def insert(self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]) -> Tensor:
+        """`slots` after the start token of `part`, or at its very front where sentences have none (SigLIP)."""
+        at = int(not self.words[:, 0].any())
+        return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
+
+    def to(self, device: torch.device | str) -> "Tokens":
+        """The same tokens on another device."""
+        return Tokens(*(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words)))
+
+
+class Towers(nn.Module, ABC):
+    """A dual encoder: images and sentences become unit vectors of one space.
+
+    Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing table of
+    `l2rclip_lite.model` relies on those two names.
+
+    Attributes:
+        image_size: Side of the square input image, pixels.
+        dim: Length of a feature in the shared space.
+        width: Length of a word embedding.
+        image_lr: A learning rate for fine-tuning the image tower that is known to work.
+        max_tokens: The longest sentence the text tower takes, learned slots included.
+    """
+
+    image: nn.Module
+    image_size: int
+    dim: int
+    width: int
+    image_lr: float
+    max_tokens: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    logit_scale: nn.Parameter  # log of the scale s
+
+    @abstractmethod
+    def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
+        """Sentences to ids, cut to the longest; `template` tells where the rank name stands."""
+
+    @abstractmethod
+    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+        """Word embeddings, before positions are added."""
+
+    @abstractmethod
+    def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
+        """Unit text features of word embeddings; positions, mask and read-out slot come from `tokens`."""
+
+    @abstractmethod
+    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+        """Unit text features by the tower's own path: the reference for `encode_embeddings`."""
+
+    @abstractmethod
+    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
+        """Image features of normalised pixels, before `project`: what a head on a frozen tower reads."""
+
+    def project(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch dim"]:
+        """Unit features in the space of the texts."""
+        return F.normalize(features, dim=-1)
+
+    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+        """Unit image features of normalised pixels, in the space of the texts."""
+        return self.project(self.backbone(pixels).float())
+
+    def normalize(self, pixels: Pixels) -> Pixels:
+        """Pixels in [0, 1] to the scale the image tower was trained on."""
+        mean, std = torch.tensor([self.mean, self.std], device=pixels.device).view(2, 3, 1, 1).unbind()
+        return (pixels - mean).div_(std)  # in place: at 224 pixels, new memory costs more than the division
+
+    def resize(self) -> v2.Compose:
+        """An image (PIL or tensor) to the whole image in a square of bytes; a crop would cut away what is graded."""
+        return square(self.image_size)
+
+    def transform(self, train: bool = False) -> v2.Compose:
+        """What turns an image (PIL or tensor) into an input of `encode_image`.
+
+        Args:
+            train: Whether to augment, with draws from torch's global generator.
+        """
+        steps = [self.resize(), *([Augment()] if train else []), v2.ToDtype(torch.float32, scale=True)]
+        return v2.Compose([*steps, v2.Normalize(self.mean, self.std)])

@@ -1,0 +1,41 @@
+"""A dual encoder by its name."""
+
+from pathlib import Path
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.mini import MiniTowers
+from l2rclip_lite.towers.open_clip import load_open_clip
+
+
+def load_towers(
+    name: str = "mini", *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+) -> Towers:
+    """A dual encoder by name.
+
+    Args:
+        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
+            them (`"ViT-B-16/openai"`, `"ViT-B-16-SigLIP/webli"`), `"MODEL/random"`, or `"MODEL"` together with
+            `weights`. CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP and CoCa work; models whose text tower comes
+            from the transformers library do not. The tokenizers of SigLIP and CLIPA are downloaded once.
+        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
+            ("ViT-B-16/openai"): the tag decides the activation, and the mean of the pixels.
+        image_size: Side of the input image, pixels; None takes the tower's own.
+        seed: Seeds random weights.
+
+    Returns:
+        The towers, in eval mode.
+
+    Raises:
+        InputError: An unknown name, another kind of text tower, or weights or a tokenizer that are neither here nor to
+            be had.
+
+    Example:
+        >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
+        torch.Size([1, 64])
+    """
+    if weights is not None and name in ("mini", "tiny/random"):
+        raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
+    if name == "mini":
+        return MiniTowers.from_installed(image_size=image_size or 224).eval()
+    return load_open_clip(name, weights, image_size, seed).eval()

@@ -1,0 +1,1 @@
+"""Both stages: cached features, one stage, the stages, and `fit`, which runs them."""
