@@ -39,7 +39,10 @@ def main(options: DataOptions) -> None:
         model = L2RCLIP.build(data.ranks, known)
         for part in () if features else (data.train, data.val, data.test):
             features |= dict(zip(part.paths, model.encode(part, backbone=True), strict=True))
-        wide = {split: torch.stack([features[path] for path in data.split(split).paths]) for split in SPLITS}
+        wide = {
+            split: torch.stack([features[path] for path in data.split(split).paths])
+            for split in SPLITS
+        }
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
         loaded = TrainingData.of(wide, targets, model)
         train_kernel(model, loaded)
@@ -54,7 +57,9 @@ def main(options: DataOptions) -> None:
             "ranks": len(data.ranks),
             "val": len(wide["val"]),
         }
-        rows.append(row | {"test": len(true), "inside": float(inside.mean()), "width": float(width.mean())})
+        rows.append(
+            row | {"test": len(true), "inside": float(inside.mean()), "width": float(width.mean())}
+        )
     print(pd.DataFrame(rows).round(4).to_csv(index=False), end="")
 
 

@@ -16,7 +16,12 @@ _MODULES = {
 }
 _MODULES |= {"estimator": "L2RCLIPClassifier", "prediction": "Prediction"}
 _MODULES |= {"model": "L2RCLIP", "prompts": "RankPrompts", "rankformer": "RankFormer"}
-_MODULES |= {"ranks": "Ranks", "results": "Run", "towers.base": "Tokens Towers", "training.fit": "fit"}
+_MODULES |= {
+    "ranks": "Ranks",
+    "results": "Run",
+    "towers.base": "Tokens Towers",
+    "training.fit": "fit",
+}
 _MODULES["losses"] = "ordinal_pairwise_loss ordinal_pairwise_loss_stage1"
 _MODULES["losses"] += " asymmetrical_contrastive_loss ranked_probability_loss"
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -22,7 +22,9 @@ from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, 
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import distances_from_median
 
-Logits: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+Logits: TypeAlias = (
+    Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+)
 BOUNDS = (0.05, 20.0)  # where a temperature is looked for
 
 
@@ -115,7 +117,9 @@ def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indi
         Their ranked probability score at that temperature.
     """
     with torch.inference_mode():
-        logits = model.logits(features.to(model.device)).cpu().double().numpy()  # MPS has no doubles
+        logits = (
+            model.logits(features.to(model.device)).cpu().double().numpy()
+        )  # MPS has no doubles
     t, true = fit_temperature(logits, target), np.asarray(target)
     decided = 1.1 * BOUNDS[0] < t < 0.9 * BOUNDS[1]
     model.temperature.fill_(t if decided else 1.0)

@@ -11,12 +11,16 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import Named, read_tensors, save_tensors
 
 
-def save_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any) -> None:
+def save_checkpoint(
+    file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any
+) -> None:
     """Keep parameters, the best ones so far, Adam's moments and a JSON-ready record, all in one atomic write."""
     tensors = {f"now/{name}": value for name, value in parameters.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in parameters.items():
-        tensors |= {f"adam.{key}/{name}": value for key, value in optimizer.state[parameter].items()}
+        tensors |= {
+            f"adam.{key}/{name}": value for key, value in optimizer.state[parameter].items()
+        }
     save_tensors(file, tensors, {"about": json.dumps(about)})
 
 
@@ -31,7 +35,9 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
         return None
     tensors, metadata = read_tensors(file)
     try:
-        if not all(value.isfinite().all() and value.dtype == torch.float32 for value in tensors.values()):
+        if not all(
+            value.isfinite().all() and value.dtype == torch.float32 for value in tensors.values()
+        ):
             raise ValueError("it holds numbers that are not finite, or of another type")
         for name, parameter in parameters.items():
             for kind, target in (("now", parameter), ("best", best[name])):
@@ -41,7 +47,9 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
             state = optimizer.state[parameter]
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
-            state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)  # where a fused Adam wants it
+            state["step"] = tensors[f"adam.step/{name}"].to(
+                parameter.device
+            )  # where a fused Adam wants it
         history, score, steps = json.loads(metadata["about"])
         return list(history), (float(score[0]), float(score[1])), int(steps)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -42,12 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug, words = "--debug" in words, [word for word in words if word != "--debug"]
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal lacks is no reason to end a run
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a name that the terminal lacks is no reason to end a run
         sys.stdout.reconfigure(errors="backslashreplace")
     commands = []
     for command in COMMANDS:  # only the one that was named shows its examples
         about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
-        commands.append(Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)])
+        commands.append(
+            Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)]
+        )
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
     strict = (tyro.conf.DisallowNone,)
     try:
@@ -57,9 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # help, or tyro's word on a misspelt option
         return int(done.code or 0)
     except KeyboardInterrupt:
-        print("interrupted; a fit keeps its complete epochs: give the same command again.", file=sys.stderr)
+        print(
+            "interrupted; a fit keeps its complete epochs: give the same command again.",
+            file=sys.stderr,
+        )
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
+    except (
+        BrokenPipeError
+    ):  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (InputError, TrainingError, OSError, ValidationError) as error:

@@ -140,7 +140,9 @@ class Config:
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
         if self.epochs1 and not refines and not self.context_length:
-            raise ValueError("without RankFormer and context, stage 1 trains nothing; set epochs1=0")
+            raise ValueError(
+                "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

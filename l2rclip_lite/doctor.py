@@ -30,23 +30,35 @@ def doctor(out: str | Path = ".") -> bool:
         try:
             word, finding = "OK", check(Path(out).absolute())
         except Exception as error:  # whatever breaks here is the finding, never a traceback
-            healthy, word, finding = False, "FAIL", f"{' '.join(str(error).split())} ({type(error).__name__})"
+            healthy, word, finding = (
+                False,
+                "FAIL",
+                f"{' '.join(str(error).split())} ({type(error).__name__})",
+            )
         print(f"{word:<5} {check.__name__:<13} {finding}", flush=True)
     return healthy
 
 
 def packages(_: Path) -> str:
     """Python's version, and every package that this one requires in a version that it allows."""
-    needed = [Requirement(line) for line in metadata.requires("l2rclip-lite") or [] if ";" not in line]
-    if wrong := [f'"{each}"' for each in needed if metadata.version(each.name) not in each.specifier]:
+    needed = [
+        Requirement(line) for line in metadata.requires("l2rclip-lite") or [] if ";" not in line
+    ]
+    if wrong := [
+        f'"{each}"' for each in needed if metadata.version(each.name) not in each.specifier
+    ]:
         raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
-    return f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
+    return (
+        f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
+    )
 
 
 def device(_: Path) -> str:
     """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
-        raise InputError("torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says")
+        raise InputError(
+            "torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says"
+        )
     return f"{choose_device(Config())}, {torch.get_num_threads()} threads"
 
 
@@ -54,7 +66,9 @@ def folder(out: Path) -> str:
     """Write access and free disk where runs shall go, or in the nearest folder above that exists."""
     place = next(each for each in (out, *out.parents) if each.exists())
     tempfile.TemporaryFile(dir=place).close()
-    return f"{place} can be written; {shutil.disk_usage(place).free / 2**30:.1f} GiB of disk are free"
+    return (
+        f"{place} can be written; {shutil.disk_usage(place).free / 2**30:.1f} GiB of disk are free"
+    )
 
 
 def forward_pass(_: Path) -> str:

@@ -9,7 +9,12 @@ import torch
 from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls
@@ -49,7 +54,10 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         order_: The rank index of each class.
 
     Example:
-        >>> X, y = [[0.1], [0.2], [0.9], [1.0], [1.9], [2.0]], ["no", "no", "low", "low", "high", "high"]
+        >>> X, y = (
+        ...     [[0.1], [0.2], [0.9], [1.0], [1.9], [2.0]],
+        ...     ["no", "no", "low", "low", "high", "high"],
+        ... )
         >>> grader = L2RCLIPClassifier(["no", "low", "high"], towers="tiny/random").fit(X, y)
         >>> grader.predict([[0.0], [2.1]]).tolist(), grader.classes_.tolist()
         (['no', 'high'], ['high', 'low', 'no'])
@@ -67,7 +75,12 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         device: str = "auto",
         seed: int = 0,
     ) -> None:
-        self.ranks, self.template, self.towers, self.image_side = ranks, template, towers, image_side
+        self.ranks, self.template, self.towers, self.image_side = (
+            ranks,
+            template,
+            towers,
+            image_side,
+        )
         self.epochs1, self.epochs2, self.device, self.seed = epochs1, epochs2, device, seed
 
     def fit(self, X: Any, y: Any) -> "L2RCLIPClassifier":
@@ -92,17 +105,23 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         model = L2RCLIP.build(ranks, config).to(choose_device(config))
         parts = np.array(stratified(target, [self.seed], test=0))
         if "val" not in parts:
-            raise InputError("y: no label occurs twice, so none is left for validation; give more images.")
+            raise InputError(
+                "y: no label occurs twice, so none is left for validation; give more images."
+            )
         rows = {part: np.flatnonzero(parts == part) for part in ("train", "val")}
         targets = {part: torch.from_numpy(target[row]) for part, row in rows.items()}
         if images:
             pairs = {part: [(X[i], target[i]) for i in row] for part, row in rows.items()}
-            shown = {part: ResizedImages(each, model.towers.image_size) for part, each in pairs.items()}
+            shown = {
+                part: ResizedImages(each, model.towers.image_size) for part, each in pairs.items()
+            }
             backbone = {part: model.encode(each, backbone=True) for part, each in shown.items()}
             data = TrainingData.of(backbone, targets, model, shown)
             train_stage1(model, data)
         else:
-            data = TrainingData({}, targets, {part: torch.from_numpy(X[row]) for part, row in rows.items()})
+            data = TrainingData(
+                {}, targets, {part: torch.from_numpy(X[row]) for part, row in rows.items()}
+            )
         (train_kernel if self.image_side == "kernel" else train_stage2)(model, data)
         known = data.encode(model, "val")
         calibrate(model, known, targets["val"])
@@ -113,8 +132,12 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """The ranks, and the rank index of each label."""
         labels = np.unique(y) if self.ranks is None else np.asarray(self.ranks)
         if self.ranks is None and (len(labels) < 2 or numbers(labels.astype(str)).isna().any()):
-            raise InputError(f"y: give more than one class, in numbers, or ranks in order; got {labels}.")
-        table = pd.DataFrame({"label": map(str, y), "where": [f"y[{row}]" for row in range(len(y))]})
+            raise InputError(
+                f"y: give more than one class, in numbers, or ranks in order; got {labels}."
+            )
+        table = pd.DataFrame(
+            {"label": map(str, y), "where": [f"y[{row}]" for row in range(len(y))]}
+        )
         ranks, _ = label_space(table, labels.tolist(), self.template, "names")
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
@@ -127,7 +150,9 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             X = self.model_.encode(list(X)).numpy()
         features = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
         rows = self.model_.probabilities(features).double().numpy()[:, self.order_]
-        return np.asarray(rows / rows.sum(1, keepdims=True))  # scorers refuse the 1e-7 of single precision
+        return np.asarray(
+            rows / rows.sum(1, keepdims=True)
+        )  # scorers refuse the 1e-7 of single precision
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image."""
@@ -141,7 +166,9 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             TypeError: It is fitted.
         """
         if hasattr(self, "model_"):
-            raise TypeError("a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder).")
+            raise TypeError(
+                "a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder)."
+            )
         return super().__getstate__()
 
 

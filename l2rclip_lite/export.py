@@ -77,7 +77,9 @@ class _Answers(nn.Module):
         return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
-def export_onnx(model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]) -> tuple[float, int]:
+def export_onnx(
+    model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]
+) -> tuple[float, int]:
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the model's
@@ -126,12 +128,23 @@ def _graph(model: L2RCLIP) -> bytes:
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     size = model.towers.image_size
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # a batch of 1 would become a constant
-    options: dict[str, Any] = {"input_names": ["resized"], "output_names": ["probabilities", "expected"]}
-    options |= {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
+    example = torch.zeros(
+        2, 3, size, size, dtype=torch.uint8
+    )  # a batch of 1 would become a constant
+    options: dict[str, Any] = {
+        "input_names": ["resized"],
+        "output_names": ["probabilities", "expected"],
+    }
+    options |= {
+        "dynamo": True,
+        "verbose": False,
+        "dynamic_shapes": ({0: torch.export.Dim("batch")},),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
-        program: Any = torch.onnx.export(_Answers(model).eval(), (example,), opset_version=18, **options)
+        program: Any = torch.onnx.export(
+            _Answers(model).eval(), (example,), opset_version=18, **options
+        )
     # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
     onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
     ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of this machine
@@ -141,7 +154,11 @@ def _graph(model: L2RCLIP) -> bytes:
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
     metadata = {"ranks": model.ranks.to_dict(), "temperature": float(model.temperature)}
-    metadata |= {"towers": model.config.towers, "image_size": size, "conformal": float(model.conformal)}
+    metadata |= {
+        "towers": model.config.towers,
+        "image_size": size,
+        "conformal": float(model.conformal),
+    }
     helper.set_model_props(whole, {KEY: json.dumps(metadata, ensure_ascii=False)})
     checker.check_model(whole, full_check=True)
     return bytes(whole.SerializeToString())

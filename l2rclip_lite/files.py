@@ -35,7 +35,9 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             fresh = Path(new, file.name)
             write(fresh)
             fresh.chmod(0o644)
-            with fresh.open("r+b") as stream:  # Windows flushes no file that is open for reading only
+            with fresh.open(
+                "r+b"
+            ) as stream:  # Windows flushes no file that is open for reading only
                 os.fsync(stream.fileno())
             fresh.replace(file)
     except (OSError, SafetensorError) as error:
@@ -45,7 +47,9 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a UTF-8 text file atomically; of a path that is not UTF-8, half surrogates become escapes as in JSON."""
-    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
+    write_atomically(
+        file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    )
 
 
 def write_json(file: Path, value: Any) -> None:
@@ -65,7 +69,9 @@ def read_json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{file}: cannot be read ({reason}); give the --out of an `l2rclip fit`.") from error
+        raise InputError(
+            f"{file}: cannot be read ({reason}); give the --out of an `l2rclip fit`."
+        ) from error
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -87,7 +93,9 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is not a file")
         with safe_open(file, "pt") as stored:
-            return {name: stored.get_tensor(name).clone() for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
+            names = stored.keys()  # a list: safetensors has no mapping
+            tensors = {name: stored.get_tensor(name).clone() for name in names}
+            return tensors, stored.metadata() or {}
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
         problem = f"damaged or not a safetensors file ({getattr(error, 'strerror', None) or error})"
         raise InputError(f"{file}: {problem}; delete it and run again.") from error

@@ -36,7 +36,9 @@ def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
     """Switch gradients by the table; returns the parameters that train, by name."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trains(name, stage, model.config))
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 def freezing_table(model: L2RCLIP) -> str:
@@ -46,7 +48,9 @@ def freezing_table(model: L2RCLIP) -> str:
     for pattern, _ in FREEZING:
         if names := [name for name in named if fnmatchcase(name, pattern)]:
             stages = ("stage 1", "stage 2")
-            words = ("trains" if trains(names[0], stage, model.config) else "frozen" for stage in stages)
+            words = (
+                "trains" if trains(names[0], stage, model.config) else "frozen" for stage in stages
+            )
             size = sum(named[name].numel() for name in names)
             lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(words)}")
     return "\n".join(lines)

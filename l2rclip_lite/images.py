@@ -39,7 +39,9 @@ class Augment(nn.Module):
         self.upside_down = upside_down
 
     def forward(
-        self, pixels: UInt8[Tensor, "*batch 3 height width"], generator: torch.Generator | None = None
+        self,
+        pixels: UInt8[Tensor, "*batch 3 height width"],
+        generator: torch.Generator | None = None,
     ) -> UInt8[Tensor, "*batch 3 height width"]:
         """The images, changed.
 
@@ -54,7 +56,13 @@ class Augment(nn.Module):
         light = pixels.float() / 255
         brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
-        return ((light * brightness - middle) * contrast + middle).clamp_(0, 1).mul_(255).round_().byte()
+        return (
+            ((light * brightness - middle) * contrast + middle)
+            .clamp_(0, 1)
+            .mul_(255)
+            .round_()
+            .byte()
+        )
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -68,7 +76,10 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, images: Any, size: int) -> None:
         # pandas would count by label
-        self.images, self.resize = images.tolist() if hasattr(images, "iloc") else images, square(size)
+        self.images, self.resize = (
+            images.tolist() if hasattr(images, "iloc") else images,
+            square(size),
+        )
         self.keep = 3 * size**2 * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 
@@ -88,7 +99,9 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
             if isinstance(image, Tensor) and image.dtype != torch.uint8:
                 if not (image.is_floating_point() and -0.1 < image.min() <= image.max() < 1.1):
-                    raise ValueError("its numbers are neither bytes nor in [0, 1]")  # as after Normalize
+                    raise ValueError(
+                        "its numbers are neither bytes nor in [0, 1]"
+                    )  # as after Normalize
                 image = to_dtype(image.clamp(0, 1), torch.uint8, True)
             image = on_white(image) if isinstance(image, Image.Image) else image
         except (TypeError, ValueError) as error:  # floats in an array
@@ -140,7 +153,9 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
         l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct or remove it.
     """
     name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not os.path.isfile(path):  # a pipe is no file: to open one would be to wait for who writes into it
+    if not os.path.isfile(
+        path
+    ):  # a pipe is no file: to open one would be to wait for who writes into it
         raise InputError(f"{name} does not exist; correct or remove it.")
     try:
         with Image.open(path, formats=FORMATS) as opened:
@@ -150,7 +165,9 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
-        raise InputError(f"{name} cannot be used ({reason}); replace or remove it{more}.") from error
+        raise InputError(
+            f"{name} cannot be used ({reason}); replace or remove it{more}."
+        ) from error
 
 
 def square(side: int) -> v2.Compose:
@@ -178,5 +195,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 def images_in(folder: str | Path) -> list[Path]:
     """The images of a folder and of those in it, in the order of their names; no hidden ones."""
-    images = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [
+        path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES
+    ]
     return [path for path in images if "/." not in f"/{path.relative_to(folder).as_posix()}"]

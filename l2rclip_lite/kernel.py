@@ -57,7 +57,9 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
         G, symmetric and positive semi-definite.
 
     Example:
-        >>> rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1)).round(decimals=3)  # 0.4 / √e
+        >>> rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1)).round(
+        ...     decimals=3
+        ... )  # 0.4 / √e
         tensor([[1.0000, 0.2430],
                 [0.2430, 1.0000]])
     """
@@ -192,7 +194,9 @@ def _value(
 ) -> tuple[float, np.ndarray]:
     """What `fit_linear_heads` minimises, and its gradient; `rows` are [ν (z − μ), β]."""
     flat = torch.from_numpy(m).requires_grad_()
-    value = loss(rows @ (flat.view_as(free) * free) @ root.T, target) + ridge / 2 * flat.square().sum()
+    value = (
+        loss(rows @ (flat.view_as(free) * free) @ root.T, target) + ridge / 2 * flat.square().sum()
+    )
     return float(value.detach()), torch.autograd.grad(value, flat)[0].numpy()
 
 
@@ -234,7 +238,9 @@ def choose_kernel_head(
     Example:
         >>> ranks = Ranks.integers(1, 2, template="{rank} apples")
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
-        >>> chosen = choose_kernel_head({"train": z, "val": z}, {"train": y, "val": y}, torch.eye(2), ranks)
+        >>> chosen = choose_kernel_head(
+        ...     {"train": z, "val": z}, {"train": y, "val": y}, torch.eye(2), ranks
+        ... )
         >>> chosen.mixture, chosen.ridge
         ((0.0, 0.0, 1.0), 0.0001)
     """

@@ -26,7 +26,9 @@ Scale = float | Float[Tensor, ""]
 Loss = Float[Tensor, ""]
 
 
-def distances(a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]) -> Float[Tensor, "row column"]:
+def distances(
+    a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]
+) -> Float[Tensor, "row column"]:
     r"""All distances $\lVert a_i-b_j\rVert$, with a finite gradient where two points meet.
 
     Example:
@@ -94,7 +96,10 @@ def diversity(
 
     Example:
         >>> round(
-        ...     float(diversity(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.arange(2.0))), 4
+        ...     float(
+        ...         diversity(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.arange(2.0))
+        ...     ),
+        ...     4,
         ... )  # sqrt 2 / 2
         0.7071
     """
@@ -103,7 +108,9 @@ def diversity(
         return (weights * distances(_wide(image), _wide(text)) ** push_power).mean()
 
 
-def ordinal_pairwise_loss(image: Batch, text: Texts, target: Targets, values: Values, **options: Any) -> Loss:
+def ordinal_pairwise_loss(
+    image: Batch, text: Texts, target: Targets, values: Values, **options: Any
+) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
 
     $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac{1}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
@@ -131,7 +138,9 @@ def ordinal_pairwise_loss(image: Batch, text: Texts, target: Targets, values: Va
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> text = torch.stack([angle.cos(), angle.sin()], dim=1)
-        >>> perfect = ordinal_pairwise_loss(text[[0, 2]], text, torch.tensor([0, 2]), torch.arange(3.0))
+        >>> perfect = ordinal_pairwise_loss(
+        ...     text[[0, 2]], text, torch.tensor([0, 2]), torch.arange(3.0)
+        ... )
         >>> round(float(perfect), 6)  # -(1 + 2 sqrt 3) / 6
         -0.744017
     """
@@ -139,7 +148,13 @@ def ordinal_pairwise_loss(image: Batch, text: Texts, target: Targets, values: Va
 
 
 def ordinal_pairwise_loss_stage1(
-    image: Batch, text: Batch, anchor: Batch, target: Labels, *, symmetric: bool = False, blind: bool = False
+    image: Batch,
+    text: Batch,
+    anchor: Batch,
+    target: Labels,
+    *,
+    symmetric: bool = False,
+    blind: bool = False,
 ) -> Loss:
     r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
 
@@ -205,11 +220,15 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
 
     Example:
         >>> logits = torch.tensor([[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]]).log()
-        >>> round(float(ranked_probability_loss(logits, torch.tensor([0, 3]))), 4)  # (0.84 + 0.975) / 2
+        >>> round(
+        ...     float(ranked_probability_loss(logits, torch.tensor([0, 3]))), 4
+        ... )  # (0.84 + 0.975) / 2
         0.9075
     """
     reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
-    return (_wide(logits).softmax(dim=1).cumsum(dim=1) - reached.to(logits)).square().sum(dim=1).mean()
+    return (
+        (_wide(logits).softmax(dim=1).cumsum(dim=1) - reached.to(logits)).square().sum(dim=1).mean()
+    )
 
 
 def supervised_contrastive_loss(
@@ -236,7 +255,9 @@ def supervised_contrastive_loss(
     Example:
         >>> point = torch.eye(2)
         >>> label = torch.tensor([0, 1])
-        >>> round(float(supervised_contrastive_loss(point, point, label, label, 1.0)), 6)  # log(1 + 1/e)
+        >>> round(
+        ...     float(supervised_contrastive_loss(point, point, label, label, 1.0)), 6
+        ... )  # log(1 + 1/e)
         0.313262
     """
     with torch.autocast(anchor.device.type, enabled=False):
@@ -266,9 +287,9 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         A scalar ≥ 0.
 
     Example:
-        >>> asymmetrical_contrastive_loss(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), 1.0).round(
-        ...     decimals=6
-        ... )
+        >>> asymmetrical_contrastive_loss(
+        ...     torch.eye(2), torch.eye(2), torch.tensor([0, 1]), 1.0
+        ... ).round(decimals=6)
         tensor(0.6265)
     """
     with torch.autocast(image.device.type, enabled=False):
@@ -295,7 +316,9 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
         A scalar ≥ 0, and at least log m if every rank of the batch has m images; 0 for a batch of one.
 
     Example:
-        >>> same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two images of one rank: never better than log 2
+        >>> same = torch.tensor(
+        ...     [[1.0, 0.0], [1.0, 0.0]]
+        ... )  # two images of one rank: never better than log 2
         >>> contrastive_loss(same, same, 100.0).round(decimals=6)
         tensor(0.6931)
     """

@@ -123,7 +123,9 @@ class L2RCLIP(nn.Module):
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
         """What `Towers.backbone` says, in the model's own type; under autocast where the config asks for it."""
         dtype = self.rank_features.dtype
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with torch.autocast(
+            pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
+        ):
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
@@ -183,7 +185,9 @@ class L2RCLIP(nn.Module):
             InputError: An image that cannot be read.
         """
         resized = (
-            images if isinstance(images, ResizedImages) else ResizedImages(images, self.towers.image_size)
+            images
+            if isinstance(images, ResizedImages)
+            else ResizedImages(images, self.towers.image_size)
         )
         loader = DataLoader(resized, batch_size, num_workers=workers)
         wide = self.wide if backbone is None else backbone
@@ -222,17 +226,25 @@ class L2RCLIP(nn.Module):
         elif isinstance(images, str | Path | Image.Image) or 1 < getattr(images, "ndim", 4) < 4:
             images = [images]
         if not len(images):
-            raise InputError("predict: no image given; pass at least one, or a folder that holds some.")
+            raise InputError(
+                "predict: no image given; pass at least one, or a folder that holds some."
+            )
         probabilities = self.probabilities(self.encode(images, **options))
         if not probabilities.isfinite().all():
-            raise InputError("predict: the model's answer is not a finite number; its weights are damaged.")
+            raise InputError(
+                "predict: the model's answer is not a finite number; its weights are damaged."
+            )
         known = all(isinstance(image, str | Path) for image in images)
-        return Prediction.of(probabilities, self.ranks, [*images] if known else (), float(self.conformal))
+        return Prediction.of(
+            probabilities, self.ranks, [*images] if known else (), float(self.conformal)
+        )
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
         frozen = "towers.text." if self.config.image_side == "tower" else "towers."
-        return {name: value for name, value in self.state_dict().items() if not name.startswith(frozen)}
+        return {
+            name: value for name, value in self.state_dict().items() if not name.startswith(frozen)
+        }
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata."""
@@ -260,10 +272,14 @@ class L2RCLIP(nn.Module):
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             Path(folder, "README.md").write_text(card, encoding="utf-8")
-            return str(upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card").oid)
+            return str(
+                upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card").oid
+            )
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", revision: str = "main") -> "L2RCLIP":
+    def from_pretrained(
+        cls, name: str | Path, *, device: str = "cpu", revision: str = "main"
+    ) -> "L2RCLIP":
         """A trained model.
 
         Args:
@@ -281,20 +297,30 @@ class L2RCLIP(nn.Module):
             try:
                 file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
             except (OSError, ValueError) as error:
-                raise InputError(f"{name}: no {MODEL} ({one_line(str(error))[:300]}); check name.") from error
+                raise InputError(
+                    f"{name}: no {MODEL} ({one_line(str(error))[:300]}); check name."
+                ) from error
         else:
             file = Path(name) / MODEL
             if str(name) == "leaves" and not file.is_file():
-                file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
+                file = Path(__file__).with_name(
+                    "leaves.safetensors"
+                )  # kernel head and text features
         if not file.is_file():
-            raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
+            raise InputError(
+                f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'."
+            )
         tensors, metadata = read_tensors(file)
         try:
             model = cls._from_state(json.loads(metadata["l2rclip"]), tensors)
             return model.to(device)
-        except Exception as error:  # whatever a stranger's file leads to, the user sees one sentence
+        except (
+            Exception
+        ) as error:  # whatever a stranger's file leads to, the user sees one sentence
             reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            raise InputError(f"{file}: cannot be used ({reason}); mend it or use another device.") from error
+            raise InputError(
+                f"{file}: cannot be used ({reason}); mend it or use another device."
+            ) from error
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":

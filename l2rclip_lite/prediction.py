@@ -74,7 +74,9 @@ class Prediction:
     def to_frame(self) -> pd.DataFrame:
         """One row per image, probabilities in columns p_0, p_1, …; `path` where it is known."""
         names = ("rank", "name", "median", "low", "high")
-        columns = ({"path": self.path} if self.path else {}) | {name: getattr(self, name) for name in names}
+        columns = ({"path": self.path} if self.path else {}) | {
+            name: getattr(self, name) for name in names
+        }
         shares = pd.DataFrame(self.probabilities.double().numpy()).add_prefix("p_")
         return pd.DataFrame(columns | {"expected": self.expected.double()}).join(shares)
 
@@ -114,7 +116,9 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
     return survival_probabilities(F.logsigmoid(logits).cumsum(dim=1).exp())
 
 
-def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+def survival_probabilities(
+    survival: Float[Tensor, "batch threshold"],
+) -> Float[Tensor, "batch rank"]:
     r"""From $P(y>k)$ to $P(y=k)=P(y>k-1)-P(y>k)$.
 
     CORAL's biases need not be in order during training; a survival that rises is cut to the one before, so no
@@ -132,7 +136,9 @@ def survival_probabilities(survival: Float[Tensor, "batch threshold"]) -> Float[
         [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
     """
     before = torch.ones(2 * survival.shape[1:], dtype=torch.bool, device=survival.device).tril()
-    falling = torch.where(before, survival[:, None], 1.0).amin(dim=2)  # ONNX has no cumulative minimum
+    falling = torch.where(before, survival[:, None], 1.0).amin(
+        dim=2
+    )  # ONNX has no cumulative minimum
     bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
     return bounded[:, :-1] - bounded[:, 1:]
 

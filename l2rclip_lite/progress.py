@@ -33,4 +33,6 @@ class Progress(tqdm):  # type: ignore[type-arg]
     def say(self, line: str) -> None:
         """A line that stays, above the bar where there is one."""
         if not self.disable:
-            self.write(line, file=sys.stderr) if self.terminal else print(line, file=sys.stderr, flush=True)
+            self.write(line, file=sys.stderr) if self.terminal else print(
+                line, file=sys.stderr, flush=True
+            )

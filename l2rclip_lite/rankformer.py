@@ -46,7 +46,9 @@ class RankFormer(nn.Module):
         >>> mask = torch.ones(3, 4, dtype=torch.bool)
         >>> tokens = Tokens(torch.ones(3, 4, dtype=torch.long), mask, mask, mask)
         >>> embeddings = torch.ones(3, 4, 8)
-        >>> round(float(former(embeddings, tokens)[0, 0, 0].detach()), 3)  # at the start: (1 - alpha) R
+        >>> round(
+        ...     float(former(embeddings, tokens)[0, 0, 0].detach()), 3
+        ... )  # at the start: (1 - alpha) R
         0.9
     """
 
@@ -65,7 +67,9 @@ class RankFormer(nn.Module):
         if width % heads:
             raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
-        self.alpha = nn.Parameter(torch.tensor(alpha)) if learn_alpha else nn.Buffer(torch.tensor(alpha))
+        self.alpha = (
+            nn.Parameter(torch.tensor(alpha)) if learn_alpha else nn.Buffer(torch.tensor(alpha))
+        )
         self.norm = nn.LayerNorm(width)
         self.attend, self.ffn = nn.ModuleList(), nn.ModuleList()
         for _ in range(depth):

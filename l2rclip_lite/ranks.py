@@ -16,8 +16,16 @@ from l2rclip_lite.errors import InputError
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
 MAX_LETTERS = 1_000_000  # of all sentences together
-NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines and paragraphs
-NEAR, FAR = 1e-6, 1e9  # least gap and largest value: metrics round to 1e-9, and squares must stay finite
+NOT_TEXT = (
+    "Cc",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # control characters, halves of characters, ends of lines and paragraphs
+NEAR, FAR = (
+    1e-6,
+    1e9,
+)  # least gap and largest value: metrics round to 1e-9, and squares must stay finite
 
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen""".split()  # noqa: SIM905
@@ -111,35 +119,58 @@ class Ranks:
         """Refuse a label space that is not one."""
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        count, repeated = len(self.names), [name for name, n in Counter(self.names).items() if n > 1]
+        count, repeated = (
+            len(self.names),
+            [name for name, n in Counter(self.names).items() if n > 1],
+        )
         letters = count * len(self.template) + sum(map(len, self.names))
         slots = self.template.count(SLOT)
         rules = (
             (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
             (count <= MAX_RANKS, f"{count:,} ranks are more than {MAX_RANKS:,}; join some of them"),
-            (count == len(self.values), f"{count} names but {len(self.values)} values; give each one value"),
-            (all(name.strip() for name in self.names), "a rank name is empty; every rank needs a name"),
+            (
+                count == len(self.values),
+                f"{count} names but {len(self.values)} values; give each one value",
+            ),
+            (
+                all(name.strip() for name in self.names),
+                "a rank name is empty; every rank needs a name",
+            ),
             (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
-            (slots == 1, f"the template {self.template[:99]!r} holds {SLOT} {slots} times, not once"),
-            (letters <= MAX_LETTERS, f"the sentences have {letters:,} letters; {MAX_LETTERS:,} are the most"),
+            (
+                slots == 1,
+                f"the template {self.template[:99]!r} holds {SLOT} {slots} times, not once",
+            ),
+            (
+                letters <= MAX_LETTERS,
+                f"the sentences have {letters:,} letters; {MAX_LETTERS:,} are the most",
+            ),
         )
         for holds, problem in rules:
             if not holds:
                 raise InputError(f"ranks: {problem}.")
         for text in (*self.names, self.template, self.unit):
             if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
-                raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
+                raise InputError(
+                    f"ranks: {text[:100]!r} has a control character; write it without."
+                )
         # values that do not increase, or that single precision, as on a GPU, would mix up
         single = torch.tensor(self.values, dtype=torch.float32).tolist()
         for k, value in enumerate(self.values):
             before = self.values[k - 1] if k else -math.inf
             if not (math.isfinite(value) and before < value):
-                raise InputError(f"ranks: values must increase, but {before:g} is followed by {value:g}.")
+                raise InputError(
+                    f"ranks: values must increase, but {before:g} is followed by {value:g}."
+                )
             if abs(value) > FAR:
-                raise InputError(f"ranks: the value {value:g} is too large; choose a unit below {FAR:g}.")
+                raise InputError(
+                    f"ranks: the value {value:g} is too large; choose a unit below {FAR:g}."
+                )
             if k and (value - before < NEAR or single[k] == single[k - 1]):
                 said = f"the values {before!r} and {value!r} are too close to be told apart"
-                raise InputError(f"ranks: {said}; count from the lowest rank, or in a smaller unit.")
+                raise InputError(
+                    f"ranks: {said}; count from the lowest rank, or in a smaller unit."
+                )
 
     @classmethod
     def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> "Ranks":
@@ -160,7 +191,9 @@ class Ranks:
             (62, 'sixteen', 'a photo of a seventy seven years old face')
         """
         numbers = range(first, last + 1)
-        return cls(tuple(number_words(n) for n in numbers), tuple(numbers), template=template, unit=unit)
+        return cls(
+            tuple(number_words(n) for n in numbers), tuple(numbers), template=template, unit=unit
+        )
 
     def __len__(self) -> int:
         """The number of ranks K."""

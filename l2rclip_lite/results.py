@@ -22,7 +22,13 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 
 Rows = Float[Tensor, "batch rank"]
-SCORES = {"rps": "RPS", "mae_median": "MAE (median)", "accuracy": "accuracy", "qwk": "QWK", "ece": "ECE"}
+SCORES = {
+    "rps": "RPS",
+    "mae_median": "MAE (median)",
+    "accuracy": "accuracy",
+    "qwk": "QWK",
+    "ece": "ECE",
+}
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
@@ -44,7 +50,9 @@ class Run:
     out: Path
 
 
-def validation_scores(probabilities: Rows, target: Int[Tensor, " batch"], ranks: Ranks) -> dict[str, float]:
+def validation_scores(
+    probabilities: Rows, target: Int[Tensor, " batch"], ranks: Ranks
+) -> dict[str, float]:
     """What the history says about an epoch: MAE of both answers, accuracy, RPS."""
     predicted, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
     return {
@@ -55,7 +63,9 @@ def validation_scores(probabilities: Rows, target: Int[Tensor, " batch"], ranks:
     }
 
 
-def judge(probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False) -> dict[str, float]:
+def judge(
+    probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False
+) -> dict[str, float]:
     """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
     return evaluate(probabilities, part.targets, ranks, **about, intervals=intervals)
@@ -80,7 +90,12 @@ def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilit
     Columns that end in `_rank` are indices, `expected` is in the unit of the ranks.
     """
     found = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal)).to_frame()
-    indices = {"rank": "predicted_rank", "median": "median_rank", "low": "low_rank", "high": "high_rank"}
+    indices = {
+        "rank": "predicted_rank",
+        "median": "median_rank",
+        "low": "low_rank",
+        "high": "high_rank",
+    }
     found = found.drop(columns="name").rename(columns=indices)
     found.insert(1, "true_rank", part.targets)
     if part.subjects is not None:
@@ -135,14 +150,20 @@ def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
     """
     try:
         # "007" is not 7, and "NA" is a name
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype={"path": str, "subject": str})
+        table = pd.read_csv(
+            file, keep_default_na=False, na_values=[""], dtype={"path": str, "subject": str}
+        )
         table[[*needed]]  # raises where one lacks
         return table
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); restore it, or fit to a new --out.") from error
+        raise InputError(
+            f"{file}: cannot be read ({error}); restore it, or fit to a new --out."
+        ) from error
 
 
-def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = "") -> str:
+def model_card(
+    model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = ""
+) -> str:
     """A model card: ranks, data, results beside the median rank, calibration, limits. Source: Mitchell et al. 2019.
 
     It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
@@ -156,9 +177,14 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any],
     Returns:
         Markdown.
     """
-    rows = [f"| {row} | {' | '.join(cell(metrics[key], s) for s in SCORES)} |" for key, row in ROWS.items()]
+    rows = [
+        f"| {row} | {' | '.join(cell(metrics[key], s) for s in SCORES)} |"
+        for key, row in ROWS.items()
+    ]
     ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
-    empty = [name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count]
+    empty = [
+        name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count
+    ]
     lines = [
         "---\nlibrary_name: l2rclip-lite\npipeline_tag: image-classification\ntags: [ordinal-classification]\n---\n",
         f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
@@ -187,7 +213,10 @@ def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:
     """A score with its 95 % interval where there is one.
 
     Example:
-        >>> cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae"), cell({"mae": 0.52}, "mae", 3)
+        >>> (
+        ...     cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae"),
+        ...     cell({"mae": 0.52}, "mae", 3),
+        ... )
         ('0.52 [0.40, 0.64]', '0.520')
     """
     names = (score, f"{score}_low", f"{score}_high")

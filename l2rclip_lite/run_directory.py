@@ -28,7 +28,10 @@ class RunDirectory:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.config, self.metrics = self.folder / "config.json", self.folder / "metrics.json"
-        self.history, self.predictions = self.folder / "history.csv", self.folder / "predictions.csv"
+        self.history, self.predictions = (
+            self.folder / "history.csv",
+            self.folder / "predictions.csv",
+        )
         self.unfinished = self.folder / "checkpoint"  # a folder, there while the run is unfinished
 
     @contextmanager
@@ -79,7 +82,9 @@ class RunDirectory:
             except (KeyError, TypeError, AttributeError) as error:
                 problem = f"not written by this release ({error!r})"
                 raise InputError(f"{self.config}: {problem}; choose another --out.") from error
-            changed = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+            changed = sorted(
+                key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
+            )
             if changed:
                 what = f"{self.folder}: holds a run with another {', '.join(changed)}"
                 raise InputError(f"{what}; choose a new --out, or repeat its settings.")
@@ -88,9 +93,17 @@ class RunDirectory:
             raise InputError(f"{self.folder}: is not a run directory; choose a new or empty --out.")
         about |= {"ranks": data.ranks.to_dict()}
         about |= {"counts": {split: data.counts(split) for split in ("train", "val", "test")}}
-        about |= {"card": data.card.to_dict(), "protocol": list(data.protocol), "missing": list(data.missing)}
-        versions = {name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")}
-        write_json(self.config, {"config": config.to_dict(), "dataset": about, "versions": versions})
+        about |= {
+            "card": data.card.to_dict(),
+            "protocol": list(data.protocol),
+            "missing": list(data.missing),
+        }
+        versions = {
+            name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")
+        }
+        write_json(
+            self.config, {"config": config.to_dict(), "dataset": about, "versions": versions}
+        )
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""

@@ -64,7 +64,9 @@ def main(place: str, data: str = "") -> None:
     for file in sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")):
         probabilities, expected = answer(session, read_image(file))
         found[file.name] = {"probabilities": probabilities.tolist(), "expected": expected}
-    text = json.dumps({"pictures": kind, "python": "onnxruntime in Python", "answers": found}, indent=2)
+    text = json.dumps(
+        {"pictures": kind, "python": "onnxruntime in Python", "answers": found}, indent=2
+    )
     (folder / "answers.json").write_text(text + "\n", encoding="utf-8")
 
 

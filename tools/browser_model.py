@@ -80,11 +80,15 @@ def quantise(file: str | Path) -> Path:
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     model = onnx.load(file)
-    depthwise = [n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)]
+    depthwise = [
+        n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)
+    ]
     last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
     add_pre_process_metadata(model)  # torch has done what a warning would ask for
     out, options = Path(file).with_suffix(".int8.onnx"), {"nodes_to_exclude": [*depthwise, *last]}
-    write_atomically(out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options))
+    write_atomically(
+        out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options)
+    )
     return out
 
 
@@ -107,7 +111,9 @@ def main(folder: str) -> None:
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
     colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    about = json.loads(open_session(PAGE / "model.onnx").get_modelmeta().custom_metadata_map[KEY]) | {
+    about = json.loads(
+        open_session(PAGE / "model.onnx").get_modelmeta().custom_metadata_map[KEY]
+    ) | {
         "colours": colours,
         "bytes": (PAGE / "model.onnx").stat().st_size,
     }

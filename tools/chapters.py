@@ -22,7 +22,9 @@ def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
     for name in names:
         hits = [path for path in every if Path(name).stem in (path.stem, path.stem.split("_")[0])]
         if not hits:
-            raise SystemExit(f"no chapter {name!r} in {book.name}/; there are {[p.stem for p in every]}")
+            raise SystemExit(
+                f"no chapter {name!r} in {book.name}/; there are {[p.stem for p in every]}"
+            )
         found += hits
     return found if names else every
 

@@ -60,7 +60,11 @@ def main() -> None:
     for source in benchmarks(folders):
         data = load_dataset(**source)
         about = {"data": data.name} | {key: source.get(key) for key in KEYS}
-        names = {"rank": range(len(data.ranks)), "name": data.ranks.names, "value": data.ranks.values}
+        names = {
+            "rank": range(len(data.ranks)),
+            "name": data.ranks.names,
+            "value": data.ranks.values,
+        }
         counts = {split: data.counts(split) for split in SPLITS}
         tables.append(pd.DataFrame({**about, **names, **counts}))
         shared.append(about | {"unit": data.ranks.unit} | leakage(data))

@@ -58,7 +58,9 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
         start = time.perf_counter()
         options = {"kernel_name": "python3", "cwd": str(source.parent), "progress_bar": False}
         try:
-            kernels.started(lambda: papermill.execute_notebook(plain, done, dict(parameters), **options))
+            kernels.started(
+                lambda: papermill.execute_notebook(plain, done, dict(parameters), **options)
+            )
         except PapermillExecutionError as error:
             kept = keep(done.read_text(encoding="utf-8"), source)
             message = f"{error}\n{source.name} failed at the cell above; the whole run is in {kept}"
@@ -99,7 +101,9 @@ def read(source: Path) -> NotebookNode:
 def clean(page: NotebookNode) -> NotebookNode:
     """Remove what papermill adds: injected cell, its metadata, time stamps, empty tags."""
     page.cells = [cell for cell in page.cells if "injected-parameters" not in page_rules.tags(cell)]
-    language = {key: value for key, value in page.metadata.language_info.items() if key != "version"}
+    language = {
+        key: value for key, value in page.metadata.language_info.items() if key != "version"
+    }
     page.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
     count = 0
     for cell in page.cells:
@@ -125,7 +129,9 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
         "version": l2rclip_lite.__version__,
         "profile": profile,
         "seconds": round(seconds),
-        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, threads: {threads}",
+        "device": torch.cuda.get_device_name(0)
+        if torch.cuda.is_available()
+        else f"CPU, threads: {threads}",
         "python": platform.python_version(),
         "torch": torch.__version__.split("+")[0],
     }
@@ -136,7 +142,9 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
         f"`{profile}` in {made['seconds']} s on {made['device']}; "
         f"Python {made['python']}, torch {made['torch']}.*"
     )
-    footer = nbformat.v4.new_markdown_cell(text, metadata={"tags": [page_rules.FOOTER_TAG]}, id="provenance")
+    footer = nbformat.v4.new_markdown_cell(
+        text, metadata={"tags": [page_rules.FOOTER_TAG]}, id="provenance"
+    )
     page.cells.append(footer)
 
 
@@ -153,7 +161,11 @@ def write(page: NotebookNode, out: Path) -> None:
 
 def timeless(page: NotebookNode) -> dict[str, Any]:
     """What a page holds besides the seconds it took."""
-    made = {key: value for key, value in page.metadata.get(page_rules.STAMP, {}).items() if key != "seconds"}
+    made = {
+        key: value
+        for key, value in page.metadata.get(page_rules.STAMP, {}).items()
+        if key != "seconds"
+    }
     cells = [cell for cell in page.cells if page_rules.FOOTER_TAG not in page_rules.tags(cell)]
     return {"stamp": made, "cells": cells, "kernel": page.metadata.get("kernelspec")}
 
@@ -177,17 +189,25 @@ def main() -> int:
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
     parser.add_argument("--profile", choices=PROFILES, default="page")
-    parser.add_argument("-p", dest="extra", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument(
+        "-p", dest="extra", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
+    )
     parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
     parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    parser.add_argument("--check", action="store_true", help="only say whether the pages are current")
+    parser.add_argument(
+        "--check", action="store_true", help="only say whether the pages are current"
+    )
     options = parser.parse_args()
     sources = chapters.sources(options.chapter)
     if options.check:
         old = [why for why in map(chapters.stale, sources) if why]
-        print("\n".join(f"FAIL {why}: run `make execute`" for why in old) or "every page is current")
+        print(
+            "\n".join(f"FAIL {why}: run `make execute`" for why in old) or "every page is current"
+        )
         return int(bool(old))
-    parameters = {"PROFILE": options.profile} | {name: yaml.safe_load(value) for name, value in options.extra}
+    parameters = {"PROFILE": options.profile} | {
+        name: yaml.safe_load(value) for name, value in options.extra
+    }
     if options.out is None and parameters != {"PROFILE": "page"}:
         parser.error(
             "only the profile `page` without other parameters is written into the book; give --out FOLDER"

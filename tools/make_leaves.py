@@ -19,7 +19,9 @@ from l2rclip_lite.files import write_atomically
 from l2rclip_lite.training.fit import fit
 
 SIZE, SEED = 1_000, 1  # not the seed of the book's leaves, whose test images nobody has seen
-CONFIG = Config(image_side="kernel", image_size=96, epochs1=20, batch_size=32, device="cpu", threads=1)
+CONFIG = Config(
+    image_side="kernel", image_size=96, epochs1=20, batch_size=32, device="cpu", threads=1
+)
 SHIPPED = Path(l2rclip_lite.__file__).with_name("leaves.safetensors")
 
 
@@ -31,7 +33,10 @@ def main() -> None:
         run.model.prompts = None  # their text features stay
         file = run.model.save_pretrained(folder)
         write_atomically(SHIPPED, lambda path: shutil.copyfile(file, path))
-    for name, row in {"leaves": run.metrics["test"], "median rank": run.metrics["median_rank"]}.items():
+    for name, row in {
+        "leaves": run.metrics["test"],
+        "median rank": run.metrics["median_rank"],
+    }.items():
         print(f"{name:<12} test MAE {row['mae']:.2f}, accuracy {row['accuracy']:.2f}")
 
 

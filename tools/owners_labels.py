@@ -51,7 +51,11 @@ def measure(file: Path) -> float:
         if not ill + healthy:
             raise InputError(f"{file}: the mask shows no leaf, neither red nor green; replace it.")
         return 100 * ill / (ill + healthy)
-    rows = [line.split() for line in file.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    rows = [
+        line.split()
+        for line in file.read_text("utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     for number, row in enumerate(rows, 1):
         if len(row) != 5:
             raise InputError(
@@ -63,10 +67,14 @@ def measure(file: Path) -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Write ROOT/labels.csv."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("name", choices=[name for name, facts in DATA_SETS.items() if facts.original])
+    parser.add_argument(
+        "name", choices=[name for name, facts in DATA_SETS.items() if facts.original]
+    )
     parser.add_argument("root", type=Path)
     given = parser.parse_args(arguments)
-    write_text(given.root / "labels.csv", labels(given.root, DATA_SETS[given.name]).to_csv(index=False))
+    write_text(
+        given.root / "labels.csv", labels(given.root, DATA_SETS[given.name]).to_csv(index=False)
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ SIZE_CAP = 4 * 2**20
 # nbval lets an unknown magic pass and never runs the rest of its cell.
 MAGIC = re.compile(r"^%.*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
-UNREAD = re.compile(r"\$[^$]+\$|\{\w+\}`[^`]+`")  # printed Markdown knows neither formulas nor roles
+UNREAD = re.compile(
+    r"\$[^$]+\$|\{\w+\}`[^`]+`"
+)  # printed Markdown knows neither formulas nor roles
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 # In this order: the parts of every chapter.
 CONTRACT = {
@@ -53,7 +55,8 @@ PROCESS = re.compile(
 )
 OWN_COMMAND = '[sys.executable, "-m", "l2rclip_lite'
 ACTIVE = re.compile(
-    r"<(?:script|iframe|object|embed|form|link|meta|base)\b|<[^>]*\son\w+\s*=|javascript:", re.IGNORECASE
+    r"<(?:script|iframe|object|embed|form|link|meta|base)\b|<[^>]*\son\w+\s*=|javascript:",
+    re.IGNORECASE,
 )
 MARKUP = ("text/html", "image/svg+xml", "text/markdown")
 SCRIPTS = ("application/javascript", "text/javascript")
@@ -98,7 +101,11 @@ def processes(cell: NotebookNode) -> list[str]:
     """
     found = [match[0].strip() for match in PROCESS.finditer(cell.source)]
     own = "setup" in tags(cell) or (OWN_COMMAND in cell.source and "shell=" not in cell.source)
-    return [one for one in found if "subprocess" not in one and "line_magic" not in one] if own else found
+    return (
+        [one for one in found if "subprocess" not in one and "line_magic" not in one]
+        if own
+        else found
+    )
 
 
 def hidden_texts(cell: NotebookNode) -> Iterator[str]:
@@ -141,7 +148,12 @@ def code_problems(cell: NotebookNode) -> Iterator[str]:
 
 def figure_problems(cell: NotebookNode) -> Iterator[str]:
     """A figure has alt text, a caption and a name; an SVG has no date, so that it can be compared."""
-    shown = [data for output in cell.outputs if (data := output.get("data", {})) if set(IMAGES) & set(data)]
+    shown = [
+        data
+        for output in cell.outputs
+        if (data := output.get("data", {}))
+        if set(IMAGES) & set(data)
+    ]
     render = cell.metadata.get("mystnb", {})
     figure = render.get("figure", {})
     for what, value in {
@@ -168,9 +180,13 @@ def problems(page: NotebookNode) -> list[str]:
     if not any(cell.outputs for cell in code):
         found.append("no cell has an output")
     for number, cell in enumerate(code, start=1):
-        found += [f"code cell {number}: {text}" for text in (*code_problems(cell), *figure_problems(cell))]
+        found += [
+            f"code cell {number}: {text}" for text in (*code_problems(cell), *figure_problems(cell))
+        ]
     if (size := len(nbformat.writes(page))) > SIZE_CAP:
-        found.append(f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have")
+        found.append(
+            f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have"
+        )
     return found
 
 
@@ -196,7 +212,9 @@ def broken_contract(page: NotebookNode) -> list[str]:
         elif cell.metadata.get("mystnb", {}).get("figure"):
             break
     if headings > 1:
-        found.append(f"its first figure comes after {headings} headings, not within the first screen")
+        found.append(
+            f"its first figure comes after {headings} headings, not within the first screen"
+        )
     return found
 
 
@@ -206,10 +224,14 @@ def unbound_numbers(page: NotebookNode) -> list[str]:
     Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its source.
     """
     code = [cell for cell in page.cells if cell.cell_type == "code"]
-    shown = "\n".join([*(text for cell in code for text in texts(cell)), *(cell.source for cell in code)])
+    shown = "\n".join(
+        [*(text for cell in code for text in texts(cell)), *(cell.source for cell in code)]
+    )
     known = {number.replace("−", "-") for number in NUMBER.findall(shown)}
     known |= set(re.findall(r"\d[\d,]*\.?\d*", shown))
-    known |= {f"{100 * float(share):g}" for share in re.findall(r"\b0\.\d+", shown)}  # 0.975 is 97.5 %
+    known |= {
+        f"{100 * float(share):g}" for share in re.findall(r"\b0\.\d+", shown)
+    }  # 0.975 is 97.5 %
     found = []
     for cell in page.cells:
         if cell.cell_type != "markdown" or FOOTER_TAG in tags(cell):

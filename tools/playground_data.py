@@ -53,7 +53,11 @@ def rank_set(towers: Towers, key: str, chosen: Mapping[str, Any]) -> dict[str, A
     if "data" in chosen:
         ranks = DATA_SETS[chosen["data"]].ranks
         template_of_data = ranks.template
-        names = [f"{value:.0f}" for value in ranks.values] if chosen.get("digits") else list(ranks.names)
+        names = (
+            [f"{value:.0f}" for value in ranks.values]
+            if chosen.get("digits")
+            else list(ranks.names)
+        )
     templates = []
     for template in (*chosen["templates"], "{rank}"):
         template = template_of_data if template == "{data}" else template
@@ -84,7 +88,10 @@ def words(towers: Towers) -> str:
 
 def preview() -> Figure:
     """The first view of the page: texts, image and who pulls and pushes it; below, the loss over the image's angle."""
-    texts, image = on_circle(*(90 - angle for angle in ANGLES)), on_circle(90 - IMAGE)[0]  # 0° is at the top
+    texts, image = (
+        on_circle(*(90 - angle for angle in ANGLES)),
+        on_circle(90 - IMAGE)[0],
+    )  # 0° is at the top
     values, own = torch.arange(len(ANGLES)).double(), torch.tensor([OWN])
     degrees = torch.linspace(-180, 180, 361)
     loss, _ = along_circle(lambda z: ordinal_pairwise_loss(z, texts, own, values), 90 - degrees)
@@ -98,14 +105,23 @@ def preview() -> Figure:
         for rank, text in enumerate(texts):
             weight = 1.0 if rank == OWN else abs(rank - OWN) / (len(ANGLES) - 1)
             side = blue if rank == OWN else red
-            above.plot(*torch.stack([text, image], dim=1), color=side, linewidth=0.6 + 2 * weight, alpha=0.75)
+            above.plot(
+                *torch.stack([text, image], dim=1),
+                color=side,
+                linewidth=0.6 + 2 * weight,
+                alpha=0.75,
+            )
         above.scatter(*image, s=330, **square)
-        above.text(*image, "z", ha="center", va="center", color="white", fontweight="bold", zorder=6)
+        above.text(
+            *image, "z", ha="center", va="center", color="white", fontweight="bold", zorder=6
+        )
         above.text(0, -0.15, f"own rank {OWN} pulls", ha="center", color=blue)
         above.text(0, -0.34, "the others push, far ranks most", ha="center", color=red)
         above.set(xlim=(-1.2, 1.2), ylim=(-0.5, 1.18))
         below.plot(degrees, pull, color=blue, linewidth=1.3, label="pull: tightness")
-        below.plot(degrees, loss - pull, color=red, linewidth=1.3, label="push: diversity, below zero")
+        below.plot(
+            degrees, loss - pull, color=red, linewidth=1.3, label="push: diversity, below zero"
+        )
         below.plot(degrees, loss, color=ink, linewidth=2.2, label="loss")
         below.scatter(IMAGE, loss[int(IMAGE) + 180], s=70, **square)
         colours = rank_colours(len(ANGLES))
@@ -123,7 +139,9 @@ def main() -> None:
     with style():
         write_atomically(
             FOLDER / "preview.svg",
-            lambda file: preview().savefig(file, format="svg", metadata={"Date": None, "Creator": None}),
+            lambda file: preview().savefig(
+                file, format="svg", metadata={"Date": None, "Creator": None}
+            ),
         )
     for name in ("words.json", "preview.svg"):
         print(f"{FOLDER / name}: {(FOLDER / name).stat().st_size / 1000:.0f} kB")

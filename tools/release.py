@@ -22,8 +22,14 @@ LARGEST = 5e6  # bytes of the wheel
 
 def lowest() -> list[str]:
     """The oldest torch and torchvision that the package says it runs with."""
-    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [f"{line.replace('>=', '==')}.*" for line in project["dependencies"] if line.startswith("torch")]
+    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    return [
+        f"{line.replace('>=', '==')}.*"
+        for line in project["dependencies"]
+        if line.startswith("torch")
+    ]
 
 
 def attempt(wheel: Path, pins: list[str]) -> None:
@@ -54,6 +60,8 @@ def attempt(wheel: Path, pins: list[str]) -> None:
 if __name__ == "__main__":
     (wheel,) = (chapters.ROOT / "dist").glob("*.whl")
     if wheel.stat().st_size > LARGEST:
-        raise SystemExit(f"{wheel.name} has {wheel.stat().st_size:,} bytes; {LARGEST:,.0f} are the most")
+        raise SystemExit(
+            f"{wheel.name} has {wheel.stat().st_size:,} bytes; {LARGEST:,.0f} are the most"
+        )
     for pins in (lowest(), []):
         attempt(wheel, pins)

@@ -27,7 +27,9 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 
 def address() -> str:
     """Where the wheel of this version is published."""
-    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     version, repository = project["version"], project["urls"]["Repository"]
     return f"{repository}/releases/download/v{version}/l2rclip_lite-{version}-py3-none-any.whl"
 

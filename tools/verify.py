@@ -88,8 +88,18 @@ def colab(source: Path) -> str:
         content = folder / "content"
         content.mkdir()
         shutil.copy(source.with_suffix(".ipynb"), content)
-        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb", setup_cell.address(), wheel.as_uri()]
-        environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}  # what the wheel asks for must be there already
+        command = [
+            str(python),
+            "-c",
+            ALONE,
+            f"{source.stem}.ipynb",
+            setup_cell.address(),
+            wheel.as_uri(),
+        ]
+        environment = {
+            "PYTHONPATH": "",
+            "PIP_NO_INDEX": "1",
+        }  # what the wheel asks for must be there already
         shown = kernels.started(lambda: run(command, cwd=content, env=environment))
         package = Path(shown.splitlines()[-1])
         if not package.is_relative_to(site):
@@ -100,7 +110,9 @@ def colab(source: Path) -> str:
 def make_wheel() -> Path:
     """The wheel of the source as it is, built from a copy that holds only what it needs (no stale build/)."""
     parts = ("pyproject.toml", "README.md", "LICENSE", "l2rclip_lite", "book/l2rclip_book")
-    files = [f for part in parts for f in (chapters.ROOT / part, *(chapters.ROOT / part).rglob("*.*"))]
+    files = [
+        f for part in parts for f in (chapters.ROOT / part, *(chapters.ROOT / part).rglob("*.*"))
+    ]
     made = list(PROOFS.glob("*.whl"))
     if made and made[0].stat().st_mtime > max(file.stat().st_mtime for file in files):
         return made[0]
@@ -122,7 +134,9 @@ def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None 
     Raises:
         SystemExit: it failed; with the end of what it printed.
     """
-    done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True
+    )
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
         raise SystemExit(f"{Path(command[0]).name} exited {done.returncode}:\n{said}")
@@ -152,7 +166,11 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
 def prove_chapter(source: Path) -> bool:
     """Prove one chapter but for the book, and write what came out, with the hashes of what was proved."""
     runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
-    found = {"source": chapters.source_hash(source), "package": chapters.package_hash(), "runners": runners}
+    found = {
+        "source": chapters.source_hash(source),
+        "package": chapters.package_hash(),
+        "runners": runners,
+    }
     PROOFS.mkdir(parents=True, exist_ok=True)
     (PROOFS / f"{source.stem}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     return all(runner["ok"] for runner in runners.values())
@@ -176,7 +194,9 @@ def main() -> int:
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
     parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}")
+    parser.add_argument(
+        "--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}"
+    )
     parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
     kernels.prepare_environment()

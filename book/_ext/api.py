@@ -58,12 +58,16 @@ def markdown(doc: str) -> str:
 def parameters(node: ast.FunctionDef | ast.ClassDef) -> str:
     """What stands between the brackets of a call: of a class, those of `__init__` or a dataclass' fields, if it has any."""
     if isinstance(node, ast.FunctionDef):
-        return ast.unparse(node.args).removeprefix("self, ").removeprefix("cls, ").removeprefix("self")
+        return (
+            ast.unparse(node.args).removeprefix("self, ").removeprefix("cls, ").removeprefix("self")
+        )
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
             return parameters(inner)
     plain = "dataclass" in " ".join(map(ast.unparse, node.decorator_list)) and not meanings(node)
-    return ", ".join(ast.unparse(field) for field in node.body if plain and isinstance(field, ast.AnnAssign))
+    return ", ".join(
+        ast.unparse(field) for field in node.body if plain and isinstance(field, ast.AnnAssign)
+    )
 
 
 def meanings(node: ast.ClassDef) -> dict[str, str]:
@@ -85,7 +89,11 @@ def described(node: ast.FunctionDef | ast.ClassDef, method: bool = False) -> str
     signature = f"{node.name}({parameters(node)})"
     if isinstance(node, ast.ClassDef):
         kind, fence = "class", "`````"
-        inner = [described(part, method=True) for part in public(node) if isinstance(part, ast.FunctionDef)]
+        inner = [
+            described(part, method=True)
+            for part in public(node)
+            if isinstance(part, ast.FunctionDef)
+        ]
     elif "property" in decorators:
         kind, signature = "property", node.name
     elif node.returns is not None:
@@ -111,7 +119,9 @@ def aliases(tree: ast.Module) -> dict[str, str]:
     """The names that a module gives to types, such as `Batch` for `Float[Tensor, "batch dim"]`."""
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Subscript | ast.BinOp):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
+            node.value, ast.Subscript | ast.BinOp
+        ):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             found[ast.unparse(target)] = ast.unparse(node.value)
     return found
@@ -133,18 +143,26 @@ class Api(SphinxDirective):
         chosen = [described(node) for node in public(tree) if not wanted or node.name in wanted]
         if missing := set(wanted) - {node.name for node in public(tree)}:
             raise self.error(f"{name} has no {', '.join(sorted(missing))}")
-        used = {a: t for a, t in aliases(tree).items() if re.search(rf"(?:: |> |\| ){a}\b", " ".join(chosen))}
+        used = {
+            a: t
+            for a, t in aliases(tree).items()
+            if re.search(rf"(?:: |> |\| ){a}\b", " ".join(chosen))
+        }
         types = [f"`{alias}` is `{meaning}`" for alias, meaning in used.items()]
         said = [f"*Types:* {'; '.join(types)}."] if types else []
         opening = [] if wanted else [markdown(ast.get_docstring(tree) or "")]
-        return parsed(self, [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```", *opening, *said, *chosen])
+        return parsed(
+            self, [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```", *opening, *said, *chosen]
+        )
 
 
 def parsed(directive: SphinxDirective, blocks: list[str]) -> list[nodes.Node]:
     """Blocks of Markdown as nodes."""
     lines = "\n\n".join(blocks).splitlines()
     node = nodes.Element()
-    directive.state.nested_parse(StringList(lines, directive.env.docname), directive.content_offset, node)
+    directive.state.nested_parse(
+        StringList(lines, directive.env.docname), directive.content_offset, node
+    )
     return node.children
 
 
@@ -158,11 +176,21 @@ def allowed(field: dict[str, Any]) -> str:
     field = next((kind for kind in field.get("anyOf", []) if kind["type"] != "null"), field)
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
-    kind = {"integer": "whole number", "number": "number", "boolean": "`True`, `False`", "string": "text"}[
-        field["type"]
-    ]
+    kind = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "`True`, `False`",
+        "string": "text",
+    }[field["type"]]
     return ", ".join(
-        [kind, *(f"{sign} {field[key]:,}".removesuffix(".0") for key, sign in BOUNDS.items() if key in field)]
+        [
+            kind,
+            *(
+                f"{sign} {field[key]:,}".removesuffix(".0")
+                for key, sign in BOUNDS.items()
+                if key in field
+            ),
+        ]
     )
 
 
@@ -187,7 +215,9 @@ class Settings(SphinxDirective):
                 f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
             )
             default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
-            rows.append(f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |")
+            rows.append(
+                f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |"
+            )
         made = parsed(self, ["\n".join(rows)])
         made[0]["classes"].append("settings")
         return made
@@ -203,7 +233,9 @@ class Presets(SphinxDirective):
             "|---" * (len(PRESETS) + 1) + "|",
         ]
         for name in PRESETS["paper"]:
-            rows.append(f"| `{name}` | {' | '.join(str(preset[name]) for preset in PRESETS.values())} |")
+            rows.append(
+                f"| `{name}` | {' | '.join(str(preset[name]) for preset in PRESETS.values())} |"
+            )
         return parsed(self, ["\n".join(rows)])
 
 
@@ -236,15 +268,20 @@ class LinkNames(SphinxPostTransform):
             name = re.fullmatch(r"([\w.]+)(?:\(.*\))?", literal.astext(), re.DOTALL)
             page, anchor = known.get(name[1] if name else "", ("", ""))
             here = (
-                isinstance(literal.parent, nodes.reference | nodes.title) or anchor in literal.parent["ids"]
+                isinstance(literal.parent, nodes.reference | nodes.title)
+                or anchor in literal.parent["ids"]
             )
             if not page or here:
                 continue
-            link = make_refnode(self.app.builder, self.env.docname, page, anchor, literal.deepcopy())
+            link = make_refnode(
+                self.app.builder, self.env.docname, page, anchor, literal.deepcopy()
+            )
             literal.replace_self(link)
 
 
-def _resolve(app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element) -> nodes.Element | None:
+def _resolve(
+    app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element
+) -> nodes.Element | None:
     """A class in a signature links to its place too; one of another package is left as it is, without a warning."""
     if node.get("refdomain") != "py":
         return None

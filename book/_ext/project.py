@@ -19,7 +19,9 @@ def book_address(urls: dict[str, str]) -> str:
     Example:
         >>> book_address({"Repository": "https://github.com/someone/clip-book"})
         'https://someone.github.io/clip-book/'
-        >>> book_address({"Documentation": "https://example.org/book", "Repository": "https://example.org/r"})
+        >>> book_address(
+        ...     {"Documentation": "https://example.org/book", "Repository": "https://example.org/r"}
+        ... )
         'https://example.org/book/'
     """
     if "Documentation" in urls:
@@ -34,7 +36,9 @@ def _fill_in(app: Sphinx, config: Config) -> None:
     project: dict[str, Any] = tomllib.loads(text)["project"]
     options = config.html_theme_options
     options["repository_url"] = project["urls"]["Repository"]
-    options["extra_footer"] = options.get("extra_footer", "").replace("{version}", project["version"])
+    options["extra_footer"] = options.get("extra_footer", "").replace(
+        "{version}", project["version"]
+    )
     config.html_baseurl = config.ogp_site_url = book_address(project["urls"])
     config.ogp_site_name = config.html_title
     config.notfound_urls_prefix = urlsplit(config.html_baseurl).path

@@ -39,7 +39,8 @@ HANDLERS = {
 }
 # Jupyter Book prepares every page for running cells on a foreign server, which this book does not offer.
 THEBE = re.compile(
-    r"<script type=\"text/x-thebe-config\">.*?</script>|<script>kernelName = '[^']*'</script>", re.DOTALL
+    r"<script type=\"text/x-thebe-config\">.*?</script>|<script>kernelName = '[^']*'</script>",
+    re.DOTALL,
 )
 
 
@@ -95,7 +96,9 @@ def guarded(html: str, page: str) -> str:
     return f"{html[: head.end()]}\n    {tag}{html[head.end() :]}"
 
 
-def _drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+def _drop_thebe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
     """Leave the scripts for a foreign server out of the head."""
 
     def of_thebe(script: Any) -> bool:

@@ -27,7 +27,9 @@ def table(head: list[str], rows: list[list[str | nodes.Node]]) -> nodes.table:
         part = kind()
         for line in lines:
             cells = [cell if isinstance(cell, nodes.Node) else nodes.Text(cell) for cell in line]
-            part += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+            part += nodes.row(
+                "", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells)
+            )
         group += part
     return nodes.table("", group)
 
@@ -49,7 +51,9 @@ def summary(
         for metric in metrics:
             mean, spread = found[metric].mean(), found[metric].std()
             constant = len(found) == 1 or spread < 0.5 * 10**-digits
-            cells.append(f"{mean:.{digits}f}" if constant else f"{mean:.{digits}f} ± {spread:.{digits}f}")
+            cells.append(
+                f"{mean:.{digits}f}" if constant else f"{mean:.{digits}f} ± {spread:.{digits}f}"
+            )
         lines.append([method, str(len(found)), *cells])
     return lines
 
@@ -75,7 +79,9 @@ class ResultsTable(Directive):
         if "where" in self.options:
             rows = rows.query(self.options["where"])
         titles = dict(pair.split("=") for pair in self.options["metrics"].split(", "))
-        methods = [name.strip() for name in self.options.get("methods", "").split(";") if name.strip()]
+        methods = [
+            name.strip() for name in self.options.get("methods", "").split(";") if name.strip()
+        ]
         by = self.options.get("by", "method")
         try:
             lines = summary(rows, by, list(titles), methods, self.options.get("digits", 3))
@@ -98,7 +104,12 @@ class ChapterTable(Directive):
             lines = "".join(page["cells"][0]["source"]).splitlines()
             title = next(line.removeprefix("# ") for line in lines if line.startswith("# "))
             link = addnodes.pending_xref(
-                "", refdomain="std", reftype="doc", reftarget=path.stem, refexplicit=True, refdoc=env.docname
+                "",
+                refdomain="std",
+                reftype="doc",
+                reftarget=path.stem,
+                refexplicit=True,
+                refdoc=env.docname,
             )
             link += nodes.inline(text=f"{int(path.stem[:2])}. {title}")
             stamp = page["metadata"]["l2rclip_lite"]
@@ -121,7 +132,9 @@ def sentence(book: Path, stem: str) -> str:
     """What a reader should know of a chapter's proof."""
     proof = proofs(book).get(stem)
     if proof is None or not proof["current"]:
-        return "This version of the page has not been through the four runners yet; see {doc}`status`."
+        return (
+            "This version of the page has not been through the four runners yet; see {doc}`status`."
+        )
     passed = [title for name, title in RUNNERS.items() if proof["runners"].get(name, {}).get("ok")]
     failed = [title for title in RUNNERS.values() if title not in passed]
     text = f"Proved in {', '.join(passed) or 'no runner'} with package `{proof['package'][:12]}`"
@@ -136,7 +149,10 @@ class ProvedTable(Directive):
         rows: list[list[str | nodes.Node]] = []
         for stem, proof in proofs(Path(self.state.document.settings.env.srcdir) / "book").items():
             runners = [proof["runners"].get(name) for name in RUNNERS]
-            cells = [f"{'OK' if r['ok'] else 'FAIL'}, {r['seconds']} s" if r else "not run" for r in runners]
+            cells = [
+                f"{'OK' if r['ok'] else 'FAIL'}, {r['seconds']} s" if r else "not run"
+                for r in runners
+            ]
             state = "as proved" if proof["current"] else "edited since"
             rows.append([stem.replace("_", " "), *cells, state])
         return [table(["chapter", *RUNNERS.values(), "source"], rows)]

@@ -34,7 +34,9 @@ def mended(html: str) -> str:
     """
     for old, new in REPLACED.items():
         html = html.replace(old, new)
-    return INLINE.sub(lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0], html)
+    return INLINE.sub(
+        lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0], html
+    )
 
 
 def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
@@ -57,9 +59,13 @@ def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, A
     return made
 
 
-def _fix_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+def _fix_context(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
     """Before a page is written."""
-    context["header_buttons"] = for_readers(context.get("header_buttons", []), Path(app.env.doc2path(page)))
+    context["header_buttons"] = for_readers(
+        context.get("header_buttons", []), Path(app.env.doc2path(page))
+    )
 
 
 def _fix_html(app: Sphinx, error: Exception | None) -> None:

@@ -31,12 +31,16 @@ def prototypes(
     names = [IMAGENET_CLASSNAMES[index] for index in at]
     plain = copy.deepcopy(towers)
     plain.text.get_buffer("mean").zero_()
-    by_length = sorted(range(number), key=lambda index: len(names[index]))  # little padding in a batch
+    by_length = sorted(
+        range(number), key=lambda index: len(names[index])
+    )  # little padding in a batch
     texts = torch.empty(number, towers.dim)
     with torch.inference_mode():
         for start in range(0, number, 50):
             chosen = by_length[start : start + 50]
-            texts[chosen] = plain.encode_text([NAME_TEMPLATE.format(names[index]) for index in chosen])
+            texts[chosen] = plain.encode_text(
+                [NAME_TEMPLATE.format(names[index]) for index in chosen]
+            )
     classifier = load_backbone(find_image_weights(), classifier=True).get_submodule("classifier")
     return (names, classifier.get_parameter("weight").detach()[at], texts)
 

@@ -73,12 +73,19 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
             above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
             width = 0.86 * (curve["high"] - curve["low"])
             below.bar(
-                (curve["low"] + curve["high"]) / 2, curve["count"], width=width, color=colour, alpha=0.75
+                (curve["low"] + curve["high"]) / 2,
+                curve["count"],
+                width=width,
+                color=colour,
+                alpha=0.75,
             )
             below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
         axes[0, 0].set_ylabel("share of right answers")
         axes[1, 0].set_ylabel("images")
         figure.legend(
-            *axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2, handlelength=1.2
+            *axes[0, 0].get_legend_handles_labels(),
+            loc="outside lower right",
+            ncols=2,
+            handlelength=1.2,
         )
     return figure

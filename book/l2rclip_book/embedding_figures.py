@@ -36,9 +36,16 @@ def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
     bar = figure.colorbar(scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015,
                           aspect=32 * len(axes))  # fmt: skip
     step = next(
-        (step for step in range(1, number) if (number - 1) % step == 0 and (number - 1) // step <= 6), 1
+        (
+            step
+            for step in range(1, number)
+            if (number - 1) % step == 0 and (number - 1) // step <= 6
+        ),
+        1,
     )
-    names = [f"{value:g}" for value in ranks.values] if max(map(len, ranks.names)) > 3 else ranks.names
+    names = (
+        [f"{value:g}" for value in ranks.values] if max(map(len, ranks.names)) > 3 else ranks.names
+    )
     bar.set_ticks(range(0, number, step), labels=names[::step])
     bar.ax.tick_params(length=0)
     bar.outline.set_visible(False)
@@ -52,7 +59,9 @@ class Cloud(NamedTuple):
     ranks: Flat | None = None
 
 
-def clouds(panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False) -> Figure:
+def clouds(
+    panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False
+) -> Figure:
     """One panel of coloured points per projection; what stands for a rank is a diamond on a line.
 
     Args:
@@ -119,5 +128,7 @@ def thumbnails(
                 figure.add_artist(ConnectionPatch(
                     (0.5, row / 2), flat[index], "axes fraction", "data", axesA=axis, axesB=middle, color=INK,
                     linewidth=0.7, alpha=0.75))  # fmt: skip
-                middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4)
+                middle.scatter(
+                    *flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4
+                )
     return figure

@@ -28,7 +28,9 @@ def finding(steps: pd.DataFrame) -> str:
     """What the staircase says, in one line; nothing without rows.
 
     Example:
-        >>> steps = pd.DataFrame({"arm": ["words", "words", "after stage 1"], "share": [39.2, 55.8, 75.1]})
+        >>> steps = pd.DataFrame(
+        ...     {"arm": ["words", "words", "after stage 1"], "share": [39.2, 55.8, 75.1]}
+        ... )
         >>> finding(steps)
         'Words save 39 to 56 % of what the numbers save; after stage 1, 75 %'
     """
@@ -36,7 +38,11 @@ def finding(steps: pd.DataFrame) -> str:
     for arm in ("words", "after stage 1"):
         shares = [f"{share:.0f}" for share in sorted(steps.loc[steps["arm"] == arm, "share"])]
         ends.append(" to ".join(dict.fromkeys([*shares[:1], *shares[-1:]])).replace("-", "−"))
-    return f"Words save {ends[0]} % of what the numbers save; after stage 1, {ends[1]} %" if all(ends) else ""
+    return (
+        f"Words save {ends[0]} % of what the numbers save; after stage 1, {ends[1]} %"
+        if all(ends)
+        else ""
+    )
 
 
 def staircase(steps: pd.DataFrame) -> Figure:
@@ -60,7 +66,9 @@ def staircase(steps: pd.DataFrame) -> Figure:
             stairs = rows.loc[[arm for arm in arms if arm in list(STEPS)[:-REFERENCES]]]
             low, high = stairs[["low", "rps"]].min().min(), stairs[["high", "rps"]].max().max()
             edge = high + 0.35 * (high - low)
-            axis.axvline(rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1)
+            axis.axvline(
+                rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1
+            )
             for place, (arm, row) in enumerate(rows.iterrows()):
                 _step(axis, place, str(arm), row, edge)
             axis.set_xlim(low - 0.5 * (high - low), edge)
@@ -102,7 +110,9 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(dict.fromkeys(gains["row"]))
     sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
     with style():
-        figure = Figure(figsize=(WIDTH, 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)), layout="constrained")
+        figure = Figure(
+            figsize=(WIDTH, 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)), layout="constrained"
+        )
         if not rows:
             return _nothing(figure)
         axis = figure.subplots()
@@ -110,11 +120,17 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
         for at, data in enumerate(sets):
             name, colour, marker = DATA.get(data, (data, COLOURS["ink"], "D"))
             mine = gains[gains["data"] == data]
-            places = np.array([rows.index(row) for row in mine["row"]]) + 0.7 * ((at + 0.5) / len(sets) - 0.5)
-            ends = mine.reindex(columns=["gain", "low", "high", "run_low", "run_high"]).clip(-limit, limit)
+            places = np.array([rows.index(row) for row in mine["row"]]) + 0.7 * (
+                (at + 0.5) / len(sets) - 0.5
+            )
+            ends = mine.reindex(columns=["gain", "low", "high", "run_low", "run_high"]).clip(
+                -limit, limit
+            )
             axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
             axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
-            axis.scatter(ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name)
+            axis.scatter(
+                ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name
+            )
             for place, gain in zip(places, mine["gain"], strict=True):
                 if abs(gain) > limit:
                     side = {"ha": "right" if gain > 0 else "left", "va": "center", "fontsize": 8}

@@ -56,12 +56,19 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
     for place in [Path(folder)] if folder else [Path("results"), Path("book/results")]:
         if (place / "matrix.images.csv.gz").is_file():
             text = {"condition": str, "level": str}
-            tables = [pd.read_csv(place / f"matrix{end}", dtype=text) for end in (".csv", ".images.csv.gz")]
+            tables = [
+                pd.read_csv(place / f"matrix{end}", dtype=text)
+                for end in (".csv", ".images.csv.gz")
+            ]
             about = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
             rows, images = (table.fillna({"condition": ""}) for table in tables)
             return rows, images, about["missing"]
     names = ["study", "data", "run", "arm", "condition", "rps"]
-    return pd.DataFrame(columns=[*names, "n", "n_train"]), pd.DataFrame(columns=[*names, "path"]), ["all"]
+    return (
+        pd.DataFrame(columns=[*names, "n", "n_train"]),
+        pd.DataFrame(columns=[*names, "path"]),
+        ["all"],
+    )
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -78,7 +85,9 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         InputError: An arm has two rows for an image in one run.
 
     Example:
-        >>> images = pd.DataFrame({"data": "hc18", "run": [0, 0, 1, 1, 2], "arm": ["a", "b", "a", "b", "a"]})
+        >>> images = pd.DataFrame(
+        ...     {"data": "hc18", "run": [0, 0, 1, 1, 2], "arm": ["a", "b", "a", "b", "a"]}
+        ... )
         >>> paired_scores(
         ...     images.assign(path="1.png", rps=[1.0, 2.0, 3.0, 6.0, 99.0]), ["a", "b"]
         ... ).values.tolist()
@@ -87,7 +96,9 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     keys = ["data", "path", "run"]
     mine = images[images["arm"].isin(arms)]
     if mine.duplicated([*keys, "arm"]).any():
-        raise InputError("gains: two rows for an image of one run; select one study and one condition.")
+        raise InputError(
+            "gains: two rows for an image of one run; select one study and one condition."
+        )
     wide = mine.pivot(index=keys, columns="arm", values="rps").reindex(columns=list(arms)).dropna()
     return wide.groupby(level=["data", "path"]).mean()
 
@@ -109,7 +120,9 @@ def resampled_means(
     return np.stack([sums[index].sum(0) / size[index].sum() for index in drawn])
 
 
-def compare_arms(images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False) -> pd.DataFrame:
+def compare_arms(
+    images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False
+) -> pd.DataFrame:
     """What *one* saves against *other* on each data set and on their mean, in percent; see the top of this module.
 
     Args:
@@ -151,7 +164,12 @@ def _saved(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
 def _spread(drawn: Float[np.ndarray, " draw"]) -> dict[str, float]:
     low, high = np.quantile(drawn, EDGES)
     tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return {"low": low, "high": high, "p": min(1.0, 2 * tail / (1 + len(drawn))), "seen": 2.8 * drawn.std()}
+    return {
+        "low": low,
+        "high": high,
+        "p": min(1.0, 2 * tail / (1 + len(drawn))),
+        "seen": 2.8 * drawn.std(),
+    }
 
 
 def compare_pairs(
@@ -160,7 +178,11 @@ def compare_pairs(
     """`compare_arms` of every pair that shares images, with its name in the column `row`."""
     found = {row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()}
     parts = [part.assign(row=row) for row, part in found.items() if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else compare_arms(images, "", "").assign(row="")
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else compare_arms(images, "", "").assign(row="")
+    )
 
 
 def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
@@ -185,7 +207,11 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """
     rows = []
     for data, part in table[table["arm"].isin([one, other])].groupby("data", sort=False):
-        wide = part.pivot(index="run", columns="arm", values="rps").reindex(columns=[one, other]).dropna()
+        wide = (
+            part.pivot(index="run", columns="arm", values="rps")
+            .reindex(columns=[one, other])
+            .dropna()
+        )
         gains, runs = pd.Series(_saved(wide.to_numpy())), len(wide)
         if runs:
             error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
@@ -195,7 +221,9 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 
 
-def judge_claims(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()) -> pd.DataFrame:
+def judge_claims(
+    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
+) -> pd.DataFrame:
     """The three primary claims: every set, their mean, Holm over three, and a verdict.
 
     Args:
@@ -238,7 +266,9 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
     numbers = gains[["gain", "low", "high"]].values
     text = [f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−") for gain, low, high in numbers]
     cells = gains.assign(text=text).pivot(index="row", columns="data", values="text")
-    cells = cells.loc[gains["row"].unique(), [data for data in sets if data in cells]].rename(columns=sets)
+    cells = cells.loc[gains["row"].unique(), [data for data in sets if data in cells]].rename(
+        columns=sets
+    )
     if "verdict" in gains:
         judged = gains[gains["data"] == MEAN].set_index("row")
         p = judged["holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
@@ -274,6 +304,8 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         share = 100 * change / change[:, 1:2]
         ends = [*np.quantile(change, EDGES, axis=0) + mean[0], *np.quantile(share, EDGES, axis=0)]
         shares = 100 * (mean - mean[0]) / (mean[1] - mean[0])
-        rows += [(data, *row) for row in zip(present, mean, *ends[:2], shares, *ends[2:], strict=True)]
+        rows += [
+            (data, *row) for row in zip(present, mean, *ends[:2], shares, *ends[2:], strict=True)
+        ]
     columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
     return pd.DataFrame(rows, columns=columns)

@@ -59,7 +59,13 @@ def heat_maps(
             across = own if below and (each or place + columns >= len(tables)) else False
             texts = digits is not None and np.round(values, digits) + 0.0  # without -0.0
             sns.heatmap(
-                values, ax=axis, annot=texts, fmt=f".{digits}f", yticklabels=down, xticklabels=across, **look
+                values,
+                ax=axis,
+                annot=texts,
+                fmt=f".{digits}f",
+                yticklabels=down,
+                xticklabels=across,
+                **look,
             )
             axis.set_title(title)
             axis.tick_params(length=0)
@@ -67,5 +73,7 @@ def heat_maps(
         for axis in axes[len(tables) :]:
             axis.remove()
         shown = list(axes[: len(tables)])
-        figure.colorbar(shown[0].collections[0], ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
+        figure.colorbar(
+            shown[0].collections[0], ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30
+        )
     return figure

@@ -38,7 +38,9 @@ def circle(axis: Axes, places: Float[Tensor, "rank 2"]) -> None:
     """
     arc = np.radians(np.linspace(0, 360, 200))
     axis.plot(np.cos(arc), np.sin(arc), color=INK, alpha=0.5, linewidth=1.3, zorder=0)
-    for rank, (place, colour) in enumerate(zip(places.tolist(), rank_colours(len(places)), strict=True)):
+    for rank, (place, colour) in enumerate(
+        zip(places.tolist(), rank_colours(len(places)), strict=True)
+    ):
         axis.scatter(*place, s=175, color=colour, zorder=3)
         own = {"fontsize": 9, "color": ink_on(colour), "zorder": 4}
         axis.text(*place, str(rank), ha="center", va="center_baseline", **own)
@@ -62,7 +64,9 @@ def force_circles(
 
     Example:
         >>> text = on_circle(0, 90)
-        >>> figure = force_circles({"a push": 0 * text, "none": 0 * text}, text, on_circle(45), own=0)
+        >>> figure = force_circles(
+        ...     {"a push": 0 * text, "none": 0 * text}, text, on_circle(45), own=0
+        ... )
         >>> [axis.get_title("left") for axis in figure.axes]
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
@@ -77,10 +81,17 @@ def force_circles(
             net = tangential(forces.sum(0, keepdim=True), image)
             for force, colour, name in zip(torch.cat([forces, net]), colours, names, strict=True):
                 if (size := float(force.norm())) > 1e-6 * longest:
-                    way, reach = force / size, 0.19 + 1.1 * size / longest  # from the rim of the star
+                    way, reach = (
+                        force / size,
+                        0.19 + 1.1 * size / longest,
+                    )  # from the rim of the star
                     start, end = image[0] + 0.19 * way, image[0] + reach * way
                     axis.text(*(end + 0.15 * way), name, ha="center", va="center", fontsize=9)
-                    arrow = {"arrowstyle": "-|>", "color": colour, "lw": 3.2 if colour == INK else 2.2}
+                    arrow = {
+                        "arrowstyle": "-|>",
+                        "color": colour,
+                        "lw": 3.2 if colour == INK else 2.2,
+                    }
                     arrow |= {"mutation_scale": 15, "shrinkA": 0, "shrinkB": 0}
                     axis.annotate("", end.tolist(), start.tolist(), arrowprops=arrow, zorder=5)
             star = {"marker": "*", "s": 230, "edgecolor": "white", "linewidth": 1.1, "zorder": 6}
@@ -92,7 +103,8 @@ def force_circles(
 
 
 def free_texts(
-    ways: Mapping[str, Float[Tensor, "step point 2"]], order: Mapping[str, Mapping[str, Sequence[float]]]
+    ways: Mapping[str, Float[Tensor, "step point 2"]],
+    order: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> Figure:
     """Texts that push each other round a circle: their ways, and how ordered they end from many starts.
 
@@ -116,6 +128,8 @@ def free_texts(
             for (sphere, values), fill in zip(order[kind].items(), (False, True), strict=True):
                 sns.histplot(values, bins=np.linspace(-1, 1, 21), element="step", fill=fill, ax=below,
                              color=colour if fill else INK, label=sphere)  # fmt: skip
-            below.set(xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1])
+            below.set(
+                xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1]
+            )
             below.legend(loc="upper left", handlelength=1.2, borderaxespad=0.1)
     return figure

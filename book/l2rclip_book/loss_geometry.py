@@ -87,7 +87,10 @@ def along_circle(
         >>> value, force = along_circle(
         ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
         ... )
-        >>> value.round(decimals=6).tolist(), force.round(decimals=6).tolist()  # 2 - 2 cos φ and -2 sin φ
+        >>> (
+        ...     value.round(decimals=6).tolist(),
+        ...     force.round(decimals=6).tolist(),
+        ... )  # 2 - 2 cos φ and -2 sin φ
         ([0.0, 2.0], [-0.0, -2.0])
     """
 
@@ -126,7 +129,9 @@ def walk(
     """
     length = start.norm(dim=-1)
     if not torch.allclose(length, torch.ones_like(length), atol=1e-4):
-        raise InputError("walk: a start is not of unit length; use torch.nn.functional.normalize first.")
+        raise InputError(
+            "walk: a start is not of unit length; use torch.nn.functional.normalize first."
+        )
     gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
     way = [start]
     for _ in range(steps):

@@ -17,9 +17,18 @@ from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import WIDTH, grid, ink_on
 from l2rclip_lite.ranks import Ranks
 
-INK, RIGHT, WRONG, BLUE = COLOURS["ink"], COLOURS["reference"], COLOURS["stage 2"], COLOURS["stage 1"]
+INK, RIGHT, WRONG, BLUE = (
+    COLOURS["ink"],
+    COLOURS["reference"],
+    COLOURS["stage 2"],
+    COLOURS["stage 1"],
+)
 # what each decoder is best for: power of the distance (0: right or wrong), colour, marker
-DECODERS = {"most probable": (0, RIGHT, "s"), "median": (1, BLUE, "o"), "expectation": (2, WRONG, "D")}
+DECODERS = {
+    "most probable": (0, RIGHT, "s"),
+    "median": (1, BLUE, "o"),
+    "expectation": (2, WRONG, "D"),
+}
 TURNED = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
@@ -38,12 +47,21 @@ def threshold_scale(
     with style():
         figure = Figure(figsize=(WIDTH, 2.95))
         ruler = figure.add_axes((0.02, 0.2, 0.96, 0.13))
-        for rank, (name, low, high) in enumerate(zip(ranks.names, cuts[:-1], cuts[1:], strict=True)):
+        for rank, (name, low, high) in enumerate(
+            zip(ranks.names, cuts[:-1], cuts[1:], strict=True)
+        ):
             ruler.axvspan(low, high, color=colours[rank], linewidth=0)
             if high - low > 0.9 * len(name):  # no room for a name in a narrow rank
-                middle = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colours[rank])}
+                middle = {
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": 9.5,
+                    "color": ink_on(colours[rank]),
+                }
                 ruler.text((low + high) / 2, 0.5, name, **middle)
-        ruler.set(xlim=(-1.4, cuts[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %")
+        ruler.set(
+            xlim=(-1.4, cuts[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %"
+        )
         ruler.set_xticks(cuts[1:], [f"{cut:g}" for cut in cuts[1:]])
         ruler.spines[["left", "bottom"]].set_visible(False)
         for place, (image, share) in enumerate(zip(images, shares, strict=True)):
@@ -52,8 +70,15 @@ def threshold_scale(
             colour = colours[int(np.searchsorted(cuts[1:-1], 100 * share, side="right"))]
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
-            ends = {"xyA": (0.5, 0), "coordsA": "axes fraction", "xyB": (100 * share, 1), "coordsB": "data"}
-            figure.add_artist(ConnectionPatch(**ends, axesA=axis, axesB=ruler, color=colour, linewidth=1.3))
+            ends = {
+                "xyA": (0.5, 0),
+                "coordsA": "axes fraction",
+                "xyB": (100 * share, 1),
+                "coordsB": "data",
+            }
+            figure.add_artist(
+                ConnectionPatch(**ends, axesA=axis, axesB=ruler, color=colour, linewidth=1.3)
+            )
             ruler.plot(100 * share, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
     return figure
 
@@ -67,7 +92,9 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
         ranks: The label space.
 
     Example:
-        >>> axis = arrows([0, 1, 2], [0, 0, 2], Ranks.integers(0, 2, template="grade {rank}")).axes[0]
+        >>> axis = arrows([0, 1, 2], [0, 0, 2], Ranks.integers(0, 2, template="grade {rank}")).axes[
+        ...     0
+        ... ]
         >>> [text.get_text() for text in axis.texts if text.get_text()]
         ['−1']
     """
@@ -83,7 +110,9 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
                 signed = f"{said - rank:+d}".replace("-", "−")
                 axis.text(len(ranks) - 0.6, row, signed, fontsize=9.5, color=WRONG, va="center")
         axis.set_xticks(range(len(ranks)), ranks.names)
-        axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(len(true) - 0.5, -0.5), yticks=[], ylabel="images")
+        axis.set(
+            xlim=(-0.4, len(ranks) - 0.3), ylim=(len(true) - 0.5, -0.5), yticks=[], ylabel="images"
+        )
         axis.spines["left"].set_visible(False)
         grid([axis], [""], "x")
     return figure
@@ -115,7 +144,14 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
             below.stairs(total, edges, color=WRONG, linewidth=2.0, baseline=None)
             for rank in np.flatnonzero(charge > 1e-9):
                 middle = (total[rank] + truth[rank]) / 2
-                below.text(rank + 0.5, middle, f"{charge[rank]:.3g}", fontsize=8.5, ha="center", va="center")
+                below.text(
+                    rank + 0.5,
+                    middle,
+                    f"{charge[rank]:.3g}",
+                    fontsize=8.5,
+                    ha="center",
+                    va="center",
+                )
             below.set_xlabel(f"squares add up to {charge.sum():.3g}")
             below.set_xticks(at, ranks.names, **TURNED)
         axes[0, 0].set(ylabel="probability", ylim=(0, 1))
@@ -145,7 +181,11 @@ def expected_price(
     a = np.union1d(np.linspace(values[0], values[-1], 2001), values) if power else values
     distance = np.abs(a[:, None] - values)
     price = ((distance**power if power else distance > 0) * p).sum(1)
-    return a, price, float(a[price.round(9).argmin()])  # rounded: float noise must not choose between medians
+    return (
+        a,
+        price,
+        float(a[price.round(9).argmin()]),
+    )  # rounded: float noise must not choose between medians
 
 
 def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
@@ -170,8 +210,12 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
         left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
         for name, (power, colour, marker) in DECODERS.items():
             a, price, best = expected_price(p, values, power)
-            right.plot(a, price / price.max(), color=colour, linewidth=1.8, linestyle="-" if power else ":")
-            right.scatter(best, price.min() / price.max(), s=64, color=colour, marker=marker, zorder=3)
+            right.plot(
+                a, price / price.max(), color=colour, linewidth=1.8, linestyle="-" if power else ":"
+            )
+            right.scatter(
+                best, price.min() / price.max(), s=64, color=colour, marker=marker, zorder=3
+            )
             height = (1.29 - 0.09 * power) * p.max()
             left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
             left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)

@@ -111,7 +111,9 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
             column[0].set_title(ranks.names[rank], loc="center")
             for row, axis in enumerate(column):
                 axis.set(xticks=[], yticks=[])
-                axis.spines[:].set(visible=True, color=rank_colours(len(ranks))[rank], linewidth=2.2)
+                axis.spines[:].set(
+                    visible=True, color=rank_colours(len(ranks))[rank], linewidth=2.2
+                )
                 if row < len(indices):
                     axis.imshow(np.asarray(split[indices[row]][0]), aspect="auto")
                 else:
@@ -136,7 +138,9 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
         for axis, image, name in zip(axes, images, names, strict=False):
             axis.imshow(np.asarray(image))
             wrapped = textwrap.fill(name, 22, break_on_hyphens=False)
-            axis.text(0.5, -0.04, wrapped, transform=axis.transAxes, ha="center", va="top", fontsize=9)
+            axis.text(
+                0.5, -0.04, wrapped, transform=axis.transAxes, ha="center", va="top", fontsize=9
+            )
     return figure
 
 
@@ -169,13 +173,20 @@ def training_curves(
             axis.set_xlabel("epoch, both stages")
         left.scatter(best["epoch"], best["val_mae"], color=best["stage"].map(COLOURS), zorder=3)
         for epoch, error in zip(best["epoch"], best["val_mae"], strict=True):
-            left.annotate(f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center")
+            left.annotate(
+                f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center"
+            )
         if reference is not None:
             left.axhline(
-                reference, color=COLOURS["reference"], linestyle="--", label=f"median rank ({split})"
+                reference,
+                color=COLOURS["reference"],
+                linestyle="--",
+                label=f"median rank ({split})",
             )
         highest = max(reference or 0.0, table["val_mae"].max())
-        left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})", ylim=(0, 1.5 * highest))
+        left.set(
+            title="Validation error", ylabel=f"MAE ({unit_of(ranks)})", ylim=(0, 1.5 * highest)
+        )
         left.legend(loc="upper right")
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
     return figure
@@ -197,18 +208,24 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
             true, predicted = (np.asarray(each) for each in given)
             share = confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true")
             text = {"annot": len(ranks) <= MANY, "fmt": ".0%", "annot_kws": {"fontsize": 7.5}}
-            seaborn.heatmap(share, ax=axis, cmap="cividis", vmin=0, vmax=1, cbar=False, square=True, **text)
+            seaborn.heatmap(
+                share, ax=axis, cmap="cividis", vmin=0, vmax=1, cbar=False, square=True, **text
+            )
             axis.set_title(f"{title}\nMAE {mae(true, predicted, ranks):.2f} {unit_of(ranks)}")
             axis.set(xlabel="predicted", yticks=[])
             _name_ticks(axis, ranks, shift=0.5)
         at = _spread(ranks, 8)
         axes[0].set_yticks([k + 0.5 for k in at], [ranks.names[k] for k in at], rotation=0)
         axes[0].set_ylabel("true")
-        figure.colorbar(axes[0].collections[0], ax=list(axes), label="share of the true rank", shrink=0.85)
+        figure.colorbar(
+            axes[0].collections[0], ax=list(axes), label="share of the true rank", shrink=0.85
+        )
     return figure
 
 
-def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]) -> Figure:
+def gallery(
+    split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]
+) -> Figure:
     """Images with the probability that the model gives each rank; the true rank is outlined, and marked by a triangle.
 
     Args:
@@ -217,7 +234,10 @@ def gallery(split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Se
         ranks: The label space.
         chosen: Indices of the images to show.
     """
-    colours, most = rank_colours(len(ranks)), np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
+    colours, most = (
+        rank_colours(len(ranks)),
+        np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10,
+    )
     with style():
         figure = Figure(figsize=(1.75 * len(chosen), 3.0), layout="constrained")
         axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)

@@ -45,11 +45,15 @@ def umap_layout(
         ranges = f"neighbours from 2 to {len(points)}, min_dist from 0 to 1"
         raise InputError(f"umap: {ranges}; not {neighbours} and {min_dist}.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of TensorFlow, and of points that cannot be added later
+        warnings.simplefilter(
+            "ignore"
+        )  # it warns of TensorFlow, and of points that cannot be added later
         try:
             from umap import UMAP
         except ImportError as error:
-            raise InputError("umap: umap-learn is not installed; run: pip install umap-learn") from error
+            raise InputError(
+                "umap: umap-learn is not installed; run: pip install umap-learn"
+            ) from error
         distance, index = NearestNeighbors(n_neighbors=neighbours).fit(points).kneighbors(points)
         layout = UMAP(
             n_neighbors=neighbours,
@@ -67,9 +71,9 @@ def turned_like(flat: Flat, reference: Flat) -> Flat:
     """A layout moved, turned and mirrored, never stretched, to lie like another one of the same points (Procrustes).
 
     Example:
-        >>> turned_like(np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[-9.0, 0.0], [9.0, 0.0]])).round(
-        ...     6
-        ... ).tolist()
+        >>> turned_like(
+        ...     np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[-9.0, 0.0], [9.0, 0.0]])
+        ... ).round(6).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
     centred = flat - flat.mean(0)
@@ -101,5 +105,7 @@ def islands(flat: Flat, *, gap: float = 0.05) -> int:
         2
     """
     distance = squareform(pdist(flat))
-    island = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed").fit_predict(distance)
+    island = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed").fit_predict(
+        distance
+    )
     return int((np.bincount(island) >= 5).sum())

@@ -57,7 +57,9 @@ def sentence_grid(
 def _frame(axis: Axes, rank: int, slot: int, colour: Any) -> None:
     """A frame around one slot."""
     axis.add_patch(
-        Rectangle((slot + 0.04, rank + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4)
+        Rectangle(
+            (slot + 0.04, rank + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4
+        )
     )
 
 
@@ -76,7 +78,9 @@ def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: in
     kinds[np.array(rows) == PADDING] = 0
     handles = [
         Patch(facecolor=WORD, label="word: RankFormer reads and changes it"),
-        Patch(facecolor=WORD, edgecolor=COLOURS["ink"], linewidth=1.8, label="word of the rank's name"),
+        Patch(
+            facecolor=WORD, edgecolor=COLOURS["ink"], linewidth=1.8, label="word of the rank's name"
+        ),
         Patch(facecolor=CONTEXT, label="context: learned, one for all ranks"),
         Patch(facecolor=FIXED, label="start, end: never read, never changed"),
     ]
@@ -106,7 +110,9 @@ def axes_figure(
         asked: Rank and slot of the word.
     """
     with style():
-        figure = Figure(figsize=(WIDTH, (0.32 * len(spelt) + 0.6) * len(reads)), layout="constrained")
+        figure = Figure(
+            figsize=(WIDTH, (0.32 * len(spelt) + 0.6) * len(reads)), layout="constrained"
+        )
         axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
         for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
             kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
@@ -114,7 +120,11 @@ def axes_figure(
             _frame(left, *asked, COLOURS["stage 2"])
             left.set_title(f"axis {title}: what the framed word reads")
             moved = changes[title].numpy() > 1e-6
-            cells = {"cmap": ListedColormap([PAPER, SEEN]), "linewidths": 1, "linecolor": COLOURS["ink"]}
+            cells = {
+                "cmap": ListedColormap([PAPER, SEEN]),
+                "linewidths": 1,
+                "linecolor": COLOURS["ink"],
+            }
             sns.heatmap(moved, ax=right, vmin=0, vmax=1, square=True, cbar=False, **cells)
             right.spines[:].set_visible(True)
             right.tick_params(rotation=0)
@@ -133,7 +143,9 @@ def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spe
     cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=FIXED)
     words = _is_word(spelt)
     with style():
-        figure = Figure(figsize=(WIDTH, (0.44 * len(spelt) + 0.42) * len(moves)), layout="constrained")
+        figure = Figure(
+            figsize=(WIDTH, (0.44 * len(spelt) + 0.42) * len(moves)), layout="constrained"
+        )
         axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
         for axis, (title, moved) in zip(axes, moves.items(), strict=True):
             texts = [
@@ -145,7 +157,9 @@ def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spe
             sentence_grid(axis, texts, values, cmap, norm=LogNorm(0.125, 8))
             axis.set_title(f"axis {title}")
         label = "moved, in lengths of the word"
-        bar = figure.colorbar(axes[0].collections[0], ax=list(axes), shrink=0.6, aspect=30, label=label)
+        bar = figure.colorbar(
+            axes[0].collections[0], ax=list(axes), shrink=0.6, aspect=30, label=label
+        )
         bar.set_ticks([0.125, 0.25, 0.5, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
         bar.ax.minorticks_off()
     return figure

@@ -34,7 +34,10 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
     """
     rows = []
     for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
-        row = [token_text(towers, one) if word else PADDING for one, word in zip(ids, words, strict=True)]
+        row = [
+            token_text(towers, one) if word else PADDING
+            for one, word in zip(ids, words, strict=True)
+        ]
         row[0], row[int(mask.sum()) - 1] = START, END
         rows.append(row)
     return rows
@@ -96,13 +99,17 @@ def changed_ranks(
 
 
 @torch.no_grad()
-def movement(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Float[Tensor, "rank token"]:
+def movement(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens
+) -> Float[Tensor, "rank token"]:
     r"""How far RankFormer moves each slot, in its own length: $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
 
     Example:
         >>> on = torch.ones(2, 3, dtype=torch.bool)
         >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
-        >>> movement(RankFormer(8, heads=2, alpha=0.25), torch.ones(2, 3, 8), tokens)[0]  # at the start: α
+        >>> movement(RankFormer(8, heads=2, alpha=0.25), torch.ones(2, 3, 8), tokens)[
+        ...     0
+        ... ]  # at the start: α
         tensor([0.2500, 0.2500, 0.2500])
     """
     return (former(embeddings, tokens) - embeddings).norm(dim=-1) / embeddings.norm(dim=-1)

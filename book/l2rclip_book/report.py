@@ -45,7 +45,9 @@ as it is right.</p>"""
 WORST = "<p>Bars: the probability of each rank. The triangle marks the true one.</p>"
 
 
-def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], OrdinalDataset]) -> Path:
+def write_report(
+    run: str, file: Path, judged: Judged, read_data: Callable[[], OrdinalDataset]
+) -> Path:
     """Scores, training curves, confusion, reliability, worst images and model card of a run, in one HTML file.
 
     Args:
@@ -73,14 +75,21 @@ def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], O
     }
     parts[f"Scores; MAE in {unit}"] = _table(rows, SCORES) + LEGEND
     ours = scores.pop(OURS)
-    less = {name: with_intervals({key: of[key] - ours[key] for key in SCORES}) for name, of in scores.items()}
+    less = {
+        name: with_intervals({key: of[key] - ours[key] for key in SCORES})
+        for name, of in scores.items()
+    }
     if less:
         parts[f"Difference from {OURS}"] = _table(less, SCORES) + PAIRED
     if "loss" in history:  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves) + CURVES
-    parts["Confusion of the median answer"] = _image(plots.confusion({OURS: (true, medians(p))}, ranks))
-    parts["Reliability"] = _image(reliability_diagram({OURS: reliability(true, p, ranks)})) + RELIABLE
+    parts["Confusion of the median answer"] = _image(
+        plots.confusion({OURS: (true, medians(p))}, ranks)
+    )
+    parts["Reliability"] = (
+        _image(reliability_diagram({OURS: reliability(true, p, ranks)})) + RELIABLE
+    )
     names, score = pd.Index(ranks.names), rps_of_images(true, p)
     said = {"image": found["path"], "true": names[true], "most probable": names[p.argmax(1)]}
     said |= {"median": names[medians(p)], "RPS": score.round(3)}
@@ -90,7 +99,9 @@ def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], O
         f"{found['true_rank'].between(low, high).sum()} of {len(found)}, and {(high - low + 1).mean():.1f} of the "
         f"{len(ranks)} ranks on average.</p>"
     )
-    parts["Worst images, by RPS"] = _worst(read_data, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks)
+    parts["Worst images, by RPS"] = _worst(
+        read_data, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks
+    )
     parts["Model card, to complete in README.md of the run"] = _card(
         Path(run, "README.md").read_text(encoding="utf-8")
     )
@@ -102,14 +113,18 @@ def write_report(run: str, file: Path, judged: Judged, read_data: Callable[[], O
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
     """A line for each method, a column for each score."""
-    cells = {row: {columns[key]: cell(score, key, 3) for key in columns} for row, score in rows.items()}
+    cells = {
+        row: {columns[key]: cell(score, key, 3) for key in columns} for row, score in rows.items()
+    }
     return str(pd.DataFrame(cells).T.to_html(border=0))
 
 
 def _image(figure: Figure) -> str:
     """A figure within the page; the heading above it says what it shows."""
     png = io.BytesIO()
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that the typeface lacks
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # letters that the typeface lacks
         figure.savefig(png, format="png", dpi=110)
     return f'<img alt="" src="data:image/png;base64,{b64encode(png.getvalue()).decode()}">'
 
@@ -117,7 +132,9 @@ def _image(figure: Figure) -> str:
 def _card(text: str) -> str:
     """A model card without its head for a hub, its title and its table, which stand above."""
     left_out = ("#", "|", "**Test results")
-    lines = [line for line in text.split("---", 2)[-1].splitlines() if not line.startswith(left_out)]
+    lines = [
+        line for line in text.split("---", 2)[-1].splitlines() if not line.startswith(left_out)
+    ]
     plain = re.sub("\n{2,}", "\n\n", escape("\n".join(lines)).strip())
     bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", plain)
     return f"<pre>{bold}</pre>"

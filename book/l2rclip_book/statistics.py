@@ -34,7 +34,9 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         Values in [−1, 1]; 0.0 where either side is constant.
 
     Example:
-        >>> spearman_rho(np.array([[0, 1, 2], [0, 0, 0]]), np.array([[1, 2, 9], [1, 2, 9]])).tolist()
+        >>> spearman_rho(
+        ...     np.array([[0, 1, 2], [0, 0, 0]]), np.array([[1, 2, 9], [1, 2, 9]])
+        ... ).tolist()
         [1.0, 0.0]
     """
     half = (left.shape[-1] + 1) / 2
@@ -43,7 +45,9 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
     return np.clip((a * b).sum(-1) / np.where(size > 0, size, 1), -1, 1)
 
 
-def ordinality(text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"]) -> dict[str, float]:
+def ordinality(
+    text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
+) -> dict[str, float]:
     """Three views of the order in K rank features, lowest rank first; d is the cosine distance 1 − cos.
 
     Args:
@@ -159,7 +163,9 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
         >>> (thumbnail(half).reshape(12, 12)[0, [0, -1]] * 12).round(3).tolist()
         [1.0, -1.0]
     """
-    values = np.asarray(image.convert("L").resize((12, 12), Image.Resampling.BOX), dtype=float).ravel()
+    values = np.asarray(
+        image.convert("L").resize((12, 12), Image.Resampling.BOX), dtype=float
+    ).ravel()
     values = values - values.mean()
     length = np.linalg.norm(values)
     return values / length if length > 1e-9 else 0 * values

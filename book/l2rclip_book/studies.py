@@ -40,7 +40,9 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 OURS, RANDOM = "L2RCLIP", "random-prototypes"
-NO_TEXT = Config(context_length=0, epochs1=0, controls={"rankformer": False})  # only its image tower is used
+NO_TEXT = Config(
+    context_length=0, epochs1=0, controls={"rankformer": False}
+)  # only its image tower is used
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Arm:
         settings: Fields of `Config` in which it differs from the study; those of `controls` are merged.
 
     Example:
-        >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(Config(epochs2=3)).controls.order
+        >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(
+        ...     Config(epochs2=3)
+        ... ).controls.order
         'blind'
         >>> Arm("paper", settings={"preset": "paper"}).config(Config()) == Config(preset="paper")
         True
@@ -92,7 +96,9 @@ def image_features(
     if file is not None and file.is_file():
         tensors, metadata = read_tensors(file)
         if json.loads(metadata.get("paths", "[]")) != paths:
-            raise InputError(f"{file}: holds features of other images; delete it to compute them anew.")
+            raise InputError(
+                f"{file}: holds features of other images; delete it to compute them anew."
+            )
         return dict(zip(paths, tensors["features"], strict=True))
     images = Subset(ConcatDataset(splits), sorted(range(len(listed)), key=listed.__getitem__))
     features = L2RCLIP(towers, data.ranks, NO_TEXT).encode(images, backbone=True, quiet=quiet)
@@ -126,7 +132,9 @@ def reworded(
     old = data.ranks
     called = tuple(f"{value:g}" for value in old.values) if names else old.names
     if template or names:
-        data = replace(data, ranks=Ranks(called, old.values, template or old.template, unit=old.unit))
+        data = replace(
+            data, ranks=Ranks(called, old.values, template or old.template, unit=old.unit)
+        )
     return apply_protocols(data, **options)
 
 
@@ -141,7 +149,9 @@ def unseen_ranks(data: OrdinalDataset) -> list[int]:
     return [rank for rank, count in enumerate(data.counts("train")) if not count]
 
 
-def seen_and_unseen(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
+def seen_and_unseen(
+    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
+) -> dict[str, float]:
     """Test metrics on the images of seen and of unseen ranks apart; the answer may be any rank in both.
 
     Args:
@@ -154,8 +164,12 @@ def seen_and_unseen(probabilities: Float[Tensor, "batch rank"], data: OrdinalDat
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
-        >>> data = load_dataset("leaves", size=60, hold_out=3)  # rank 2 is unseen; two test images per rank
-        >>> lowest = torch.eye(5)[torch.zeros(10, dtype=torch.long)]  # answers rank 0 to every image
+        >>> data = load_dataset(
+        ...     "leaves", size=60, hold_out=3
+        ... )  # rank 2 is unseen; two test images per rank
+        >>> lowest = torch.eye(5)[
+        ...     torch.zeros(10, dtype=torch.long)
+        ... ]  # answers rank 0 to every image
         >>> scores = seen_and_unseen(lowest, data)
         >>> scores["n_seen"], scores["mae_seen"], scores["n_unseen"], scores["mae_unseen"]
         (8.0, 2.0, 2.0, 2.0)
@@ -187,7 +201,11 @@ def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDatase
     Returns:
         A row per image: `path`, `rps`, `error` of the median in the unit of the ranks, `hit` of the most probable rank.
     """
-    p, true, values = probabilities.double().numpy(), np.array(data.test.targets), np.array(data.ranks.values)
+    p, true, values = (
+        probabilities.double().numpy(),
+        np.array(data.test.targets),
+        np.array(data.ranks.values),
+    )
     scores = {"path": data.test.paths, "rps": rps_of_images(true, p)}
     return pd.DataFrame(
         scores | {"error": np.abs(values[medians(p)] - values[true]), "hit": p.argmax(1) == true}
@@ -215,7 +233,9 @@ class Study:
         quiet: bool = True,
     ) -> None:
         self.data, self.towers, self.features, self.quiet = data, towers, features, quiet
-        self.config = replace(config, upside_down=not data.upright) if config.upside_down is None else config
+        self.config = (
+            replace(config, upside_down=not data.upright) if config.upside_down is None else config
+        )
         self._inputs: dict[str, TrainingData] = {}  # by condition
         # arms that differ in stage 2 share stage 1
         self._stage1: dict[tuple[str, Config], dict[str, Tensor]] = {}
@@ -240,7 +260,9 @@ class Study:
             about = {"arm": arm.name, "method": arm.method}
             about |= {"ranks": len(data.ranks), "n_train": len(data.train)}
             probabilities, more = self._answer(arm, data, config, said)
-            metrics = judge(probabilities, data.test, data.ranks) | seen_and_unseen(probabilities, data)
+            metrics = judge(probabilities, data.test, data.ranks) | seen_and_unseen(
+                probabilities, data
+            )
             more |= {"seconds": round(time.perf_counter() - start, 2)}
             yield about | metrics | more | {"images": image_scores(probabilities, data)}
 
@@ -258,9 +280,13 @@ class Study:
         if arm.method not in (OURS, RANDOM):
             check_baselines([arm.method], config)
             done = train_baseline(arm.method, model, inputs, quiet=self.quiet)
-            found = {split: done.probabilities(inputs.encode(done, split)) for split in ("val", "test")}
+            found = {
+                split: done.probabilities(inputs.encode(done, split)) for split in ("val", "test")
+            }
             tuned = config.image_side == "tower"
-            known = {"val_rps": rps(inputs.targets["val"], found["val"], data.ranks)} if tuned else {}
+            known = (
+                {"val_rps": rps(inputs.targets["val"], found["val"], data.ranks)} if tuned else {}
+            )
             return found["test"], known
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if config.epochs1 and model.prompts is not None:
@@ -303,7 +329,9 @@ class Study:
                 for split, part in parts.items()
             }
             targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
-            images = {split: ResizedImages(part, self.towers.image_size) for split, part in parts.items()}
+            images = {
+                split: ResizedImages(part, self.towers.image_size) for split, part in parts.items()
+            }
             model = L2RCLIP(self.towers, data.ranks, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]

@@ -69,12 +69,23 @@ def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axis, panel in zip(axes, panels.values(), strict=True):
             ends = pd.DataFrame([score.shuffled for score in panel.values()])
-            band = {"height": 0.62, "color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
+            band = {
+                "height": 0.62,
+                "color": SHUFFLED,
+                "alpha": 0.4,
+                "label": "shuffled names, 90 %",
+            }
             axis.barh(rows, ends[1] - ends[0], left=ends[0], **band)
             rings = pd.DataFrame([(value, row) for row in rows for value in panel[row].untrained])
             ring = {"s": 34, "facecolor": "none", "edgecolor": INK, "linewidth": 1}
             axis.scatter(rings[0], rings[1], **ring, label="random weights, one ring per seed")
-            diamond = {"s": 52, "color": TRAINED, "marker": "D", "label": "trained network", "linewidth": 0}
+            diamond = {
+                "s": 52,
+                "color": TRAINED,
+                "marker": "D",
+                "label": "trained network",
+                "linewidth": 0,
+            }
             own = [score.trained for score in panel.values()]
             sns.scatterplot(x=own, y=rows, ax=axis, legend=False, zorder=3, **diamond)
             axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score", ylabel="")

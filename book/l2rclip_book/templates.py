@@ -54,7 +54,11 @@ def token_rows(towers: Towers, ranks: Ranks) -> list[list[tuple[str, bool]]]:
     tokens = towers.tokenize(ranks.sentences, template=ranks.template)
     rows = zip(tokens.ids.tolist(), tokens.words.tolist(), tokens.rank_words.tolist(), strict=True)
     return [
-        [(token_text(towers, number), named) for number, word, named in zip(*row, strict=True) if word]
+        [
+            (token_text(towers, number), named)
+            for number, word, named in zip(*row, strict=True)
+            if word
+        ]
         for row in rows
     ]
 
@@ -104,7 +108,9 @@ def orders(count: int, draws: int, seed: int = 0) -> Orders:
     return np.stack([np.arange(count), *(generator.permutation(count) for _ in range(draws - 1))])
 
 
-def shuffled_gaps(features: Float[Tensor, "rank dim"], names: Orders) -> Float[np.ndarray, " order"]:
+def shuffled_gaps(
+    features: Float[Tensor, "rank dim"], names: Orders
+) -> Float[np.ndarray, " order"]:
     """The score `gap` alone, for thousands of orders at once: the null distribution of Mantel's test.
 
     Example:

@@ -20,10 +20,25 @@ PROFILES: dict[str, dict[str, Any]] = {
     "full": {},
 }
 LOADING = ("LISTS", "PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
-TRAINING = ("TOWERS", "WEIGHTS", "IMAGE_SIZE", "EPOCHS1", "EPOCHS2", "BATCH_SIZE", "DEVICE", "PRECISION")
+TRAINING = (
+    "TOWERS",
+    "WEIGHTS",
+    "IMAGE_SIZE",
+    "EPOCHS1",
+    "EPOCHS2",
+    "BATCH_SIZE",
+    "DEVICE",
+    "PRECISION",
+)
 KNOWN = (*LOADING, *TRAINING, "PROFILE", "DATASET", "ROOT", "FOLDS", "PROTOCOL_SEED", "DATA_OPTIONS", "SETTINGS",
          "BASELINES", "SEED", "PUBLISHED", "OUT")  # fmt: skip
-VARIED = {"PROTOCOL": "", "CATEGORY": "", "FEW_SHOT": "shots", "LABEL_SHIFT": "shift", "FOLD": "fold"}
+VARIED = {
+    "PROTOCOL": "",
+    "CATEGORY": "",
+    "FEW_SHOT": "shots",
+    "LABEL_SHIFT": "shift",
+    "FOLD": "fold",
+}
 # floating-point operations of one image forward through ViT-B/16, 197 tokens of width 768 in 12 layers
 FORWARD = 2 * (12 * (12 * 768**2 * 197 + 2 * 197**2 * 768) + 196 * 768**2)
 
@@ -35,7 +50,14 @@ def written(notebook: Given) -> Given:
         notebook: Its names, `In` among them, the texts of the cells that have run.
 
     Example:
-        >>> written({"In": ["PROFILE = 'page'; SEED = 0", "x = 1"], "PROFILE": "page", "SEED": 0, "x": 1})
+        >>> written(
+        ...     {
+        ...         "In": ["PROFILE = 'page'; SEED = 0", "x = 1"],
+        ...         "PROFILE": "page",
+        ...         "SEED": 0,
+        ...         "x": 1,
+        ...     }
+        ... )
         {'PROFILE': 'page', 'SEED': 0}
         >>> written({"In": [""], "PROFILE": "page", "x": 1})  # under nbval, which keeps no texts
         {'PROFILE': 'page'}
@@ -88,7 +110,9 @@ def run_settings(given: Given) -> dict[str, Any]:
     profile = PROFILES[given["PROFILE"]]
     settings = profile | said(given, TRAINING) | given["SETTINGS"]
     return (
-        settings | profile | {"towers": "mini", "weights": None} if given["PROFILE"] == "smoke" else settings
+        settings | profile | {"towers": "mini", "weights": None}
+        if given["PROFILE"] == "smoke"
+        else settings
     )
 
 
@@ -98,7 +122,12 @@ def options(settings: Given) -> Iterator[str]:
     Example:
         >>> list(
         ...     options(
-        ...         {"lr1": 0.001, "augment": False, "ranks": ["good", "bad"], "controls": {"order": "blind"}}
+        ...         {
+        ...             "lr1": 0.001,
+        ...             "augment": False,
+        ...             "ranks": ["good", "bad"],
+        ...             "controls": {"order": "blind"},
+        ...         }
         ...     )
         ... )
         ['--lr1 0.001', '--no-augment', '--ranks good,bad', '--controls.order blind']
@@ -118,7 +147,9 @@ def run_name(given: Given) -> str:
     """What was varied, so that the runs of a batch share one folder; the seed is added behind it.
 
     Example:
-        >>> run_name({"DATASET": "morph", "PROTOCOL": "label-shift", "LABEL_SHIFT": "10:0.2", "FOLD": 0})
+        >>> run_name(
+        ...     {"DATASET": "morph", "PROTOCOL": "label-shift", "LABEL_SHIFT": "10:0.2", "FOLD": 0}
+        ... )
         'morph_label-shift_shift10-0.2_fold0'
     """
     words = [f"{VARIED[name.upper()]}{value}" for name, value in said(given, tuple(VARIED)).items()]

@@ -36,25 +36,38 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         SystemExit: There is no row.
     """
     plan = planning.read(preset)
-    data = {name: {k: v for k, v in about.items() if k != "folder"} for name, about in plan["data"].items()}
-    names = [f"{one['study']}/{one['data']}-{one['run']}" for one in planning.units(plan | {"data": data})]
+    data = {
+        name: {k: v for k, v in about.items() if k != "folder"}
+        for name, about in plan["data"].items()
+    }
+    names = [
+        f"{one['study']}/{one['data']}-{one['run']}"
+        for one in planning.units(plan | {"data": data})
+    ]
     files = {name: folder / "rows" / f"{name}.csv" for name in names}
     done = {
-        name: file for name, file in files.items() if file.is_file() and file.with_suffix(".json").is_file()
+        name: file
+        for name, file in files.items()
+        if file.is_file() and file.with_suffix(".json").is_file()
     }
     if not done:
-        raise SystemExit(f"{folder}: no finished unit in {folder / 'rows'}; run experiments/Snakefile first.")
+        raise SystemExit(
+            f"{folder}: no finished unit in {folder / 'rows'}; run experiments/Snakefile first."
+        )
     tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in done.values()]
     rows = pd.concat(tables, ignore_index=True).fillna("")
     made = {
-        name: json.loads(file.with_suffix(".json").read_text(encoding="utf-8")) for name, file in done.items()
+        name: json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        for name, file in done.items()
     }
     cards = {name.split("/")[1].rsplit("-", 1)[0]: one["card"] for name, one in made.items()}
     about = {
         "units": len(done),
         "missing": sorted(files.keys() - done.keys()),
         "commits": sorted(rows["commit"].unique()),
-        "versions": [dict(one) for one in sorted({tuple(one["versions"].items()) for one in made.values()})],
+        "versions": [
+            dict(one) for one in sorted({tuple(one["versions"].items()) for one in made.values()})
+        ],
         "features": feature_hashes(folder / "features"),
         "settings": plan["settings"],
         "data": {name: data[name] | {"card": card} for name, card in cards.items()},
@@ -83,7 +96,9 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="the `out` of the Snakemake run")
     parser.add_argument("--preset", default="page", choices=planning.PRESETS)
-    parser.add_argument("--out", type=Path, required=True, help="the CSV; a JSON file is written beside it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the CSV; a JSON file is written beside it"
+    )
     options = parser.parse_args()
     table, about = gather(options.folder, options.preset)
     write_text(options.out, table.to_csv(index=False))
@@ -91,7 +106,9 @@ def main() -> None:
     units = [rows / study / f"{data}-{run}" for study, data, run in done.itertuples(index=False)]
     scores = [pd.read_csv(unit.with_suffix(".images.csv")) for unit in sorted(units)]
     pd.concat(scores).to_csv(
-        options.out.with_suffix(".images.csv.gz"), index=False, compression={"method": "gzip", "mtime": 0}
+        options.out.with_suffix(".images.csv.gz"),
+        index=False,
+        compression={"method": "gzip", "mtime": 0},
     )
     write_json(options.out.with_suffix(".json"), about)
     if options.preset == "sweep":

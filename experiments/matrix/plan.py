@@ -41,7 +41,12 @@ def read(preset: str = "page") -> dict[str, Any]:
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
         for name, ranks in SMOKE_RANKS.items():
-            load = {"name": "leaves", "ranks": ranks, "size": 110 if ranks == 5 else 8 * ranks, "pixels": 64}
+            load = {
+                "name": "leaves",
+                "ranks": ranks,
+                "size": 110 if ranks == 5 else 8 * ranks,
+                "pixels": 64,
+            }
             plan["data"][name] = {"load": load, "run": "seed", "runs": 1}
     return plan
 
@@ -58,7 +63,9 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
     studies: dict[str, Any] = {}
     for values in itertools.product(*sweep["grid"].values()):
         pairs = dict(zip(sweep["grid"], values, strict=True))
-        named = (f"{key.split('.')[-1]}-{str(value).replace('.', 'p')}" for key, value in pairs.items())
+        named = (
+            f"{key.split('.')[-1]}-{str(value).replace('.', 'p')}" for key, value in pairs.items()
+        )
         name = re.sub(r"[^a-z0-9]+", "-", "-".join(named).lower())
         if name in studies:
             raise ValueError(
@@ -69,7 +76,12 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
             part, _, control = key.partition(".")
             own = merged(own, {part: {control: value} if control else value})
         said = ", ".join(f"{key} {value}" for key, value in pairs.items())
-        studies[name] = {"question": said, "data": list(sweep["data"]), "settings": own, "arms": {said: {}}}
+        studies[name] = {
+            "question": said,
+            "data": list(sweep["data"]),
+            "settings": own,
+            "arms": {said: {}},
+        }
     return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
 
 
@@ -99,7 +111,9 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             about = plan["data"][name]
             if "folder" in about and not (data_folder and (data_folder / about["folder"]).is_dir()):
                 continue
-            most = about["runs"] if "runs" in about else len(about["folds"]) * about.get("repeats", 1)
+            most = (
+                about["runs"] if "runs" in about else len(about["folds"]) * about.get("repeats", 1)
+            )
             limit = what.get("runs", most)  # one number, or one for some data sets
             runs = min(most, limit.get(name, most) if isinstance(limit, dict) else limit)
             every += [{"study": study, "data": name, "run": run} for run in range(runs)]
@@ -124,12 +138,16 @@ def unit(
         load["seed"] = run  # other images, not only another start
     if "folder" in about and data_folder:
         load["root"] = str(data_folder / about["folder"])
-    settings = merged(plan["settings"], about.get("settings", {}), what.get("settings", {}), {"seed": run})
+    settings = merged(
+        plan["settings"], about.get("settings", {}), what.get("settings", {}), {"seed": run}
+    )
     arms = {name: {"method": name} if arm is None else arm for name, arm in what["arms"].items()}
     conditions = [(one, one.pop("settings", {})) for one in what.get("conditions", [{}])]
     if preset == "smoke":
         settings = merged(settings, SMOKE_SETTINGS)
-        for own in [own for _, own in conditions] + [arm.setdefault("settings", {}) for arm in arms.values()]:
+        for own in [own for _, own in conditions] + [
+            arm.setdefault("settings", {}) for arm in arms.values()
+        ]:
             own.update({key: min(own[key], 1) for key in ("epochs1", "epochs2") if key in own})
         for condition, _ in conditions:
             if "long_tail" in condition:  # so few images have no longer tail

@@ -77,13 +77,19 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     parser.add_argument("--tolerance", type=float, default=1e-5)
-    parser.add_argument("--preset", default="page", choices=planning.PRESETS, help="that of the table")
+    parser.add_argument(
+        "--preset", default="page", choices=planning.PRESETS, help="that of the table"
+    )
     options = parser.parse_args()
-    table = pd.read_csv(options.table, dtype={"level": str, "condition": str}, keep_default_na=False)
+    table = pd.read_csv(
+        options.table, dtype={"level": str, "condition": str}, keep_default_na=False
+    )
     table = table.query(options.where) if options.where else table
     known = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))["features"]
     bad = 0
-    for row in table.sample(min(options.rows, len(table)), random_state=options.draw).to_dict("records"):
+    for row in table.sample(min(options.rows, len(table)), random_state=options.draw).to_dict(
+        "records"
+    ):
         new, hashes = again(row, options.data, options.preset)
         where = f"{row['study']}/{row['data']}-{row['seed']} {row['condition']} {row['arm']}"
         if wrong := differences(row, new, options.tolerance):

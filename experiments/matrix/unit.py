@@ -54,7 +54,13 @@ print(f"{len(work.features)} images, {len(work.data.ranks)} ranks")
 # %%
 rows, images = [], []
 for row in work.rows():
-    about = {"study": STUDY, "data": DATA, "run": RUN, "arm": row["arm"], "condition": row["condition"]}
+    about = {
+        "study": STUDY,
+        "data": DATA,
+        "run": RUN,
+        "arm": row["arm"],
+        "condition": row["condition"],
+    }
     images.append(row.pop("images").assign(**about))
     rows.append({"study": STUDY, "data": DATA, "run": RUN} | row | {"commit": COMMIT})
     print(

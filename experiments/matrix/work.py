@@ -36,20 +36,29 @@ class Work:
         file = f"{name}{drawn}-{re.sub(r'[^A-Za-z0-9.]+', '-', tower)}.safetensors"
         self.features = image_features(self.data, self.towers, cache / file if cache else None)
 
-    def rows(self, arm: str | None = None, condition: str | None = None) -> Iterator[dict[str, Any]]:
+    def rows(
+        self, arm: str | None = None, condition: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Rows of metrics, as soon as each is known.
 
         Args:
             arm: Only this one; None trains all.
             condition: Only this one, as `words` spells it; None takes all.
         """
-        arms = [Arm(name, **about) for name, about in self.unit["arms"].items() if arm in (None, name)]
+        arms = [
+            Arm(name, **about) for name, about in self.unit["arms"].items() if arm in (None, name)
+        ]
         for change, settings in self.unit["conditions"]:
             if condition not in (None, words(change)):
                 continue
             config = Config(**merged(self.unit["settings"], settings))
             factor, level = next(iter(change.items()), ("", ""))
-            about = {"fold": self.unit["fold"], "seed": self.unit["seed"], "factor": factor, "level": level}
+            about = {
+                "fold": self.unit["fold"],
+                "seed": self.unit["seed"],
+                "factor": factor,
+                "level": level,
+            }
             for row in Study(self.data, self.towers, config, self.features).rows(arms, change):
                 yield about | {"condition": words(change)} | row
 

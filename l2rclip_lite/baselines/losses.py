@@ -54,14 +54,18 @@ def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
         A scalar ≥ 0.
 
     Example:
-        >>> outputs = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+        >>> outputs = torch.tensor(
+        ...     [[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]]
+        ... )
         >>> round(float(coral_loss(outputs, torch.tensor([2, 1, 4]))), 4)
         0.692
     """
     import coral_pytorch.losses
 
     # coral-pytorch's own levels_from_labelbatch loops over the images and answers on the CPU
-    levels = (target[:, None] > torch.arange(outputs.shape[1], device=target.device)).to(outputs.dtype)
+    levels = (target[:, None] > torch.arange(outputs.shape[1], device=target.device)).to(
+        outputs.dtype
+    )
     return coral_pytorch.losses.coral_loss(outputs, levels)
 
 
@@ -74,7 +78,9 @@ def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
     Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch. Arguments as in `coral_loss`.
 
     Example:
-        >>> logits = torch.tensor([[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]])
+        >>> logits = torch.tensor(
+        ...     [[2.1, 1.8, -2.1, -1.8], [1.9, -1, -1.5, -1.3], [1.9, 1.8, 1.7, 1.6]]
+        ... )
         >>> round(float(corn_loss(logits, torch.tensor([2, 1, 4]))), 4)
         0.1645
     """
@@ -98,7 +104,9 @@ def sord_loss(outputs: Outputs, target: Target) -> Scalar:
         A scalar, at least the entropy of the soft labels.
 
     Example:
-        >>> round(float(sord_loss(torch.zeros(1, 3), torch.tensor([0]))), 6)  # log 3, whatever the labels
+        >>> round(
+        ...     float(sord_loss(torch.zeros(1, 3), torch.tensor([0]))), 6
+        ... )  # log 3, whatever the labels
         1.098612
     """
     from dlordinal.losses import SORDLoss
@@ -107,7 +115,9 @@ def sord_loss(outputs: Outputs, target: Target) -> Scalar:
     return sord(outputs, target).to(outputs.dtype)  # its soft labels, and so its loss, are float64
 
 
-def dldl_v2_loss(outputs: Outputs, target: Target, position: Position, sigma: float | None = None) -> Scalar:
+def dldl_v2_loss(
+    outputs: Outputs, target: Target, position: Position, sigma: float | None = None
+) -> Scalar:
     r"""DLDL-v2: divergence from a Gaussian around the label, and the error of the expectation.
 
     $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}+\Big|\sum_k p_{ik}x_k-x_{y_i}\Big|\Big],\quad
@@ -126,7 +136,12 @@ def dldl_v2_loss(outputs: Outputs, target: Target, position: Position, sigma: fl
         A scalar ≥ 0.
 
     Example:
-        >>> round(float(dldl_v2_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0), sigma=2.0)), 4)
+        >>> round(
+        ...     float(
+        ...         dldl_v2_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0), sigma=2.0)
+        ...     ),
+        ...     4,
+        ... )
         1.0206
     """
     sigma = min(2.0, (len(position) - 1) / 8) if sigma is None else sigma
@@ -161,7 +176,10 @@ def mean_variance_loss(
         A scalar ≥ 0.
 
     Example:
-        >>> round(float(mean_variance_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))), 6)
+        >>> round(
+        ...     float(mean_variance_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))),
+        ...     6,
+        ... )
         1.231946
     """
     p = outputs.softmax(dim=1)
@@ -194,7 +212,9 @@ def ordinal_entropy_loss(features: Features, target: Target, position: Position)
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
-        >>> round(float(ordinal_entropy_loss(point, torch.arange(3), torch.arange(3.0))), 6)  # -sqrt 3 / 6
+        >>> round(
+        ...     float(ordinal_entropy_loss(point, torch.arange(3), torch.arange(3.0))), 6
+        ... )  # -sqrt 3 / 6
         -0.288675
     """
     own = F.one_hot(target, len(position)).to(features.dtype)
@@ -208,7 +228,9 @@ def ordinal_entropy_loss(features: Features, target: Target, position: Position)
     if not len(a):
         return tightness
     gap = position[b] - position[a]
-    largest = gap.max().clamp_min(torch.finfo(gap.dtype).tiny)  # two ranks may round to one position
+    largest = gap.max().clamp_min(
+        torch.finfo(gap.dtype).tiny
+    )  # two ranks may round to one position
     return tightness - ((gap - gap.min()) / largest * distances(centres, centres)[a, b]).mean()
 
 
@@ -236,7 +258,9 @@ def supcon_loss(features: Features, target: Target, scale: float | Scalar) -> Sc
     # pytorch-metric-learning averages over the images whose loss is not 0: at CLIP's scale of 100 solved images round to
     # 0, and its loss is up to twice the paper's; a batch of a single rank gives 0 there, and log(n − 1) or more here
     self = torch.eye(len(target), dtype=torch.bool, device=target.device)
-    logits = (scale * features @ features.T).masked_fill(self, -1e9)  # finite: -inf times 0 would be NaN
+    logits = (scale * features @ features.T).masked_fill(
+        self, -1e9
+    )  # finite: -inf times 0 would be NaN
     positive = (target[:, None] == target) & ~self
     counts = positive.sum(dim=1)
     total = (logits.log_softmax(dim=1) * positive).sum(dim=1) / counts.clamp_min(1)

@@ -54,13 +54,17 @@ def linear_probe(
     """
     root = torch.eye(len(ranks)) if root is None else root
     found: list[tuple[float, KernelHead]] = []
-    for head in fit_linear_heads(features["train"].cpu(), targets["train"].cpu(), root, loss, RIDGES, mask):
+    for head in fit_linear_heads(
+        features["train"].cpu(), targets["train"].cpu(), root, loss, RIDGES, mask
+    ):
         head.decoder = decoder
         found.append((rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks), head))
     return min(found, key=lambda each: each[0])[1]
 
 
-def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks) -> KernelHead:
+def ridge(
+    features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks
+) -> KernelHead:
     """Ridge regression of the rank values on frozen features, with normal errors; see `prediction.normal_probabilities`.
 
     Strength and standard deviation of the error are chosen by validation RPS.
@@ -87,7 +91,10 @@ def ridge(features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: 
             score = rps(targets["val"], normal_probabilities(distance / deviation), ranks)
             found.append((score, line, deviation))
     _, line, deviation = min(found, key=lambda each: each[0])
-    slope, start = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values)), line.intercept_ - values
+    slope, start = (
+        torch.from_numpy(line.coef_)[:, None].expand(-1, len(values)),
+        line.intercept_ - values,
+    )
     head = KernelHead(len(mean), len(values), "normal")
     head.mean.copy_(mean)
     head.weight.copy_(torch.cat([slope, start[None] / BIAS]) / deviation)

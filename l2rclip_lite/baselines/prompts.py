@@ -11,7 +11,9 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import SLOT, Ranks
 from l2rclip_lite.towers.base import Towers
 
-PLACEHOLDER = "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
+PLACEHOLDER = (
+    "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
+)
 
 
 def interpolation_weights(
@@ -38,7 +40,11 @@ def interpolation_weights(
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]])
     """
-    base = torch.linspace(0, ranks - 1, base_ranks) if base_ranks > 1 else torch.tensor([(ranks - 1) / 2])
+    base = (
+        torch.linspace(0, ranks - 1, base_ranks)
+        if base_ranks > 1
+        else torch.tensor([(ranks - 1) / 2])
+    )
     gap = (torch.arange(float(ranks))[:, None] - base).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -61,7 +67,13 @@ class InterpolatedPrompts(RankPrompts):
     weights: Tensor
 
     def __init__(
-        self, towers: Towers, ranks: Ranks, *, base_ranks: int = 3, weighting: str = "linear", **options: Any
+        self,
+        towers: Towers,
+        ranks: Ranks,
+        *,
+        base_ranks: int = 3,
+        weighting: str = "linear",
+        **options: Any,
     ) -> None:
         super().__init__(towers, ranks, rankformer=False, **options)
         base_ranks = min(base_ranks, len(ranks))
@@ -74,7 +86,9 @@ class InterpolatedPrompts(RankPrompts):
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.prompt_tokens = self.tokens.with_context(length)
         with torch.no_grad():
-            self.template_embeddings = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
+            self.template_embeddings = towers.embed(
+                self.tokens.ids.to(towers.logit_scale.device)
+            ).float()
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """The template with the interpolated vector of each rank in the place of its name."""

@@ -99,21 +99,39 @@ CORAL, LOGITS, MOMENTS = "coral_pytorch", ("outputs", "target"), ("outputs", "ta
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
     "coral": Objective(5, losses.coral_loss, LOGITS, coral_outputs, "coral", needs=CORAL),
-    "corn": Objective(7, losses.corn_loss, LOGITS, partial(linear_outputs, more=-1), "corn", needs=CORAL),
+    "corn": Objective(
+        7, losses.corn_loss, LOGITS, partial(linear_outputs, more=-1), "corn", needs=CORAL
+    ),
     "sord": Objective(9, losses.sord_loss, needs="dlordinal"),
     "dldl-v2": Objective(11, losses.dldl_v2_loss, MOMENTS),
     "mean-variance": Objective(13, losses.mean_variance_loss, MOMENTS),
-    "ordinal-entropy": Objective(15, losses.ordinal_entropy_loss, ("features", *MOMENTS[1:]), adds=True),
+    "ordinal-entropy": Objective(
+        15, losses.ordinal_entropy_loss, ("features", *MOMENTS[1:]), adds=True
+    ),
     "supcon": Objective(17, losses.supcon_loss, ("features", "target", "scale"), nn.Identity, None),
-    "rank-n-contrast": Objective(19, losses.rank_n_contrast_loss, ("features", "label"), nn.Identity, None),
-    "coop": Objective(21, F.cross_entropy, head=partial(PromptHead, prompts=RankPrompts, rankformer=False)),
+    "rank-n-contrast": Objective(
+        19, losses.rank_n_contrast_loss, ("features", "label"), nn.Identity, None
+    ),
+    "coop": Objective(
+        21, F.cross_entropy, head=partial(PromptHead, prompts=RankPrompts, rankformer=False)
+    ),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, head=LINEAR),
-    "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=partial(LINEAR, weighting="inverse")),
+    "ordinalclip-inverse": Objective(
+        25, losses.ordinalclip_loss, head=partial(LINEAR, weighting="inverse")
+    ),
     "rps": Objective(27, ranked_probability_loss, adds=True),
 }
 PROBES = ("zero-shot", "zero-shot-raw", "linear-probe", "ridge")
-FEATURES_ONLY = ("ordinal-entropy", "supcon", "rank-n-contrast")  # whose losses say nothing to a frozen tower
-BASELINES = (*PROBES, *OBJECTIVES, *(name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY))
+FEATURES_ONLY = (
+    "ordinal-entropy",
+    "supcon",
+    "rank-n-contrast",
+)  # whose losses say nothing to a frozen tower
+BASELINES = (
+    *PROBES,
+    *OBJECTIVES,
+    *(name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY),
+)
 
 
 def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
@@ -139,7 +157,9 @@ def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
         if objective and objective.needs and not find_spec(objective.needs):
             raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
         if name.removesuffix(FROZEN) == "coop" and config and not config.context_length:
-            raise InputError(f"baselines: {name} learns the context; set context_length, or leave it out.")
+            raise InputError(
+                f"baselines: {name} learns the context; set context_length, or leave it out."
+            )
 
 
 def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:
@@ -175,7 +195,12 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
 
 
 def train_baseline(
-    name: str, model: L2RCLIP, data: TrainingData, *, run: RunDirectory | None = None, quiet: bool = True
+    name: str,
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
 ) -> L2RCLIP:
     """Train a baseline.
 
@@ -204,7 +229,10 @@ def train_baseline(
 
 
 def _model(
-    model: L2RCLIP, text: Tensor | None = None, head: KernelHead | None = None, towers: Towers | None = None
+    model: L2RCLIP,
+    text: Tensor | None = None,
+    head: KernelHead | None = None,
+    towers: Towers | None = None,
 ) -> L2RCLIP:
     """A model on the same towers, which stay frozen, or on others, which do not."""
     side: Any = "tower" if towers else "kernel"
@@ -219,7 +247,9 @@ def _frozen(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHea
     """A linear head on cached features under the loss of the objective."""
     outputs, mask = len(ranks) - (objective.decoder in ("coral", "corn")), None
     root = torch.eye(outputs)
-    if objective.decoder == "coral":  # a column of weights that all outputs share, then one for each bias
+    if (
+        objective.decoder == "coral"
+    ):  # a column of weights that all outputs share, then one for each bias
         root = torch.cat([torch.ones(outputs, 1), root], dim=1)
         mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + outputs)
         mask[:-1, 0] = mask[-1, 1:] = 1
@@ -228,7 +258,9 @@ def _frozen(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHea
     return linear_probe(data.backbone, data.targets, ranks, loss=loss, **options)
 
 
-def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool) -> L2RCLIP:
+def _trained(
+    name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool
+) -> L2RCLIP:
     """What takes epochs: prompts on cached features, and whatever tunes the image tower."""
     plain = name.removesuffix(FROZEN)
     head = OBJECTIVES[plain].head(model).to(model.device)
@@ -243,13 +275,20 @@ def _trained(name: str, model: L2RCLIP, data: TrainingData, run: RunDirectory | 
 
 
 def _train(
-    name: str, head: nn.Module, model: L2RCLIP, data: TrainingData, run: RunDirectory | None, quiet: bool
+    name: str,
+    head: nn.Module,
+    model: L2RCLIP,
+    data: TrainingData,
+    run: RunDirectory | None,
+    quiet: bool,
 ) -> L2RCLIP:
     """One stage of one baseline; the model becomes what it has learned."""
     objective, tuned = OBJECTIVES[name.removesuffix(FROZEN)], not name.endswith(FROZEN)
     config, scale = model.config, model.scale.detach()
     learned = freeze(model, "stage 2")
-    learned |= {f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad}
+    learned |= {
+        f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad
+    }
     views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     size = data.feature_batch_size(config)
@@ -262,10 +301,18 @@ def _train(
     stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
     for generator in stage.epochs():
         # generators: nothing is read before it is asked for
-        pixels, cached = data.batches(model, generator, views=views), data.feature_batches(model, generator)
+        pixels, cached = (
+            data.batches(model, generator, views=views),
+            data.feature_batches(model, generator),
+        )
         for x, target in pixels if tuned else cached:
             features = model.image_features(x) if tuned else x
-            given = {"features": features, "scale": scale, "position": position, "label": position[target]}
+            given = {
+                "features": features,
+                "scale": scale,
+                "position": position,
+                "label": position[target],
+            }
             stage.step(objective.batch_loss(head(scale * features), target, **given))
         _learn(model, objective, head, data)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))

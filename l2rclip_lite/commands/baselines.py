@@ -46,6 +46,8 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
         with kept[name].writing():
             done = train_baseline(name, model, loaded, run=kept[name], quiet=False)
             done.save_pretrained(kept[name].folder)
-            write_predictions(kept[name], done, found.test, done.probabilities(loaded.encode(done, "test")))
+            write_predictions(
+                kept[name], done, found.test, done.probabilities(loaded.encode(done, "test"))
+            )
             kept[name].clean()
     compare(run)

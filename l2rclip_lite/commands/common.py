@@ -69,10 +69,14 @@ def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.results import read_table
 
-    if away := [p for p in Path(run).rglob("*") if not p.resolve().is_relative_to(Path(run).resolve())]:
+    if away := [
+        p for p in Path(run).rglob("*") if not p.resolve().is_relative_to(Path(run).resolve())
+    ]:
         raise InputError(f"{away[0]} leads out of {run}; put the file itself there.")
     files = {OURS: Path(run, "predictions.csv")}
-    files |= {file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))}
+    files |= {
+        file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))
+    }
     ranks, scores = load_model(run).ranks, {}
     answers = {name: read_table(file, ("path", "true_rank")) for name, file in files.items()}
     ours = answers[OURS]
@@ -109,7 +113,9 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         source = {**about["source"], **named}
         for key in ("root", "labels", "lists"):
             if key in source and key not in named:
-                paths = [Path(start, source[key]).resolve() for start in (".", source.get("root") or ".")]
+                paths = [
+                    Path(start, source[key]).resolve() for start in (".", source.get("root") or ".")
+                ]
                 if not all(any(path.is_relative_to(each) for each in trusted) for path in paths):
                     away.append(f"--{key} {source[key]}")
         data = None if away else load_dataset(**source)
@@ -120,7 +126,9 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         said = f"its data lie outside the current folder; if you trust its record, add {' '.join(away)}"
         raise InputError(f"{run}: {said}")
     if fingerprint(data) != about["fingerprint"]:
-        raise InputError(f"{run}: data with other files, labels, splits or ranks now; pass the old --root.")
+        raise InputError(
+            f"{run}: data with other files, labels, splits or ranks now; pass the old --root."
+        )
     return data
 
 
@@ -193,4 +201,8 @@ DATA = DataOptions()
 
 def given_options(options: DataOptions) -> dict[str, Any]:
     """The keyword arguments of `load_dataset` that were given, ready for JSON."""
-    return {key: value for key, value in asdict(options).items() if value is not None and value is not False}
+    return {
+        key: value
+        for key, value in asdict(options).items()
+        if value is not None and value is not False
+    }

@@ -26,7 +26,10 @@ def compare(run: Run) -> None:
     title = f"test; unit of MAE: {ranks.unit}"
     print(table({name: with_intervals(each) for name, each in scores.items()}, title))
     best = scores.pop(OURS)
-    rows = {name: with_intervals({key: of[key] - best[key] for key in SCORES}) for name, of in scores.items()}
+    rows = {
+        name: with_intervals({key: of[key] - best[key] for key in SCORES})
+        for name, of in scores.items()
+    }
     if rows:
         paired = f"difference from {OURS}, paired by {'subject' if 'subject' in answers[OURS] else 'image'}"
         print(f"\n{table(rows, f'{paired}; an interval without 0 shows one')}")

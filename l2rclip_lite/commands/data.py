@@ -5,7 +5,11 @@ from l2rclip_lite.errors import InputError
 
 
 def data(
-    name: Name = None, leakage: bool = False, check: bool = False, download: str = "", options: Data = DATA
+    name: Name = None,
+    leakage: bool = False,
+    check: bool = False,
+    download: str = "",
+    options: Data = DATA,
 ) -> int:
     """Describe a data set: its card, its counts, its leakage; check its images, or download it.
 

@@ -54,7 +54,10 @@ def evaluate(
         found: Any = data_of(run, how)
         part, caveat = found.split(split), found.caveat
     except InputError:
-        title, part = f"all rows of {how.labels}", how.labels and _labelled(run, how, labels_are, model)
+        title, part = (
+            f"all rows of {how.labels}",
+            how.labels and _labelled(run, how, labels_are, model),
+        )
         if not part:
             raise
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
@@ -63,8 +66,12 @@ def evaluate(
     if json:
         print(dumps(about | {"metrics": scores}))
         return
-    print(f"{run}, {title}: {len(part)} images, temperature {model.temperature:.2f}, 95 % intervals {caveat}")
-    print(f"mae and rmse in {model.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n")
+    print(
+        f"{run}, {title}: {len(part)} images, temperature {model.temperature:.2f}, 95 % intervals {caveat}"
+    )
+    print(
+        f"mae and rmse in {model.ranks.unit}; mae_rank, amae, mmae and rps in steps from rank to rank\n"
+    )
     for name in scores:
         if not name.endswith(("_low", "_high")):
             print(f"{name:<24}{cell(scores, name, 3)}")
@@ -88,6 +95,11 @@ def _labelled(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "
         return None
     rows, _ = own_table(root, str(how.labels), columns)
     rows["file"] = files_inside(root, rows)
-    refuse(rows, rows["file"] == "", "the image {path} is not under {root}; correct it or --root.", root=root)
+    refuse(
+        rows,
+        rows["file"] == "",
+        "the image {path} is not under {root}; correct it or --root.",
+        root=root,
+    )
     label_space(rows, model.ranks, None, labels_are or told.get("labels_are", "names"))
     return as_split(rows)

@@ -35,5 +35,7 @@ def export(run: Run, file: File, method: Method = None, where: Where = Place()) 
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
     some = found.test[:: max(1, len(found.test) // 64)]
     difference, images = export_onnx(model, file, (some[index][0] for index in range(len(some))))
-    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, input pixels, outputs probabilities and expected")
+    print(
+        f"{file}: {file.stat().st_size / 1e6:.1f} MB, input pixels, outputs probabilities and expected"
+    )
     print(f"largest difference from PyTorch: {difference:.1g} in a probability, on {images} images")

@@ -59,7 +59,11 @@ def fit(
         rows = {title: run.metrics[key] for key, title in ROWS.items()}
         print(table(rows, f"test; unit of MAE: {loaded.ranks.unit}"), end="\n\n")
         if "numbers" in (told := run.history[-1] if run.history else {}):
-            print("validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(**told))
+            print(
+                "validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(
+                    **told
+                )
+            )
         found = f"temperature {float(run.model.temperature):.2f}, 90 % intervals"
         print(f"calibrated on {len(loaded.val)} validation images: {found}")
     scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 from l2rclip_lite.commands.common import Images, Method, Run, load_model
 
 
-def predict(run: Run, images: Images, csv: bool = False, method: Method = None, device: str = "cpu") -> int:
+def predict(
+    run: Run, images: Images, csv: bool = False, method: Method = None, device: str = "cpu"
+) -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -55,7 +57,9 @@ def predict(run: Run, images: Images, csv: bool = False, method: Method = None, 
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
             found = model.predict(path).to_frame().round(6)
-            found = found.assign(**{key: found[key].map(values) for key in ("median", "low", "high")})
+            found = found.assign(
+                **{key: found[key].map(values) for key in ("median", "low", "high")}
+            )
         except InputError as error:
             code = 2
             print(f"error: {one_line(str(error))}", file=sys.stderr)

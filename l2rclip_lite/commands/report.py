@@ -31,5 +31,7 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_book.report import write_report
 
-    file = write_report(run, out or Path(run, "report.html"), judged(run), partial(data_of, run, where))
+    file = write_report(
+        run, out or Path(run, "report.html"), judged(run), partial(data_of, run, where)
+    )
     print(f"{file}: open it in a browser")

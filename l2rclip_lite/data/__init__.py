@@ -55,4 +55,6 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     except ValidationError as error:
         first = error.errors()[0]
         option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title
-        raise InputError(f"{name}: {option}: {first['msg']}, not {first['input']!r:.200}.") from error
+        raise InputError(
+            f"{name}: {option}: {first['msg']}, not {first['input']!r:.200}."
+        ) from error

@@ -93,7 +93,9 @@ class Split(Dataset[tuple[Any, int]]):
 
     Example:
         >>> from PIL import Image
-        >>> split = Split(["a.png", "b.png"], [2, 0], [Image.new("L", (4, 4)), Image.new("L", (8, 8))])
+        >>> split = Split(
+        ...     ["a.png", "b.png"], [2, 0], [Image.new("L", (4, 4)), Image.new("L", (8, 8))]
+        ... )
         >>> len(split), split.paths[0], split[0][1], split[-1][0].size
         (2, 'a.png', 2, (8, 8))
         >>> split.transform = lambda image: image.size
@@ -149,7 +151,11 @@ class Split(Dataset[tuple[Any, int]]):
             return dataset
         places = range(len(dataset))
         # what a `target_transform` makes of `targets`, only the items tell
-        targets = None if getattr(dataset, "target_transform", None) else getattr(dataset, "targets", None)
+        targets = (
+            None
+            if getattr(dataset, "target_transform", None)
+            else getattr(dataset, "targets", None)
+        )
         targets = [dataset[place][1] for place in places] if targets is None else targets
         paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
         return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))
@@ -159,14 +165,18 @@ class Split(Dataset[tuple[Any, int]]):
 
         Example:
             >>> from PIL import Image
-            >>> split = Split(["a", "b", "c"], [0, 1, 2], [Image.new("L", (side, 1)) for side in (1, 2, 3)])
+            >>> split = Split(
+            ...     ["a", "b", "c"], [0, 1, 2], [Image.new("L", (side, 1)) for side in (1, 2, 3)]
+            ... )
             >>> small = split.subset([2, 0])
             >>> small.paths, small.targets, small[0][0].size
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
         given = {name: getattr(self, name) for name in COLUMNS if getattr(self, name) is not None}
-        columns: dict[str, Any] = {name: [column[i] for i in chosen] for name, column in given.items()}
+        columns: dict[str, Any] = {
+            name: [column[i] for i in chosen] for name, column in given.items()
+        }
         return replace(self, images=Subset(self.images, chosen), **columns)
 
     def __add__(self, other: Dataset[tuple[Any, int]]) -> "Split":  # type: ignore[override]
@@ -231,10 +241,14 @@ class OrdinalDataset:
         for split in SPLITS:
             part, last = self.split(split), len(self.ranks) - 1
             if not len(part):
-                raise InputError(f"{self.name}: the {split} split is empty; give it at least one image.")
+                raise InputError(
+                    f"{self.name}: the {split} split is empty; give it at least one image."
+                )
             for path, target in zip(part.paths, part.targets, strict=True):
                 if not 0 <= target <= last:
-                    raise InputError(f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it.")
+                    raise InputError(
+                        f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it."
+                    )
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
             lacks = f"no training image has rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r})"
@@ -278,7 +292,10 @@ class OrdinalDataset:
 
     def counts(self, split: str) -> list[int]:
         """How many images each of the K ranks has in the split of this name."""
-        return [int(count) for count in np.bincount(self.split(split).targets, minlength=len(self.ranks))]
+        return [
+            int(count)
+            for count in np.bincount(self.split(split).targets, minlength=len(self.ranks))
+        ]
 
     def summary(self) -> str:
         """Source and licence, the ranks, how many images each has, and one line per step of the protocol.

@@ -65,13 +65,18 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
         (10, 0, None)
     """
     found: dict[str, int | None] = {}
-    for part, seen, judged in (("test", data.train + data.val, data.test), ("val", data.train, data.val)):
+    for part, seen, judged in (
+        ("test", data.train + data.val, data.test),
+        ("val", data.train, data.val),
+    ):
         known, names = seen.subjects is not None and judged.subjects is not None, set(seen.paths)
         people = judged.subjects or ()
         shared = set(people) & set(seen.subjects or ())
         counts = len(set(people)), len(shared), sum(who in shared for who in people)
         found[f"{part}_images"] = len(judged)
-        for name, count in zip(("subjects", "shared_subjects", "images_of_shared"), counts, strict=True):
+        for name, count in zip(
+            ("subjects", "shared_subjects", "images_of_shared"), counts, strict=True
+        ):
             found[f"{part}_{name}"] = count if known else None
         found[f"{part}_shared_files"] = sum(path in names for path in judged.paths)
     return found
@@ -92,11 +97,15 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
         test_subjects          unknown
     """
     protocols = DATA_SETS[name].protocols
-    cut = protocols.get(options.get("protocol", next(iter(protocols))))  # the loader refuses an unknown one
+    cut = protocols.get(
+        options.get("protocol", next(iter(protocols)))
+    )  # the loader refuses an unknown one
     drawn = range(1, options.get("folds", 0) + 1)
     folds = [options["fold"]] if "fold" in options else drawn or (cut.folds if cut else [])
     parts = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
-    found = (pd.Series(leakage(load_dataset(name, **part)), dtype=object) for part in parts.values())
+    found = (
+        pd.Series(leakage(load_dataset(name, **part)), dtype=object) for part in parts.values()
+    )
     table = pd.DataFrame(dict(zip(parts, found, strict=True)))
     title = f"{name}: what train + val share with test, and train with val"
     return f"{title}\n{table.fillna('unknown').to_string()}"
@@ -134,9 +143,14 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     lenient = {} if name in ("leaves", "retinamnist") else {"allow_missing": True}
     data = load_dataset(name, **{**options, **lenient})
     if not isinstance(data.train.images, Computed):
-        raise InputError(f"{name}: no files of its own, or a protocol chose among them; check without it.")
+        raise InputError(
+            f"{name}: no files of its own, or a protocol chose among them; check without it."
+        )
     parts = ((split, data.split(split)) for split in SPLITS)
-    columns = [{"split": split, "path": part.paths, "file": part.images.columns[0]} for split, part in parts]
+    columns = [
+        {"split": split, "path": part.paths, "file": part.images.columns[0]}
+        for split, part in parts
+    ]
     table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)
     seen = thread_map(examine, table["file"], tqdm_class=Progress, desc="decode", leave=False)
     table = table.join(pd.DataFrame(seen, columns=["size", "mode", "content", "fault"]))
@@ -145,10 +159,16 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     copy = readable & (first["split"] != table["split"])
     table.loc[copy, "fault"] = "the same pixels as " + first["path"] + " in " + first["split"]
     lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
-    faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]].map(one_line)
+    faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]].map(
+        one_line
+    )
     lines = [counts(data), f"\n{len(table):,} images, {readable.sum():,} can be read"]
     for column in ("size", "mode"):
         some = table[column][readable].value_counts().head(8)
-        lines.append(f"{column:<10}{', '.join(f'{value}: {count:,}' for value, count in some.items())}")
+        lines.append(
+            f"{column:<10}{', '.join(f'{value}: {count:,}' for value, count in some.items())}"
+        )
     lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
-    return "\n".join(lines), bool(readable.all()) and (not data.missing or bool(options.get("allow_missing")))
+    return "\n".join(lines), bool(readable.all()) and (
+        not data.missing or bool(options.get("allow_missing"))
+    )

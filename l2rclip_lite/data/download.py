@@ -40,10 +40,14 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     """
     source = url or DATA_SETS[name].url
     if not source:
-        raise InputError(f"{name}: nothing to download; `l2rclip data {name}` says where its images are.")
+        raise InputError(
+            f"{name}: nothing to download; `l2rclip data {name}` says where its images are."
+        )
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{name}: {folder} already holds something; name a folder that does not exist yet.")
+        raise InputError(
+            f"{name}: {folder} already holds something; name a folder that does not exist yet."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
@@ -55,7 +59,11 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
             else:
                 packed = fresh / "packed"
                 download_url_to_file(source, str(packed), progress=False)
-                _unpack(packed, fresh, DIGESTS / f"{name if name == 'bracol' else 'official_lists'}.sha256")
+                _unpack(
+                    packed,
+                    fresh,
+                    DIGESTS / f"{name if name == 'bracol' else 'official_lists'}.sha256",
+                )
                 packed.unlink()
             if folder.exists():
                 folder.rmdir()  # Windows replaces no folder, not even an empty one
@@ -70,10 +78,14 @@ def _unpack(packed: Path, folder: Path, digests: Path) -> None:
     wanted = dict(line.split("  ", 1) for line in digests.read_text(encoding="ascii").splitlines())
     with tarfile.open(packed, "r:gz") as archive:
         for member in archive:
-            content = archive.extractfile(member) if member.isreg() and member.size < 2**20 else None
+            content = (
+                archive.extractfile(member) if member.isreg() and member.size < 2**20 else None
+            )
             data = content.read() if content else b""
             if (path := wanted.pop(hashlib.sha256(data).hexdigest(), None)) is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(data)
     if wanted:
-        raise ValueError(f"{len(wanted)} files are missing or changed, such as {min(wanted.values())}")
+        raise ValueError(
+            f"{len(wanted)} files are missing or changed, such as {min(wanted.values())}"
+        )

@@ -50,7 +50,9 @@ GROUNDS = ((84, 60, 42), (158, 100, 60), (80, 98, 54), (124, 124, 122), (198, 19
 FALLEN = ((122, 80, 44), (96, 60, 36), (164, 122, 70), (186, 140, 60), (84, 70, 44), (88, 104, 52))
 
 
-def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixels: int = 128) -> Leaf:
+def paint_leaf(
+    generator: np.random.Generator, low: float, high: float, *, pixels: int = 128
+) -> Leaf:
     """One leaf with a share of damage in [low, high).
 
     Lesions grow until they cover a share drawn uniformly from the bin; it is counted in pixels of the blade,
@@ -78,7 +80,9 @@ def paint_leaf(generator: np.random.Generator, low: float, high: float, *, pixel
     first, second = generator.spawn(2)
     if low > 0:
         count = int(np.clip(round(share * area), math.ceil(low * area), math.ceil(high * area) - 1))
-        leaf, lesions = _infect(first, leaf, shape, max(count, 1))  # 1: a bin narrower than one pixel
+        leaf, lesions = _infect(
+            first, leaf, shape, max(count, 1)
+        )  # 1: a bin narrower than one pixel
     return Leaf(_photograph(second, _lay(second, leaf, shape, lesions), pixels), blade, lesions)
 
 
@@ -97,7 +101,9 @@ def _mix(first: np.ndarray, second: np.ndarray, weight: Field) -> Picture:
     return np.asarray(first + (second - first) * weight[..., None].astype(np.float32))
 
 
-def _shade(colour: Colour | np.ndarray, generator: np.random.Generator, spread: float = 12.0) -> np.ndarray:
+def _shade(
+    colour: Colour | np.ndarray, generator: np.random.Generator, spread: float = 12.0
+) -> np.ndarray:
     """A colour a little lighter or darker, redder or bluer."""
     tint = generator.normal(0, spread) + generator.normal(0, spread / 2, 3)
     return (np.asarray(colour) + tint).clip(0, 255).astype(np.float32)
@@ -122,7 +128,9 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     # the outline t^a (1 - t)^b, widest at a / (a + b); each margin has teeth and lobes of its own
     a, b = generator.uniform(0.35, 0.9), generator.uniform(0.45, 0.95)
     half = generator.uniform(0.11, 0.35) * (t * (a + b) / a) ** a * ((1 - t) * (a + b) / b) ** b
-    phase = generator.uniform(0, 2 * np.pi) + (across > 0) * np.float32(generator.uniform(0, 2 * np.pi))
+    phase = generator.uniform(0, 2 * np.pi) + (across > 0) * np.float32(
+        generator.uniform(0, 2 * np.pi)
+    )
     half = half * (1 + np.float32(generator.choice([0, 0.06])) * ((phase - 34 * t) % 1))
     lobes = 0.5 - 0.5 * np.cos(2 * np.pi * int(generator.integers(4, 7)) * t + 0.4 * phase)
     half = half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
@@ -151,7 +159,9 @@ def _ground(generator: np.random.Generator, side: int) -> Picture:
         corner = complex(*generator.uniform(-0.1, 1.1, 2))
         outline = (corner + turned * np.concatenate([rib + half, (rib - half)[::-1]])) * side
         draw.polygon(outline.view(float).tolist(), fill=tuple(colour.tolist()))
-        draw.line(((corner + turned * rib) * side).view(float).tolist(), tuple((colour * 3 // 4).tolist()))
+        draw.line(
+            ((corner + turned * rib) * side).view(float).tolist(), tuple((colour * 3 // 4).tolist())
+        )
     light = 1 + generator.uniform(0.01, 0.15) * _noise(generator, side, side // 3, 1)
     light += generator.uniform(0.02, 0.1) * _noise(generator, side, side // 8)
     return np.asarray(np.asarray(canvas, np.float32) * light[..., None])
@@ -171,14 +181,19 @@ def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
     return _mix(leaf, _shade((204, 186, 66), generator), old * max(generator.uniform(-0.6, 0.8), 0))
 
 
-def _infect(generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int) -> tuple[Picture, Mask]:
+def _infect(
+    generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int
+) -> tuple[Picture, Mask]:
     """The leaf with exactly `count` damaged pixels: spots, or decay from the margin inwards."""
     inner, outer, yellow, most = LESIONS[generator.integers(len(LESIONS))]
     side, blade = len(leaf), shape.depth > 0
     patchy = _noise(generator, side, 4, 4)
     if most:
         number = int(generator.integers(most // 4, most + 1))
-        homes, sizes = generator.choice(np.argwhere(blade), number), generator.normal(0, 0.35, number)
+        homes, sizes = (
+            generator.choice(np.argwhere(blade), number),
+            generator.normal(0, 0.35, number),
+        )
         few = count // 8 + 1  # a spot is seen from eight pixels on
         rows, columns = np.ogrid[:side, :side]
         time = np.full(blade.shape, np.inf)
@@ -207,7 +222,9 @@ def _lay(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: 
     height = 0.25 * np.sqrt(np.clip(shape.depth, 0, None)) - 0.012 * _blurred(lesions, 1.5)
     height += 0.01 * shape.puff - 0.02 * shape.veins + 0.03 * _noise(generator, side, 3)
     down, right = np.gradient(height, 2 / side)
-    slope = np.clip(((right + 1j * down) * np.exp(1j * generator.uniform(0, 2 * np.pi))).real, -1.2, 1.2)
+    slope = np.clip(
+        ((right + 1j * down) * np.exp(1j * generator.uniform(0, 2 * np.pi))).real, -1.2, 1.2
+    )
     gloss = np.exp(-(((slope - generator.uniform(0.25, 0.6)) / 0.16) ** 2))
     gloss = generator.uniform(0, 46) * gloss * ~lesions
     leaf = leaf * (1 + generator.uniform(0.15, 0.4) * slope)[..., None] + gloss[..., None]
@@ -229,5 +246,7 @@ def _photograph(generator: np.random.Generator, scene: Picture, pixels: int) -> 
     image = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
     image = image.resize((pixels, pixels), Image.Resampling.LANCZOS)
     image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.7) * pixels / 128))
-    grain = generator.standard_normal((pixels, pixels, 3), dtype=np.float32) * generator.uniform(1, 6)
+    grain = generator.standard_normal((pixels, pixels, 3), dtype=np.float32) * generator.uniform(
+        1, 6
+    )
     return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

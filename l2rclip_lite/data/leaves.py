@@ -88,7 +88,9 @@ def load_leaves(
         images = DrawnLeaves(order, share_edges(ranks), (seed, number), pixels)
         paths = [f"leaves/{name}/{index:05d}.png" for index in range(len(order))]
         splits[name] = Split(paths, order, images)
-    return OrdinalDataset("leaves", **splits, ranks=leaf_ranks(ranks), card=DATA_SETS["leaves"].card)
+    return OrdinalDataset(
+        "leaves", **splits, ranks=leaf_ranks(ranks), card=DATA_SETS["leaves"].card
+    )
 
 
 def share_edges(ranks: int) -> list[float]:
@@ -118,4 +120,6 @@ def leaf_ranks(ranks: int = 5) -> Ranks:
         return five
     percent = [round(max(60, ranks - 1) * rank / (ranks - 1)) for rank in range(ranks)]
     names = tuple(f"{number_words(share)} percent" for share in percent)
-    return Ranks(names, tuple(map(float, percent)), "a photo of a leaf with {rank} damage", unit="percent")
+    return Ranks(
+        names, tuple(map(float, percent)), "a photo of a leaf with {rank} damage", unit="percent"
+    )

@@ -66,22 +66,32 @@ def load_benchmark(
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
     chosen = facts.protocols[protocol or ""]
     fold = _choice(name, "fold", fold, chosen.folds)
-    place = Path(lists) if lists is not None else Path(root or "") / ("datalists" if facts.lists else "")
+    place = (
+        Path(lists)
+        if lists is not None
+        else Path(root or "") / ("datalists" if facts.lists else "")
+    )
     place = place / facts.lists if os.path.isdir(place / facts.lists) else place
     files = [place / file.format(category=category, fold=fold) for file in chosen.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
         hint = "python tools/owners_labels.py" if facts.original else "l2rclip data --download DIR"
-        raise InputError(f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it.")
+        raise InputError(
+            f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it."
+        )
     table = read_lists(files, facts)
     table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
     table = table[table["split"] != ""].reset_index(drop=True)
     said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
     # a tenth of the published training part: the official lists hold no validation
-    said += draw_validation(table, 0.1, seed, table["subject"].to_numpy() if chosen.by_subject else None)
+    said += draw_validation(
+        table, 0.1, seed, table["subject"].to_numpy() if chosen.by_subject else None
+    )
     table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
     if root is None:
-        table["where"] = f"{name}: pass root=..., the folder of the images"  # for who asks for an image
+        table["where"] = (
+            f"{name}: pass root=..., the folder of the images"  # for who asks for an image
+        )
     fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True}
     fields |= {"upright": facts.upright, "protocol": (f"{said}; seed {seed}",)}
     return as_dataset(facts.card, facts.ranks, table, root or "", **fields)
@@ -115,13 +125,22 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         0  a.jpg       0  hci.txt row 1
         1  b.jpg       1  hci.txt row 3
     """
-    tables = [read_table(file, facts.columns, header=None).assign(list=n) for n, file in enumerate(files)]
+    tables = [
+        read_table(file, facts.columns, header=None).assign(list=n) for n, file in enumerate(files)
+    ]
     table = pd.concat(tables, ignore_index=True)
     paths = table[facts.columns[0]].str.replace("\\", "/") + facts.suffix
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
     malformed = ~table["path"].str.fullmatch(facts.pattern)
-    refuse(table, malformed, "the name {path!r:.80} is not made as {like}; correct it.", like=facts.example)
-    again = table.assign(before=table.groupby(table["path"].str.casefold())["where"].transform("first"))
+    refuse(
+        table,
+        malformed,
+        "the name {path!r:.80} is not made as {like}; correct it.",
+        like=facts.example,
+    )
+    again = table.assign(
+        before=table.groupby(table["path"].str.casefold())["where"].transform("first")
+    )
     twice = "the image {path} is listed in {before} already; remove one of them."
     refuse(again, table["path"].str.casefold().duplicated(), twice)
     if "(?P<" in facts.pattern:
@@ -166,7 +185,10 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     (Path(folder) / "anna").mkdir()
         ...     (Path(folder) / "anna" / "1.JPG").touch()
-        ...     [os.path.basename(file) for file in find_images(folder, ["anna/1.jpg", "ben/1.jpg"])]
+        ...     [
+        ...         os.path.basename(file)
+        ...         for file in find_images(folder, ["anna/1.jpg", "ben/1.jpg"])
+        ...     ]
         ['1.JPG', '']
     """
     above, top = names[0].count("/"), os.path.join(os.path.realpath(root), "")
@@ -178,9 +200,13 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
             if name not in wanted:
                 continue
             if name in found:
-                raise InputError(f"{name} is in two places, {found[name]} and {path}; name a narrower root.")
+                raise InputError(
+                    f"{name} is in two places, {found[name]} and {path}; name a narrower root."
+                )
             if os.path.islink(path) and not os.path.realpath(path).startswith(top):
-                raise InputError(f"{path}: the link leads out of {root}; copy the image there instead.")
+                raise InputError(
+                    f"{path}: the link leads out of {root}; copy the image there instead."
+                )
             found[name] = path
     return [found.get(name.casefold(), "") for name in names]
 
@@ -188,12 +214,18 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
     """The value if it is one of the choices, the first of them for None."""
     if value is not None and value not in choices:
-        listed = f"must be one of {', '.join(map(str, choices))}" if choices else "is nothing to choose here"
+        listed = (
+            f"must be one of {', '.join(map(str, choices))}"
+            if choices
+            else "is nothing to choose here"
+        )
         raise InputError(f"{name}: {option} {listed}, not {value!r}.")
     return choices[0] if value is None and choices else value
 
 
-def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int) -> Sequence[str]:
+def _parts(
+    table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int
+) -> Sequence[str]:
     """The part of each row: train, val, test, or "" for none."""
     if protocol.cut == "column":
         check_splits(table, "database")
@@ -208,7 +240,11 @@ def _parts(table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int,
         return authors_folds(len(table), fold)
     if protocol.cut == "decades":
         return stratified(table["target"].tolist(), (seed, fold), 5 / 265, 50 / 265)
-    test = {"second": table["list"] == 1, "fold": table["list"] == fold, "others": table["list"] != fold - 1}
+    test = {
+        "second": table["list"] == 1,
+        "fold": table["list"] == fold,
+        "others": table["list"] != fold - 1,
+    }
     return [str(part) for part in np.where(test[protocol.cut], "test", "train")]
 
 
@@ -228,7 +264,9 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
         [75, 5, 20]
     """
     pieces = np.array_split(np.random.default_rng([seed]).permutation(count), 5)
-    others = np.concatenate(pieces[fold + 1 :] + pieces[:fold])  # so that each fold has its own val, too
+    others = np.concatenate(
+        pieces[fold + 1 :] + pieces[:fold]
+    )  # so that each fold has its own val, too
     return _cut(count, others[: max(1, round(0.05 * count))], pieces[fold])
 
 
@@ -253,10 +291,14 @@ def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
     if "subject" not in table:
         fives = np.tile(np.arange(5), (-(-len(table) // 5), 1))
         dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
-        place = pd.Series(dealt, index=table["number"].sort_values(kind="stable").index).sort_index()
+        place = pd.Series(
+            dealt, index=table["number"].sort_values(kind="stable").index
+        ).sort_index()
     else:
         names = sorted(set(table["subject"]))
-        random.Random(seed).shuffle(names)  # with seed 0, this is how the published folds were dealt
+        random.Random(seed).shuffle(
+            names
+        )  # with seed 0, this is how the published folds were dealt
         place = table["subject"].map({name: at % 5 for at, name in enumerate(names)})
     return _cut(len(table), place == (fold + 1) % 5, place == fold)
 
@@ -286,7 +328,9 @@ def authors_folds(count: int, fold: int) -> list[str]:
         >>> [parts.count(name) for name in ("train", "val", "test")], parts[:3]
         ([1180, 253, 252], ['train', 'train', 'train'])
     """
-    order = np.random.RandomState(150).permutation(count)  # of 2019: a new generator gives other folds
+    order = np.random.RandomState(150).permutation(
+        count
+    )  # of 2019: a new generator gives other folds
     order = np.roll(order, -(fold - 1) * (count // 5))
     first, second = math.ceil(0.7 * count), math.ceil(0.85 * count)
     return _cut(count, order[first:second], order[second:])
@@ -323,11 +367,18 @@ def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
             raise ValueError("it is not the published file of 28 pixels")
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             for split in SPLITS:
-                images, labels = archive[f"{split}_images"], archive[f"{split}_labels"][:, 0].tolist()
+                images, labels = (
+                    archive[f"{split}_images"],
+                    archive[f"{split}_labels"][:, 0].tolist(),
+                )
                 paths = [f"{split}/{row:04d}" for row in range(len(labels))]
                 splits[split] = Split(paths, labels, [Image.fromarray(image) for image in images])
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`.") from error
+        raise InputError(
+            f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`."
+        ) from error
     splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": 112}
-    return OrdinalDataset("retinamnist", **splits, protocol=("the published split, images of 28 pixels",))
+    return OrdinalDataset(
+        "retinamnist", **splits, protocol=("the published split, images of 28 pixels",)
+    )

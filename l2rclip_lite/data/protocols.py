@@ -73,7 +73,9 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
         >>> label_shift(load_dataset("leaves", size=60), "2:0.25").counts("train")
         [2, 2, 8, 8, 8]
     """
-    order = Counter(sorted(data.train.targets)).most_common()  # of equally frequent ranks the lower first
+    order = Counter(
+        sorted(data.train.targets)
+    ).most_common()  # of equally frequent ranks the lower first
     match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
     if match is None or int(match[1]) > len(order):
         what = f"how many of the {len(order)} ranks with training images are cut, and what share they keep"
@@ -118,7 +120,9 @@ def long_tail(
     tails = np.floor(heads * min(ratio, counts[0] + 1.0) ** -np.linspace(0, 1, len(counts)) + 1e-9)
     fitting = tails[(tails <= counts).all(axis=1) & (tails[:, -1] >= 1)]
     if not len(fitting):
-        raise InputError(f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio.")
+        raise InputError(
+            f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio."
+        )
     sizes = fitting[0].astype(int).tolist()
     quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
     said = f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images"
@@ -152,16 +156,22 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     """
     old = data.ranks
     if count >= len(old):
-        raise InputError(f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}.")
+        raise InputError(
+            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
+        )
     bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
     place = [number for number, members in enumerate(bins) for _ in members]
     ends = [(old.names[part[0]], old.names[part[-1]]) for part in bins]  # each may be "four to six"
-    names = tuple(a if a == b else f"{a.split(' to ')[0]} to {b.split(' to ')[-1]}" for a, b in ends)
+    names = tuple(
+        a if a == b else f"{a.split(' to ')[0]} to {b.split(' to ')[-1]}" for a, b in ends
+    )
     values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
     merged: dict[str, Any] = {"ranks": replace(old, names=names, values=values)}
     for name in SPLITS:
         part = data.split(name)
-        merged[name] = replace(part, targets=[place[target] for target in part.targets], deviations=None)
+        merged[name] = replace(
+            part, targets=[place[target] for target in part.targets], deviations=None
+        )
     widths = " or ".join(map(str, sorted({len(part) for part in bins})))
     said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
     return replace(data, protocol=(*data.protocol, said), **merged)
@@ -185,20 +195,26 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         >>> from l2rclip_lite.data import Split, load_dataset
         >>> friends = list("abcdefghij") * 2
         >>> us = Split(friends, [0, 1, 2, 3, 4] * 4, friends, subjects=friends)
-        >>> faces = replace(load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:])
+        >>> faces = replace(
+        ...     load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:]
+        ... )
         >>> print(subject_disjoint(faces).protocol[-1])
         subject-disjoint: all 20 images split again by subject, train 10 (5 subjects), val 6 (3 subjects), test 4
         (2 subjects); seed 0
     """
     pool, splits = data.train + data.val + data.test, dict[str, Any]()
     if pool.subjects is None:
-        raise InputError(f"subject_disjoint: {data.name} does not say who is shown; choose another data set.")
+        raise InputError(
+            f"subject_disjoint: {data.name} does not say who is shown; choose another data set."
+        )
     dealt = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
     said = f"subject-disjoint: all {len(pool):,} images split again by subject"
     for name in SPLITS:
         part = splits[name] = pool.subset(np.flatnonzero(dealt == name).tolist())
         said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
-    return replace(data, protocol=(*data.protocol, f"{said}; seed {seed}"), allow_empty_ranks=True, **splits)
+    return replace(
+        data, protocol=(*data.protocol, f"{said}; seed {seed}"), allow_empty_ranks=True, **splits
+    )
 
 
 @validated
@@ -236,7 +252,9 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     parts: dict[str, Any] = {}
     for name in ("train", "val"):
         part = data.split(name)
-        parts[name] = part.subset([i for i, target in enumerate(part.targets) if target not in ranks])
+        parts[name] = part.subset(
+            [i for i, target in enumerate(part.targets) if target not in ranks]
+        )
     gone = [f"{len(data.split(name)) - len(part):,}" for name, part in parts.items()]
     said = f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the"
     said += f" ends; {gone[0]} training and {gone[1]} validation images removed; seed {seed}"
@@ -275,11 +293,17 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
         value = options.get(name)
         if value is not None and value is not False:
             draws = {} if name == "rebin" else {"seed": seed}  # to merge ranks, nothing is drawn
-            data = change(data, **draws) if name == "subject_disjoint" else change(data, value, **draws)
+            data = (
+                change(data, **draws)
+                if name == "subject_disjoint"
+                else change(data, value, **draws)
+            )
     return data
 
 
-def _thinned(data: Data, quota: Mapping[int, int], said: str, step: int, seed: int) -> OrdinalDataset:
+def _thinned(
+    data: Data, quota: Mapping[int, int], said: str, step: int, seed: int
+) -> OrdinalDataset:
     """At most `quota[rank]` random training images of each rank; a smaller quota gives a subset of a larger one."""
     targets = np.array(data.train.targets)
     kept: list[int] = []

@@ -19,7 +19,11 @@ def check_splits(table: pd.DataFrame, column: str = "split") -> None:
 
 
 def stratified(
-    targets: Ints, seeds: Sequence[int], val: float = 0.15, test: float = 0.15, groups: Names | None = None
+    targets: Ints,
+    seeds: Sequence[int],
+    val: float = 0.15,
+    test: float = 0.15,
+    groups: Names | None = None,
 ) -> list[str]:
     """The same shares of every rank, and whole groups where they are known.
 
@@ -55,7 +59,9 @@ def stratified(
     return [*parts]
 
 
-def draw_validation(table: pd.DataFrame, share: float, seed: int, groups: np.ndarray | None = None) -> str:
+def draw_validation(
+    table: pd.DataFrame, share: float, seed: int, groups: np.ndarray | None = None
+) -> str:
     """Make a share of the training images validation where a table has none; says so, or nothing.
 
     Args:
@@ -76,7 +82,9 @@ def draw_validation(table: pd.DataFrame, share: float, seed: int, groups: np.nda
     parts = stratified(table["target"].to_numpy()[train], [seed], share, 0, groups)
     table.loc[train, "split"] = parts
     drawn = "within every" if groups is None else "by group and"
-    return f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {drawn} rank"
+    return (
+        f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {drawn} rank"
+    )
 
 
 def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[int]) -> np.ndarray:
@@ -111,7 +119,9 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
     return np.asarray(home[owner])
 
 
-def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> list[str]:
+def draw_splits(
+    table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int
+) -> list[str]:
     """Fill the column `split` where the table leaves it open; says what was done.
 
     Args:
@@ -124,11 +134,18 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     Raises:
         InputError: A blank group, or a cell that is no split.
     """
-    ranks, groups = table["target"].to_numpy(), table["subject"].to_numpy() if "subject" in table else None
-    refuse(table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown.")
+    ranks, groups = (
+        table["target"].to_numpy(),
+        table["subject"].to_numpy() if "subject" in table else None,
+    )
+    refuse(
+        table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown."
+    )
     how = "within every" if groups is None else f"by group ({len(set(groups)):,} of them) and"
     if folds:
-        dealt = deal(np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed])
+        dealt = deal(
+            np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed]
+        )
         said = f"fold {fold} of {folds} {how} rank, seed {seed}{', not the splits of the table' if 'split' in table else ''}"
         table["split"] = np.where(dealt == fold - 1, "test", "train")
     elif "split" in table:
@@ -140,4 +157,6 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
     if validation := draw_validation(table, val_share, seed, groups):
         said += f"{validation}, seed {seed}"
     apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()
-    return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][: 1 + bool(apart)]
+    return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][
+        : 1 + bool(apart)
+    ]

@@ -12,7 +12,12 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import read_image
 from l2rclip_lite.ranks import Ranks
 
-TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False, "skipinitialspace": True}
+TEXT: dict[str, Any] = {
+    "dtype": str,
+    "na_filter": False,
+    "skip_blank_lines": False,
+    "skipinitialspace": True,
+}
 
 
 def read_table(
@@ -37,12 +42,16 @@ def read_table(
         InputError: No such file, not UTF-8, a missing column, a row with too many cells, or no row at all.
 
     Example:
-        >>> read_table(pd.DataFrame({"path": ["a.png "], "label": [3]}), ["path"]).to_dict("records")
+        >>> read_table(pd.DataFrame({"path": ["a.png "], "label": [3]}), ["path"]).to_dict(
+        ...     "records"
+        ... )
         [{'path': 'a.png', 'label': '3', 'where': 'DataFrame row 0'}]
     """
     file, first = Path("DataFrame") if isinstance(source, pd.DataFrame) else source, 0
     if not (isinstance(source, pd.DataFrame) or os.path.isfile(source)):
-        raise InputError(f"{file}: there is no such file; give one with the columns {', '.join(needed)}.")
+        raise InputError(
+            f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
+        )
     try:
         if isinstance(source, pd.DataFrame):
             table: pd.DataFrame = source
@@ -58,16 +67,25 @@ def read_table(
             if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of surplus cells
                 raise ValueError("its first row has too many cells")
     except ImportError as error:
-        raise InputError(f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV.") from error
+        raise InputError(
+            f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
+        ) from error
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas.") from error
+        raise InputError(
+            f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
+        ) from error
     columns = [str(name).strip() for name in table.columns]
     lacking = [name for name in needed if columns.count(name) != 1 or f"{name}.1" in columns]
     if lacking:
         once = f"write the column {' and '.join(map(repr, lacking))} once"
         raise InputError(f"{file}: {once}, in {columns!r:.200}{advice}.")
-    table = table.set_axis(columns, axis=1).astype(object).where(table.notna().to_numpy(), "").astype(str)
+    table = (
+        table.set_axis(columns, axis=1)
+        .astype(object)
+        .where(table.notna().to_numpy(), "")
+        .astype(str)
+    )
     table = table.apply(lambda column: column.str.strip())
     table["where"] = [f"{file.name} row {row}" for row in range(first, len(table) + first)]
     table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
@@ -108,26 +126,40 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         InputError: A path that leads out of the folder, or two rows that mean one file.
 
     Example:
-        >>> files_inside("data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]}))
+        >>> files_inside(
+        ...     "data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]})
+        ... )
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data, as it is
         or by a link; copy the image itself there.
     """
     top = os.path.realpath(root)
     parts = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
-    homes = {home: os.path.realpath(os.path.join(top, home)) for home in {home for home, _ in parts}}
+    homes = {
+        home: os.path.realpath(os.path.join(top, home)) for home in {home for home, _ in parts}
+    }
     files = [os.path.normpath(os.path.join(homes[home], name)) for home, name in parts]
     files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
     column = pd.Series(files, index=table.index)
     leads = "the path {path!r:.200} leads out of the folder {root}, as it is or by a link; copy the image itself there."
     refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
     again = table.assign(before=table.groupby(column)["where"].transform("first"))
-    refuse(again, column.duplicated(), "the image {path} is listed in {before} already; remove one of them.")
+    refuse(
+        again,
+        column.duplicated(),
+        "the image {path} is listed in {before} already; remove one of them.",
+    )
     return [file if os.path.isfile(file) else "" for file in files]
 
 
 def as_dataset(
-    card: Card, ranks: Ranks, table: pd.DataFrame, root: str | Path, *, allow_missing: bool, **fields: Any
+    card: Card,
+    ranks: Ranks,
+    table: pd.DataFrame,
+    root: str | Path,
+    *,
+    allow_missing: bool,
+    **fields: Any,
 ) -> OrdinalDataset:
     """A data set from a table with one row per image; no image is opened.
 
@@ -153,7 +185,9 @@ def as_dataset(
             said = f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}"
             advice = "correct it, name another --root, or pass --allow-missing"
             raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
-        lost = ", ".join(f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS)
+        lost = ", ".join(
+            f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS
+        )
         fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
     there = table[~absent]
     splits: dict[str, Any] = {split: as_split(there[there["split"] == split]) for split in SPLITS}

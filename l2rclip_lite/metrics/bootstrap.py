@@ -58,7 +58,13 @@ def evaluate(
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
         >>> found = evaluate([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], [0, 2], three)
-        >>> found["n"], found["mae"], found["mae_expected"], found["accuracy"], found["accuracy_expected"]
+        >>> (
+        ...     found["n"],
+        ...     found["mae"],
+        ...     found["mae_expected"],
+        ...     found["accuracy"],
+        ...     found["accuracy_expected"],
+        ... )
         (2.0, 0.0, 0.5, 1.0, 0.5)
     """
     true, p = forecast(target, probabilities, ranks)
@@ -119,7 +125,9 @@ def with_intervals(found: Mapping[str, np.ndarray]) -> dict[str, float]:
     for name, (value, *draws) in found.items():
         result[name] = float(value)
         if draws:
-            result[f"{name}_low"], result[f"{name}_high"] = np.quantile(draws, (0.025, 0.975)).tolist()
+            result[f"{name}_low"], result[f"{name}_high"] = np.quantile(
+                draws, (0.025, 0.975)
+            ).tolist()
     return result
 
 

@@ -13,7 +13,9 @@ from l2rclip_lite.ranks import Ranks
 Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
 Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
 Labels: TypeAlias = Indices | Values
-Probabilities: TypeAlias = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+Probabilities: TypeAlias = (
+    Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+)
 Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
@@ -36,10 +38,18 @@ def numbers(given: object, name: str, axes: int = 1, last: int | None = None) ->
     """
     if isinstance(given, Tensor):
         given = given.detach().cpu()
-        given = (given.double() if given.is_floating_point() else given).numpy()  # NumPy knows no bfloat16
+        given = (
+            given.double() if given.is_floating_point() else given
+        ).numpy()  # NumPy knows no bfloat16
     array, wanted = np.asarray(given), "numbers" if last is None else "a rank index"
-    if array.ndim != axes or array.size == 0 or array.dtype.kind not in ("iuf" if last is None else "iu"):
-        raise InputError(f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image.")
+    if (
+        array.ndim != axes
+        or array.size == 0
+        or array.dtype.kind not in ("iuf" if last is None else "iu")
+    ):
+        raise InputError(
+            f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image."
+        )
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
     bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
     if len(bad):
@@ -51,7 +61,9 @@ def numbers(given: object, name: str, axes: int = 1, last: int | None = None) ->
 def check_paired(left: np.ndarray, right: np.ndarray) -> None:
     """Refuse truth and predictions of different length."""
     if len(left) != len(right):
-        raise InputError(f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image.")
+        raise InputError(
+            f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image."
+        )
 
 
 def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +84,9 @@ def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.nd
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
     if p.shape != (len(true), len(ranks)):
-        raise InputError(f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns.")
+        raise InputError(
+            f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns."
+        )
     total = p.sum(1)
     bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
     if len(bad):

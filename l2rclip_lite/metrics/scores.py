@@ -95,7 +95,9 @@ def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
     """Share of images whose (nearest) rank is the true one, in [0, 1].
 
     Example:
-        >>> accuracy([0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old"))
+        >>> accuracy(
+        ...     [0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old")
+        ... )
         0.6666666666666666
     """
     return _plain(score(y_true, y_pred, ranks), "accuracy")
@@ -194,7 +196,9 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
 
     Example:
         >>> ages = Ranks.integers(16, 77, template="{rank} years old")
-        >>> round(epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0]), 4)  # (1 − e^(−1/2)) / 2
+        >>> round(
+        ...     epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0]), 4
+        ... )  # (1 − e^(−1/2)) / 2
         0.1967
     """
     mean, pred = _in_unit(y_true, "y_true", ranks), _in_unit(y_pred, "y_pred", ranks)
@@ -209,7 +213,9 @@ def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
     Example:
         >>> four = Ranks.integers(0, 3, template="grade {rank}")
-        >>> round(rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4)  # (0.84 + 0.975) / 2
+        >>> round(
+        ...     rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4
+        ... )  # (0.84 + 0.975) / 2
         0.9075
     """
     return float(rps_of_images(*forecast(y_true, probabilities, ranks)).mean())
@@ -244,7 +250,9 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> auc([0, 0, 1], [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]], three)  # rank 2 does not occur
+        >>> auc(
+        ...     [0, 0, 1], [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]], three
+        ... )  # rank 2 does not occur
         0.5
     """
     true, p = forecast(y_true, probabilities, ranks)
@@ -268,7 +276,11 @@ def medians(p: np.ndarray) -> np.ndarray:
 
 def _answers(p: np.ndarray, ranks: Ranks) -> dict[str, np.ndarray]:
     """The three answers; the expectation is rounded, because equal rows must stay tied to the last bit."""
-    return {"": p.argmax(1), "_median": medians(p), "_expected": np.round(p @ np.array(ranks.values), 9)}
+    return {
+        "": p.argmax(1),
+        "_median": medians(p),
+        "_expected": np.round(p @ np.array(ranks.values), 9),
+    }
 
 
 def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:
@@ -276,7 +288,9 @@ def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:
     return np.asarray(csr_array((value, (group, np.arange(len(group))))) @ often)
 
 
-def _table(scored: Scored, often: Often, levels: Sequence[int] = (), sigma: Values | None = None) -> Scores:
+def _table(
+    scored: Scored, often: Often, levels: Sequence[int] = (), sigma: Values | None = None
+) -> Scores:
     """The metrics of answers but rank correlations."""
     error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
     rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
@@ -318,6 +332,8 @@ def _epsilon(error: np.ndarray, deviations: object) -> np.ndarray:
     """The ε-error of each image."""
     sigma = numbers(deviations, "deviations").astype(float)
     if len(sigma) != len(error) or (sigma < 0).any():
-        raise InputError(f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0.")
+        raise InputError(
+            f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0."
+        )
     limit = np.where(error == 0, 0.0, np.inf)
     return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))

@@ -19,7 +19,9 @@ from l2rclip_lite.images import Augment, square
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]
 Texts = Float[Tensor, "rank dim"]
-PLACEHOLDER = 3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
+PLACEHOLDER = (
+    3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,18 @@ class Tokens:
         slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
         return Tokens(*map(self.insert, vars(self).values(), slots))
 
-    def insert(self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]) -> Tensor:
+    def insert(
+        self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]
+    ) -> Tensor:
         """`slots` after the start token of `part`, or at its very front where sentences have none (SigLIP)."""
         at = int(not self.words[:, 0].any())
         return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
 
     def to(self, device: torch.device | str) -> "Tokens":
         """The same tokens on another device."""
-        return Tokens(*(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words)))
+        return Tokens(
+            *(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words))
+        )
 
 
 class Towers(nn.Module, ABC):
@@ -115,8 +121,12 @@ class Towers(nn.Module, ABC):
 
     def normalize(self, pixels: Pixels) -> Pixels:
         """Pixels in [0, 1] to the scale the image tower was trained on."""
-        mean, std = torch.tensor([self.mean, self.std], device=pixels.device).view(2, 3, 1, 1).unbind()
-        return (pixels - mean).div_(std)  # in place: at 224 pixels, new memory costs more than the division
+        mean, std = (
+            torch.tensor([self.mean, self.std], device=pixels.device).view(2, 3, 1, 1).unbind()
+        )
+        return (pixels - mean).div_(
+            std
+        )  # in place: at 224 pixels, new memory costs more than the division
 
     def resize(self) -> v2.Compose:
         """An image (PIL or tensor) to the whole image in a square of bytes; a crop would cut away what is graded."""
@@ -128,5 +138,9 @@ class Towers(nn.Module, ABC):
         Args:
             train: Whether to augment, with draws from torch's global generator.
         """
-        steps = [self.resize(), *([Augment()] if train else []), v2.ToDtype(torch.float32, scale=True)]
+        steps = [
+            self.resize(),
+            *([Augment()] if train else []),
+            v2.ToDtype(torch.float32, scale=True),
+        ]
         return v2.Compose([*steps, v2.Normalize(self.mean, self.std)])

@@ -9,7 +9,11 @@ from l2rclip_lite.towers.open_clip import load_open_clip
 
 
 def load_towers(
-    name: str = "mini", *, weights: str | Path | None = None, image_size: int | None = None, seed: int = 0
+    name: str = "mini",
+    *,
+    weights: str | Path | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
 ) -> Towers:
     """A dual encoder by name.
 

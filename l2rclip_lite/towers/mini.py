@@ -51,7 +51,12 @@ class MiniTowers(Towers):
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
 
     def __init__(
-        self, backbone: nn.Module, bert: Any, tokenizer: Any, alignment: dict[str, Tensor], image_size: int
+        self,
+        backbone: nn.Module,
+        bert: Any,
+        tokenizer: Any,
+        alignment: dict[str, Tensor],
+        image_size: int,
     ) -> None:
         super().__init__()
         self.dim, self.width = alignment["projection"].shape[0], bert.config.hidden_size
@@ -81,18 +86,24 @@ class MiniTowers(Towers):
         folder = find_text_folder()
         bert = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
         state = load_file(folder / "model.safetensors").items()
-        bert.load_state_dict({k: v for k, v in state if "pooler" not in k and "position_ids" not in k})
+        bert.load_state_dict(
+            {k: v for k, v in state if "pooler" not in k and "position_ids" not in k}
+        )
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return cls(load_backbone(find_image_weights()), bert, tokenizer, load_file(ALIGNMENT), image_size)
+        return cls(
+            load_backbone(find_image_weights()), bert, tokenizer, load_file(ALIGNMENT), image_size
+        )
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
         coded = [self.tokenizer.encode(sentence) for sentence in sentences]
         ids = pad_sequence([torch.tensor(code.ids) for code in coded], batch_first=True)
         if (n := ids.shape[1]) > self.max_tokens:
-            raise InputError(f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer.")
+            raise InputError(
+                f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
+            )
         at, lengths = torch.arange(n), torch.tensor([[len(code.ids)] for code in coded])
         words, rank_words = (at > 0) & (at < lengths - 1), torch.zeros_like(ids, dtype=torch.bool)
         if template:
@@ -187,4 +198,6 @@ def check_sha256(file: Path, expected: str, *, fix: str = f"reinstall: {PIP}") -
     with file.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
-        raise InputError(f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; {fix}")
+        raise InputError(
+            f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; {fix}"
+        )

@@ -45,7 +45,11 @@ class OpenClipTowers(Towers):
         self.logit_scale = model.logit_scale
         self.dim, self.width, self.max_tokens = text.output_dim, text.width, text.context_length
         # A slot found in the ids and read under a causal mask does not depend on the padding behind it.
-        self.cut = text.attn_mask is not None and text.cls_emb is None and text.pool_type in ("argmax", "eos")
+        self.cut = (
+            text.attn_mask is not None
+            and text.cls_emb is None
+            and text.pool_type in ("argmax", "eos")
+        )
         self.pad = int(tokenizer([""], context_length=self.max_tokens)[0, -1])
         size = model.visual.image_size
         self.image_size = size if isinstance(size, int) else size[0]
@@ -55,13 +59,18 @@ class OpenClipTowers(Towers):
         """See `Towers.tokenize`."""
         ids, mask = self._read(sentences)
         if (n := ids.shape[1]) > self.max_tokens:
-            raise InputError(f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer.")
+            raise InputError(
+                f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
+            )
         around = self._read([""])[0]  # start and end token; SigLIP has no start, CLIPA no end
         words, rank_words = mask & ~torch.isin(ids, around), torch.zeros_like(mask)
         if template:
             start = int(not words[0, 0])
             before, after = (self._read([part])[0].shape[1] for part in template.split(SLOT))
-            first, ends = before + start - around.shape[1], mask.sum(1, keepdim=True) + start - after
+            first, ends = (
+                before + start - around.shape[1],
+                mask.sum(1, keepdim=True) + start - after,
+            )
             rank_words = (torch.arange(n) >= first) & (torch.arange(n) < ends.clamp(min=first + 1))
         return Tokens(ids, mask, rank_words, words)
 
@@ -99,7 +108,9 @@ class OpenClipTowers(Towers):
         return self.image(pixels)
 
 
-def load_open_clip(name: str, weights: str | Path | None, size: int | None, seed: int) -> OpenClipTowers:
+def load_open_clip(
+    name: str, weights: str | Path | None, size: int | None, seed: int
+) -> OpenClipTowers:
     """An open_clip model behind the interface; see `mini.load_towers`.
 
     Raises:
@@ -114,19 +125,29 @@ def load_open_clip(name: str, weights: str | Path | None, size: int | None, seed
     trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
     options: dict[str, Any] = {"force_image_size": size, "force_custom_text": True}
     # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
-    options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith("-quickgelu")
+    options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith(
+        "-quickgelu"
+    )
     # So they are with another mean of the pixels. A file does not say its own: its tag does, or the model's first tag.
     for known in open_clip.list_pretrained_tags_by_model(model_name)[:1]:
         trained = trained or open_clip.get_pretrained_cfg(model_name, known)
-    options["force_preprocess_cfg"] = {key: trained[key] for key in ("mean", "std") if key in trained}
+    options["force_preprocess_cfg"] = {
+        key: trained[key] for key in ("mean", "std") if key in trained
+    }
     options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
     source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name")
     wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
-    with torch.random.fork_rng(), patch("logging.warning"):  # of random weights, which were asked for
+    with (
+        torch.random.fork_rng(),
+        patch("logging.warning"),
+    ):  # of random weights, which were asked for
         torch.manual_seed(seed)
         try:
             tokenizer = open_clip.get_tokenizer(model_name)
-            wanted, cure = f"the weights of {name!r}", f"{cure}, or pass weights=FILE with a safetensors file"
+            wanted, cure = (
+                f"the weights of {name!r}",
+                f"{cure}, or pass weights=FILE with a safetensors file",
+            )
             model = open_clip.create_model(model_name, **options)
         except (ImportError, RuntimeError, OSError, ValueError, SafetensorError) as error:
             said = f"{wanted} could not be loaded ({str(error).splitlines()[0][:120]})"
@@ -140,7 +161,9 @@ def _problem(name: str, weights: str | Path | None) -> str:
 
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
-        return "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
+        return (
+            "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
+        )
     config = open_clip.get_model_config(model)
     if "hf_model_name" in config["text_cfg"]:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"

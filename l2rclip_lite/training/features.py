@@ -38,12 +38,21 @@ class TrainingData:
 
     @classmethod
     def load(
-        cls, data: OrdinalDataset, model: L2RCLIP, *, cache: str | Path | None = None, quiet: bool = True
+        cls,
+        data: OrdinalDataset,
+        model: L2RCLIP,
+        *,
+        cache: str | Path | None = None,
+        quiet: bool = True,
     ) -> "TrainingData":
         """Resize the images of a data set and encode each once with the model's image tower; see `L2RCLIP.encode`."""
-        images = {split: ResizedImages(data.split(split), model.towers.image_size) for split in SPLITS}
+        images = {
+            split: ResizedImages(data.split(split), model.towers.image_size) for split in SPLITS
+        }
         options: dict[str, Any] = {"workers": model.config.workers, "cache": cache, "quiet": quiet}
-        backbone = {split: model.encode(images[split], backbone=True, **options) for split in SPLITS}
+        backbone = {
+            split: model.encode(images[split], backbone=True, **options) for split in SPLITS
+        }
         targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
         return cls.of(backbone, targets, model, images)
 
@@ -57,7 +66,9 @@ class TrainingData:
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
         """What is projected from features before their projection."""
-        features = {name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()}
+        features = {
+            name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()
+        }
         return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
@@ -70,7 +81,9 @@ class TrainingData:
         """Images per step on cached features: an image costs nothing there, but each step encodes all K sentences."""
         return max(config.batch_size, math.ceil(len(self.targets["train"]) / MOST_STEPS))
 
-    def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def feature_batches(
+        self, model: L2RCLIP, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches of cached features for one epoch."""
         images, targets = self.features["train"], self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
@@ -94,11 +107,16 @@ class TrainingData:
         order = torch.split(shuffled, config.batch_size)
         augment = Augment(bool(config.upside_down)) if config.augment else None
         state = PartialState()
-        mine = order[state.process_index :: state.num_processes][: len(order) // state.num_processes]
+        mine = order[state.process_index :: state.num_processes][
+            : len(order) // state.num_processes
+        ]
         batches = [index.tolist() for index in mine]
         images = self.images["train"]
         workers = 0 if images.keep else config.workers  # what a worker keeps in memory goes with it
         for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=workers):
-            pixels, target = pixels.to(device).repeat(views, 1, 1, 1), target.to(device).repeat(views)
+            pixels, target = (
+                pixels.to(device).repeat(views, 1, 1, 1),
+                target.to(device).repeat(views),
+            )
             pixels = augment(pixels, generator) if augment else pixels
             yield model.towers.normalize(pixels.float().div_(255)), target

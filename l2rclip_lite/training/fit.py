@@ -68,7 +68,9 @@ def fit(
     run = RunDirectory(out)
     if not isinstance(data, OrdinalDataset):
         if ranks is None:
-            raise InputError("fit: datasets of your own need ranks=Ranks(...), the meaning of their indices.")
+            raise InputError(
+                "fit: datasets of your own need ranks=Ranks(...), the meaning of their indices."
+            )
         data = OrdinalDataset.from_datasets(data, ranks)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
@@ -79,7 +81,11 @@ def fit(
         PartialState().wait_for_everyone()
         if not run.metrics.is_file():  # it is written last
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
-            options = {"run": run, "quiet": quiet or not first, "on_epoch": on_epoch if first else None}
+            options = {
+                "run": run,
+                "quiet": quiet or not first,
+                "on_epoch": on_epoch if first else None,
+            }
             found = _both_stages(model, data, cache, options)
             if first:
                 write_results(run, model, data, *found)
@@ -108,7 +114,9 @@ def _both_stages(model: L2RCLIP, data: OrdinalDataset, cache: Any, options: Any)
     history = history + train(model, images, **options)
     seconds["stage 2"] = time.monotonic() - began
     calibrate(model, images.encode(model, "val"), images.targets["val"])
-    answers |= {split: model.probabilities(images.encode(model, split)) for split in ("val", "test")}
+    answers |= {
+        split: model.probabilities(images.encode(model, split)) for split in ("val", "test")
+    }
     return history, answers, seconds
 
 
@@ -118,5 +126,7 @@ def choose_device(config: Config) -> torch.device:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
-        raise TrainingError(f"device: no {config.device!r} device is visible here; use --device cpu or auto.")
+        raise TrainingError(
+            f"device: no {config.device!r} device is visible here; use --device cpu or auto."
+        )
     return device

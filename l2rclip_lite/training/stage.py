@@ -71,32 +71,47 @@ class Stage:
         self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
         self.target = data.targets["val"]
         size = batch_size or self.config.batch_size
-        shares = 1 if batch_size else PartialState().num_processes  # cached features are not shared out
+        shares = (
+            1 if batch_size else PartialState().num_processes
+        )  # cached features are not shared out
         self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
         if epochs and not self.steps:
-            raise TrainingError("fewer batches than processes; use fewer, or a smaller --batch-size.")
+            raise TrainingError(
+                "fewer batches than processes; use fewer, or a smaller --batch-size."
+            )
         groups: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
             share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
             groups.setdefault(share, []).append(parameter)
         rows = [{"params": group, "peak": lr * share} for share, group in groups.items()]
-        self.optimizer = torch.optim.Adam(rows, lr, weight_decay=self.config.weight_decay, fused=True)
+        self.optimizer = torch.optim.Adam(
+            rows, lr, weight_decay=self.config.weight_decay, fused=True
+        )
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.best_score, self.taken = (math.inf, math.inf), 0
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
         self.file = run.unfinished / f"stage{number}.safetensors" if run else None
-        stored = self.file and load_checkpoint(self.file, self.parameters, self.best, self.optimizer)
+        stored = self.file and load_checkpoint(
+            self.file, self.parameters, self.best, self.optimizer
+        )
         if stored:
             self.history, self.best_score, self.taken = stored
-        shown: dict[str, Any] = {"total": self.steps, "initial": self.taken, "unit": "step", "disable": quiet}
+        shown: dict[str, Any] = {
+            "total": self.steps,
+            "initial": self.taken,
+            "unit": "step",
+            "disable": quiet,
+        }
         self.bar = Progress(desc=f"stage {number}", **shown)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """The generator of each epoch that is still to be run: its one source of randomness."""
         for epoch in range(len(self.history), self.total):
             self.losses = []
-            yield torch.Generator().manual_seed((self.config.seed * 31 + self.number) * 100_003 + epoch)
+            yield torch.Generator().manual_seed(
+                (self.config.seed * 31 + self.number) * 100_003 + epoch
+            )
         self.bar.close()
 
     def step(self, loss: Float[Tensor, ""]) -> None:
@@ -117,7 +132,9 @@ class Stage:
             raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
         # A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the rest of a short run.
-        nn.utils.clip_grad_norm_([p for n, p in self.parameters.items() if n.startswith("towers.")], 1.0)
+        nn.utils.clip_grad_norm_(
+            [p for n, p in self.parameters.items() if n.startswith("towers.")], 1.0
+        )
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -137,7 +154,9 @@ class Stage:
         """
         epoch = len(self.history) + 1
         if not probabilities.isfinite().all():
-            raise TrainingError(f"stage {self.number}, epoch {epoch}: no finite output; learn more slowly.")
+            raise TrainingError(
+                f"stage {self.number}, epoch {epoch}: no finite output; learn more slowly."
+            )
         row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
         self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
         score = (self.history[-1]["val_rps"], self.history[-1]["val_mae"])

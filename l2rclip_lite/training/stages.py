@@ -75,7 +75,11 @@ def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dic
         return []
     push = {name: getattr(controls, name) for name in ("normalise", "order", "push_power")}
     texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
-    learns, lr, epochs = freeze(model, "stage 2"), config.lr2 or model.towers.image_lr, config.epochs2
+    learns, lr, epochs = (
+        freeze(model, "stage 2"),
+        config.lr2 or model.towers.image_lr,
+        config.epochs2,
+    )
     stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
     encode = ImageSide(model)
     if PartialState().num_processes > 1:

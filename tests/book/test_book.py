@@ -19,7 +19,9 @@ from in_node import first_hits
 
 import l2rclip_lite
 
-URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "urls"
+]
 ADDRESS = URLS["Repository"]
 BASE = project.book_address(URLS)
 
@@ -78,7 +80,10 @@ def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
     for name, content in (("title", "Glossary"), ("image", f"{BASE}_static/social.png")):
         assert f'<meta property="og:{name}" content="{content}" />' in page
     assert re.search(r'<meta property="og:description" content="\w.+" />', page)
-    assert struct.unpack(">II", (html / "_static" / "social.png").read_bytes()[16:24]) == (1200, 630)
+    assert struct.unpack(">II", (html / "_static" / "social.png").read_bytes()[16:24]) == (
+        1200,
+        630,
+    )
 
 
 @pytest.mark.slow
@@ -99,7 +104,9 @@ def test_addresses_that_are_no_pages_help_their_reader(html: Path) -> None:
 def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
     """Over https; noopener beside what `rel` says; the theme's handlers are gone."""
     page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
-    link = '<a rel="nofollow" href="//a.org/b">x</a><a href="http://c.org">y</a><a href="c.html">z</a>'
+    link = (
+        '<a rel="nofollow" href="//a.org/b">x</a><a href="http://c.org">y</a><a href="c.html">z</a>'
+    )
     made = security.guarded(page + link, "a.html")
     assert '<button data-press="print">' in made
     closed = '<a rel="nofollow noopener" href="//a.org/b">x</a><a rel="noopener" href="https://c.org">y</a>'
@@ -117,7 +124,9 @@ def test_an_inline_equation_keeps_its_marks() -> None:
 def test_the_typefaces_are_here_with_their_licence() -> None:
     """Every file that the style sheet names exists, none is left over, and together they are small."""
     css, fonts = read(chapters.BOOK / "_static" / "book.css"), chapters.BOOK / "_static" / "fonts"
-    assert set(re.findall(r'url\("fonts/([^"]+)"\)', css)) == {path.name for path in fonts.glob("*.woff2")}
+    assert set(re.findall(r'url\("fonts/([^"]+)"\)', css)) == {
+        path.name for path in fonts.glob("*.woff2")
+    }
     assert "SIL OPEN FONT LICENSE" in read(fonts / "LICENSE")
     assert sum(path.stat().st_size for path in fonts.iterdir()) < 400_000
     assert not re.search(r"url\([\"']?(?:https?:)?//", css)
@@ -149,9 +158,13 @@ def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
     page = read(html / "book" / "api.html")
     for name in l2rclip_lite.__all__:
         assert f'id="{getattr(l2rclip_lite, name).__module__}.{name}"' in page
-    assert 'href="hyperparameters.html#config-lambda-tight"><code' in read(html / "book" / "05_losses.html")
+    assert 'href="hyperparameters.html#config-lambda-tight"><code' in read(
+        html / "book" / "05_losses.html"
+    )
     assert 'id="config-lambda-tight"' in read(html / "book" / "hyperparameters.html")
-    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(html / "book" / "04_rankformer.html")
+    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(
+        html / "book" / "04_rankformer.html"
+    )
 
 
 @pytest.mark.slow

@@ -45,7 +45,9 @@ def test_the_runtime_is_the_one_that_its_note_names() -> None:
     """SHA-256 of each vendored file."""
     folder = chapters.BOOK / "_extra" / "ort"
     named = dict(
-        re.findall(r"\| `([\w.-]+)` \| `(\w{64})` \|", (folder / "README.md").read_text(encoding="utf-8"))
+        re.findall(
+            r"\| `([\w.-]+)` \| `(\w{64})` \|", (folder / "README.md").read_text(encoding="utf-8")
+        )
     )
     assert {"ort.wasm.min.mjs", "ort-wasm-simd-threaded.wasm"} <= set(named)
     for name, fingerprint in named.items():

@@ -13,7 +13,9 @@ from packaging.utils import canonicalize_name
 import l2rclip_lite
 
 FOLDER = chapters.ROOT / "requirements"
-PROJECT: dict[str, Any] = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PROJECT: dict[str, Any] = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LOCK = (FOLDER / "lock.txt").read_text(encoding="utf-8")
 
@@ -38,7 +40,9 @@ def test_a_lock_installs_the_same_files_on_every_machine(name: str) -> None:
 def test_the_lock_meets_every_range() -> None:
     """Each dependency that pyproject.toml declares is pinned, within its range."""
     found = pins(LOCK)
-    wanted = PROJECT["dependencies"] + [line for name in EXTRAS if name != "all" for line in EXTRAS[name]]
+    wanted = PROJECT["dependencies"] + [
+        line for name in EXTRAS if name != "all" for line in EXTRAS[name]
+    ]
     for requirement in map(Requirement, wanted):
         pin = found[canonicalize_name(requirement.name)][0]
         assert requirement.specifier.contains(pin.split("==")[1].split(" ")[0]), requirement
@@ -61,5 +65,7 @@ def test_every_file_of_others_is_named_and_nothing_is_large() -> None:
     folders = [chapters.BOOK / "_extra", chapters.BOOK / "_static" / "fonts"]
     held = [p for folder in folders for p in folder.rglob("*.*") if p.suffix not in (".md", ".txt")]
     assert sorted(named) == sorted(path.relative_to(chapters.ROOT).as_posix() for path in held)
-    files = [p for folder in ("book", "l2rclip_lite") for p in (chapters.ROOT / folder).rglob("*.*")]
+    files = [
+        p for folder in ("book", "l2rclip_lite") for p in (chapters.ROOT / folder).rglob("*.*")
+    ]
     assert [p.name for p in files if p.stat().st_size > 5e6 and p.suffix != ".wasm"] == []

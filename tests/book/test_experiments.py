@@ -52,14 +52,21 @@ def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_
     assert given["PROFILE"] == "full"
     check_baselines(given.get("BASELINES", ()))
     settings = ("TOWERS", "EPOCHS1", "EPOCHS2", "BATCH_SIZE", "PRECISION")
-    Config(**{name.lower(): given[name] for name in settings if name in given}, **given.get("SETTINGS", {}))
+    Config(
+        **{name.lower(): given[name] for name in settings if name in given},
+        **given.get("SETTINGS", {}),
+    )
     names = ("PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
-    load = {name.lower(): given[name] for name in names if name in given} | given.get("DATA_OPTIONS", {})
+    load = {name.lower(): given[name] for name in names if name in given} | given.get(
+        "DATA_OPTIONS", {}
+    )
     name = given["DATASET"]
     if name == "retinamnist":  # only the published file will do
         assert not load
     else:
-        load |= {"size": 60} if name == "leaves" else {"root": make_fixture(name, tmp_path / "data")}
+        load |= (
+            {"size": 60} if name == "leaves" else {"root": make_fixture(name, tmp_path / "data")}
+        )
         assert len(load_dataset(name, **load).test) > 0
     for row in given["PUBLISHED"]:
         numbers = row.keys() - {"method", "source"}
@@ -75,7 +82,9 @@ def test_every_data_set_protocol_and_fold_is_covered() -> None:
         folds = DATA_SETS[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
         assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
         assert given.get("FOLD") == (folds[0] if len(folds) > 1 else None)
-    assert covered == {(name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols}
+    assert covered == {
+        (name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols
+    }
 
 
 @each_file

@@ -28,14 +28,19 @@ IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
 SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
 MONEY = Ranks(("$", "$1 to $5", r"$\x$"), (0, 3, 9), "for {rank}")  # the last would stop Matplotlib
 EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.7, 0.5), (2, 2, 0.6, 0.5)]
-HISTORY = [{"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS]
+HISTORY = [
+    {"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS
+]
 CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
 CURVE = own_data.reliability(
     [0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], Ranks(("a", "b"), (0, 1), "{rank}")
 )
 LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
-BYTES, STRIPS = np.stack([np.asarray(image).T for image in IMAGES]), {"a": [0, 2, 3], "b": [1, 0, 3]}
+BYTES, STRIPS = (
+    np.stack([np.asarray(image).T for image in IMAGES]),
+    {"a": [0, 2, 3], "b": [1, 0, 3]},
+)
 ORDERS = ("true", "blind", "shuffled")
 ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
@@ -62,7 +67,9 @@ def log_axes() -> Figure:
 def ticks(figure: Figure) -> list[str]:
     """What is written at the ticks of all panels and colour bars."""
     sides = [side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)]
-    return [t.get_text() for side in sides for t in side.get_ticklabels(which="both") if t.get_text()]
+    return [
+        t.get_text() for side in sides for t in side.get_ticklabels(which="both") if t.get_text()
+    ]
 
 
 def texts(figure: Figure) -> list[str]:
@@ -88,7 +95,10 @@ def cells(figure: Figure) -> list[float]:
 
 def images(figure: Figure) -> list[float]:
     """The number of the image in each panel; -1 where there is none."""
-    return [float(axis.images[0].get_array()[0, 0, 0] / 10) if axis.images else -1 for axis in figure.axes]
+    return [
+        float(axis.images[0].get_array()[0, 0, 0] / 10) if axis.images else -1
+        for axis in figure.axes
+    ]
 
 
 def bars(figure: Figure) -> list[list[float]]:
@@ -99,7 +109,11 @@ def bars(figure: Figure) -> list[list[float]]:
 def frame_ranks(figure: Figure) -> list[int]:
     """The rank whose colour the frame of each image has."""
     colours = [to_hex(colour) for colour in plots.rank_colours(3)]
-    return [colours.index(to_hex(axis.spines["left"].get_edgecolor())) for axis in figure.axes if axis.images]
+    return [
+        colours.index(to_hex(axis.spines["left"].get_edgecolor()))
+        for axis in figure.axes
+        if axis.images
+    ]
 
 
 # figure, what it is given, what is read off it, what that must be
@@ -109,16 +123,36 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, ties, and the lower error decides
     (plots.training_curves, (HISTORY, RANKS), marks, [[[2, 0.9], [5, 0.6]]]),
     # of two lows one is called high
-    (plots.confusion, ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS), cells, [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]),
+    (
+        plots.confusion,
+        ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS),
+        cells,
+        [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1],
+    ),
     # a rank may be called $, and a power of ten is no formula either
-    (plots.confusion, ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY), lambda f: ticks(f)[:3], [*MONEY.names]),
+    (
+        plots.confusion,
+        ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY),
+        lambda f: ticks(f)[:3],
+        [*MONEY.names],
+    ),
     (log_axes, (), lambda f: ticks(f)[1:6], ["10⁻⁵", "0.001", "0.1", "10", "1,000"]),
-    (plots.gallery, (SPLIT, CHANCES, RANKS, [3, 1]), bars, [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
+    (
+        plots.gallery,
+        (SPLIT, CHANCES, RANKS, [3, 1]),
+        bars,
+        [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]],
+    ),
     (plots.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
     # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
     (own_data.reliability_diagram, ({"T": CURVE},), marks, [[[0.7, 0.5], [0.9, 1]]]),
     # ranks begin at 0, 20 and 40 %, and an edge opens its rank
-    (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS), frame_ranks, [0, 1, 2]),
+    (
+        metrics.threshold_scale,
+        (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS),
+        frame_ranks,
+        [0, 1, 2],
+    ),
     # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each
     (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS), below, ["", "squares add up to 0.5"]),
     # images are discs, and each of the three ranks has a diamond
@@ -146,9 +180,19 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
         lambda f: texts(f)[1:3],
         ["a\n1.00", "very\n2.00"],
     ),
-    (template_figures.token_figure, ({"CLIP": TOKENS, "MiniLM": TOKENS},), texts, ["a", "low", "leaf"]),
+    (
+        template_figures.token_figure,
+        ({"CLIP": TOKENS, "MiniLM": TOKENS},),
+        texts,
+        ["a", "low", "leaf"],
+    ),
     # rings of random weights, then the trained network's diamonds
-    (template_figures.score_rows, (SCORES,), marks, [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]]),
+    (
+        template_figures.score_rows,
+        (SCORES,),
+        marks,
+        [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]],
+    ),
 ]
 
 
@@ -163,7 +207,10 @@ def brightness(colour: str) -> float:
 def test_colours_hold_on_a_light_and_a_dark_page(page: str) -> None:
     """Figures have no ground of their own; `#12161b` is the dark page in `book/_static/book.css`."""
     marks = [colour for colour, _ in METHODS.values()] + [colour for _, colour, _ in DATA.values()]
-    for colour, least in [(plots.INK, 3.9), *((colour, 2.5) for colour in (*plots.COLOURS.values(), *marks))]:
+    for colour, least in [
+        (plots.INK, 3.9),
+        *((colour, 2.5) for colour in (*plots.COLOURS.values(), *marks)),
+    ]:
         dark, light = sorted((brightness(colour), brightness(page)))
         assert light / dark >= least, colour
 

@@ -26,7 +26,9 @@ def by_distance(z: Tensor, t: Tensor) -> Tensor:
 pairwise = partial(ordinal_pairwise_loss, target=RANK0, values=FIVE)
 
 
-@pytest.mark.parametrize("loss", [by_distance, pairwise, partial(pairwise, order="shuffled", push_power=2)])
+@pytest.mark.parametrize(
+    "loss", [by_distance, pairwise, partial(pairwise, order="shuffled", push_power=2)]
+)
 def test_the_forces_of_all_texts_are_the_force_on_the_image(
     loss: Callable[[Tensor, Tensor], Tensor],
 ) -> None:

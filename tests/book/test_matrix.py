@@ -62,7 +62,9 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             for arm in (Arm(key, **about) for key, about in unit["arms"].items()):
                 config = arm.config(Config(**planning.merged(unit["settings"], own)))
                 assert config.seed == unit["seed"], name
-                assert arm.method in {*BASELINES, "L2RCLIP", "random-prototypes", "median-rank"}, name
+                assert arm.method in {*BASELINES, "L2RCLIP", "random-prototypes", "median-rank"}, (
+                    name
+                )
                 if arm.method in BASELINES:
                     check_baselines([arm.method], config)
                 seen.add((name, arm.name, config))
@@ -79,7 +81,9 @@ def test_smoke_is_one_run_of_every_study_whose_conditions_can_be_met(folders: Pa
         data = load_dataset(**unit["load"])
         for condition, _ in unit["conditions"]:
             changed = reworded(data, **condition, seed=unit["seed"])
-            assert (changed.protocol != data.protocol) == bool(set(condition) - {"template", "names"}), name
+            assert (changed.protocol != data.protocol) == bool(
+                set(condition) - {"template", "names"}
+            ), name
 
 
 def test_runs_are_folds_or_seeds(folders: Path) -> None:
@@ -95,7 +99,9 @@ def test_runs_are_folds_or_seeds(folders: Path) -> None:
     other = planning.unit(planning.read(), "others", "leaves5", 1, "page", None)
     assert (other["settings"]["seed"], other["load"]["seed"]) == (1, 1)
     assert every_unit("page", None).keys() == {name for name in units if "leaves" in name}
-    found = planning.merged({"a": 1, "controls": {"x": 1, "y": 1}}, {"a": 2}, {"controls": {"y": 2}})
+    found = planning.merged(
+        {"a": 1, "controls": {"x": 1, "y": 1}}, {"a": 2}, {"controls": {"y": 2}}
+    )
     assert found == {"a": 2, "controls": {"x": 1, "y": 2}}
 
 
@@ -127,7 +133,10 @@ def test_gather_keeps_every_digit_and_names_what_is_missing(tmp_path: Path, fold
         file.with_suffix(".json").write_text(json.dumps(made), encoding="utf-8")
     (tmp_path / "rows/others/leaves20-0.json").unlink()
     table, about = collect.gather(tmp_path, "page")
-    assert table.to_csv(index=False) == 'arm,mae,commit\n"a, b",1e-05,def\nNA,0.30000000000000004,abc\n'
+    assert (
+        table.to_csv(index=False)
+        == 'arm,mae,commit\n"a, b",1e-05,def\nNA,0.30000000000000004,abc\n'
+    )
     assert (about["units"], about["commits"]) == (2, ["abc", "def"])
     assert set(about["missing"]) == every_unit("page", folders).keys() - rows.keys()
     assert about["data"]["leaves5"]["card"] == {"name": "others/leaves5-0"}
@@ -141,7 +150,9 @@ def test_the_smallest_rows_come_out_again() -> None:
     if folder is None:
         pytest.skip(real_data.missing("bracol_area"))
     table = pd.read_csv(RESULTS, dtype={"level": str, "condition": str}, keep_default_na=False)
-    table = table[(table["study"] == "main") & (table["data"] == "bracol-area") & (table["run"] == 0)]
+    table = table[
+        (table["study"] == "main") & (table["data"] == "bracol-area") & (table["run"] == 0)
+    ]
     unit = planning.unit(planning.read(), "main", "bracol-area", 0, "page", folder.parent)
     work = Work(unit, "bracol-area")
     for arm in ("cross-entropy", "words"):
@@ -153,10 +164,19 @@ def test_the_smallest_rows_come_out_again() -> None:
 
 def test_a_row_that_differs_is_named() -> None:
     """One digit in one metric; seconds and commit may differ, and an empty cell equals one that is not there."""
-    old = {"arm": "full", "mae": "0.25", "seconds": "3.1", "commit": "a", "text_gap": "", "level": "4"}
+    old = {
+        "arm": "full",
+        "mae": "0.25",
+        "seconds": "3.1",
+        "commit": "a",
+        "text_gap": "",
+        "level": "4",
+    }
     new = {"arm": "full", "mae": 0.25, "seconds": 9.0, "commit": "b", "level": 4}
     assert rerun.differences(old, new) == []
-    assert rerun.differences(old, new | {"mae": 0.25000001}) == ["mae: 0.25 in the table, 0.25000001 now"]
+    assert rerun.differences(old, new | {"mae": 0.25000001}) == [
+        "mae: 0.25 in the table, 0.25000001 now"
+    ]
     assert rerun.differences(old, new | {"mae": 0.25000001}, tolerance=1e-6) == []
 
 
@@ -170,7 +190,9 @@ def test_a_unit_is_a_notebook_and_a_file_of_rows(tmp_path: Path) -> None:
     subprocess.run(command, shell=True, cwd=chapters.ROOT, capture_output=True, check=True)
     names = {"unit.ipynb", "rows.csv", "rows.images.csv", "rows.json"}
     assert {file.name for file in tmp_path.glob("*.*")} == names
-    assert [file.name for file in tmp_path.glob("features/*")] == ["bracol-0-tiny-random-32.safetensors"]
+    assert [file.name for file in tmp_path.glob("features/*")] == [
+        "bracol-0-tiny-random-32.safetensors"
+    ]
     rows = pd.read_csv(tmp_path / "rows.csv", dtype=str)
     assert list(rows["arm"]) == list(planning.read()["studies"]["tuned"]["arms"])
     assert set(rows["commit"]) == {"1234"}
@@ -181,7 +203,18 @@ def test_snakemake_plans_every_unit(tmp_path: Path) -> None:
     """A dry run names the units of the plan."""
     if not SNAKEMAKE.exists():
         pytest.skip("there is no .snakemake-env; `make studies` makes it")
-    command = [SNAKEMAKE, "-n", "-d", tmp_path, "-s", EXPERIMENTS / "Snakefile", "--config", "preset=smoke"]
+    command = [
+        SNAKEMAKE,
+        "-n",
+        "-d",
+        tmp_path,
+        "-s",
+        EXPERIMENTS / "Snakefile",
+        "--config",
+        "preset=smoke",
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     units = len(planning.units(planning.read("smoke")))
-    assert ["unit", str(units)] in [line.split() for line in (said.stdout + said.stderr).splitlines()]
+    assert ["unit", str(units)] in [
+        line.split() for line in (said.stdout + said.stderr).splitlines()
+    ]

@@ -60,7 +60,11 @@ def png(comment: str) -> str:
         ("metadata", {"tags": ["injected-parameters"]}, "injected parameters were left"),
         ("metadata", {"at": "/root/book/a.ipynb"}, "its metadata shows a path"),
         ("source", "%timeit\nsteps = 3", "the magic '%timeit'"),
-        ("outputs", [nbformat.v4.new_output("stream", name="stderr", text="soon")], "prints on stderr"),
+        (
+            "outputs",
+            [nbformat.v4.new_output("stream", name="stderr", text="soon")],
+            "prints on stderr",
+        ),
         ("outputs", shown("text/plain", "x" * (page_rules.SIZE_CAP + 1)), "more than the 4 MiB"),
         ("outputs", shown("text/plain", f"on {socket.gethostname()}"), "name of this machine"),
         ("outputs", shown("text/plain", "me@box:~$ l2rclip train"), "this machine: 'me@box:~"),
@@ -92,7 +96,12 @@ def test_a_page_is_executed_by_python3_at_the_profile_page_and_its_figures_are_d
     page.cells[2].metadata.mystnb.image.alt = ""
     found = "\n".join(page_rules.problems(page))
     assert found.count("\n") == 3
-    for complaint in ("not python3", "'smoke', not 'page'", "shows a path", "its figure has no alt text"):
+    for complaint in (
+        "not python3",
+        "'smoke', not 'page'",
+        "shows a path",
+        "its figure has no alt text",
+    ):
         assert complaint in found
 
 
@@ -108,7 +117,9 @@ def test_a_page_is_executed_by_python3_at_the_profile_page_and_its_figures_are_d
 )
 def test_a_cell_starts_no_process(source: str, tag: str, started: list[str]) -> None:
     """But for the set-up cell, and one that calls `l2rclip` itself."""
-    assert page_rules.processes(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})) == started
+    assert (
+        page_rules.processes(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})) == started
+    )
 
 
 def chapter(*texts: str) -> NotebookNode:
@@ -174,7 +185,10 @@ def test_a_page_carries_results_and_provenance_only(tiny: Path, page: NotebookNo
     assert page.cells[2].outputs[0].text == "steps 3\n"
     assert "papermill" not in path.read_text(encoding="utf-8").replace("tools/execute.py", "")
     stamp = page.metadata[page_rules.STAMP]
-    assert (stamp["source"], stamp["package"]) == (chapters.source_hash(tiny), chapters.package_hash())
+    assert (stamp["source"], stamp["package"]) == (
+        chapters.source_hash(tiny),
+        chapters.package_hash(),
+    )
     assert stamp["source"][:12] in page.cells[-1].source
     before = path.read_bytes(), path.stat().st_mtime_ns
     execute.execute(tiny, path, {"PROFILE": "page"})

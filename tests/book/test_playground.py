@@ -29,11 +29,20 @@ def test_losses_and_gradients_are_the_packages_on_random_fixtures() -> None:
     cases, expected = [], []
     for case in range(40):
         ranks, batch, dim = draw.integers((3, 1, 2), (8, 7, 9)).tolist()
-        text, image = (F.normalize(torch.tensor(draw.standard_normal((n, dim)))) for n in (ranks, batch))
+        text, image = (
+            F.normalize(torch.tensor(draw.standard_normal((n, dim)))) for n in (ranks, batch)
+        )
         values, image = torch.tensor(draw.uniform(0.1, 1, ranks)).cumsum(0), image.requires_grad_()
         target = torch.tensor(draw.integers(ranks, size=batch))
-        power, scale, normalise = 1 + case // 2 % 2, float(1 + 19 * case / 39), ("batch", "global")[case % 2]
-        options: dict[str, Any] = {"normalise": normalise, "order": ("true", "blind", "shuffled")[case % 3]}
+        power, scale, normalise = (
+            1 + case // 2 % 2,
+            float(1 + 19 * case / 39),
+            ("batch", "global")[case % 2],
+        )
+        options: dict[str, Any] = {
+            "normalise": normalise,
+            "order": ("true", "blind", "shuffled")[case % 3],
+        }
         loss = ordinal_pairwise_loss(image, text, target, values, push_power=power, **options)
         entropy = F.cross_entropy(scale * image @ text.T, target)
         forces = [(-torch.autograd.grad(each, image)[0]).tolist() for each in (loss, entropy)]
@@ -104,9 +113,21 @@ def test_a_link_holds_the_state_and_its_python_prints_the_loss_of_the_page(text:
 def test_what_the_page_says_about_the_losses_is_so() -> None:
     """The four things to try, from the states behind their buttons."""
     first, second, third, fourth = buttons("loss")
-    changes: list[tuple[str, dict[str, Any]]] = [(first, {}), (second, {}), (second, {"order": "true"})]
-    changes += [(second, {"order": "shuffled"}), (third, {}), (third, {"loss": "ordinal"}), (fourth, {})]
-    changes += [(fourth, {"loss": "both"}), (fourth, {"texts": js("() => state.ARRANGEMENTS.fan.angles(5)")})]
+    changes: list[tuple[str, dict[str, Any]]] = [
+        (first, {}),
+        (second, {}),
+        (second, {"order": "true"}),
+    ]
+    changes += [
+        (second, {"order": "shuffled"}),
+        (third, {}),
+        (third, {"loss": "ordinal"}),
+        (fourth, {}),
+    ]
+    changes += [
+        (fourth, {"loss": "both"}),
+        (fourth, {"texts": js("() => state.ARRANGEMENTS.fan.angles(5)")}),
+    ]
     call = """({ starts }) => starts.map(([text, change]) => {
         const slid = from => ({ ...from, image: losses.slide(from).at(-1) });
         const end = slid({ ...slid(state.parse(text)), ...change });
@@ -127,7 +148,9 @@ def test_what_the_page_says_about_the_losses_is_so() -> None:
 def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:
     """No import or export is left, no name is declared twice, and node reads it."""
     text = playground.bundle(FOLDER)
-    assert {f"{name}.mjs" for name in playground.MODULES} == {path.name for path in FOLDER.glob("*.mjs")}
+    assert {f"{name}.mjs" for name in playground.MODULES} == {
+        path.name for path in FOLDER.glob("*.mjs")
+    }
     names = re.findall(r"^(?:(?:async )?function|const|let) (\w+)", text, re.MULTILINE)
     assert sorted(names) == sorted(set(names))
     (tmp_path / "playground.js").write_text(text, encoding="utf-8")
@@ -137,6 +160,6 @@ def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:
 def test_the_library_is_the_one_that_its_note_names() -> None:
     """SHA-256 of D3."""
     library = BOOK / "_extra" / "d3" / "d3.min.js"
-    assert hashlib.sha256(library.read_bytes()).hexdigest() in library.with_name("README.md").read_text(
-        "utf-8"
-    )
+    assert hashlib.sha256(library.read_bytes()).hexdigest() in library.with_name(
+        "README.md"
+    ).read_text("utf-8")

@@ -39,7 +39,9 @@ def test_the_data_file_is_small_and_complete_and_the_page_scores_it_as_the_packa
 def test_the_data_are_what_the_script_makes() -> None:
     """One rank set anew: cosines to 3e-6 (machines differ in float32), scores and words the same; and its copied script."""
     stored = SETS["severity"]
-    made = playground_data.rank_set(load_towers("mini"), "severity", playground_data.SETS["severity"])
+    made = playground_data.rank_set(
+        load_towers("mini"), "severity", playground_data.SETS["severity"]
+    )
     for now, then in zip(made["templates"], stored["templates"], strict=True):
         assert now["template"] == then["template"]
         assert np.abs(np.subtract(now["cosines"], then["cosines"])).max() <= 3
@@ -58,9 +60,13 @@ def test_what_the_page_says_about_the_words_is_so() -> None:
     states = [dict(part.split("=") for part in state.split("&")) for state in buttons("words")]
     assert [state["set"] for state in states] == ["ages-words", "ages-digits", "retina"]
     call = "({ cosines, unit }) => ordinality.centre(ordinality.unfold(cosines, 62, unit))"
-    tens = np.array([age % 10 == 9 for age in range(20, 77)])  # 29 and 30, 39 and 40, … are in different tens
+    tens = np.array(
+        [age % 10 == 9 for age in range(20, 77)]
+    )  # 29 and 30, 39 and 40, … are in different tens
     for key, low, high in (("ages-words", 0.5, 1), ("ages-digits", -0.1, 0.1)):
-        cosines = np.array(js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"]))
+        cosines = np.array(
+            js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"])
+        )
         following = np.diag(cosines, 1)[4:]  # of each age from 20 on and the next one
         assert low < following[~tens].mean() - following[tens].mean() < high, (
             "one square per ten, or one band"

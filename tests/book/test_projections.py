@@ -17,7 +17,9 @@ def test_a_mirrored_and_turned_layout_turns_back_and_keeps_its_size() -> None:
     flat = noise(20, 2)
     mirrored = flat @ np.array([[0.0, 1.0], [1.0, 0.0]]) @ np.array([[0.0, 1.0], [-1.0, 0.0]])
     np.testing.assert_allclose(turned_like(mirrored + 5, flat), flat - flat.mean(0), atol=1e-9)
-    np.testing.assert_allclose(turned_like(2 * mirrored, flat), 2 * (flat - flat.mean(0)), atol=1e-9)
+    np.testing.assert_allclose(
+        turned_like(2 * mirrored, flat), 2 * (flat - flat.mean(0)), atol=1e-9
+    )
 
 
 def test_water_must_be_wide_and_an_island_large() -> None:

@@ -29,7 +29,9 @@ PAGES = sorted(chapters.BOOK.glob("*.md"))
 def _unsourced(text: str) -> list[str]:
     """Paragraphs and table rows that hold a decimal or a per cent and cite nobody, directly or in the paragraph before."""
     found, cited = [], False
-    for block in re.split(r"\n\s*\n", NOT_PROSE.sub(" ", re.sub(r"\{cite:?[pt]?\}`[^`]*`", " CITED ", text))):
+    for block in re.split(
+        r"\n\s*\n", NOT_PROSE.sub(" ", re.sub(r"\{cite:?[pt]?\}`[^`]*`", " CITED ", text))
+    ):
         here = "CITED" in block
         if NUMBER.search(block) and not (here or cited):
             found.append(block.strip()[:80])
@@ -57,7 +59,9 @@ def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
 
 def test_the_results_table_gives_mean_and_spread() -> None:
     """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread. The ± stays on one line."""
-    rows = pd.DataFrame({"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]})
+    rows = pd.DataFrame(
+        {"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]}
+    )
     found = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
     assert found == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
     directives.register_directive("results-table", tables.ResultsTable)
@@ -72,7 +76,11 @@ def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (source := tmp_path / "01_x.py").write_text("# %%\n", encoding="utf-8")
     runners = {name: {"ok": name != "nbval", "seconds": 1} for name in tables.RUNNERS}
-    proof = {"source": chapters.source_hash(source), "package": "abcdef0123456789", "runners": runners}
+    proof = {
+        "source": chapters.source_hash(source),
+        "package": "abcdef0123456789",
+        "runners": runners,
+    }
     (tmp_path / "results" / "proof.json").write_text(json.dumps({"01_x": proof}), encoding="utf-8")
     assert "; it fails in nbval: see" in tables.sentence(tmp_path, "01_x")
     source.write_text("# %%\n1\n", encoding="utf-8")
@@ -118,7 +126,8 @@ def test_names_in_prose_that_lead_to_the_reference() -> None:
     }
     kinds["model.L2RCLIP.predict"] = "method"
     objects = {
-        f"l2rclip_lite.{n}": SimpleNamespace(docname="p", node_id=n, objtype=k) for n, k in kinds.items()
+        f"l2rclip_lite.{n}": SimpleNamespace(docname="p", node_id=n, objtype=k)
+        for n, k in kinds.items()
     }
     short = {name for name in api.targets(objects) if name.count(".") < 2}
     assert short == {

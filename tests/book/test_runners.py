@@ -38,7 +38,9 @@ def test_nbval_compares_texts(tiny: Path, tmp_path: Path) -> None:
         verify.nbval(source)
 
 
-def test_the_setup_cell_installs_the_wheel_where_the_package_is_missing(tiny: Path, tmp_path: Path) -> None:
+def test_the_setup_cell_installs_the_wheel_where_the_package_is_missing(
+    tiny: Path, tmp_path: Path
+) -> None:
     """In an empty folder it does; a chapter that reads a file beside its notebook fails there."""
     page = nbformat.read(tiny.with_suffix(".ipynb"), as_version=4)
     source = setup_cell.CELL.format(address=setup_cell.address())
@@ -62,7 +64,9 @@ def test_every_chapter_has_the_setup_cell_of_this_release() -> None:
         assert setup_cell.renew(text) == text, f"{source.name}: run tools/setup_cell.py"
 
 
-def test_a_record_names_what_was_proved(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_names_what_was_proved(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each runner's result is kept with the hash of the source; a chapter that is gone is forgotten."""
     monkeypatch.setattr(verify, "PROOFS", tmp_path / "proofs")
     monkeypatch.setattr(verify, "RECORD", tmp_path / "proof.json")

@@ -20,7 +20,9 @@ def test_a_hundred_images_four_at_once_get_the_answers_of_the_model() -> None:
     """By the checkpoint that ships; what is no image is refused in a sentence, and the service goes on."""
     from fastapi.testclient import TestClient
 
-    block = re.findall(r"```python\n(.*?)# ```", CHAPTER.partition("## In a service")[2], re.DOTALL)[0]
+    block = re.findall(
+        r"```python\n(.*?)# ```", CHAPTER.partition("## In a service")[2], re.DOTALL
+    )[0]
     code = re.sub(r"^# ?", "", block, flags=re.MULTILINE).replace("runs/leaves", "leaves")
     names: dict[str, Any] = {}
     exec(compile(code, "service.py", "exec"), names)

@@ -37,7 +37,10 @@ def test_ordinality_of_an_arc_a_shuffle_and_a_point() -> None:
     found = ordinality(np.hstack([np.cos(mixed), np.sin(mixed)]))
     assert found == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
     assert ordinality(np.ones((5, 8))) == {"gap": 0.0, "triplets": 0.5, "component": 0.0}
-    for bad, message in ((np.ones((2, 4)), "three or more"), (np.array([[1.0], [0], [1]]), "row 1 is zero")):
+    for bad, message in (
+        (np.ones((2, 4)), "three or more"),
+        (np.array([[1.0], [0], [1]]), "row 1 is zero"),
+    ):
         with pytest.raises(InputError, match=message):
             ordinality(bad)
 
@@ -95,7 +98,10 @@ def test_a_second_shot_is_found_across_splits() -> None:
     scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
     second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)
     flat = Image.new("RGB", (20, 20), "grey")
-    parts = [[(image, 0) for image in part] for part in ([*scenes[:3], flat, flat], [scenes[3]], [second])]
+    parts = [
+        [(image, 0) for image in part]
+        for part in ([*scenes[:3], flat, flat], [scenes[3]], [second])
+    ]
     data = OrdinalDataset.from_datasets(parts, THREE, allow_empty_ranks=True)
     found = near_duplicates(data)
     assert found[["first_split", "second_split"]].values.tolist() == [["train", "test"]]

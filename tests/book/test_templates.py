@@ -57,7 +57,9 @@ def test_three_vectors_on_an_arc_have_two_orders_as_good_as_the_truth() -> None:
 @given(st.integers(3, 8), st.integers(0, 2**31))
 def test_the_fast_gap_is_the_gap_of_ordinality(count: int, seed: int) -> None:
     """Any features, any orders; the first order is the true one, and reading backwards changes no gap."""
-    features = torch.randn(count, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    features = torch.randn(
+        count, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     names = np.concatenate([orders(count, 4, seed), orders(count, 1)[:, ::-1]])
     slow = [ordinality(features[torch.from_numpy(order)])["gap"] for order in names]
     assert shuffled_gaps(features, names) == pytest.approx(slow, abs=1e-12)

@@ -74,20 +74,30 @@ BETWEEN = {  # images that the test parts of two folds share, least and most; of
 def test_morph_leaks_as_the_data_notes_say(lists: Path, protocol: str) -> None:
     """All folds of the four protocols: subjects, pairs of folds, the union, and what that means."""
     folds = DATA_SETS["morph"].protocols[protocol].folds
-    loaded = {fold: load_dataset("morph", lists=lists, protocol=protocol, fold=fold) for fold in folds}
+    loaded = {
+        fold: load_dataset("morph", lists=lists, protocol=protocol, fold=fold) for fold in folds
+    }
     counts = [leakage(data) for data in loaded.values()]
     names = ("test_subjects", "test_shared_subjects", "test_images_of_shared")
     assert [tuple(count[name] for name in names) for count in counts] == MORPH[protocol]
     assert all(count["test_shared_files"] == count["val_shared_files"] == 0 for count in counts)
-    assert all((count["val_shared_subjects"] == 0) == (protocol == "subject-exclusive") for count in counts)
+    assert all(
+        (count["val_shared_subjects"] == 0) == (protocol == "subject-exclusive") for count in counts
+    )
     tests = [set(data.test.paths) for data in loaded.values()]
-    images = {path for data in loaded.values() for part in SPLITS for path in data.split(part).paths}
+    images = {
+        path for data in loaded.values() for part in SPLITS for path in data.split(part).paths
+    }
     shared = {len(one & other) for one, other in combinations(tests, 2)}
     assert (min(shared), max(shared), len(set().union(*tests)), len(images)) == BETWEEN[protocol]
 
 
-@pytest.mark.parametrize(("protocol", "letter", "fold"), [("random", "C", 0), ("subject-exclusive", "D", 4)])
-def test_the_official_letters_are_swapped(lists: Path, protocol: str, letter: str, fold: int) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "letter", "fold"), [("random", "C", 0), ("subject-exclusive", "D", 4)]
+)
+def test_the_official_letters_are_swapped(
+    lists: Path, protocol: str, letter: str, fold: int
+) -> None:
     """SettingC is random, settingD by person; the whole set lacks two ages and has 260 images above 60."""
     data = load_dataset("morph", lists=lists, protocol=protocol, fold=fold)
     text = (lists / "morph" / f"setting{letter}" / f"morph_{letter}_{fold:02d}.txt").read_text()
@@ -109,8 +119,15 @@ def test_clap2015_is_the_published_one(lists: Path, protocol: str) -> None:
     if protocol == "test":
         votes = [deviation for split in SPLITS for deviation in data.split(split).deviations or ()]
         assert len(votes) == 4691
-        assert [min(votes), max(votes), np.mean(votes)] == pytest.approx([0.70, 7.16, 4.03], abs=0.005)
-        assert [rank + 3 for rank, n in enumerate(together(data, *SPLITS)) if not n] == [77, 81, 83, 84]
+        assert [min(votes), max(votes), np.mean(votes)] == pytest.approx(
+            [0.70, 7.16, 4.03], abs=0.005
+        )
+        assert [rank + 3 for rank, n in enumerate(together(data, *SPLITS)) if not n] == [
+            77,
+            81,
+            83,
+            84,
+        ]
 
 
 def test_adience_is_the_published_one(lists: Path) -> None:
@@ -147,7 +164,9 @@ def test_aesthetics_is_the_published_one(
     assert round(100 * test[int(np.argmax(train))] / sum(test), 2) == majority
     tested: list[str] = []
     for fold in range(5):
-        cut = load_dataset("aesthetics", lists=lists, category=category, protocol="five-fold", fold=fold)
+        cut = load_dataset(
+            "aesthetics", lists=lists, category=category, protocol="five-fold", fold=fold
+        )
         assert together(cut, *SPLITS) == [a + b for a, b in zip(train, test, strict=True)]
         tested += cut.test.paths
     assert len(set(tested)) == len(tested) == sum(train) + sum(test)
@@ -168,7 +187,9 @@ def test_every_card_answers_the_same_questions() -> None:
     for name, facts in DATA_SETS.items():
         assert facts.card.name == name
         assert all(facts.card.to_dict().values())
-        assert ("168fd4b" in facts.card.source) == ("identify" in facts.card.terms) == (name in LISTED)
+        assert (
+            ("168fd4b" in facts.card.source) == ("identify" in facts.card.terms) == (name in LISTED)
+        )
 
 
 BRACOL = {  # counts of the tests, from the project's data notes
@@ -206,21 +227,36 @@ def test_the_published_retinamnist(real_retinamnist: Path) -> None:
     assert (data.val.paths[119], data.val[119][0].mode, data.image_size) == ("val/0119", "RGB", 112)
 
 
-COUNTED = pd.read_csv(Path(__file__).parents[2] / "book" / "results" / "data_sets.csv", keep_default_na=False)
+COUNTED = pd.read_csv(
+    Path(__file__).parents[2] / "book" / "results" / "data_sets.csv", keep_default_na=False
+)
 KEY = ["data", "protocol", "category", "fold"]
-FIRST = COUNTED.drop_duplicates(KEY[:3]).query("data != 'leaves'")[KEY].itertuples(index=False, name=None)
+FIRST = (
+    COUNTED.drop_duplicates(KEY[:3])
+    .query("data != 'leaves'")[KEY]
+    .itertuples(index=False, name=None)
+)
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id="-".join(filter(None, key[:3]))) for key in FIRST])
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, id="-".join(filter(None, key[:3]))) for key in FIRST]
+)
 def test_the_books_counts_are_those_of_the_loaders(key: tuple[str, str, str, str]) -> None:
     """`book/results/data_sets.csv`, the first fold of each protocol and category, rank by rank and split by split."""
-    measured = {name: ("root", name.replace("-", "_")) for name in ("bracol-area", "apples81", "hc18")}
-    needs = {"bracol": ("root", "bracol_severity"), "retinamnist": ("root", "retinamnist")} | measured
+    measured = {
+        name: ("root", name.replace("-", "_")) for name in ("bracol-area", "apples81", "hc18")
+    }
+    needs = {
+        "bracol": ("root", "bracol_severity"),
+        "retinamnist": ("root", "retinamnist"),
+    } | measured
     where, folder = needs.get(key[0], ("lists", "datalists"))
     place = real_data.folder_of(folder)
     if place is None:
         pytest.skip(real_data.missing(folder))
-    options: dict[str, Any] = {name: value for name, value in zip(KEY[1:3], key[1:3], strict=True) if value}
+    options: dict[str, Any] = {
+        name: value for name, value in zip(KEY[1:3], key[1:3], strict=True) if value
+    }
     options |= {"fold": int(key[3])} if key[3] else {}
     data = load_dataset(key[0], **{where: place}, **options)
     rows = COUNTED[(COUNTED[KEY] == list(key)).all(axis=1)]

@@ -20,7 +20,11 @@ from l2rclip_lite.errors import InputError
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # sockets that torch.hub left open
-LISTS = {"LICENSE": b"MIT", "hci/1930s.txt": b"a.jpg 1930s\n", "morph/settingA/1.txt": b"b.jpg 20\r\n"}
+LISTS = {
+    "LICENSE": b"MIT",
+    "hci/1930s.txt": b"a.jpg 1930s\n",
+    "morph/settingA/1.txt": b"b.jpg 20\r\n",
+}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -58,7 +62,9 @@ def pack(file: Path, files: dict[str, bytes], links: dict[str, str] | None = Non
 def contents(root: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {
-        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
     }
 
 
@@ -75,7 +81,9 @@ def test_lists_land_where_they_belong(
     known = "".join(f"{digest(content)}  {name}\n" for name, content in LISTS.items())
     (tmp_path / "official_lists.sha256").write_text(known)
     monkeypatch.setattr(module, "DIGESTS", tmp_path)
-    moved = {f"datalist/{name}": content for name, content in LISTS.items()} | {"../../escape.txt": b"x"}
+    moved = {f"datalist/{name}": content for name, content in LISTS.items()} | {
+        "../../escape.txt": b"x"
+    }
     pack(folder / "a.tar.gz", moved | {"weights.bin": bytes(3 * 2**20)})
     root = tmp_path / "new" / "lists"
     assert download("morph", root, url=f"{url}a.tar.gz") == root
@@ -97,7 +105,11 @@ def test_lists_land_where_they_belong(
         with pytest.raises(InputError, match=sentence) as caught:
             download("hci", tmp_path / "other", url=f"{url}{name}.tar.gz")
         assert "\n" not in str(caught.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "official_lists.sha256", "served"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "new",
+        "official_lists.sha256",
+        "served",
+    ]
 
 
 def test_one_file_is_compared_with_its_digest(
@@ -115,12 +127,18 @@ def test_one_file_is_compared_with_its_digest(
     fetched = contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz"))
     assert fetched == {"retinamnist.npz": b"six arrays"}
     for name in ("csv", "hc18"):
-        with pytest.raises(InputError, match=f"{name}: nothing to download; `l2rclip data {name}` says"):
+        with pytest.raises(
+            InputError, match=f"{name}: nothing to download; `l2rclip data {name}` says"
+        ):
             download(name, tmp_path / "new")
 
 
 def test_the_digests_are_those_of_the_real_files(
-    served: tuple[Path, str], official: Path, real_bracol: Path, real_retinamnist: Path, tmp_path: Path
+    served: tuple[Path, str],
+    official: Path,
+    real_bracol: Path,
+    real_retinamnist: Path,
+    tmp_path: Path,
 ) -> None:
     """46 lists and their licence, 1,685 leaves, and the arrays, packed as published, come out byte for byte."""
     folder, url = served

@@ -39,7 +39,9 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
 def test_the_arrays_of_retinamnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six arrays make three splits; a file with another digest is not opened, an array of objects stays a pickle."""
     file = tmp_path / "retinamnist.npz"
-    arrays = {f"{split}_images": np.full((5, 28, 28, 3), at, np.uint8) for at, split in enumerate(SPLITS)}
+    arrays = {
+        f"{split}_images": np.full((5, 28, 28, 3), at, np.uint8) for at, split in enumerate(SPLITS)
+    }
     arrays |= {f"{split}_labels": np.arange(5, dtype=np.uint8)[:, None] for split in SPLITS}
     for damage, sentence in ((None, None), ({"train_labels": np.array([{}], object)}, "pickle")):
         np.savez(file, **arrays | (damage or {}))  # type: ignore[arg-type]
@@ -47,7 +49,9 @@ def test_the_arrays_of_retinamnist(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             ValueError, match=r"retinamnist.npz: it is not the published file .*--download DIR"
         ):
             load_dataset("retinamnist", root=tmp_path)
-        facts = replace(DATA_SETS["retinamnist"], sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+        facts = replace(
+            DATA_SETS["retinamnist"], sha256=hashlib.sha256(file.read_bytes()).hexdigest()
+        )
         monkeypatch.setitem(DATA_SETS, "retinamnist", facts)
         if sentence is None:
             data = load_dataset("retinamnist", root=tmp_path)

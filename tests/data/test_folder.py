@@ -24,14 +24,20 @@ def write(root: Path, text: str, images: int = 12) -> None:
     """Images 0.png to 11.png, each of its own red, links, and the labels file."""
     for number in range(images):
         Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / f"{number}.png")
-    for link, target in {"loop.png": "loop.png", "out.png": root.parent, "twin.png": "0.png"}.items():
+    for link, target in {
+        "loop.png": "loop.png",
+        "out.png": root.parent,
+        "twin.png": "0.png",
+    }.items():
         (root / link).symlink_to(target)
     (root / "labels.csv").write_bytes(text.encode())
 
 
 def load(folder: Path, **options: object) -> OrdinalDataset:
     """The folder with the ranks of this file."""
-    return load_dataset("csv", **{"root": folder, "ranks": RANKS, "template": "a {rank} banana", **options})
+    return load_dataset(
+        "csv", **{"root": folder, "ranks": RANKS, "template": "a {rank} banana", **options}
+    )
 
 
 @pytest.mark.parametrize("separator", ",;\t")
@@ -91,7 +97,9 @@ FOUND = "ranks: the {} numbers found as labels, {}"
         ((1, 2, 3), {"group_column": "label"}, "rename the column that is twice in path, label, label, split"),
     ],
 )  # fmt: skip
-def test_a_label_means_one_thing(tmp_path: Path, labels: Any, options: dict[str, Any], meant: Any) -> None:
+def test_a_label_means_one_thing(
+    tmp_path: Path, labels: Any, options: dict[str, Any], meant: Any
+) -> None:
     """Names, values and indices are told apart by rule; what could be two of them is refused."""
     write(tmp_path, "")
     copies = 1 if len(labels) > 3 else 3
@@ -120,12 +128,18 @@ def test_a_folder_for_each_rank(tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").rename(folder / f"{number}.PNG")
     (tmp_path / "plain" / "2" / "phone.heic").touch()
     data = load_dataset("csv", root=tmp_path / "plain")
-    assert (data.ranks.values, data.train.paths[0], data.train.targets[0]) == ((0, 1, 2), "0/3.PNG", 0)
+    assert (data.ranks.values, data.train.paths[0], data.train.targets[0]) == (
+        (0, 1, 2),
+        "0/3.PNG",
+        0,
+    )
     assert "12 images of a folder per rank, 1 other files left out" in data.summary()
     for split in SPLITS:
         (tmp_path / "cut" / split).mkdir(parents=True)
         (tmp_path / "plain" / str(SPLITS.index(split))).rename(tmp_path / "cut" / split / "fresh")
-    data = load_dataset("csv", root=tmp_path / "cut", ranks=("fresh", "ripe"), allow_empty_ranks=True)
+    data = load_dataset(
+        "csv", root=tmp_path / "cut", ranks=("fresh", "ripe"), allow_empty_ranks=True
+    )
     assert data.test.paths[0] == "test/fresh/11.PNG"
     assert [len(data.split(split)) for split in SPLITS] == [4, 4, 4]
     neither = r"has neither labels.csv, .* nor a folder of images per rank; pass --labels"
@@ -169,7 +183,9 @@ def test_what_the_table_leaves_open_is_drawn_and_said(
 ) -> None:
     """Each rank, of twenty images, in each split; nobody in two; the same again by the same seed."""
     data = drawn(tmp_path, **options)
-    assert [len(data.split(split)) for split in SPLITS] == pytest.approx(sizes, abs=4 * ("groups" in options))
+    assert [len(data.split(split)) for split in SPLITS] == pytest.approx(
+        sizes, abs=4 * ("groups" in options)
+    )
     assert said in "; ".join(data.protocol)
     assert all(min(data.counts(split)) > 0 for split in SPLITS)
     if "groups" in options and "are in more" not in said:
@@ -179,8 +195,13 @@ def test_what_the_table_leaves_open_is_drawn_and_said(
         assert drawn(tmp_path, **options | {"seed": 9}).test.paths != data.test.paths
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=60), st.integers(0, 9))
-def test_folds_hold_everything_once_and_groups_stay_whole(rows: list[tuple[int, int]], seed: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=60),
+    st.integers(0, 9),
+)
+def test_folds_hold_everything_once_and_groups_stay_whole(
+    rows: list[tuple[int, int]], seed: int
+) -> None:
     """Whatever the groups; training keeps every rank, and of equal groups the parts differ by one."""
     ranks, groups = [rank for rank, _ in rows], [f"g{who}" for _, who in rows]
     parts = deal(groups, ranks, [0.25] * 4, [seed])
@@ -236,7 +257,9 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         ({"subject_disjoin": True}, "csv: subject_disjoin: Unexpected keyword argument"),
     ],
 )  # fmt: skip
-def test_what_is_missing_or_elsewhere_is_said(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
+def test_what_is_missing_or_elsewhere_is_said(
+    tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
     """No root, no file, another kind of file, a file outside, another header, an option that is none."""
     root = tmp_path / "root"
     root.mkdir()
@@ -266,7 +289,9 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "")
     table = pd.DataFrame({"path": [f"{n}.png" for n in range(9)], "label": [0.0, 1.0, 2.0] * 3})
     (tmp_path / "labels.parquet").touch()
-    monkeypatch.setattr("pandas.read_parquet", lambda file: table if file.suffix == ".parquet" else None)
+    monkeypatch.setattr(
+        "pandas.read_parquet", lambda file: table if file.suffix == ".parquet" else None
+    )
     assert load_dataset("csv", root=tmp_path, labels="labels.parquet").counts("train") == [1, 1, 1]
     monkeypatch.undo()
     if find_spec("pyarrow") is None:
@@ -285,4 +310,6 @@ def test_missing_images_can_be_left_out(tmp_path: Path) -> None:
     data = load(tmp_path, ranks=None, allow_missing=True)
     assert (data.missing, data.caveat) == (("98.png", "99.png"), "2 listed image(s) missing")
     assert [len(data.split(split)) for split in SPLITS] == [3, 3, 3]
-    assert "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test" in data.protocol
+    assert (
+        "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test" in data.protocol
+    )

@@ -10,7 +10,9 @@ def made(train: str, val: str, test: str, *, named: bool = True) -> OrdinalDatas
 
     def split(text: str) -> Split:
         paths = text.split()
-        return Split(paths, [0] * len(paths), paths, subjects=[path[0] for path in paths] if named else None)
+        return Split(
+            paths, [0] * len(paths), paths, subjects=[path[0] for path in paths] if named else None
+        )
 
     ranks = Ranks(("low", "high"), (0, 1), "a {rank} grade")
     parts = map(split, (train, val, test))
@@ -32,5 +34,7 @@ def test_counts_by_hand() -> None:
         "val_shared_files": 0,
     }
     counts = leakage(made("a1 a2", "b1 a1", "a2 c1", named=False))
-    assert {counts[f"test_{name}"] for name in ("subjects", "shared_subjects", "images_of_shared")} == {None}
+    assert {
+        counts[f"test_{name}"] for name in ("subjects", "shared_subjects", "images_of_shared")
+    } == {None}
     assert (counts["test_shared_files"], counts["val_shared_files"]) == (1, 1)

@@ -31,14 +31,20 @@ def test_the_share_of_damage_is_in_the_bin_of_the_rank(
     assert 0.03 < leaf.blade.mean() < 0.75
     assert leaf.image.size == (pixels, pixels)
     share = leaf.lesions.sum() / leaf.blade.sum()
-    assert share == 0 if rank == 0 else edges[rank] <= share < edges[rank + 1] or leaf.lesions.sum() == 1
+    assert (
+        share == 0
+        if rank == 0
+        else edges[rank] <= share < edges[rank + 1] or leaf.lesions.sum() == 1
+    )
 
 
 def test_leaves_are_those_of_the_book() -> None:
     """SHA-256 of the bytes of 60 leaves: every result of the book rests on them."""
     data = load_dataset("leaves", size=60, seed=3)
     last, _ = data.test[9]  # asked for out of turn, it is the same
-    drawn = b"".join(image.tobytes() for split in (data.train, data.val, data.test) for image, _ in split)
+    drawn = b"".join(
+        image.tobytes() for split in (data.train, data.val, data.test) for image, _ in split
+    )
     known = "42851357cf6af462fccb3313b2a8c4ae5acdb70258c30637ee194859279013ea"
     assert hashlib.sha256(drawn).hexdigest() == known
     last.putpixel((0, 0), (255, 0, 255))  # a caller may draw on its copy
@@ -51,7 +57,9 @@ def test_every_number_of_ranks_is_balanced_and_named(ranks: int) -> None:
     data = load_dataset("leaves", ranks=ranks, size=10 * ranks)
     assert [data.counts(split) for split in SPLITS] == [[6] * ranks, [2] * ranks, [2] * ranks]
     assert data.ranks.names[0] == ("no" if ranks == 5 else "zero percent")
-    last = {5: "very high", 62: "sixty one percent", 100: "ninety nine percent"}.get(ranks, "sixty percent")
+    last = {5: "very high", 62: "sixty one percent", 100: "ninety nine percent"}.get(
+        ranks, "sixty percent"
+    )
     assert data.ranks.names[-1] == last
 
 

@@ -95,34 +95,49 @@ def test_the_choices_are_listed(name: str, options: dict[str, Any], sentence: st
 
 
 NAMES = st.text("abcü@._-'", min_size=1, max_size=6).map(lambda name: f"{name}.jpg")
-ROWS = st.lists(st.tuples(NAMES, st.integers(3, 85)), min_size=1, max_size=8, unique_by=lambda row: row[0])
+ROWS = st.lists(
+    st.tuples(NAMES, st.integers(3, 85)), min_size=1, max_size=8, unique_by=lambda row: row[0]
+)
 ENDS, PREFIXES = ["\n", "\r\n", "\r"], ["", "../../", "./images/", "C:\\data\\"]
 HOW = st.tuples(*map(st.sampled_from, ("\t, ", ENDS, range(3), PREFIXES, (True, False))))
 
 
 @given(ROWS, HOW)
-def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: Any, how: Any) -> None:
+def test_what_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: Any, how: Any
+) -> None:
     """Every dialect gives the same names, labels and row numbers."""
     separator, end, blank, prefix, header = how
     lines = [separator.join([f"{prefix}{name}", str(label)]) for name, label in rows]
     if header:  # with an index column that has no name
-        index = [str(place) for place in range(len(lines))] if separator != " " else [""] * len(lines)
-        lines = [f"{separator}filename{separator}age", *map(separator.join, zip(index, lines, strict=True))]
+        index = (
+            [str(place) for place in range(len(lines))] if separator != " " else [""] * len(lines)
+        )
+        lines = [
+            f"{separator}filename{separator}age",
+            *map(separator.join, zip(index, lines, strict=True)),
+        ]
         lines = lines if separator != " " else [line.removeprefix(" ") for line in lines]
     file = tmp_path_factory.mktemp("lists") / "list.txt"
     file.write_bytes(("\ufeff" * header + (end * (1 + blank)).join(lines) + end * header).encode())
     facts = DATA_SETS["aesthetics"]
-    table = read_lists([file], type(facts)(facts.card, "", {}, DATA_SETS["clap2015"].ranks, first=3))
+    table = read_lists(
+        [file], type(facts)(facts.card, "", {}, DATA_SETS["clap2015"].ranks, first=3)
+    )
     assert table["path"].tolist() == [name for name, _ in rows]
     assert table["target"].tolist() == [label - 3 for _, label in rows]
     lines_before = [(n + header) * (1 + blank) for n in range(len(rows))]
     assert table["where"].tolist() == [f"list.txt row {1 + before}" for before in lines_before]
 
 
-def test_images_come_from_the_folder_of_their_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_come_from_the_folder_of_their_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Same file name, another user, other case; none is opened before it is asked for; what is missing is recorded."""
     lists, root = write(tmp_path / "lists", {}), tmp_path / "faces"
-    for fold, number in product(range(5), range(2)):  # red is the fold, green the number of the user
+    for fold, number in product(
+        range(5), range(2)
+    ):  # red is the fold, green the number of the user
         folder = root / "deep" / f"{fold}@N{number}"
         folder.mkdir(parents=True)
         Image.new("RGB", (4, 4), (fold * 50, number * 50, 0)).save(folder / "a.JPG")
@@ -132,7 +147,9 @@ def test_images_come_from_the_folder_of_their_user(tmp_path: Path, monkeypatch: 
     red, green, _ = data.test[1][0].getpixel((0, 0))
     assert (red, green) == (pytest.approx(200, abs=4), pytest.approx(50, abs=4))
     (root / "deep" / "4@N0" / "a.JPG").write_text("broken")
-    with pytest.raises(InputError, match=r"simplified_adience_4.txt row 1: the image .*a.JPG cannot be used"):
+    with pytest.raises(
+        InputError, match=r"simplified_adience_4.txt row 1: the image .*a.JPG cannot be used"
+    ):
         data.test[0]
     (root / "deep" / "4@N1" / "a.JPG").unlink()
     with pytest.raises(
@@ -159,7 +176,10 @@ def test_images_are_found_once_and_inside(tmp_path: Path) -> None:
     found = find_images(root, ["2.png", "near.png", "far.png"])
     assert found == [str(root / "2.png"), str(root / "near.png"), ""]
     assert find_images(root, ["B/1.png"]) == [str(root / "b" / "1.PNG")]
-    for name, sentence in (("1.png", "1.png is in two places"), ("secret.png", "the link leads out of")):
+    for name, sentence in (
+        ("1.png", "1.png is in two places"),
+        ("secret.png", "the link leads out of"),
+    ):
         with pytest.raises(InputError, match=sentence):
             find_images(root, [name])
     assert find_images(tmp_path / "nowhere", ["1.png"]) == [""]
@@ -171,7 +191,9 @@ def test_draws_have_their_shares(count: int, seed: int) -> None:
     cuts = [five_folds(count, fold, seed) for fold in range(5)]
     assert [parts.count("test") for parts in zip(*cuts, strict=True)] == [1] * count
     assert all(cut.count("val") == max(1, round(0.05 * count)) and "train" in cut for cut in cuts)
-    train, val, test = (stratified([2] * count, [seed], 5 / 265, 50 / 265).count(split) for split in SPLITS)
+    train, val, test = (
+        stratified([2] * count, [seed], 5 / 265, 50 / 265).count(split) for split in SPLITS
+    )
     assert min(train, val, test) >= 1
     assert abs(test - count * 50 / 265) <= 1
     assert abs(val - count * 5 / 265) <= 1

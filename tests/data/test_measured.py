@@ -23,7 +23,10 @@ COUNTS = {  # from the project's data notes; of weeks 11 and 40 one image each j
 }  # fmt: skip
 GROUPS = {"bracol-area": None, "apples81": 150, "hc18": 806}
 ENDS = {
-    "bracol-area": ("a photo of a coffee leaf with zero percent damage", "leaf with twenty percent damage"),
+    "bracol-area": (
+        "a photo of a coffee leaf with zero percent damage",
+        "leaf with twenty percent damage",
+    ),
     "apples81": ("a photo of one apple on a tree", "a photo of twenty apples on a tree"),
     "hc18": ("an ultrasound image of a fetal head at twelve weeks", "at thirty eight weeks"),
 }
@@ -49,7 +52,9 @@ def test_counts_are_published_and_folds_keep_groups_whole(name: str) -> None:
     tested, validated, groups = list[str](), list[str](), set[str]()
     for fold in DATA_SETS[name].protocols[""].folds:
         data = load_dataset(name, root=real(name), fold=fold)
-        assert [sum(column) for column in zip(*map(data.counts, SPLITS), strict=True)] == COUNTS[name]
+        assert [sum(column) for column in zip(*map(data.counts, SPLITS), strict=True)] == COUNTS[
+            name
+        ]
         tested += data.test.paths
         validated += data.val.paths
         groups |= set(data.test.subjects or ())
@@ -81,12 +86,17 @@ def test_the_owners_layout_gives_the_same_splits(tmp_path: Path, name: str) -> N
             (tmp_path / "data" / "labels" / f"{stem}.txt").write_text("0 0.5 0.5 0.1 0.1\n" * count)
     else:
         header = "filename,pixel size(mm),head circumference (mm)"
-        rows = (names + ".png," + table["pixel_mm"].astype(str) + "," + table["hc_mm"].astype(str)).tolist()
+        rows = (
+            names + ".png," + table["pixel_mm"].astype(str) + "," + table["hc_mm"].astype(str)
+        ).tolist()
         (tmp_path / "training_set_pixel_size_and_HC.csv").write_text("\n".join([header, *rows]))
     for stem in names:
         (tmp_path / "data" / "images" / f"{stem}{'.jpg' if name == 'apples81' else '.png'}").touch()
     owners_labels.main([name, str(tmp_path)])
-    owners, ours = load_dataset(name, root=tmp_path, fold=2), load_dataset(name, root=real(name), fold=2)
+    owners, ours = (
+        load_dataset(name, root=tmp_path, fold=2),
+        load_dataset(name, root=real(name), fold=2),
+    )
     assert list(map(sorted, cells(owners))) == list(map(sorted, cells(ours)))
 
 
@@ -102,7 +112,9 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         (images / f"{number}.jpg").touch()
     assert owners_labels.measure(masks / "3_mask.png") == 20
     owners_labels.main(["bracol-area", str(tmp_path)])
-    found = dict(cell for part in cells(load_dataset("bracol-area", root=tmp_path)) for cell in part)
+    found = dict(
+        cell for part in cells(load_dataset("bracol-area", root=tmp_path)) for cell in part
+    )
     assert [found[str(number)] for number in range(10)] == [0, 7, 13, *[20] * 7]
     Image.new("RGB", (4, 4)).save(masks / "3_mask.png")
     with pytest.raises(
@@ -111,7 +123,8 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         owners_labels.main(["bracol-area", str(tmp_path)])
     table = pd.read_csv(real("bracol-area") / "labels.csv").head(40)
     small = [
-        owners_labels.measure(real("bracol-area") / "masks" / f"{file[:-4]}.png") for file in table["file"]
+        owners_labels.measure(real("bracol-area") / "masks" / f"{file[:-4]}.png")
+        for file in table["file"]
     ]
     assert np.abs(small - table["lesion_percent"]).max() < 0.3
 
@@ -127,7 +140,9 @@ def test_a_mask_is_measured_by_hand(tmp_path: Path) -> None:
         ("hc18", None, "hc18: there is no .*labels.csv; pass root=.*`python tools/owners_labels.py hc18` makes it"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_said(tmp_path: Path, name: str, rows: str | None, sentence: str) -> None:
+def test_what_cannot_be_used_is_said(
+    tmp_path: Path, name: str, rows: str | None, sentence: str
+) -> None:
     """One sentence with file, row and fix: no table of labels, a count or week out of range."""
     if rows:
         (tmp_path / "labels.csv").write_text(rows)

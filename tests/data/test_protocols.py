@@ -28,7 +28,9 @@ def made(counts: list[int] = COUNTS, people: list[str] | None = None) -> Ordinal
     """Training counts as given, one val and one test image per rank; `people` take turns, split by split."""
 
     def split(name: str, numbers: list[int]) -> Split:
-        targets = [rank for place in range(max(numbers)) for rank, n in enumerate(numbers) if place < n]
+        targets = [
+            rank for place in range(max(numbers)) for rank, n in enumerate(numbers) if place < n
+        ]
         paths = [f"{name}{i}.png" for i in range(len(targets))]
         shown = None if people is None else [people[i % len(people)] for i in range(len(targets))]
         closed = Computed(pytest.fail, ["an image was opened"] * len(paths))
@@ -67,7 +69,9 @@ def made(counts: list[int] = COUNTS, people: list[str] | None = None) -> Ordinal
         ({"rebin": 4}, [43, 20, 20, 7], "6 ranks merged into 4 bins of 1 or 2; errors are between the means of bins"),
     ],
 )  # fmt: skip
-def test_exact_counts_and_the_sentence(options: dict[str, Any], counts: list[int], sentence: str) -> None:
+def test_exact_counts_and_the_sentence(
+    options: dict[str, Any], counts: list[int], sentence: str
+) -> None:
     """Training counts by hand; one sentence is added to those that are there."""
     data = apply_protocols(made(), **options)
     assert data.counts("train") == counts
@@ -106,7 +110,9 @@ def test_bins_merge_names_values_and_all_three_splits() -> None:
     assert four.ranks.values == (10.5, 12.5, 14.0, 15.0)
     assert (four.ranks.template, four.ranks.unit) == (data.ranks.template, data.ranks.unit)
     for name in SPLITS:
-        assert four.split(name).targets == tuple([0, 0, 1, 1, 2, 3][t] for t in data.split(name).targets)
+        assert four.split(name).targets == tuple(
+            [0, 0, 1, 1, 2, 3][t] for t in data.split(name).targets
+        )
         assert four.split(name).subjects == data.split(name).subjects
         assert four.split(name).deviations is None
 
@@ -122,7 +128,9 @@ def test_new_subjects_stay_in_one_split_each() -> None:
     assert sum(map(len, who)) == len(set.union(*who)) == 30
     before = [path for name in SPLITS for path in data.split(name).paths]
     for name in SPLITS:
-        assert [p for p in before if p in set(apart.split(name).paths)] == list(apart.split(name).paths)
+        assert [p for p in before if p in set(apart.split(name).paths)] == list(
+            apart.split(name).paths
+        )
     assert apart.protocol[-1] == (
         "subject-disjoint: all 186 images split again by subject, train 114 (18 subjects), val 36 (6 subjects), "
         "test 36 (6 subjects); seed 0"
@@ -134,7 +142,11 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
     """Bins before shots, whatever is written first; steps of one seed use streams of their own."""
     data = apply_protocols(made(people=list("uvwxyz")), few_shot=2, rebin=2, subject_disjoint=True)
     assert data.counts("train") == [2, 2]
-    assert [sentence.split()[0] for sentence in data.protocol[1:]] == ["subject-disjoint:", "6", "few-shot:"]
+    assert [sentence.split()[0] for sentence in data.protocol[1:]] == [
+        "subject-disjoint:",
+        "6",
+        "few-shot:",
+    ]
     kept: Counter[str] = Counter()
     for seed in range(200):
         train = apply_protocols(made([4, 1]), label_shift="1:0.5", few_shot=1, seed=seed).train
@@ -158,14 +170,18 @@ def test_changes_follow_one_order_and_each_is_a_fair_draw() -> None:
         ({"few_shot": 2, "protocol_seed": -1}, "leaves: seed: Input should be greater than or equal to 0, not -1"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said_in_one_sentence(options: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    options: dict[str, Any], sentence: str
+) -> None:
     """The option, the reason, and what is possible."""
     with pytest.raises(InputError, match=sentence) as caught:
         load_dataset("leaves", size=60, **options)
     assert "\n" not in str(caught.value)
 
 
-SOME = st.lists(st.integers(0, 40), min_size=3, max_size=9).filter(lambda counts: sum(map(bool, counts)) >= 2)
+SOME = st.lists(st.integers(0, 40), min_size=3, max_size=9).filter(
+    lambda counts: sum(map(bool, counts)) >= 2
+)
 
 
 @given(SOME, st.integers(0, 5), st.integers(1, 20))

@@ -60,7 +60,10 @@ KINDS: dict[str, tuple[bytes, Any]] = {
     "grey jpeg": (encoded(quarters(GREY), "JPEG", quality=95), AS_GREY),
     "palette png": (encoded(quarters().quantize(4), "PNG"), CORNERS),
     "16-bit grey png": (encoded(quarters([257 * g for g in GREY], np.uint16), "PNG"), AS_GREY),
-    "one-bit png": (encoded(quarters((0, 255, 255, 0)).convert("1"), "PNG"), (BLACK, WHITE, WHITE, BLACK)),
+    "one-bit png": (
+        encoded(quarters((0, 255, 255, 0)).convert("1"), "PNG"),
+        (BLACK, WHITE, WHITE, BLACK),
+    ),
     "half-clear png": (encoded(quarters(HALF_CLEAR), "PNG"), ON_WHITE),
     "half-clear webp": (encoded(quarters(HALF_CLEAR), "WEBP", lossless=True), ON_WHITE),
     "tiff, lzw": (encoded(quarters(), "TIFF", compression="tiff_lzw"), CORNERS),
@@ -89,13 +92,18 @@ def test_an_image_of_each_kind_shows_its_colours(tmp_path: Path, kind: str) -> N
 
 SOURCES = [
     *(data for name, (data, _) in KINDS.items() if "orientation" not in name),
-    *(encoded(Image.radial_gradient("L").convert("RGB"), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF")),
+    *(
+        encoded(Image.radial_gradient("L").convert("RGB"), kind)
+        for kind in ("JPEG", "PNG", "WEBP", "TIFF")
+    ),
 ]
 
 
 @many(short=150, long=30_000)
 @given(st.sampled_from(SOURCES).flatmap(damaged))
-def test_a_damaged_image_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_a_damaged_image_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     """Never filled up in silence with something else than its format allows, never a crash of a decoder."""
     file = tmp_path_factory.getbasetemp() / "damaged.jpg"
     file.write_bytes(data)
@@ -116,7 +124,9 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes], data: bytes = b"\
     """A PNG of one bit per pixel whose header may lie."""
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     parts = ((b"IHDR", head), *chunks, (b"IDAT", data), (b"IEND", b""))
-    pieces = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts)
+    pieces = (
+        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(pieces)
 
 
@@ -128,7 +138,9 @@ def bombs() -> dict[str, bytes]:
     return {
         "png that claims": png(60_000, 60_000),
         "png that holds": png(30_000, 30_000, data=zlib.compress(bytes(3751 * 30_000), 1)),
-        "png with a huge profile": png(4, 4, (b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000)))),
+        "png with a huge profile": png(
+            4, 4, (b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000)))
+        ),
         "jpeg that claims": jpeg[: frame + 5] + b"\xff" * 4 + jpeg[frame + 9 :],
         "gif that claims": gif[:6] + b"\xff" * 4 + gif[10:],
         "bmp that claims": bmp[:18] + struct.pack("<ii", 100_000, 100_000) + bmp[26:],
@@ -148,10 +160,21 @@ def test_a_bomb_is_refused_before_it_is_decoded(
         read_image(tmp_path / "bomb.png")
 
 
-OTHERS = [b"", bytes(4096), b"\xff\xd8\xff", b"%PDF-1.7\n1 0 obj<<>>endobj\n", b"PK\x05\x06" + bytes(18)]
-OTHERS += [b"\x80\x04cposix\nsystem\nX\x04\x00\x00\x00true\x85R.", b"<!doctype html><title>404</title>"]
+OTHERS = [
+    b"",
+    bytes(4096),
+    b"\xff\xd8\xff",
+    b"%PDF-1.7\n1 0 obj<<>>endobj\n",
+    b"PK\x05\x06" + bytes(18),
+]
+OTHERS += [
+    b"\x80\x04cposix\nsystem\nX\x04\x00\x00\x00true\x85R.",
+    b"<!doctype html><title>404</title>",
+]
 OTHERS += [b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>']
-OTHERS += [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) (r) file\n%%EOF\n"]
+OTHERS += [
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) (r) file\n%%EOF\n"
+]
 OTHERS += [encoded(quarters(), kind) for kind in ("PPM", "ICO", "JPEG2000")]
 
 
@@ -164,7 +187,9 @@ def test_another_file_is_no_image(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-@pytest.mark.parametrize("name", ["pipe", "device", "ring", ".", "x" * 5000, "a\0b", "\x1b[31m", "\udc80"])
+@pytest.mark.parametrize(
+    "name", ["pipe", "device", "ring", ".", "x" * 5000, "a\0b", "\x1b[31m", "\udc80"]
+)
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     """A pipe would wait for ever, a device never ends; a strange name does not steer the terminal."""
     os.mkfifo(tmp_path / "pipe")

@@ -45,7 +45,9 @@ def files_of(out: Path) -> dict[str, str]:
 
 def whole(out: Path) -> set[str]:
     """The names in a run directory, after every file under its own name was read to its end."""
-    for file in (path for path in out.rglob("*") if path.is_file() and not path.parent.name.startswith(".")):
+    for file in (
+        path for path in out.rglob("*") if path.is_file() and not path.parent.name.startswith(".")
+    ):
         if file.suffix == ".json":
             read_json(file)
         elif file.suffix == ".safetensors":
@@ -78,7 +80,12 @@ def test_killed_at_random_moments(calm: Calm, tmp_path: Path) -> None:
             child.kill()
             child.join()
             names = whole(out)
-            steps = ("metrics.json", "model.safetensors", "stage2.safetensors", "stage1.safetensors")
+            steps = (
+                "metrics.json",
+                "model.safetensors",
+                "stage2.safetensors",
+                "stage1.safetensors",
+            )
             left = next((name for name in steps if name in names), "nothing")
             KILLS.append({"share": round(min(1, delay / calm.seconds), 3), "left": left})
             TRIED[KILLED], kills = TRIED[KILLED] + 1, kills + 1
@@ -147,7 +154,9 @@ def test_a_second_writer_is_refused(calm: Calm, tmp_path: Path) -> None:
         time.sleep(0.001)
     os.kill(first.pid or 0, signal.SIGSTOP)
     assert ended(train, out) == 2
-    with judged("a second `fit` on the directory of a running one", about="another process writes this run"):
+    with judged(
+        "a second `fit` on the directory of a running one", about="another process writes this run"
+    ):
         raise InputError((tmp_path / "said").read_text(encoding="utf-8"))
     os.kill(first.pid or 0, signal.SIGCONT)
     first.join(120)
@@ -160,7 +169,9 @@ def test_interrupting_the_command(tmp_path: Path, number: signal.Signals) -> Non
     """Ctrl-C ends it within seconds, in one sentence and with exit code 130; SIGTERM ends it as the system does."""
     command = [sys.executable, "-m", "l2rclip_lite", "fit", "--dataset", "leaves", "--size", "60"]
     command += ["--pixels", "64", "--device", "cpu", "--quiet", "--out", str(tmp_path / "run")]
-    command += [word for name, value in SET.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command += [
+        word for name, value in SET.items() for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     for attempt in range(10 if LONG else 1):
         with subprocess.Popen(command, stderr=-1, stdout=-1, text=True, env=environment) as run:

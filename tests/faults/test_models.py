@@ -68,7 +68,9 @@ class Parts:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A model file of ours."""
-    return L2RCLIP.build(RANKS, CONFIG).save_pretrained(tmp_path_factory.mktemp("good")).read_bytes()
+    return (
+        L2RCLIP.build(RANKS, CONFIG).save_pretrained(tmp_path_factory.mktemp("good")).read_bytes()
+    )
 
 
 def crafted(good: bytes) -> dict[str, bytes]:
@@ -97,7 +99,14 @@ def crafted(good: bytes) -> dict[str, bytes]:
         "cut off": good[: len(good) // 2],
         "zeros": bytes(100_000),
     }
-    for text in ("{", "[1]", "null", "[" * 100_000, '{"ranks": ' + "9" * 10_000 + "}", '{"config": {}}'):
+    for text in (
+        "{",
+        "[1]",
+        "null",
+        "[" * 100_000,
+        '{"ranks": ' + "9" * 10_000 + "}",
+        '{"config": {}}',
+    ):
         found[f"metadata {text[:12]}"] = parts.said(text)
     ranks: list[dict[str, Any]] = [
         {"names": [name, "b", "c"]} for name in ("\x1b[2Jlow", "low\nerror", "low\udc80")
@@ -111,7 +120,9 @@ def crafted(good: bytes) -> dict[str, bytes]:
         {"axis": "eval('1')"},
         {"controls": {"run": "rm"}},
     ]
-    config += [{name: 10**9} for name in ("hidden", "depth", "context_length", "heads", "image_size")]
+    config += [
+        {name: 10**9} for name in ("hidden", "depth", "context_length", "heads", "image_size")
+    ]
     config += [{"hidden": 65_536}, {"depth": 64}, {"context_length": 60}, {"image_size": 1024}]
     config += [{"towers": towers} for towers in (5, ["mini"], "mini", "ViT-bigG-14/random")]
     found |= {f"ranks {str(change)[:40]}": parts.said(ranks=change) for change in ranks}
@@ -122,7 +133,9 @@ def crafted(good: bytes) -> dict[str, bytes]:
 def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
     """In a sentence, by a process that may take 1 GiB more; a model that answers nothing finite gives no answer."""
     contents = crafted(good) | {"a terabyte": b"", "a pipe": b""}
-    files = {what: tmp_path / str(number) / "model.safetensors" for number, what in enumerate(contents)}
+    files = {
+        what: tmp_path / str(number) / "model.safetensors" for number, what in enumerate(contents)
+    }
     for what, file in files.items():
         file.parent.mkdir()
         file.write_bytes(contents[what])
@@ -148,7 +161,9 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
 
 @many(short=40, long=3_000)
 @given(st.data())
-def test_a_damaged_model(good: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_a_damaged_model(
+    good: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     """Bits of header or numbers, cuts, values of config and ranks: used, or refused."""
     parts, file = Parts(good), tmp_path_factory.getbasetemp() / "damaged" / "model.safetensors"
     part = data.draw(st.sampled_from(("config", "ranks", "bytes")))
@@ -230,10 +245,14 @@ def test_nothing_elsewhere_is_opened_or_executed(good: bytes, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", [*mini.TEXT_FILES, "image", "alignment"])
-def test_one_bit_of_the_bundled_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_one_bit_of_the_bundled_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """Both networks, the tokenizer, its config, the alignment: each is checked before it is parsed."""
     folder = mini.find_text_folder()
-    source = {"image": mini.find_image_weights(), "alignment": mini.ALIGNMENT}.get(name, folder / name)
+    source = {"image": mini.find_image_weights(), "alignment": mini.ALIGNMENT}.get(
+        name, folder / name
+    )
     for text in {*mini.TEXT_FILES} - {name}:
         (tmp_path / text).symlink_to(folder / text)
     content, copied = bytearray(source.read_bytes()), tmp_path / source.name

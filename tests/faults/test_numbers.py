@@ -24,7 +24,14 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.training.fit import fit
 
 TINY = Config(
-    towers="tiny/random", epochs1=1, epochs2=1, batch_size=4, heads=2, hidden=16, device="cpu", threads=1
+    towers="tiny/random",
+    epochs1=1,
+    epochs2=1,
+    batch_size=4,
+    heads=2,
+    hidden=16,
+    device="cpu",
+    threads=1,
 )
 EDGE = "tiny or degenerate data, rank values and settings at the edge"
 EACH = [0, 1, 2] * 3
@@ -35,17 +42,37 @@ CASES: list[tuple[str, Sequence[Sequence[int]], Sequence[float], dict[str, Any]]
     ("a last batch of one", ([*EACH[:8], 0], EACH, EACH), (-1e9, 0, 1e-6), {}),
     ("a wild learning rate", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e6, "lr2": 1e6}),
     ("black images", (EACH, EACH, EACH), (0, 1, 1e9), {"batch_size": 1}),
-    ("no gap", ([0, 2] * 4, EACH, EACH), (-30, -20, -10.5), {"precision": "bf16", "batch_size": 2**31 - 1}),
+    (
+        "no gap",
+        ([0, 2] * 4, EACH, EACH),
+        (-30, -20, -10.5),
+        {"precision": "bf16", "batch_size": 2**31 - 1},
+    ),
     (
         "heavy losses",
         (EACH, EACH, EACH),
         (0, 1, 2),
         {"preset": "paper", "lambda1": 1e6, "lambda_rps": 1e6, "weight_decay": 1e6},
     ),
-    ("denormal rates", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e-310, "lr2": 1e-310, "context_length": 0}),
-    ("plain", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"contrastive": "plain", "order": "blind"}}),
+    (
+        "denormal rates",
+        (EACH, EACH, EACH),
+        (0, 1, 2),
+        {"lr1": 1e-310, "lr2": 1e-310, "context_length": 0},
+    ),
+    (
+        "plain",
+        (EACH, EACH, EACH),
+        (0, 1, 2),
+        {"controls": {"contrastive": "plain", "order": "blind"}},
+    ),
     ("derived", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"push_power": 2, "symmetric": True}}),
-    ("shuffled", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"order": "shuffled", "normalise": "global"}}),
+    (
+        "shuffled",
+        (EACH, EACH, EACH),
+        (0, 1, 2),
+        {"controls": {"order": "shuffled", "normalise": "global"}},
+    ),
     ("a thousand ranks", (MANY, MANY, MANY), range(1000), {"batch_size": 16}),
 ]
 
@@ -57,12 +84,17 @@ def data(labels: Sequence[Sequence[int]] = (EACH, EACH, EACH), *, black: bool = 
     """Three splits of noise, or of nothing at all."""
     noise = np.random.default_rng(0)
     return [
-        [(Image.fromarray(noise.integers(0, 1 if black else 256, (64, 64, 3), np.uint8)), k) for k in split]
+        [
+            (Image.fromarray(noise.integers(0, 1 if black else 256, (64, 64, 3), np.uint8)), k)
+            for k in split
+        ]
         for split in labels
     ]
 
 
-def ends(out: Path, images: Any, config: Config, values: Sequence[float], *, may_stop: bool = False) -> None:
+def ends(
+    out: Path, images: Any, config: Config, values: Sequence[float], *, may_stop: bool = False
+) -> None:
     """A run in finite figures, or with a sentence that says where it stopped."""
     TRIED[EDGE] += 1
     ranks = Ranks(tuple(f"grade {k}" for k in range(len(values))), tuple(values), "a {rank} leaf")
@@ -73,7 +105,11 @@ def ends(out: Path, images: Any, config: Config, values: Sequence[float], *, may
         if not may_stop or "; " not in str(error):
             raise
     else:
-        assert all(math.isfinite(value) for split in ("val", "test") for value in run.metrics[split].values())
+        assert all(
+            math.isfinite(value)
+            for split in ("val", "test")
+            for value in run.metrics[split].values()
+        )
 
 
 @pytest.mark.parametrize(("name", "labels", "values", "changed"), CASES[: None if LONG else 4])
@@ -81,13 +117,18 @@ def test_at_the_edge(
     tmp_path: Path, name: str, labels: Any, values: Sequence[float], changed: dict[str, Any]
 ) -> None:
     """Nothing warns; where a rate or a weight is absurd, the run may stop with a sentence."""
-    images, config = data(labels, black=name == "black images"), Config.from_dict(TINY.to_dict() | changed)
+    images, config = (
+        data(labels, black=name == "black images"),
+        Config.from_dict(TINY.to_dict() | changed),
+    )
     ends(tmp_path / "run", images, config, values, may_stop=name.startswith(("a wild", "heavy")))
 
 
 @pytest.mark.parametrize("step", range(1, 7) if LONG else [5])
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
-def test_a_poisoned_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int) -> None:
+def test_a_poisoned_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int
+) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
     config = replace(TINY, epochs2=2, lambda_rps=1.0)
     ranks = Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf")
@@ -137,7 +178,9 @@ def test_nothing_grows(tmp_path: Path) -> None:
     """The same four runs again and again in one process: after a warm-up neither memory nor open files grow."""
     sizes, handles = [], []
     for number in range(40):
-        changed = ({}, {"image_side": "kernel"}, {"precision": "bf16"}, {"batch_size": 9})[number % 4]
+        changed = ({}, {"image_side": "kernel"}, {"precision": "bf16"}, {"batch_size": 9})[
+            number % 4
+        ]
         ends(tmp_path / str(number), data(), replace(TINY, **changed), (0, 1, 2))
         gc.collect()
         sizes.append(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))

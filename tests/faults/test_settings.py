@@ -24,12 +24,17 @@ from l2rclip_lite.training.fit import fit
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "high"), (0, 1), "a {rank} leaf")
 TINY = Config(
-    towers="tiny/random", epochs1=1, epochs2=0, hidden=8, heads=2, batch_size=16, device="cpu", threads=1
+    towers="tiny/random",
+    epochs1=1,
+    epochs2=0,
+    hidden=8,
+    heads=2,
+    batch_size=16,
+    device="cpu",
+    threads=1,
 )
 OTHER = "settings and rank names of another type or size"
-FILES = (
-    "config.json, metrics.json and history.csv of a run, damaged, or a folder, pipe or link in their place"
-)
+FILES = "config.json, metrics.json and history.csv of a run, damaged, or a folder, pipe or link in their place"
 CHECKPOINT = "a checkpoint of another run"
 
 
@@ -59,7 +64,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """A run, and the content of its files."""
     out = tmp_path_factory.mktemp("finished") / "run"
     again(out)
-    return out, {name: (out / name).read_bytes() for name in ("config.json", "metrics.json", "history.csv")}
+    return out, {
+        name: (out / name).read_bytes() for name in ("config.json", "metrics.json", "history.csv")
+    }
 
 
 def replaced(state: Any, data: st.DataObject) -> Any:
@@ -73,7 +80,9 @@ def replaced(state: Any, data: st.DataObject) -> Any:
 
 @many(short=60, long=12_000)
 @given(st.data())
-def test_a_damaged_file_of_a_run(finished: tuple[Path, dict[str, bytes]], data: st.DataObject) -> None:
+def test_a_damaged_file_of_a_run(
+    finished: tuple[Path, dict[str, bytes]], data: st.DataObject
+) -> None:
     """The run is asked for again, as after a power cut; the model itself is tried in test_models.py."""
     out, files = finished
     name = data.draw(st.sampled_from(sorted(files)))
@@ -90,11 +99,15 @@ def test_a_damaged_file_of_a_run(finished: tuple[Path, dict[str, bytes]], data: 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
 @pytest.mark.parametrize("name", ["config.json", "metrics.json"])
-def test_no_file_in_the_place_of_one(finished: tuple[Path, dict[str, bytes]], name: str, kind: str) -> None:
+def test_no_file_in_the_place_of_one(
+    finished: tuple[Path, dict[str, bytes]], name: str, kind: str
+) -> None:
     """A pipe would wait for ever."""
     out, files = finished
     (out / name).unlink()
-    {"folder": os.mkdir, "pipe": os.mkfifo, "link": lambda path: path.symlink_to(name)}[kind](out / name)
+    {"folder": os.mkdir, "pipe": os.mkfifo, "link": lambda path: path.symlink_to(name)}[kind](
+        out / name
+    )
     try:
         with judged(FILES, must=name == "config.json"):
             again(out)
@@ -126,7 +139,9 @@ def test_a_checkpoint_from_elsewhere(tmp_path: Path, what: str) -> None:
     best = {name: value.detach().clone() for name, value in parameters.items()}
     save_checkpoint(file, parameters, best, optimizer, [])
     tensors, about = read_tensors(file)
-    save_tensors(file, {name: v for name, v in (tensors | FOREIGN[what]).items() if v is not None}, about)
+    save_tensors(
+        file, {name: v for name, v in (tensors | FOREIGN[what]).items() if v is not None}, about
+    )
     with judged(CHECKPOINT, about="stage1.safetensors"):
         load_checkpoint(file, parameters, best, optimizer)
 
@@ -144,7 +159,19 @@ def test_a_checkpoint_with_another_record(tmp_path: Path) -> None:
 
 
 WORDS = ["fit", "predict", "evaluate", "export", "data", "baselines", "--out", "--ranks", "--seed"]
-WORDS += ["csv", ".", "/nowhere", "", "--", "-1", "1e400", "x" * 100_000, "a\x1b[2J\udcff", "\n", "[" * 9999]
+WORDS += [
+    "csv",
+    ".",
+    "/nowhere",
+    "",
+    "--",
+    "-1",
+    "1e400",
+    "x" * 100_000,
+    "a\x1b[2J\udcff",
+    "\n",
+    "[" * 9999,
+]
 
 
 @many(short=25, long=1_500)

@@ -46,7 +46,9 @@ def test_a_damaged_table(fixtures: Folders, data: st.DataObject) -> None:
             read = load_dataset(name, root=folder, **RANKS.get(name, {}))
             paths = [path for part in (read.train, read.val, read.test) for path in part.paths]
             assert len(set(paths)) == len(paths), "an image is in two splits"
-            assert all(Path(folder, path).resolve().is_relative_to(folder.resolve()) for path in paths)
+            assert all(
+                Path(folder, path).resolve().is_relative_to(folder.resolve()) for path in paths
+            )
     finally:
         file.write_bytes(files[file])
 
@@ -82,13 +84,20 @@ ELSEWHERE += ["gone.png", "x" * 5000, "a\0.png", "https://example.org/a.png"]
 
 
 @pytest.mark.parametrize("path", ELSEWHERE)
-def test_a_path_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_path_that_leads_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     """Out of the folder, by dots, a link, a drive or a share; or to what is no file. No byte of it is read."""
     root = make_fixture("csv", tmp_path / "root")
     (tmp_path / "secret.png").touch()
     (root / "sub").mkdir()
     os.mkfifo(root / "pipe.png")
-    links = {"link.png": "../secret.png", "door": tmp_path, "ring.png": "ring.png", "device.png": "/dev/zero"}
+    links = {
+        "link.png": "../secret.png",
+        "door": tmp_path,
+        "ring.png": "ring.png",
+        "device.png": "/dev/zero",
+    }
     for link, target in links.items():
         (root / link).symlink_to(target)
     first, second, *rest = (root / "labels.csv").read_text(encoding="utf-8").splitlines()

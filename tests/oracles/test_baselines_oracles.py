@@ -23,14 +23,19 @@ from l2rclip_lite.baselines.losses import (
 )
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities
 
-CASES = {"labels": st.lists(st.integers(0, 5), min_size=2, max_size=8), "seed": st.integers(0, 2**31)}
+CASES = {
+    "labels": st.lists(st.integers(0, 5), min_size=2, max_size=8),
+    "seed": st.integers(0, 2**31),
+}
 PLACES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])
 
 
 def draw(labels: list[int], seed: int) -> tuple[Tensor, Tensor]:
     """Six random outputs an image, and its label."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), torch.tensor(labels)
+    return torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), torch.tensor(
+        labels
+    )
 
 
 @given(**CASES)
@@ -47,7 +52,9 @@ def test_soft_labels_and_moments(labels: list[int], seed: int) -> None:
         total["sord"] -= sum(sord[k] / sord.sum() * math.log(p[k]) for k in range(6))
         total["dldl"] += sum(q[k] * math.log(q[k] / p[k]) for k in range(6)) + abs(mean - PLACES[y])
         variance = sum(p[k] * (PLACES[k] - mean) ** 2 for k in range(6))
-        total["mean-variance"] += -math.log(p[y]) + 0.2 * (mean - PLACES[y]) ** 2 / 2 + 0.05 * variance
+        total["mean-variance"] += (
+            -math.log(p[y]) + 0.2 * (mean - PLACES[y]) ** 2 / 2 + 0.05 * variance
+        )
     places = torch.tensor(PLACES)
     found = {
         "sord": sord_loss(logits, target),
@@ -64,7 +71,11 @@ def test_ordinal_entropy_as_released(labels: list[int], seed: int) -> None:
     drawn, target = draw(labels, seed)
     z = F.normalize(drawn, dim=1)
     centres = {k: F.normalize(z[target == k].mean(0), dim=0) for k in sorted(set(labels))}
-    near = [float((z[i] - centres[y]).square().sum()) for i, y in enumerate(labels) if labels.count(y) > 1]
+    near = [
+        float((z[i] - centres[y]).square().sum())
+        for i, y in enumerate(labels)
+        if labels.count(y) > 1
+    ]
     pairs = list(itertools.combinations(centres, 2))
     gaps = [PLACES[b] - PLACES[a] for a, b in pairs]
     apart = [float((centres[a] - centres[b]).norm()) for a, b in pairs]
@@ -118,15 +129,22 @@ def test_dlordinal_agrees_on_corn(labels: list[int], seed: int) -> None:
     """The loss comes from coral-pytorch; dlordinal has one of its own."""
     oracle = pytest.importorskip("dlordinal.losses").CORNLoss(num_classes=6)
     logits, target = draw(labels, seed)
-    assert float(corn_loss(logits[:, 1:], target)) == pytest.approx(float(oracle(logits[:, 1:], target)))
+    assert float(corn_loss(logits[:, 1:], target)) == pytest.approx(
+        float(oracle(logits[:, 1:], target))
+    )
 
 
 @given(**CASES)
 def test_coral_pytorch_reads_the_median_of_our_row(labels: list[int], seed: int) -> None:
     """Its rank, the number of survivals above ½, is the first k with P(y ≤ k) ≥ ½."""
     oracle = pytest.importorskip("coral_pytorch.dataset")
-    logits = draw(labels, seed)[0][:, 1:].sort(dim=1, descending=True).values  # CORAL's biases in order
+    logits = (
+        draw(labels, seed)[0][:, 1:].sort(dim=1, descending=True).values
+    )  # CORAL's biases in order
     coral = oracle.proba_to_label(logits.sigmoid())
     corn = oracle.corn_label_from_logits(logits)
-    for rows, expected in ((coral_probabilities(logits), coral), (corn_probabilities(logits), corn)):
+    for rows, expected in (
+        (coral_probabilities(logits), coral),
+        (corn_probabilities(logits), corn),
+    ):
         assert torch.equal((rows.cumsum(1) < 0.5).sum(1), expected)

@@ -23,7 +23,9 @@ Rows = np.ndarray
 def draw(labels: list[int], ranks: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Unit images and texts, targets, and uneven increasing rank values."""
     generator = torch.Generator().manual_seed(seed)
-    image = F.normalize(torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), dim=1)
+    image = F.normalize(
+        torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), dim=1
+    )
     text = F.normalize(torch.randn(ranks, 6, generator=generator, dtype=torch.float64), dim=1)
     values = torch.rand(ranks, generator=generator, dtype=torch.float64).add(0.1).cumsum(0)
     return image, text, torch.tensor(labels), values
@@ -42,18 +44,25 @@ def stage2(z: Rows, t: Rows, y: list[int], r: Rows, power: int) -> float:
 def stage1(z: Rows, t: Rows, g: Rows, v: list[float], symmetric: bool, blind: bool) -> float:
     """The sums over pairs, with m and M taken over the same pairs; blind: every weight is 1."""
     tight = sum(float(np.sum((z[i] - g[i]) ** 2)) for i in range(len(v))) / (2 * len(v))
-    pairs = [(i, j) for i in range(len(v)) for j in range(len(v)) if (i != j if symmetric else i < j)]
+    pairs = [
+        (i, j) for i in range(len(v)) for j in range(len(v)) if (i != j if symmetric else i < j)
+    ]
     gaps = [abs(v[i] - v[j]) for i, j in pairs]
     if not gaps or (max(gaps) == 0 and not blind):
         return tight
     push = 0.0
     for (i, j), gap in zip(pairs, gaps, strict=True):
         weight = 1.0 if blind else (gap - min(gaps)) / max(gaps)
-        push += weight * (float(np.linalg.norm(z[i] - t[j])) + float(np.linalg.norm(t[i] - t[j])) / 2)
+        push += weight * (
+            float(np.linalg.norm(z[i] - t[j])) + float(np.linalg.norm(t[i] - t[j])) / 2
+        )
     return tight - push / len(pairs)
 
 
-CASES = {"labels": st.lists(st.integers(0, 6), min_size=1, max_size=8), "seed": st.integers(0, 2**31)}
+CASES = {
+    "labels": st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    "seed": st.integers(0, 2**31),
+}
 
 
 @given(**CASES, power=st.sampled_from([1, 2]))
@@ -75,7 +84,9 @@ def test_stage_1(labels: list[int], seed: int, symmetric: bool, blind: bool) -> 
     found = ordinal_pairwise_loss_stage1(
         image, paired, anchor, values[target], symmetric=symmetric, blind=blind
     )
-    plain = stage1(image.numpy(), paired.numpy(), anchor.numpy(), values[target].tolist(), symmetric, blind)
+    plain = stage1(
+        image.numpy(), paired.numpy(), anchor.numpy(), values[target].tolist(), symmetric, blind
+    )
     # Blind pairs of one rank meet, where a distance of 0 is 1e-6 (see `distances`); the true order weighs them 0.
     assert float(found) == pytest.approx(plain, abs=2e-6 if blind else 1e-9)
 
@@ -87,7 +98,9 @@ def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, sca
 
     image, text, target, _ = draw(labels, 7, seed)
     expected = ClipLoss()(image, text[target], torch.tensor(scale, dtype=torch.float64))
-    assert float(contrastive_loss(image, text[target], scale)) == pytest.approx(float(expected), abs=1e-9)
+    assert float(contrastive_loss(image, text[target], scale)) == pytest.approx(
+        float(expected), abs=1e-9
+    )
 
 
 def test_pytorch_metric_learning_agrees() -> None:

@@ -8,7 +8,12 @@ import torch
 from l2rclip_lite import metrics
 from l2rclip_lite.ranks import Ranks
 
-CASES = [(1, 5, 300), (2, 62, 200), (3, 2, 30), (4, 12, 7)]  # seed, ranks, images; (4, …) lacks ranks
+CASES = [
+    (1, 5, 300),
+    (2, 62, 200),
+    (3, 2, 30),
+    (4, 12, 7),
+]  # seed, ranks, images; (4, …) lacks ranks
 
 
 def case(seed: int, count: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Ranks]:
@@ -29,7 +34,9 @@ def test_scikit_learn(seed: int, count: int, n: int) -> None:
     labels = range(count)
     kappa = sklearn.metrics.cohen_kappa_score(y, pred, labels=list(labels), weights="quadratic")
     assert metrics.qwk(y, pred, ranks) == pytest.approx(kappa, abs=1e-12)
-    assert metrics.accuracy(y, pred, ranks) == pytest.approx(sklearn.metrics.accuracy_score(y, pred))
+    assert metrics.accuracy(y, pred, ranks) == pytest.approx(
+        sklearn.metrics.accuracy_score(y, pred)
+    )
     expected = p @ np.array(ranks.values)
     for given in (pred + 10.0, expected):
         assert metrics.mae(y, given, ranks) == pytest.approx(
@@ -63,12 +70,19 @@ def test_auc_of_scikit_learn(seed: int, count: int, n: int, tied: bool) -> None:
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_skordinal(seed: int, count: int, n: int) -> None:
     """AMAE, MMAE, one-off and RPS; `labels=` tells skordinal the ranks that never occur."""
-    oracle = pytest.importorskip("skordinal.metrics", reason="skordinal is in the extra `baselines`")
+    oracle = pytest.importorskip(
+        "skordinal.metrics", reason="skordinal is in the extra `baselines`"
+    )
     y, pred, p, ranks = case(seed, count, n)
     labels = list(range(count))
-    theirs = {"amae": oracle.average_mean_absolute_error, "mmae": oracle.maximum_mean_absolute_error}
+    theirs = {
+        "amae": oracle.average_mean_absolute_error,
+        "mmae": oracle.maximum_mean_absolute_error,
+    }
     for name, score in (theirs | {"one_off": oracle.accuracy_off1_score}).items():
-        assert getattr(metrics, name)(y, pred, ranks) == pytest.approx(score(y, pred, labels=labels))
+        assert getattr(metrics, name)(y, pred, ranks) == pytest.approx(
+            score(y, pred, labels=labels)
+        )
     rps = oracle.ranked_probability_score(y, p, labels=labels)
     assert metrics.rps(y, p, ranks) == pytest.approx(rps)
 
@@ -76,7 +90,9 @@ def test_skordinal(seed: int, count: int, n: int) -> None:
 @pytest.mark.parametrize(("seed", "count", "n"), CASES)
 def test_torchmetrics(seed: int, count: int, n: int) -> None:
     """Calibration error in float32."""
-    oracle = pytest.importorskip("torchmetrics.functional.classification", reason="torchmetrics is in `dev`")
+    oracle = pytest.importorskip(
+        "torchmetrics.functional.classification", reason="torchmetrics is in `dev`"
+    )
     y, _, p, ranks = case(seed, max(count, 3), n)
     target, rows = torch.tensor(y), torch.tensor(p, dtype=torch.float32)
     size = {"num_classes": len(ranks)}
@@ -92,7 +108,9 @@ def test_plain_loops(seed: int, count: int, n: int) -> None:
     expected = [sum(p[i][k] * values[k] for k in range(count)) for i in range(n)]
     sigma = np.linspace(0.3, 4, n)
     terms = [np.exp(-((expected[i] - values[y[i]]) ** 2) / (2 * sigma[i] ** 2)) for i in range(n)]
-    assert metrics.epsilon_error(y, np.array(expected), ranks, sigma) == pytest.approx(1 - sum(terms) / n)
+    assert metrics.epsilon_error(y, np.array(expected), ranks, sigma) == pytest.approx(
+        1 - sum(terms) / n
+    )
     close = sum(abs(expected[i] - values[y[i]]) <= 0.8 for i in range(n)) / n
     assert metrics.cs_at(y, np.array(expected), ranks, 0.8) == close
     steps = [abs(expected[i] - 10 - y[i]) for i in range(n)]  # the position is the value − 10

@@ -31,7 +31,13 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
 from l2rclip_lite.training.stages import train_stage2
 
-SET: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 2, "batch_size": 16, "heads": 2}
+SET: dict[str, Any] = {
+    "towers": "tiny/random",
+    "epochs1": 2,
+    "epochs2": 2,
+    "batch_size": 16,
+    "heads": 2,
+}
 SET |= {"hidden": 32, "threads": 1}
 CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
@@ -82,7 +88,10 @@ def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> 
 
 def attempt(files: list[Path], memory: int) -> None:
     """With so much more memory than now: load one model after the other, and predict; beside each, what came of it."""
-    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    now = (
+        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        * resource.getpagesize()
+    )
     resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
     for file in files:
         said = "it dies"
@@ -99,7 +108,12 @@ def attempt(files: list[Path], memory: int) -> None:
 
 def join(out: Path, rank: int, port: int) -> None:
     """Train one run together with another process, as `accelerate launch` starts them."""
-    world = {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    world = {
+        "WORLD_SIZE": "2",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "ACCELERATE_USE_CPU": "true",
+    }
     os.environ.update(world, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     train(out)
 
@@ -131,7 +145,9 @@ def compile_and_wrap() -> None:
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(pixels), plain)
     model.register_forward_hook(lambda module, given, out: seen.append(out.shape))
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
     freeze(model, "stage 2")
     wrapped = DistributedDataParallel(model)
     wrapped(pixels).sum().backward()

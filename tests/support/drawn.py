@@ -52,12 +52,18 @@ def make_fixture(name: str, folder: Path) -> Path:
 def _write_lists(facts: DataSet, folder: Path) -> None:
     """The list files of every protocol, and an image for every name in them."""
     ranks = len(facts.ranks or ())
-    levels = min(ranks, 16)  # so many ranks take turns, for 7 has no factor in common with 5, 8 and 16
+    levels = min(
+        ranks, 16
+    )  # so many ranks take turns, for 7 has no factor in common with 5, 8 and 16
     for section, category in enumerate(facts.categories or ("",)):
         rows = []
         for number in range(IMAGES):
             rank = 7 * number % levels * (ranks - 1) // (levels - 1)
-            row = {"number": IMAGES * section + number, "subject": f"{number // 4:06}", "shot": number % 4}
+            row = {
+                "number": IMAGES * section + number,
+                "subject": f"{number // 4:06}",
+                "shot": number % 4,
+            }
             row |= {"label": facts.first + facts.step * rank, "part": PARTS[5 * number // IMAGES]}
             path = facts.example.format(**row)
             _draw(folder / path, rank / (ranks - 1))
@@ -65,7 +71,11 @@ def _write_lists(facts: DataSet, folder: Path) -> None:
         for title, protocol in facts.protocols.items():
             header, form = LISTS.get(f"{facts.card.name} {title}") or LISTS[facts.card.name]
             for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
-                chosen = [row for number, row in enumerate(rows) if _place(number, protocol, fold) == place]
+                chosen = [
+                    row
+                    for number, row in enumerate(rows)
+                    if _place(number, protocol, fold) == place
+                ]
                 lines = [*filter(None, [header]), *(form.format(**row) for row in chosen)]
                 lists = folder / "datalists" / facts.lists if facts.lists else folder
                 target = lists / file.format(fold=fold, category=category)
@@ -99,6 +109,8 @@ def _draw(file: Path, position: float) -> None:
     left, top = generator.uniform(-0.08, 0.08, 2)  # the middle always lies in it
     disc = np.hypot(x - left, y - top) < 0.15 + 0.7 * position
     cold, warm = np.array([70.0, 110.0, 190.0]), np.array([200.0, 80.0, 50.0])
-    painted = np.where(disc[..., None], cold + position * (warm - cold), generator.uniform(90, 170, 3))
+    painted = np.where(
+        disc[..., None], cold + position * (warm - cold), generator.uniform(90, 170, 3)
+    )
     noisy = painted + generator.normal(0, 6, painted.shape)
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file)

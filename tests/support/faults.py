@@ -58,7 +58,9 @@ SNIPPETS = [text.encode() for text in TEXTS] + [b"\xff\xfe"]
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     """A copy after one to three accidents: bits, cuts, repeats, foreign bytes, another encoding."""
     for _ in range(draw(st.integers(1, 3))):
-        start, end = sorted(draw(st.tuples(st.integers(0, len(content)), st.integers(0, len(content)))))
+        start, end = sorted(
+            draw(st.tuples(st.integers(0, len(content)), st.integers(0, len(content))))
+        )
         short = content[start : min(end, start + 40)]
         match draw(st.integers(0, 6)):
             case 0 if short:
@@ -77,6 +79,33 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return content
 
 
-HOSTILE: list[Any] = [None, True, False, -1, 0, 1, 3, 2**31, 2**63, 10**400, -0.5, 1e308, math.nan, math.inf]
-HOSTILE += ["", "x", "../x", "\0", "\x1b[2J", "\ud800", "{rank}", "tiny/random", "cuda", "é" * 5_000, "a,b"]
+HOSTILE: list[Any] = [
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    3,
+    2**31,
+    2**63,
+    10**400,
+    -0.5,
+    1e308,
+    math.nan,
+    math.inf,
+]
+HOSTILE += [
+    "",
+    "x",
+    "../x",
+    "\0",
+    "\x1b[2J",
+    "\ud800",
+    "{rank}",
+    "tiny/random",
+    "cuda",
+    "é" * 5_000,
+    "a,b",
+]
 HOSTILE += [[], [[]], {}, {"a": 1}, ["a", "b"], [0, 1, 2], [1e400, 2, 3], ["a"] * 3, [None] * 3]

@@ -21,13 +21,18 @@ MODULES = ("losses", "ordinality", "state")
 def node() -> str:
     """The program, or a skip with the reason."""
     found = shutil.which("node")
-    return found if found else pytest.skip("node is not installed: the formulas in JavaScript are not tested")
+    return (
+        found
+        if found
+        else pytest.skip("node is not installed: the formulas in JavaScript are not tested")
+    )
 
 
 def js(expression: str, **values: Any) -> Any:
     """The value of a function over the modules, called with `values`."""
     imports = [
-        f"import * as {name} from {json.dumps((FOLDER / f'{name}.mjs').as_uri())};" for name in MODULES
+        f"import * as {name} from {json.dumps((FOLDER / f'{name}.mjs').as_uri())};"
+        for name in MODULES
     ]
     read = "const given = JSON.parse(await new Response(process.stdin).text());"
     script = "\n".join([*imports, read, f"console.log(JSON.stringify(({expression})(given)));"])
@@ -60,5 +65,7 @@ def printed(script: str) -> str:
 
 def buttons(part: str) -> list[str]:
     """The states behind the buttons in the page's prose, of one of the two parts."""
-    found = re.findall(rf'data-part="{part}" data-state="([^"]+)"', PAGE.read_text(encoding="utf-8"))
+    found = re.findall(
+        rf'data-part="{part}" data-state="([^"]+)"', PAGE.read_text(encoding="utf-8")
+    )
     return [html.unescape(state) for state in found]

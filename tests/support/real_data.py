@@ -13,6 +13,4 @@ def folder_of(name: str) -> Path | None:
 
 def missing(name: str) -> str:
     """Why a test that needs the folder is skipped."""
-    return (
-        f"there is no {name} under $L2RCLIP_DATA or shared/data in a folder above; see `l2rclip data --help`"
-    )
+    return f"there is no {name} under $L2RCLIP_DATA or shared/data in a folder above; see `l2rclip data --help`"

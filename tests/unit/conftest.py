@@ -30,5 +30,12 @@ def leaves() -> OrdinalDataset:
 def small() -> Config:
     """A run of a second: two epochs of three steps a stage."""
     return Config(
-        towers="tiny/random", epochs1=2, epochs2=2, batch_size=16, heads=2, hidden=32, lr1=3e-3, lr2=1e-3
+        towers="tiny/random",
+        epochs1=2,
+        epochs2=2,
+        batch_size=16,
+        heads=2,
+        hidden=32,
+        lr1=3e-3,
+        lr2=1e-3,
     )

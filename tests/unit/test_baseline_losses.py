@@ -53,7 +53,9 @@ LOSSES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 
 @given(target=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
 @pytest.mark.parametrize("loss", LOSSES)
-def test_any_batch_trains(loss: Callable[[Tensor, Tensor], Tensor], target: list[int], seed: int) -> None:
+def test_any_batch_trains(
+    loss: Callable[[Tensor, Tensor], Tensor], target: list[int], seed: int
+) -> None:
     """One image, one label, equal images: a finite loss with a finite gradient that does not depend on the order."""
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(len(target), 5, generator=generator)

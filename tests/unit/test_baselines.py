@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from l2rclip_lite.baselines import BASELINES, check_baselines, registry, run_baseline, train_baseline
+from l2rclip_lite.baselines import (
+    BASELINES,
+    check_baselines,
+    registry,
+    run_baseline,
+    train_baseline,
+)
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
@@ -32,8 +38,12 @@ from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import Stage
 
-UNEVEN = Ranks(("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years")
-FIVE = Ranks(("no", "very low", "low", "high", "very high"), (0, 1, 2, 3, 4), "a leaf with {rank} damage")
+UNEVEN = Ranks(
+    ("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years"
+)
+FIVE = Ranks(
+    ("no", "very low", "low", "high", "very high"), (0, 1, 2, 3, 4), "a leaf with {rank} damage"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +82,19 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 def test_answers_with_a_rank_absent_and_leaves_no_trace(
-    name: str, lacking: tuple[L2RCLIP, TrainingData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    lacking: tuple[L2RCLIP, TrainingData],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """K probabilities per image; the image tower trains if and only if the name says so, and is another one.
 
     It is a model like any other: saved, loaded and asked for the images themselves it gives the same answers.
     """
     learned: list[str] = []
-    monkeypatch.setattr(Stage, "step", lambda self, loss: learned.extend(self.parameters) or STEP(self, loss))
+    monkeypatch.setattr(
+        Stage, "step", lambda self, loss: learned.extend(self.parameters) or STEP(self, loss)
+    )
     before = {key: value.clone() for key, value in lacking[0].state_dict().items()}
     found = train_baseline(name, *lacking)
     answer = found.probabilities(lacking[1].encode(found, "test"))
@@ -101,7 +116,10 @@ STEP = Stage.step
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coop-frozen", "ordinalclip", "supcon"])
 def test_killed_after_an_epoch_it_ends_the_same(
-    name: str, lacking: tuple[L2RCLIP, TrainingData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    lacking: tuple[L2RCLIP, TrainingData],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And a second run from nothing gives the same bits."""
     whole = train(name, lacking, tmp_path / "whole")
@@ -118,7 +136,9 @@ def test_killed_after_an_epoch_it_ends_the_same(
     assert torch.equal(train(name, lacking, tmp_path / "killed"), whole)
 
 
-def test_run_baseline_is_train_baseline_from_a_data_set(leaves: OrdinalDataset, small: Config) -> None:
+def test_run_baseline_is_train_baseline_from_a_data_set(
+    leaves: OrdinalDataset, small: Config
+) -> None:
     """Built, encoded and trained in one call, in the same way; flips turn leaves upside down, as in `fit`."""
     config = replace(small, upside_down=True)
     model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, config)
@@ -148,7 +168,9 @@ def arc(small: Config, leaves: OrdinalDataset) -> tuple[L2RCLIP, TrainingData]:
     """Features that walk half a turn from rank 0 to rank 4 with a little noise; nothing a probe could not learn."""
     model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, replace(small, epochs1=12, lr1=0.03))
     generator = torch.Generator().manual_seed(0)
-    targets = {split: torch.arange(n) % 5 for split, n in (("train", 100), ("val", 20), ("test", 40))}
+    targets = {
+        split: torch.arange(n) % 5 for split, n in (("train", 100), ("val", 20), ("test", 40))
+    }
 
     def walk(target: Tensor) -> Tensor:
         angle = target * torch.pi / 4
@@ -180,8 +202,12 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
         check_baselines(["svm"])
     with pytest.raises(InputError, match="coop-frozen learns the context; set context_length"):
         check_baselines(["ordinalclip", "coop-frozen"], Config(context_length=0))
-    monkeypatch.setattr(registry, "find_spec", lambda name: importlib.util.find_spec("no_such_library"))
-    with pytest.raises(InputError, match=r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"):
+    monkeypatch.setattr(
+        registry, "find_spec", lambda name: importlib.util.find_spec("no_such_library")
+    )
+    with pytest.raises(
+        InputError, match=r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"
+    ):
         check_baselines(["corn-frozen"])
     check_baselines(["cross-entropy"])
 
@@ -196,11 +222,16 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_row_is_a_distribution(numbers: list[float], logits: list[float]) -> None:
     """Rows sum to 1 and are nowhere negative; the mode of a number's row is the nearest rank."""
     values, predicted = UNEVEN.values_tensor().double(), torch.tensor(numbers, dtype=torch.float64)
-    rows, clipped = normal_probabilities((predicted[:, None] - values) / 7), predicted.clamp(1930, 1970)
+    rows, clipped = (
+        normal_probabilities((predicted[:, None] - values) / 7),
+        predicted.clamp(1930, 1970),
+    )
     by_hand = (-0.5 * ((values - clipped[:, None]) / 7).square()).softmax(1)
     assert torch.allclose(rows, by_hand)
     gap = (clipped[:, None] - values).abs()
-    assert torch.allclose(gap.gather(1, rows.argmax(1, keepdim=True)), gap.min(1, keepdim=True).values)
+    assert torch.allclose(
+        gap.gather(1, rows.argmax(1, keepdim=True)), gap.min(1, keepdim=True).values
+    )
     thresholds = torch.tensor(logits).view(2, 3)
     for answer in (rows, coral_probabilities(thresholds), corn_probabilities(thresholds)):
         assert (answer >= 0).all()
@@ -235,7 +266,9 @@ def test_coral_of_two_ranks_is_logistic_regression() -> None:
     (head,) = fit_linear_heads(z, target, torch.ones(1, 2), coral_loss, [0.1], mask)
     x = (z - z.mean(0)).double()
     x = torch.cat([3 * x / x.norm(dim=1).mean(), torch.full((40, 1), 3.0).double()], 1).numpy()
-    other = LogisticRegression(C=1 / (0.1 * 40), fit_intercept=False, tol=1e-8).fit(x, target.numpy())
+    other = LogisticRegression(C=1 / (0.1 * 40), fit_intercept=False, tol=1e-8).fit(
+        x, target.numpy()
+    )
     assert head(z).sigmoid().numpy()[:, 0] == pytest.approx(other.predict_proba(x)[:, 1], abs=1e-4)
 
 
@@ -264,14 +297,18 @@ def test_the_sentence_holds_the_blend(tiny: Towers, base_ranks: int) -> None:
     assert slots.sum(1).tolist() == [1] * 5
     assert torch.equal(words[slots], prompts.weights @ prompts.base)
     assert torch.equal(words[~slots].view(5, -1)[1:], words[~slots].view(5, -1)[:-1])
-    rows = torch.cat([prompts.context, prompts.base])  # one seed for both: equal rows would be one vector
+    rows = torch.cat(
+        [prompts.context, prompts.base]
+    )  # one seed for both: equal rows would be one vector
     assert (torch.corrcoef(rows) - torch.eye(len(rows))).abs().max() < 0.7
 
 
 @pytest.mark.parametrize(
     ("kind", "learned"), [(RankPrompts, {"context"}), (InterpolatedPrompts, {"context", "base"})]
 )
-def test_what_learns_and_what_is_fixed(tiny: Towers, kind: type[RankPrompts], learned: set[str]) -> None:
+def test_what_learns_and_what_is_fixed(
+    tiny: Towers, kind: type[RankPrompts], learned: set[str]
+) -> None:
     """Gradients reach context and base ranks; the fixed head gives the same logits and has nothing to train."""
     for parameter in tiny.parameters():
         parameter.requires_grad_(False)
@@ -280,7 +317,9 @@ def test_what_learns_and_what_is_fixed(tiny: Towers, kind: type[RankPrompts], le
     images = torch.eye(3, tiny.dim)
     logits = head(images)
     torch.autograd.backward(logits.square().sum())
-    moved = {name for name, p in head.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    moved = {
+        name for name, p in head.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    }
     assert moved == {f"prompts.{name}" for name in learned}
     assert torch.allclose(head.fixed()(images), logits)
     assert not any(parameter.requires_grad for parameter in head.fixed().parameters())

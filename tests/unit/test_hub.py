@@ -39,7 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         how = {"uploadMode": "regular", "shouldIgnore": False}
         said["files"] = [file | how for file in first.get("files", [])]
         if "/commit/" in self.path:
-            files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+            files = {
+                line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines
+            }
             said["commitOid"] = f"{len(self.server.commits):040x}"
             self.server.commits[said["commitOid"]] = files
         self.answer(200, json.dumps(said).encode())
@@ -64,7 +66,11 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
-        settings = {"ENDPOINT": address, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_OFFLINE": False}
+        settings = {
+            "ENDPOINT": address,
+            "HUGGINGFACE_CO_URL_TEMPLATE": template,
+            "HF_HUB_OFFLINE": False,
+        }
         for name, value in (settings | {"HF_HUB_CACHE": str(tmp_path)}).items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setattr(hf_api.api, "endpoint", address)
@@ -94,6 +100,10 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
 def test_of_a_strangers_repository_one_file_is_asked_for(hub: Any) -> None:
     """The pickle there is never fetched; what is not there is said in one sentence."""
     for name in ("eve/pickles", "no name"):
-        with pytest.raises(InputError, match=rf"^hf-hub:{name}: no model\.safetensors \(.*\); check name\.$"):
+        with pytest.raises(
+            InputError, match=rf"^hf-hub:{name}: no model\.safetensors \(.*\); check name\.$"
+        ):
             L2RCLIP.from_pretrained(f"hf-hub:{name}")
-    assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {"model.safetensors"}
+    assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {
+        "model.safetensors"
+    }

@@ -13,7 +13,9 @@ from l2rclip_lite.kernel import KernelHead, choose_kernel_head, fit_kernel_heads
 from l2rclip_lite.ranks import Ranks
 
 FOUR = Ranks.integers(1, 4, template="{rank} apples")
-TEXT = torch.nn.functional.normalize(torch.randn(4, 6, generator=torch.Generator().manual_seed(1)), dim=1)
+TEXT = torch.nn.functional.normalize(
+    torch.randn(4, 6, generator=torch.Generator().manual_seed(1)), dim=1
+)
 VALUES = FOUR.values_tensor()
 KERNEL = rank_kernel(TEXT, VALUES, (0.5, 0.3, 0.2))
 
@@ -74,14 +76,19 @@ def test_a_new_order_of_the_ranks_is_only_that() -> None:
     assert torch.allclose(other(Z), head(Z)[:, order], atol=1e-3)
     empty = KernelHead(3, 4)
     empty.load_state_dict(head.state_dict())
-    exported = torch.export.export(empty, (Z,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
+    exported = torch.export.export(
+        empty, (Z,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+    ).module()
     assert torch.equal(exported(Z[:7]), head(Z[:7]))
 
 
 def test_validation_chooses() -> None:
     """The numbers help where each rank has three images; the choice is the least of what can be chosen."""
     parts = [{"train": a, "val": b} for a, b in zip(drawn(1, 12), drawn(2, 300), strict=True)]
-    alone = [choose_kernel_head(*parts, TEXT, FOUR, mixtures=[m]) for m in ((0.0, 0.0, 1.0), (0.0, 0.9, 0.1))]
+    alone = [
+        choose_kernel_head(*parts, TEXT, FOUR, mixtures=[m])
+        for m in ((0.0, 0.0, 1.0), (0.0, 0.9, 0.1))
+    ]
     assert alone[1].rps < alone[0].rps
     assert choose_kernel_head(*parts, TEXT, FOUR).rps <= alone[1].rps
 

@@ -79,7 +79,9 @@ def test_weights_follow_values_and_the_control_keeps_no_rank_in_place() -> None:
     own, many = torch.arange(62), torch.arange(62.0)
     shuffled = rank_weights(own, many, order="shuffled")
     assert torch.equal(shuffled, rank_weights(own, many, order="shuffled"))
-    assert torch.equal(shuffled.sort(dim=1).values, rank_weights(own, many).sort(dim=1).values), "only moved"
+    assert torch.equal(shuffled.sort(dim=1).values, rank_weights(own, many).sort(dim=1).values), (
+        "only moved"
+    )
     assert (shuffled.diagonal() > 0).all()
 
 
@@ -91,11 +93,15 @@ def test_stage_1_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     image, text = seeded
     paired = text[Y]
     moved = (image[SHUFFLE], paired[SHUFFLE], paired[SHUFFLE], Y[SHUFFLE])
-    assert float(ordinal_pairwise_loss_stage1(image, paired, paired, Y)) == pytest.approx(-0.111977, abs=1e-6)
+    assert float(ordinal_pairwise_loss_stage1(image, paired, paired, Y)) == pytest.approx(
+        -0.111977, abs=1e-6
+    )
     assert float(ordinal_pairwise_loss_stage1(*moved)) == pytest.approx(-0.110343, abs=1e-6)
     everyone = ordinal_pairwise_loss_stage1(image, paired, paired, Y, symmetric=True)
     assert float(everyone) == pytest.approx(-0.124853, abs=1e-6)
-    assert float(ordinal_pairwise_loss_stage1(*moved, symmetric=True)) == pytest.approx(float(everyone))
+    assert float(ordinal_pairwise_loss_stage1(*moved, symmetric=True)) == pytest.approx(
+        float(everyone)
+    )
 
 
 def test_contrastive_losses_as_released(seeded: tuple[Tensor, Tensor]) -> None:
@@ -111,8 +117,12 @@ def test_contrastive_losses_as_released(seeded: tuple[Tensor, Tensor]) -> None:
             assert float(loss) == pytest.approx(expected, abs=1e-6)
     unique = float(supervised_contrastive_loss(text, image, own, Y, math.e**2))
     assert unique == pytest.approx(2.791462, abs=1e-6)
-    both = float(asymmetrical_contrastive_loss(image, text, Y, torch.tensor(2.0, dtype=torch.float64).exp()))
-    assert both == pytest.approx(2.510884 + 2.791462, abs=2e-6), "CE over ranks at s = e² is 2.510884"
+    both = float(
+        asymmetrical_contrastive_loss(image, text, Y, torch.tensor(2.0, dtype=torch.float64).exp())
+    )
+    assert both == pytest.approx(2.510884 + 2.791462, abs=2e-6), (
+        "CE over ranks at s = e² is 2.510884"
+    )
     nobody = supervised_contrastive_loss(text, image, own + 7, Y, 1.0)
     assert float(nobody) == 0, "no anchor has a partner"
 
@@ -162,7 +172,12 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=9)
 
 
 @example(labels=[2, 2], seed=0, shift=0, step=1.0)  # one gap, which is 0: in the released code 0/0
-@given(labels=LABELS, seed=st.integers(0, 2**31), shift=st.integers(-1000, 1000), step=st.floats(0.01, 100))
+@given(
+    labels=LABELS,
+    seed=st.integers(0, 2**31),
+    shift=st.integers(-1000, 1000),
+    step=st.floats(0.01, 100),
+)
 def test_laws_of_any_batch(labels: list[int], seed: int, shift: int, step: float) -> None:
     """A batch of one, of one label, with ranks absent, and an image that lies on its text: finite, with a finite gradient.
 

@@ -15,7 +15,18 @@ from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.ranks import Ranks
 
 OF_ROWS = ("rps", "ece", "auc")
-PAIRED = ("mae", "mae_rank", "rmse", "accuracy", "one_off", "qwk", "spearman", "kendall", "amae", "mmae")
+PAIRED = (
+    "mae",
+    "mae_rank",
+    "rmse",
+    "accuracy",
+    "one_off",
+    "qwk",
+    "spearman",
+    "kendall",
+    "amae",
+    "mmae",
+)
 
 
 def grades(count: int) -> Ranks:
@@ -34,12 +45,16 @@ def test_units_and_rank_steps_differ_on_an_uneven_scale() -> None:
     assert metrics.mae_rank(y, p, ranks) == pytest.approx(2 / 3)
     assert metrics.amae(y, p, ranks) == pytest.approx(2 / 3)
     assert metrics.rmse(y, p, ranks) == pytest.approx(math.sqrt(82 / 3))
-    assert [metrics.cs_at(y, p, ranks, k) for k in (0, 1, 8.9, 9)] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1])
+    assert [metrics.cs_at(y, p, ranks, k) for k in (0, 1, 8.9, 9)] == pytest.approx(
+        [1 / 3, 2 / 3, 2 / 3, 1]
+    )
     # 0.8 − 0.7 is 0.10000000000000009 in floats and must still count as 0.1
     assert metrics.cs_at([0], [1], Ranks(("a", "b"), (0.7, 0.8), "{rank}"), k=0.1) == 1.0
     assert metrics.mae_rank([1], [5.5], ranks) == 0.5
     assert metrics.accuracy([1, 2], [5.5, 5.6], ranks) == 1.0
-    assert metrics.mae_rank([0], [-3.0], ranks) == 0.0  # cut off at the end of the scale, in ranks only
+    assert (
+        metrics.mae_rank([0], [-3.0], ranks) == 0.0
+    )  # cut off at the end of the scale, in ranks only
     assert metrics.mae([0], [-3.0], ranks) == 3.0
 
 
@@ -48,7 +63,10 @@ def test_integers_are_ranks_and_floats_are_values() -> None:
     ages = Ranks.integers(16, 20, template="{rank}")
     assert metrics.mae([2], [2], ages) == metrics.mae([2], [18.0], ages) == 0.0
     assert metrics.mae([2], [2.0], ages) == 16.0
-    assert metrics.mae([2], torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True), ages) == 0.0
+    assert (
+        metrics.mae([2], torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True), ages)
+        == 0.0
+    )
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
@@ -94,11 +112,17 @@ def test_undefined_agreement_is_zero_without_a_warning() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.mae([0, 3], [0, 1], grades(3)), "y_true is 3 in row 1; give ranks from 0 to 2"),
+        (
+            lambda: metrics.mae([0, 3], [0, 1], grades(3)),
+            "y_true is 3 in row 1; give ranks from 0 to 2",
+        ),
         # straight to the reader of numbers: the annotations refuse it first when they are checked
         (lambda: metrics.numbers([0.0, 1.0], "y_true", last=2), "y_true is float64"),
         (lambda: metrics.mae([0, 1], [0, 1, 2], grades(3)), "2 true ranks, 3 predictions"),
-        (lambda: metrics.mae([0, 1, 2], [0.5, math.nan, math.inf], grades(3)), "y_pred is nan in row 1"),
+        (
+            lambda: metrics.mae([0, 1, 2], [0.5, math.nan, math.inf], grades(3)),
+            "y_pred is nan in row 1",
+        ),
         (lambda: metrics.mae([], [], grades(3)), r"float64\[0\]; give a rank index per image"),
         (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give 1 rows, 3 columns"),
         (lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)), "row 1 of .* sums to 5"),
@@ -147,7 +171,11 @@ def test_expected_value_by_hand() -> None:
     assert (found["mae"], found["accuracy"]) == (1.0, 0.0)
     assert (found["mae_median"], found["accuracy_median"]) == (0.0, 1.0)
     assert (found["mae_expected"], found["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
-    assert [key for key in found if key.startswith("cs")] == ["cs@1", "cs@1_median", "cs@1_expected"]
+    assert [key for key in found if key.startswith("cs")] == [
+        "cs@1",
+        "cs@1_median",
+        "cs@1_expected",
+    ]
     # a row sum of 1.004 is rescaled
     assert evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
 
@@ -165,7 +193,9 @@ def samples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[int]]:
     steps = draw(st.lists(st.integers(1, 4), min_size=2, max_size=6))
     target = draw(st.lists(st.integers(0, len(steps) - 1), min_size=1, max_size=15))
     generator = np.random.default_rng(draw(st.integers(0, 99)))
-    p = generator.multinomial(draw(st.integers(1, 4)), np.ones(len(steps)) / len(steps), size=len(target))
+    p = generator.multinomial(
+        draw(st.integers(1, 4)), np.ones(len(steps)) / len(steps), size=len(target)
+    )
     p = p * (1 + generator.integers(-4, 5, size=(len(p), 1)) * 2.0**-52)
     return p / p.sum(1, keepdims=True), np.array(target), steps
 
@@ -176,20 +206,30 @@ def test_every_metric_of_a_resample_is_that_of_the_images_it_drew(
 ) -> None:
     """The interval of a single resample is one point: the metric of p[rows], y[rows]."""
     p, y, steps = case
-    ranks = Ranks(tuple(f"g{k}" for k in range(len(steps))), tuple(np.cumsum(steps).tolist()), "grade {rank}")
+    ranks = Ranks(
+        tuple(f"g{k}" for k in range(len(steps))), tuple(np.cumsum(steps).tolist()), "grade {rank}"
+    )
     sigma = np.linspace(0, 2, len(y))
     found = evaluate(p, y, ranks, deviations=sigma, intervals=True, resamples=1, seed=seed)
     rows = np.random.default_rng(seed).integers(len(y), size=len(y))
     plain = evaluate(p[rows], y[rows], ranks, deviations=sigma[rows])
-    with_interval = {name for name in plain if not name.startswith(("n", "auc", "spearman", "kendall"))}
+    with_interval = {
+        name for name in plain if not name.startswith(("n", "auc", "spearman", "kendall"))
+    }
     assert len(found) == len(plain) + 2 * len(with_interval)
     for name in with_interval:
-        assert found[f"{name}_low"] == found[f"{name}_high"] == pytest.approx(plain[name], abs=1e-12), name
+        assert (
+            found[f"{name}_low"] == found[f"{name}_high"] == pytest.approx(plain[name], abs=1e-12)
+        ), name
 
 
 def test_blocks_change_neither_the_draws_nor_the_interval() -> None:
     """5,000 images × 900 resamples are two blocks; the draws stay those of one call of `integers`."""
     target, p = sample(5000, 2)
     found = evaluate(p, target, grades(2), intervals=True, resamples=900, seed=3)
-    wrong = (p.argmax(1) != target)[np.random.default_rng(3).integers(5000, size=(900, 5000))].mean(1)
-    assert (found["mae_low"], found["mae_high"]) == pytest.approx(np.quantile(wrong, (0.025, 0.975)))
+    wrong = (p.argmax(1) != target)[np.random.default_rng(3).integers(5000, size=(900, 5000))].mean(
+        1
+    )
+    assert (found["mae_low"], found["mae_high"]) == pytest.approx(
+        np.quantile(wrong, (0.025, 0.975))
+    )

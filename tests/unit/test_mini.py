@@ -36,7 +36,10 @@ def test_mini_reads_a_real_photograph(mini: Towers) -> None:
     names = ["a tripod", "a cat", "an espresso", "a rocket", "a leaf"]
     with torch.inference_mode():
         image = mini.encode_image(mini.transform()(Image.fromarray(data.coffee()))[None])
-        assert int((image @ mini.encode_text([f"a photo of {name}" for name in names]).T).argmax()) == 2
+        assert (
+            int((image @ mini.encode_text([f"a photo of {name}" for name in names]).T).argmax())
+            == 2
+        )
 
 
 def test_the_text_path_is_minilms_own(mini: Towers) -> None:
@@ -53,14 +56,18 @@ def test_the_text_path_is_minilms_own(mini: Towers) -> None:
             assert torch.allclose(found[row], moved / moved.norm(), atol=1e-6)
 
 
-@pytest.mark.parametrize("template", ["a photo of a {rank} years old face", "{rank} years", "aged {rank}"])
+@pytest.mark.parametrize(
+    "template", ["a photo of a {rank} years old face", "{rank} years", "aged {rank}"]
+)
 def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
     """WordPiece by WordPiece, wherever the rank stands; start 101 and end 102 are no words."""
     ranks = Ranks.integers(16, 77, template=template)
     tokens = mini.tokenize(ranks.sentences, template=template)
     for row, name in enumerate(ranks.names):
         assert mini.tokenizer.decode(tokens.ids[row][tokens.rank_words[row]].tolist()) == name
-    digits = mini.tokenize([template.replace("{rank}", digit) for digit in "0123"], template=template)
+    digits = mini.tokenize(
+        [template.replace("{rank}", digit) for digit in "0123"], template=template
+    )
     assert digits.rank_words.sum(1).tolist() == [1] * 4, "a rank of one letter"
     special = (tokens.ids == 101) | (tokens.ids == 102) | (tokens.ids == 0)
     assert torch.equal(tokens.words, ~special)
@@ -91,7 +98,9 @@ def test_ridge_by_hand() -> None:
 
 
 @pytest.mark.parametrize("tower", ["image", "text"])
-def test_a_package_that_is_not_installed_is_one_sentence(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_installed_is_one_sentence(
+    tower: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pip command, no traceback."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     find = find_image_weights if tower == "image" else find_text_folder

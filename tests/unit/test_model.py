@@ -72,21 +72,27 @@ def test_forward_is_scaled_cosines_with_gradients_on_both_sides(model: L2RCLIP) 
     """s·z·t; in training mode prompts get a gradient, too, and evaluation mode uses what was last encoded."""
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     logits = model(pixels)
-    cosines = F.cosine_similarity(model.image_features(pixels)[:, None], model.rank_features[None], dim=2)
+    cosines = F.cosine_similarity(
+        model.image_features(pixels)[:, None], model.rank_features[None], dim=2
+    )
     assert torch.allclose(logits, model.scale * cosines, atol=1e-4)
     model.train()
     model(pixels).sum().backward()
     prompts, image = model.prompts, model.towers.image
     assert isinstance(prompts, nn.Module)
     assert all(
-        float(p.grad.abs().sum()) > 0 for p in (prompts.context, *image.parameters()) if p.grad is not None
+        float(p.grad.abs().sum()) > 0
+        for p in (prompts.context, *image.parameters())
+        if p.grad is not None
     )
     assert prompts.context.grad is not None
     with torch.no_grad():
         prompts.context.copy_(torch.linspace(-1, 1, 4 * 64).view(4, 64).sin())  # type: ignore[operator]
     assert not torch.allclose(model(pixels), logits, atol=1e-3)
     before = model.rank_features.clone()
-    assert not torch.equal(model.eval().rank_features, before), "eval() brings the text features up to date"
+    assert not torch.equal(model.eval().rank_features, before), (
+        "eval() brings the text features up to date"
+    )
     assert not model.towers.training, "BatchNorm statistics of a pretrained tower stay as they are"
 
 
@@ -118,11 +124,15 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
         image.save(file)
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._0.png").write_text("nor is what macOS leaves")
-    mixed = pd.Series([*files[:4], str(files[4])], index=[4, 3, 2, 1, 0])  # of pandas, with labels of its own
+    mixed = pd.Series(
+        [*files[:4], str(files[4])], index=[4, 3, 2, 1, 0]
+    )  # of pandas, with labels of its own
     one, two = model.predict(images(5)), model.predict(mixed, batch_size=2)
     folder = model.predict(tmp_path)
     assert torch.allclose(one.probabilities, two.probabilities, atol=1e-6)
-    assert torch.equal(model.predict(files[0]).probabilities, model.predict(images(1)[0]).probabilities)
+    assert torch.equal(
+        model.predict(files[0]).probabilities, model.predict(images(1)[0]).probabilities
+    )
     assert folder.path == two.path == tuple(map(str, files))
     assert folder.name == one.name
     with torch.no_grad():
@@ -140,10 +150,14 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     assert table["path"].tolist() == [str(file) for file in files]
     assert table["p_2"].tolist() == pytest.approx(one.probabilities[:, 2].tolist(), abs=1e-6)
     model.temperature.fill_(2.0)
-    assert torch.allclose(model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5)
+    assert torch.allclose(
+        model.predict(images(5)).probabilities, (logits / 2).softmax(1), atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("settings", [{}, {"image_side": "kernel"}, {"controls": Controls(shuffled=True)}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"image_side": "kernel"}, {"controls": Controls(shuffled=True)}]
+)
 def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""
     config = Config(**(CONFIG.to_dict() | settings))  # type: ignore[arg-type]
@@ -157,7 +171,9 @@ def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_p
         model.temperature.fill_(1.5)
     file = model.save_pretrained(tmp_path)
     loaded = L2RCLIP.from_pretrained(tmp_path)
-    assert torch.equal(loaded.predict(images(2)).probabilities, model.predict(images(2)).probabilities)
+    assert torch.equal(
+        loaded.predict(images(2)).probabilities, model.predict(images(2)).probabilities
+    )
     assert (loaded.ranks, loaded.config.image_size, loaded.training) == (RANKS, 64, False)
     names = set(read_tensors(file)[0])
     assert not any(name.startswith("towers.text.") for name in names)
@@ -167,7 +183,9 @@ def test_save_and_load_give_equal_predictions(settings: dict[str, object], tmp_p
 def test_the_model_that_ships_grades_leaves() -> None:
     """Sixty leaves it has not seen, without any training here: better than always the middle rank."""
     test = load_dataset("leaves", size=400, pixels=96, seed=5).test
-    found = L2RCLIP.from_pretrained("leaves").predict([test[index][0] for index in range(len(test))])
+    found = L2RCLIP.from_pretrained("leaves").predict(
+        [test[index][0] for index in range(len(test))]
+    )
     target = torch.tensor(test.targets)
     assert (found.rank - target).abs().float().mean() < 0.85 * (2 - target).abs().float().mean()
 
@@ -179,7 +197,9 @@ def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
             model.predict(nothing)
     with pytest.raises(InputError, match=r"nowhere\.jpg"):
         model.predict(["nowhere.jpg"])
-    with pytest.raises(InputError, match=r"no model\.safetensors here; give the --out of a finished"):
+    with pytest.raises(
+        InputError, match=r"no model\.safetensors here; give the --out of a finished"
+    ):
         L2RCLIP.from_pretrained(tmp_path)
     if not torch.cuda.is_available():
         model.save_pretrained(tmp_path)
@@ -191,7 +211,10 @@ def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
 def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) -> None:
     """`model.half()` as PyTorch has it; also the model that ships, which has a head and the towers `mini`."""
     for each in (model, L2RCLIP.from_pretrained("leaves")):
-        exact, half = each.predict(images(3)).probabilities, each.to(dtype).predict(images(3)).probabilities
+        exact, half = (
+            each.predict(images(3)).probabilities,
+            each.to(dtype).predict(images(3)).probabilities,
+        )
         assert half.dtype == torch.float32
         assert torch.allclose(half, exact, atol=0.2)
 
@@ -199,12 +222,15 @@ def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) 
 def test_bf16_predicts_nearly_the_same() -> None:
     """Autocast on the image tower alone; features leave it in fp32, and losses take them."""
     exact, half = (
-        L2RCLIP.build(RANKS, Config(**(CONFIG.to_dict() | {"precision": p}))) for p in ("fp32", "bf16")
+        L2RCLIP.build(RANKS, Config(**(CONFIG.to_dict() | {"precision": p})))
+        for p in ("fp32", "bf16")
     )
     one, two = exact.predict(images(3)), half.predict(images(3))
     assert two.probabilities.dtype == torch.float32
     assert not torch.equal(one.probabilities, two.probabilities)
     assert torch.allclose(one.probabilities, two.probabilities, atol=0.2)
     z = half.encode(images(3))
-    loss = ordinal_pairwise_loss(z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor())
+    loss = ordinal_pairwise_loss(
+        z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor()
+    )
     assert loss.isfinite()

@@ -13,7 +13,11 @@ def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> 
     model = L2RCLIP.build(leaves.ranks, small, 64)
     scores = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
     tested = scores | {"mae_median_low": 0.4, "mae_median_high": 0.64}
-    metrics = {"test": tested, "test_after_stage1": scores | {"mae_median": 0.8}, "median_rank": scores}
+    metrics = {
+        "test": tested,
+        "test_after_stage1": scores | {"mae_median": 0.8},
+        "median_rank": scores,
+    }
     card = model_card(model, leaves, metrics, purpose="grading leaves")
     assert "| L2RCLIP | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |" in card
     assert "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |" in card
@@ -24,8 +28,12 @@ def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> 
     assert "at temperature 1.00" in card
     assert "/" not in card.replace("tiny/random", "")
     model.temperature.fill_(1.75)
-    few = leaves.train.subset([row for row, target in enumerate(leaves.train.targets) if target != 2])
-    gap = replace(leaves, train=few, allow_empty_ranks=True, missing=("a.jpg",), protocol=("drawn by hand",))
+    few = leaves.train.subset(
+        [row for row, target in enumerate(leaves.train.targets) if target != 2]
+    )
+    gap = replace(
+        leaves, train=few, allow_empty_ranks=True, missing=("a.jpg",), protocol=("drawn by hand",)
+    )
     card = model_card(model, gap, metrics)
     assert "at temperature 1.75" in card
     assert "1 listed images missing; ranks without a training image: low." in card

@@ -10,10 +10,33 @@ import l2rclip_lite
 
 MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 MODULES |= {"subprocess"}  # a command starts no other program, `make` neither
-NAMES = {"fork", "kill", "killpg", "mkfifo", "mknod", "chown", "getuid", "setsid", "uname", "statvfs"}
-NAMES |= {"system", "popen", "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "alarm"}
+NAMES = {
+    "fork",
+    "kill",
+    "killpg",
+    "mkfifo",
+    "mknod",
+    "chown",
+    "getuid",
+    "setsid",
+    "uname",
+    "statvfs",
+}
+NAMES |= {
+    "system",
+    "popen",
+    "SIGKILL",
+    "SIGHUP",
+    "SIGALRM",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGCHLD",
+    "alarm",
+}
 FILES = {
-    ".".join([path.name, *file.relative_to(path).with_suffix("").parts]).removesuffix(".__init__"): file
+    ".".join([path.name, *file.relative_to(path).with_suffix("").parts]).removesuffix(
+        ".__init__"
+    ): file
     for path in map(Path, [*l2rclip_lite.__path__, *l2rclip_book.__path__])
     for file in path.rglob("*.py")
 }
@@ -54,7 +77,10 @@ def problems(source: str) -> Iterator[str]:
 
 def test_nothing_needs_posix() -> None:
     """No POSIX-only module, call or signal, no path glued with a slash, no text in whatever encoding the machine has."""
-    assert {"l2rclip_lite.data.table", "l2rclip_book.report"} <= FILES.keys()  # both packages were read
+    assert {
+        "l2rclip_lite.data.table",
+        "l2rclip_book.report",
+    } <= FILES.keys()  # both packages were read
     found = {name: list(problems(file.read_text(encoding="utf-8"))) for name, file in FILES.items()}
     assert {name: lines for name, lines in found.items() if lines} == {}
 
@@ -65,7 +91,11 @@ def test_imports_go_one_way() -> None:
     for name, file in FILES.items():
         tree = ast.parse(file.read_text(encoding="utf-8"))
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        taken = [(getattr(node, "module", each.name), each.name) for node in nodes for each in node.names]
-        graph[name] = {f"{home}.{part}" if f"{home}.{part}" in FILES else home for home, part in taken}
+        taken = [
+            (getattr(node, "module", each.name), each.name) for node in nodes for each in node.names
+        ]
+        graph[name] = {
+            f"{home}.{part}" if f"{home}.{part}" in FILES else home for home, part in taken
+        }
     graphlib.TopologicalSorter(graph).prepare()  # raises where modules import each other
     assert "l2rclip_lite.results" in graph["l2rclip_book.report"]

@@ -9,7 +9,9 @@ from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 
-AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")  # one word and two: two lengths
+AGES = Ranks.integers(
+    18, 23, template="a photo of a {rank} years old face"
+)  # one word and two: two lengths
 
 
 def spread(features: torch.Tensor) -> torch.Tensor:
@@ -29,13 +31,17 @@ def test_without_context_and_rankformer_it_is_the_text_tower(
         bare = RankPrompts(towers, AGES, context_length=0, rankformer=False, centre=False)
         assert torch.allclose(bare(towers), plain, atol=1e-6)
         full = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16)
-        assert not torch.allclose(full(towers), spread(plain), atol=1e-3), "context and alpha move it"
+        assert not torch.allclose(full(towers), spread(plain), atol=1e-3), (
+            "context and alpha move it"
+        )
         apart = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16, centre=False)
         assert torch.allclose(full(towers), spread(apart(towers)), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["tiny", "mini"])
-def test_context_vectors_that_spell_words_are_these_words(name: str, request: pytest.FixtureRequest) -> None:
+def test_context_vectors_that_spell_words_are_these_words(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     """Put the embeddings of "a very old" into the context: the features are those of the longer sentence.
 
     It pins placement, positions, mask and the slot of the end token, which is another in each rank.
@@ -84,7 +90,9 @@ def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
     assert prompts.rankformer is not None
     last = prompts.rankformer.ffn[0][2].weight
     torch.nn.init.normal_(last, std=0.1)
-    direction = torch.randn(towers.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    direction = torch.randn(
+        towers.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     watched = {"context": prompts.context, "alpha": prompts.rankformer.alpha, "last layer": last}
     watched["query, key, value"] = prompts.rankformer.attend[0].in_proj_weight
     for rank in range(len(AGES)):
@@ -132,7 +140,9 @@ def test_what_does_not_fit_is_refused(tiny: Towers) -> None:
 
 def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
     """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many at once, 9 · 2,000² along the ranks are few."""
-    ranks = Ranks(tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}")
+    ranks = Ranks(
+        tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}"
+    )
     options = {"heads": 2, "hidden": 32}
     with pytest.raises(
         InputError, match="'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"

@@ -13,7 +13,11 @@ from l2rclip_lite.rankformer import Axis, RankFormer
 from l2rclip_lite.towers.base import Tokens
 
 AXES: tuple[Axis, ...] = ("token", "rank", "joint")
-LENGTHS = (3, 5, 4)  # words a sentence, between start and end: the end token stands in another slot in each
+LENGTHS = (
+    3,
+    5,
+    4,
+)  # words a sentence, between start and end: the end token stands in another slot in each
 
 
 def sentences(lengths: tuple[int, ...] = LENGTHS) -> Tokens:
@@ -37,7 +41,9 @@ def woken(axis: Axis, depth: int = 1, alpha: float = 0.3) -> RankFormer:
 
 def drawn(tokens: Tokens) -> Tensor:
     """Random word embeddings for every slot."""
-    return torch.randn(*tokens.ids.shape, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return torch.randn(
+        *tokens.ids.shape, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
 
 
 def visible(axis: Axis, rank: int, slot: int, words: np.ndarray) -> list[tuple[int, int]]:
@@ -54,7 +60,9 @@ def looped(former: RankFormer, embeddings: np.ndarray, words: np.ndarray) -> np.
     mean, var = embeddings.mean(-1, keepdims=True), embeddings.var(-1, keepdims=True)
     x = (embeddings - mean) / np.sqrt(var + 1e-5) * state["norm.weight"] + state["norm.bias"]
     for block in range(len(former.ffn)):
-        part = {n.split(".", 2)[2]: v for n, v in state.items() if n.split(".")[1:2] == [str(block)]}
+        part = {
+            n.split(".", 2)[2]: v for n, v in state.items() if n.split(".")[1:2] == [str(block)]
+        }
         projected = x @ part["in_proj_weight"].T + part["in_proj_bias"]
         new = np.zeros_like(x)
         for rank, slot in visible("joint", 0, 0, words):
@@ -85,7 +93,9 @@ def test_the_equation_word_by_word(axis: Axis, depth: int) -> None:
     tokens, former = sentences(), woken(axis, depth)
     embeddings = drawn(tokens)
     found = former(embeddings, tokens).detach()
-    assert np.allclose(found.numpy(), looped(former, embeddings.numpy(), tokens.words.numpy()), atol=1e-12)
+    assert np.allclose(
+        found.numpy(), looped(former, embeddings.numpy(), tokens.words.numpy()), atol=1e-12
+    )
     assert torch.equal(found[~tokens.words], embeddings[~tokens.words]), "bit-identical"
 
 

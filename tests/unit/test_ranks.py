@@ -14,7 +14,15 @@ def test_the_words_are_those_of_inflect() -> None:
     """Every number to 129, some to 1,100 and round ones beyond, without hyphens and commas: each costs a token."""
     engine = pytest.importorskip("inflect", reason="inflect is in the extra `dev`").engine()
     beyond = [10**n + rest for n in range(3, 9) for rest in (-1, 0, 1, 11, 100, 512)]
-    for number in (*range(-21, 130), *range(130, 1101, 7), *beyond, 1930, 77_016, 999_999, 10**9 - 1):
+    for number in (
+        *range(-21, 130),
+        *range(130, 1101, 7),
+        *beyond,
+        1930,
+        77_016,
+        999_999,
+        10**9 - 1,
+    ):
         words = engine.number_to_words(str(number), andword="")
         assert number_words(number) == words.replace("-", " ").replace(",", ""), number
     for number in (10**9, -(10**9)):
@@ -34,7 +42,11 @@ REFUSED = {
     "holds {rank} 0 times": (("a", "b"), (0, 1), "a photo"),
     "holds {rank} 2 times": (("a", "b"), (0, 1), "{rank} and {rank}"),
     "'\\x1b[2Ja' has a control character": (("\x1b[2Ja", "b"), (0, 1), "{rank}"),
-    "10,001 ranks are more than 10,000": (tuple(map(str, range(10_001))), tuple(range(10_001)), "{rank}"),
+    "10,001 ranks are more than 10,000": (
+        tuple(map(str, range(10_001))),
+        tuple(range(10_001)),
+        "{rank}",
+    ),
     "the sentences have 1,000,014 letters": (("a", "b"), (0, 1), "{rank}" + "x" * 500_000),
 }
 
@@ -58,9 +70,13 @@ NAMES = st.text(TEXT, min_size=1).filter(str.strip)
     names=st.lists(NAMES, min_size=2, max_size=6, unique=True),
     start=st.floats(-1e6, 1e6),
     steps=st.lists(st.floats(0.5, 100), min_size=6, max_size=6),
-    template=st.tuples(st.text(TEXT), st.text(TEXT)).filter(lambda pair: "{rank}" not in pair[0] + pair[1]),
+    template=st.tuples(st.text(TEXT), st.text(TEXT)).filter(
+        lambda pair: "{rank}" not in pair[0] + pair[1]
+    ),
 )
-def test_json_and_back(names: list[str], start: float, steps: list[float], template: tuple[str, str]) -> None:
+def test_json_and_back(
+    names: list[str], start: float, steps: list[float], template: tuple[str, str]
+) -> None:
     """Any names (braces and other scripts too) and uneven values survive JSON, and stand in their sentence."""
     before, after = template
     values = [start]
@@ -81,7 +97,9 @@ def test_json_and_back(names: list[str], start: float, steps: list[float], templ
         ((0, 1e8, 1e8 + 1), "the values 100000000.0 and 100000001.0 are too close"),
     ],
 )
-def test_values_that_single_precision_mixes_up_are_refused(values: tuple[float, ...], said: str) -> None:
+def test_values_that_single_precision_mixes_up_are_refused(
+    values: tuple[float, ...], said: str
+) -> None:
     """With the first the ordinal weights would all be 0 without a word, with the last a loss would be 0/0."""
     with pytest.raises(InputError, match=said):
         Ranks(("low", "middle", "high"), values, template="a {rank} grade")

@@ -30,7 +30,9 @@ ARMS = (
     Arm("ridge", "ridge"),
 )
 METRICS = ("mae", "mae_expected", "accuracy", "rps", "qwk")
-RANKS = Ranks(("young", "grown", "old", "very old"), (10, 20, 40, 70), template="a {rank} face", unit="years")
+RANKS = Ranks(
+    ("young", "grown", "old", "very old"), (10, 20, 40, 70), template="a {rank} face", unit="years"
+)
 
 
 @pytest.fixture
@@ -60,7 +62,10 @@ def test_rows_are_what_fit_measures(
     study = Study(leaves, towers, config, image_features(leaves, towers))
     for row in study.rows([Arm("L2RCLIP"), Arm("coop", "coop-frozen")]):
         for metric in METRICS:
-            assert row[metric] == pytest.approx(expected[row["arm"]][metric], abs=1e-5), (row["arm"], metric)
+            assert row[metric] == pytest.approx(expected[row["arm"]][metric], abs=1e-5), (
+                row["arm"],
+                metric,
+            )
 
 
 def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
@@ -68,12 +73,16 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
     features = image_features(leaves, towers)
     forward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS)]
     backward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS[::-1])]
-    alone = [timeless(row) for arm in ARMS for row in Study(leaves, towers, config, features).rows([arm])]
+    alone = [
+        timeless(row) for arm in ARMS for row in Study(leaves, towers, config, features).rows([arm])
+    ]
     assert forward == backward[::-1] == alone
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
 
-def test_tuned_towers_go_back_to_their_start(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+def test_tuned_towers_go_back_to_their_start(
+    leaves: OrdinalDataset, towers: Towers, config: Config
+) -> None:
     """With `image_side="tower"` each arm moves the tower that they share: the second time gives the same row."""
     tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
     study = Study(leaves, towers, tuned, image_features(leaves, towers))
@@ -81,13 +90,19 @@ def test_tuned_towers_go_back_to_their_start(leaves: OrdinalDataset, towers: Tow
     assert first == again
 
 
-def test_the_images_of_a_row_add_up_to_it(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
+def test_the_images_of_a_row_add_up_to_it(
+    leaves: OrdinalDataset, towers: Towers, config: Config
+) -> None:
     """Mean RPS, mean error of the median and share of hits; only ours has the order of its texts."""
     study = Study(leaves, towers, config, image_features(leaves, towers))
     arms = [Arm("full"), Arm("sord", "sord-frozen"), Arm("median-rank", "median-rank")]
     rows = list(study.rows(arms, {"few_shot": 4}))
     assert {row["n_train"] for row in rows} == {20}
-    assert ["text_gap" in row for row in rows] == ["val_rps" in row for row in rows] == [True, False, False]
+    assert (
+        ["text_gap" in row for row in rows]
+        == ["val_rps" in row for row in rows]
+        == [True, False, False]
+    )
     for row in rows:
         images = row["images"]
         assert list(images["path"]) == list(leaves.test.paths)
@@ -95,11 +110,17 @@ def test_the_images_of_a_row_add_up_to_it(leaves: OrdinalDataset, towers: Towers
         assert images[["rps", "error", "hit"]].mean().tolist() == pytest.approx(means)
 
 
-def test_features_are_kept_and_checked(leaves: OrdinalDataset, towers: Towers, tmp_path: Path) -> None:
+def test_features_are_kept_and_checked(
+    leaves: OrdinalDataset, towers: Towers, tmp_path: Path
+) -> None:
     """From a file the same vectors, whatever the fold; a file of other images, or half a file, is refused with its name."""
     file, other = tmp_path / "features.safetensors", tmp_path / "other.safetensors"
     fresh, kept = image_features(leaves, towers, file), image_features(leaves, towers, file)
-    assert fresh.keys() == kept.keys() == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
+    assert (
+        fresh.keys()
+        == kept.keys()
+        == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
+    )
     assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
     # another fold writes the same bytes
     image_features(replace(leaves, train=leaves.test, test=leaves.train), towers, other)
@@ -123,7 +144,11 @@ def test_conditions() -> None:
 def faces(train: list[int], test: list[int]) -> OrdinalDataset:
     """A data set of these labels; the first training image is the validation split."""
     parts = [
-        Split([f"{name}{i}" for i in range(len(labels))], labels, [Image.new("L", (1, 1))] * len(labels))
+        Split(
+            [f"{name}{i}" for i in range(len(labels))],
+            labels,
+            [Image.new("L", (1, 1))] * len(labels),
+        )
         for name, labels in (("train", train), ("val", train[:1]), ("test", test))
     ]
     return OrdinalDataset("faces", *parts, RANKS, Card("faces"), allow_empty_ranks=True)
@@ -143,4 +168,6 @@ def test_seen_and_unseen_by_hand() -> None:
     assert (scores["accuracy_seen"], scores["accuracy_unseen"]) == pytest.approx((1 / 2, 1 / 3))
     certain = torch.eye(4)[[0, 1, 2]]
     assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
-    assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {"unseen"}
+    assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {
+        "unseen"
+    }

@@ -102,22 +102,33 @@ def test_words_are_all_but_start_end_and_padding(tiny: Towers) -> None:
     assert longer.mask.sum(1).tolist() == [7, 8]
     assert longer.words.sum(1).tolist() == [3, 4]
     assert not longer.words[:, 1:3].any()
-    assert torch.equal(longer.ids.argmax(1), tokens.ids.argmax(1) + 2), "the end token is still found"
+    assert torch.equal(longer.ids.argmax(1), tokens.ids.argmax(1) + 2), (
+        "the end token is still found"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_text_tower_is_open_clips(kind: str) -> None:
     """From word embeddings on: open_clip's features. So "a very" as two slots before "red leaf" is "a very red leaf"."""
     model, tokenizer = tiny_model(kind), KINDS[kind][2]
-    if tokenizer == "WordPiece":  # of BERT, as CLIPA's; it puts a start token and, here, no end token
+    if (
+        tokenizer == "WordPiece"
+    ):  # of BERT, as CLIPA's; it puts a start token and, here, no end token
         options = {"context_length": 12, "strip_sep_token": True}
         tokenizer = open_clip.tokenizer.HFTokenizer(str(find_text_folder()), **options)
     towers = OpenClipTowers(model, tokenizer).eval()
-    sentences, rest = ["a very red leaf", "a very, very old green one"], ["red leaf", ", very old green one"]
+    sentences, rest = (
+        ["a very red leaf", "a very, very old green one"],
+        ["red leaf", ", very old green one"],
+    )
     with torch.no_grad():
-        theirs = model.encode_text(tokenizer(sentences, context_length=towers.max_tokens), normalize=True)
+        theirs = model.encode_text(
+            tokenizer(sentences, context_length=towers.max_tokens), normalize=True
+        )
         tokens = towers.tokenize(sentences)
-        assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
+        assert torch.allclose(
+            towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6
+        )
         assert torch.allclose(towers.encode_text(sentences), theirs, atol=1e-6)
         size = towers.image_size
         pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -126,10 +137,14 @@ def test_every_kind_of_text_tower_is_open_clips(kind: str) -> None:
     assert images.shape == (2, towers.dim)
     named = towers.tokenize(["a very red leaf", "a red leaf"], template="a {rank} leaf")
     assert named.rank_words.sum(1).tolist() == [2, 1]
-    assert named.rank_words.int().argmax(1).equal(named.words.int().argmax(1) + 1), "the rank comes after 'a'"
+    assert named.rank_words.int().argmax(1).equal(named.words.int().argmax(1) + 1), (
+        "the rank comes after 'a'"
+    )
     first, tokens = towers.tokenize(["a very"]), towers.tokenize(rest)
     slots = towers.embed(first.ids[first.words][None]).detach().expand(2, -1, -1).requires_grad_()
-    ours = towers.encode_embeddings(tokens.insert(towers.embed(tokens.ids), slots), tokens.with_context(2))
+    ours = towers.encode_embeddings(
+        tokens.insert(towers.embed(tokens.ids), slots), tokens.with_context(2)
+    )
     assert torch.allclose(ours, theirs, atol=1e-6)
     (grad,) = torch.autograd.grad(ours[:, 0].sum(), slots)
     assert (grad.abs().amax(-1) > 1e-6).all(), "every slot moves the features"
@@ -147,12 +162,18 @@ def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) 
     tokens = towers.tokenize(sentences, template=AGES.template)
     assert (towers.width, towers.dim, towers.image_size, towers.max_tokens) == (256, 256, 224, 77)
     with torch.no_grad():
-        theirs = model.encode_text(open_clip.get_tokenizer("ViT-S-32-alt")(sentences), normalize=True)
-        assert torch.allclose(towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6)
+        theirs = model.encode_text(
+            open_clip.get_tokenizer("ViT-S-32-alt")(sentences), normalize=True
+        )
+        assert torch.allclose(
+            towers.encode_embeddings(towers.embed(tokens.ids), tokens), theirs, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("name", "most"), [("tiny", 77), ("mini", 512)])
-def test_too_long_a_sentence_is_refused(name: str, most: int, request: pytest.FixtureRequest) -> None:
+def test_too_long_a_sentence_is_refused(
+    name: str, most: int, request: pytest.FixtureRequest
+) -> None:
     """Of CLIP's 77 tokens and MiniLM's 512 start and end are two; one more word is too long."""
     towers: Towers = request.getfixturevalue(name)
     assert towers.tokenize(["leaf " * (most - 2)]).ids.shape == (1, most)
@@ -239,7 +260,8 @@ def test_random_towers_are_what_the_seed_says(tiny: Towers) -> None:
     same, other = load_towers("tiny/random"), load_towers("tiny/random", seed=1)
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(
-        torch.equal(a, b) for a, b in zip(tiny.state_dict().values(), same.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(tiny.state_dict().values(), same.state_dict().values(), strict=True)
     )
     sentence = ["a leaf"]
     assert not torch.allclose(tiny.encode_text(sentence), other.encode_text(sentence))

@@ -38,7 +38,14 @@ from l2rclip_lite.training.fit import fit
 from l2rclip_lite.training.stage import Stage
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
-FILES = {"config.json", "history.csv", "metrics.json", "model.safetensors", "predictions.csv", "README.md"}
+FILES = {
+    "config.json",
+    "history.csv",
+    "metrics.json",
+    "model.safetensors",
+    "predictions.csv",
+    "README.md",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +54,15 @@ def run(leaves: OrdinalDataset, small: Config, tmp_path_factory: pytest.TempPath
     return fit(leaves, small, tmp_path_factory.mktemp("runs") / "whole", quiet=True)
 
 
-def test_the_run_directory_holds_what_it_should(run: Run, leaves: OrdinalDataset, small: Config) -> None:
+def test_the_run_directory_holds_what_it_should(
+    run: Run, leaves: OrdinalDataset, small: Config
+) -> None:
     """Six files, nothing unfinished; and they say the same as each other and as the model."""
     assert {path.name for path in run.out.iterdir()} == FILES
     stored = json.loads((run.out / "config.json").read_text(encoding="utf-8"))
-    assert Config.from_dict(stored["config"]) == replace(small, upside_down=True)  # leaves lie as they like
+    assert Config.from_dict(stored["config"]) == replace(
+        small, upside_down=True
+    )  # leaves lie as they like
     assert [(row["stage"], row["epoch"]) for row in run.history] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert json.loads((run.out / "metrics.json").read_text(encoding="utf-8")) == run.metrics
     table = pd.read_csv(run.out / "predictions.csv")
@@ -66,7 +77,9 @@ def test_the_run_directory_holds_what_it_should(run: Run, leaves: OrdinalDataset
 def test_names_are_read_as_names(tmp_path: Path) -> None:
     """Subject 007 is not 7, and an image may be called NA."""
     (tmp_path / "table.csv").write_text("path,subject\nNA,007\n")
-    assert read_table(tmp_path / "table.csv").to_dict("records") == [{"path": "NA", "subject": "007"}]
+    assert read_table(tmp_path / "table.csv").to_dict("records") == [
+        {"path": "NA", "subject": "007"}
+    ]
 
 
 def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small: Config) -> None:
@@ -88,7 +101,10 @@ def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small
         train(model, data)
         after = model.state_dict()
         changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-        assert changed == {n for n, _ in model.named_parameters() if trains(n, stage, model.config)} | cached
+        assert (
+            changed
+            == {n for n, _ in model.named_parameters() if trains(n, stage, model.config)} | cached
+        )
 
 
 def test_the_first_losses_by_hand(
@@ -107,15 +123,25 @@ def test_the_first_losses_by_hand(
     config = replace(config, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7)
     model = L2RCLIP.build(leaves.ranks, config)
     data, values = TrainingData.load(leaves, model), leaves.ranks.values_tensor()
-    order = torch.randperm(40, generator=torch.Generator().manual_seed(31 * 0 * 100_003 + 1 * 100_003))
-    z, y, t = data.features["train"][order], data.targets["train"][order], model.rank_features.clone()
+    order = torch.randperm(
+        40, generator=torch.Generator().manual_seed(31 * 0 * 100_003 + 1 * 100_003)
+    )
+    z, y, t = (
+        data.features["train"][order],
+        data.targets["train"][order],
+        model.rank_features.clone(),
+    )
     train_stage1(model, data)
     by_hand = asymmetrical_contrastive_loss(z, t, y, model.scale)
     by_hand = by_hand + 0.5 * ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-5)
     t, scale = model.rank_features.clone(), model.scale.detach()
     train_stage2(model, data)
-    by_hand = F.cross_entropy(scale * z @ t.T, y) + 2 * tightness(z, t, y) - 3 * diversity(z, t, y, values)
+    by_hand = (
+        F.cross_entropy(scale * z @ t.T, y)
+        + 2 * tightness(z, t, y)
+        - 3 * diversity(z, t, y, values)
+    )
     by_hand = by_hand + 0.7 * ranked_probability_loss(scale * z @ t.T, y)
     assert seen[-1] == pytest.approx(float(by_hand.detach()), rel=1e-4)
 
@@ -147,7 +173,9 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
 ) -> None:
     """Nothing is trained again; other settings, other data or a folder of something else are refused by name."""
     monkeypatch.setattr(training, "train_stage1", None)
-    again = fit(leaves, replace(small, threads=1), run.out, quiet=True)  # where it computes may differ
+    again = fit(
+        leaves, replace(small, threads=1), run.out, quiet=True
+    )  # where it computes may differ
     assert (again.metrics, again.history) == (run.metrics, run.history)
     with pytest.raises(
         InputError, match=r"holds a run with another controls\.order, seed; choose a new --out"
@@ -165,7 +193,9 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
     assert (tmp_path / ".ssh.bak").is_dir()
 
 
-def test_three_datasets_of_your_own(run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path) -> None:
+def test_three_datasets_of_your_own(
+    run: Run, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
     """Map-style datasets of (image, rank index) with ranks give the same numbers as our own."""
     splits = (leaves.train, leaves.val, leaves.test)
     lists = [[split[index] for index in range(len(split))] for split in splits]
@@ -206,22 +236,30 @@ def test_the_best_epoch_is_kept_not_the_last(leaves: OrdinalDataset, small: Conf
 def test_the_median_rank_by_hand(leaves: OrdinalDataset) -> None:
     """Eight training leaves of each of five ranks: the median is rank 2, two of ten test leaves have it."""
     found, counts = median_rank(leaves), np.array([leaves.test.targets.count(k) for k in range(5)])
-    shares = np.cumsum([0.2] * 5)  # the probabilities are the frequencies, so RPS is an honest floor
+    shares = np.cumsum(
+        [0.2] * 5
+    )  # the probabilities are the frequencies, so RPS is an honest floor
     by_rank = [((shares - (np.arange(5) >= k)) ** 2).sum() for k in range(5)]
     assert found["rps"] == pytest.approx(float(counts @ by_rank) / 10)
     assert found["mae_median"] == found["mae"]
     assert found["accuracy"] == pytest.approx(leaves.test.targets.count(2) / 10)
-    assert found["mae"] == pytest.approx(sum(abs(target - 2) for target in leaves.test.targets) / 10)
+    assert found["mae"] == pytest.approx(
+        sum(abs(target - 2) for target in leaves.test.targets) / 10
+    )
 
 
-def test_after_stage_1_has_a_temperature_of_its_own(run: Run, leaves: OrdinalDataset, small: Config) -> None:
+def test_after_stage_1_has_a_temperature_of_its_own(
+    run: Run, leaves: OrdinalDataset, small: Config
+) -> None:
     """It stands beside a calibrated model in a table; stage 2 does not know of it."""
     model = L2RCLIP.build(leaves.ranks, replace(small, upside_down=True))
     data = TrainingData.load(leaves, model)
     train_stage1(model, data)
     rows = model.logits(data.features["test"]).detach()
     calibrate(model, data.features["val"], data.targets["val"])
-    expected = judge(torch.tensor(temper(rows, float(model.temperature))), leaves.test, leaves.ranks)
+    expected = judge(
+        torch.tensor(temper(rows, float(model.temperature))), leaves.test, leaves.ranks
+    )
     assert run.metrics["test_after_stage1"] == pytest.approx(expected, abs=1e-4)
 
 
@@ -276,7 +314,9 @@ def test_each_epoch_is_told_once(leaves: OrdinalDataset, small: Config, tmp_path
     with pytest.raises(RuntimeError, match="enough"):
         fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=stop)
     run = fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=told.append)
-    assert [list(row.values()) for row in told] == [pytest.approx(list(row.values())) for row in run.history]
+    assert [list(row.values()) for row in told] == [
+        pytest.approx(list(row.values())) for row in run.history
+    ]
     fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=told.append)  # a finished run
     kernel = replace(small, epochs1=1, image_side="kernel")
     fit(leaves, kernel, tmp_path / "kernel", quiet=True, on_epoch=told.append)
@@ -302,7 +342,9 @@ def test_images_that_do_not_fit_into_memory_are_read_anew() -> None:
     assert children.ended(children.keep_or_read) == 0
 
 
-def test_an_epoch_on_cached_features_has_at_most_32_steps(leaves: OrdinalDataset, small: Config) -> None:
+def test_an_epoch_on_cached_features_has_at_most_32_steps(
+    leaves: OrdinalDataset, small: Config
+) -> None:
     """100 images, two per step: 4 per step make 25 steps. Adam's schedule counts the same steps."""
     model = L2RCLIP.build(leaves.ranks, replace(small, batch_size=2))
     z, y = F.normalize(torch.ones(100, model.towers.dim), dim=1), torch.arange(100) % 5

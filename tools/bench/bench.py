@@ -52,7 +52,9 @@ def measured(name: str, setting: Setting) -> dict[str, Any]:
     except NotMeasuredError as reason:
         return about | {"value": None, "met": None, "repeats": 0, "reason": str(reason)}
     digits = json.dumps(about | figure | {"met": row.met(figure["value"])})
-    short = json.loads(digits, parse_float=lambda text: float(f"{float(text):.5g}"))  # more would be noise
+    short = json.loads(
+        digits, parse_float=lambda text: float(f"{float(text):.5g}")
+    )  # more would be noise
     return short | {"took_seconds": round(time.perf_counter() - start)}
 
 
@@ -72,16 +74,22 @@ def main() -> None:
     names = [name.strip() for name in given.only.split(",")]
     if unknown := set(names) - set(ROWS):
         parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
-    warnings.simplefilter("ignore")  # remarks of libraries about random weights would break the lines below
+    warnings.simplefilter(
+        "ignore"
+    )  # remarks of libraries about random weights would break the lines below
     logging.disable(logging.WARNING)
     torch.set_num_threads(given.threads)
     setting = Setting(given.repeats, given.device, given.data, given.quick)
-    file = ROOT / "book" / "results" / ("speed-cuda.json" if given.device == "cuda" else "speed.json")
+    file = (
+        ROOT / "book" / "results" / ("speed-cuda.json" if given.device == "cuda" else "speed.json")
+    )
     out = given.out or (ROOT / "runs" / "bench-quick.json" if given.quick else file)
     rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else {}
     for name in names:
         rows[name] = found = measured(name, setting)
-        write_json(out, {"device": given.device, "rows": {key: rows[key] for key in ROWS if key in rows}})
+        write_json(
+            out, {"device": given.device, "rows": {key: rows[key] for key in ROWS if key in rows}}
+        )
         verdict = {True: "met", False: "MISSED", None: "no target"}[found["met"]]
         print(
             f"{name:<14}{found.get('reason') or format(found['value'], '.3g')} {found['unit']}  {verdict}",

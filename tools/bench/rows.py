@@ -31,7 +31,9 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 GRADES = Ranks(
-    ("no", "slight", "moderate", "strong", "very strong"), (0, 1, 2, 3, 4), "a leaf with {rank} damage"
+    ("no", "slight", "moderate", "strong", "very strong"),
+    (0, 1, 2, 3, 4),
+    "a leaf with {rank} damage",
 )
 MORPH = 55_134  # images
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
@@ -77,7 +79,11 @@ def ages(number: int, first: int = 121) -> Ranks:
 def drawn(images: int, size: int) -> list[tuple[Tensor, int]]:
     """Noise in place of images: the cost of a network does not depend on what it sees."""
     pixels = torch.randint(
-        0, 256, (images, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        0,
+        256,
+        (images, 3, size, size),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(0),
     )
     return [(image, index % 5) for index, image in enumerate(pixels)]
 
@@ -85,16 +91,26 @@ def drawn(images: int, size: int) -> list[tuple[Tensor, int]]:
 def training_data(model: L2RCLIP, images: int) -> TrainingData:
     """Images of noise, one of them to validate."""
     noise = ResizedImages(drawn(images, model.towers.image_size), model.towers.image_size)
-    targets = {"train": torch.arange(images) % len(model.ranks), "val": torch.zeros(1, dtype=torch.long)}
-    features = F.normalize(torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0)))
-    data = {"train": noise, "val": ResizedImages(drawn(1, model.towers.image_size), model.towers.image_size)}
+    targets = {
+        "train": torch.arange(images) % len(model.ranks),
+        "val": torch.zeros(1, dtype=torch.long),
+    }
+    features = F.normalize(
+        torch.randn(images, model.towers.dim, generator=torch.Generator().manual_seed(0))
+    )
+    data = {
+        "train": noise,
+        "val": ResizedImages(drawn(1, model.towers.image_size), model.towers.image_size),
+    }
     features = {"train": features, "val": features[:1]}
     return TrainingData(features, targets, features, data)
 
 
 def bare_towers(config: Config) -> Towers:
     """The towers once more, only the image side with gradients."""
-    towers = load_towers(config.towers, image_size=config.image_size, seed=config.seed).to(config.device)
+    towers = load_towers(config.towers, image_size=config.image_size, seed=config.seed).to(
+        config.device
+    )
     for name, parameter in towers.named_parameters():
         parameter.requires_grad_(name.startswith("image."))
     return towers
@@ -117,7 +133,9 @@ def bare_step(config: Config, towers: Towers) -> Call:
     return step
 
 
-def stage2(setting: Setting, config: Config, ranks: Ranks, other: Call, repeats: int) -> list[list[float]]:
+def stage2(
+    setting: Setting, config: Config, ranks: Ranks, other: Call, repeats: int
+) -> list[list[float]]:
     """Seconds of stage-2 steps and of something else."""
     model = L2RCLIP.build(ranks, config).to(config.device)
     data = training_data(model, (repeats + 3) * config.batch_size)
@@ -127,14 +145,18 @@ def stage2(setting: Setting, config: Config, ranks: Ranks, other: Call, repeats:
 def stage2_mini(setting: Setting) -> Figure:
     """A step is short and the bound near, so twice as many are timed."""
     config = setting.config("mini", 16)
-    times = stage2(setting, config, GRADES, bare_step(config, bare_towers(config)), 2 * setting.repeats)
+    times = stage2(
+        setting, config, GRADES, bare_step(config, bare_towers(config)), 2 * setting.repeats
+    )
     return ratio(*times, batch=16, towers=config.towers)
 
 
 def stage2_vit(setting: Setting) -> Figure:
     """CLIP's ViT-B-16 with random weights: they cost what trained ones cost."""
     config = setting.config("ViT-B-16/random", 64 if setting.device == "cuda" else 16)
-    times = stage2(setting, config, GRADES, bare_step(config, bare_towers(config)), min(5, setting.repeats))
+    times = stage2(
+        setting, config, GRADES, bare_step(config, bare_towers(config)), min(5, setting.repeats)
+    )
     return ratio(*times, batch=config.batch_size, towers=config.towers)
 
 
@@ -148,7 +170,9 @@ def ordinalclip(setting: Setting) -> Figure:
         *(p for p in head.prompts.parameters() if p.requires_grad),
     ]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
-    noise = torch.stack([image for image, _ in drawn(16, model.towers.image_size)]).to(config.device)
+    noise = torch.stack([image for image, _ in drawn(16, model.towers.image_size)]).to(
+        config.device
+    )
     target, augment = torch.arange(16, device=config.device), Augment()
 
     def step() -> None:
@@ -200,7 +224,9 @@ def memory(setting: Setting) -> Figure:
         [peak_of(work, config) for work in (train_ours, train_bare)]
         for _ in range(5 if not setting.quick else 2)
     ]
-    return of([ours / bare for ours, bare in rounds], mib=rounds[0][0], other_mib=rounds[0][1], batch=16)
+    return of(
+        [ours / bare for ours, bare in rounds], mib=rounds[0][0], other_mib=rounds[0][1], batch=16
+    )
 
 
 def train_ours(config: Config) -> None:
@@ -235,7 +261,9 @@ def inference(setting: Setting) -> Figure:
         for batch in ready:
             model.towers.encode_image(batch)
 
-    others, ours = in_turns([bare, lambda: model.probabilities(model.encode(images))], setting.repeats)
+    others, ours = in_turns(
+        [bare, lambda: model.probabilities(model.encode(images))], setting.repeats
+    )
     return ratio(others, ours, images=len(images), batch=32, towers=config.towers)
 
 
@@ -258,7 +286,9 @@ def import_time(setting: Setting) -> Figure:
 
 def first_use(setting: Setting) -> Figure:
     """What the row above puts off: every public name."""
-    return beyond_torch(setting, "import l2rclip_lite as l; [getattr(l, name) for name in l.__all__]")
+    return beyond_torch(
+        setting, "import l2rclip_lite as l; [getattr(l, name) for name in l.__all__]"
+    )
 
 
 def help_time(setting: Setting) -> Figure:
@@ -279,7 +309,9 @@ def csv_rows(setting: Setting) -> Figure:
             file.touch()
             lines.append(f"{file.relative_to(root)},{names[index % 62]},{parts[index // 62 % 5]}")
         (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return loading(setting, number, lambda: load_dataset("csv", root=root, ranks=",".join(names)))
+        return loading(
+            setting, number, lambda: load_dataset("csv", root=root, ranks=",".join(names))
+        )
 
 
 def morph_rows(setting: Setting) -> Figure:
@@ -327,7 +359,9 @@ def decode(setting: Setting) -> Figure:
         leaves[index][0].resize((400, 480)).save(stream, "JPEG", quality=90)
         files.append(stream.getvalue())
     resize = towers.resize()
-    (times,) = in_turns([lambda: [resize(Image.open(io.BytesIO(file))) for file in files]], setting.repeats)
+    (times,) = in_turns(
+        [lambda: [resize(Image.open(io.BytesIO(file))) for file in files]], setting.repeats
+    )
     return of([len(files) / seconds for seconds in times])
 
 
@@ -338,7 +372,9 @@ def gpu(setting: Setting) -> Figure:
     config = setting.config("ViT-B-16/random", 256, precision="bf16")
     steps, _ = stage2(setting, config, GRADES, lambda: None, setting.repeats)
     return of(
-        [config.batch_size / s for s in steps], batch=config.batch_size, card=torch.cuda.get_device_name()
+        [config.batch_size / s for s in steps],
+        batch=config.batch_size,
+        card=torch.cuda.get_device_name(),
     )
 
 
@@ -380,15 +416,25 @@ ROWS = {
     "import": Row(import_time, "import l2rclip_lite − import torch", 0.5, unit="s"),
     "first-use": Row(first_use, "every public name imported − import torch", 0, "none", "s"),
     "help": Row(help_time, "l2rclip --help", 1.5, unit="s"),
-    "lists-csv": Row(csv_rows, "55,134 rows of a CSV to a ready data set, no image opened", 1.0, unit="s"),
-    "lists-morph": Row(morph_rows, "55,134 rows of the lists of MORPH II to a ready data set", 1.0, unit="s"),
-    "metrics": Row(metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"),
+    "lists-csv": Row(
+        csv_rows, "55,134 rows of a CSV to a ready data set, no image opened", 1.0, unit="s"
+    ),
+    "lists-morph": Row(
+        morph_rows, "55,134 rows of the lists of MORPH II to a ready data set", 1.0, unit="s"
+    ),
+    "metrics": Row(
+        metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"
+    ),
     "memory": Row(memory, "peak memory of stage 2 ÷ training of the bare image tower, mini", 1.10),
     "ordinalclip": Row(
         ordinalclip, "step of OrdinalCLIP's scheme ÷ stage-2 step, 62 ranks, mini", 1.5, "at least"
     ),
     "decode": Row(
-        decode, "JPEG files of 400 by 480 pixels decoded and resized, one process", 0, "none", "images/s"
+        decode,
+        "JPEG files of 400 by 480 pixels decoded and resized, one process",
+        0,
+        "none",
+        "images/s",
     ),
     "gpu-images": Row(gpu, "stage-2 training of ViT-B-16 in bf16", 0, "none", "images/s"),
 }

@@ -64,14 +64,18 @@ def label_space(
     refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
     number, said = numbers(table["label"]), list[str]()
     if ranks is None and kind != "names":
-        raise InputError("csv: --labels-are index or position counts the ranks; give them by --ranks.")
+        raise InputError(
+            "csv: --labels-are index or position counts the ranks; give them by --ranks."
+        )
     if ranks is None:
         words = "the label {label!r:.80} is a word; write all in their order, lowest first: --ranks {found!r:.900}"
         refuse(table, number.isna(), words, found=",".join(sorted(set(table["label"]))))
         ranks = sorted(set(number))
         said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
         if len(ranks) > min(MOST, len(table) / 2):
-            raise InputError(f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks.")
+            raise InputError(
+                f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks."
+            )
     elif isinstance(ranks, Ranks):
         ranks = ranks.values if list(ranks.names) == in_words(ranks.values) else ranks.names
     elif isinstance(ranks, str):
@@ -81,7 +85,9 @@ def label_space(
     values, written, sentence = numbers(names), names, "a photo of a {rank} object"
     if numeric := bool(values.notna().all()):
         written, sentence = in_words(values), "a photo of grade {rank}"
-    space = Ranks(tuple(written), tuple(values if numeric else range(len(names))), template or sentence)
+    space = Ranks(
+        tuple(written), tuple(values if numeric else range(len(names))), template or sentence
+    )
     table["target"] = targets(table, names, kind)
     return space, said
 
@@ -104,7 +110,11 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct it or --ranks, or say
         what labels are: --labels-are names, index (from 0) or position (from 1).
     """
-    spelt = names if kind == "names" else [str(rank + (kind == "position")) for rank in range(len(names))]
+    spelt = (
+        names
+        if kind == "names"
+        else [str(rank + (kind == "position")) for rank in range(len(names))]
+    )
     number, values = numbers(table["label"]), numbers(spelt)
     said = {"low": spelt[0], "high": spelt[-1], "names": ", ".join(spelt)}
     if values.notna().all():

@@ -77,10 +77,17 @@ def load_csv(
         l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images, not None.
     """
     if root is None or not os.path.isdir(root):
-        raise InputError(f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}.")
+        raise InputError(
+            f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}."
+        )
     if fold is not None and fold > (folds or 0):
         raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
-    columns = {"path": path_column, "label": label_column, "subject": group_column, "split": split_column}
+    columns = {
+        "path": path_column,
+        "label": label_column,
+        "subject": group_column,
+        "split": split_column,
+    }
     if labels is None and not os.path.isfile(Path(root, "labels.csv")):
         table, source = images_by_folder(Path(root))
     else:
@@ -89,5 +96,9 @@ def load_csv(
     space, said = label_space(table, ranks, template, labels_are)
     said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
     card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
-    fields = {"allow_missing": allow_missing, "allow_empty_ranks": allow_empty_ranks, "upright": True}
+    fields = {
+        "allow_missing": allow_missing,
+        "allow_empty_ranks": allow_empty_ranks,
+        "upright": True,
+    }
     return as_dataset(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))

@@ -10,7 +10,12 @@ from l2rclip_lite.data.table import read_table
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import IMAGE_SUFFIXES
 
-TABLES = (".csv", ".tsv", ".txt", ".parquet")  # any other file is not opened: its first line may be a secret
+TABLES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+)  # any other file is not opened: its first line may be a secret
 Labels = str | Path | pd.DataFrame
 
 
@@ -32,12 +37,16 @@ def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.D
         if given.is_file() and not labels.is_file():
             labels = given.absolute()
         name, below = labels.name, os.path.isfile(labels) and labels.is_relative_to(root)
-        outside = below and not Path(os.path.realpath(labels)).is_relative_to(os.path.realpath(root))
+        outside = below and not Path(os.path.realpath(labels)).is_relative_to(
+            os.path.realpath(root)
+        )
         if outside or labels.suffix.lower() not in TABLES:
             said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path"
             raise InputError(f"{labels}: is no table of labels; {said}.")
     if len({*columns.values(), "where"}) <= len(columns):  # the name of our own column
-        raise InputError(f"csv: rename the column that is twice in {', '.join(columns.values())}, or where.")
+        raise InputError(
+            f"csv: rename the column that is twice in {', '.join(columns.values())}, or where."
+        )
     advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
     needed = [column for column in columns.values() if column not in ("group", "split")]
     found = read_table(labels, needed, advice=advice)
@@ -54,7 +63,9 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     folders = sorted(path for path in root.glob("*") if path.is_dir() and path.name[0] != ".")
     split = all(path.name in SPLITS for path in folders)
     inside = [path for folder in folders for path in sorted(folder.glob("*/*" if split else "*"))]
-    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
+    images = [
+        path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
+    ]
     if not images:
         lacks = "has neither labels.csv, with the columns path and label, nor a folder of images per rank"
         raise InputError(f"{root}: {lacks}; pass --labels FILE, or another --root.")
