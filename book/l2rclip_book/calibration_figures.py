@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import WIDTH
-from l2rclip_lite.metrics import Indices, Probabilities, forecast
+from l2rclip_lite.metrics import Indices, Probabilities, checked_probabilities
 from l2rclip_lite.ranks import Ranks
 
 BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature
@@ -38,7 +38,7 @@ def reliability(
         >>> curve[["count", "confidence", "accuracy"]].round(2).values.tolist()
         [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
     """
-    true, p = forecast(y_true, probabilities, ranks)
+    true, p = checked_probabilities(y_true, probabilities, ranks)
     edges = np.linspace(0, 1, bins + 1)
     table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
     table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])

@@ -16,35 +16,72 @@ both are the same constant. They return 0.0, without a warning: such a sample sh
 where the truth is constant; it returns chance, 0.5.
 """
 
-from l2rclip_lite.metrics.bootstrap import evaluate as evaluate
-from l2rclip_lite.metrics.bootstrap import resampled as resampled
-from l2rclip_lite.metrics.bootstrap import with_intervals as with_intervals
-from l2rclip_lite.metrics.checks import SLACK as SLACK
-from l2rclip_lite.metrics.checks import Indices as Indices
-from l2rclip_lite.metrics.checks import Labels as Labels
-from l2rclip_lite.metrics.checks import Probabilities as Probabilities
-from l2rclip_lite.metrics.checks import Scores as Scores
-from l2rclip_lite.metrics.checks import Values as Values
-from l2rclip_lite.metrics.checks import check_paired as check_paired
-from l2rclip_lite.metrics.checks import forecast as forecast
-from l2rclip_lite.metrics.checks import numbers as numbers
-from l2rclip_lite.metrics.scores import Often as Often
-from l2rclip_lite.metrics.scores import Scored as Scored
-from l2rclip_lite.metrics.scores import accuracy as accuracy
-from l2rclip_lite.metrics.scores import amae as amae
-from l2rclip_lite.metrics.scores import auc as auc
-from l2rclip_lite.metrics.scores import cs_at as cs_at
-from l2rclip_lite.metrics.scores import ece as ece
-from l2rclip_lite.metrics.scores import epsilon_error as epsilon_error
-from l2rclip_lite.metrics.scores import kendall as kendall
-from l2rclip_lite.metrics.scores import mae as mae
-from l2rclip_lite.metrics.scores import mae_rank as mae_rank
-from l2rclip_lite.metrics.scores import medians as medians
-from l2rclip_lite.metrics.scores import mmae as mmae
-from l2rclip_lite.metrics.scores import one_off as one_off
-from l2rclip_lite.metrics.scores import qwk as qwk
-from l2rclip_lite.metrics.scores import rmse as rmse
-from l2rclip_lite.metrics.scores import rps as rps
-from l2rclip_lite.metrics.scores import rps_of_images as rps_of_images
-from l2rclip_lite.metrics.scores import score as score
-from l2rclip_lite.metrics.scores import spearman as spearman
+from l2rclip_lite.metrics.bootstrap import (
+    evaluate,
+    resampled,
+    with_intervals,
+)
+from l2rclip_lite.metrics.checks import (
+    SLACK,
+    Indices,
+    Labels,
+    Probabilities,
+    Scores,
+    Values,
+    check_paired,
+    checked_probabilities,
+    numbers,
+)
+from l2rclip_lite.metrics.scores import (
+    Answers,
+    accuracy,
+    amae,
+    auc,
+    cs_at,
+    ece,
+    epsilon_error,
+    kendall,
+    mae,
+    mae_rank,
+    medians,
+    mmae,
+    one_off,
+    qwk,
+    rmse,
+    rps,
+    rps_of_images,
+    spearman,
+)
+
+__all__ = [
+    "SLACK",
+    "Answers",
+    "Indices",
+    "Labels",
+    "Probabilities",
+    "Scores",
+    "Values",
+    "accuracy",
+    "amae",
+    "auc",
+    "check_paired",
+    "checked_probabilities",
+    "cs_at",
+    "ece",
+    "epsilon_error",
+    "evaluate",
+    "kendall",
+    "mae",
+    "mae_rank",
+    "medians",
+    "mmae",
+    "numbers",
+    "one_off",
+    "qwk",
+    "resampled",
+    "rmse",
+    "rps",
+    "rps_of_images",
+    "spearman",
+    "with_intervals",
+]

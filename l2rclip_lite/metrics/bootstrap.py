@@ -1,23 +1,48 @@
 """Every metric at once, and intervals by resampling images or subjects."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from l2rclip_lite.metrics.checks import Indices, Probabilities, Scores, Values, forecast
+from l2rclip_lite.metrics.checks import (
+    Indices,
+    Probabilities,
+    Scores,
+    Values,
+    checked_probabilities,
+)
 from l2rclip_lite.metrics.scores import (
-    Often,
-    _answers,
-    _ece,
-    _table,
+    Answers,
+    Counts,
+    PerImage,
+    absolute_error,
     auc,
+    calibration_error,
+    epsilon_loss,
+    error_by_rank,
+    is_right,
+    is_right_or_neighbour,
+    is_within,
     kendall,
+    medians,
+    once,
+    rank_steps,
     rps_of_images,
-    score,
     spearman,
+    squared_error,
+    weighted_kappa,
 )
 from l2rclip_lite.ranks import Ranks
+
+LEVELS = (1, 3, 5)  # k of the cumulative scores
+BLOCK = 2**22  # counts at once: 32 MiB
+MEANS: dict[str, Callable[[Answers], PerImage]] = {
+    "mae": absolute_error,
+    "mae_rank": rank_steps,
+    "rmse": squared_error,
+    "accuracy": is_right,
+    "one_off": is_right_or_neighbour,
+}
 
 
 def evaluate(
@@ -31,7 +56,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Every metric, for the most probable rank, for the median and for the expected value Σ_k p_k r_k.
+    """Compute every metric, for the most probable rank, for the median and for the expected value Σ_k p_k r_k.
 
     Each answer is best at what it minimises: the most probable rank at accuracy, the median at MAE, the expected value at
     RMSE (Gneiting 2011).
@@ -57,24 +82,37 @@ def evaluate(
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> found = evaluate([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], [0, 2], three)
-        >>> (
-        ...     found["n"],
-        ...     found["mae"],
-        ...     found["mae_expected"],
-        ...     found["accuracy"],
-        ...     found["accuracy_expected"],
-        ... )
-        (2.0, 0.0, 0.5, 1.0, 0.5)
+        >>> scores = evaluate([[0.5, 0.25, 0.25], [0.0, 0.25, 0.75]], [0, 2], three)
+        >>> scores["n"], scores["mae"], scores["mae_expected"], scores["accuracy"]
+        (2.0, 0.0, 0.5, 1.0)
     """
-    true, p = forecast(target, probabilities, ranks)
-    often: dict[str, Any] = {"resamples": resamples if intervals else 0, "seed": seed}
-    found = resampled(p, true, ranks, deviations=deviations, groups=groups, **often)
-    result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(found)
-    for answer, given in _answers(p, ranks).items():
-        result[f"spearman{answer}"] = spearman(true, given, ranks)
-        result[f"kendall{answer}"] = kendall(true, given, ranks)
+    true, p = checked_probabilities(target, probabilities, ranks)
+    draws = resampled(
+        p,
+        true,
+        ranks,
+        deviations=deviations,
+        groups=groups,
+        resamples=resamples if intervals else 0,
+        seed=seed,
+    )
+    result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(draws)
+    for suffix, prediction in predictions(p, ranks).items():
+        result[f"spearman{suffix}"] = spearman(true, prediction, ranks)
+        result[f"kendall{suffix}"] = kendall(true, prediction, ranks)
     return result
+
+
+def predictions(p: np.ndarray, ranks: Ranks) -> dict[str, PerImage]:
+    """Return the three answers by the suffix of their metrics.
+
+    The expectation is rounded, because equal rows must stay tied to the last bit.
+    """
+    return {
+        "": p.argmax(axis=1),
+        "_median": medians(p),
+        "_expected": np.round(p @ np.array(ranks.values), 9),
+    }
 
 
 def resampled(
@@ -87,57 +125,110 @@ def resampled(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Scores:
-    """The metrics that `evaluate` gives intervals: of the sample itself, then of each bootstrap resample.
+    """Compute the metrics that `evaluate` gives intervals: of the sample itself, then of each bootstrap resample.
 
     The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so two methods that
     answered the same images, with one seed, are paired: the difference of their scores is that of one resample.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> resampled([[1.0, 0.0], [1.0, 0.0]], [0, 1], two, groups=["a", "a"], resamples=2)[
-        ...     "accuracy"
-        ... ]  # one draw
+        >>> rows, targets = [[1.0, 0.0], [1.0, 0.0]], [0, 1]
+        >>> resampled(rows, targets, two, groups=["a", "a"], resamples=2)["accuracy"]  # one draw
         array([0.5, 0.5, 0.5])
     """
-    true, p = forecast(target, probabilities, ranks)
-    scored = {answer: score(true, given, ranks) for answer, given in _answers(p, ranks).items()}
-    scores = rps_of_images(true, p)
-    levels = [k for k in (1, 3, 5) if k < ranks.values[-1] - ranks.values[0]]
-    members = np.unique(np.arange(len(true)) if groups is None else groups, return_inverse=True)[1]
-    blocks = []
-    for often in _draws(members, resamples, seed):
-        found: Scores = {}
-        for answer, given in scored.items():
-            table = _table(given, often, levels, deviations)
-            found |= {f"{name}{answer}": value for name, value in table.items()}
-        blocks.append(found | {"rps": scores @ often / often.sum(0), "ece": _ece(true, p, often)})
+    true, p = checked_probabilities(target, probabilities, ranks)
+    answers = {
+        suffix: Answers.of(true, prediction, ranks)
+        for suffix, prediction in predictions(p, ranks).items()
+    }
+    span = ranks.values[-1] - ranks.values[0]
+    losses = {
+        suffix: image_losses(each, [k for k in LEVELS if k < span], deviations)
+        for suffix, each in answers.items()
+    }
+    image_rps = rps_of_images(true, p)
+
+    blocks: list[Scores] = []
+    for counts in resample_counts(groups, len(true), resamples, seed):
+        block: Scores = {}
+        for suffix, each in answers.items():
+            metrics = metrics_of(each, losses[suffix], counts)
+            block |= {f"{name}{suffix}": value for name, value in metrics.items()}
+        block["rps"] = image_rps @ counts / counts.sum(axis=0)
+        block["ece"] = calibration_error(true, p, counts)
+        blocks.append(block)
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def with_intervals(found: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Each score of the sample, and the 95 % percentile interval of its resamples where there are any.
+def image_losses(
+    answers: Answers, levels: Sequence[int], deviations: Values | None
+) -> dict[str, PerImage]:
+    """Return the losses of single images, by the metric whose mean they are."""
+    losses = {name: loss(answers) for name, loss in MEANS.items()}
+    for k in levels:
+        losses[f"cs@{k}"] = is_within(answers, k)
+    if deviations is not None:
+        losses["epsilon_error"] = epsilon_loss(answers.error, deviations)
+    return losses
+
+
+def metrics_of(answers: Answers, losses: Mapping[str, PerImage], counts: Counts) -> Scores:
+    """Return each metric of each resample, all means by one matrix product."""
+    table = np.stack([*losses.values()]).astype(float)
+    means = table @ counts / counts.sum(axis=0)
+    metrics = dict(zip(losses, means, strict=True))
+    metrics["rmse"] = np.sqrt(metrics["rmse"])
+
+    metrics["qwk"] = weighted_kappa(answers, counts)
+    by_rank = error_by_rank(answers, counts)
+    metrics["amae"] = np.nanmean(by_rank, axis=0)
+    metrics["mmae"] = np.nanmax(by_rank, axis=0)
+    return metrics
+
+
+def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return each score of the sample, and the 95 % percentile interval of its resamples.
+
+    Args:
+        draws: By metric, the score of the sample, then those of the resamples, if there are any.
 
     Example:
         >>> with_intervals({"mae": np.array([0.5, 0.25, 0.75])})
         {'mae': 0.5, 'mae_low': 0.2625, 'mae_high': 0.7375}
     """
     result = {}
-    for name, (value, *draws) in found.items():
+    for name, (value, *resampled_values) in draws.items():
         result[name] = float(value)
-        if draws:
-            result[f"{name}_low"], result[f"{name}_high"] = np.quantile(
-                draws, (0.025, 0.975)
-            ).tolist()
+        if resampled_values:
+            low, high = np.quantile(resampled_values, (0.025, 0.975)).tolist()
+            result[f"{name}_low"] = low
+            result[f"{name}_high"] = high
     return result
 
 
-def _draws(members: np.ndarray, resamples: int, seed: int) -> Iterator[Often]:
-    """The sample itself, each image once; then the resamples, some at a time, of the groups that the images belong to."""
-    yield np.ones((len(members), 1))
-    generator, groups = np.random.default_rng(seed), members.max() + 1
-    width = max(1, 2**22 // len(members))  # 32 MiB of counts at once
+def resample_counts(
+    groups: Sequence[str] | None, images: int, resamples: int, seed: int
+) -> Iterator[Counts]:
+    """Yield the counts of the sample itself, then those of the resamples, some at a time.
+
+    Args:
+        groups: The group of each image, which is drawn or left out as a whole; None draws images.
+        images: Their number.
+        resamples: How many to draw.
+        seed: Decides the draws.
+    """
+    members = np.arange(images)
+    if groups is not None:
+        members = np.unique(groups, return_inverse=True)[1]
+    n_groups = members.max() + 1
+    generator = np.random.default_rng(seed)
+    width = max(1, BLOCK // images)
+
+    yield once(members)
     for start in range(0, resamples, width):
-        rows = generator.integers(groups, size=(min(width, resamples - start), groups))
-        rows += groups * np.arange(len(rows))[:, None]
-        often = np.bincount(rows.ravel(), minlength=rows.size).reshape(rows.shape).T
-        yield often[members].astype(float, order="C")
+        drawn = generator.integers(n_groups, size=(min(width, resamples - start), n_groups))
+        drawn += (
+            n_groups * np.arange(len(drawn))[:, None]
+        )  # each resample counts in bins of its own
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield counts.T[members].astype(float, order="C")

@@ -20,11 +20,11 @@ Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
 
-def numbers(given: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
-    """A NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
+def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
+    """Return a NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
 
     Args:
-        given: The numbers.
+        values: The numbers.
         name: What to call them in an error.
         axes: How many axes they must have.
         last: The highest rank index, where they must be rank indices.
@@ -36,25 +36,27 @@ def numbers(given: object, name: str, axes: int = 1, last: int | None = None) ->
         >>> numbers([0.5, 1], "y_pred")
         array([0.5, 1. ])
     """
-    if isinstance(given, Tensor):
-        given = given.detach().cpu()
-        given = (
-            given.double() if given.is_floating_point() else given
-        ).numpy()  # NumPy knows no bfloat16
-    array, wanted = np.asarray(given), "numbers" if last is None else "a rank index"
-    if (
-        array.ndim != axes
-        or array.size == 0
-        or array.dtype.kind not in ("iuf" if last is None else "iu")
-    ):
-        raise InputError(
-            f"metrics: {name} is {array.dtype}{list(array.shape)}; give {wanted} per image."
-        )
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        if values.is_floating_point():
+            values = values.double()  # NumPy knows no bfloat16
+        values = values.numpy()
+    array = np.asarray(values)
+    kinds = "iuf" if last is None else "iu"
+    if array.ndim != axes or array.size == 0 or array.dtype.kind not in kinds:
+        wanted = "numbers" if last is None else "a rank index"
+        shape = f"{array.dtype}{list(array.shape)}"
+        raise InputError(f"metrics: {name} is {shape}; give {wanted} per image.")
+
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
-    bad = np.argwhere(~np.isfinite(array) if last is None else (array < 0) | (array > last))
+    if last is None:
+        bad = np.argwhere(~np.isfinite(array))
+        fix = "repair that row"
+    else:
+        bad = np.argwhere((array < 0) | (array > last))
+        fix = f"give ranks from 0 to {last}"
     if len(bad):
-        cure = "repair that row" if last is None else f"give ranks from 0 to {last}"
-        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {cure}.")
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {fix}.")
     return array
 
 
@@ -66,8 +68,10 @@ def check_paired(left: np.ndarray, right: np.ndarray) -> None:
         )
 
 
-def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
-    """Rank indices and the rows of probabilities beside them, rescaled to sum to 1.
+def checked_probabilities(
+    y_true: object, probabilities: object, ranks: Ranks
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rank indices and the rows of probabilities beside them, rescaled to sum to 1.
 
     Args:
         y_true: Rank indices.
@@ -78,7 +82,9 @@ def forecast(y_true: object, probabilities: object, ranks: Ranks) -> tuple[np.nd
         InputError: Not one row per image, not one column per rank, or a row that does not sum to 1 within 0.01.
 
     Example:
-        >>> forecast([1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
+        >>> checked_probabilities(
+        ...     [1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}")
+        ... )
         (array([1]), array([[0.25, 0.75]]))
     """
     true = numbers(y_true, "y_true", last=len(ranks) - 1)

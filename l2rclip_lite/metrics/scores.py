@@ -1,7 +1,12 @@
-"""One function a metric, and the table that computes them all under resampling."""
+"""One function a metric: of one sample, and where that is no mean over images, of resamples, too.
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+A metric that is a mean over images has a function for the loss of one image, such as `absolute_error`
+for `mae`. `bootstrap` weighs the same losses by how often a resample drew each image.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -14,50 +19,103 @@ from l2rclip_lite.metrics.checks import (
     Indices,
     Labels,
     Probabilities,
-    Scores,
     Values,
     check_paired,
-    forecast,
+    checked_probabilities,
     numbers,
 )
 from l2rclip_lite.ranks import Ranks
 
-Often: TypeAlias = Float[np.ndarray, "image resample"]
+PerImage: TypeAlias = np.ndarray
+Counts: TypeAlias = Float[np.ndarray, "image resample"]  # how often each resample drew each image
 
 
-class Scored(NamedTuple):
-    """Predictions beside the truth, one entry per image."""
+@dataclass(frozen=True)
+class Answers:
+    """Predictions beside the truth, on the three scales that `l2rclip_lite.metrics` describes.
 
-    true: np.ndarray  # rank index
-    nearest: np.ndarray  # rank index of the prediction
-    error: np.ndarray  # prediction − truth, in the unit
-    step: np.ndarray  # |prediction − truth|, in ranks
-    value: np.ndarray  # prediction, in the unit
-
-
-def score(y_true: object, y_pred: object, ranks: Ranks) -> Scored:
-    """A prediction on the three scales that this module describes: its value, its position, its nearest rank.
-
-    Raises:
-        InputError: As `numbers`, or not one prediction per true rank.
-
-    Example:
-        >>> found = score([0, 2], [16.4, 17.0], Ranks.integers(16, 18, template="{rank} years old"))
-        >>> found.nearest.tolist(), found.step.round(1).tolist()
-        ([0, 1], [0.4, 1.0])
+    Args:
+        true: True rank index of each image.
+        nearest: Rank index that is nearest to the prediction.
+        error: Prediction − truth, in the unit of the ranks.
+        steps: |prediction − truth|, in ranks.
+        value: Prediction, in the unit of the ranks.
     """
-    true, value = numbers(y_true, "y_true", last=len(ranks) - 1), _in_unit(y_pred, "y_pred", ranks)
-    check_paired(true, value)
-    values = np.array(ranks.values)
-    step = np.abs(np.interp(value, values, np.arange(len(ranks))) - true)
-    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, value)
-    return Scored(true, nearest, value - values[true], step, value)
+
+    true: PerImage
+    nearest: PerImage
+    error: PerImage
+    steps: PerImage
+    value: PerImage
+
+    @classmethod
+    def of(cls, y_true: object, y_pred: object, ranks: Ranks) -> "Answers":
+        """Compare predictions with the truth.
+
+        Raises:
+            InputError: As `numbers`, or not one prediction per true rank.
+
+        Example:
+            >>> ages = Ranks.integers(16, 18, template="{rank} years old")
+            >>> answers = Answers.of([0, 2], [16.4, 17.0], ages)
+            >>> answers.nearest.tolist(), answers.steps.round(1).tolist()
+            ([0, 1], [0.4, 1.0])
+        """
+        true = numbers(y_true, "y_true", last=len(ranks) - 1)
+        value = in_unit(y_pred, "y_pred", ranks)
+        check_paired(true, value)
+
+        values = np.array(ranks.values)
+        position = np.interp(value, values, np.arange(len(ranks)))
+        middles = (values[1:] + values[:-1]) / 2
+        return cls(
+            true=true,
+            nearest=np.searchsorted(middles, value),
+            error=value - values[true],
+            steps=np.abs(position - true),
+            value=value,
+        )
 
 
-def _in_unit(given: object, name: str, ranks: Ranks) -> np.ndarray:
-    """Rank indices or values as values."""
-    x = numbers(given, name)
-    return x if x.dtype.kind == "f" else np.take(ranks.values, numbers(x, name, 1, len(ranks) - 1))
+def in_unit(labels: object, name: str, ranks: Ranks) -> PerImage:
+    """Return rank indices (whole numbers) or values (floats) as values in the unit of the ranks."""
+    array = numbers(labels, name)
+    if array.dtype.kind == "f":
+        return array
+    return np.take(ranks.values, numbers(array, name, last=len(ranks) - 1))
+
+
+# ---- means over images: the loss of one image, then the metric
+
+
+def absolute_error(answers: Answers) -> PerImage:
+    """Return |ŷ_i − r_{y_i}|."""
+    return np.abs(answers.error)
+
+
+def squared_error(answers: Answers) -> PerImage:
+    """Return (ŷ_i − r_{y_i})²."""
+    return np.asarray(answers.error**2)
+
+
+def rank_steps(answers: Answers) -> PerImage:
+    """Return the distance from the true rank, in ranks."""
+    return answers.steps
+
+
+def is_right(answers: Answers) -> PerImage:
+    """Return whether the nearest rank is the true one."""
+    return np.asarray(answers.nearest == answers.true)
+
+
+def is_right_or_neighbour(answers: Answers) -> PerImage:
+    """Return whether the nearest rank is the true one or next to it."""
+    return np.asarray(np.abs(answers.nearest - answers.true) <= 1)
+
+
+def is_within(answers: Answers, k: float) -> PerImage:
+    """Return whether |ŷ_i − r_{y_i}| ≤ k, in the unit of the ranks."""
+    return np.asarray(absolute_error(answers) <= k + SLACK)
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -68,7 +126,7 @@ def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae([0, 1, 2, 2], [1, 1, 2, 2], decades), mae([0, 1], [1936.0, 1950.0], decades)
         (5.0, 3.0)
     """
-    return _plain(score(y_true, y_pred, ranks), "mae")
+    return float(absolute_error(Answers.of(y_true, y_pred, ranks)).mean())
 
 
 def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -78,7 +136,7 @@ def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
         1.0
     """
-    return _plain(score(y_true, y_pred, ranks), "mae_rank")
+    return float(rank_steps(Answers.of(y_true, y_pred, ranks)).mean())
 
 
 def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -88,7 +146,7 @@ def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
         1.0
     """
-    return _plain(score(y_true, y_pred, ranks), "rmse")
+    return float(np.sqrt(squared_error(Answers.of(y_true, y_pred, ranks)).mean()))
 
 
 def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -100,7 +158,7 @@ def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         ... )
         0.6666666666666666
     """
-    return _plain(score(y_true, y_pred, ranks), "accuracy")
+    return float(is_right(Answers.of(y_true, y_pred, ranks)).mean())
 
 
 def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -110,7 +168,7 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
         0.75
     """
-    return _plain(score(y_true, y_pred, ranks), "one_off")
+    return float(is_right_or_neighbour(Answers.of(y_true, y_pred, ranks)).mean())
 
 
 def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
@@ -120,7 +178,7 @@ def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
         >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
         0.5
     """
-    return float((np.abs(score(y_true, y_pred, ranks).error) <= k + SLACK).mean())
+    return float(is_within(Answers.of(y_true, y_pred, ranks), k).mean())
 
 
 def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -134,7 +192,8 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> round(qwk([0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1], six), 6)
         0.463415
     """
-    return _plain(score(y_true, y_pred, ranks), "qwk")
+    answers = Answers.of(y_true, y_pred, ranks)
+    return float(weighted_kappa(answers, once(answers.true))[0])
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -144,7 +203,7 @@ def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
         1.0
     """
-    return _correlation(score(y_true, y_pred, ranks), spearmanr)
+    return rank_correlation(Answers.of(y_true, y_pred, ranks), spearmanr)
 
 
 def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -156,7 +215,7 @@ def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> round(kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}")), 4)
         0.3333
     """
-    return _correlation(score(y_true, y_pred, ranks), kendalltau)
+    return rank_correlation(Answers.of(y_true, y_pred, ranks), kendalltau)
 
 
 def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -168,7 +227,8 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.125
     """
-    return _plain(score(y_true, y_pred, ranks), "amae")
+    answers = Answers.of(y_true, y_pred, ranks)
+    return float(np.nanmean(error_by_rank(answers, once(answers.true))))
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -178,7 +238,8 @@ def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
         0.5
     """
-    return _plain(score(y_true, y_pred, ranks), "mmae")
+    answers = Answers.of(y_true, y_pred, ranks)
+    return float(np.nanmax(error_by_rank(answers, once(answers.true))))
 
 
 def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
@@ -201,9 +262,10 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
         ... )  # (1 − e^(−1/2)) / 2
         0.1967
     """
-    mean, pred = _in_unit(y_true, "y_true", ranks), _in_unit(y_pred, "y_pred", ranks)
-    check_paired(mean, pred)
-    return float(_epsilon(pred - mean, deviations).mean())
+    mean = in_unit(y_true, "y_true", ranks)
+    prediction = in_unit(y_pred, "y_pred", ranks)
+    check_paired(mean, prediction)
+    return float(epsilon_loss(prediction - mean, deviations).mean())
 
 
 def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
@@ -218,12 +280,15 @@ def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
         ... )  # (0.84 + 0.975) / 2
         0.9075
     """
-    return float(rps_of_images(*forecast(y_true, probabilities, ranks)).mean())
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    return float(rps_of_images(true, p).mean())
 
 
 def rps_of_images(true: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The ranked probability score of each image, from what `forecast` returns."""
-    return np.asarray(((p.cumsum(1) - (true[:, None] <= np.arange(p.shape[1]))) ** 2).sum(1))
+    """Return the ranked probability score of each image, of what `checked_probabilities` returns."""
+    cumulative = p.cumsum(axis=1)
+    truth = true[:, None] <= np.arange(p.shape[1])
+    return np.asarray(((cumulative - truth) ** 2).sum(axis=1))
 
 
 def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
@@ -236,8 +301,8 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
         >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
         0.4
     """
-    true, p = forecast(y_true, probabilities, ranks)
-    return float(_ece(true, p, np.ones((len(p), 1)), bins)[0])
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    return float(calibration_error(true, p, once(true), bins)[0])
 
 
 def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
@@ -255,13 +320,18 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
         ... )  # rank 2 does not occur
         0.5
     """
-    true, p = forecast(y_true, probabilities, ranks)
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    # By hand, because scikit-learn's multi-class AUC refuses a sample in which a rank is absent.
+    present, size = np.unique(true, return_counts=True)
+    if len(present) == 1:
+        return 0.5
+
     digits, power = np.frexp(p)  # rescaling a row must not untie its scores in the last bit
     place = rankdata(np.ldexp(digits.round(12), power), axis=0)
-    # by hand, because scikit-learn's multi-class AUC refuses a sample in which a rank is absent
-    present, size = np.unique(true, return_counts=True)
-    won = (place[:, present] * (true[:, None] == present)).sum(0) - size * (size + 1) / 2
-    return float(np.mean(won / (size * (len(true) - size)))) if len(present) > 1 else 0.5
+    of_rank = true[:, None] == present
+    pairs_won = (place[:, present] * of_rank).sum(axis=0) - size * (size + 1) / 2
+    pairs = size * (len(true) - size)
+    return float(np.mean(pairs_won / pairs))
 
 
 def medians(p: np.ndarray) -> np.ndarray:
@@ -271,69 +341,68 @@ def medians(p: np.ndarray) -> np.ndarray:
         >>> medians(np.array([[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]]))
         array([1, 0])
     """
-    return np.asarray((p.cumsum(1) >= 0.5 - SLACK).argmax(1))
+    return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
-def _answers(p: np.ndarray, ranks: Ranks) -> dict[str, np.ndarray]:
-    """The three answers; the expectation is rounded, because equal rows must stay tied to the last bit."""
-    return {
-        "": p.argmax(1),
-        "_median": medians(p),
-        "_expected": np.round(p @ np.array(ranks.values), 9),
-    }
+# ---- what is no mean over images: a value for each resample
 
 
-def _sums(value: np.ndarray, group: np.ndarray, often: Often) -> np.ndarray:
-    """Σ often_i · v_i over the images of each group up to the last one in use, for each resample."""
-    return np.asarray(csr_array((value, (group, np.arange(len(group))))) @ often)
+def once(true: PerImage) -> Counts:
+    """Return the counts of the sample itself: one resample, which holds each image once."""
+    return np.ones((len(true), 1))
 
 
-def _table(
-    scored: Scored, often: Often, levels: Sequence[int] = (), sigma: Values | None = None
-) -> Scores:
-    """The metrics of answers but rank correlations."""
-    error, y, p, size = np.abs(scored.error), scored.true, scored.nearest, often.sum(0)
-    rows = {"mae": error, "mae_rank": scored.step, "rmse": error**2, "accuracy": y == p}
-    rows |= {"one_off": np.abs(y - p) <= 1} | {f"cs@{k}": error <= k + SLACK for k in levels}
-    if sigma is not None:
-        rows["epsilon_error"] = _epsilon(scored.error, sigma)
-    rows |= {"y": y, "p": p, "squares": y**2 + p**2, "apart": (y - p) ** 2}
-    sums = dict(zip(rows, np.stack([*rows.values()]).astype(float) @ often, strict=True))
-    # Σ (i−j)² E_ij, multiplied out; it is 0 only if all y and p are one rank, and then Σ (i−j)² O_ij is 0
-    chance = sums.pop("squares") - 2 * sums.pop("y") * sums.pop("p") / size
-    kappa = (chance - sums.pop("apart")) / np.where(chance > 0, chance, 1)
-    found = {name: value / size for name, value in sums.items()}
-    found |= {"rmse": np.sqrt(found["rmse"]), "qwk": kappa}
-    drawn = _sums(np.ones(len(y)), y, often)
-    by_rank = _sums(scored.step, y, often) / np.where(drawn > 0, drawn, np.nan)
-    return found | {"amae": np.nanmean(by_rank, 0), "mmae": np.nanmax(by_rank, 0)}
+def sums_by_group(values: PerImage, group: PerImage, counts: Counts) -> np.ndarray:
+    """Return Σ_i counts_i · v_i over the images of each group, up to the last group in use."""
+    images = np.arange(len(group))
+    return np.asarray(csr_array((values, (group, images))) @ counts)
 
 
-def _plain(scored: Scored, name: str) -> float:
-    """One metric of one sample."""
-    return float(_table(scored, np.ones((len(scored.true), 1)))[name][0])
+def weighted_kappa(answers: Answers, counts: Counts) -> Float[np.ndarray, " resample"]:
+    """Return `qwk` of each resample.
+
+    Σ (i−j)² E_ij is multiplied out: with margins of B images it is Σ y² + Σ ŷ² − 2 Σ y Σ ŷ / B. It is 0
+    only if all y and ŷ are one rank; Σ (i−j)² O_ij is 0 then, too.
+    """
+    y, y_hat = answers.true, answers.nearest
+    size = counts.sum(axis=0)
+    terms = np.stack([y, y_hat, y**2 + y_hat**2, (y - y_hat) ** 2]).astype(float)
+    sum_y, sum_y_hat, squares, observed = terms @ counts
+    by_chance = squares - 2 * sum_y * sum_y_hat / size
+    return np.asarray((by_chance - observed) / np.where(by_chance > 0, by_chance, 1))
 
 
-def _correlation(scored: Scored, measure: Callable[[np.ndarray, np.ndarray], Any]) -> float:
-    """A rank correlation by SciPy, which warns and gives NaN where one side is constant."""
-    constant = np.ptp(scored.true) == 0 or np.ptp(scored.value) == 0
-    return 0.0 if constant else float(measure(scored.true, scored.value).statistic)
+def error_by_rank(answers: Answers, counts: Counts) -> Float[np.ndarray, "rank resample"]:
+    """Return the mean distance in ranks of the images of each true rank; NaN where there is none."""
+    images = sums_by_group(np.ones(len(answers.true)), answers.true, counts)
+    steps = sums_by_group(answers.steps, answers.true, counts)
+    return np.asarray(steps / np.where(images > 0, images, np.nan))
 
 
-def _ece(true: np.ndarray, p: np.ndarray, often: Often, bins: int = 15) -> np.ndarray:
-    """Σ_b |Σ_{i in b} often_i (1[right] − confidence)| / B."""
-    confidence = p.max(1)
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
-    gap = _sums((p.argmax(1) == true) - confidence, place, often)
-    return np.asarray(np.abs(gap).sum(0) / often.sum(0))
+def calibration_error(
+    true: PerImage, p: np.ndarray, counts: Counts, bins: int = 15
+) -> Float[np.ndarray, " resample"]:
+    """Return `ece` of each resample, Σ_b |Σ_{i in b} (1[right] − confidence)| / B."""
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == true
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    gaps = sums_by_group(right - confidence, np.searchsorted(edges, confidence), counts)
+    return np.asarray(np.abs(gaps).sum(axis=0) / counts.sum(axis=0))
 
 
-def _epsilon(error: np.ndarray, deviations: object) -> np.ndarray:
-    """The ε-error of each image."""
+def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:
+    """Return a rank correlation by SciPy, which warns and gives NaN where one side is constant."""
+    if np.ptp(answers.true) == 0 or np.ptp(answers.value) == 0:
+        return 0.0
+    return float(measure(answers.true, answers.value).statistic)
+
+
+def epsilon_loss(error: PerImage, deviations: object) -> PerImage:
+    """Return the ε-error of each image."""
     sigma = numbers(deviations, "deviations").astype(float)
     if len(sigma) != len(error) or (sigma < 0).any():
-        raise InputError(
-            f"metrics: {len(sigma)} deviations, {len(error)} images; give each image one, ≥ 0."
-        )
-    limit = np.where(error == 0, 0.0, np.inf)
-    return np.asarray(1 - np.exp(-0.5 * np.divide(error, sigma, out=limit, where=sigma > 0) ** 2))
+        count = f"{len(sigma)} deviations, {len(error)} images"
+        raise InputError(f"metrics: {count}; give each image one, ≥ 0.")
+    limit = np.where(error == 0, 0.0, np.inf)  # where σ = 0
+    standardised = np.divide(error, sigma, out=limit, where=sigma > 0)
+    return np.asarray(1 - np.exp(-0.5 * standardised**2))
