@@ -1,40 +1,87 @@
 """l2rclip_lite: ordinal classification by learning to rank with language (L2RCLIP, NeurIPS 2023)."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-from l2rclip_lite.errors import InputError as InputError
-from l2rclip_lite.errors import TrainingError as TrainingError
+from l2rclip_lite.errors import InputError, TrainingError
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from l2rclip_lite.config import Config, Controls
+    from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.estimator import L2RCLIPClassifier
+    from l2rclip_lite.losses import (
+        asymmetrical_contrastive_loss,
+        ordinal_pairwise_loss,
+        ordinal_pairwise_loss_stage1,
+        ranked_probability_loss,
+    )
+    from l2rclip_lite.metrics import evaluate
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.prediction import Prediction
+    from l2rclip_lite.prompts import RankPrompts
+    from l2rclip_lite.rankformer import RankFormer
+    from l2rclip_lite.ranks import Ranks
+    from l2rclip_lite.results import Run
+    from l2rclip_lite.towers.base import Tokens, Towers
+    from l2rclip_lite.towers.load import load_towers
+    from l2rclip_lite.training.fit import fit
 
 __version__ = "0.2.0"
-# Where each public name lives. They are imported when first used: `l2rclip --help` need not wait for torch.
+__all__ = [
+    "L2RCLIP",
+    "Config",
+    "Controls",
+    "InputError",
+    "L2RCLIPClassifier",
+    "Prediction",
+    "RankFormer",
+    "RankPrompts",
+    "Ranks",
+    "Run",
+    "Tokens",
+    "Towers",
+    "TrainingError",
+    "asymmetrical_contrastive_loss",
+    "evaluate",
+    "fit",
+    "load_dataset",
+    "load_towers",
+    "ordinal_pairwise_loss",
+    "ordinal_pairwise_loss_stage1",
+    "ranked_probability_loss",
+]
+# The module of each public name. A name is imported when it is first used: `l2rclip --help` need not
+# wait for torch.
 _MODULES = {
-    "config": "Config Controls",
-    "data": "load_dataset",
-    "metrics": "evaluate",
-    "towers.load": "load_towers",
+    "L2RCLIP": "model",
+    "Config": "config",
+    "Controls": "config",
+    "L2RCLIPClassifier": "estimator",
+    "Prediction": "prediction",
+    "RankFormer": "rankformer",
+    "RankPrompts": "prompts",
+    "Ranks": "ranks",
+    "Run": "results",
+    "Tokens": "towers.base",
+    "Towers": "towers.base",
+    "asymmetrical_contrastive_loss": "losses",
+    "evaluate": "metrics",
+    "fit": "training.fit",
+    "load_dataset": "data",
+    "load_towers": "towers.load",
+    "ordinal_pairwise_loss": "losses",
+    "ordinal_pairwise_loss_stage1": "losses",
+    "ranked_probability_loss": "losses",
 }
-_MODULES |= {"estimator": "L2RCLIPClassifier", "prediction": "Prediction"}
-_MODULES |= {"model": "L2RCLIP", "prompts": "RankPrompts", "rankformer": "RankFormer"}
-_MODULES |= {
-    "ranks": "Ranks",
-    "results": "Run",
-    "towers.base": "Tokens Towers",
-    "training.fit": "fit",
-}
-_MODULES["losses"] = "ordinal_pairwise_loss ordinal_pairwise_loss_stage1"
-_MODULES["losses"] += " asymmetrical_contrastive_loss ranked_probability_loss"
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-__all__ = ["InputError", "TrainingError", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name from its module when it is first asked for."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'l2rclip_lite' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"l2rclip_lite.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"l2rclip_lite.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """What tab completion shows."""
-    return sorted([*globals(), *_HOMES])
+    """Return the names that tab completion shows."""
+    return sorted({*globals(), *_MODULES})
