@@ -13,7 +13,7 @@ MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attentio
 
 
 class RankFormer(nn.Module):
-    r"""Refines the word embeddings R of K rank sentences (L2RCLIP, section 3.2).
+    r"""Refine the word embeddings R of K rank sentences (L2RCLIP, section 3.2).
 
     $$R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$$
 
@@ -24,10 +24,10 @@ class RankFormer(nn.Module):
     | MSA | `attend` | multi-head self-attention along `axis` |
     | FFN | `ffn` | two linear layers with a GELU between them |
 
-    What we could read of the paper leaves open along which axis tokens attend, so it is a switch: `token` looks inside
-    one sentence (what other copies do: no rank ever sees another), `rank` looks at the same slot of all K sentences,
-    `joint` at all K·n tokens. Start, end and padding are never read and never changed. The last layer starts at zero, so
-    R' starts at (1 − α)·R: the template itself, a little shorter.
+    What we could read of the paper leaves open along which axis tokens attend, so it is a switch: `token`
+    looks inside one sentence (what other copies do: no rank ever sees another), `rank` looks at the same
+    slot of all K sentences, `joint` at all K·n tokens. Start, end and padding are never read and never
+    changed. The last layer starts at zero, so R' starts at (1 − α)·R: the template itself, a little shorter.
 
     Args:
         width: Length D of a word embedding.
@@ -45,10 +45,8 @@ class RankFormer(nn.Module):
         >>> former = RankFormer(width=8, heads=2, alpha=0.1)
         >>> mask = torch.ones(3, 4, dtype=torch.bool)
         >>> tokens = Tokens(torch.ones(3, 4, dtype=torch.long), mask, mask, mask)
-        >>> embeddings = torch.ones(3, 4, 8)
-        >>> round(
-        ...     float(former(embeddings, tokens)[0, 0, 0].detach()), 3
-        ... )  # at the start: (1 - alpha) R
+        >>> refined = former(torch.ones(3, 4, 8), tokens)  # at the start (1 − α) R
+        >>> round(float(refined[0, 0, 0].detach()), 3)
         0.9
     """
 
@@ -67,32 +65,39 @@ class RankFormer(nn.Module):
         if width % heads:
             raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
-        self.alpha = (
-            nn.Parameter(torch.tensor(alpha)) if learn_alpha else nn.Buffer(torch.tensor(alpha))
-        )
+        strength = torch.tensor(alpha)
+        self.alpha = nn.Parameter(strength) if learn_alpha else nn.Buffer(strength)
         self.norm = nn.LayerNorm(width)
-        self.attend, self.ffn = nn.ModuleList(), nn.ModuleList()
+        self.attend = nn.ModuleList()
+        self.ffn = nn.ModuleList()
         for _ in range(depth):
             self.attend.append(nn.MultiheadAttention(width, heads, batch_first=True))
-            inner, outer = nn.Linear(width, hidden), nn.Linear(hidden, width)
+            inner = nn.Linear(width, hidden)
+            outer = nn.Linear(hidden, width)
             self.ffn.append(nn.Sequential(inner, nn.GELU(), outer))
         nn.init.zeros_(outer.weight)
         nn.init.zeros_(outer.bias)
 
     def forward(self, embeddings: Embeddings, tokens: Tokens) -> Embeddings:
-        """R to R′; equal to R on start, end and padding."""
-        x, words = self.norm(embeddings), tokens.words
+        """Return R′, equal to R on start, end and padding."""
+        x = self.norm(embeddings)
+        words = tokens.words
         if self.axis == "rank":
             x, words = x.transpose(0, 1), words.T
         elif self.axis == "joint":
             x, words = x.flatten(0, 1)[None], words.flatten()[None]
-        if (pairs := words.numel() * words.shape[1]) > MAX_PAIRS:
-            said = f"{self.axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}"
-            raise InputError(f"axis: {said}; use fewer ranks or a shorter template.")
-        # A group without a single word would make softmax NaN: let it look at itself, its result is never used.
+
+        pairs = words.numel() * words.shape[1]
+        if pairs > MAX_PAIRS:
+            compared = f"{self.axis!r} compares {pairs:,} pairs of tokens, more than {MAX_PAIRS:,}"
+            raise InputError(f"axis: {compared}; use fewer ranks or a shorter template.")
+
+        # Without a single word in a group, softmax would be NaN: the group looks at itself, and its
+        # result is never used.
         ignore = ~words & words.any(dim=1, keepdim=True)
         for attend, ffn in zip(self.attend, self.ffn, strict=True):
             x = ffn(attend(x, x, x, key_padding_mask=ignore)[0])
+
         x = x.transpose(0, 1) if self.axis == "rank" else x.view_as(embeddings)
         blended = (1 - self.alpha) * embeddings + self.alpha * x
         return torch.where(tokens.words[..., None], blended, embeddings)

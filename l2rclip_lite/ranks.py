@@ -3,6 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,29 +17,26 @@ from l2rclip_lite.errors import InputError
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
 MAX_LETTERS = 1_000_000  # of all sentences together
-NOT_TEXT = (
-    "Cc",
-    "Cs",
-    "Zl",
-    "Zp",
-)  # control characters, halves of characters, ends of lines and paragraphs
-NEAR, FAR = (
-    1e-6,
-    1e9,
-)  # least gap and largest value: metrics round to 1e-9, and squares must stay finite
+MIN_GAP = 1e-6  # between two values: metrics round to 1e-9
+MAX_VALUE = 1e9  # so that squares stay finite in single precision
+# Unicode categories: control characters, halves of characters, ends of lines and of paragraphs.
+NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
 
-_SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen""".split()  # noqa: SIM905
+_SMALL = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen
+""".split()  # noqa: SIM905
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _LARGE = [(10 * tens, name) for tens, name in enumerate(_TENS, 2)]
 _LARGE += [(100, "hundred"), (1000, "thousand"), (10**6, "million")]
 
 
 def number_words(number: int) -> str:
-    """An integer as English words joined by spaces, never by hyphens.
+    """Return an integer as English words joined by spaces, never by hyphens.
 
-    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has none. Libraries
-    (inflect, num2words) write hyphens, commas and "and", and take a second to import or have no wheel.
+    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has
+    none. Libraries (inflect, num2words) write hyphens, commas and "and", and take a second to import or
+    have no wheel.
 
     Args:
         number: An integer between minus and plus one billion.
@@ -59,14 +57,18 @@ def number_words(number: int) -> str:
         return f"minus {number_words(-number)}"
     if number < 20:
         return _SMALL[number]
-    size, name = max(each for each in _LARGE if number >= each[0])
-    many, rest = divmod(number, size)
-    words = name if size < 100 else f"{number_words(many)} {name}"
-    return f"{words} {number_words(rest)}" if rest else words
+
+    size, words = max(entry for entry in _LARGE if number >= entry[0])
+    count, rest = divmod(number, size)
+    if size >= 100:
+        words = f"{number_words(count)} {words}"
+    if rest:
+        words = f"{words} {number_words(rest)}"
+    return words
 
 
 def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
-    """A fixed random permutation π that is one cycle, so that no rank keeps its place (Sattolo 1986, seed 0).
+    """Return a fixed random permutation π that is one cycle: no rank keeps its place (Sattolo 1986).
 
     Every negative control that shuffles ranks uses this one, so that controls can be compared with each other.
 
@@ -74,8 +76,8 @@ def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
         size: Number of ranks K.
 
     Returns:
-        π(0) … π(K − 1); the same for the same K, whatever the seed of a run. Two ranks can only be swapped, which
-        leaves their gap as it was, so a control says nothing below three ranks.
+        π(0) … π(K − 1), by seed 0: the same for the same K, whatever the seed of a run. Two ranks can only
+        be swapped, which leaves their gap as it was, so a control says nothing below three ranks.
 
     Example:
         >>> cyclic_permutation(5)
@@ -100,9 +102,9 @@ class Ranks:
         unit: What one step of `values` means ("years", "decades", "grade").
 
     Raises:
-        InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, control characters, values
-            that do not increase or that single precision cannot tell apart, a template without exactly one `{rank}`,
-            sentences that are too long.
+        InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, control
+            characters, values that do not increase or that single precision cannot tell apart, a template
+            without exactly one `{rank}`, sentences that are too long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -119,62 +121,16 @@ class Ranks:
         """Refuse a label space that is not one."""
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        count, repeated = (
-            len(self.names),
-            [name for name, n in Counter(self.names).items() if n > 1],
-        )
-        letters = count * len(self.template) + sum(map(len, self.names))
-        slots = self.template.count(SLOT)
-        rules = (
-            (count >= 2, f"at least two ranks are needed, got {count}: {list(self.names)}"),
-            (count <= MAX_RANKS, f"{count:,} ranks are more than {MAX_RANKS:,}; join some of them"),
-            (
-                count == len(self.values),
-                f"{count} names but {len(self.values)} values; give each one value",
-            ),
-            (
-                all(name.strip() for name in self.names),
-                "a rank name is empty; every rank needs a name",
-            ),
-            (not repeated, f"the name {repeated[:1]} appears more than once; names must differ"),
-            (
-                slots == 1,
-                f"the template {self.template[:99]!r} holds {SLOT} {slots} times, not once",
-            ),
-            (
-                letters <= MAX_LETTERS,
-                f"the sentences have {letters:,} letters; {MAX_LETTERS:,} are the most",
-            ),
-        )
-        for holds, problem in rules:
-            if not holds:
-                raise InputError(f"ranks: {problem}.")
-        for text in (*self.names, self.template, self.unit):
-            if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
-                raise InputError(
-                    f"ranks: {text[:100]!r} has a control character; write it without."
-                )
-        # values that do not increase, or that single precision, as on a GPU, would mix up
-        single = torch.tensor(self.values, dtype=torch.float32).tolist()
-        for k, value in enumerate(self.values):
-            before = self.values[k - 1] if k else -math.inf
-            if not (math.isfinite(value) and before < value):
-                raise InputError(
-                    f"ranks: values must increase, but {before:g} is followed by {value:g}."
-                )
-            if abs(value) > FAR:
-                raise InputError(
-                    f"ranks: the value {value:g} is too large; choose a unit below {FAR:g}."
-                )
-            if k and (value - before < NEAR or single[k] == single[k - 1]):
-                said = f"the values {before!r} and {value!r} are too close to be told apart"
-                raise InputError(
-                    f"ranks: {said}; count from the lowest rank, or in a smaller unit."
-                )
+        check_names(self.names, self.template)
+        check_text((*self.names, self.template, self.unit))
+        if len(self.values) != len(self.names):
+            counts = f"{len(self.names)} names but {len(self.values)} values"
+            raise InputError(f"ranks: {counts}; give each one value.")
+        check_values(self.values)
 
     @classmethod
     def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> "Ranks":
-        """Every whole number from `first` to `last`, named by its English words.
+        """Return every whole number from `first` to `last`, named by its English words.
 
         Args:
             first: The lowest rank.
@@ -191,32 +147,82 @@ class Ranks:
             (62, 'sixteen', 'a photo of a seventy seven years old face')
         """
         numbers = range(first, last + 1)
-        return cls(
-            tuple(number_words(n) for n in numbers), tuple(numbers), template=template, unit=unit
-        )
+        names = tuple(number_words(number) for number in numbers)
+        return cls(names, tuple(numbers), template=template, unit=unit)
 
     def __len__(self) -> int:
-        """The number of ranks K."""
+        """Return the number of ranks K."""
         return len(self.names)
 
     @property
     def sentences(self) -> list[str]:
-        """One sentence per rank, lowest first."""
+        """Return one sentence per rank, lowest first."""
         return [self.template.replace(SLOT, name) for name in self.names]
 
     def values_tensor(self) -> Float[Tensor, " rank"]:
-        """The K values, in `unit`."""
+        """Return the K values, in `unit`."""
         return torch.tensor(self.values, dtype=torch.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready copy; `from_dict` reads it back."""
+        """Return a JSON-ready copy; `from_dict` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, state: Any) -> "Ranks":
-        """The inverse of `to_dict`.
+        """Read what `to_dict` returned.
 
         Raises:
             pydantic.ValidationError: Something is missing, has another type, or is no label space.
         """
         return TypeAdapter(cls).validate_python(state)
+
+
+def check_names(names: Sequence[str], template: str) -> None:
+    """Refuse names and a template that make no sentences, one for each rank."""
+    if len(names) < 2:
+        given = f"got {len(names)}: {list(names)}"
+        raise InputError(f"ranks: at least two ranks are needed, {given}.")
+    if len(names) > MAX_RANKS:
+        raise InputError(
+            f"ranks: {len(names):,} ranks are more than {MAX_RANKS:,}; join some of them."
+        )
+    if not all(name.strip() for name in names):
+        raise InputError("ranks: a rank name is empty; every rank needs a name.")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"ranks: the name {[name]} appears more than once; names must differ.")
+
+    slots = template.count(SLOT)
+    if slots != 1:
+        raise InputError(
+            f"ranks: the template {template[:99]!r} holds {SLOT} {slots} times, not once."
+        )
+    letters = len(names) * len(template) + sum(map(len, names))
+    if letters > MAX_LETTERS:
+        most = f"{MAX_LETTERS:,} are the most"
+        raise InputError(f"ranks: the sentences have {letters:,} letters; {most}.")
+
+
+def check_text(texts: Iterable[str]) -> None:
+    """Refuse a text with control characters or line breaks."""
+    for text in texts:
+        if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
+            raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
+
+
+def check_values(values: Sequence[float]) -> None:
+    """Refuse values that do not increase, or that single precision, as on a GPU, would mix up."""
+    single = torch.tensor(values, dtype=torch.float32).tolist()
+    for k, value in enumerate(values):
+        before = values[k - 1] if k else -math.inf
+        if not (math.isfinite(value) and before < value):
+            raise InputError(
+                f"ranks: values must increase, but {before:g} is followed by {value:g}."
+            )
+        if abs(value) > MAX_VALUE:
+            raise InputError(
+                f"ranks: the value {value:g} is too large; choose a unit below {MAX_VALUE:g}."
+            )
+        if k and (value - before < MIN_GAP or single[k] == single[k - 1]):
+            pair = f"the values {before!r} and {value!r} are too close to be told apart"
+            raise InputError(f"ranks: {pair}; count from the lowest rank, or in a smaller unit.")

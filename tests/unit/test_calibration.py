@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from l2rclip_book.calibration_figures import reliability
-from l2rclip_lite.calibration import BOUNDS, calibrate, conformal_level, fit_temperature, temper
+from l2rclip_lite.calibration import (
+    HIGHEST,
+    LOWEST,
+    calibrate,
+    conformal_level,
+    fit_temperature,
+    temper,
+)
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import rps
@@ -21,7 +28,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
-TRIED = np.geomspace(*BOUNDS, 2000)
+TRIED = np.geomspace(LOWEST, HIGHEST, 2000)
 seeds = st.integers(0, 2**31)
 
 
