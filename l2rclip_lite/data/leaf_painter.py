@@ -75,8 +75,10 @@ def paint_leaf(
     """
     shape = _shape(generator, pixels * 4 // 3)
     blade = shape.depth > 0
-    leaf, lesions = _healthy(generator, shape), np.zeros_like(blade)
-    share, area = generator.uniform(low, high), int(blade.sum())
+    leaf = _healthy(generator, shape)
+    lesions = np.zeros_like(blade)
+    share = generator.uniform(low, high)
+    area = int(blade.sum())
     first, second = generator.spawn(2)
     if low > 0:
         count = int(np.clip(round(share * area), math.ceil(low * area), math.ceil(high * area) - 1))
@@ -119,14 +121,17 @@ def _blurred(field: Field | Mask, sigma: float) -> Field:
 
 def _shape(generator: np.random.Generator, side: int) -> _Shape:
     """A leaf from willow to linden, plain, toothed or lobed; turned, bent, scaled and placed at random."""
-    axis, length = np.linspace(-1, 1, side, dtype=np.float32), generator.uniform(1.5, 2.0)
+    axis = np.linspace(-1, 1, side, dtype=np.float32)
+    length = generator.uniform(1.5, 2.0)
     place = axis + 1j * axis[:, None] - complex(*generator.uniform(-0.1, 0.1, 2))
     place = place * np.complex64(np.exp(1j * generator.uniform(0, 2 * np.pi)) / length)
     along = place.real + np.float32(0.5)
     across = place.imag + generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
-    out, t = np.abs(across), np.clip(along, 0, 1)
+    out = np.abs(across)
+    t = np.clip(along, 0, 1)
     # the outline t^a (1 - t)^b, widest at a / (a + b); each margin has teeth and lobes of its own
-    a, b = generator.uniform(0.35, 0.9), generator.uniform(0.45, 0.95)
+    a = generator.uniform(0.35, 0.9)
+    b = generator.uniform(0.45, 0.95)
     half = generator.uniform(0.11, 0.35) * (t * (a + b) / a) ** a * ((1 - t) * (a + b) / b) ** b
     phase = generator.uniform(0, 2 * np.pi) + (across > 0) * np.float32(
         generator.uniform(0, 2 * np.pi)
@@ -150,7 +155,8 @@ def _ground(generator: np.random.Generator, side: int) -> Picture:
     """A plain ground; on every other one fallen leaves in the colours of damage."""
     plain = _shade(GROUNDS[generator.integers(len(GROUNDS))], generator, 15.0)
     canvas = Image.new("RGB", (side, side), tuple(plain.astype(int).tolist()))
-    draw, t = ImageDraw.Draw(canvas), np.linspace(0, 1, 9)
+    draw = ImageDraw.Draw(canvas)
+    t = np.linspace(0, 1, 9)
     for _ in range(generator.choice([0, 50])):
         colour = _shade(FALLEN[generator.integers(len(FALLEN))], generator).astype(int)
         rib = t + 1j * generator.uniform(-0.5, 0.5) * t * t
@@ -169,7 +175,9 @@ def _ground(generator: np.random.Generator, side: int) -> Picture:
 
 def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
     """A blade without damage: green from dark to light, seldom copper, mottled, often yellowing."""
-    side, dark, pale = len(shape.depth), np.array([26, 62, 28]), np.array([128, 164, 62])
+    side = len(shape.depth)
+    dark = np.array([26, 62, 28])
+    pale = np.array([128, 164, 62])
     green = dark + (pale - dark) * generator.beta(1.6, 1.8)
     base = _shade(np.array([96, 38, 44]) if generator.random() < 0.12 else green, generator, 8.0)
     leaf = base * (1 + 0.07 * _noise(generator, side, 5, 4))[..., None]
@@ -186,14 +194,13 @@ def _infect(
 ) -> tuple[Picture, Mask]:
     """The leaf with exactly `count` damaged pixels: spots, or decay from the margin inwards."""
     inner, outer, yellow, most = LESIONS[generator.integers(len(LESIONS))]
-    side, blade = len(leaf), shape.depth > 0
+    side = len(leaf)
+    blade = shape.depth > 0
     patchy = _noise(generator, side, 4, 4)
     if most:
         number = int(generator.integers(most // 4, most + 1))
-        homes, sizes = (
-            generator.choice(np.argwhere(blade), number),
-            generator.normal(0, 0.35, number),
-        )
+        homes = generator.choice(np.argwhere(blade), number)
+        sizes = generator.normal(0, 0.35, number)
         few = count // 8 + 1  # a spot is seen from eight pixels on
         rows, columns = np.ogrid[:side, :side]
         time = np.full(blade.shape, np.inf)
