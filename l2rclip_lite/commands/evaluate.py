@@ -81,7 +81,7 @@ def _labelled(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "
     """Every row of a new table of labels as one split, its columns called as in the run's; None of the run's own table."""
     from l2rclip_lite.data.own_images.labels import label_space
     from l2rclip_lite.data.own_images.reading import own_table
-    from l2rclip_lite.data.table import as_split, files_inside, refuse
+    from l2rclip_lite.data.table import as_split, files_inside, first_row
     from l2rclip_lite.files import read_json
     from l2rclip_lite.run_directory import RunDirectory
 
@@ -93,13 +93,11 @@ def _labelled(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "
     own = Path(told.get("root") or ".", told.get("labels") or "labels.csv")
     if own.resolve() == Path(root, str(how.labels)).resolve():
         return None
-    rows, _ = own_table(root, str(how.labels), columns)
+    rows, _, _ = own_table(root, str(how.labels), columns)
     rows["file"] = files_inside(root, rows)
-    refuse(
-        rows,
-        rows["file"] == "",
-        "the image {path} is not under {root}; correct it or --root.",
-        root=root,
-    )
+    if row := first_row(rows, rows["file"] == ""):
+        raise InputError(
+            f"{row['where']}: the image {row['path']} is not under {root}; correct it or --root."
+        )
     label_space(rows, model.ranks, None, labels_are or told.get("labels_are", "names"))
     return as_split(rows)

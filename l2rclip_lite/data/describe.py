@@ -1,48 +1,64 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
 import hashlib
+import os
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.images import FORMATS, read_image
 from l2rclip_lite.progress import Progress
 
+# Pixels. A larger image is decoded alone: one of 88 megapixels takes gigabytes, and what several
+# threads have taken for theirs is not given back.
+LARGE_IMAGE = 2**24
+
 
 def card(name: str) -> str:
-    """All that is known about a data set before an image is seen.
+    """Return all that is known about a data set before an image is seen.
 
     Example:
         >>> print(card("leaves").splitlines()[0])
         name      leaves
     """
-    facts, about = DATA_SETS[name], "your choice"
-    if ranks := facts.ranks:
-        about = f"{len(ranks)}, unit {ranks.unit}, from {ranks.names[0]} to {ranks.names[-1]}"
-    fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", about)]
+    facts = DATA_SETS[name]
+    ranks = "your choice"
+    if facts.ranks:
+        ends = f"from {facts.ranks.names[0]} to {facts.ranks.names[-1]}"
+        ranks = f"{len(facts.ranks)}, unit {facts.ranks.unit}, {ends}"
+
+    fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", ranks)]
     for protocol, cut in facts.protocols.items():
-        chosen = f"--protocol {protocol} " if protocol else ""
-        chosen += f"--fold {cut.folds[0]} to {cut.folds[-1]}" if len(cut.folds) > 1 else ""
-        fields.append(("split", f"{chosen.strip()}: {cut.said}" if chosen else cut.said))
-    wrap: Any = {"width": 100, "subsequent_indent": " " * 10, "break_on_hyphens": False}
-    lines = (f"{key:<10}{' '.join(text.split())}" for key, text in fields if text)
-    return "\n".join(textwrap.fill(line, **wrap) for line in lines)
+        options = []
+        if protocol:
+            options.append(f"--protocol {protocol}")
+        if len(cut.folds) > 1:
+            options.append(f"--fold {cut.folds[0]} to {cut.folds[-1]}")
+        fields.append(("split", f"{' '.join(options)}: {cut.said}" if options else cut.said))
+
+    lines = [f"{key:<10}{' '.join(text.split())}" for key, text in fields if text]
+    wrapper = textwrap.TextWrapper(width=100, subsequent_indent=" " * 10, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in lines)
 
 
 def counts(data: OrdinalDataset) -> str:
-    """What `summary` says of a data set, and a table of images per rank and split, with bars."""
+    """Return the summary of a data set, and a table of images per rank and split, with bars."""
     table = pd.DataFrame({split: data.counts(split) for split in SPLITS}, index=[*data.ranks.names])
+    per_rank = table.sum(axis=1)
+    bars = ["█" * round(30 * count / per_rank.max()) for count in per_rank]
+
     table = pd.concat([table, table.sum().to_frame("all").T])  # a rank, too, may be called all
-    most = table.iloc[:-1].sum(axis=1).max()
-    table[""] = [*("█" * round(30 * count / most) for count in table.iloc[:-1].sum(axis=1)), ""]
+    table[""] = [*bars, ""]
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
@@ -55,35 +71,41 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
         data: Any data set.
 
     Returns:
-        With the prefixes `test_` and `val_`: the images and subjects of that part, the subjects that are also in
-        training, their images, and the files that are also in training. What is about subjects is None where the data
-        set does not say who is shown.
+        With the prefixes `test_` and `val_`: the images and subjects of that part, the subjects that
+        are also in training, their images, and the files that are also in training. What is about
+        subjects is None where the data set does not say who is shown.
 
     Example:
         >>> counts = leakage(load_dataset("leaves", size=60))
         >>> counts["test_images"], counts["test_shared_files"], counts["test_shared_subjects"]
         (10, 0, None)
     """
-    found: dict[str, int | None] = {}
-    for part, seen, judged in (
-        ("test", data.train + data.val, data.test),
-        ("val", data.train, data.val),
-    ):
-        known, names = seen.subjects is not None and judged.subjects is not None, set(seen.paths)
-        people = judged.subjects or ()
-        shared = set(people) & set(seen.subjects or ())
-        counts = len(set(people)), len(shared), sum(who in shared for who in people)
-        found[f"{part}_images"] = len(judged)
-        for name, count in zip(
-            ("subjects", "shared_subjects", "images_of_shared"), counts, strict=True
-        ):
-            found[f"{part}_{name}"] = count if known else None
-        found[f"{part}_shared_files"] = sum(path in names for path in judged.paths)
-    return found
+    return _shared("test", data.train + data.val, data.test) | _shared("val", data.train, data.val)
+
+
+def _shared(part: str, learned: Split, judged: Split) -> dict[str, int | None]:
+    """Count what the split `judged` shares with the one that is learned from."""
+    subjects: int | None = None
+    shared_subjects: int | None = None
+    images_of_shared: int | None = None
+    if learned.subjects is not None and judged.subjects is not None:
+        shared = set(judged.subjects) & set(learned.subjects)
+        subjects = len(set(judged.subjects))
+        shared_subjects = len(shared)
+        images_of_shared = sum(subject in shared for subject in judged.subjects)
+
+    learned_paths = set(learned.paths)
+    return {
+        f"{part}_images": len(judged),
+        f"{part}_subjects": subjects,
+        f"{part}_shared_subjects": shared_subjects,
+        f"{part}_images_of_shared": images_of_shared,
+        f"{part}_shared_files": sum(path in learned_paths for path in judged.paths),
+    }
 
 
 def leakage_table(name: str, options: dict[str, Any]) -> str:
-    """What `leakage` counts, for every fold of a protocol, or for the one that was given.
+    """Return what `leakage` counts, for every fold of a protocol, or for the chosen one.
 
     Args:
         name: The name `load_dataset` knows.
@@ -97,38 +119,85 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
         test_subjects          unknown
     """
     protocols = DATA_SETS[name].protocols
-    cut = protocols.get(
-        options.get("protocol", next(iter(protocols)))
-    )  # the loader refuses an unknown one
-    drawn = range(1, options.get("folds", 0) + 1)
-    folds = [options["fold"]] if "fold" in options else drawn or (cut.folds if cut else [])
-    parts = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
-    found = (
-        pd.Series(leakage(load_dataset(name, **part)), dtype=object) for part in parts.values()
-    )
-    table = pd.DataFrame(dict(zip(parts, found, strict=True)))
+    default = next(iter(protocols))
+    protocol = protocols.get(options.get("protocol", default))  # the loader refuses an unknown one
+
+    if "fold" in options:
+        folds = [options["fold"]]
+    elif "folds" in options:
+        folds = list(range(1, options["folds"] + 1))
+    elif protocol is not None:
+        folds = list(protocol.folds)
+    else:
+        folds = []
+
+    columns = {}
+    for fold in folds:
+        columns[f"fold {fold}"] = leakage(load_dataset(name, **(options | {"fold": fold})))
+    if not folds:
+        columns["split"] = leakage(load_dataset(name, **options))
+
+    table = pd.DataFrame(columns, dtype=object)
     title = f"{name}: what train + val share with test, and train with val"
     return f"{title}\n{table.fillna('unknown').to_string()}"
 
 
-def examine(file: str) -> tuple[str, str, str, str]:
-    """Size, mode and digest of the pixels of an image file, and what is wrong with it.
+class Examined(NamedTuple):
+    """Size, mode, digest and difference hash of an image file, and what is wrong with it."""
+
+    size: str
+    mode: str
+    content: str
+    hash: np.ndarray | None
+    fault: str
+
+
+def examine(file: str, mode: str) -> Examined:
+    """Decode an image file, and return what `check` needs of it.
+
+    Args:
+        file: The file.
+        mode: Its mode, see `header`.
 
     Example:
-        >>> examine("nowhere.png")
-        ('', '', '', 'the image nowhere.png does not exist; correct or remove it.')
+        >>> examine("nowhere.png", "").fault
+        'the image nowhere.png does not exist; correct or remove it.'
     """
     try:
         image = read_image(file)
-        with Image.open(file, formats=FORMATS) as opened:
-            mode = opened.mode
     except InputError as error:
-        return "", "", "", " ".join(str(error.__cause__ or error).replace(f" {file!r}", "").split())
-    return f"{image.width} x {image.height}", mode, hashlib.sha256(image.tobytes()).hexdigest(), ""
+        reason = str(error.__cause__ or error).replace(f" {file!r}", "")
+        return Examined("", "", "", None, " ".join(reason.split()))
+    size = f"{image.width} x {image.height}"
+    return Examined(size, mode, _digest(image), difference_hash(image), "")
+
+
+def header(file: str) -> tuple[int, str]:
+    """Return the number of pixels and the mode of an image file, 0 and "" where it is none."""
+    if not os.path.isfile(file):  # to open a pipe would be to wait for who writes into it
+        return 0, ""
+    try:
+        with Image.open(file, formats=FORMATS) as opened:
+            return opened.width * opened.height, opened.mode
+    except Exception:  # on broken bytes decoders raise nearly anything; `read_image` says it
+        return 0, ""
+
+
+def _digest(image: Image.Image) -> str:
+    """Return the SHA-256 of size and pixels, without a copy of all of them at once."""
+    digest = hashlib.sha256(repr(image.size).encode())
+    rows = max(1, 2**20 // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
+    return digest.hexdigest()
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     """Decode every image of a data set, and list all faults at once.
+
+    An image with the same pixels as one of an earlier split is a fault. One that is nearly the same
+    picture (see `near_copies`) is only named: what it means, you decide.
 
     Args:
         name: The name `load_dataset` knows.
@@ -146,29 +215,73 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         raise InputError(
             f"{name}: no files of its own, or a protocol chose among them; check without it."
         )
-    parts = ((split, data.split(split)) for split in SPLITS)
-    columns = [
-        {"split": split, "path": part.paths, "file": part.images.columns[0]}
-        for split, part in parts
-    ]
-    table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)
-    seen = thread_map(examine, table["file"], tqdm_class=Progress, desc="decode", leave=False)
-    table = table.join(pd.DataFrame(seen, columns=["size", "mode", "content", "fault"]))
+
+    table = _examined(data)
     readable = table["fault"] == ""
-    first = table.groupby("content")[["split", "path"]].transform("first")
-    copy = readable & (first["split"] != table["split"])
-    table.loc[copy, "fault"] = "the same pixels as " + first["path"] + " in " + first["split"]
+    original = table.groupby("content")[["split", "path"]].transform("first")
+    copy = readable & (original["split"] != table["split"])
+    table.loc[copy, "fault"] = "the same pixels as " + original["path"] + " in " + original["split"]
     lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
-    faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]].map(
-        one_line
-    )
+    faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
+
     lines = [counts(data), f"\n{len(table):,} images, {readable.sum():,} can be read"]
     for column in ("size", "mode"):
-        some = table[column][readable].value_counts().head(8)
-        lines.append(
-            f"{column:<10}{', '.join(f'{value}: {count:,}' for value, count in some.items())}"
-        )
-    lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
-    return "\n".join(lines), bool(readable.all()) and (
-        not data.missing or bool(options.get("allow_missing"))
+        frequent = table[column][readable].value_counts().head(8)
+        listed = ", ".join(f"{value}: {count:,}" for value, count in frequent.items())
+        lines.append(f"{column:<10}{listed}")
+    lines.append(_listed(faults) if len(faults) else "no fault was found")
+
+    near = _near_copies(table[table["fault"] == ""])
+    if len(near):
+        lines.append(f"\n{len(near):,} images to look at: nearly a copy, which is no fault")
+        lines.append(_listed(near))
+
+    complete = not data.missing or bool(options.get("allow_missing"))
+    return "\n".join(lines), bool(readable.all()) and complete
+
+
+def _examined(data: OrdinalDataset) -> pd.DataFrame:
+    """Return one row for each image of the three splits, decoded once, in several threads."""
+    columns = []
+    for split in SPLITS:
+        part = data.split(split)
+        files = part.images.columns[0]
+        columns.append(pd.DataFrame({"split": split, "path": part.paths, "file": files}))
+    table = pd.concat(columns, ignore_index=True)
+
+    files = table["file"].tolist()
+    headers = thread_map(header, files, disable=True)
+    table["mode"] = [mode for _, mode in headers]
+    large = np.array([pixels > LARGE_IMAGE for pixels, _ in headers])
+
+    results = dict[int, Examined]()
+    small = table[~large]
+    examined = thread_map(
+        examine, small["file"], small["mode"], tqdm_class=Progress, desc="decode", leave=False
     )
+    results.update(zip(small.index, examined, strict=True))
+    for row in Progress(table.index[large], desc="large images", leave=False):
+        results[row] = examine(files[row], headers[row][1])
+
+    rows = [results[row] for row in table.index]
+    return table.drop(columns="mode").join(pd.DataFrame(rows, columns=list(Examined._fields)))
+
+
+def _near_copies(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the images that are nearly the same picture as one of an earlier split."""
+    rows = []
+    for split in SPLITS[1:]:
+        later = table[table["split"] == split]
+        earlier = table[table["split"].isin(SPLITS[: SPLITS.index(split)])]
+        nearest = nearest_copies(later["hash"].tolist(), earlier["hash"].tolist())
+        for path, place in zip(later["path"], nearest, strict=True):
+            if place is not None:
+                original = earlier.iloc[place]
+                sentence = f"nearly the same picture as {original['path']} in {original['split']}"
+                rows.append((split, path, sentence))
+    return pd.DataFrame(rows, columns=["split", "path", "warning"])
+
+
+def _listed(table: pd.DataFrame) -> str:
+    """Return a table of texts for the terminal."""
+    return table.map(one_line).to_string(index=False)

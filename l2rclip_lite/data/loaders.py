@@ -18,7 +18,13 @@ from PIL import Image
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
 from l2rclip_lite.data.splits import check_splits, draw_validation, stratified
-from l2rclip_lite.data.table import as_dataset, read_table, refuse
+from l2rclip_lite.data.table import (
+    as_dataset,
+    first_row,
+    keep_present,
+    read_table,
+    refuse_repeats,
+)
 from l2rclip_lite.errors import InputError
 
 
@@ -64,37 +70,69 @@ def load_benchmark(
     facts = DATA_SETS[name]
     category = _choice(name, "category", category, facts.categories)
     protocol = _choice(name, "protocol", protocol, [each for each in facts.protocols if each])
-    chosen = facts.protocols[protocol or ""]
-    fold = _choice(name, "fold", fold, chosen.folds)
-    place = (
-        Path(lists)
-        if lists is not None
-        else Path(root or "") / ("datalists" if facts.lists else "")
+    cut = facts.protocols[protocol or ""]
+    fold = _choice(name, "fold", fold, cut.folds)
+
+    table = read_lists(_list_files(name, cut, root, lists, category, fold), facts)
+    table["split"] = _parts(table, cut, protocol, fold or 0, seed)
+    table = table[table["split"] != ""].reset_index(drop=True)
+
+    # a tenth of the published training part: the official lists hold no validation
+    subjects = table["subject"].to_numpy() if cut.by_subject else None
+    validation = draw_validation(table, 0.1, seed, subjects)
+
+    if root is None:
+        table["file"] = table["path"]
+        table["where"] = f"{name}: pass root=..., the folder of the images"  # if one is asked for
+    else:
+        table["file"] = find_images(root, table["path"].tolist())
+    present, missing, messages = keep_present(table, name, root or "", allow_missing)
+
+    title = " ".join(filter(None, (name, category, protocol)))
+    if fold is not None:
+        title += f", fold {fold}"
+    return as_dataset(
+        facts.card,
+        facts.ranks,
+        present,
+        protocol=[f"{title}: {cut.said}{validation}; seed {seed}", *messages],
+        missing=missing,
+        upright=facts.upright,
+        allow_empty_ranks=True,
     )
-    place = place / facts.lists if os.path.isdir(place / facts.lists) else place
-    files = [place / file.format(category=category, fold=fold) for file in chosen.files]
+
+
+def _list_files(
+    name: str,
+    cut: Protocol,
+    root: str | Path | None,
+    lists: str | Path | None,
+    category: str | None,
+    fold: int | None,
+) -> list[Path]:
+    """Return the list files of a protocol.
+
+    Raises:
+        InputError: The first of them is not there.
+    """
+    facts = DATA_SETS[name]
+    if lists is not None:
+        folder = Path(lists)
+    elif facts.lists:
+        folder = Path(root or "") / "datalists"
+    else:
+        folder = Path(root or "")
+    if os.path.isdir(folder / facts.lists):
+        folder = folder / facts.lists
+
+    files = [folder / file.format(category=category, fold=fold) for file in cut.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
         hint = "python tools/owners_labels.py" if facts.original else "l2rclip data --download DIR"
         raise InputError(
             f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it."
         )
-    table = read_lists(files, facts)
-    table["split"] = _parts(table, chosen, protocol, fold or 0, seed)
-    table = table[table["split"] != ""].reset_index(drop=True)
-    said = f"{' '.join(filter(None, (name, category, protocol)))}{'' if fold is None else f', fold {fold}'}: {chosen.said}"
-    # a tenth of the published training part: the official lists hold no validation
-    said += draw_validation(
-        table, 0.1, seed, table["subject"].to_numpy() if chosen.by_subject else None
-    )
-    table["file"] = find_images(root, table["path"].tolist()) if root is not None else table["path"]
-    if root is None:
-        table["where"] = (
-            f"{name}: pass root=..., the folder of the images"  # for who asks for an image
-        )
-    fields: dict[str, Any] = {"allow_missing": allow_missing, "allow_empty_ranks": True}
-    fields |= {"upright": facts.upright, "protocol": (f"{said}; seed {seed}",)}
-    return as_dataset(facts.card, facts.ranks, table, root or "", **fields)
+    return files
 
 
 def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
@@ -126,42 +164,67 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         1  b.jpg       1  hci.txt row 3
     """
     tables = [
-        read_table(file, facts.columns, header=None).assign(list=n) for n, file in enumerate(files)
+        read_table(file, facts.columns, header=None).assign(list=place)
+        for place, file in enumerate(files)
     ]
     table = pd.concat(tables, ignore_index=True)
+
     paths = table[facts.columns[0]].str.replace("\\", "/") + facts.suffix
     table["path"] = ["/".join(path.split("/")[-facts.keep :]) for path in paths]
-    malformed = ~table["path"].str.fullmatch(facts.pattern)
-    refuse(
-        table,
-        malformed,
-        "the name {path!r:.80} is not made as {like}; correct it.",
-        like=facts.example,
-    )
-    again = table.assign(
-        before=table.groupby(table["path"].str.casefold())["where"].transform("first")
-    )
-    twice = "the image {path} is listed in {before} already; remove one of them."
-    refuse(again, table["path"].str.casefold().duplicated(), twice)
+    if row := first_row(table, ~table["path"].str.fullmatch(facts.pattern)):
+        raise InputError(
+            f"{row['where']}: the name {row['path']!r:.80} is not made as {facts.example}; "
+            "correct it."
+        )
+    refuse_repeats(table, table["path"].str.casefold())
+
     if "(?P<" in facts.pattern:
         table = table.assign(**table["path"].str.extract(facts.pattern))
     table["label"] = table[facts.columns[1]]
-    number = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")  # "1930s"
-    last = len(facts.ranks or ()) - 1
-    low, high = facts.span or (facts.first, facts.first + facts.step * last)
-    kind, steps = ("number", "") if facts.span else ("whole number", f" in steps of {facts.step}")
-    wrong = f"the label {{label!r:.80}} is no {kind} from {low} to {high}{steps}; correct it."
-    target = ((number.round() if facts.span else number) - facts.first) / facts.step
-    refuse(table, ~(number.round().between(low, high) & (target % 1 == 0)), wrong)
-    table["target"], table["number"] = target.clip(0, last).astype(int), number
+    table["number"] = pd.to_numeric(
+        table["label"].str.removesuffix("s"), errors="coerce"
+    )  # "1930s"
+    table["target"] = _targets(table, facts)
+
     if "named" in table:
-        wrong = "the label is {label}, but {named} in the name {path!r}; correct one of them."
-        refuse(table, table["named"].astype(float) != number, wrong)
+        differs = table["named"].astype(float) != table["number"]
+        if row := first_row(table, differs):
+            raise InputError(
+                f"{row['where']}: the label is {row['label']}, but {row['named']} in the name "
+                f"{row['path']!r}; correct one of them."
+            )
     if "stdv" in table:
         table["deviation"] = pd.to_numeric(table["stdv"], errors="coerce")
         valid = table["deviation"].between(0, np.inf, inclusive="left")
-        refuse(table, ~valid, "the stdv {stdv!r:.80} is no number from 0; correct it.")
+        if row := first_row(table, ~valid):
+            raise InputError(
+                f"{row['where']}: the stdv {row['stdv']!r:.80} is no number from 0; correct it."
+            )
     return table
+
+
+def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
+    """Return the rank index of each row.
+
+    Raises:
+        InputError: A label beyond the ranks, or between two of them.
+    """
+    last = len(facts.ranks or ()) - 1
+    if facts.span:
+        low, high = facts.span
+        expected = f"no number from {low} to {high}"
+        steps = (table["number"].round() - facts.first) / facts.step
+    else:
+        low, high = facts.first, facts.first + facts.step * last
+        expected = f"no whole number from {low} to {high} in steps of {facts.step}"
+        steps = (table["number"] - facts.first) / facts.step
+
+    valid = table["number"].round().between(low, high) & (steps % 1 == 0)
+    if row := first_row(table, ~valid):
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is {expected}; correct it."
+        )
+    return steps.clip(0, last).astype(int)
 
 
 def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
@@ -191,42 +254,49 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
         ...     ]
         ['1.JPG', '']
     """
-    above, top = names[0].count("/"), os.path.join(os.path.realpath(root), "")
-    wanted, found = {name.casefold() for name in names}, dict[str, str]()
-    for folder, _, files in os.walk(root):  # pathlib takes three times as long for 55,134 images
+    above = names[0].count("/")
+    top = os.path.join(os.path.realpath(root), "")
+    wanted = {name.casefold() for name in names}
+
+    files = dict[str, str]()
+    for folder, _, names_here in os.walk(
+        root
+    ):  # pathlib takes three times as long for 55,134 images
         prefix = [*Path(folder).parts[-above:]] if above else []
-        for file in files:
-            name, path = "/".join([*prefix, file]).casefold(), os.path.join(folder, file)
+        for file in names_here:
+            name = "/".join([*prefix, file]).casefold()
             if name not in wanted:
                 continue
-            if name in found:
+
+            path = os.path.join(folder, file)
+            if name in files:
                 raise InputError(
-                    f"{name} is in two places, {found[name]} and {path}; name a narrower root."
+                    f"{name} is in two places, {files[name]} and {path}; name a narrower root."
                 )
             if os.path.islink(path) and not os.path.realpath(path).startswith(top):
                 raise InputError(
                     f"{path}: the link leads out of {root}; copy the image there instead."
                 )
-            found[name] = path
-    return [found.get(name.casefold(), "") for name in names]
+            files[name] = path
+    return [files.get(name.casefold(), "") for name in names]
 
 
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
-    """The value if it is one of the choices, the first of them for None."""
-    if value is not None and value not in choices:
-        listed = (
-            f"must be one of {', '.join(map(str, choices))}"
-            if choices
-            else "is nothing to choose here"
-        )
-        raise InputError(f"{name}: {option} {listed}, not {value!r}.")
-    return choices[0] if value is None and choices else value
+    """Return the value if it is one of the choices, the first of them for None."""
+    if value is None:
+        return choices[0] if choices else None
+    if value not in choices:
+        problem = "is nothing to choose here"
+        if choices:
+            problem = f"must be one of {', '.join(map(str, choices))}"
+        raise InputError(f"{name}: {option} {problem}, not {value!r}.")
+    return value
 
 
 def _parts(
     table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int
 ) -> Sequence[str]:
-    """The part of each row: train, val, test, or "" for none."""
+    """Return the part of each row: train, val, test, or "" for none."""
     if protocol.cut == "column":
         check_splits(table, "database")
         learned = ["train", "val"] if name == "test" else ["train"]
@@ -240,12 +310,14 @@ def _parts(
         return authors_folds(len(table), fold)
     if protocol.cut == "decades":
         return stratified(table["target"].tolist(), (seed, fold), 5 / 265, 50 / 265)
-    test = {
-        "second": table["list"] == 1,
-        "fold": table["list"] == fold,
-        "others": table["list"] != fold - 1,
-    }
-    return [str(part) for part in np.where(test[protocol.cut], "test", "train")]
+
+    if protocol.cut == "second":
+        in_test = table["list"] == 1
+    elif protocol.cut == "fold":
+        in_test = table["list"] == fold
+    else:  # "others"
+        in_test = table["list"] != fold - 1
+    return [str(part) for part in np.where(in_test, "test", "train")]
 
 
 def five_folds(count: int, fold: int, seed: int) -> list[str]:
@@ -288,25 +360,25 @@ def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
         >>> fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0, 0)
         ['train', 'val', 'train', 'test', 'train', 'train']
     """
-    if "subject" not in table:
-        fives = np.tile(np.arange(5), (-(-len(table) // 5), 1))
-        dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
-        place = pd.Series(
-            dealt, index=table["number"].sort_values(kind="stable").index
-        ).sort_index()
+    if "subject" in table:
+        subjects = sorted(set(table["subject"]))
+        random.Random(seed).shuffle(subjects)  # with seed 0, as the published folds were dealt
+        fifth_of = {subject: place % 5 for place, subject in enumerate(subjects)}
+        fifth = table["subject"].map(fifth_of)
     else:
-        names = sorted(set(table["subject"]))
-        random.Random(seed).shuffle(
-            names
-        )  # with seed 0, this is how the published folds were dealt
-        place = table["subject"].map({name: at % 5 for at, name in enumerate(names)})
-    return _cut(len(table), place == (fold + 1) % 5, place == fold)
+        n_rows = math.ceil(len(table) / 5)
+        fives = np.tile(np.arange(5), (n_rows, 1))
+        dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
+        by_label = table["number"].sort_values(kind="stable").index
+        fifth = pd.Series(dealt, index=by_label).sort_index()
+    return _cut(len(table), fifth == (fold + 1) % 5, fifth == fold)
 
 
 def _cut(count: int, val: Any, test: Any) -> list[str]:
-    """These places are val and test, the others train."""
+    """Return a split in which these places are val and test, the others train."""
     parts = np.full(count, "train", dtype=object)
-    parts[val], parts[test] = "val", "test"
+    parts[val] = "val"
+    parts[test] = "test"
     return [*parts]
 
 
@@ -361,24 +433,29 @@ def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
         `l2rclip data retinamnist --download DIR`.
     """
     file = Path(root) / "retinamnist.npz" if os.path.isdir(root) else Path(root)
-    facts, splits = DATA_SETS["retinamnist"], dict[str, Any]()
+    facts = DATA_SETS["retinamnist"]
+    splits = dict[str, Split]()
     try:
         if hashlib.sha256(file.read_bytes()).hexdigest() != facts.sha256:
             raise ValueError("it is not the published file of 28 pixels")
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             for split in SPLITS:
-                images, labels = (
-                    archive[f"{split}_images"],
-                    archive[f"{split}_labels"][:, 0].tolist(),
-                )
+                images = [Image.fromarray(image) for image in archive[f"{split}_images"]]
+                labels = archive[f"{split}_labels"][:, 0].tolist()
                 paths = [f"{split}/{row:04d}" for row in range(len(labels))]
-                splits[split] = Split(paths, labels, [Image.fromarray(image) for image in images])
+                splits[split] = Split(paths, labels, images)
     except Exception as error:  # on broken bytes, zip and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{file}: {reason}; get it by `l2rclip data retinamnist --download DIR`."
         ) from error
-    splits |= {"ranks": facts.ranks, "card": facts.card, "image_size": 112}
     return OrdinalDataset(
-        "retinamnist", **splits, protocol=("the published split, images of 28 pixels",)
+        "retinamnist",
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        ranks=facts.ranks,
+        card=facts.card,
+        image_size=112,
+        protocol=("the published split, images of 28 pixels",),
     )

@@ -161,12 +161,15 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
         )
     bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
     place = [number for number, members in enumerate(bins) for _ in members]
-    ends = [(old.names[part[0]], old.names[part[-1]]) for part in bins]  # each may be "four to six"
-    names = tuple(
-        a if a == b else f"{a.split(' to ')[0]} to {b.split(' to ')[-1]}" for a, b in ends
-    )
+    names = []
+    for part in bins:
+        first, last = old.names[part[0]], old.names[part[-1]]
+        if first == last:
+            names.append(first)
+        else:  # of bins that are merged again, the outer ends: "four to six"
+            names.append(f"{first.split(' to ')[0]} to {last.split(' to ')[-1]}")
     values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
-    merged: dict[str, Any] = {"ranks": replace(old, names=names, values=values)}
+    merged: dict[str, Any] = {"ranks": replace(old, names=tuple(names), values=values)}
     for name in SPLITS:
         part = data.split(name)
         merged[name] = replace(

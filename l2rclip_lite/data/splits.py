@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.table import refuse
+from l2rclip_lite.data.table import first_row
+from l2rclip_lite.errors import InputError
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
@@ -14,8 +15,11 @@ Names = Sequence[str] | np.ndarray
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
     """Refuse a cell of the split column that is no split, with its row."""
-    wrong = f"the {column} {{{column}!r:.80}} is none of {', '.join(SPLITS)}; correct it."
-    refuse(table, ~table[column].isin(SPLITS), wrong)
+    if row := first_row(table, ~table[column].isin(SPLITS)):
+        raise InputError(
+            f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; "
+            "correct it."
+        )
 
 
 def stratified(
@@ -25,11 +29,11 @@ def stratified(
     test: float = 0.15,
     groups: Names | None = None,
 ) -> list[str]:
-    """The same shares of every rank, and whole groups where they are known.
+    """Return a split of the same shares of every rank, of whole groups where they are known.
 
-    Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val n)) to val, as long as
-    one image is left for train. Each rank is shuffled by its own generator, so that images added to one rank leave the
-    others where they were. With groups, see `deal`.
+    Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val n))
+    to val, as long as one image is left for train. Each rank is shuffled by its own generator, so
+    that images added to one rank leave the others where they were. With groups, see `deal`.
 
     Args:
         targets: One rank index per image.
@@ -46,29 +50,38 @@ def stratified(
         >>> [parts.count(name) for name in ("train", "val", "test")], parts[20:].count("test")
         ([16, 4, 4], 1)
     """
-    parts = np.full(len(targets), "train", dtype=object)
     if groups is not None:
         shares = [1 - val - test, val, test] if test else [1 - val, val]
-        return [("train", "val", "test")[part] for part in deal(groups, targets, shares, seeds)]
+        return [SPLITS[part] for part in deal(groups, targets, shares, seeds)]
+
+    parts = np.full(len(targets), "train", dtype=object)
     for rank in np.unique(targets).tolist():
         members = np.flatnonzero(np.asarray(targets) == rank)
-        first = min(max(1, round(test * len(members))) if test else 0, len(members) - 1)
-        second = min(max(1, round(val * len(members))), len(members) - 1 - first)
+
+        n_test = 0
+        if test > 0:
+            n_test = min(max(1, round(test * len(members))), len(members) - 1)
+        n_val = min(max(1, round(val * len(members))), len(members) - 1 - n_test)
+
         order = np.random.default_rng([*seeds, rank]).permutation(members)
-        parts[order[:first]], parts[order[first : first + second]] = "test", "val"
+        parts[order[:n_test]] = "test"
+        parts[order[n_test : n_test + n_val]] = "val"
     return [*parts]
 
 
 def draw_validation(
     table: pd.DataFrame, share: float, seed: int, groups: np.ndarray | None = None
 ) -> str:
-    """Make a share of the training images validation where a table has none; says so, or nothing.
+    """Make a share of the training images validation where a table has none.
 
     Args:
         table: Columns `target` and `split`, which is changed.
         share: How much.
         seed: Decides the draw.
         groups: See `stratified`.
+
+    Returns:
+        What was drawn, in words; nothing where there is validation already.
 
     Example:
         >>> table = pd.DataFrame({"target": [0, 1] * 5, "split": "train"})
@@ -78,20 +91,23 @@ def draw_validation(
     train = table["split"] == "train"
     if "val" in set(table["split"]) or not train.any():
         return ""
-    groups = None if groups is None else groups[train]
-    parts = stratified(table["target"].to_numpy()[train], [seed], share, 0, groups)
+
+    train_groups = None if groups is None else groups[train]
+    parts = stratified(table["target"].to_numpy()[train], [seed], share, 0, train_groups)
     table.loc[train, "split"] = parts
-    drawn = "within every" if groups is None else "by group and"
+
+    manner = "within every" if groups is None else "by group and"
     return (
-        f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {drawn} rank"
+        f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {manner} rank"
     )
 
 
 def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[int]) -> np.ndarray:
-    """Whole groups dealt to parts, so that each part gets about its share of every rank and of all images.
+    """Deal whole groups to parts, so that each part gets about its share of every rank and of all.
 
-    Groups come in shuffled order. One that brings a rank which the first part lacks goes to the first part. Any other goes
-    to the part that is filled least, measured by its share, in the ranks of the group and in all.
+    Groups come in shuffled order. One that brings a rank which the first part lacks goes to the
+    first part. Any other goes to the part that is filled least, measured by its share, in the ranks
+    of the group and in all.
 
     Args:
         groups: Which group each image belongs to.
@@ -106,57 +122,74 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
         >>> deal([*"aabbccdd"], [0, 1] * 4, (0.5, 0.25, 0.25), [0])
         array([1, 1, 2, 2, 0, 0, 0, 0])
     """
-    names, owner = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.zeros((len(names), max(targets) + 2))
-    np.add.at(counts, (owner, np.asarray(targets)), 1)
-    counts[:, -1] = counts.sum(1)
-    counts /= np.maximum(counts.sum(0), 1)
-    filled, home = np.zeros((len(shares), counts.shape[1])), np.zeros(len(names), int)
+    names, group_of_image = np.unique(np.asarray(groups), return_inverse=True)
+
+    # one row a group: the part of every rank, and last of all images, that it holds
+    content = np.zeros((len(names), max(targets) + 2))
+    np.add.at(content, (group_of_image, np.asarray(targets)), 1)
+    content[:, -1] = content.sum(1)
+    content /= np.maximum(content.sum(0), 1)
+
+    filled = np.zeros((len(shares), content.shape[1]))
+    part_of_group = np.zeros(len(names), int)
     for group in np.random.default_rng(seeds).permutation(len(names)).tolist():
-        if filled[0][counts[group] > 0].all():
-            home[group] = np.argmin(filled @ counts[group] / shares)
-        filled[home[group]] += counts[group]
-    return np.asarray(home[owner])
+        training_has_its_ranks = filled[0][content[group] > 0].all()
+        if training_has_its_ranks:
+            part_of_group[group] = np.argmin(filled @ content[group] / shares)
+        filled[part_of_group[group]] += content[group]
+    return np.asarray(part_of_group[group_of_image])
 
 
 def draw_splits(
     table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int
 ) -> list[str]:
-    """Fill the column `split` where the table leaves it open; says what was done.
+    """Fill the column `split` where the table leaves it open.
 
     Args:
-        table: Columns `target` and `where`, and if known `subject` and `split`.
+        table: Columns `target` and `where`, and if there are any `subject` and `split`.
         folds: Draw so many test parts; 0 takes the table's split, or cuts once.
         fold: Which of them, from 1.
         val_share: How much becomes validation.
         seed: Decides every draw.
 
+    Returns:
+        What was done, in sentences.
+
     Raises:
         InputError: A blank group, or a cell that is no split.
     """
-    ranks, groups = (
-        table["target"].to_numpy(),
-        table["subject"].to_numpy() if "subject" in table else None,
-    )
-    refuse(
-        table, table.get("subject", table["where"]) == "", "the group is blank; name who is shown."
-    )
-    how = "within every" if groups is None else f"by group ({len(set(groups)):,} of them) and"
+    targets = table["target"].to_numpy()
+    groups = None
+    manner = "within every"
+    if "subject" in table:
+        if row := first_row(table, table["subject"] == ""):
+            raise InputError(f"{row['where']}: the group is blank; name who is shown.")
+        groups = table["subject"].to_numpy()
+        manner = f"by group ({len(set(groups)):,} of them) and"
+
     if folds:
-        dealt = deal(
-            np.arange(len(table)) if groups is None else groups, ranks, [1 / folds] * folds, [seed]
-        )
-        said = f"fold {fold} of {folds} {how} rank, seed {seed}{', not the splits of the table' if 'split' in table else ''}"
-        table["split"] = np.where(dealt == fold - 1, "test", "train")
+        message = f"fold {fold} of {folds} {manner} rank, seed {seed}"
+        if "split" in table:
+            message += ", not the splits of the table"
+        units = np.arange(len(table)) if groups is None else groups
+        parts = deal(units, targets, [1 / folds] * folds, [seed])
+        table["split"] = np.where(parts == fold - 1, "test", "train")
     elif "split" in table:
         check_splits(table)
-        said = "split by the table"
+        message = "split by the table"
     else:
-        table["split"] = stratified(ranks, [seed], val_share, groups=groups)
-        said = f"split {85 - 100 * val_share:g}/{100 * val_share:g}/15 {how} rank, seed {seed}"
+        table["split"] = stratified(targets, [seed], val_share, groups=groups)
+        shares = f"{85 - 100 * val_share:g}/{100 * val_share:g}/15"
+        message = f"split {shares} {manner} rank, seed {seed}"
+
     if validation := draw_validation(table, val_share, seed, groups):
-        said += f"{validation}, seed {seed}"
-    apart = 0 if groups is None else (table.groupby("subject")["split"].nunique() > 1).sum()
-    return [said, f"{apart:,} groups are in more than one split: --leakage counts them"][
-        : 1 + bool(apart)
-    ]
+        message += f"{validation}, seed {seed}"
+
+    messages = [message]
+    if groups is not None:
+        n_split_groups = (table.groupby("subject")["split"].nunique() > 1).sum()
+        if n_split_groups:
+            messages.append(
+                f"{n_split_groups:,} groups are in more than one split: --leakage counts them"
+            )
+    return messages

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split
@@ -12,60 +13,80 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import read_image
 from l2rclip_lite.ranks import Ranks
 
-TEXT: dict[str, Any] = {
-    "dtype": str,
-    "na_filter": False,
-    "skip_blank_lines": False,
-    "skipinitialspace": True,
-}
+Source = Path | pd.DataFrame
+# A line end or an escape code in a name would break the files and the terminal that repeat it; half of a surrogate pair,
+# what is left of a name that is not UTF-8, cannot be written at all.
+CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def read_table(
-    source: Path | pd.DataFrame, needed: Sequence[str], header: bool | None = True, advice: str = ""
+    source: Source, needed: Sequence[str], header: bool | None = True, advice: str = ""
 ) -> pd.DataFrame:
-    """A table of text cells, without the spaces around them, and a column `where` such as "labels.csv row 7".
+    """Return the columns of a table as text, without the spaces around it.
 
-    Cells of a text file are separated by tabs, semicolons, commas or spaces, whichever of them the first row has first. A
-    byte-order mark, Windows line ends, quoted cells and blank lines are fine. Rows of text are counted as a spreadsheet
-    counts them, from 1, those of Parquet and pandas from 0.
+    Cells of a text file are separated by tabs, semicolons, commas or spaces, whichever of them the
+    first row has first. A byte-order mark, Windows line ends, quoted cells and blank lines are fine.
+    Rows of text are counted as a spreadsheet counts them, from 1, those of Parquet and pandas from 0.
 
     Args:
         source: A UTF-8 text file, a Parquet file, or a table of pandas.
         needed: The columns that must be there; without a header, all columns.
-        header: Whether the first row names the columns; None looks whether it holds the first of `needed`.
+        header: Whether the first row names the columns; None looks whether it holds the first of
+            `needed`.
         advice: What else to do about a column that is not there.
 
     Returns:
-        One row per line that is not blank.
+        The columns `needed` and `where`, such as "labels.csv row 7"; one row per line that is not
+        blank.
 
     Raises:
-        InputError: No such file, not UTF-8, a missing column, a row with too many cells, or no row at all.
+        InputError: No such file, not UTF-8, a column that is missing or there twice, a row with too
+            many cells, a cell that is no text or number, or no row at all.
 
     Example:
         >>> read_table(pd.DataFrame({"path": ["a.png "], "label": [3]}), ["path"]).to_dict(
         ...     "records"
         ... )
-        [{'path': 'a.png', 'label': '3', 'where': 'DataFrame row 0'}]
+        [{'path': 'a.png', 'where': 'DataFrame row 0'}]
     """
-    file, first = Path("DataFrame") if isinstance(source, pd.DataFrame) else source, 0
-    if not (isinstance(source, pd.DataFrame) or os.path.isfile(source)):
+    table, _ = read_columns(source, needed, header=header, advice=advice)
+    return table
+
+
+def read_columns(
+    source: Source,
+    needed: Sequence[str],
+    optional: Sequence[str] = (),
+    header: bool | None = True,
+    advice: str = "",
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return a table as `read_table` does, and how it writes the name of each column.
+
+    Upper and lower case of a column's name do not matter. All other columns are left alone.
+
+    Args:
+        source: See `read_table`.
+        needed: The columns that must be there.
+        optional: The columns that may be there.
+        header: See `read_table`.
+        advice: See `read_table`.
+
+    Raises:
+        InputError: See `read_table`.
+
+    Example:
+        >>> table = pd.DataFrame({"path": ["a.png"], "Group": ["anna"]})
+        >>> read_columns(table, ["path"], ["group", "split"])[1]
+        {'path': 'path', 'group': 'Group'}
+    """
+    file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
+    if not isinstance(source, pd.DataFrame) and not os.path.isfile(source):
         raise InputError(
             f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
         )
+
     try:
-        if isinstance(source, pd.DataFrame):
-            table: pd.DataFrame = source
-        elif source.suffix == ".parquet":
-            table = pd.read_parquet(source)
-        else:
-            with open(source, encoding="utf-8-sig") as stream:
-                line = stream.readline()
-            header = needed[0] in line if header is None else header
-            separator, first = next((mark for mark in "\t;," if mark in line), " "), 1 + header
-            names: dict[str, Any] = {} if header else {"header": None, "names": list(needed)}
-            table = pd.read_csv(source, sep=separator, encoding="utf-8-sig", **names, **TEXT)
-            if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of surplus cells
-                raise ValueError("its first row has too many cells")
+        cells, start = _read_cells(source, needed, header)
     except ImportError as error:
         raise InputError(
             f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
@@ -75,55 +96,160 @@ def read_table(
         raise InputError(
             f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
         ) from error
-    columns = [str(name).strip() for name in table.columns]
-    lacking = [name for name in needed if columns.count(name) != 1 or f"{name}.1" in columns]
-    if lacking:
-        once = f"write the column {' and '.join(map(repr, lacking))} once"
-        raise InputError(f"{file}: {once}, in {columns!r:.200}{advice}.")
-    table = (
-        table.set_axis(columns, axis=1)
-        .astype(object)
-        .where(table.notna().to_numpy(), "")
-        .astype(str)
-    )
-    table = table.apply(lambda column: column.str.strip())
-    table["where"] = [f"{file.name} row {row}" for row in range(first, len(table) + first)]
-    table = table.loc[(table.drop(columns="where") != "").any(axis=1)].reset_index(drop=True)
+
+    names = [str(name).strip() for name in cells.columns]
+    places = _places(names, needed, optional)
+    unclear = [name for name in needed if name not in places]
+    unclear += [name for name in optional if len(_spelt(names, name)) > 1]
+    if unclear:
+        once = f"write the column {' and '.join(map(repr, unclear))} once"
+        raise InputError(f"{file}: {once}, in {names!r:.200}{advice}.")
+
+    where = [f"{file.name} row {row}" for row in range(start, start + len(cells))]
+    texts = {name: _texts(cells.iloc[:, place], name, where) for name, place in places.items()}
+    table = pd.DataFrame(texts | {"where": where})
+    table = table[~_blank_rows(table.drop(columns="where"), cells)].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    return table
+    return table, {name: names[place] for name, place in places.items()}
 
 
-def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", sentence: str, **values: Any) -> None:
-    """Raise an `InputError` that names the first bad row, and says how many there are.
+def _read_cells(
+    source: Source, needed: Sequence[str], header: bool | None
+) -> tuple[pd.DataFrame, int]:
+    """Return the cells under the names that the source has, and the number of their first row."""
+    if isinstance(source, pd.DataFrame):
+        return source.reset_index(drop=True), 0
+    if source.suffix.lower() == ".parquet":
+        return pd.read_parquet(source).reset_index(drop=True), 0
+
+    with open(source, encoding="utf-8-sig") as stream:
+        line = stream.readline()
+    separator = next((mark for mark in "\t;," if mark in line), " ")
+    if header is None:
+        header = needed[0].casefold() in line.casefold()
+    if not header:
+        return _read_text(source, separator, names=needed), 1
+
+    names = _read_text(source, separator, rows=1).iloc[0]
+    cells = _read_text(source, separator, header=True)
+    if not isinstance(cells.index, pd.RangeIndex):  # pandas makes an index of surplus cells
+        raise ValueError("its first row has too many cells")
+    # pandas calls the second of two columns `path` "path.1"
+    return cells.set_axis(names.fillna("").tolist(), axis=1), 2
+
+
+def _read_text(
+    file: Path,
+    separator: str,
+    header: bool = False,
+    names: Sequence[str] | None = None,
+    rows: int | None = None,
+) -> pd.DataFrame:
+    """Return the first rows of a text file, or all of them, as text."""
+    return pd.read_csv(
+        file,
+        sep=separator,
+        header=0 if header else None,
+        names=None if names is None else list(names),
+        nrows=rows,
+        encoding="utf-8-sig",
+        dtype=str,
+        na_filter=False,
+        skip_blank_lines=False,
+        skipinitialspace=True,
+    )
+
+
+def _spelt(names: Sequence[str], wanted: str) -> list[int]:
+    """Return where a column of this name stands, in upper or lower case."""
+    wanted = wanted.strip().casefold()
+    return [place for place, name in enumerate(names) if name.casefold() == wanted]
+
+
+def _places(names: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
+    """Return where each wanted column stands, if it is there exactly once."""
+    places = {}
+    for wanted in (*needed, *optional):
+        spelt = _spelt(names, wanted)
+        if len(spelt) == 1:
+            places[wanted] = spelt[0]
+    return places
+
+
+def _texts(column: "pd.Series[Any]", name: str, where: Sequence[str]) -> list[str]:
+    """Return the cells of a column as text.
+
+    Raises:
+        InputError: A cell that is an array or a list, or bytes that are not UTF-8.
+    """
+    texts = []
+    present = column.notna().tolist()
+    for row, cell in enumerate(column.astype(object).tolist()):
+        if not present[row]:
+            cell = ""
+        if isinstance(cell, bytes):
+            try:
+                cell = cell.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{where[row]}: the {name} is bytes that are not UTF-8; write it as text."
+                ) from error
+        if not isinstance(cell, str) and hasattr(cell, "__len__"):
+            raise InputError(
+                f"{where[row]}: the {name} is of type {type(cell).__name__}, {cell!r:.80}; "
+                "write one word or number."
+            )
+        texts.append(str(cell).strip())
+    return texts
+
+
+def _blank_rows(wanted: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
+    """Return which rows have no text in any column, also in those that nobody wants."""
+    blank = (wanted == "").all(axis=1).to_numpy(copy=True)
+    others = cells[blank].astype(object)
+    filled = others.notna() & others.map(lambda cell: str(cell).strip() != "")
+    blank[blank] = ~filled.any(axis=1).to_numpy()
+    return blank
+
+
+def first_row(table: pd.DataFrame, chosen: "pd.Series[bool]") -> dict[str, Any]:
+    """Return the first of the chosen rows of a table, or nothing.
 
     Args:
         table: It has a column `where`.
-        bad: Which rows are bad.
-        sentence: A template that may name columns of the table and `values`.
-        values: More to fill in.
+        chosen: Which rows.
+
+    Returns:
+        The cells by column; `where` also says how many rows are chosen. Empty if none is.
 
     Example:
-        >>> table = pd.DataFrame({"age": [3, -1], "where": ["a.csv row 2", "a.csv row 3"]})
-        >>> refuse(table, table["age"] < 0, "the age {age} is below {least}; correct it.", least=0)
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: a.csv row 3: the age -1 is below 0; correct it.
+        >>> table = pd.DataFrame({"age": [3, -1, -2], "where": ["row 2", "row 3", "row 4"]})
+        >>> first_row(table, table["age"] < 0)
+        {'age': -1, 'where': 'row 3 (the first of 2)'}
+        >>> first_row(table, table["age"] > 99)
+        {}
     """
-    for row in table[bad].head(1).to_dict("records"):
-        cells = {str(name): cell for name, cell in row.items()}
-        where = f"{row['where']}{f' (the first of {bad.sum():,})' if bad.sum() > 1 else ''}"
-        raise InputError(f"{where}: {sentence.format(**cells | values)}")
+    count = int(chosen.sum())
+    if count == 0:
+        return {}
+
+    row = {str(name): cell for name, cell in table[chosen].iloc[:1].to_dict("records")[0].items()}
+    if count > 1:
+        row["where"] += f" (the first of {count:,})"
+    return row
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
-    """The file that each `path` of a table means, links followed; "" where there is none.
+    """Return the file that each `path` of a table means, links followed; "" where there is none.
 
     Args:
         root: The folder that the paths start from.
         table: Columns `path` and `where`.
 
     Raises:
-        InputError: A path that leads out of the folder, or two rows that mean one file.
+        InputError: A path with a control character or one that leads out of the folder, or two rows
+            that mean one file.
 
     Example:
         >>> files_inside(
@@ -133,71 +259,129 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data, as it is
         or by a link; copy the image itself there.
     """
+    if row := first_row(table, table["path"].str.contains(CONTROL)):
+        raise InputError(
+            f"{row['where']}: the path {row['path']!r:.200} has a control character; "
+            "rename the file and correct the path."
+        )
+
     top = os.path.realpath(root)
-    parts = [os.path.split(path) for path in table["path"].str.replace("\0", "?")]
-    homes = {
-        home: os.path.realpath(os.path.join(top, home)) for home in {home for home, _ in parts}
+    parts = [os.path.split(path) for path in table["path"]]
+    folders = {
+        folder: os.path.realpath(os.path.join(top, folder))
+        for folder in {part[0] for part in parts}
     }
-    files = [os.path.normpath(os.path.join(homes[home], name)) for home, name in parts]
+    files = [os.path.normpath(os.path.join(folders[folder], name)) for folder, name in parts]
     files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
+
     column = pd.Series(files, index=table.index)
-    leads = "the path {path!r:.200} leads out of the folder {root}, as it is or by a link; copy the image itself there."
-    refuse(table, ~column.str.startswith(os.path.join(top, "")), leads, root=root)
-    again = table.assign(before=table.groupby(column)["where"].transform("first"))
-    refuse(
-        again,
-        column.duplicated(),
-        "the image {path} is listed in {before} already; remove one of them.",
-    )
+    if row := first_row(table, ~column.str.startswith(os.path.join(top, ""))):
+        raise InputError(
+            f"{row['where']}: the path {row['path']!r:.200} leads out of the folder {root}, "
+            "as it is or by a link; copy the image itself there."
+        )
+
+    refuse_repeats(table, column)
     return [file if os.path.isfile(file) else "" for file in files]
+
+
+def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
+    """Refuse a second row of one image.
+
+    Args:
+        table: Columns `path` and `where`.
+        image: What makes two rows mean one image.
+
+    Raises:
+        InputError: Two rows of one image.
+    """
+    earlier = table.assign(earlier=table.groupby(image)["where"].transform("first"))
+    if row := first_row(earlier, image.duplicated()):
+        raise InputError(
+            f"{row['where']}: the image {row['path']} is listed in {row['earlier']} already; "
+            "remove one of them."
+        )
+
+
+def keep_present(
+    table: pd.DataFrame, name: str, root: str | Path, allow_missing: bool
+) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
+    """Return the rows whose image is there, the paths of the others, and a sentence about them.
+
+    Args:
+        table: Columns `path`, `file` ("" if it is not there), `split` and `where`.
+        name: The name of the data set, for an error.
+        root: The folder of the images, for an error.
+        allow_missing: Whether to go on without the images that are not there.
+
+    Raises:
+        InputError: Missing images that are not allowed, or none that is there.
+    """
+    absent = table["file"] == ""
+    if not absent.any():
+        return table, (), []
+
+    if not allow_missing or absent.all():
+        first = table[absent].iloc[0]
+        raise InputError(
+            f"{name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}, "
+            f"the first is {first['path']} ({first['where']}); "
+            "correct it, name another --root, or pass --allow-missing."
+        )
+
+    counts = [f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS]
+    message = f"{absent.sum():,} listed images are missing and left out: {', '.join(counts)}"
+    return table[~absent], tuple(table["path"][absent]), [message]
 
 
 def as_dataset(
     card: Card,
     ranks: Ranks,
     table: pd.DataFrame,
-    root: str | Path,
     *,
-    allow_missing: bool,
-    **fields: Any,
+    protocol: Sequence[str],
+    missing: Sequence[str],
+    upright: bool,
+    allow_empty_ranks: bool,
 ) -> OrdinalDataset:
-    """A data set from a table with one row per image; no image is opened.
+    """Return a data set from a table with one row per image; no image is opened.
 
     Args:
         card: Source, licence, citation; its name is the data set's.
         ranks: What the targets point into.
-        table: Columns `path`, `file` ("" if it is not there), `target`, `split`, `where`, and if known `subject` and
+        table: Columns `path`, `file`, `target`, `split`, `where`, and if known `subject` and
             `deviation`.
-        root: The folder of the images, for an error.
-        allow_missing: Whether to go on without the images that are not there.
-        fields: Other fields of `OrdinalDataset`.
+        protocol: See `OrdinalDataset`.
+        missing: See `OrdinalDataset`.
+        upright: See `OrdinalDataset`.
+        allow_empty_ranks: See `OrdinalDataset`.
 
     Returns:
-        Three splits in the order of the rows, with a record of what is missing.
+        Three splits in the order of the rows.
 
     Raises:
-        InputError: Missing images that are not allowed, or a split of which every image is missing.
+        InputError: A split without an image.
     """
-    absent = table["file"] == ""
-    if absent.any():
-        first = table[absent].iloc[0]
-        if not allow_missing or absent.all():
-            said = f"{card.name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}"
-            advice = "correct it, name another --root, or pass --allow-missing"
-            raise InputError(f"{said}, the first is {first['path']} ({first['where']}); {advice}.")
-        lost = ", ".join(
-            f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS
-        )
-        fields["protocol"] += (f"{absent.sum():,} listed images are missing and left out: {lost}",)
-    there = table[~absent]
-    splits: dict[str, Any] = {split: as_split(there[there["split"] == split]) for split in SPLITS}
-    fields["missing"] = tuple(table["path"][absent])
-    return OrdinalDataset(card.name, **splits, ranks=ranks, card=card, **fields)
+    return OrdinalDataset(
+        name=card.name,
+        train=as_split(table[table["split"] == "train"]),
+        val=as_split(table[table["split"] == "val"]),
+        test=as_split(table[table["split"] == "test"]),
+        ranks=ranks,
+        card=card,
+        allow_empty_ranks=allow_empty_ranks,
+        upright=upright,
+        missing=tuple(missing),
+        protocol=tuple(protocol),
+    )
 
 
 def as_split(table: pd.DataFrame) -> Split:
-    """All rows as one split, see `as_dataset`; its images are read when they are asked for."""
-    known = [name for name in ("subject", "deviation") if name in table]
-    columns: dict[str, Any] = {f"{name}s": table[name].tolist() for name in known}
-    images = Computed(read_image, table["file"].tolist(), table["where"].tolist())
-    return Split(table["path"].tolist(), table["target"].tolist(), images, **columns)
+    """Return all rows as one split, see `as_dataset`; its images are read when asked for."""
+    return Split(
+        paths=table["path"].tolist(),
+        targets=table["target"].tolist(),
+        images=Computed(read_image, table["file"].tolist(), table["where"].tolist()),
+        subjects=table["subject"].tolist() if "subject" in table else None,
+        deviations=table["deviation"].tolist() if "deviation" in table else None,
+    )

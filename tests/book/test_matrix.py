@@ -198,23 +198,48 @@ def test_a_unit_is_a_notebook_and_a_file_of_rows(tmp_path: Path) -> None:
     assert set(rows["commit"]) == {"1234"}
 
 
+PROFILES = sorted((EXPERIMENTS / "profiles").glob("*/config.yaml"))
+# Options of snakemake 9 and of its plugins for Slurm, Kubernetes and a mounted file system that a profile may set.
+KNOWN = {
+    "executor",
+    "jobs",
+    "keep-going",
+    "retries",
+    "rerun-incomplete",
+    "rerun-triggers",
+    "latency-wait",
+}
+KNOWN |= {
+    "default-resources",
+    "container-image",
+    "default-storage-provider",
+    "default-storage-prefix",
+}
+KNOWN |= {"kubernetes-namespace", "kubernetes-persistent-volumes"}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.parent.name)
+def test_a_profile_sets_options_that_there_are(profile: Path) -> None:
+    """For a cluster of its own name; each unit asks for one thread, memory and two hours."""
+    options = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    assert options["executor"] == profile.parent.name
+    assert set(options) <= KNOWN
+    resources = options["default-resources"]
+    assert (resources["cpus_per_task"], resources["mem_mb"], resources["runtime"]) == (1, 4000, 120)
+    assert set(options["rerun-triggers"]) == {"mtime", "params"}
+
+
 @pytest.mark.slow
-def test_snakemake_plans_every_unit(tmp_path: Path) -> None:
-    """A dry run names the units of the plan."""
+@pytest.mark.parametrize("profile", [None, *PROFILES], ids=lambda file: file and file.parent.name)
+def test_snakemake_plans_every_unit(tmp_path: Path, profile: Path | None) -> None:
+    """A dry run names the units of the plan, on this machine and with each profile."""
     if not SNAKEMAKE.exists():
         pytest.skip("there is no .snakemake-env; `make studies` makes it")
-    command = [
-        SNAKEMAKE,
-        "-n",
-        "-d",
-        tmp_path,
-        "-s",
-        EXPERIMENTS / "Snakefile",
-        "--config",
-        "preset=smoke",
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [str(SNAKEMAKE), "-n", "-d", str(tmp_path), "-s", str(EXPERIMENTS / "Snakefile")]
+    if profile is not None:
+        command += ["--workflow-profile", str(profile.parent)]
+    command += ["--config", "preset=smoke", f"out={tmp_path}/out", "commit=1234"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=chapters.ROOT)
     units = len(planning.units(planning.read("smoke")))
-    assert ["unit", str(units)] in [
-        line.split() for line in (said.stdout + said.stderr).splitlines()
-    ]
+    lines = (done.stdout + done.stderr).splitlines()
+    assert ["unit", str(units)] in [line.split() for line in lines]

@@ -7,28 +7,28 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.table import refuse
+from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
-MOST = 200  # different numbers that pass for ranks if nobody names them
+MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
 Kind = Literal["names", "index", "position"]
-Given = str | Sequence[str | int | float] | None  # how a user names the ranks
+UserRanks = str | Sequence[str | int | float] | None  # how a user names the ranks
 
 
 def numbers(texts: Iterable[str]) -> "pd.Series[float]":
-    """What is written as a finite number; NaN for words.
+    """Return what is written as a finite number; NaN for words.
 
     Example:
         >>> numbers(["03", "3.0", "ripe", "inf"]).tolist()
         [3.0, 3.0, nan, nan]
     """
-    found = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
-    return found.where(np.isfinite(found))
+    values = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
+    return values.where(np.isfinite(values))
 
 
 def in_words(values: Iterable[float]) -> list[str]:
-    """Numbers as a sentence says them.
+    """Return numbers as a sentence says them.
 
     Example:
         >>> in_words([21, 0.5])
@@ -38,9 +38,9 @@ def in_words(values: Iterable[float]) -> list[str]:
 
 
 def label_space(
-    table: pd.DataFrame, ranks: Given | Ranks, template: str | None, kind: Kind
+    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, kind: Kind
 ) -> tuple[Ranks, list[str]]:
-    """The ranks, and what there is to say about them; the table gets a column `target`.
+    """Return the ranks and sentences about them, and give the table a column `target`.
 
     Args:
         table: Columns `label` and `where`.
@@ -55,45 +55,74 @@ def label_space(
         >>> table = pd.DataFrame(
         ...     {"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]}
         ... )
-        >>> space, said = label_space(table, None, None, "names")
-        >>> space.names, space.values, table["target"].tolist(), said
+        >>> space, messages = label_space(table, None, None, "names")
+        >>> space.names, space.values, table["target"].tolist(), messages
         (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1], ['ranks: the 2 numbers found as labels, 1 to 3'])
         >>> label_space(table, space, None, "names")[0].values  # a new table, by the ranks of a run
         (1.0, 3.0)
     """
-    refuse(table, table["label"] == "", "the label is blank; fill it in, or remove the row.")
-    number, said = numbers(table["label"]), list[str]()
-    if ranks is None and kind != "names":
+    if row := first_row(table, table["label"] == ""):
+        raise InputError(f"{row['where']}: the label is blank; fill it in, or remove the row.")
+
+    if ranks is None:
+        names = _numbers_of_labels(table, kind)
+    elif isinstance(ranks, Ranks):
+        numeric = list(ranks.names) == in_words(ranks.values)
+        names = [str(name) for name in (ranks.values if numeric else ranks.names)]
+    else:
+        names = _names(ranks)
+
+    values = numbers(names)
+    if values.notna().all():
+        space = Ranks(tuple(in_words(values)), tuple(values), template or "a photo of grade {rank}")
+    else:
+        places = tuple(range(len(names)))
+        space = Ranks(tuple(names), places, template or "a photo of a {rank} object")
+    table["target"] = targets(table, names, kind)
+
+    messages = []
+    if ranks is None:
+        ends = f"{space.values[0]:g} to {space.values[-1]:g}"
+        messages = [f"ranks: the {len(names)} numbers found as labels, {ends}"]
+    return space, messages
+
+
+def _names(ranks: str | Sequence[str | int | float]) -> list[str]:
+    """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9"."""
+    if not isinstance(ranks, str):
+        return [str(name).strip() for name in ranks]
+    if ends := re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks):
+        return [str(number) for number in range(int(ends[1]), int(ends[2]) + 1)]
+    return [name.strip() for name in ranks.split(",")]
+
+
+def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
+    """Return the different labels in their order, if all are numbers.
+
+    Raises:
+        InputError: A label that is a word, too many labels, or a `kind` that needs ranks.
+    """
+    if kind != "names":
         raise InputError(
             "csv: --labels-are index or position counts the ranks; give them by --ranks."
         )
-    if ranks is None:
-        words = "the label {label!r:.80} is a word; write all in their order, lowest first: --ranks {found!r:.900}"
-        refuse(table, number.isna(), words, found=",".join(sorted(set(table["label"]))))
-        ranks = sorted(set(number))
-        said = [f"ranks: the {len(ranks)} numbers found as labels, {ranks[0]:g} to {ranks[-1]:g}"]
-        if len(ranks) > min(MOST, len(table) / 2):
-            raise InputError(
-                f"csv: {len(ranks):,} different labels are too many; round them, or pass ranks."
-            )
-    elif isinstance(ranks, Ranks):
-        ranks = ranks.values if list(ranks.names) == in_words(ranks.values) else ranks.names
-    elif isinstance(ranks, str):
-        ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
-        ranks = range(int(ends[1]), int(ends[2]) + 1) if ends else ranks.split(",")
-    names = [str(name).strip() for name in ranks]
-    values, written, sentence = numbers(names), names, "a photo of a {rank} object"
-    if numeric := bool(values.notna().all()):
-        written, sentence = in_words(values), "a photo of grade {rank}"
-    space = Ranks(
-        tuple(written), tuple(values if numeric else range(len(names))), template or sentence
-    )
-    table["target"] = targets(table, names, kind)
-    return space, said
+    labels = numbers(table["label"])
+    if row := first_row(table, labels.isna()):
+        words = ",".join(sorted(set(table["label"])))
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is a word; write all in their order, "
+            f"lowest first: --ranks {words!r:.900}"
+        )
+    values = sorted(set(labels))
+    if len(values) > min(MAX_RANKS, len(table) / 2):
+        raise InputError(
+            f"csv: {len(values):,} different labels are too many; round them, or pass ranks."
+        )
+    return [str(value) for value in values]
 
 
 def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series[int]":
-    """The rank index of each label.
+    """Return the rank index of each label.
 
     Args:
         table: Columns `label` and `where`.
@@ -110,21 +139,33 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct it or --ranks, or say
         what labels are: --labels-are names, index (from 0) or position (from 1).
     """
-    spelt = (
-        names
-        if kind == "names"
-        else [str(rank + (kind == "position")) for rank in range(len(names))]
-    )
-    number, values = numbers(table["label"]), numbers(spelt)
-    said = {"low": spelt[0], "high": spelt[-1], "names": ", ".join(spelt)}
-    if values.notna().all():
-        target = number.map({value: rank for rank, value in enumerate(values)})
-        wrong = "is none of the numbers {low} to {high}; correct it or --ranks, or say what labels are: "
-        wrong += "--labels-are names, index (from 0) or position (from 1)."
+    if kind == "names":
+        spellings = list(names)
     else:
-        target = table["label"].map({name: rank for rank, name in enumerate(spelt)})
-        wrong = "is no name, but may count the ranks: pass --labels-are index (0 is {low}) or position (1 is {low})."
-        refuse(table, target.isna() & number.notna(), f"the label {{label!r:.80}} {wrong}", **said)
-        wrong = "is no rank; write one of {names}."
-    refuse(table, target.isna(), f"the label {{label!r:.80}} {wrong}", **said)
+        start = 1 if kind == "position" else 0
+        spellings = [str(start + rank) for rank in range(len(names))]
+
+    label_values = numbers(table["label"])
+    rank_values = numbers(spellings)
+    if rank_values.notna().all():
+        target = label_values.map({value: rank for rank, value in enumerate(rank_values)})
+        if row := first_row(table, target.isna()):
+            raise InputError(
+                f"{row['where']}: the label {row['label']!r:.80} is none of the numbers "
+                f"{spellings[0]} to {spellings[-1]}; correct it or --ranks, or say what labels "
+                "are: --labels-are names, index (from 0) or position (from 1)."
+            )
+        return target.astype(int)
+
+    target = table["label"].map({name: rank for rank, name in enumerate(spellings)})
+    if row := first_row(table, target.isna() & label_values.notna()):
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is no name, but may count the ranks: "
+            f"pass --labels-are index (0 is {spellings[0]}) or position (1 is {spellings[0]})."
+        )
+    if row := first_row(table, target.isna()):
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is no rank; "
+            f"write one of {', '.join(spellings)}."
+        )
     return target.astype(int)

@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Seed, validated
-from l2rclip_lite.data.own_images.labels import Given, Kind, label_space
+from l2rclip_lite.data.own_images.labels import Kind, UserRanks, label_space
 from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
 from l2rclip_lite.data.splits import draw_splits
-from l2rclip_lite.data.table import as_dataset, files_inside
+from l2rclip_lite.data.table import as_dataset, files_inside, keep_present
 from l2rclip_lite.errors import InputError
 
 
@@ -19,7 +19,7 @@ from l2rclip_lite.errors import InputError
 def load_csv(
     root: str | Path | None = None,
     labels: Labels | None = None,
-    ranks: Given = None,
+    ranks: UserRanks = None,
     template: str | None = None,
     unit: str = "grade",
     labels_are: Kind = "names",
@@ -39,6 +39,9 @@ def load_csv(
     **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are values: "03", "3.0" and
     3 are the number 3, never an index. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
     number under names that are words may be either, and is refused until `labels_are` decides.
+
+    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says where
+    they differ. A column that is there twice is refused.
 
     **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are drawn.
 
@@ -89,16 +92,27 @@ def load_csv(
         "split": split_column,
     }
     if labels is None and not os.path.isfile(Path(root, "labels.csv")):
-        table, source = images_by_folder(Path(root))
+        messages = list[str]()
+        table, title = images_by_folder(Path(root))
     else:
-        table, source = own_table(Path(root), "labels.csv" if labels is None else labels, columns)
+        source = "labels.csv" if labels is None else labels
+        table, title, messages = own_table(Path(root), source, columns)
+
     table["file"] = files_inside(root, table)
-    space, said = label_space(table, ranks, template, labels_are)
-    said += draw_splits(table, folds or 0, fold or 1, val_share, seed)
-    card = Card("csv", f"{len(table)} images of {source}", str(root), notes=f"{'; '.join(said)}.")
-    fields = {
-        "allow_missing": allow_missing,
-        "allow_empty_ranks": allow_empty_ranks,
-        "upright": True,
-    }
-    return as_dataset(card, replace(space, unit=unit), table, root, **fields, protocol=tuple(said))
+    space, sentences = label_space(table, ranks, template, labels_are)
+    messages += sentences
+    messages += draw_splits(table, folds or 0, fold or 1, val_share, seed)
+    card = Card(
+        "csv", f"{len(table)} images of {title}", str(root), notes=f"{'; '.join(messages)}."
+    )
+
+    present, missing, sentences = keep_present(table, "csv", root, allow_missing)
+    return as_dataset(
+        card,
+        replace(space, unit=unit),
+        present,
+        protocol=messages + sentences,
+        missing=missing,
+        upright=True,
+        allow_empty_ranks=allow_empty_ranks,
+    )

@@ -6,71 +6,101 @@ from pathlib import Path
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.table import read_table
+from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import IMAGE_SUFFIXES
 
-TABLES = (
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".parquet",
-)  # any other file is not opened: its first line may be a secret
+# any other file is not opened: its first line may be a secret
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
 Labels = str | Path | pd.DataFrame
 
 
-def own_table(root: Path, labels: Labels, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
-    """Somebody's table with our names of columns, and what it is called.
+def own_table(
+    root: Path, labels: Labels, columns: dict[str, str]
+) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return a user's table with our names of columns, what to call it, and sentences about it.
 
     Args:
         root: What a relative file starts from; it may not lead out of it.
         labels: A file, or a table of pandas.
-        columns: For `path`, `label`, `subject` and `split` the name in the table.
+        columns: For `path`, `label`, `subject` and `split` the name in the table. Columns called
+            `group` and `split` need not be there.
 
     Raises:
-        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column with two roles.
+        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column with
+            two roles.
     """
-    name = "a DataFrame"
-    if not isinstance(labels, pd.DataFrame):
-        given = Path(str(labels).replace("\0", "?"))
-        labels = root / given  # an absolute one wins
-        if given.is_file() and not labels.is_file():
-            labels = given.absolute()
-        name, below = labels.name, os.path.isfile(labels) and labels.is_relative_to(root)
-        outside = below and not Path(os.path.realpath(labels)).is_relative_to(
-            os.path.realpath(root)
-        )
-        if outside or labels.suffix.lower() not in TABLES:
-            said = f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path"
-            raise InputError(f"{labels}: is no table of labels; {said}.")
     if len({*columns.values(), "where"}) <= len(columns):  # the name of our own column
         raise InputError(
             f"csv: rename the column that is twice in {', '.join(columns.values())}, or where."
         )
-    advice = ", or name yours: --path-column, --label-column, --group-column, --split-column"
-    needed = [column for column in columns.values() if column not in ("group", "split")]
-    found = read_table(labels, needed, advice=advice)
-    table = pd.DataFrame({key: found[column] for key, column in columns.items() if column in found})
-    return table.assign(where=found["where"]), name
+    optional = [name for name in columns.values() if name in ("group", "split")]
+    needed = [name for name in columns.values() if name not in optional]
+
+    source = labels if isinstance(labels, pd.DataFrame) else _table_file(root, labels)
+    table, spellings = read_columns(
+        source,
+        needed,
+        optional,
+        advice=", or name yours: --path-column, --label-column, --group-column, --split-column",
+    )
+    messages = [
+        f"the column {spelling!r} is read as {name}"
+        for name, spelling in spellings.items()
+        if spelling != name.strip()
+    ]
+    role_of = {name: role for role, name in columns.items()}
+    title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
+    return table.rename(columns=role_of), title, messages
+
+
+def _table_file(root: Path, labels: str | Path) -> Path:
+    """Return the file of labels, in the folder or from here.
+
+    Raises:
+        InputError: Another kind of file, or a link that leads out of the folder.
+    """
+    named = Path(str(labels).replace("\0", "?"))
+    file = root / named  # an absolute one wins
+    if os.path.isfile(named) and not os.path.isfile(file):
+        file = named.absolute()
+
+    real_root = os.path.realpath(root)
+    inside = os.path.isfile(file) and file.is_relative_to(root)
+    outside_by_link = inside and not Path(os.path.realpath(file)).is_relative_to(real_root)
+    if outside_by_link or file.suffix.lower() not in TABLES:
+        raise InputError(
+            f"{file}: is no table of labels; "
+            f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path."
+        )
+    return file
 
 
 def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
-    """One row for each image in a folder per rank, also below train, val and test, and what the rows are called.
+    """Return one row for each image in a folder per rank, and what the rows are called.
+
+    The folders may also lie below folders called train, val and test.
 
     Raises:
         InputError: There is no such image.
     """
-    folders = sorted(path for path in root.glob("*") if path.is_dir() and path.name[0] != ".")
-    split = all(path.name in SPLITS for path in folders)
-    inside = [path for folder in folders for path in sorted(folder.glob("*/*" if split else "*"))]
+    folders = [path for path in sorted(root.glob("*")) if path.is_dir() and path.name[0] != "."]
+    in_splits = all(path.name in SPLITS for path in folders)
+    pattern = "*/*" if in_splits else "*"
+    files = [file for folder in folders for file in sorted(folder.glob(pattern))]
     images = [
-        path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
+        file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."
     ]
     if not images:
-        lacks = "has neither labels.csv, with the columns path and label, nor a folder of images per rank"
-        raise InputError(f"{root}: {lacks}; pass --labels FILE, or another --root.")
-    table = pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in images]})
-    table["where"], table["label"] = table["path"], [path.parent.name for path in images]
-    if split:
-        table["split"] = [path.parent.parent.name for path in images]
-    return table, f"a folder per rank, {len(inside) - len(images):,} other files left out"
+        raise InputError(
+            f"{root}: has neither labels.csv, with the columns path and label, nor a folder of "
+            "images per rank; pass --labels FILE, or another --root."
+        )
+
+    paths = [image.relative_to(root).as_posix() for image in images]
+    table = pd.DataFrame(
+        {"path": paths, "where": paths, "label": [image.parent.name for image in images]}
+    )
+    if in_splits:
+        table["split"] = [image.parent.parent.name for image in images]
+    return table, f"a folder per rank, {len(files) - len(images):,} other files left out"
