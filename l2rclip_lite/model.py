@@ -1,5 +1,6 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config
+from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
@@ -79,8 +80,8 @@ class L2RCLIP(nn.Module):
         self.register_buffer("conformal", torch.ones(()))
 
         self.refresh()
-        self.register_state_dict_pre_hook(_before_state_dict)
-        self.register_load_state_dict_post_hook(_after_load_state_dict)
+        self.register_state_dict_pre_hook(_before_state_dict)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_after_load_state_dict)  # type: ignore[no-untyped-call]
         super().train(False)
 
     @classmethod
@@ -91,6 +92,7 @@ class L2RCLIP(nn.Module):
         image_size: int | None = None,
         *,
         allow_download: bool = True,
+        commits: Mapping[str, str] | None = None,
     ) -> "L2RCLIP":
         """Build a fresh model.
 
@@ -99,6 +101,7 @@ class L2RCLIP(nn.Module):
             config: How to build it; it names the towers.
             image_size: What the data set suggests, where the config says nothing.
             allow_download: Whether weights that this machine lacks may be downloaded.
+            commits: Of repositories on the Hugging Face hub, see `load_towers`.
 
         Raises:
             InputError: Towers that cannot be had, see `load_towers`.
@@ -109,6 +112,7 @@ class L2RCLIP(nn.Module):
             image_size=config.image_size or image_size,
             seed=config.seed,
             allow_download=allow_download,
+            commits=commits,
         )
         return cls(towers, ranks, config)
 
@@ -316,10 +320,11 @@ class L2RCLIP(nn.Module):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what training may have changed; towers that cannot be built again by their name are whole."""
-        state = self.state_dict()
-        if not self.towers.rebuildable:
-            return state
+        return self._learned_tensors() if self.towers.rebuildable else self.state_dict()
 
+    def _learned_tensors(self) -> dict[str, Tensor]:
+        """The state without the towers that stayed frozen."""
+        state = self.state_dict()
         frozen = "towers.text." if self.config.image_side == "tower" else "towers."
         return {name: value for name, value in state.items() if not name.startswith(frozen)}
 
@@ -389,9 +394,9 @@ class L2RCLIP(nn.Module):
                 without your word, or a device that is not here.
         """
         file = find_model_file(name, revision)
+        content = ModelFile.read(file)
 
         try:
-            content = ModelFile.read(file)
             loaded = content.load_towers(towers, weights, allow_download=allow_download)
             content.check(loaded)
             config = named_config(content.config, towers, weights)
@@ -401,10 +406,7 @@ class L2RCLIP(nn.Module):
         except (
             Exception
         ) as error:  # whatever a stranger's file leads to, the user sees one sentence
-            reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            raise InputError(
-                f"{file}: cannot be used ({reason}); mend it or use another device."
-            ) from error
+            raise unusable(file, error) from error
 
     @classmethod
     def _from_file(cls, content: ModelFile, towers: Towers) -> "L2RCLIP":
@@ -414,11 +416,12 @@ class L2RCLIP(nn.Module):
         model = cls(towers, content.ranks, content.config, rank_features=features)
         if content.has_prompts:
             model.prompts = _prompts(towers, content.ranks, content.config)
+            model._remember_text()
         model.head = content.head()
 
         state = model.state_dict()
-        learned = model.stored_tensors() if towers.rebuildable else state
-        if odd := sorted(learned.keys() ^ content.tensors.keys()):
+        expected = state if content.tower_state else model._learned_tensors()
+        if odd := sorted(expected.keys() ^ content.tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
         for name, value in content.tensors.items():
             if value.dtype != state[name].dtype:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from l2rclip_lite.config import Config
@@ -59,23 +60,25 @@ class ModelFile:
         """Read what `write` wrote; tensors of 16 bits become float32.
 
         Raises:
-            InputError: A damaged file.
-            ValueError, LookupError, TypeError, RecursionError: Metadata that are none of ours.
+            InputError: A damaged file, or one that is none of ours.
         """
         tensors, metadata = read_tensors(file)
-        state = json.loads(metadata["l2rclip"])
 
-        decoder = state.get("decoder", "softmax")
-        if decoder not in DECODERS:
-            raise ValueError(f"its decoder {decoder!r} does not exist")
+        try:
+            state = json.loads(metadata["l2rclip"])
+            decoder = state.get("decoder", "softmax")
+            if decoder not in DECODERS:
+                raise ValueError(f"its decoder {decoder!r} does not exist")
 
-        return cls(
-            config=Config.from_dict(state["config"]),
-            ranks=Ranks.from_dict(state["ranks"]),
-            tensors={name: _as_float32(name, value) for name, value in tensors.items()},
-            decoder=decoder,
-            commits={str(name): str(commit) for name, commit in state.get("commits", {}).items()},
-        )
+            return cls(
+                config=Config.from_dict(state["config"]),
+                ranks=Ranks.from_dict(state["ranks"]),
+                tensors={name: _as_float32(name, value) for name, value in tensors.items()},
+                decoder=decoder,
+                commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
+            )
+        except Exception as error:  # whatever a stranger has written, the user sees one sentence
+            raise unusable(file, error) from error
 
     def write(self, file: Path) -> None:
         """Write the file atomically."""
@@ -220,6 +223,12 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     if not file.is_file():
         raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
     return file
+
+
+def unusable(file: Path, error: Exception) -> InputError:
+    """Return the sentence about a file that cannot be used."""
+    reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+    return InputError(f"{file}: cannot be used ({reason}); mend it or use another device.")
 
 
 def named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:

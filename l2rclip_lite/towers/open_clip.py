@@ -198,7 +198,8 @@ def load_open_clip(
 
     towers = OpenClipTowers(built, tokenizer)
     towers.commits = hub.commits
-    towers.rebuildable = name == "tiny/random" or (tag != "random" and not weights and not state)
+    named_weights = weights is None and state is None
+    towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
     if state is not None:
         towers.load_state_dict(state)
     return towers
