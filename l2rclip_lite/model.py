@@ -34,11 +34,12 @@ from l2rclip_lite.towers.load import load_towers
 class L2RCLIP(nn.Module):
     """A dual encoder that compares images with sentences about the ranks.
 
-    As long as prompts or text tower learn, training mode compares images with text features encoded in every forward pass.
-    Otherwise it uses `rank_features`, the text features as they were last encoded; they are encoded anew as soon as
-    something that they were computed from has changed. A kernel head, once fitted, answers in their place. The towers stay
-    in evaluation mode: BatchNorm statistics of a pretrained tower do not follow small batches. Which parameters learn is up
-    to `requires_grad`, see `freeze`.
+    As long as prompts or text tower learn, training mode compares images with text features encoded
+    in every forward pass. Otherwise it uses `rank_features`, the text features as they were last
+    encoded; they are encoded anew as soon as something that they were computed from has changed. A
+    kernel head, once fitted, answers in their place. The towers stay in evaluation mode: BatchNorm
+    statistics of a pretrained tower do not follow small batches. Which parameters learn is up to
+    `requires_grad`, see `freeze`.
 
     Args:
         towers: The dual encoder.
@@ -80,8 +81,7 @@ class L2RCLIP(nn.Module):
         self.register_buffer("conformal", torch.ones(()))
 
         self.refresh()
-        self.register_state_dict_pre_hook(_before_state_dict)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_post_hook(_after_load_state_dict)  # type: ignore[no-untyped-call]
+        _register_state_hooks(self)
         super().train(False)
 
     @classmethod
@@ -127,7 +127,10 @@ class L2RCLIP(nn.Module):
         return self.rank_features.device
 
     def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch between training and evaluation; towers stay in evaluation mode, text features are brought up to date."""
+        """Switch between training and evaluation.
+
+        Towers stay in evaluation mode; text features are brought up to date.
+        """
         super().train(mode)
         self.towers.eval()
         if not self._text_learns():
@@ -138,8 +141,8 @@ class L2RCLIP(nn.Module):
     def refresh(self) -> None:
         """Encode the prompts, and keep the K text features.
 
-        The model does so by itself when its prompts have changed, unless they were written in a way that torch does not
-        count: through `.data`, or by a fused optimiser in evaluation mode.
+        The model does so by itself when its prompts have changed, unless they were written in a way
+        that torch does not count: through `.data`, or by a fused optimiser in evaluation mode.
         """
         if self.prompts is not None:
             device = self.rank_features.device.type
@@ -182,8 +185,8 @@ class L2RCLIP(nn.Module):
     def _bring_up_to_date(self) -> None:
         """Encode the texts if something that they were computed from has changed since.
 
-        A compiled graph cannot read versions. It sees that texts have been learned since, not that somebody has written into
-        them otherwise; `train` and `eval` see that.
+        A compiled graph cannot read versions. It sees that texts have been learned since, not that
+        somebody has written into them otherwise; `train` and `eval` see that.
         """
         if self.prompts is None:
             return
@@ -197,7 +200,10 @@ class L2RCLIP(nn.Module):
         return self.towers.project(self._backbone(pixels))
 
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """See `Towers.backbone`, in the model's own type; under autocast where the config or the caller asks for it."""
+        """See `Towers.backbone`, in the model's own type.
+
+        It runs under autocast where the config or the caller asks for it.
+        """
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
             precision = torch.autocast(pixels.device.type, torch.bfloat16)
@@ -208,7 +214,7 @@ class L2RCLIP(nn.Module):
 
     @property
     def wide(self) -> bool:
-        """Whether `logits` reads features before their projection: a head on a frozen tower does."""
+        """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
@@ -222,7 +228,10 @@ class L2RCLIP(nn.Module):
         return self.logits(self._backbone(pixels) if self.wide else self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Logits of what `encode` returns, by the kernel head or the text features, before any temperature."""
+        """Return logits of what `encode` returns, before any temperature.
+
+        They come from the kernel head, or else from the text features.
+        """
         if self.head is not None:
             return self.head(features)
         self._bring_up_to_date()
@@ -235,7 +244,10 @@ class L2RCLIP(nn.Module):
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
 
     def transform(self, train: bool = False) -> v2.Compose:
-        """What turns an image into an input of `forward`; with `train` it also augments, see `Towers.transform`."""
+        """Return what turns an image into an input of `forward`, see `Towers.transform`.
+
+        With `train` it also augments.
+        """
         return self.towers.transform(train)
 
     @torch.no_grad()
@@ -319,7 +331,10 @@ class L2RCLIP(nn.Module):
         )
 
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return what training may have changed; towers that cannot be built again by their name are whole."""
+        """Return what training may have changed.
+
+        Towers that cannot be built again by their name are whole.
+        """
         return self._learned_tensors() if self.towers.rebuildable else self.state_dict()
 
     def _learned_tensors(self) -> dict[str, Tensor]:
@@ -329,7 +344,7 @@ class L2RCLIP(nn.Module):
         return {name: value for name, value in state.items() if not name.startswith(frozen)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata."""
+        """Write `model.safetensors`: `stored_tensors`, with config and ranks as metadata."""
         file = Path(folder) / MODEL
         content = ModelFile(
             config=replace(self.config, image_size=self.towers.image_size),
@@ -342,17 +357,21 @@ class L2RCLIP(nn.Module):
         return file
 
     def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
-        """Publish the model and its card on the Hugging Face hub, in one commit; `hf auth login` comes before.
+        """Publish the model and its card on the Hugging Face hub, in one commit.
+
+        `hf auth login` comes before.
 
         Args:
             name: `USER/NAME`; made where it is not there yet.
             card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
-            private: Whether nobody else may see a repository that is made; None leaves that to the hub.
+            private: Whether nobody else may see a repository that is made; None leaves that to the
+                hub.
 
         Returns:
             The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
         """
-        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository has no safetensors.
+        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository
+        # has no safetensors.
         create_repo(name, private=private, exist_ok=True)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
@@ -375,23 +394,26 @@ class L2RCLIP(nn.Module):
     ) -> "L2RCLIP":
         """Load a trained model.
 
-        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose weights are on this machine.
-        Whatever else it names needs your word. Tensors of 16 bits become float32.
+        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
+        weights are on this machine. Whatever else it names needs your word. Tensors of 16 bits
+        become float32.
 
         Args:
-            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships with the
-                package; a run directory of that name comes first.
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships
+                with the package; a run directory of that name comes first.
             device: Where to put it.
-            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or a branch.
-            towers: Your word for the towers, as `load_towers` takes them, in place of those that the file names; they may
-                be downloaded.
-            weights: Your word for a local safetensors file of their weights. A path in the file is never followed.
-            allow_download: Whether weights and tokenizer that the file names may be downloaded from the Hugging Face hub,
-                at the commit that the file names, where it does.
+            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
+                a branch.
+            towers: Your word for the towers, as `load_towers` takes them, in place of those that
+                the file names; they may be downloaded.
+            weights: Your word for a local safetensors file of their weights. A path in the file is
+                never followed.
+            allow_download: Whether weights and tokenizer that the file names may be downloaded from
+                the Hugging Face hub, at the commit that the file names, where it does.
 
         Raises:
-            InputError: No model there, a file that is not one of ours or is damaged, something that would be downloaded
-                without your word, or a device that is not here.
+            InputError: No model there, a file that is not one of ours or is damaged, something that
+                would be downloaded without your word, or a device that is not here.
         """
         file = find_model_file(name, revision)
         content = ModelFile.read(file)
@@ -411,7 +433,8 @@ class L2RCLIP(nn.Module):
     @classmethod
     def _from_file(cls, content: ModelFile, towers: Towers) -> "L2RCLIP":
         """Build the model of a checked file on its towers."""
-        # Its texts are in the file; to encode its prompts is the only step whose memory no size in the file bounds.
+        # Its texts are in the file; to encode its prompts is the only step whose memory no size in
+        # the file bounds.
         features = content.tensors["rank_features"]
         model = cls(towers, content.ranks, content.config, rank_features=features)
         if content.has_prompts:
@@ -443,13 +466,24 @@ class ImageSide(nn.Module):
         return self.model.image_features(pixels)
 
 
+def _register_state_hooks(model: L2RCLIP) -> None:
+    """Keep text features and prompts of a state together."""
+    register: Any = model.register_state_dict_pre_hook  # torch has no types for it
+    register(_before_state_dict)
+    register = model.register_load_state_dict_post_hook
+    register(_after_load_state_dict)
+
+
 def _before_state_dict(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
     """Let a state hold the text features of its own prompts."""
     model._bring_up_to_date()
 
 
 def _after_load_state_dict(model: L2RCLIP, incompatible: Any) -> None:
-    """Take the text features that came with a state as those of its prompts: to encode them anew could round otherwise."""
+    """Take the text features that came with a state as those of its prompts.
+
+    To encode them anew could round otherwise.
+    """
     if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
         model._remember_text()
 

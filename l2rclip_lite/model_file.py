@@ -1,8 +1,9 @@
-"""What a file of weights may hold: how it is found, written, read, and checked before memory is taken for it.
+"""What a file of weights may hold: how it is found, written, read and checked.
 
-A file is `model.safetensors`: what training has changed, with config and ranks as JSON in its metadata. It may come from a
-stranger. Nothing in it is executed, no path in it is followed, no network is asked for what it names unless the caller
-allows that, and its tensors must fit its config.
+A file is `model.safetensors`: what training has changed, with config and ranks as JSON in its
+metadata. It may come from a stranger. Nothing in it is executed, no path in it is followed, no
+network is asked for what it names unless the caller allows that, and its tensors must fit its
+config.
 """
 
 import json
@@ -46,7 +47,8 @@ class ModelFile:
         ranks: Its label space.
         tensors: What training may have changed, or the whole state; see `Towers.rebuildable`.
         decoder: How a kernel head is read; see `DECODERS`.
-        commits: By repository on the Hugging Face hub, the commit that weights and tokenizer came from.
+        commits: By repository on the Hugging Face hub, the commit that weights and tokenizer came
+            from.
     """
 
     config: Config
@@ -122,7 +124,8 @@ class ModelFile:
     ) -> Towers:
         """Load the towers that the file names, as far as it may name them.
 
-        It may name `mini`, `tiny/random`, towers whose weights it holds, and those whose weights are on this machine.
+        It may name `mini`, `tiny/random`, towers whose weights it holds, and those whose weights
+        are on this machine.
 
         Args:
             towers: The caller's word for other towers.
@@ -201,10 +204,11 @@ class ModelFile:
 
 
 def find_model_file(name: str | Path, revision: str = "main") -> Path:
-    """Return the file of a model: of a run directory, of the hub, or the one that ships with the package.
+    """Return the file of a model: of a run directory, of the hub, or of the package.
 
     Args:
-        name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`; a run directory of that name comes first.
+        name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`; a run directory of that name
+            comes first.
         revision: Of a repository on the hub.
 
     Raises:

@@ -1,7 +1,7 @@
 """Weights and tokenizers of the Hugging Face hub.
 
-What this machine has already is used without asking any network. The rest is downloaded only where the caller allows it,
-and never as a pickle.
+What this machine has already is used without asking any network. The rest is downloaded only where
+the caller allows it, and never as a pickle.
 """
 
 import re
@@ -25,8 +25,9 @@ class HubFiles:
 
     Args:
         allow_download: Whether a file that is not on this machine may be downloaded.
-        commits: By repository, the commit that is wanted; a repository that is not in it is taken as its main branch
-            is now. Whatever is fetched is added, so that the next reader can ask for the same commit.
+        commits: By repository, the commit that is wanted; a repository that is not in it is taken
+            as its main branch is now. Whatever is fetched is added, so that the next reader can ask
+            for the same commit.
 
     Raises:
         InputError: A commit that is none: a branch or a tag can change later.
@@ -64,8 +65,8 @@ class HubFiles:
             file = Path(hf_hub_download(repository, name, revision=self.commits.get(repository)))
         else:
             raise NotAllowedError(
-                f"{purpose} is not on this machine, and would be downloaded from {repository} on the "
-                "Hugging Face hub; if you want that, allow it by allow_download=True, or "
+                f"{purpose} is not on this machine, and would be downloaded from {repository} on "
+                "the Hugging Face hub; if you want that, allow it by allow_download=True, or "
                 "--allow-download on the command line."
             )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
@@ -29,21 +29,25 @@ FAILURES = (
     LookupError,
     StopIteration,
     SafetensorError,
-    EntryNotFoundError,
 )
 
 
 class OpenClipTowers(Towers):
-    """Any open_clip model whose text tower is open_clip's own: CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP, CoCa.
+    """Any open_clip model whose text tower is open_clip's own.
 
-    From the word embeddings on, the text path is open_clip's: positions, mask, transformer, read-out, projection. CLIP
-    reads the slot of the end token (found in the ids, never in the embeddings) under a causal mask; so its sentences are
-    cut to the longest one: the padding to 77 cannot change a feature, and without it the tower is 6.7 times faster.
-    Other text towers see the padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
-    training: learned slots push words back and padding out, and the slot that SigLIP and CLIPA read stays the last.
+    They are CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP and CoCa.
+
+    From the word embeddings on, the text path is open_clip's: positions, mask, transformer,
+    read-out, projection. CLIP reads the slot of the end token (found in the ids, never in the
+    embeddings) under a causal mask; so its sentences are cut to the longest one: the padding to 77
+    cannot change a feature, and without it the tower is 6.7 times faster. Other text towers see the
+    padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
+    training: learned slots push words back and padding out, and the slot that SigLIP and CLIPA read
+    stays the last.
 
     Args:
-        model: An open_clip `CustomTextCLIP` or `CoCa`; `create_model` gives one with `force_custom_text=True`.
+        model: An open_clip `CustomTextCLIP` or `CoCa`; `create_model` gives one with
+            `force_custom_text=True`.
         tokenizer: The open_clip tokenizer of that model.
     """
 
@@ -57,12 +61,14 @@ class OpenClipTowers(Towers):
         self.image = model.visual
         self.text = text
         self.tokenizer = tokenizer
-        # SigLIP's logit_bias stays behind: it is the same for all ranks, so a softmax over them does not see it.
+        # SigLIP's logit_bias stays behind: it is the same for all ranks, so a softmax over them
+        # does not see it.
         self.logit_scale = model.logit_scale
         self.dim = text.output_dim
         self.width = text.width
         self.max_tokens = text.context_length
-        # A slot found in the ids and read under a causal mask does not depend on the padding behind it.
+        # A slot found in the ids and read under a causal mask does not depend on the padding behind
+        # it.
         self.cut = (
             text.attn_mask is not None
             and text.cls_emb is None
@@ -157,8 +163,8 @@ def load_open_clip(
 
     Raises:
         NotAllowedError: Tokenizer or weights would have to be downloaded.
-        InputError: An unknown name, another kind of model, a state that does not fit it, or weights that are neither here
-            nor to be had.
+        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
+            that are neither here nor to be had.
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
@@ -208,14 +214,16 @@ def load_open_clip(
 def _build(model: str, tag: str, image_size: int | None, file: Path | None = None) -> Any:
     """An open_clip model with the weights of a file, or random ones.
 
-    open_clip's `create_model` would do the same, but also download what it does not find, and warn of random weights.
+    open_clip's `create_model` would do the same, but also download what it does not find, and warn
+    of random weights.
     """
     import open_clip
 
     config = open_clip.get_model_config(model)
     config.pop("custom_text", None)
 
-    # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
+    # OpenAI's weights were trained with QuickGELU: with another activation the features are
+    # silently wrong.
     trained = open_clip.get_pretrained_cfg(model, tag)
     if trained.get("quick_gelu") or model.endswith("-quickgelu"):
         config["quick_gelu"] = True
@@ -233,7 +241,8 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     if image_size is not None and uses_timm and hasattr(built.visual, "set_input_size"):
         built.visual.set_input_size(image_size)
 
-    # So were they with a mean of the pixels. A file does not name it: its tag does, or the model's first tag.
+    # So were they with a mean of the pixels. A file does not name it: its tag does, or the model's
+    # first tag.
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not trained and tags:
         trained = open_clip.get_pretrained_cfg(model, tags[0])
@@ -284,14 +293,14 @@ def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
         raise InputError(no_safetensors)
     try:
         return hub.fetch(repository, file, f"'{model}/{tag}'")
+    except LocalEntryNotFoundError:  # the hub cannot be reached
+        raise
     except EntryNotFoundError as error:
-        if isinstance(error, OSError):  # nothing could be asked
-            raise
         raise InputError(no_safetensors) from error
 
 
 def _check_state(template: Towers, state: Named) -> None:
-    """Refuse a state that is not the whole one of such towers, before any memory is taken for them."""
+    """Refuse a state that is not the whole one of such towers."""
     expected = {name: value.shape for name, value in template.state_dict().items()}
     for name in sorted(expected.keys() | state.keys()):
         if name not in state or name not in expected or state[name].shape != expected[name]:
@@ -302,7 +311,10 @@ def _check_state(template: Towers, state: Named) -> None:
 
 
 def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
-    """What is wrong with a name, before open_clip is asked, which would take a tag for the path of a pickle."""
+    """Return what is wrong with a name, or nothing.
+
+    open_clip would take an unknown tag for the path of a pickle.
+    """
     import open_clip
 
     model, _, tag = name.partition("/")
