@@ -1,12 +1,15 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
-import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub import create_repo, upload_folder
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
@@ -14,28 +17,29 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.prediction import DECODERS, Prediction
+from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Pixels, Towers
+from l2rclip_lite.towers.hub import NotAllowedError
 from l2rclip_lite.towers.load import load_towers
-
-MODEL = "model.safetensors"
-HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 
 
 class L2RCLIP(nn.Module):
-    """A dual encoder whose text side speaks the ranks.
+    """A dual encoder that compares images with sentences about the ranks.
 
-    As long as prompts may learn, training mode compares images with text features encoded in every forward pass; otherwise
-    with `rank_features`, the text features as `refresh` left them. A kernel head, once fitted, answers in their place. The
-    towers stay in evaluation mode: BatchNorm statistics of a pretrained tower do not follow small batches. Which parameters
-    learn is up to `requires_grad`, see `freeze`.
+    As long as prompts or text tower learn, training mode compares images with text features encoded
+    in every forward pass. Otherwise it uses `rank_features`, the text features as they were last
+    encoded; they are encoded anew as soon as something that they were computed from has changed. A
+    kernel head, once fitted, answers in their place. The towers stay in evaluation mode: BatchNorm
+    statistics of a pretrained tower do not follow small batches. Which parameters learn is up to
+    `requires_grad`, see `freeze`.
 
     Args:
         towers: The dual encoder.
@@ -62,24 +66,55 @@ class L2RCLIP(nn.Module):
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
         super().__init__()
-        self.ranks, self.config, self.towers = ranks, config or Config(), towers
-        kept = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
-        options: dict[str, Any] = {name: getattr(self.config, name) for name in kept}
-        for name in ("rankformer", "centre", "learn_alpha", "shuffled"):
-            options[name] = getattr(self.config.controls, name)
-        self.prompts = RankPrompts(towers, ranks, **options) if rank_features is None else None
-        stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
+        self.ranks = ranks
+        self.config = config or Config()
+        self.towers = towers
         self.head: KernelHead | None = None
-        self.register_buffer("rank_features", stored)
+        self._text_versions: tuple[tuple[int, int], ...] | None = None
+
+        self.prompts: RankPrompts | None = None
+        if rank_features is None:
+            self.prompts = _prompts(towers, ranks, self.config)
+            rank_features = torch.zeros(len(ranks), towers.dim, device=towers.logit_scale.device)
+        self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
+
         self.refresh()
+        _register_state_hooks(self)
         super().train(False)
 
     @classmethod
-    def build(cls, ranks: Ranks, config: Config, image_size: int | None = None) -> "L2RCLIP":
-        """A fresh model with the towers that the config names; `image_size` is the data set's suggestion."""
-        return cls(_towers(config, image_size), ranks, config)
+    def build(
+        cls,
+        ranks: Ranks,
+        config: Config,
+        image_size: int | None = None,
+        *,
+        allow_download: bool = True,
+        commits: Mapping[str, str] | None = None,
+    ) -> "L2RCLIP":
+        """Build a fresh model.
+
+        Args:
+            ranks: The ordered label space.
+            config: How to build it; it names the towers.
+            image_size: What the data set suggests, where the config says nothing.
+            allow_download: Whether weights that this machine lacks may be downloaded.
+            commits: Of repositories on the Hugging Face hub, see `load_towers`.
+
+        Raises:
+            InputError: Towers that cannot be had, see `load_towers`.
+        """
+        towers = load_towers(
+            config.towers,
+            weights=config.weights,
+            image_size=config.image_size or image_size,
+            seed=config.seed,
+            allow_download=allow_download,
+            commits=commits,
+        )
+        return cls(towers, ranks, config)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
@@ -92,45 +127,94 @@ class L2RCLIP(nn.Module):
         return self.rank_features.device
 
     def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch between training and evaluation; towers stay in evaluation mode, text features are brought up to date."""
-        if self.training and not mode:
-            self.refresh()
+        """Switch between training and evaluation.
+
+        Towers stay in evaluation mode; text features are brought up to date.
+        """
         super().train(mode)
         self.towers.eval()
+        if not self._text_learns():
+            self._bring_up_to_date()
         return self
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Encode the prompts, and keep the K text features; called whenever the prompts have changed."""
+        """Encode the prompts, and keep the K text features.
+
+        The model does so by itself when its prompts have changed, unless they were written in a way
+        that torch does not count: through `.data`, or by a fused optimiser in evaluation mode.
+        """
         if self.prompts is not None:
-            self.rank_features.copy_(self.prompts(self.towers))
+            device = self.rank_features.device.type
+            with torch.autocast(device, enabled=False):  # whoever asks, the features are the same
+                self.rank_features.copy_(self.prompts(self.towers))
+        self._remember_text()
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
-        """The K unit text features t_k, differentiable in training mode."""
-        if self.prompts is None or not self._text_learns():
-            return self.rank_features
-        return self.prompts(self.towers)
+        """Return the K unit text features t_k; differentiable while prompts or text tower learn."""
+        if self.prompts is not None and self._text_learns():
+            self._text_versions = (
+                None  # a fused optimiser may change them, which torch does not count
+            )
+            return self.prompts(self.towers)
+        self._bring_up_to_date()
+        return self.rank_features
+
+    def _text_parameters(self) -> list[nn.Parameter]:
+        """What `rank_features` are computed from; nothing where they are fixed."""
+        if self.prompts is None:
+            return []
+        text: nn.Module = self.towers.text  # type: ignore[assignment]  # see `Towers`
+        return [*self.prompts.parameters(), *text.parameters()]
 
     def _text_learns(self) -> bool:
-        """Whether the text features may have changed since `refresh`."""
-        learned = () if self.prompts is None else self.prompts.parameters()
-        return self.training and any(parameter.requires_grad for parameter in learned)
+        """Whether text features have to be encoded in every forward pass."""
+        return self.training and any(each.requires_grad for each in self._text_parameters())
+
+    def _versions(self) -> tuple[tuple[int, int], ...]:
+        """Identity of each parameter of the texts, and how often torch has written into it."""
+        return tuple(
+            (id(each), 0 if each.is_inference() else each._version)
+            for each in self._text_parameters()
+        )
+
+    def _remember_text(self) -> None:
+        """Note what `rank_features` belong to."""
+        self._text_versions = self._versions()
+
+    def _bring_up_to_date(self) -> None:
+        """Encode the texts if something that they were computed from has changed since.
+
+        A compiled graph cannot read versions. It sees that texts have been learned since, not that
+        somebody has written into them otherwise; `train` and `eval` see that.
+        """
+        if self.prompts is None:
+            return
+        if self._text_versions is None or (
+            not torch.compiler.is_compiling() and self._text_versions != self._versions()
+        ):
+            self.refresh()
 
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """Unit image features z_i of what `transform` returns."""
+        """Return unit image features z_i of what `transform` returns."""
         return self.towers.project(self._backbone(pixels))
 
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """What `Towers.backbone` says, in the model's own type; under autocast where the config asks for it."""
+        """See `Towers.backbone`, in the model's own type.
+
+        It runs under autocast where the config or the caller asks for it.
+        """
+        precision: AbstractContextManager[object] = nullcontext()
+        if self.config.precision == "bf16":
+            precision = torch.autocast(pixels.device.type, torch.bfloat16)
+
         dtype = self.rank_features.dtype
-        with torch.autocast(
-            pixels.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        ):
+        with precision:
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
     def wide(self) -> bool:
-        """Whether `logits` reads features before their projection: a head on a frozen tower does."""
+        """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
@@ -139,14 +223,18 @@ class L2RCLIP(nn.Module):
         Args:
             pixels: What `transform` returns, on the model's device.
         """
-        if self._text_learns():
+        if self.prompts is not None and self._text_learns():
             return self.scale * self.image_features(pixels) @ self.text_features().T
         return self.logits(self._backbone(pixels) if self.wide else self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Logits of what `encode` returns, by the kernel head or the text features, before any temperature."""
+        """Return logits of what `encode` returns, before any temperature.
+
+        They come from the kernel head, or else from the text features.
+        """
         if self.head is not None:
             return self.head(features)
+        self._bring_up_to_date()
         return self.scale * features @ self.rank_features.T
 
     @torch.no_grad()
@@ -156,7 +244,10 @@ class L2RCLIP(nn.Module):
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
 
     def transform(self, train: bool = False) -> v2.Compose:
-        """What turns an image into an input of `forward`; with `train` it also augments, see `Towers.transform`."""
+        """Return what turns an image into an input of `forward`, see `Towers.transform`.
+
+        With `train` it also augments.
+        """
         return self.towers.transform(train)
 
     @torch.no_grad()
@@ -240,112 +331,126 @@ class L2RCLIP(nn.Module):
         )
 
     def stored_tensors(self) -> dict[str, Tensor]:
-        """What training may have changed; a tower that stayed frozen is loaded anew from its own weights."""
+        """Return what training may have changed.
+
+        Towers that cannot be built again by their name are whole.
+        """
+        return self._learned_tensors() if self.towers.rebuildable else self.state_dict()
+
+    def _learned_tensors(self) -> dict[str, Tensor]:
+        """The state without the towers that stayed frozen."""
+        state = self.state_dict()
         frozen = "towers.text." if self.config.image_side == "tower" else "towers."
-        return {
-            name: value for name, value in self.state_dict().items() if not name.startswith(frozen)
-        }
+        return {name: value for name, value in state.items() if not name.startswith(frozen)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write `model.safetensors` atomically: `stored_tensors`, with config and ranks in its metadata."""
-        config = self.config.to_dict() | {"image_size": self.towers.image_size}
-        state: dict[str, Any] = {"config": config, "ranks": self.ranks.to_dict()}
-        state |= {"decoder": self.head.decoder} if self.head is not None else {}
-        save_tensors(Path(folder) / MODEL, self.stored_tensors(), {"l2rclip": json.dumps(state)})
-        return Path(folder) / MODEL
+        """Write `model.safetensors`: `stored_tensors`, with config and ranks as metadata."""
+        file = Path(folder) / MODEL
+        content = ModelFile(
+            config=replace(self.config, image_size=self.towers.image_size),
+            ranks=self.ranks,
+            tensors=self.stored_tensors(),
+            decoder="softmax" if self.head is None else self.head.decoder,
+            commits=self.towers.commits,
+        )
+        content.write(file)
+        return file
 
     def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
-        """Publish the model and its card on the Hugging Face hub, in one commit; `hf auth login` comes before.
+        """Publish the model and its card on the Hugging Face hub, in one commit.
+
+        `hf auth login` comes before.
 
         Args:
             name: `USER/NAME`; made where it is not there yet.
             card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
-            private: Whether nobody else may see a repository that is made; None leaves that to the hub.
+            private: Whether nobody else may see a repository that is made; None leaves that to the
+                hub.
 
         Returns:
             The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
         """
-        from huggingface_hub import create_repo, upload_folder
-
-        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository has no safetensors.
+        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository
+        # has no safetensors.
         create_repo(name, private=private, exist_ok=True)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             Path(folder, "README.md").write_text(card, encoding="utf-8")
-            return str(
-                upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card").oid
+            commit = upload_folder(
+                repo_id=name, folder_path=folder, commit_message="Model and card"
             )
+        return str(commit.oid)
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str = "cpu", revision: str = "main"
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str = "main",
+        towers: str | None = None,
+        weights: str | Path | None = None,
+        allow_download: bool = False,
     ) -> "L2RCLIP":
-        """A trained model.
+        """Load a trained model.
+
+        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
+        weights are on this machine. Whatever else it names needs your word. Tensors of 16 bits
+        become float32.
 
         Args:
-            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships with the
-                package; a run directory of that name comes first.
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships
+                with the package; a run directory of that name comes first.
             device: Where to put it.
-            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or a branch.
+            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
+                a branch.
+            towers: Your word for the towers, as `load_towers` takes them, in place of those that
+                the file names; they may be downloaded.
+            weights: Your word for a local safetensors file of their weights. A path in the file is
+                never followed.
+            allow_download: Whether weights and tokenizer that the file names may be downloaded from
+                the Hugging Face hub, at the commit that the file names, where it does.
 
         Raises:
-            InputError: No model there, a file that is not one of ours or is damaged, or a device that is not here.
+            InputError: No model there, a file that is not one of ours or is damaged, something that
+                would be downloaded without your word, or a device that is not here.
         """
-        if str(name).startswith(HUB):
-            from huggingface_hub import hf_hub_download
+        file = find_model_file(name, revision)
+        content = ModelFile.read(file)
 
-            try:
-                file = Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"{name}: no {MODEL} ({one_line(str(error))[:300]}); check name."
-                ) from error
-        else:
-            file = Path(name) / MODEL
-            if str(name) == "leaves" and not file.is_file():
-                file = Path(__file__).with_name(
-                    "leaves.safetensors"
-                )  # kernel head and text features
-        if not file.is_file():
-            raise InputError(
-                f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'."
-            )
-        tensors, metadata = read_tensors(file)
         try:
-            model = cls._from_state(json.loads(metadata["l2rclip"]), tensors)
-            return model.to(device)
+            loaded = content.load_towers(towers, weights, allow_download=allow_download)
+            content.check(loaded)
+            config = named_config(content.config, towers, weights)
+            return cls._from_file(replace(content, config=config), loaded).to(device)
+        except NotAllowedError as error:
+            raise InputError(f"{file}: {error}") from error
         except (
             Exception
         ) as error:  # whatever a stranger's file leads to, the user sees one sentence
-            reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-            raise InputError(
-                f"{file}: cannot be used ({reason}); mend it or use another device."
-            ) from error
+            raise unusable(file, error) from error
 
     @classmethod
-    def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":
-        """What `save_pretrained` wrote. The file may come from a stranger: nothing in it is executed, and it must fit."""
-        ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
-        learned = {name: value for name, value in tensors.items() if name.startswith("prompts.")}
-        size = sum(value.numel() for value in learned.values())
-        if config.controls.rankformer and learned and size < 2 * config.depth * config.hidden:
-            raise ValueError("its RankFormer is larger than the file")
-        for name, value in tensors.items():
-            counter = name.endswith("num_batches_tracked")
-            if (value.dtype != torch.float32 and not counter) or not value.isfinite().all():
-                raise ValueError(f"{name} must hold finite float32 numbers")
-        fixed = None if learned else tensors["rank_features"]
-        model = cls(_towers(config), ranks, config, rank_features=fixed)
-        if "head.weight" in tensors:
-            decoder = state.get("decoder", "softmax")
-            if decoder not in DECODERS:
-                raise ValueError(f"its decoder {decoder!r} does not exist")
-            outputs = len(ranks) - (decoder in ("coral", "corn"))
-            model.head = KernelHead(len(tensors["head.weight"]) - 1, outputs, decoder)
-        expected = model.stored_tensors()
-        if odd := sorted(expected.keys() ^ tensors.keys()):
+    def _from_file(cls, content: ModelFile, towers: Towers) -> "L2RCLIP":
+        """Build the model of a checked file on its towers."""
+        # Its texts are in the file; to encode its prompts is the only step whose memory no size in
+        # the file bounds.
+        features = content.tensors["rank_features"]
+        model = cls(towers, content.ranks, content.config, rank_features=features)
+        if content.has_prompts:
+            model.prompts = _prompts(towers, content.ranks, content.config)
+            model._remember_text()
+        model.head = content.head()
+
+        state = model.state_dict()
+        expected = state if content.tower_state else model._learned_tensors()
+        if odd := sorted(expected.keys() ^ content.tensors.keys()):
             raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
-        model.load_state_dict(tensors, strict=False)  # the frozen towers are not in the file
+        for name, value in content.tensors.items():
+            if value.dtype != state[name].dtype:
+                raise ValueError(f"{name} must be of type {state[name].dtype}")
+
+        model.load_state_dict(content.tensors, strict=False)  # frozen towers may not be in the file
         return model
 
 
@@ -361,7 +466,43 @@ class ImageSide(nn.Module):
         return self.model.image_features(pixels)
 
 
-def _towers(config: Config, image_size: int | None = None) -> Towers:
-    """The towers that a config names."""
-    size = config.image_size or image_size
-    return load_towers(config.towers, weights=config.weights, image_size=size, seed=config.seed)
+def _register_state_hooks(model: L2RCLIP) -> None:
+    """Keep text features and prompts of a state together."""
+    register: Any = model.register_state_dict_pre_hook  # torch has no types for it
+    register(_before_state_dict)
+    register = model.register_load_state_dict_post_hook
+    register(_after_load_state_dict)
+
+
+def _before_state_dict(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
+    """Let a state hold the text features of its own prompts."""
+    model._bring_up_to_date()
+
+
+def _after_load_state_dict(model: L2RCLIP, incompatible: Any) -> None:
+    """Take the text features that came with a state as those of its prompts.
+
+    To encode them anew could round otherwise.
+    """
+    if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
+        model._remember_text()
+
+
+def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
+    """The prompts that a config describes."""
+    controls = config.controls
+    return RankPrompts(
+        towers,
+        ranks,
+        context_length=config.context_length,
+        rankformer=controls.rankformer,
+        centre=controls.centre,
+        seed=config.seed,
+        shuffled=controls.shuffled,
+        axis=config.axis,
+        alpha=config.alpha,
+        learn_alpha=controls.learn_alpha,
+        heads=config.heads,
+        hidden=config.hidden,
+        depth=config.depth,
+    )

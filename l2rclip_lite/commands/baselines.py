@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from l2rclip_lite.errors import InputError
+
 if TYPE_CHECKING:
     pass
 from l2rclip_lite.commands.common import BASELINES, How, Names, Reading, Run, data_of, load_model
@@ -33,13 +35,27 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.training.features import TrainingData
 
-    trained, names = load_model(run, device=how.device), names or ["ridge", "linear-probe"]
+    names = names or ["ridge", "linear-probe"]
+    trained = load_model(
+        run, device=how.device, weights=how.weights, allow_download=how.allow_download
+    )
+    if trained.config.weights != how.weights:  # of a stranger's run: what it names is not followed
+        raise InputError(
+            f"{run}: its towers began with the weights of {trained.config.weights!r}; "
+            "name that file by --weights."
+        )
     check_baselines(names, trained.config)
     kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
         found = data_of(run, how)
-        model = type(trained).build(found.ranks, trained.config).to(trained.device)
+        model = type(trained).build(
+            found.ranks,
+            trained.config,
+            allow_download=how.allow_download,
+            commits=trained.towers.commits,
+        )
+        model.to(trained.device)
         loaded = TrainingData.load(found, model, cache=how.cache, quiet=False)
     for name in missing:
         print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)

@@ -47,6 +47,10 @@ class Reading(Place):
     """Keep image features of a frozen tower in this folder, and take them from there."""
     device: str = "cpu"
     """Where to compute: cpu, cuda or mps."""
+    weights: str | None = None
+    """The local file of weights that the run began with; a path in a run is not followed."""
+    allow_download: bool = False
+    """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
 
 
 Where = Annotated[Place, tyro.conf.arg(name="")]
@@ -89,14 +93,23 @@ def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
     return ranks, answers, scores
 
 
-def load_model(run: str, method: str | None = None, device: str = "cpu") -> "L2RCLIP":
+def load_model(
+    run: str,
+    method: str | None = None,
+    device: str = "cpu",
+    *,
+    weights: str | None = None,
+    allow_download: bool = False,
+) -> "L2RCLIP":
     """L2RCLIP of a run, or one of its baselines."""
     from l2rclip_lite.model import L2RCLIP
 
     folder = Path(run, BASELINES, method) if method else run
     if method and not Path(folder).is_dir():
         raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {method}`.")
-    return L2RCLIP.from_pretrained(folder, device=device)
+    return L2RCLIP.from_pretrained(
+        folder, device=device, weights=weights, allow_download=allow_download
+    )
 
 
 def data_of(run: str, where: Place) -> "OrdinalDataset":

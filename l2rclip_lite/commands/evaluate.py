@@ -49,7 +49,10 @@ def evaluate(
     """
     from l2rclip_lite.results import cell, judge
 
-    model, title, caveat = load_model(run, method, how.device), str(split), ""
+    model = load_model(
+        run, method, how.device, weights=how.weights, allow_download=how.allow_download
+    )
+    title, caveat = str(split), ""
     try:
         found: Any = data_of(run, how)
         part, caveat = found.split(split), found.caveat

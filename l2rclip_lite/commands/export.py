@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 from l2rclip_lite.commands.common import File, Method, Place, Run, Where, data_of, load_model
 
 
-def export(run: Run, file: File, method: Method = None, where: Where = Place()) -> None:
+def export(
+    run: Run,
+    file: File,
+    method: Method = None,
+    allow_download: bool = False,
+    where: Where = Place(),
+) -> None:
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -25,13 +31,15 @@ def export(run: Run, file: File, method: Method = None, where: Where = Place()) 
         run: The --out of a finished fit.
         file: What to write, such as model.onnx.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
+        allow_download: Let weights and tokenizer that the run names be downloaded, where this machine lacks them.
         where: Where to find data.
     """
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.export import export_onnx
 
-    model, found = load_model(run, method), data_of(run, where)
+    model = load_model(run, method, allow_download=allow_download)
+    found = data_of(run, where)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
     some = found.test[:: max(1, len(found.test) // 64)]
     difference, images = export_onnx(model, file, (some[index][0] for index in range(len(some))))

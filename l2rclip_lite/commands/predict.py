@@ -15,7 +15,12 @@ from l2rclip_lite.commands.common import Images, Method, Run, load_model
 
 
 def predict(
-    run: Run, images: Images, csv: bool = False, method: Method = None, device: str = "cpu"
+    run: Run,
+    images: Images,
+    csv: bool = False,
+    method: Method = None,
+    device: str = "cpu",
+    allow_download: bool = False,
 ) -> int:
     """Grade images with a finished run: one JSON object per line, or CSV.
 
@@ -38,6 +43,7 @@ def predict(
         csv: Print a table with a header in place of JSON lines.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         device: Where to compute: cpu, cuda or mps.
+        allow_download: Let weights and tokenizer that the run names be downloaded, where this machine lacks them.
     """
     from l2rclip_lite.images import images_in
     from l2rclip_lite.progress import Progress
@@ -52,7 +58,8 @@ def predict(
     paths = [each for path in paths for each in (images_in(path) if path.is_dir() else [path])]
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
-    model, header, code = load_model(run, method, device), True, 0
+    model = load_model(run, method, device, allow_download=allow_download)
+    header, code = True, 0
     values = dict(enumerate(model.ranks.values))
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:

@@ -1,7 +1,8 @@
 """One interface to a dual encoder.
 
-The method needs more of a text tower than `encode_text`: it reads word embeddings, changes them (RankFormer), puts
-learned vectors in front (context prompts), and encodes the result. `Towers` names exactly those steps.
+The method needs more of a text tower than `encode_text`: it reads word embeddings, changes them
+(RankFormer), puts learned vectors in front (context prompts), and encodes the result. `Towers`
+names exactly those steps.
 """
 
 from abc import ABC, abstractmethod
@@ -19,9 +20,9 @@ from l2rclip_lite.images import Augment, square
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]
 Texts = Float[Tensor, "rank dim"]
-PLACEHOLDER = (
-    3  # id of a learned slot: in no vocabulary start, end or padding, which text towers look for
-)
+# Id of a learned slot. Text towers look for start, end and padding among the ids; no vocabulary has
+# one of them at 3.
+PLACEHOLDER = 3
 
 
 @dataclass(frozen=True)
@@ -49,29 +50,41 @@ class Tokens:
         Returns:
             Tokens of M more columns; the new slots are real but neither words nor rank words.
         """
-        off = self.mask.new_zeros(len(self.ids), length)
-        slots = (off.long() + PLACEHOLDER, ~off, off, off)  # ids, mask, rank words, words
-        return Tokens(*map(self.insert, vars(self).values(), slots))
+        placeholders = self.ids.new_full((len(self.ids), length), PLACEHOLDER)
+        no = self.mask.new_zeros(len(self.ids), length)
+
+        return Tokens(
+            ids=self.insert(self.ids, placeholders),
+            mask=self.insert(self.mask, ~no),
+            rank_words=self.insert(self.rank_words, no),
+            words=self.insert(self.words, no),
+        )
 
     def insert(
         self, part: Shaped[Tensor, "rank token *d"], slots: Shaped[Tensor, "rank slot *d"]
     ) -> Tensor:
-        """`slots` after the start token of `part`, or at its very front where sentences have none (SigLIP)."""
+        """Return `part` with `slots` after the start token.
+
+        They are at its very front where sentences have none (SigLIP).
+        """
         at = int(not self.words[:, 0].any())
         return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
 
     def to(self, device: torch.device | str) -> "Tokens":
         """The same tokens on another device."""
         return Tokens(
-            *(part.to(device) for part in (self.ids, self.mask, self.rank_words, self.words))
+            ids=self.ids.to(device),
+            mask=self.mask.to(device),
+            rank_words=self.rank_words.to(device),
+            words=self.words.to(device),
         )
 
 
 class Towers(nn.Module, ABC):
     """A dual encoder: images and sentences become unit vectors of one space.
 
-    Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing table of
-    `l2rclip_lite.model` relies on those two names.
+    Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing
+    table of `l2rclip_lite.model` relies on those two names.
 
     Attributes:
         image_size: Side of the square input image, pixels.
@@ -79,9 +92,15 @@ class Towers(nn.Module, ABC):
         width: Length of a word embedding.
         image_lr: A learning rate for fine-tuning the image tower that is known to work.
         max_tokens: The longest sentence the text tower takes, learned slots included.
+        rebuildable: Whether their name brings the same weights to every machine: from pip, from the
+            hub, or from the seed of `tiny/random`. A model file leaves frozen weights out of those,
+            and holds the others whole.
+        commits: By repository on the Hugging Face hub, the commit that weights and tokenizer came
+            from.
     """
 
     image: nn.Module
+    rebuildable: bool = True
     image_size: int
     dim: int
     width: int
@@ -90,6 +109,10 @@ class Towers(nn.Module, ABC):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     logit_scale: nn.Parameter  # log of the scale s
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: dict[str, str] = {}
 
     @abstractmethod
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
@@ -101,7 +124,10 @@ class Towers(nn.Module, ABC):
 
     @abstractmethod
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
-        """Unit text features of word embeddings; positions, mask and read-out slot come from `tokens`."""
+        """Return unit text features of word embeddings.
+
+        Positions, mask and read-out slot come from `tokens`.
+        """
 
     @abstractmethod
     def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
@@ -109,7 +135,10 @@ class Towers(nn.Module, ABC):
 
     @abstractmethod
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """Image features of normalised pixels, before `project`: what a head on a frozen tower reads."""
+        """Return image features of normalised pixels, before `project`.
+
+        A head on a frozen tower reads them.
+        """
 
     def project(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch dim"]:
         """Unit features in the space of the texts."""

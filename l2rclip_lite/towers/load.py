@@ -1,9 +1,11 @@
 """A dual encoder by its name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.mini import MiniTowers
 from l2rclip_lite.towers.open_clip import load_open_clip
 
@@ -14,25 +16,33 @@ def load_towers(
     weights: str | Path | None = None,
     image_size: int | None = None,
     seed: int = 0,
+    allow_download: bool = True,
+    commits: Mapping[str, str] | None = None,
 ) -> Towers:
     """A dual encoder by name.
 
     Args:
-        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"` as open_clip spells
-            them (`"ViT-B-16/openai"`, `"ViT-B-16-SigLIP/webli"`), `"MODEL/random"`, or `"MODEL"` together with
-            `weights`. CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP and CoCa work; models whose text tower comes
-            from the transformers library do not. The tokenizers of SigLIP and CLIPA are downloaded once.
-        weights: A local safetensors file for an open_clip model. Name its tag all the same where it has one
-            ("ViT-B-16/openai"): the tag decides the activation, and the mean of the pixels.
+        name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"`
+            as open_clip spells them (`"ViT-B-16/openai"`, `"ViT-B-16-SigLIP/webli"`),
+            `"MODEL/random"`, or `"MODEL"` together with `weights`. CLIP (ViT, RN, EVA, MobileCLIP,
+            PE), CLIPA, SigLIP and CoCa work; models whose text tower comes from the transformers
+            library do not. The tokenizers of SigLIP and CLIPA are downloaded once.
+        weights: A local safetensors file for an open_clip model. Name its tag all the same where it
+            has one ("ViT-B-16/openai"): the tag decides the activation, and the mean of the pixels.
         image_size: Side of the input image, pixels; None takes the tower's own.
         seed: Seeds random weights.
+        allow_download: Whether weights and tokenizer may be downloaded from the Hugging Face hub
+            where this machine lacks them; only as safetensors and JSON.
+        commits: By repository on the hub, the commit to take; others are taken as their main branch
+            is now. The towers keep the commits that they came from in `Towers.commits`.
 
     Returns:
         The towers, in eval mode.
 
     Raises:
-        InputError: An unknown name, another kind of text tower, or weights or a tokenizer that are neither here nor to
-            be had.
+        NotAllowedError: Weights or a tokenizer would have to be downloaded; an `InputError`.
+        InputError: An unknown name, another kind of text tower, or weights or a tokenizer that are
+            neither here nor to be had.
 
     Example:
         >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
@@ -42,4 +52,7 @@ def load_towers(
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini":
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
-    return load_open_clip(name, weights, image_size, seed).eval()
+
+    hub = HubFiles(allow_download=allow_download, commits=commits)
+    towers = load_open_clip(name, weights=weights, image_size=image_size, seed=seed, hub=hub)
+    return towers.eval()

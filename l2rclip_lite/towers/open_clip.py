@@ -3,33 +3,51 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import Named
 from l2rclip_lite.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
+from l2rclip_lite.towers.hub import HubFiles
 
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
+SAFETENSORS = ".safetensors"
+# What open_clip and the hub raise where a file is missing, damaged, or of another model.
+FAILURES = (
+    ImportError,
+    RuntimeError,
+    OSError,
+    ValueError,
+    LookupError,
+    StopIteration,
+    SafetensorError,
+)
 
 
 class OpenClipTowers(Towers):
-    """Any open_clip model whose text tower is open_clip's own: CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP, CoCa.
+    """Any open_clip model whose text tower is open_clip's own.
 
-    From the word embeddings on, the text path is open_clip's: positions, mask, transformer, read-out, projection. CLIP
-    reads the slot of the end token (found in the ids, never in the embeddings) under a causal mask; so its sentences are
-    cut to the longest one: the padding to 77 cannot change a feature, and without it the tower is 6.7 times faster.
-    Other text towers see the padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
-    training: learned slots push words back and padding out, and the slot that SigLIP and CLIPA read stays the last.
+    They are CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP and CoCa.
+
+    From the word embeddings on, the text path is open_clip's: positions, mask, transformer,
+    read-out, projection. CLIP reads the slot of the end token (found in the ids, never in the
+    embeddings) under a causal mask; so its sentences are cut to the longest one: the padding to 77
+    cannot change a feature, and without it the tower is 6.7 times faster. Other text towers see the
+    padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
+    training: learned slots push words back and padding out, and the slot that SigLIP and CLIPA read
+    stays the last.
 
     Args:
-        model: An open_clip `CustomTextCLIP` or `CoCa`; `create_model` gives one with `force_custom_text=True`.
+        model: An open_clip `CustomTextCLIP` or `CoCa`; `create_model` gives one with
+            `force_custom_text=True`.
         tokenizer: The open_clip tokenizer of that model.
     """
 
@@ -40,11 +58,17 @@ class OpenClipTowers(Towers):
         super().__init__()
         text = model.text
         model.visual.output_tokens = text.output_tokens = False  # CoCa's decoder would read them
-        self.image, self.text, self.tokenizer = model.visual, text, tokenizer
-        # SigLIP's logit_bias stays behind: it is the same for all ranks, so a softmax over them does not see it.
+        self.image = model.visual
+        self.text = text
+        self.tokenizer = tokenizer
+        # SigLIP's logit_bias stays behind: it is the same for all ranks, so a softmax over them
+        # does not see it.
         self.logit_scale = model.logit_scale
-        self.dim, self.width, self.max_tokens = text.output_dim, text.width, text.context_length
-        # A slot found in the ids and read under a causal mask does not depend on the padding behind it.
+        self.dim = text.output_dim
+        self.width = text.width
+        self.max_tokens = text.context_length
+        # A slot found in the ids and read under a causal mask does not depend on the padding behind
+        # it.
         self.cut = (
             text.attn_mask is not None
             and text.cls_emb is None
@@ -53,25 +77,31 @@ class OpenClipTowers(Towers):
         self.pad = int(tokenizer([""], context_length=self.max_tokens)[0, -1])
         size = model.visual.image_size
         self.image_size = size if isinstance(size, int) else size[0]
-        self.mean, self.std = tuple(model.visual.image_mean), tuple(model.visual.image_std)
+        self.mean = tuple(model.visual.image_mean)
+        self.std = tuple(model.visual.image_std)
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
         """See `Towers.tokenize`."""
         ids, mask = self._read(sentences)
-        if (n := ids.shape[1]) > self.max_tokens:
+        n = ids.shape[1]
+        if n > self.max_tokens:
             raise InputError(
                 f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
             )
+
         around = self._read([""])[0]  # start and end token; SigLIP has no start, CLIPA no end
-        words, rank_words = mask & ~torch.isin(ids, around), torch.zeros_like(mask)
+        words = mask & ~torch.isin(ids, around)
+        rank_words = torch.zeros_like(mask)
+
         if template:
-            start = int(not words[0, 0])
+            starts = int(not words[0, 0])  # 1 where sentences have a start token
             before, after = (self._read([part])[0].shape[1] for part in template.split(SLOT))
-            first, ends = (
-                before + start - around.shape[1],
-                mask.sum(1, keepdim=True) + start - after,
-            )
-            rank_words = (torch.arange(n) >= first) & (torch.arange(n) < ends.clamp(min=first + 1))
+            first = before + starts - around.shape[1]
+            ends = mask.sum(1, keepdim=True) + starts - after
+
+            slot = torch.arange(n)
+            rank_words = (slot >= first) & (slot < ends.clamp(min=first + 1))
+
         return Tokens(ids, mask, rank_words, words)
 
     def _read(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -88,12 +118,16 @@ class OpenClipTowers(Towers):
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
-        length, ids, causal = embeddings.shape[1], tokens.ids, {}
+        length = embeddings.shape[1]
+        ids = tokens.ids
+        causal = {}
+
         if self.cut:
             causal = {"attn_mask": self.text.attn_mask[:length, :length]}
         else:
             ids = F.pad(ids, (0, self.max_tokens - length), value=self.pad)
             embeddings = torch.cat([embeddings, self.embed(ids[:, length:])], dim=1)
+
         # The tower reads ids for its read-out and would look up their embeddings; it gets ours.
         with self.text.token_embedding.register_forward_hook(lambda *_: embeddings):
             return F.normalize(functional_call(self.text, causal, (ids,)), dim=-1)
@@ -109,54 +143,178 @@ class OpenClipTowers(Towers):
 
 
 def load_open_clip(
-    name: str, weights: str | Path | None, size: int | None, seed: int
+    name: str,
+    *,
+    weights: str | Path | None,
+    state: Named | None = None,
+    image_size: int | None,
+    seed: int,
+    hub: HubFiles,
 ) -> OpenClipTowers:
-    """An open_clip model behind the interface; see `mini.load_towers`.
+    """Return an open_clip model behind the interface; see `load_towers`.
+
+    Args:
+        name: `"MODEL/TAG"`, `"MODEL/random"`, or `"MODEL"` with `weights` or `state`.
+        weights: A local safetensors file as open_clip writes it.
+        state: The whole state of such towers, in place of weights.
+        image_size: Side of the input image, pixels.
+        seed: Seeds random weights.
+        hub: Where tokenizer and weights come from.
 
     Raises:
-        InputError: An unknown name, another kind of model, or weights that are neither here nor to be had.
+        NotAllowedError: Tokenizer or weights would have to be downloaded.
+        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
+            that are neither here nor to be had.
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
-    if problem := _problem(name, weights):
+    if problem := _problem(name, weights, needs_tag=state is None):
         raise InputError(f"towers: {name!r} {problem}.")
-    model_name, _, tag = name.partition("/")
-    trained = open_clip.get_pretrained_cfg(model_name, tag) or {}
-    options: dict[str, Any] = {"force_image_size": size, "force_custom_text": True}
-    # OpenAI's weights were trained with QuickGELU: with another activation the features are silently wrong.
-    options["force_quick_gelu"] = bool(trained.get("quick_gelu")) or model_name.endswith(
-        "-quickgelu"
+
+    model, _, tag = name.partition("/")
+    text = open_clip.get_model_config(model)["text_cfg"]
+    wanted = f"tokenizer.json of {text.get('hf_tokenizer_name')!r}"
+    cure = "connect to a network once"
+
+    try:
+        tokenizer = _tokenizer(model, text, hub)
+
+        wanted = f"the weights of {name!r}"
+        cure = f"{cure}, or pass weights=FILE with a safetensors file"
+        file = Path(weights) if weights else None
+        if file is None and state is None and tag != "random":
+            file = _hub_weights(model, tag, hub)
+
+        if state is not None:
+            with torch.device("meta"):  # names and shapes cost no memory
+                template = _build(model, tag, image_size)
+            _check_state(OpenClipTowers(template, tokenizer), state)
+
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            built = _build(model, tag, image_size, file)
+    except InputError:
+        raise
+    except FAILURES as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(
+            f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
+        ) from error
+
+    towers = OpenClipTowers(built, tokenizer)
+    towers.commits = hub.commits
+    named_weights = weights is None and state is None
+    towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
+    if state is not None:
+        towers.load_state_dict(state)
+    return towers
+
+
+def _build(model: str, tag: str, image_size: int | None, file: Path | None = None) -> Any:
+    """An open_clip model with the weights of a file, or random ones.
+
+    open_clip's `create_model` would do the same, but also download what it does not find, and warn
+    of random weights.
+    """
+    import open_clip
+
+    config = open_clip.get_model_config(model)
+    config.pop("custom_text", None)
+
+    # OpenAI's weights were trained with QuickGELU: with another activation the features are
+    # silently wrong.
+    trained = open_clip.get_pretrained_cfg(model, tag)
+    if trained.get("quick_gelu") or model.endswith("-quickgelu"):
+        config["quick_gelu"] = True
+
+    uses_timm = "timm_model_name" in config["vision_cfg"]
+    if uses_timm:
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    if image_size is not None:
+        config["vision_cfg"]["image_size"] = image_size
+
+    kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
+    built = kind(**config)
+    if file is not None:
+        open_clip.load_checkpoint(built, str(file))
+    if image_size is not None and uses_timm and hasattr(built.visual, "set_input_size"):
+        built.visual.set_input_size(image_size)
+
+    # So were they with a mean of the pixels. A file does not name it: its tag does, or the model's
+    # first tag.
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if not trained and tags:
+        trained = open_clip.get_pretrained_cfg(model, tags[0])
+    built.visual.image_mean = trained.get("mean", open_clip.OPENAI_DATASET_MEAN)
+    built.visual.image_std = trained.get("std", open_clip.OPENAI_DATASET_STD)
+    return built
+
+
+def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
+    """The tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
+    import open_clip
+
+    repository = text.get("hf_tokenizer_name")
+    if not repository:
+        return open_clip.get_tokenizer(model)
+
+    file = hub.fetch(repository, "tokenizer.json", f"the tokenizer of {model!r}")
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
+        hub.fetch_if_there(repository, name)
+
+    return open_clip.tokenizer.HFTokenizer(
+        str(file.parent),  # of a folder, transformers asks no network
+        context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
+        tokenizer_mode=text.get("tokenizer_mode"),
+        **text.get("tokenizer_kwargs", {}),
     )
-    # So they are with another mean of the pixels. A file does not say its own: its tag does, or the model's first tag.
-    for known in open_clip.list_pretrained_tags_by_model(model_name)[:1]:
-        trained = trained or open_clip.get_pretrained_cfg(model_name, known)
-    options["force_preprocess_cfg"] = {
-        key: trained[key] for key in ("mean", "std") if key in trained
-    }
-    options["pretrained"] = str(weights) if weights else None if tag == "random" else tag
-    source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name")
-    wanted, cure = f"tokenizer.json of {source!r}", "connect to a network once"
-    with (
-        torch.random.fork_rng(),
-        patch("logging.warning"),
-    ):  # of random weights, which were asked for
-        torch.manual_seed(seed)
-        try:
-            tokenizer = open_clip.get_tokenizer(model_name)
-            wanted, cure = (
-                f"the weights of {name!r}",
-                f"{cure}, or pass weights=FILE with a safetensors file",
+
+
+def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
+    """The safetensors file of a tag; open_clip would take a pickle where a repository has none.
+
+    Raises:
+        InputError: A tag that is no repository on the hub, or one without a safetensors file.
+    """
+    import open_clip
+
+    source = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")
+    repository, _, name = source.rpartition("/")
+    if name in ("", open_clip.constants.HF_WEIGHTS_NAME):
+        name = open_clip.constants.HF_SAFE_WEIGHTS_NAME
+    file = str(Path(name).with_suffix(SAFETENSORS))
+
+    no_safetensors = (
+        f"towers: '{model}/{tag}' is published as a pickle only, and pickles are not read; "
+        "convert it, and pass weights=FILE."
+    )
+    if not repository:
+        raise InputError(no_safetensors)
+    try:
+        return hub.fetch(repository, file, f"'{model}/{tag}'")
+    except LocalEntryNotFoundError:  # the hub cannot be reached
+        raise
+    except EntryNotFoundError as error:
+        raise InputError(no_safetensors) from error
+
+
+def _check_state(template: Towers, state: Named) -> None:
+    """Refuse a state that is not the whole one of such towers."""
+    expected = {name: value.shape for name, value in template.state_dict().items()}
+    for name in sorted(expected.keys() | state.keys()):
+        if name not in state or name not in expected or state[name].shape != expected[name]:
+            raise InputError(
+                f"towers: {name} is missing, or of another shape than in that model; "
+                "the file is damaged, or of another model."
             )
-            model = open_clip.create_model(model_name, **options)
-        except (ImportError, RuntimeError, OSError, ValueError, SafetensorError) as error:
-            said = f"{wanted} could not be loaded ({str(error).splitlines()[0][:120]})"
-            raise InputError(f"towers: {said}; {cure}, or use towers='mini'.") from error
-    return OpenClipTowers(model, tokenizer)
 
 
-def _problem(name: str, weights: str | Path | None) -> str:
-    """What is wrong with a name, before open_clip is asked, which would take a tag for the path of a pickle."""
+def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
+    """Return what is wrong with a name, or nothing.
+
+    open_clip would take an unknown tag for the path of a pickle.
+    """
     import open_clip
 
     model, _, tag = name.partition("/")
@@ -164,19 +322,30 @@ def _problem(name: str, weights: str | Path | None) -> str:
         return (
             "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
         )
-    config = open_clip.get_model_config(model)
-    if "hf_model_name" in config["text_cfg"]:
+
+    if "hf_model_name" in open_clip.get_model_config(model)["text_cfg"]:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
         return f"has a text tower from the transformers library; choose a model of {families}"
+
     if weights:
-        file = str(weights)
-        if Path(file).suffix != ".safetensors":
-            return f"cannot take {file}: pickles are not read, convert it"
-        # a share would be asked for, with the user's name
-        if "://" in file or file.startswith(("//", "\\\\")) or not Path(file).is_file():
-            return f"cannot take {file}: it does not exist on this machine; give a safetensors file"
-    elif not tag:
+        return _weights_problem(str(weights))
+    if not needs_tag:
+        return ""
+    if not tag:
         return f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE"
-    elif tag not in (tags := ["random", *open_clip.list_pretrained_tags_by_model(model)]):
-        return f"has no weights of that name; use 'random' or one of {', '.join(tags[1:])}"
+
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if tag != "random" and tag not in tags:
+        return f"has no weights of that name; use 'random' or one of {', '.join(tags)}"
+    return ""
+
+
+def _weights_problem(file: str) -> str:
+    """What is wrong with a file of weights."""
+    if Path(file).suffix != SAFETENSORS:
+        return f"cannot take {file}: pickles are not read, convert it"
+    # a share would be asked for, with the user's name
+    elsewhere = "://" in file or file.startswith(("//", "\\\\"))
+    if elsewhere or not Path(file).is_file():
+        return f"cannot take {file}: it does not exist on this machine; give a safetensors file"
     return ""

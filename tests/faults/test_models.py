@@ -125,6 +125,7 @@ def crafted(good: bytes) -> dict[str, bytes]:
     ]
     config += [{"hidden": 65_536}, {"depth": 64}, {"context_length": 60}, {"image_size": 1024}]
     config += [{"towers": towers} for towers in (5, ["mini"], "mini", "ViT-bigG-14/random")]
+    config += [{"towers": "EVA02-E-14-plus/random"}, {"axis": "joint", "heads": 64, "depth": 2}]
     found |= {f"ranks {str(change)[:40]}": parts.said(ranks=change) for change in ranks}
     return found | {f"config {str(change)[:40]}": parts.said(config=change) for change in config}
 

@@ -8,14 +8,18 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import open_clip
 import pytest
 import torch
 from huggingface_hub import constants, hf_api
+from safetensors.torch import save
 
+import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers.load import load_towers
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -107,3 +111,63 @@ def test_of_a_strangers_repository_one_file_is_asked_for(hub: Any) -> None:
     assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {
         "model.safetensors"
     }
+
+
+PINNED, LATER = "1" * 40, "2" * 40
+
+
+def published(seed: int) -> bytes:
+    """The weights of an open_clip model as a safetensors file."""
+    config = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return save(open_clip.CustomTextCLIP(**config).state_dict())
+
+
+@pytest.fixture
+def pocket(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An open_clip model whose weights are on the hub, once as safetensors and once as a pickle only."""
+    source = Path(l2rclip_lite.__file__).with_name("tiny.json")
+    (tmp_path / "pocket.json").write_text(source.read_text("utf-8"), encoding="utf-8")
+    open_clip.add_model_config(tmp_path / "pocket.json")
+    tags = {"web": {"hf_hub": "ann/pocket/"}, "pickled": {"hf_hub": "eve/pocket/"}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "pocket", tags)
+    hub.commits[PINNED] = {"open_clip_model.safetensors": published(seed=1)}
+    return "pocket/web"
+
+
+def test_towers_of_the_hub_are_downloaded_once_and_pinned(
+    hub: Any, pocket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run keeps the commit of its towers: whoever allows it gets these, also when the repository has gone on."""
+    ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
+    config = Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
+    with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
+        L2RCLIP.build(ranks, config, allow_download=False)
+    assert hub.asked == []
+
+    model = L2RCLIP.build(ranks, config)
+    assert {path.rpartition("/")[2] for path in hub.asked} == {"open_clip_model.safetensors"}
+    model.save_pretrained(tmp_path / "run")
+    pixels = torch.zeros(1, 3, 64, 64)
+    hub.asked.clear()
+    assert torch.equal(L2RCLIP.from_pretrained(tmp_path / "run")(pixels), model(pixels))
+    assert hub.asked == []
+
+    hub.commits[LATER] = {"open_clip_model.safetensors": published(seed=2)}
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "another machine"))
+    with pytest.raises(InputError, match="--allow-download on the command line"):
+        L2RCLIP.from_pretrained(tmp_path / "run")
+    loaded = L2RCLIP.from_pretrained(tmp_path / "run", allow_download=True)
+    assert torch.equal(loaded(pixels), model(pixels))
+    assert loaded.towers.commits == {"ann/pocket": PINNED}
+
+
+def test_a_tag_that_is_a_pickle_is_refused(hub: Any, pocket: str) -> None:
+    """Its safetensors file is asked for; where there is none, the pickle is not."""
+    hub.commits[LATER] = {"open_clip_pytorch_model.bin": b"a pickle"}
+    with pytest.raises(
+        InputError, match=r"^towers: 'pocket/pickled' is published as a pickle only"
+    ):
+        load_towers("pocket/pickled")
+    assert not any(path.endswith(".bin") for path in hub.asked)

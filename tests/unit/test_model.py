@@ -234,3 +234,63 @@ def test_bf16_predicts_nearly_the_same() -> None:
         z, half.rank_features, torch.tensor([0, 1, 2]), RANKS.values_tensor()
     )
     assert loss.isfinite()
+
+
+@pytest.mark.parametrize("mode", ["freeze", "in place", "fused", "load_state_dict"])
+def test_text_features_are_never_stale(model: L2RCLIP, mode: str) -> None:
+    """Whatever changes the prompts, in whatever order: the next answer is of the prompts as they are now."""
+    model.train()
+    if mode in ("freeze", "fused"):
+        learned = freeze(model, "stage 1").values()
+        optimizer = torch.optim.Adam(learned, lr=0.1, fused=mode == "fused")
+        model(torch.zeros(1, 3, 64, 64)).var().backward()
+        optimizer.step()
+        freeze(model, "stage 2")  # and neither eval() nor refresh()
+        model.train()
+    else:
+        model.eval()
+        moved = {name: value + 0.5 for name, value in model.state_dict().items()}
+        if mode == "load_state_dict":
+            moved = {name: value for name, value in moved.items() if name.startswith("prompts.")}
+            model.load_state_dict(moved, strict=False)
+        else:
+            with torch.no_grad():
+                model.prompts.context.mul_(-3)  # type: ignore[union-attr, operator]
+    with torch.no_grad():
+        expected = model.prompts(model.towers)  # type: ignore[misc]
+    assert torch.allclose(model.text_features(), expected, atol=1e-5)
+    assert torch.allclose(model.rank_features, expected, atol=1e-5)
+
+
+def test_unchanged_prompts_are_not_encoded_again(
+    model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor those of a state that brought its text features along."""
+    model.load_state_dict(model.state_dict())
+    freeze(model, "stage 2")
+    monkeypatch.setattr(type(model.prompts), "forward", lambda *_: pytest.fail("encoded"))
+    for _ in range(2):
+        model.train()(torch.zeros(1, 3, 64, 64))
+        model.eval()(torch.zeros(1, 3, 64, 64))
+
+
+def test_a_text_tower_that_learns_gets_a_gradient(model: L2RCLIP) -> None:
+    """Also where the prompts are frozen: `requires_grad` alone decides."""
+    model.train().requires_grad_(False)
+    model.towers.text.requires_grad_(True)
+    model(torch.zeros(1, 3, 64, 64)).var().backward()
+    assert any(p.grad is not None and p.grad.any() for p in model.towers.text.parameters())
+
+
+def test_the_callers_autocast_reaches_the_image_tower(model: L2RCLIP) -> None:
+    """Layers answer in bfloat16 as the caller wants; features leave the tower in float32, and stored texts stay exact."""
+    seen: list[torch.dtype] = []
+    convolution = next(m for m in model.towers.image.modules() if isinstance(m, nn.Conv2d))
+    convolution.register_forward_hook(lambda *each: seen.append(each[2].dtype))
+    texts = model.rank_features.clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.image_features(torch.zeros(1, 3, 64, 64)).dtype == torch.float32
+        model.refresh()
+    model.image_features(torch.zeros(1, 3, 64, 64))
+    assert seen == [torch.bfloat16, torch.float32]
+    assert torch.equal(model.rank_features, texts)

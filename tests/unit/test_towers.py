@@ -17,6 +17,7 @@ import l2rclip_lite
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import Augment
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers import open_clip as towers_of_open_clip
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.mini import find_text_folder
@@ -239,21 +240,26 @@ def test_activation_and_pixels_of_a_file_are_those_of_its_training(
     name: str, quick: bool, mean: tuple[float, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tag says QuickGELU or GELU, and the mean of the pixels; without a tag the model's first one says the mean."""
-    asked: dict[str, Any] = {}
+    built: dict[str, Any] = {}
+    read: list[str] = []
+    model = tiny_model()
 
-    def create_model(model_name: str, **options: Any) -> nn.Module:
-        asked.update(options, model_name=model_name)
-        return tiny_model()
+    def build(**config: Any) -> nn.Module:
+        built.update(config)
+        return model
 
-    monkeypatch.setattr(open_clip, "create_model", create_model)
-    monkeypatch.setattr(open_clip, "get_tokenizer", lambda _: TOKENIZER)
+    monkeypatch.setattr(open_clip, "CustomTextCLIP", build)
+    monkeypatch.setattr(open_clip, "load_checkpoint", lambda _, path: read.append(path))
+    monkeypatch.setattr(towers_of_open_clip, "_tokenizer", lambda *_: TOKENIZER)
     file = tmp_path / "w.safetensors"
     file.touch()
-    load_towers(name, weights=file, image_size=96)
-    assert (asked["model_name"], asked["pretrained"]) == (name.split("/")[0], str(file))
-    assert asked["force_image_size"] == 96
-    assert (asked["force_quick_gelu"] or name.split("/")[0].endswith("-quickgelu")) == quick
-    assert asked["force_preprocess_cfg"]["mean"] == mean
+
+    towers = load_towers(name, weights=file, image_size=96)
+
+    assert read == [str(file)]
+    assert built["vision_cfg"]["image_size"] == 96
+    assert built.get("quick_gelu", False) == quick
+    assert towers.mean == mean
 
 
 def test_random_towers_are_what_the_seed_says(tiny: Towers) -> None:

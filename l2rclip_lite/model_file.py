@@ -1,0 +1,258 @@
+"""What a file of weights may hold: how it is found, written, read and checked.
+
+A file is `model.safetensors`: what training has changed, with config and ranks as JSON in its
+metadata. It may come from a stranger. Nothing in it is executed, no path in it is followed, no
+network is asked for what it names unless the caller allows that, and its tensors must fit its
+config.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.files import Named, read_tensors, save_tensors
+from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.prediction import DECODERS
+from l2rclip_lite.rankformer import RankFormer
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
+from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers.open_clip import load_open_clip
+
+MODEL = "model.safetensors"
+HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
+NUMBERS_PER_NUMBER = (
+    8  # word embeddings that a larger file may ask for, for each of its own numbers
+)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The content of a model file.
+
+    Args:
+        config: How the model is built.
+        ranks: Its label space.
+        tensors: What training may have changed, or the whole state; see `Towers.rebuildable`.
+        decoder: How a kernel head is read; see `DECODERS`.
+        commits: By repository on the Hugging Face hub, the commit that weights and tokenizer came
+            from.
+    """
+
+    config: Config
+    ranks: Ranks
+    tensors: Named
+    decoder: str = "softmax"
+    commits: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path) -> "ModelFile":
+        """Read what `write` wrote; tensors of 16 bits become float32.
+
+        Raises:
+            InputError: A damaged file, or one that is none of ours.
+        """
+        tensors, metadata = read_tensors(file)
+
+        try:
+            state = json.loads(metadata["l2rclip"])
+            decoder = state.get("decoder", "softmax")
+            if decoder not in DECODERS:
+                raise ValueError(f"its decoder {decoder!r} does not exist")
+
+            return cls(
+                config=Config.from_dict(state["config"]),
+                ranks=Ranks.from_dict(state["ranks"]),
+                tensors={name: _as_float32(name, value) for name, value in tensors.items()},
+                decoder=decoder,
+                commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
+            )
+        except Exception as error:  # whatever a stranger has written, the user sees one sentence
+            raise unusable(file, error) from error
+
+    def write(self, file: Path) -> None:
+        """Write the file atomically."""
+        state: dict[str, Any] = {"config": self.config.to_dict(), "ranks": self.ranks.to_dict()}
+        if "head.weight" in self.tensors:
+            state["decoder"] = self.decoder
+        if self.commits:
+            state["commits"] = dict(self.commits)
+
+        save_tensors(file, self.tensors, {"l2rclip": json.dumps(state)})
+
+    @property
+    def has_prompts(self) -> bool:
+        """Whether its texts come from prompts; those of a baseline are fixed."""
+        return any(name.startswith("prompts.") for name in self.tensors)
+
+    @property
+    def tower_state(self) -> dict[str, Tensor]:
+        """The state of both towers, where the file holds the text tower; else nothing."""
+        if not any(name.startswith("towers.text.") for name in self.tensors):
+            return {}
+
+        prefix = "towers."
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+    def head(self) -> KernelHead | None:
+        """An empty kernel head of the size that the file has, or None."""
+        weight = self.tensors.get("head.weight")
+        if weight is None:
+            return None
+
+        outputs = len(self.ranks) - (self.decoder in ("coral", "corn"))
+        return KernelHead(len(weight) - 1, outputs, self.decoder)
+
+    def load_towers(
+        self, towers: str | None, weights: str | Path | None, *, allow_download: bool
+    ) -> Towers:
+        """Load the towers that the file names, as far as it may name them.
+
+        It may name `mini`, `tiny/random`, towers whose weights it holds, and those whose weights
+        are on this machine.
+
+        Args:
+            towers: The caller's word for other towers.
+            weights: A local file of weights that the caller names.
+            allow_download: Whether towers that the file names may be downloaded.
+
+        Raises:
+            NotAllowedError: The file asks for more; the sentence says how to allow it.
+            InputError: Towers that cannot be had, or a state that does not fit them.
+        """
+        config = self.config
+        name = towers or config.towers
+
+        if self.tower_state:
+            return load_open_clip(
+                name,
+                weights=None,
+                state=self.tower_state,
+                image_size=config.image_size,
+                seed=config.seed,
+                hub=HubFiles(allow_download=allow_download, commits=self.commits),
+            ).eval()
+
+        named_by_caller = towers is not None or weights is not None
+        if not named_by_caller and config.weights is not None:
+            raise NotAllowedError(
+                f"its towers need the weights of {config.weights!r}, and a path in a file is not "
+                "followed; pass weights=FILE."
+            )
+        if not named_by_caller and name.endswith("/random") and name != "tiny/random":
+            raise NotAllowedError(
+                f"it names the towers {name!r} without holding their weights; pass towers={name!r} "
+                "to build them at random all the same."
+            )
+        return load_towers(
+            name,
+            weights=weights,
+            image_size=config.image_size,
+            seed=config.seed,
+            allow_download=allow_download or towers is not None,
+            commits=self.commits,
+        )
+
+    def check(self, towers: Towers) -> None:
+        """Refuse texts and prompts that are larger than the file, before memory is taken for them.
+
+        Raises:
+            ValueError: Prompts or text features that do not fit config, ranks and towers.
+        """
+        features = (len(self.ranks), towers.dim)
+        if self.tensors["rank_features"].shape != features:
+            raise ValueError(f"rank_features must be {features[0]} ranks of {features[1]} numbers")
+        if not self.has_prompts:
+            return
+
+        expected = {"prompts.context": (self.config.context_length, towers.width)}
+        if self.config.controls.rankformer:
+            with torch.device("meta"):  # names and shapes cost no memory
+                rankformer = RankFormer(
+                    towers.width,
+                    heads=self.config.heads,
+                    hidden=self.config.hidden,
+                    depth=self.config.depth,
+                    learn_alpha=self.config.controls.learn_alpha,
+                )
+            for name, value in rankformer.state_dict().items():
+                expected[f"prompts.rankformer.{name}"] = tuple(value.shape)
+        for name, shape in expected.items():
+            if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
+                raise ValueError(f"{name} is missing, or not of the shape {shape}")
+
+        numbers = sum(value.numel() for value in self.tensors.values())
+        ids = towers.tokenize(self.ranks.sentences).ids
+        if ids.numel() * towers.width > max(FREE_NUMBERS, NUMBERS_PER_NUMBER * numbers):
+            raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
+
+
+def find_model_file(name: str | Path, revision: str = "main") -> Path:
+    """Return the file of a model: of a run directory, of the hub, or of the package.
+
+    Args:
+        name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`; a run directory of that name
+            comes first.
+        revision: Of a repository on the hub.
+
+    Raises:
+        InputError: There is none.
+    """
+    if str(name).startswith(HUB):
+        try:
+            return Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
+        except (OSError, ValueError) as error:
+            reason = one_line(str(error))[:300]
+            raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
+
+    file = Path(name) / MODEL
+    if str(name) == "leaves" and not file.is_file():
+        file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
+    if not file.is_file():
+        raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
+    return file
+
+
+def unusable(file: Path, error: Exception) -> InputError:
+    """Return the sentence about a file that cannot be used."""
+    reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+    return InputError(f"{file}: cannot be used ({reason}); mend it or use another device.")
+
+
+def named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:
+    """Return the config with the towers and weights that a caller has named in place of its own."""
+    if towers is None and weights is None:
+        return config
+    return replace(
+        config,
+        towers=towers or config.towers,
+        weights=None if weights is None else str(weights),
+    )
+
+
+def _as_float32(name: str, value: Tensor) -> Tensor:
+    """A tensor of a file as float32; whole numbers (counters, positions) stay what they are.
+
+    Raises:
+        ValueError: A number that is not finite, or another type.
+    """
+    whole_numbers = value.dtype == torch.int64
+    if not whole_numbers and (value.dtype not in FLOATS or not value.isfinite().all()):
+        raise ValueError(f"{name} must hold finite numbers of type float32, float16 or bfloat16")
+    return value if whole_numbers else value.float()

@@ -1,0 +1,85 @@
+"""Weights and tokenizers of the Hugging Face hub.
+
+What this machine has already is used without asking any network. The rest is downloaded only where
+the caller allows it, and never as a pickle.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
+
+from l2rclip_lite.errors import InputError
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class NotAllowedError(InputError):
+    """Something that a file asks for, and that its reader has to allow first."""
+
+
+class HubFiles:
+    """Files of repositories on the hub, each repository at one commit.
+
+    Args:
+        allow_download: Whether a file that is not on this machine may be downloaded.
+        commits: By repository, the commit that is wanted; a repository that is not in it is taken
+            as its main branch is now. Whatever is fetched is added, so that the next reader can ask
+            for the same commit.
+
+    Raises:
+        InputError: A commit that is none: a branch or a tag can change later.
+    """
+
+    def __init__(
+        self, *, allow_download: bool = True, commits: Mapping[str, str] | None = None
+    ) -> None:
+        self.allow_download = allow_download
+        self.commits = dict(commits or {})
+
+        for repository, commit in self.commits.items():
+            if not COMMIT.fullmatch(commit):
+                raise InputError(
+                    f"towers: {commit[:60]!r} is no commit of {repository!r}; give its 40 digits."
+                )
+
+    def fetch(self, repository: str, name: str, purpose: str) -> Path:
+        """Return a file from this machine's cache, or download it.
+
+        Args:
+            repository: Such as `timm/ViT-B-16-SigLIP`.
+            name: The file in it.
+            purpose: What it is, for the sentence to the user.
+
+        Raises:
+            NotAllowedError: It is not on this machine, and may not be downloaded.
+            OSError, ValueError, EntryNotFoundError: The download failed, or there is no such file.
+        """
+        cached = try_to_load_from_cache(repository, name, revision=self.commits.get(repository))
+
+        if isinstance(cached, str):
+            file = Path(cached)
+        elif self.allow_download:
+            file = Path(hf_hub_download(repository, name, revision=self.commits.get(repository)))
+        else:
+            raise NotAllowedError(
+                f"{purpose} is not on this machine, and would be downloaded from {repository} on "
+                "the Hugging Face hub; if you want that, allow it by allow_download=True, or "
+                "--allow-download on the command line."
+            )
+
+        if COMMIT.fullmatch(file.parent.name):  # of the cache: snapshots/COMMIT/NAME
+            self.commits[repository] = file.parent.name
+        return file
+
+    def fetch_if_there(self, repository: str, name: str) -> None:
+        """Put a file beside others of the same repository, where the repository has it."""
+        cached = try_to_load_from_cache(repository, name, revision=self.commits.get(repository))
+
+        if cached is None and self.allow_download:
+            try:
+                hf_hub_download(repository, name, revision=self.commits.get(repository))
+            except EntryNotFoundError:  # it has none, or the hub cannot be reached
+                return
