@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+
 from l2rclip_lite.commands.common import BASELINES, How, Names, Reading, Run, data_of, load_model
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.errors import one_line

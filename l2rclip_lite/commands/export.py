@@ -9,7 +9,6 @@ from l2rclip_lite.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from l2rclip_lite.model import L2RCLIP
 
 MOST = 64  # images that a file is checked on
 

@@ -2,15 +2,34 @@
 
 import re
 import warnings
-from argparse import Action
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import tyro
 
-BOX = re.compile(r"[─│╭╮╰╯]|For full helptext.*", flags=re.DOTALL)
+BOX = re.compile(r"[─│╭╮╰╯|]|-{3,}|For full helptext.*", flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An option or a positional word of a command.
+
+    Args:
+        spellings: Such as ("--augment", "--no-augment"); none of a positional word.
+        kind: INT, FLOAT, STR, {choice,choice}, or what a positional word is called.
+        n_values: 0 of a flag, "*" of a positional word that may be given any number of times.
+        required: Whether it must be given.
+        help: What the help says of it.
+    """
+
+    spellings: tuple[str, ...]
+    kind: str
+    n_values: int | str | None
+    required: bool
+    help: str
 
 
 def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
@@ -27,10 +46,10 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
         >>> explain(paint, ["--size", "big"])
         "--size takes a whole number, not 'big'"
     """
-    actions = _actions(command)
-    options = {spelling: action for action in actions for spelling in action.option_strings}
-    missing = [action for action in actions if action.required and action.option_strings]
-    free_words, after_flag = list[str](), list[Action]()
+    parameters = _parameters(command)
+    options = {spelling: each for each in parameters for spelling in each.spellings}
+    missing = [each for each in parameters if each.required]
+    free_words, after_flag = list[str](), list[Parameter]()
     remaining, flag = deque(words), None
 
     while remaining:
@@ -46,22 +65,22 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
         if spelling not in options:
             return f"{spelling} is unknown; {_nearest_option(spelling, options, command.__name__)}"
 
-        flag, action = None, options[spelling]
-        missing = [each for each in missing if each is not action]
-        if action.nargs == 0:
+        flag, option = None, options[spelling]
+        missing = [each for each in missing if each is not option]
+        if option.n_values == 0:
             if equals:
-                return _no_value(action)
-            flag = action
+                return _no_value(option)
+            flag = option
             continue
 
         if not equals:
             if not remaining or _is_option(remaining[0]):
                 return f"{spelling} needs a value"
             value = remaining.popleft()
-        if problem := _wrong_value(spelling, value, action):
+        if problem := _wrong_value(spelling, value, option.kind):
             return problem
 
-    positional = [action for action in actions if not action.option_strings]
+    positional = [each for each in parameters if not each.spellings]
     return _wrong_number(command.__name__, positional, free_words, after_flag, missing)
 
 
@@ -80,23 +99,31 @@ def explain_command(names: Sequence[str], words: Sequence[str]) -> str:
 
 
 def unboxed(text: str) -> str:
-    """Return what tyro has drawn into a box as one line.
+    r"""Return what tyro has drawn into a box as one line.
 
     Example:
-        >>> unboxed("╭─ Value error ─╮\\n│ no number     │\\n╰───────────────╯")
+        >>> unboxed("╭─ Value error ─╮\n│ no number     │\n╰───────────────╯")
         'Value error no number'
     """
     return " ".join(BOX.sub(" ", text).split())
 
 
-def _actions(command: Callable[..., Any]) -> list[Action]:
-    """Return the options and positional words of a command as `argparse` describes them."""
+def _parameters(command: Callable[..., Any]) -> list[Parameter]:
+    """Return the options and positional words of a command."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # tyro means to replace this function, by what it does not say
-        parser = tyro.extras.get_parser(command, config=(tyro.conf.DisallowNone,))
-    return list(parser._actions)
+        # tyro means to remove it, and has no other way to list them.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parser: Any = tyro.extras.get_parser(command, config=(tyro.conf.DisallowNone,))
+    return [
+        Parameter(
+            spellings=tuple(action.option_strings),
+            kind=str(action.metavar or action.dest),
+            n_values=action.nargs,
+            required=action.required,
+            help=str(action.help),
+        )
+        for action in parser._actions
+    ]
 
 
 def _is_option(word: str) -> bool:
@@ -106,34 +133,32 @@ def _is_option(word: str) -> bool:
 
 def _wrong_number(
     name: str,
-    positional: Sequence[Action],
+    positional: Sequence[Parameter],
     free_words: Sequence[str],
-    after_flag: Sequence[Action],
-    missing: Sequence[Action],
+    after_flag: Sequence[Parameter],
+    missing: Sequence[Parameter],
 ) -> str:
-    """Return which words are missing, or too many; "" if neither."""
-    takes_any = any(action.nargs == "*" for action in positional)
+    """Return which words are too many, or missing; "" if neither."""
+    takes_any = any(each.n_values == "*" for each in positional)
     if len(free_words) > len(positional) and not takes_any:
         if after_flag:
             return _no_value(after_flag[0])
         return f"{free_words[len(positional)]!r} is one word too many for `l2rclip {name}`"
 
-    needed = [action for action in positional if action.required][len(free_words) :]
-    spelt = [str(action.metavar or action.dest) for action in needed]
-    spelt += [action.option_strings[0] for action in missing]
-    if spelt:
-        return f"{name} needs {' and '.join(spelt)}; `l2rclip {name} --help` shows examples"
+    absent = [each.kind for each in missing if each in positional[len(free_words) :]]
+    absent += [each.spellings[0] for each in missing if each.spellings]
+    if absent:
+        return f"{name} needs {' and '.join(absent)}; `l2rclip {name} --help` shows examples"
     return ""
 
 
-def _no_value(action: Action) -> str:
+def _no_value(flag: Parameter) -> str:
     """Say how a flag is written."""
-    return f"{action.option_strings[0]} takes no value; use {_in_words(action.option_strings)}"
+    return f"{flag.spellings[0]} takes no value; use {_in_words(flag.spellings)}"
 
 
-def _wrong_value(spelling: str, value: str, action: Action) -> str:
-    """Return why an option cannot have this value; "" if it can."""
-    kind = str(action.metavar)
+def _wrong_value(spelling: str, value: str, kind: str) -> str:
+    """Return why an option of this kind cannot have this value; "" if it can."""
     if kind.startswith("{"):
         choices = kind.strip("{}").split(",")
         if value in choices:
@@ -152,17 +177,17 @@ def _wrong_value(spelling: str, value: str, action: Action) -> str:
     return ""
 
 
-def _nearest_option(spelling: str, options: dict[str, Action], name: str) -> str:
+def _nearest_option(spelling: str, options: Mapping[str, Parameter], name: str) -> str:
     """Return the nearest option by its name, else by the words of its help."""
     if cure := _did_you_mean(spelling, options):
         return cure
 
     parts = re.findall(r"\w{4,}", spelling.lower())
     described = list[tuple[int, str]]()
-    for option, action in options.items():
-        sentence = re.split(r"[.;]", str(action.help).lower())[0].split()
+    for spelt, option in options.items():
+        sentence = re.split(r"[.;]", option.help.lower())[0].split()
         if parts and all(get_close_matches(part, sentence, cutoff=0.8) for part in parts):
-            described.append((len(sentence), option))
+            described.append((len(sentence), spelt))
     if described:
         return f"did you mean {min(described)[1]}?"
     return f"`l2rclip {name} --help` lists all options"

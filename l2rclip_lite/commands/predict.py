@@ -22,7 +22,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula where a spre
 def predict(
     run: Run, images: Images, csv: bool = False, method: Method = None, device: str = "cpu"
 ) -> int:
-    """Grade images with a finished run: one JSON object per line, or CSV.
+    r"""Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
       l2rclip predict runs/mine photo1.jpg photo2.jpg
@@ -38,7 +38,7 @@ def predict(
     code is 2. Training images are answered too well: `evaluate` shows what to expect of new ones.
 
     In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH, a name of a rank
-    after an apostrophe. What cannot be printed stands there as an escape, such as \\x1b; in JSON nothing is lost.
+    after an apostrophe. What cannot be printed stands there as an escape, such as \x1b; in JSON nothing is lost.
 
     Args:
         run: The --out of a finished fit, or leaves.
@@ -99,7 +99,7 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
 
 
 def _listed_on_stdin() -> list[Path]:
-    """Return the paths on stdin, one a line, whatever bytes they are made of; \\n alone ends a line."""
+    """Return the paths on stdin, whatever bytes they are made of; a line feed alone ends one."""
     lines = os.fsdecode(sys.stdin.buffer.read()).split("\n")
     if odd := next((line for line in lines if "\0" in line), None):
         raise InputError(f"predict: {odd!r:.200} holds a NUL character; write one path a line.")
