@@ -105,9 +105,9 @@ def parse(words: Sequence[str]) -> Command:
 
     commands = []
     for command in COMMANDS:
-        about = str(command.__doc__)
+        about = None
         if words[:1] != [command.__name__]:  # only the one that was named shows its examples
-            about = about.partition("\n")[0]
+            about = str(command.__doc__).partition("\n")[0]
         subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=about)
         commands.append(Annotated[Any, subcommand])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time

@@ -86,7 +86,7 @@ def available_memory() -> int:
     available: int = psutil.virtual_memory().available
     try:
         limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        statistics = dict(line.split() for line in (CGROUP / "memory.stat").open())
+        statistics = dict(map(str.split, (CGROUP / "memory.stat").read_text().splitlines()))
     except (OSError, ValueError):  # no such container, or one without a limit
         return available
     used -= int(
