@@ -4,11 +4,14 @@ What the user can mend is said in one sentence on stderr, with exit code 2. What
 command runs, so that help and a misspelt option answer at once.
 """
 
+import functools
 import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from importlib.metadata import version
 from typing import Annotated, Any, Union
 
 import tyro
@@ -21,14 +24,20 @@ from l2rclip_lite.commands.doctor import doctor
 from l2rclip_lite.commands.evaluate import evaluate
 from l2rclip_lite.commands.export import export
 from l2rclip_lite.commands.fit import fit
+from l2rclip_lite.commands.options import explain, explain_command, unboxed
 from l2rclip_lite.commands.predict import predict
 from l2rclip_lite.commands.report import report
+from l2rclip_lite.commands.terminal import Terminated, printable_stdout, sigterm_raises
 from l2rclip_lite.errors import InputError, TrainingError, sentence
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
-`l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from."""
+`l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from;
+`l2rclip --version` says which version this is."""
 COMMANDS = (fit, baselines, compare, report, predict, evaluate, export, data, doctor)
+GO_ON = "a fit keeps its complete epochs: give the same command again."
+
+Command = Callable[[], int | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,41 +47,98 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `l2rclip`; None takes the process's own.
 
     Returns:
-        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted.
+        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted, 143
+        terminated.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    debug, words = "--debug" in words, [word for word in words if word != "--debug"]
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a name that the terminal lacks is no reason to end a run
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal lacks is no reason to end a run.
         sys.stdout.reconfigure(errors="backslashreplace")
-    commands = []
-    for command in COMMANDS:  # only the one that was named shows its examples
-        about = None if words[:1] == [command.__name__] else str(command.__doc__).partition("\n")[0]
-        commands.append(
-            Annotated[Any, tyro.conf.subcommand(constructor=command, description=about)]
-        )
-    union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
-    strict = (tyro.conf.DisallowNone,)
+
     try:
-        code = tyro.cli(union, prog="l2rclip", description=ABOUT, args=words, config=strict)
-        sys.stdout.flush()
-        return int(code or 0)
-    except SystemExit as done:  # help, or tyro's word on a misspelt option
+        with sigterm_raises():
+            return run(words)
+    except SystemExit as done:  # help, or a script for the shell
         return int(done.code or 0)
+    except Terminated:
+        code, message = 143, f"terminated; {GO_ON}"
     except KeyboardInterrupt:
-        print(
-            "interrupted; a fit keeps its complete epochs: give the same command again.",
-            file=sys.stderr,
-        )
-        return 130
-    except (
-        BrokenPipeError
-    ):  # the reader, such as `head`, has enough: nothing to say, now or at shutdown
+        code, message = 130, f"interrupted; {GO_ON}"
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough: nothing to say, now or at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (InputError, TrainingError, OSError, ValidationError) as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {sentence(error)}", file=sys.stderr)
-        return 2
+        code, message = 2, f"error: {sentence(error)}"
+
+    # Only here, where the frames of the command are gone, have its progress bars left the line.
+    print(message, file=sys.stderr)
+    return code
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command that the words call for, and return its exit code."""
+    if list(words) == ["--version"]:
+        print(f"l2rclip-lite {version('l2rclip-lite')}")
+        return 0
+
+    command = parse(words)
+    with printable_stdout():
+        code = command()
+        sys.stdout.flush()
+    return code or 0
+
+
+def parse(words: Sequence[str]) -> Command:
+    """Return the command that the words call for, ready to run.
+
+    Raises:
+        InputError: Words that no command takes.
+        SystemExit: Help was asked for, and has been printed.
+    """
+    if odd := next((word for word in words if "\0" in word), None):
+        raise InputError(f"{odd!r}: no path and no value holds a NUL character; leave it out.")
+
+    commands = []
+    for command in COMMANDS:
+        about = None
+        if words[:1] != [command.__name__]:  # only the one that was named shows its examples
+            about = str(command.__doc__).partition("\n")[0]
+        subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=about)
+        commands.append(Annotated[Any, subcommand])
+    union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
+
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            strict = (tyro.conf.DisallowNone,)
+            parsed: Command = tyro.cli(
+                union, prog="l2rclip", description=ABOUT, args=words, config=strict
+            )
+            return parsed
+    except SystemExit as end:
+        if not end.code:
+            raise
+    raise InputError(_explanation(words) or unboxed(box.getvalue()))
+
+
+def _deferred(command: Callable[..., int | None]) -> Callable[..., Command]:
+    """Return a function of the same parameters that gives the call, not yet made."""
+
+    @functools.wraps(command)
+    def bind(*arguments: Any, **options: Any) -> Command:
+        return functools.partial(command, *arguments, **options)
+
+    return bind
+
+
+def _explanation(words: Sequence[str]) -> str:
+    """Return what is wrong with words that cannot be parsed; "" if it is not seen."""
+    commands = {command.__name__: command for command in COMMANDS}
+    if words and words[0] in commands:
+        return explain(commands[words[0]], words[1:])
+    return explain_command(list(commands), words)

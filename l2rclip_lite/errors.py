@@ -35,7 +35,16 @@ def one_line(text: str) -> str:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
     """
-    text = " ".join(text.split())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = printable(" ".join(text.split()))
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which every character that cannot be printed, such as one that steers a terminal, is an escape.
+
+    Example:
+        >>> print(printable("a\x1b[2J\u202e.png"))
+        a\x1b[2J\u202e.png
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

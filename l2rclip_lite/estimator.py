@@ -39,7 +39,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     A fitted estimator refuses to be pickled. Save its model by `model_.save_pretrained`.
 
     Args:
-        ranks: All labels, lowest first, spelt as in y; None takes the numbers of y by their value.
+        ranks: A list of all labels, lowest first, spelt as in y; None takes the numbers of y by their value.
         template: A sentence with `{rank}` where the name goes; None takes that of `load_csv`.
         towers: See `Config`, as for all below.
         image_side: See `Config`; 'tower' needs images.
@@ -129,16 +129,19 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return self
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
-        """The ranks, and the rank index of each label."""
-        labels = np.unique(y) if self.ranks is None else np.asarray(self.ranks)
-        if self.ranks is None and (len(labels) < 2 or numbers(labels.astype(str)).isna().any()):
-            raise InputError(
-                f"y: give more than one class, in numbers, or ranks in order; got {labels}."
-            )
+        """Return the ranks, and the rank index of each label; set the classes and their order."""
+        labels = rank_labels(self.ranks, y)
         table = pd.DataFrame(
             {"label": map(str, y), "where": [f"y[{row}]" for row in range(len(y))]}
         )
         ranks, _ = label_space(table, labels.tolist(), self.template, "names")
+
+        spelt = set(labels.tolist())
+        if odd := [label for label in np.unique(y).tolist() if label not in spelt]:
+            raise InputError(
+                f"y: the label {odd[0]!r} is written otherwise in ranks; write both alike."
+            )
+
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
         return ranks, table["target"].to_numpy()
@@ -170,6 +173,45 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 "a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder)."
             )
         return super().__getstate__()
+
+
+def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
+    """Return the labels of all ranks, lowest first, as numbers where y holds numbers, else as text.
+
+    Args:
+        ranks: All labels, lowest first; None takes the numbers of y by their value.
+        y: The labels of the images.
+
+    Raises:
+        InputError: Ranks that are no list, or none where y holds words or one class.
+
+    Example:
+        >>> (
+        ...     rank_labels(["0", "5"], np.array([5, 0])).tolist(),
+        ...     rank_labels(None, np.array(["10", "9"])).tolist(),
+        ... )
+        ([0, 5], ['9', '10'])
+    """
+    if ranks is None:
+        labels = np.unique(y)
+        values = numbers(labels.astype(str))
+        if len(labels) < 2 or values.isna().any():
+            raise InputError(
+                f"y: give more than one class, in numbers, or ranks in order; got {labels}."
+            )
+        return np.asarray(labels[np.argsort(values)])
+
+    labels = np.asarray(ranks)
+    words = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
+    if labels.ndim != 1 or not words:
+        raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
+    if y.dtype.kind not in "iuf":
+        return labels.astype(str) if labels.dtype.kind in "iuf" else labels
+    values = numbers(labels.astype(str))
+    if labels.dtype.kind in "iuf" or values.isna().any():
+        return labels
+    whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
+    return values.to_numpy(int if whole else float)
 
 
 def holds_images(X: Any) -> bool:

@@ -194,8 +194,30 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def images_in(folder: str | Path) -> list[Path]:
-    """The images of a folder and of those in it, in the order of their names; no hidden ones."""
-    images = [
-        path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    return [path for path in images if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+    """Return the images of a folder and of those in it, in the order of their names; no hidden ones.
+
+    Raises:
+        InputError: A link leads out of the folder.
+    """
+    images, outside = images_and_links_out(folder)
+    if outside:
+        raise InputError(f"{outside[0]} leads out of {folder}; put the file itself there.")
+    return images
+
+
+def images_and_links_out(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """Return the images that lie under a folder, and apart the links whose targets do not; no hidden ones."""
+    images, outside = list[Path](), list[Path]()
+    root = os.path.realpath(folder)
+
+    for path in sorted(Path(folder).rglob("*")):
+        if "/." in f"/{path.relative_to(folder).as_posix()}":
+            continue
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+            if is_image or path.is_dir():
+                outside.append(path)
+        elif is_image:
+            images.append(path)
+
+    return images, outside

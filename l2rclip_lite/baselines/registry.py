@@ -1,7 +1,8 @@
 """Every baseline as a row of one table, on the towers, data, budget, choice of epoch and temperature that L2RCLIP has.
 
 `NAME` tunes the image tower under another loss, with stage 2's epochs, rate, clipping and augmentation. `NAME-frozen` leaves
-it as it is: a linear head is fitted on image features that are computed once, like the kernel head; `coop` and `ordinalclip`
+it as it is: a linear head is fitted on image features that are computed once, like the kernel head (under cross-entropy
+this is `linear-probe`, its name in every table); `coop` and `ordinalclip`
 learn their prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then tune the image
 tower against the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a linear probe on
 them answers. Every baseline answers with K probabilities per image, at a temperature fitted on validation images.
@@ -10,6 +11,7 @@ them answers. Every baseline answers with K probabilities per image, at a temper
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -127,18 +129,33 @@ FEATURES_ONLY = (
     "supcon",
     "rank-n-contrast",
 )  # whose losses say nothing to a frozen tower
+ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
 BASELINES = (
     *PROBES,
     *OBJECTIVES,
-    *(name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY),
+    *(
+        name + FROZEN
+        for name in OBJECTIVES
+        if name not in FEATURES_ONLY and name + FROZEN not in ALIASES
+    ),
 )
+
+
+def one_name(name: str) -> str:
+    """Return the name under which a method stands in every table; a name that has no other is returned as it is.
+
+    Example:
+        >>> one_name("cross-entropy-frozen"), one_name("sord-frozen")
+        ('linear-probe', 'sord-frozen')
+    """
+    return ALIASES.get(name, name)
 
 
 def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
     """Refuse a baseline that cannot run before anything is trained.
 
     Args:
-        names: The baselines asked for.
+        names: The baselines asked for, of `BASELINES` or `ALIASES`.
         config: The settings under which they run.
 
     Raises:
@@ -150,9 +167,13 @@ def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
         ...
         l2rclip_lite.errors.InputError: baselines: coop-frozen learns the context; set context_length, or leave it out.
     """
-    for name in names:
+    for name in map(one_name, names):
         if name not in BASELINES:
-            raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(BASELINES)}.")
+            nearest = get_close_matches(name, (*BASELINES, *ALIASES), n=1)
+            cure = (
+                f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(BASELINES)}."
+            )
+            raise InputError(f"baselines: {name!r} is unknown; {cure}")
         objective = OBJECTIVES.get(name.removesuffix(FROZEN))
         if objective and objective.needs and not find_spec(objective.needs):
             raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
@@ -166,7 +187,7 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
     """Train a baseline on a data set.
 
     Args:
-        name: One of `BASELINES`.
+        name: One of `BASELINES`, or of `ALIASES`.
         data: Validation chooses the epoch, test is answered.
         config: Towers, budget, batch size, seed.
         quiet: Whether to hide progress bars.
@@ -205,7 +226,7 @@ def train_baseline(
     """Train a baseline.
 
     Args:
-        name: One of `BASELINES`.
+        name: One of `BASELINES`, or of `ALIASES`.
         model: Towers in their starting state, ranks and config; it is left as it was.
         data: What it is trained on; without images only frozen forms can be trained.
         run: Where complete epochs are kept; None keeps none.
@@ -214,6 +235,7 @@ def train_baseline(
     Returns:
         A model that predicts, is saved and exported like any other, calibrated on the validation images.
     """
+    name = one_name(name)
     objective = OBJECTIVES.get(name.removesuffix(FROZEN))
     if name in ("zero-shot", "zero-shot-raw"):
         found = _model(model, bare_sentences(model, raw=name == "zero-shot-raw"))

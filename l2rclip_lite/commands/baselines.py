@@ -2,14 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from l2rclip_lite.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 from l2rclip_lite.commands.common import BASELINES, How, Names, Reading, Run, data_of, load_model
 from l2rclip_lite.commands.compare import compare
+from l2rclip_lite.errors import InputError, one_line
 
 
 def baselines(run: Run, names: Names, how: How = Reading()) -> None:
@@ -20,7 +16,8 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
 
     On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower that is trained:
     cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy, supcon, rank-n-contrast, coop,
-    ordinalclip, ordinalclip-inverse; with -frozen behind the name, as in sord-frozen, on fixed features.
+    ordinalclip, ordinalclip-inverse; with -frozen behind the name, as in sord-frozen, on fixed features. linear-probe may
+    also be called cross-entropy-frozen; it is kept, and stands in every table, as linear-probe.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and `export` take it by
     --method NAME.
@@ -30,7 +27,7 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
         names: Which methods; none trains ridge and linear-probe, in seconds.
         how: Where to find data and device.
     """
-    from l2rclip_lite.baselines import check_baselines, train_baseline
+    from l2rclip_lite.baselines import check_baselines, one_name, train_baseline
     from l2rclip_lite.results import write_predictions
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.training.features import TrainingData
@@ -45,7 +42,7 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
             "name that file by --weights."
         )
     check_baselines(names, trained.config)
-    kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
+    kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in map(one_name, names)}
     missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
     if missing:
         found = data_of(run, how)
@@ -58,7 +55,7 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
         model.to(trained.device)
         loaded = TrainingData.load(found, model, cache=how.cache, quiet=False)
     for name in missing:
-        print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
+        print(one_line(f"{name}, to be kept in {kept[name].folder}"), file=sys.stderr, flush=True)
         with kept[name].writing():
             done = train_baseline(name, model, loaded, run=kept[name], quiet=False)
             done.save_pretrained(kept[name].folder)

@@ -18,7 +18,7 @@ OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-File = Annotated[Path, tyro.conf.Positional]
+File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Method = str | None
 Part = Literal["train", "val", "test"]
 Labels = Literal["names", "index", "position"] | None
@@ -102,9 +102,12 @@ def load_model(
     allow_download: bool = False,
 ) -> "L2RCLIP":
     """L2RCLIP of a run, or one of its baselines."""
+    from l2rclip_lite.baselines import one_name
     from l2rclip_lite.model import L2RCLIP
 
     folder = Path(run, BASELINES, method) if method else run
+    if method and not Path(folder).is_dir():  # a run of before may hold it under its other name
+        folder = Path(run, BASELINES, one_name(method))
     if method and not Path(folder).is_dir():
         raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {method}`.")
     return L2RCLIP.from_pretrained(

@@ -1,10 +1,10 @@
 """`l2rclip evaluate`: every metric of a run, on its data or on a new table of labels."""
 
 from contextlib import suppress
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def evaluate(
     scores = judge(p, part, model.ranks, intervals=True)
     about = {"run": run, "split": title, "caveat": caveat, "temperature": float(model.temperature)}
     if json:
-        print(dumps(about | {"metrics": scores}))
+        print(json_line(about | {"metrics": scores}))
         return
     print(
         f"{run}, {title}: {len(part)} images, temperature {model.temperature:.2f}, 95 % intervals {caveat}"

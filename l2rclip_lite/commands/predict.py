@@ -2,16 +2,21 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from glob import glob
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.commands.common import Images, Method, Run, load_model
+from l2rclip_lite.commands.terminal import json_line
+from l2rclip_lite.errors import InputError, one_line, printable
 
 if TYPE_CHECKING:
-    pass
-from l2rclip_lite.commands.common import Images, Method, Run, load_model
+    import pandas as pd
+
+    from l2rclip_lite.model import L2RCLIP
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula where a spreadsheet reads CSV
 
 
 def predict(
@@ -22,7 +27,7 @@ def predict(
     device: str = "cpu",
     allow_download: bool = False,
 ) -> int:
-    """Grade images with a finished run: one JSON object per line, or CSV.
+    r"""Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
       l2rclip predict runs/mine photo1.jpg photo2.jpg
@@ -33,9 +38,12 @@ def predict(
           by the model that ships with the package, of generated leaves
 
     Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and four numbers in the
-    unit of the ranks: median, low and high (between them lies the true rank nine times out of ten) and expected. Images that
-    cannot be read are named on stderr; the others are answered, and the exit code is 2. Training images are answered too
-    well: `evaluate` shows what to expect of new ones.
+    unit of the ranks: median, low and high (between them lies the true rank nine times out of ten) and expected. Images
+    that cannot be read, and links that lead out of a folder, are named on stderr; the others are answered, and the exit
+    code is 2. Training images are answered too well: `evaluate` shows what to expect of new ones.
+
+    In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH, a name of a rank
+    after an apostrophe. What cannot be printed stands there as an escape, such as \x1b; in JSON nothing is lost.
 
     Args:
         run: The --out of a finished fit, or leaves.
@@ -45,37 +53,94 @@ def predict(
         device: Where to compute: cpu, cuda or mps.
         allow_download: Let weights and tokenizer that the run names be downloaded, where this machine lacks them.
     """
-    from l2rclip_lite.images import images_in
     from l2rclip_lite.progress import Progress
 
-    paths: list[Path] = []
-    for word in images:
-        if word == "-":
-            paths += [Path(line) for line in sys.stdin.read().splitlines() if line]
-        else:
-            matches = [] if os.path.lexists(word) else sorted(glob(word, recursive=True))
-            paths += map(Path, matches or [word])
-    paths = [each for path in paths for each in (images_in(path) if path.is_dir() else [path])]
+    paths, links_out = _images_of(images)
+    for link in links_out:
+        _complain(f"{link} leads out of its folder and is left out; put the file itself there.")
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
+
     model = load_model(run, method, device, allow_download=allow_download)
-    header, code = True, 0
-    values = dict(enumerate(model.ranks.values))
+    header = True
+    code = 2 if links_out else 0
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
-            found = model.predict(path).to_frame().round(6)
-            found = found.assign(
-                **{key: found[key].map(values) for key in ("median", "low", "high")}
-            )
+            answer = _answer(model, path)
         except InputError as error:
+            _complain(str(error))
             code = 2
-            print(f"error: {one_line(str(error))}", file=sys.stderr)
             continue
+
         if csv:
-            print(found.to_csv(index=False, header=header), end="")
+            print(_csv(answer, header), end="")
             header = False
         else:
-            answer = found.to_dict("records")[0]
-            answer["probabilities"] = [answer.pop(f"p_{k}") for k in range(len(model.ranks))]
-            print(dumps(answer), flush=True)
+            print(_json(answer), flush=True)
     return code
+
+
+def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Return the images that the words name, and the links that are not followed."""
+    from l2rclip_lite.images import images_and_links_out
+
+    named = list[Path]()
+    for word in words:
+        if not word:
+            raise InputError('predict: "" names no image; write . for the current folder.')
+        if word == "-":
+            named += _listed_on_stdin()
+        elif os.path.lexists(word):
+            named.append(Path(word))
+        else:
+            named += map(Path, sorted(glob(word, recursive=True)) or [word])
+
+    paths, links_out = list[Path](), list[Path]()
+    for path in named:
+        if path.is_dir():
+            inside, outside = images_and_links_out(path)
+            paths += inside
+            links_out += outside
+        else:
+            paths.append(path)
+    return paths, links_out
+
+
+def _listed_on_stdin() -> list[Path]:
+    """Return the paths on stdin, whatever bytes they are made of; a line feed alone ends one."""
+    lines = os.fsdecode(sys.stdin.buffer.read()).split("\n")
+    if odd := next((line for line in lines if "\0" in line), None):
+        raise InputError(f"predict: {odd!r:.200} holds a NUL character; write one path a line.")
+
+    # A list from Windows ends its lines with \r\n.
+    lines = [line if os.path.lexists(line) else line.removesuffix("\r") for line in lines]
+    return [Path(line) for line in lines if line]
+
+
+def _answer(model: "L2RCLIP", path: Path) -> "pd.DataFrame":
+    """Return one row: what the model says of an image, in the unit of the ranks."""
+    row = model.predict(path).to_frame().round(6)
+    for column in ("median", "low", "high"):
+        row[column] = [model.ranks.values[rank] for rank in row[column]]
+    return row
+
+
+def _json(row: "pd.DataFrame") -> str:
+    """Return the row as JSON, its probabilities as a list."""
+    answer = row.to_dict("records")[0]
+    shares = [key for key in answer if str(key).startswith("p_")]
+    answer["probabilities"] = [answer.pop(key) for key in shares]
+    return json_line(answer)
+
+
+def _csv(row: "pd.DataFrame", header: bool) -> str:
+    """Return the row as a line of CSV in which no cell begins a formula."""
+    paths = [f"./{path}" if path.startswith(FORMULA) else path for path in row["path"]]
+    names = [f"'{name}" if name.startswith(FORMULA) else name for name in row["name"]]
+    row = row.assign(path=list(map(printable, paths)), name=list(map(printable, names)))
+    return row.to_csv(index=False, header=header)
+
+
+def _complain(message: str) -> None:
+    """Say on stderr what is wrong with one image."""
+    print(f"error: {one_line(message)}", file=sys.stderr)

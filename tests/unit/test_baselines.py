@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from l2rclip_lite.baselines import (
+    ALIASES,
     BASELINES,
     check_baselines,
     registry,
@@ -67,7 +68,7 @@ def test_the_table_is_whole() -> None:
     numbers = [row.number for row in OBJECTIVES.values()]
     assert len({number + form for number in numbers for form in (0, 1)}) == 2 * len(numbers)
     assert min(numbers) == OBJECTIVES["cross-entropy"].number == 3
-    assert len(set(BASELINES)) == len(BASELINES) == 4 + 2 * 13 - 3
+    assert len(set(BASELINES)) == len(BASELINES) == 4 + 2 * 13 - 3 - len(ALIASES)
     named = {name: row.loss.__name__ for name, row in OBJECTIVES.items()}
     others = {
         "cross-entropy": "cross_entropy",
@@ -193,6 +194,15 @@ def test_learns_what_can_be_learned(name: str, leaves: OrdinalDataset, small: Co
     assert float((answer.double() @ torch.arange(5.0).double() - target).abs().mean()) < 0.7
 
 
+def test_two_names_of_a_method_are_one_method(leaves: OrdinalDataset, small: Config) -> None:
+    """Cross-entropy on frozen features is logistic regression; the alias is accepted, and listed nowhere."""
+    trained = arc(small, leaves)
+    assert ALIASES == {"cross-entropy-frozen": "linear-probe"}
+    assert not ALIASES.keys() & {*BASELINES}
+    check_baselines(["cross-entropy-frozen"])
+    assert torch.equal(train("cross-entropy-frozen", trained), train("linear-probe", trained))
+
+
 def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown name, a library that is missing, CoOp with no context: each one sentence that says the fix."""
     check_baselines(BASELINES, Config())
@@ -200,6 +210,8 @@ def test_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> 
         InputError, match=r"^baselines: 'svm' is unknown; choose from zero-shot, .*-frozen\.$"
     ):
         check_baselines(["svm"])
+    with pytest.raises(InputError, match="'linear_probe' is unknown; did you mean linear-probe"):
+        check_baselines(["linear_probe"])
     with pytest.raises(InputError, match="coop-frozen learns the context; set context_length"):
         check_baselines(["ordinalclip", "coop-frozen"], Config(context_length=0))
     monkeypatch.setattr(

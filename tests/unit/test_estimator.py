@@ -91,6 +91,32 @@ def test_what_cannot_be_fitted() -> None:
         ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
         ({}, [0, 1, 2, 3, 4, 5], r"^y: no label occurs twice"),
         ({"image_side": "tower"}, [0, 1], r"^X: features train no tower"),
+        (
+            {"ranks": "0,1,2"},
+            [0, 1, 2],
+            r"^ranks: give a list of labels, lowest first, not '0,1,2'",
+        ),
+        ({"ranks": 3}, [0, 1, 2], r"^ranks: give a list of labels, lowest first, not 3"),
+        ({"ranks": ["a", None]}, ["a", "b"], r"^ranks: give a list of labels"),
+        ({"ranks": ["0", "1"]}, ["0.0", "1.0"], r"^y: the label '0\.0' is written otherwise"),
     ):
         with pytest.raises(InputError, match=said):
             L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), (y * 3)[:6])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "names"),
+    [
+        (["0", "5", "10"], [0, 5, 10]),
+        (["0", "5", "10"], [0.0, 5.0, 10.0]),
+        ([0, 5, 10], ["0", "5", "10"]),
+        (None, ["0", "5", "10"]),
+    ],
+)
+def test_labels_meet_their_ranks_by_value(ranks: Any, names: list[Any]) -> None:
+    """Numbers or their digits in ranks: classes are of the kind of y, so that a right answer counts as right."""
+    X, y = np.repeat(np.eye(3), 4, axis=0), np.repeat(names, 4)
+    grader = L2RCLIPClassifier(ranks, **TINY).fit(X, y)
+    assert grader.classes_.dtype.kind == y.dtype.kind
+    assert grader.model_.ranks.values == (0, 5, 10)
+    assert grader.score(X, y) == 1
