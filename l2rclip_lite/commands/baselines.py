@@ -1,12 +1,16 @@
 """`l2rclip baselines`: train other methods on the data of a finished run."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-from l2rclip_lite.commands.common import BASELINES, How, Names, Reading, Run, data_of, load_model
+from l2rclip_lite.commands.common import (
+    How,
+    Names,
+    Reading,
+    Run,
+    data_of,
+    finished_baselines,
+    load_model,
+)
 from l2rclip_lite.commands.compare import compare
 
 
@@ -16,12 +20,13 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower that is trained:
-    cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy, supcon, rank-n-contrast, coop,
-    ordinalclip, ordinalclip-inverse; with -frozen behind the name, as in sord-frozen, on fixed features.
+    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower
+    that is trained: cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy,
+    supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse; with -frozen behind the name,
+    as in sord-frozen, on fixed features.
 
-    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and `export` take it by
-    --method NAME.
+    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
+    `export` take it by --method NAME.
 
     Args:
         run: The --out of a finished fit.
@@ -33,21 +38,26 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.training.features import TrainingData
 
-    trained, names = load_model(run, device=how.device), names or ["ridge", "linear-probe"]
+    names = names or ["ridge", "linear-probe"]
+    trained = load_model(run, device=how.device)
     check_baselines(names, trained.config)
-    kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in names}
-    missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
+    directory = RunDirectory(run)
+    finished = finished_baselines(directory)
+
+    missing = [name for name in dict.fromkeys(names) if name not in finished]
     if missing:
-        found = data_of(run, how)
-        model = type(trained).build(found.ranks, trained.config).to(trained.device)
-        loaded = TrainingData.load(found, model, cache=how.cache, quiet=False)
+        data = data_of(run, how)
+        source = directory.read_record().dataset.source
+        model = type(trained).build(data.ranks, trained.config).to(trained.device)
+        loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
     for name in missing:
-        print(f"{name}, to be kept in {kept[name].folder}", file=sys.stderr, flush=True)
-        with kept[name].writing():
-            done = train_baseline(name, model, loaded, run=kept[name], quiet=False)
-            done.save_pretrained(kept[name].folder)
-            write_predictions(
-                kept[name], done, found.test, done.probabilities(loaded.encode(done, "test"))
-            )
-            kept[name].clean()
+        baseline = directory.baseline(name)
+        print(f"{name}, to be kept in {baseline.folder}", file=sys.stderr, flush=True)
+        with baseline.writing():
+            baseline.claim(data, trained.config, source)
+            fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
+            fitted.save_pretrained(baseline.folder)
+            p = fitted.probabilities(loaded.encode(fitted, "test"))
+            write_predictions(baseline, fitted, data.test, p)
+            baseline.clean()
     compare(run)
