@@ -207,7 +207,10 @@ class RunDirectory:
             self._check_claim(str(dataset["fingerprint"]), config)
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise InputError(f"{self.folder}: is not a run directory; choose a new or empty --out.")
+            fix = "choose a new or empty --out"
+            if self.folder != self.root:
+                fix = "delete the folder and train the baseline again"
+            raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
         dataset["ranks"] = data.ranks.to_dict()
         dataset["counts"] = {split: data.counts(split) for split in ("train", "val", "test")}
@@ -231,7 +234,10 @@ class RunDirectory:
         changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
-            raise InputError(f"{problem}; choose a new --out, or repeat its settings.")
+            fix = "choose a new --out, or repeat its settings"
+            if self.folder != self.root:
+                fix = "delete the folder and train the baseline again"
+            raise InputError(f"{problem}; {fix}.")
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""

@@ -6,7 +6,6 @@ is refused with its file, its row and what to do.
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -159,7 +158,7 @@ def read_predictions(file: Path, ranks: Ranks) -> pd.DataFrame:
     subject = ["subject"] if columns[1:2] == ["subject"] else []
     expected_columns = ["path", *subject, *INDICES, "expected", *shares]
     if columns != expected_columns:
-        wanted = ", ".join(expected_columns[: -len(shares)] + [f"p_0 … {shares[-1]}"])
+        wanted = ", ".join([*expected_columns[: -len(shares)], f"p_0 … {shares[-1]}"])
         raise InputError(f"{file}: its columns are not {wanted}, in this order; {RESTORE}.")
     if not rows:
         raise InputError(f"{file}: has no row; {RESTORE}.")
@@ -218,7 +217,7 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _refuse(file: Path, column: "pd.Series[str]", wrong: np.ndarray, problem: str) -> None:
+def _refuse(file: Path, column: "pd.Series[Any]", wrong: np.ndarray, problem: str) -> None:
     """Raise for the first wrong row; {} in `problem` stands for its cell."""
     if wrong.any():
         index = int(wrong.argmax())

@@ -183,12 +183,14 @@ def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) 
             escape(title): cell(row, key, 3).replace(" [", " <small>[").replace("]", "]</small>")
             for key, title in columns.items()
         }
-    return _scrolling(pd.DataFrame(cells).T.to_html(border=0, escape=False))
+    return _scrolling(pd.DataFrame(cells).T, escape=False)
 
 
-def _scrolling(table: str) -> str:
+def _scrolling(table: pd.DataFrame, *, index: bool = True, escape: bool = True) -> str:
     """Return a table in a box that scrolls where the page is too narrow for it."""
-    return f'<div class="scroll" tabindex="0">{table}</div>'
+    with pd.option_context("display.max_colwidth", None):  # a long name is not cut
+        html = table.to_html(border=0, index=index, escape=escape)
+    return f'<div class="scroll" tabindex="0">{html}</div>'
 
 
 def _image(figure: Figure) -> str:
@@ -232,7 +234,7 @@ def _worst(read_data: Callable[[], OrdinalDataset], answers: pd.DataFrame, ranks
         reason = one_line(str(error))
         shown = f"<p>The images cannot be shown: {escape(reason)}</p>"
         print(f"warning: the page shows no image: {reason}", file=sys.stderr)
-    return shown + WORST + _scrolling(worst.to_html(border=0, index=False))
+    return shown + WORST + _scrolling(worst, index=False)
 
 
 def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:

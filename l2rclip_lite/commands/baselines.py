@@ -7,6 +7,7 @@ from l2rclip_lite.commands.common import (
     Names,
     Reading,
     Run,
+    check_same_data,
     data_of,
     finished_baselines,
     load_model,
@@ -45,6 +46,9 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     finished = finished_baselines(directory)
 
     missing = [name for name in dict.fromkeys(names) if name not in finished]
+    for name in missing:  # of one that was stopped, before its data are read
+        check_same_data(directory, directory.baseline(name))
+
     if missing:
         data = data_of(run, how)
         source = directory.read_record().dataset.source

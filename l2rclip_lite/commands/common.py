@@ -215,14 +215,15 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
     named = {key: place for key in PLACES if (place := getattr(where, key))}
-    unnamed = places_elsewhere(run, stored.source, named)
+    source = {**stored.source, **named}
+    unnamed = places_elsewhere(run, source, named)
     if unnamed:
         problem = "its data lie outside the current folder"
         advice = f"if you trust its record, add {' '.join(unnamed)}"
         raise InputError(f"{run}: {problem}; {advice}")
 
     try:
-        data = load_dataset(**{**stored.source, **named})
+        data = load_dataset(**source)
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
@@ -233,11 +234,11 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 
 
 def places_elsewhere(run: str, source: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
-    """Return the options that would name what a run's record names outside the current folder.
+    """Return the options by which a user would allow what a record names outside this folder.
 
     Args:
         run: A run directory, for errors.
-        source: Its record: arguments of `load_dataset`.
+        source: Arguments of `load_dataset`: the record of the run, changed where the user says so.
         named: Places that the user has named; what lies below their root is trusted, too.
 
     Raises:
