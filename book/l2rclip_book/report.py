@@ -53,16 +53,24 @@ img { display: block; max-width: 100%; height: auto; margin: .5rem 0; padding: .
       background: #fff; border: 1px solid var(--line); border-radius: .5rem }
 pre { max-width: 46rem; white-space: pre-wrap; overflow-wrap: anywhere; font: inherit }
 .scroll { max-width: 100%; overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem }
-table { border-collapse: collapse; width: 100%; font-size: .9rem;
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9rem;
         font-variant-numeric: tabular-nums }
 th, td { padding: .4rem .75rem; text-align: right; white-space: nowrap; vertical-align: top }
-th:first-child, td:first-child { text-align: left }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem }
-thead th { background: var(--band); border-bottom: 1px solid var(--line) }
+thead th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--line) }
+thead th, thead th:first-child { background: var(--band) }
+th:first-child, td:first-child {
+  text-align: left; white-space: normal; min-width: 6.5rem;
+  position: sticky; left: 0; background: var(--page);
+}
+td:first-child { overflow-wrap: anywhere; min-width: 9rem }
 tbody tr + tr > * { border-top: 1px solid var(--line) }
 tbody th { font-weight: 600 }
 small { display: block; color: var(--soft); font-size: .8rem }
-@media (max-width: 60rem) { th, td { padding: .35rem .5rem } }
+@media (max-width: 50rem) {
+  table { font-size: .8rem }
+  th, td { padding: .35rem .4rem }
+  small { font-size: .7rem }
+}
 """
 HEAD = f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

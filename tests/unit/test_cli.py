@@ -299,6 +299,8 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
     less = text[text.index("Difference from L2RCLIP") : text.index("<h2>Training")]
     assert less.count("0.000 <small>[0.000, 0.000]</small>") == 5  # its answers, another name
+    assert len(re.findall(r'<div class="scroll" tabindex="0"><table', text)) == 3  # on a phone
+    assert text.count("<table") == 3
     assert "library_name" not in text
     assert re.search(r"test images they hold \d of 6, and \d\.\d of the 3 ranks on average", text)
 
