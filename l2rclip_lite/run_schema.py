@@ -174,6 +174,16 @@ def read_predictions(file: Path, ranks: Ranks) -> pd.DataFrame:
     return table
 
 
+def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities of a table of answers: a row per image, a column per rank.
+
+    Example:
+        >>> probabilities_of(pd.DataFrame({"path": ["a"], "p_0": [0.25], "p_1": [0.75]}))
+        array([[0.25, 0.75]])
+    """
+    return answers.filter(regex=r"^p_\d+$").to_numpy()
+
+
 def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     """Return the header of a CSV file of a run, and its rows as text.
 
@@ -209,6 +219,8 @@ def _validated(schema: type[Schema], content: object, file: Path, row: int | Non
         place = file if row is None else f"{file} row {row}"
         name = ".".join(map(str, first["loc"])) or "the content"
         problem = first["msg"].removeprefix("Input ").lower()
+        if first["type"] in ("model_type", "dict_type"):
+            problem = "should be a JSON object"
         raise InputError(f"{place}: {name}: {problem}; {RESTORE}.") from error
 
 
@@ -243,7 +255,7 @@ def _finite_numbers(file: Path, column: "pd.Series[str]") -> np.ndarray:
 
 def _check_answers(file: Path, table: pd.DataFrame, ranks: Ranks) -> None:
     """Refuse rows whose probabilities are none, or do not belong to the answers beside them."""
-    p = table.filter(regex=r"^p_\d+$").to_numpy()
+    p = probabilities_of(table)
     total = p.sum(axis=1)
     slack = ROUNDING * len(ranks)
     is_distribution = (p >= 0).all(axis=1) & (np.abs(total - 1) <= slack)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -26,6 +25,7 @@ from l2rclip_lite.metrics.checks import Scores
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, cell
 from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.run_schema import probabilities_of
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]
 OURS = ROWS["test"]
@@ -176,11 +176,6 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
         "Reliability": _image(diagram) + RELIABLE,
         "Intervals": intervals,
     }
-
-
-def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
-    """Return the probabilities of a table of answers: a row per image, a column per rank."""
-    return answers.filter(regex=r"^p_\d+$").to_numpy()
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:

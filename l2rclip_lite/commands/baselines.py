@@ -45,6 +45,11 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     directory = RunDirectory(run)
     finished = finished_baselines(directory)
 
+    for baseline in finished.values():
+        if baseline.has_folder(baseline.unfinished):  # killed after its last file
+            with baseline.writing():
+                baseline.clean()
+
     missing = [name for name in dict.fromkeys(names) if name not in finished]
     for name in missing:  # of one that was stopped, before its data are read
         check_same_data(directory, directory.baseline(name))

@@ -85,7 +85,7 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
     """
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.run_directory import RunDirectory
-    from l2rclip_lite.run_schema import RESTORE
+    from l2rclip_lite.run_schema import RESTORE, probabilities_of
 
     directory = RunDirectory(run)
     ranks = load_model(run).ranks
@@ -106,7 +106,7 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
 
     scores = {}
     for name, answer in answers.items():
-        p = answer.filter(regex=r"^p_\d+$").to_numpy()
+        p = probabilities_of(answer)
         scores[name] = resampled(p, answer["true_rank"].to_numpy(), ranks, groups=subjects)
     return ranks, answers, scores
 
@@ -197,6 +197,7 @@ def load_model(run: str, method: str | None = None, device: str = "cpu") -> "L2R
     if not baseline.has_file(baseline.model):
         fix = f"train it by `l2rclip baselines {run} {method}`"
         raise InputError(f"{baseline.folder}: not there; {fix}.")
+    check_same_data(directory, baseline)
     return L2RCLIP.from_pretrained(baseline.folder, device=device)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -153,7 +154,10 @@ def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind
     target = tmp_path / "page.html"
     match kind:
         case "device":
-            target = Path("/dev/full")
+            try:  # /dev/full itself is not put at risk
+                os.mknod(target, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+            except PermissionError:  # without the right to make one nobody can replace it either
+                target = Path("/dev/full")
         case "pipe":
             os.mkfifo(target)
         case "folder":
@@ -464,6 +468,7 @@ def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
     config.write_text(json.dumps(record))
     for command in ("compare", "baselines"):
         refused(run(command, folder), "ridge: was trained on other data", "train it again")
+    refused(run("evaluate", folder, "--method", "ridge"), "ridge: was trained on other data")
     config.unlink()
     assert run("compare", folder).code == 0
 
@@ -472,6 +477,10 @@ def test_a_baseline_that_was_stopped_goes_on_with_its_own_data_only(folder: Path
     """Without its last file it is trained again to the same bytes, but not after the record changed."""
     ridge = folder / "baselines" / "ridge"
     before = {path.name: path.read_bytes() for path in ridge.iterdir()}
+    (ridge / "checkpoint").mkdir()  # killed after its last file: it is finished but for this
+    assert run("baselines", folder, "ridge").code == 0
+    assert {path.name: path.read_bytes() for path in ridge.iterdir()} == before
+
     for name in ("predictions.csv", "model.safetensors"):
         (ridge / name).unlink()
     assert run("baselines", folder, "ridge").code == 0
