@@ -1,83 +1,26 @@
 """A run directory of somebody else, cut off, edited or hostile: one sentence, and nothing outside is touched."""
 
-import io
 import json
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import torch
 from filelock import FileLock
-from PIL import Image
+from run_files import Change, cell, edit, refused, run
 
-from l2rclip_lite import cli
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import LOCK, sweep_leftovers, write_atomically, write_text
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.results import write_predictions
-from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.run_schema import read_history, read_metrics, read_predictions
 from l2rclip_lite.training.fit import fit
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
-
-
-class Said(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(*words: str | Path) -> Said:
-    """Drive the command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = cli.main([str(word) for word in words])
-    return Said(code, out.getvalue(), err.getvalue())
-
-
-def refused(said: Said, *parts: str) -> None:
-    """One sentence on stderr with these words, and exit code 2."""
-    assert (said.code, said.err.count("\n")) == (2, 1), said.err
-    assert all(part in said.err for part in parts), said.err
-
-
-@pytest.fixture(scope="module")
-def pristine(
-    leaves: OrdinalDataset, small: Config, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A run with a baseline; tests copy it."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    config = replace(small, epochs1=2, image_side="kernel")
-    source = {"name": "leaves", "size": 60, "pixels": 64}
-    fit(leaves, config, folder, source=source, quiet=True)
-    assert run("baselines", folder, "ridge").code == 0
-    return folder
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    """A copy of the run."""
-    return Path(shutil.copytree(pristine, tmp_path / "run"))
-
-
-def edit(file: Path, change: Callable[[list[str]], list[str]]) -> None:
-    """Change the lines of a file."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    file.write_text("\n".join(change(lines)) + "\n", encoding="utf-8")
 
 
 # --- nothing outside the run ------------------------------------------------------------------------
@@ -210,187 +153,6 @@ def test_a_writer_holds_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- what is read is validated ----------------------------------------------------------------------
-
-
-def cell(row: int, column: str, value: str) -> Callable[[list[str]], list[str]]:
-    """Put a value in a cell; row 1 is the header."""
-
-    def change(lines: list[str]) -> list[str]:
-        place = lines[0].split(",").index(column)
-        cells = lines[row - 1].split(",")
-        cells[place] = value
-        return [*lines[: row - 1], ",".join(cells), *lines[row:]]
-
-    return change
-
-
-def renamed(old: str, new: str) -> Callable[[list[str]], list[str]]:
-    """Rename a column."""
-    return lambda lines: [lines[0].replace(old, new), *lines[1:]]
-
-
-PREDICTIONS: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
-    "empty": (lambda lines: [], "is empty"),
-    "header only": (lambda lines: lines[:1], "has no row"),
-    "cut within a row": (lambda lines: [*lines[:4], lines[4][:30]], "row 5: .* cells in place of"),
-    "a cell too many": (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "row 4: .* cells"),
-    "a column lost": (renamed("median_rank", "median"), "its columns are not path, true_rank"),
-    "a column twice": (renamed("p_1", "p_0"), "two columns have the same name"),
-    "columns in reverse": (renamed("p_0,p_1,p_2", "p_2,p_1,p_0"), "its columns are not"),
-    "semicolons": (lambda lines: [x.replace(",", ";") for x in lines], "its columns are not"),
-    "a quote left open": (lambda lines: [lines[0], '"' + lines[1]], "cannot be read"),
-    "an image twice": (
-        lambda lines: [*lines[:3], lines[1], *lines[4:]],
-        "row 4: the image .*twice",
-    ),
-    "a rank that is not": (cell(3, "true_rank", "5"), "row 3: true_rank is '5', not a rank from 0"),
-    "a rank below": (cell(3, "true_rank", "-1"), "row 3: true_rank is '-1'"),
-    "half a rank": (cell(3, "true_rank", "1.5"), "row 3: true_rank is '1.5'"),
-    "no rank": (cell(2, "low_rank", ""), "row 2: low_rank is ''"),
-    "an interval reversed": (cell(4, "high_rank", "-0"), "row 4: high_rank is '-0'"),
-    "not a number": (cell(2, "p_3", "x"), "row 2: p_3 is 'x', not a number"),
-    "NaN": (cell(2, "p_3", "nan"), "row 2: p_3 is 'nan'"),
-    "infinite": (cell(6, "expected", "1e999"), "row 6: expected is '1e999'"),
-    "negative": (cell(5, "p_0", "-0.5"), "row 5: its probabilities sum to"),
-    "not 1": (cell(5, "p_0", "2"), "row 5: its probabilities sum to"),
-    "another expectation": (cell(5, "expected", "9"), "row 5: expected 9.0 is not that of its row"),
-}
-
-
-@pytest.mark.parametrize("damage", PREDICTIONS)
-def test_damaged_predictions_are_refused_by_row(
-    damage: str, folder: Path, leaves: OrdinalDataset
-) -> None:
-    """Whatever no run has written; each names the file, and the row where there is one."""
-    change, sentence = PREDICTIONS[damage]
-    file = folder / "predictions.csv"
-    edit(file, change)
-    with pytest.raises(InputError, match=f"^{re.escape(str(file))}.*{sentence}.*restore the file"):
-        read_predictions(file, leaves.ranks)
-
-
-def test_an_answer_that_is_not_the_most_probable_is_refused(
-    folder: Path, leaves: OrdinalDataset
-) -> None:
-    """Probabilities in reverse under the right names."""
-    file = folder / "predictions.csv"
-
-    def reverse(lines: list[str]) -> list[str]:
-        rows = [line.split(",") for line in lines[1:]]
-        return [lines[0], *(",".join(row[:-5] + row[:-6:-1]) for row in rows)]
-
-    edit(file, reverse)
-    with pytest.raises(InputError, match=r"row \d+: .* is not (the most probable|that of its row)"):
-        read_predictions(file, leaves.ranks)
-
-
-HISTORY: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
-    "empty": (lambda lines: [], "is empty"),
-    "no stage": (renamed("stage", "phase"), "the column stage is missing"),
-    "cut": (lambda lines: [*lines[:2], lines[2][:12]], "row 3: .* cells in place of"),
-    "a word": (cell(3, "val_rps", "x"), "row 3: val_rps: should be a valid number"),
-    "NaN": (cell(2, "val_mae", "nan"), "row 2: val_mae: should be a finite number"),
-    "no score": (cell(2, "val_rps", ""), "row 2: val_rps"),
-    "stage 9": (cell(2, "stage", "9"), "row 2: stage: should be less than or equal to 2"),
-    "half an epoch": (cell(2, "epoch", "1.5"), "row 2: epoch: should be a valid integer"),
-    "an epoch lost": (lambda lines: [lines[0], *lines[2:]], "row 2: .* is out of order"),
-    "sorted": (lambda lines: [lines[0], *reversed(lines[1:])], "is out of order"),
-}
-
-
-@pytest.mark.parametrize("damage", HISTORY)
-def test_a_damaged_history_is_refused_by_row(damage: str, folder: Path) -> None:
-    """The same, of the file that the curves are drawn from."""
-    change, sentence = HISTORY[damage]
-    edit(folder / "history.csv", change)
-    with pytest.raises(InputError, match=f"history.csv.*{sentence}"):
-        read_history(folder / "history.csv")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[]",
-        b'"text"',
-        b'{"test": ',
-        b"\xff\xfe\x00",
-        b'{"test": {"n": 1}}',
-        b'{"val": 1, "test": 2, "test_after_stage1": [], "median_rank": null, "seconds": {}}',
-        b"[" * 20_000,
-    ],
-)
-def test_damaged_metrics_are_refused(folder: Path, content: bytes) -> None:
-    """No JSON, or none of a run."""
-    (folder / "metrics.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"metrics\.json: .+; "):
-        read_metrics(folder / "metrics.json")
-
-
-@pytest.mark.parametrize("value", ["high", None, [0.5], True])
-def test_a_score_is_a_number(folder: Path, value: object) -> None:
-    """One that a table shows, or any other."""
-    for name in ("rps", "kendall"):
-        metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["median_rank"][name] = value
-        (folder / "copy.json").write_text(json.dumps(metrics))
-        with pytest.raises(InputError, match=rf"median_rank\.{name}: should be a valid number"):
-            read_metrics(folder / "copy.json")
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"dataset": {"name": "leaves"}}, "dataset.fingerprint: field required"),
-        ({"dataset": None}, "config.json: dataset: "),
-        ({"config": {}}, "config.controls: field required"),
-    ],
-)
-def test_a_record_without_what_every_run_records(
-    folder: Path, change: dict[str, object], sentence: str
-) -> None:
-    """Whatever reads the data again says so, and so does `compare` of a baseline's record."""
-    record = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(record | change))
-    refused(run("evaluate", folder), "config.json", sentence)
-    refused(run("compare", folder), "config.json", sentence)
-
-
-def test_a_recorded_place_that_is_no_path(folder: Path) -> None:
-    """A NUL, a number, a loop of links."""
-    record = json.loads((folder / "config.json").read_text())
-    loop = folder.parent / "loop"
-    loop.symlink_to(loop)
-    for place in ("a\0b", 5, str(loop)):
-        record["dataset"]["source"] = {"name": "csv", "root": place}
-        (folder / "config.json").write_text(json.dumps(record))
-        refused(run("evaluate", folder), "its record of --root is no path", "pass --root")
-
-
-def test_a_model_card_in_another_encoding_is_shown(folder: Path) -> None:
-    """Saved as Latin-1 by an editor: a mark for each letter that is no UTF-8."""
-    (folder / "README.md").write_bytes("Für Blätter".encode("latin-1"))
-    assert RunDirectory(folder).read_card() == "F\ufffdr Bl\ufffdtter"
-
-
-NAMES = ("a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b,c.png', "a\x85b.png", "a\u2028b.png", " =1+1 ")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_names_survive_in_predictions_csv(
-    name: str, pristine: Path, leaves: OrdinalDataset, tmp_path: Path
-) -> None:
-    """Line ends, quotes and commas in names of images and of whom they show; NA and 007 are names."""
-    model = L2RCLIP.from_pretrained(pristine)
-    image = Image.new("RGB", (8, 8))
-    part = Split([name, "NA"], [0, 1], [image, image], subjects=[f"of {name}", "007"])
-    write_predictions(RunDirectory(tmp_path), model, part, torch.full((2, 5), 0.2))
-    table = RunDirectory(tmp_path).read_predictions(leaves.ranks)
-    assert table["path"].tolist() == [name, "NA"]
-    assert table["subject"].tolist() == [f"of {name}", "007"]
-
-
 # --- images are known by their names ----------------------------------------------------------------
 
 
@@ -449,7 +211,7 @@ def test_a_report_shows_the_images_of_its_rows(
     ],
 )
 def test_other_images_or_labels_are_not_compared(
-    folder: Path, file: str, change: Callable[[list[str]], list[str]], sentence: str
+    folder: Path, file: str, change: Change, sentence: str
 ) -> None:
     """A difference is of the same images with the same true ranks."""
     true_rank = (folder / "predictions.csv").read_text().splitlines()[2].split(",")[1]
