@@ -19,7 +19,7 @@ PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
 def save_checkpoint(
     file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any
 ) -> None:
-    """Write parameters, the best ones so far, Adam's moments and a JSON-ready record, atomically."""
+    """Write parameters, the best ones so far, Adam's moments and a record, atomically."""
     tensors = {f"now/{name}": value for name, value in parameters.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in parameters.items():

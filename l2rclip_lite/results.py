@@ -66,7 +66,7 @@ def validation_scores(
 def judge(
     probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False
 ) -> dict[str, float]:
-    """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
+    """Return `metrics.evaluate` of a split, with the ε-error where its labels have deviations."""
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
     return evaluate(probabilities, part.targets, ranks, **about, intervals=intervals)
 
@@ -116,15 +116,17 @@ def write_results(
     answers: Mapping[str, Rows],
     seconds: Mapping[str, float],
 ) -> None:
-    """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
+    """Write everything of a run but its `config.json`.
+
+    `metrics.json` comes last, since with it the run is complete.
 
     Args:
         run: Where.
         model: Trained.
         data: What it was trained on.
         history: One row per epoch.
-        answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2 as
-            `test_after_stage1`.
+        answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2
+            as `test_after_stage1`.
         seconds: Of each phase.
     """
     metrics: dict[str, Any] = {
@@ -146,7 +148,7 @@ def write_results(
 def model_card(
     model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = ""
 ) -> str:
-    """A model card: ranks, data, results beside the median rank, calibration, limits. Source: Mitchell et al. 2019.
+    """Return a model card: ranks, data, results, calibration, limits (Mitchell et al. 2019).
 
     It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
 

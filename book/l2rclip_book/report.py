@@ -1,6 +1,7 @@
 """A finished run as one page to read and to hand on.
 
-The page is one file: it asks no host for anything and runs no script. Names come from strangers, so all text is escaped.
+The page is one file: it asks no host for anything and runs no script. Names come from strangers,
+so all text is escaped.
 """
 
 import io
@@ -77,16 +78,19 @@ HEAD = f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>{STYLE}</style>"""
-LEGEND = """<p class="legend">RPS (error of the probabilities), MAE and ECE (how far stated and true certainty are apart): lower is better.
-Accuracy and QWK (agreement, weighted by distance): higher is better. MAE and the confusion below are those of the median
-answer, accuracy that of the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the model before its
-image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the same images.</p>"""
-PAIRED = """<p class="legend">Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is better than L2RCLIP. An interval that holds 0
-decides nothing.</p>"""
-CURVES = """<p class="legend">Left: how far the most probable rank is off on validation images. A dot marks the epoch that was kept: the one
-with the lowest validation RPS. Dashed: the test error of a model that sees no image.</p>"""
-RELIABLE = """<p class="legend">Images are sorted by how sure the model was of its answer. Where the dots lie in the grey range, it is as sure
-as it is right.</p>"""
+LEGEND = """<p class="legend">RPS (error of the probabilities), MAE and ECE (how far stated and true
+certainty are apart): lower is better. Accuracy and QWK (agreement, weighted by distance):
+higher is better. MAE and the confusion below are those of the median answer, accuracy that of
+the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the model before its
+image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the
+same images.</p>"""
+PAIRED = """<p class="legend">Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is
+better than L2RCLIP. An interval that holds 0 decides nothing.</p>"""
+CURVES = """<p class="legend">Left: how far the most probable rank is off on validation images. A
+dot marks the epoch that was kept: the one with the lowest validation RPS. Dashed: the test error of
+a model that sees no image.</p>"""
+RELIABLE = """<p class="legend">Images are sorted by how sure the model was of its answer. Where the
+dots lie in the grey range, it is as sure as it is right.</p>"""
 WORST = '<p class="legend">Bars: the probability of each rank. The triangle marks the true one.</p>'
 
 
@@ -179,7 +183,7 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
-    """Return a line for each method, a column for each score; an interval stands below its score."""
+    """Return a line for each method, a column for each score with its interval below it."""
     cells = {}
     for name, row in rows.items():
         cells[escape(name)] = {

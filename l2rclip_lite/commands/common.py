@@ -1,4 +1,4 @@
-"""What several commands share: words of the command line, tables, and how a finished run is read."""
+"""What several commands share: words of the command line, tables, reading a finished run."""
 
 import sys
 from collections.abc import Mapping
@@ -34,7 +34,8 @@ Labels = Literal["names", "index", "position"] | None
 class Place:
     """Where the data of a finished run are now.
 
-    A run's own record of them is followed only inside the current folder; whatever lies elsewhere is named again.
+    A run's own record of them is followed only inside the current folder; whatever lies elsewhere
+    is named again.
     """
 
     root: str | None = None

@@ -1,4 +1,4 @@
-"""A run directory of somebody else, cut off, edited or hostile: one sentence, and nothing outside is touched."""
+"""A hostile or edited run directory: one sentence, and nothing outside it is touched."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from l2rclip_lite.training.fit import fit
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
 
 
-# --- nothing outside the run ------------------------------------------------------------------------
+# --- nothing outside the run --------------------------------------------------------------------
 
 
 @needs_posix
@@ -115,7 +115,7 @@ def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind
         write_text(target, "text")
 
 
-# --- what a kill leaves behind ----------------------------------------------------------------------
+# --- what a kill leaves behind ------------------------------------------------------------------
 
 
 def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_writer_holds_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- images are known by their names ----------------------------------------------------------------
+# --- images are known by their names ------------------------------------------------------------
 
 
 def test_the_order_of_rows_does_not_count(folder: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
 
 
 def test_a_baseline_that_was_stopped_goes_on_with_its_own_data_only(folder: Path) -> None:
-    """Without its last file it is trained again to the same bytes, but not after the record changed."""
+    """Without its last file it is trained again to the same bytes, but not on other data."""
     ridge = folder / "baselines" / "ridge"
     before = {path.name: path.read_bytes() for path in ridge.iterdir()}
     (ridge / "checkpoint").mkdir()  # killed after its last file: it is finished but for this

@@ -1,4 +1,4 @@
-"""What the files of a run must hold: cut off, edited or foreign ones are refused by file and row."""
+"""Files of a run that were cut off or edited are refused by file and row."""
 
 import json
 import re
@@ -172,7 +172,7 @@ NAMES = ("a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b,c.png', "a\x85b.png", "a\u20
 def test_names_survive_in_predictions_csv(
     name: str, pristine_run: Path, leaves: OrdinalDataset, tmp_path: Path
 ) -> None:
-    """Line ends, quotes and commas in names of images and of whom they show; NA and 007 are names."""
+    """Line ends, quotes, commas in names of images and subjects; NA and 007 are names."""
     model = L2RCLIP.from_pretrained(pristine_run)
     image = Image.new("RGB", (8, 8))
     part = Split([name, "NA"], [0, 1], [image, image], subjects=[f"of {name}", "007"])
