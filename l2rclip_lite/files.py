@@ -5,12 +5,15 @@ A file is either the old one or the new one, never half of it, so a run can be k
 
 import json
 import os
+import shutil
 import stat
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,38 +21,116 @@ from torch import Tensor
 from l2rclip_lite.errors import InputError
 
 Named = Mapping[str, Tensor]
+PREFIX = ".l2r-"  # of everything that is only there while something is written
+LOCK = f"{PREFIX}lock"
+YOUNG = 60.0  # seconds in which a temporary folder may not have its lock yet
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def kind_of(path: Path) -> str:
+    """Return what a path names: "a file", "a folder", "a link", …; "" where nothing is there.
+
+    Links are not followed.
+
+    Raises:
+        InputError: The path cannot be looked up, such as one with a NUL.
+
+    Example:
+        >>> kind_of(Path("/")), kind_of(Path("/there/is/no/such/file"))
+        ('a folder', '')
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be used ({reason}); choose another name.") from error
+    return KINDS.get(stat.S_IFMT(mode), "a file")
+
+
+def check_target(file: Path) -> None:
+    """Refuse to write where something other than a regular file is.
+
+    Raises:
+        InputError: A device, a pipe, a folder or a link has this name.
+    """
+    kind = kind_of(file)
+    if kind not in ("", "a file"):
+        raise InputError(f"{file}: is {kind}, which no file may replace; choose another name.")
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
 
-    A folder, because writers such as safetensors make temporary files of their own beside the one they are given.
+    A folder, because writers such as safetensors make temporary files of their own beside the one
+    they are given. What an earlier, killed call left beside `file` is removed.
 
     Raises:
-        InputError: The folder cannot be written, or the disk is full.
+        InputError: Something other than a file has that name, the folder cannot be written, or the
+            disk is full.
     """
+    check_target(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(file.parent)
+
         # a full disk may not let the folder go
-        with TemporaryDirectory(prefix=".l2r-", dir=file.parent, ignore_cleanup_errors=True) as new:
-            fresh = Path(new, file.name)
+        temporary = TemporaryDirectory(prefix=PREFIX, dir=file.parent, ignore_cleanup_errors=True)
+        with temporary as folder, FileLock(Path(folder, LOCK)):
+            fresh = Path(folder, file.name)
             write(fresh)
             fresh.chmod(0o644)
-            with fresh.open(
-                "r+b"
-            ) as stream:  # Windows flushes no file that is open for reading only
+
+            # Windows flushes no file that is open for reading only
+            with fresh.open("r+b") as stream:
                 os.fsync(stream.fileno())
+
             fresh.replace(file)
     except (OSError, SafetensorError) as error:
-        problem = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        reason = getattr(error, "strerror", None) or error
+        problem = f"cannot be written ({reason})"
         raise InputError(f"{file}: {problem}; free some space or choose another place.") from error
 
 
+def sweep_leftovers(folder: Path, young: float = YOUNG) -> None:
+    """Remove the temporary folders of `write_atomically` whose process was killed.
+
+    A process that still writes holds the lock in its folder, and is left alone.
+
+    Args:
+        folder: Where to look; not in the folders below it.
+        young: Folders that were changed in so many seconds are left alone, as their process may
+            not have come to lock them.
+    """
+    for leftover in folder.glob(f"{PREFIX}*"):
+        if kind_of(leftover) != "a folder":
+            continue
+
+        try:
+            age = time.time() - leftover.stat().st_mtime
+            if age < young or kind_of(leftover / LOCK) not in ("", "a file"):
+                continue
+            FileLock(leftover / LOCK).acquire(timeout=0).lock.release()
+        except (OSError, Timeout):  # it is in use, is gone by now, or belongs to somebody else
+            continue
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def write_text(file: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically; of a path that is not UTF-8, half surrogates become escapes as in JSON."""
-    write_atomically(
-        file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    )
+    """Write a UTF-8 text file atomically, with line ends as they are in `text`.
+
+    Half surrogates, of a path that is not UTF-8, become escapes as in JSON.
+    """
+    content = text.encode("utf-8", errors="backslashreplace")
+    write_atomically(file, lambda path: path.write_bytes(content))
 
 
 def write_json(file: Path, value: Any) -> None:
@@ -57,34 +138,51 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_bytes(file: Path) -> bytes:
+    """Return the content of a regular file; nothing else is waited for.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is a pipe, a device or a folder, or its name is no name of a file.
+    """
+    no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for ever
+    binary = getattr(os, "O_BINARY", 0)
+    descriptor = os.open(file, os.O_RDONLY | no_wait | binary)
+    with os.fdopen(descriptor, "rb", closefd=True) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise ValueError("it is not a file")
+        return stream.read()
+
+
 def read_json(file: Path) -> Any:
-    """What a JSON file holds.
+    """Return what a JSON file holds.
 
     Raises:
         InputError: It is missing, is not a regular file, or holds no JSON.
     """
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would wait for ever
-            raise ValueError("it is not a file")
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return json.loads(read_bytes(file).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{file}: cannot be read ({reason}); give the --out of an `l2rclip fit`."
-        ) from error
+        fix = "give the --out of an `l2rclip fit`"
+        raise InputError(f"{file}: cannot be read ({reason}); {fix}.") from error
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically; the tensors may live on any device and in any memory layout."""
+    """Write a safetensors file atomically.
+
+    The tensors may live on any device and in any memory layout.
+    """
     flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_atomically(file, lambda path: save_file(flat, path, metadata))
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, and its metadata.
+    """Return all tensors of a safetensors file, and its metadata.
 
-    A tensor lies where the file has it, in general at no multiple of 16 bytes; a matrix product from there differs in
-    the last bit from that of the tensor that was saved. So each is copied into memory of its own.
+    A tensor lies where the file has it, in general at no multiple of 16 bytes; a matrix product
+    from there differs in the last bit from that of the tensor that was saved. So each is copied
+    into memory of its own.
 
     Raises:
         InputError: No such file, or a damaged one.

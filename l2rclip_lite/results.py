@@ -1,10 +1,11 @@
 """What a run leaves behind: scores, predictions, history and a model card."""
 
-from collections.abc import Mapping, Sequence
+import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -13,7 +14,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.metrics import evaluate, mae, medians, rps
 from l2rclip_lite.model import L2RCLIP
@@ -66,7 +66,7 @@ def validation_scores(
 def judge(
     probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False
 ) -> dict[str, float]:
-    """`metrics.evaluate` on a split of a data set, with the ε-error where its labels have deviations."""
+    """Return `metrics.evaluate` of a split, with the ε-error where its labels have deviations."""
     about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
     return evaluate(probabilities, part.targets, ranks, **about, intervals=intervals)
 
@@ -89,18 +89,23 @@ def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilit
 
     Columns that end in `_rank` are indices, `expected` is in the unit of the ranks.
     """
-    found = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal)).to_frame()
+    prediction = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal))
     indices = {
         "rank": "predicted_rank",
         "median": "median_rank",
         "low": "low_rank",
         "high": "high_rank",
     }
-    found = found.drop(columns="name").rename(columns=indices)
-    found.insert(1, "true_rank", part.targets)
+    table = prediction.to_frame().drop(columns="name").rename(columns=indices)
+    table.insert(1, "true_rank", part.targets)
     if part.subjects is not None:
-        found.insert(1, "subject", part.subjects)
-    write_text(run.predictions, found.to_csv(index=False, float_format="%.6f"))
+        table.insert(1, "subject", part.subjects)
+
+    # Python's csv quotes a name with a comma, a quote or "\n", but none with "\r" alone
+    has_return = any("\r" in str(name) for name in (*part.paths, *(part.subjects or ())))
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
+    text = table.to_csv(index=False, float_format="%.6f", quoting=quoting, lineterminator="\n")
+    write_text(run.predictions, text)
 
 
 def write_results(
@@ -111,15 +116,17 @@ def write_results(
     answers: Mapping[str, Rows],
     seconds: Mapping[str, float],
 ) -> None:
-    """Write everything of a run but its `config.json`; `metrics.json` last, since with it the run is complete.
+    """Write everything of a run but its `config.json`.
+
+    `metrics.json` comes last, since with it the run is complete.
 
     Args:
         run: Where.
         model: Trained.
         data: What it was trained on.
         history: One row per epoch.
-        answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2 as
-            `test_after_stage1`.
+        answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2
+            as `test_after_stage1`.
         seconds: Of each phase.
     """
     metrics: dict[str, Any] = {
@@ -131,40 +138,17 @@ def write_results(
     }
     model.save_pretrained(run.folder)
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
-    write_text(run.history, epochs.to_csv(index=False))
+    write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
-    write_text(run.folder / "README.md", model_card(model, data, metrics))
+    write_text(run.card, model_card(model, data, metrics))
     write_json(run.metrics, metrics)
     run.clean()
-
-
-def read_table(file: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
-    """A table of a run.
-
-    Args:
-        file: A CSV file.
-        needed: Columns that it must have.
-
-    Raises:
-        InputError: None there, or one that is damaged.
-    """
-    try:
-        # "007" is not 7, and "NA" is a name
-        table = pd.read_csv(
-            file, keep_default_na=False, na_values=[""], dtype={"path": str, "subject": str}
-        )
-        table[[*needed]]  # raises where one lacks
-        return table
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{file}: cannot be read ({error}); restore it, or fit to a new --out."
-        ) from error
 
 
 def model_card(
     model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = ""
 ) -> str:
-    """A model card: ranks, data, results beside the median rank, calibration, limits. Source: Mitchell et al. 2019.
+    """Return a model card: ranks, data, results, calibration, limits (Mitchell et al. 2019).
 
     It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
 

@@ -1,4 +1,8 @@
-"""A folder that holds one run: one writer, one config, and a record of its data."""
+"""A folder that holds one run: one writer, one config, and a record of its data.
+
+Every file of a run is reached through `RunDirectory`. A run may come from somebody else, so nothing
+in it is followed elsewhere: below its folder there are only folders and regular files.
+"""
 
 import hashlib
 import json
@@ -9,12 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import read_json, write_json
+from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.run_schema import (
+    RunRecord,
+    read_history,
+    read_metrics,
+    read_predictions,
+    read_record,
+)
 
-LOCK = ".l2r-lock"
+BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
@@ -22,38 +35,155 @@ class RunDirectory:
     """A folder that holds one run.
 
     Args:
-        folder: New, empty, or a run directory.
+        folder: New, empty, or a run directory. It may itself be a link.
+        inside: The run that it is a part of; from there on no link is followed.
+
+    Example:
+        >>> RunDirectory("runs/leaves").baseline("ridge").predictions.as_posix()
+        'runs/leaves/baselines/ridge/predictions.csv'
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, inside: str | Path | None = None) -> None:
         self.folder = Path(folder)
-        self.config, self.metrics = self.folder / "config.json", self.folder / "metrics.json"
-        self.history, self.predictions = (
-            self.folder / "history.csv",
-            self.folder / "predictions.csv",
-        )
-        self.unfinished = self.folder / "checkpoint"  # a folder, there while the run is unfinished
+        self.root = self.folder if inside is None else Path(inside)
+
+        self.config = self.folder / "config.json"
+        self.metrics = self.folder / "metrics.json"
+        self.history = self.folder / "history.csv"
+        self.predictions = self.folder / "predictions.csv"
+        self.model = self.folder / "model.safetensors"
+        self.card = self.folder / "README.md"
+        self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
+
+    def baseline(self, name: str) -> "RunDirectory":
+        """Return the directory of a baseline of this run, there or not.
+
+        Raises:
+            InputError: A name that is no name of a folder.
+        """
+        if not name or name.startswith(".") or not {"/", "\\", "\0"}.isdisjoint(name):
+            raise InputError(f"{self.folder}: {name!r} is no name of a baseline; correct it.")
+        return RunDirectory(self.folder / BASELINES_FOLDER / name, inside=self.root)
+
+    def baseline_names(self) -> list[str]:
+        """Return the names in the folder of baselines, sorted; hidden ones are left out.
+
+        Raises:
+            InputError: The folder is a link, or no folder.
+        """
+        folder = self.folder / BASELINES_FOLDER
+        if not self.has_folder(folder):
+            return []
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+    def has_folder(self, folder: Path) -> bool:
+        """Return whether a folder of the run is there.
+
+        Raises:
+            InputError: It, or a folder above it within the run, is a link or no folder.
+        """
+        return self._lookup(folder, "a folder")
+
+    def has_file(self, file: Path) -> bool:
+        """Return whether a file of the run is there.
+
+        Raises:
+            InputError: It, or a folder above it within the run, is a link, a pipe or a device.
+        """
+        return self._lookup(file, "a file")
+
+    def _lookup(self, path: Path, wanted: str) -> bool:
+        """Return whether `path` is there and `wanted`, with folders of the run above it."""
+        place = self.root
+        parts = path.relative_to(self.root).parts
+        for index, part in enumerate(parts):
+            place = place / part
+            is_last = index == len(parts) - 1
+            needed = wanted if is_last else "a folder"
+
+            kind = kind_of(place)
+            if not kind:
+                return False
+            if kind != needed:
+                fix = f"put {needed} there, or take another run"
+                raise InputError(f"{place}: is {kind}, which a run may not hold; {fix}.")
+        return True
+
+    def check(self) -> None:
+        """Refuse a run in which something that is read, written or deleted is no file or folder.
+
+        Raises:
+            InputError: A link, a pipe or a device in the place of a file or folder of the run.
+        """
+        self.has_folder(self.folder)
+        files = (self.config, self.metrics, self.history, self.predictions, self.model, self.card)
+        for file in (*files, self.folder / LOCK):
+            self.has_file(file)
+
+        if self.has_folder(self.unfinished):
+            for path in self.unfinished.iterdir():
+                is_leftover = path.name.startswith(".") and kind_of(path) == "a folder"
+                if not is_leftover:
+                    self.has_file(path)
+
+    def read_record(self) -> RunRecord:
+        """Return settings and data of the run, see `run_schema.read_record`."""
+        self.has_file(self.config)
+        return read_record(self.config)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return the scores of the run, see `run_schema.read_metrics`."""
+        self.has_file(self.metrics)
+        return read_metrics(self.metrics)
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Return the epochs of the run, see `run_schema.read_history`."""
+        self.has_file(self.history)
+        return read_history(self.history)
+
+    def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
+        """Return the answers on the test images, see `run_schema.read_predictions`."""
+        self.has_file(self.predictions)
+        return read_predictions(self.predictions, ranks)
+
+    def read_card(self) -> str:
+        """Return the model card; letters in another encoding than UTF-8 become �.
+
+        Raises:
+            InputError: It is not there, or no file.
+        """
+        self.has_file(self.card)
+        try:
+            return read_bytes(self.card).decode("utf-8-sig", errors="replace")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            fix = "write a model card there, an empty one will do"
+            raise InputError(f"{self.card}: cannot be read ({reason}); {fix}.") from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only process that writes here, and leave nothing hidden behind.
 
         Raises:
-            InputError: Another process writes here, or the folder cannot be written.
+            InputError: Another process writes here, the folder cannot be written, or it holds a
+                link, a pipe or a device in the place of a file of the run.
         """
-        existed, lock = self.folder.exists(), FileLock(self.folder / LOCK)
+        self.check()
+        existed = self.folder.exists()
+        lock = FileLock(self.folder / LOCK)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             busy = "another process writes this run; wait for it, or choose another --out"
             raise InputError(f"{self.folder}: {busy}.") from None
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror})"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problem = f"cannot be written ({reason})"
             raise InputError(f"{self.folder}: {problem}; choose another --out.") from error
+
         try:
-            for leftover in self.folder.glob(".l2r-*"):  # of a write that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
+            sweep_leftovers(self.folder, young=0)  # nobody else begins to write a file here now
             yield
         finally:
             lock.release()
@@ -62,56 +192,61 @@ class RunDirectory:
                 self.folder.rmdir()
 
     def claim(self, data: Any, config: Any, source: Mapping[str, Any] | None) -> None:
-        """Say in `config.json` which run this folder holds, or check that it holds this one.
+        """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: An `OrdinalDataset`; its file names, labels and ranks are fingerprinted.
+            data: An `OrdinalDataset`, which is fingerprinted.
             config: A `Config`.
             source: Arguments of `load_dataset`.
 
         Raises:
             InputError: The folder holds another run, or something else.
         """
-        about = {"name": data.name, "source": source, "fingerprint": fingerprint(data)}
-        if self.config.exists():
-            stored = read_json(self.config)
-            try:
-                mine = {"data or template": about["fingerprint"]} | flat_settings(config.to_dict())
-                theirs = {"data or template": stored["dataset"]["fingerprint"]}
-                theirs |= flat_settings(stored["config"])
-            except (KeyError, TypeError, AttributeError) as error:
-                problem = f"not written by this release ({error!r})"
-                raise InputError(f"{self.config}: {problem}; choose another --out.") from error
-            changed = sorted(
-                key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
-            )
-            if changed:
-                what = f"{self.folder}: holds a run with another {', '.join(changed)}"
-                raise InputError(f"{what}; choose a new --out, or repeat its settings.")
+        dataset = {"name": data.name, "source": source, "fingerprint": fingerprint(data)}
+        if self.has_file(self.config):
+            self._check_claim(str(dataset["fingerprint"]), config)
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise InputError(f"{self.folder}: is not a run directory; choose a new or empty --out.")
-        about |= {"ranks": data.ranks.to_dict()}
-        about |= {"counts": {split: data.counts(split) for split in ("train", "val", "test")}}
-        about |= {
-            "card": data.card.to_dict(),
-            "protocol": list(data.protocol),
-            "missing": list(data.missing),
-        }
-        versions = {
-            name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")
-        }
-        write_json(
-            self.config, {"config": config.to_dict(), "dataset": about, "versions": versions}
-        )
+            fix = "choose a new or empty --out"
+            if self.folder != self.root:
+                fix = "delete the folder and train the baseline again"
+            raise InputError(f"{self.folder}: is not a run directory; {fix}.")
+
+        dataset["ranks"] = data.ranks.to_dict()
+        dataset["counts"] = {split: data.counts(split) for split in ("train", "val", "test")}
+        dataset["card"] = data.card.to_dict()
+        dataset["protocol"] = list(data.protocol)
+        dataset["missing"] = list(data.missing)
+
+        packages = ("torch", "timm", "open_clip_torch", "transformers")
+        versions = {name: version(name) for name in packages}
+        record = {"config": config.to_dict(), "dataset": dataset, "versions": versions}
+        write_json(self.config, record)
+
+    def _check_claim(self, data_fingerprint: str, config: Any) -> None:
+        """Refuse to go on with other data or other settings than the folder holds."""
+        stored = self.read_record()
+        mine = {"data or template": data_fingerprint} | flat_settings(config.to_dict())
+        theirs = {"data or template": stored.dataset.fingerprint}
+        theirs |= flat_settings(stored.config.model_dump())
+
+        names = mine.keys() | theirs.keys()
+        changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
+        if changed:
+            problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
+            fix = "choose a new --out, or repeat its settings"
+            if self.folder != self.root:
+                fix = "delete the folder and train the baseline again"
+            raise InputError(f"{problem}; {fix}.")
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        if self.has_folder(self.unfinished):
+            shutil.rmtree(self.unfinished, ignore_errors=True)
 
 
 def fingerprint(data: Any) -> str:
-    """SHA-256 over every file name and label of the three splits of an `OrdinalDataset`, and its ranks."""
+    """Return the SHA-256 of ranks, and of every file name and label of the three splits."""
     found = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
     for split in ("train", "val", "test"):
         part = data.split(split)
@@ -121,7 +256,7 @@ def fingerprint(data: Any) -> str:
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide a result, nested ones with a dot.
+    """Return the settings that decide a result, nested ones with a dot.
 
     Example:
         >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})

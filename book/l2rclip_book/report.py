@@ -1,6 +1,7 @@
 """A finished run as one page to read and to hand on.
 
-The page is one file: it asks no host for anything and runs no script. Names come from strangers, so all text is escaped.
+The page is one file: it asks no host for anything and runs no script. Names come from strangers,
+so all text is escaped.
 """
 
 import io
@@ -11,49 +12,97 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book import plots
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.files import read_json, write_text
-from l2rclip_lite.metrics import Probabilities, medians, rps_of_images, with_intervals
+from l2rclip_lite.files import write_text
+from l2rclip_lite.metrics import medians, rps_of_images, with_intervals
+from l2rclip_lite.metrics.checks import Scores
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import ROWS, SCORES, cell, read_table
+from l2rclip_lite.results import ROWS, SCORES, cell
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.run_schema import probabilities_of
 
-Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Any]]
+Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]
 OURS = ROWS["test"]
-HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<style>:root { color-scheme: light dark; font-family: sans-serif } body { max-width: 60rem; margin: 2rem auto }
-img { max-width: 100% } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-family: inherit } body { padding: 0 1rem }
-table { display: block; overflow-x: auto } td, th { padding: .2rem .6rem; text-align: left; white-space: nowrap }</style>"""
-LEGEND = """<p>RPS (error of the probabilities), MAE and ECE (how far stated and true certainty are apart): lower is better.
-Accuracy and QWK (agreement, weighted by distance): higher is better. MAE and the confusion below are those of the median
-answer, accuracy that of the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the model before its
-image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the same images.</p>"""
-PAIRED = """<p>Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is better than L2RCLIP. An interval that holds 0
-decides nothing.</p>"""
-CURVES = """<p>Left: how far the most probable rank is off on validation images. A dot marks the epoch that was kept: the one
-with the lowest validation RPS. Dashed: the test error of a model that sees no image.</p>"""
-RELIABLE = """<p>Images are sorted by how sure the model was of its answer. Where the dots lie in the grey range, it is as sure
-as it is right.</p>"""
-WORST = "<p>Bars: the probability of each rank. The triangle marks the true one.</p>"
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --ink: light-dark(#1f2328, #e6e8eb);
+  --soft: light-dark(#59636e, #9aa4af);
+  --line: light-dark(#d5dae0, #3a414a);
+  --page: light-dark(#ffffff, #15181c);
+  --band: light-dark(#f4f6f8, #1f242a);
+}
+* { box-sizing: border-box }
+body {
+  max-width: 64rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
+  color: var(--ink); background: var(--page);
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+}
+h1 { font-size: 1.8rem; line-height: 1.2; margin: .5rem 0 1rem; overflow-wrap: anywhere }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-top: 1rem;
+     border-top: 1px solid var(--line) }
+p { max-width: 46rem }
+.legend { color: var(--soft); font-size: .9rem }
+img { display: block; max-width: 100%; height: auto; margin: .5rem 0; padding: .5rem;
+      background: #fff; border: 1px solid var(--line); border-radius: .5rem }
+pre { max-width: 46rem; white-space: pre-wrap; overflow-wrap: anywhere; font: inherit }
+.scroll { max-width: 100%; overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9rem;
+        font-variant-numeric: tabular-nums }
+th, td { padding: .4rem .75rem; text-align: right; white-space: nowrap; vertical-align: top }
+thead th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--line) }
+thead th, thead th:first-child { background: var(--band) }
+th:first-child, td:first-child {
+  text-align: left; white-space: normal; min-width: 6.5rem;
+  position: sticky; left: 0; background: var(--page);
+}
+td:first-child { overflow-wrap: anywhere; min-width: 9rem }
+tbody tr + tr > * { border-top: 1px solid var(--line) }
+tbody th { font-weight: 600 }
+small { display: block; color: var(--soft); font-size: .8rem }
+@media (max-width: 50rem) {
+  table { font-size: .8rem }
+  th, td { padding: .35rem .4rem }
+  small { font-size: .7rem }
+}
+"""
+HEAD = f"""<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>{STYLE}</style>"""
+LEGEND = """<p class="legend">RPS (error of the probabilities), MAE and ECE (how far stated and true
+certainty are apart): lower is better. Accuracy and QWK (agreement, weighted by distance):
+higher is better. MAE and the confusion below are those of the median answer, accuracy that of
+the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the model before its
+image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the
+same images.</p>"""
+PAIRED = """<p class="legend">Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is
+better than L2RCLIP. An interval that holds 0 decides nothing.</p>"""
+CURVES = """<p class="legend">Left: how far the most probable rank is off on validation images. A
+dot marks the epoch that was kept: the one with the lowest validation RPS. Dashed: the test error of
+a model that sees no image.</p>"""
+RELIABLE = """<p class="legend">Images are sorted by how sure the model was of its answer. Where the
+dots lie in the grey range, it is as sure as it is right.</p>"""
+WORST = '<p class="legend">Bars: the probability of each rank. The triangle marks the true one.</p>'
 
 
 def write_report(
     run: str, file: Path, judged: Judged, read_data: Callable[[], OrdinalDataset]
 ) -> Path:
-    """Scores, training curves, confusion, reliability, worst images and model card of a run, in one HTML file.
+    """Write scores, curves, confusion, reliability, worst images and model card as one HTML file.
 
     Args:
         run: A run directory.
         file: What to write.
-        judged: Its ranks; answers and resampled scores by method, see `l2rclip_lite.finished.judged`.
+        judged: Its ranks; answers and resampled scores by method, see `commands.common.judged`.
         read_data: Reads its data again.
 
     Returns:
@@ -62,61 +111,93 @@ def write_report(
     Raises:
         InputError: A run that was changed.
     """
+    directory = RunDirectory(run)
     ranks, answers, scores = judged
-    metrics, found = read_json(Path(run, "metrics.json")), answers[OURS]
-    history: Any = read_table(Path(run, "history.csv"))
-    rows = {name: with_intervals(score) for name, score in scores.items()}
-    rows |= {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
-    true, p = found["true_rank"].to_numpy(), found.filter(regex=r"^p_\d+$").to_numpy()
-    unit, error = plots.unit_of(ranks), "{mae_median:.2f}".format
-    short = f"On {len(found)} test images the median answer is off by {error(**rows[OURS])} {escape(unit)} on average"
-    parts = {
-        "In short": f"<p>{short}; of a model that sees no image, by {error(**metrics['median_rank'])}.</p>"
-    }
-    parts[f"Scores; MAE in {unit}"] = _table(rows, SCORES) + LEGEND
-    ours = scores.pop(OURS)
-    less = {
-        name: with_intervals({key: of[key] - ours[key] for key in SCORES})
-        for name, of in scores.items()
-    }
-    if less:
-        parts[f"Difference from {OURS}"] = _table(less, SCORES) + PAIRED
-    if "loss" in history:  # not where no epoch was run
+    metrics = directory.read_metrics()
+    history = directory.read_history()
+    card = directory.read_card()
+    ours = answers[OURS]
+
+    parts = _score_parts(ranks, ours, scores, metrics)
+    if any("loss" in row for row in history):  # not where no epoch was run
         curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
         parts["Training"] = _image(curves) + CURVES
-    parts["Confusion of the median answer"] = _image(
-        plots.confusion({OURS: (true, medians(p))}, ranks)
-    )
-    parts["Reliability"] = (
-        _image(reliability_diagram({OURS: reliability(true, p, ranks)})) + RELIABLE
-    )
-    names, score = pd.Index(ranks.names), rps_of_images(true, p)
-    said = {"image": found["path"], "true": names[true], "most probable": names[p.argmax(1)]}
-    said |= {"median": names[medians(p)], "RPS": score.round(3)}
-    low, high = found["low_rank"], found["high_rank"]
-    parts["Intervals"] = (
-        f"<p>They are made to hold nine true ranks of ten. On the test images they hold "
-        f"{found['true_rank'].between(low, high).sum()} of {len(found)}, and {(high - low + 1).mean():.1f} of the "
-        f"{len(ranks)} ranks on average.</p>"
-    )
-    parts["Worst images, by RPS"] = _worst(
-        read_data, pd.DataFrame(said).nlargest(6, "RPS"), p, ranks
-    )
-    parts["Model card, to complete in README.md of the run"] = _card(
-        Path(run, "README.md").read_text(encoding="utf-8")
-    )
-    body = (f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
+    parts |= _answer_parts(ranks, ours)
+    parts["Worst images, by RPS"] = _worst(read_data, ours, ranks)
+    parts["Model card, to complete in README.md of the run"] = _card(card)
+
+    body = "".join(f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
     title = escape(Path(run).resolve().name)  # no path of this machine
-    write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{''.join(body)}")
+    write_text(file, f"{HEAD}\n<title>{title}</title><h1>{title}</h1>\n{body}")
     return file
 
 
-def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
-    """A line for each method, a column for each score."""
-    cells = {
-        row: {columns[key]: cell(score, key, 3) for key in columns} for row, score in rows.items()
+def _score_parts(
+    ranks: Ranks,
+    ours: pd.DataFrame,
+    scores: Mapping[str, Scores],
+    metrics: Mapping[str, Mapping[str, float]],
+) -> dict[str, str]:
+    """Return the parts of the page about scores and their differences, by title."""
+    rows = {name: with_intervals(score) for name, score in scores.items()}
+    rows |= {ROWS[key]: dict(metrics[key]) for key in ("test_after_stage1", "median_rank")}
+
+    unit = plots.unit_of(ranks)
+    error = f"{rows[OURS]['mae_median']:.2f} {escape(unit)}"
+    blind = f"{metrics['median_rank']['mae_median']:.2f}"
+    answer = f"On {len(ours)} test images the median answer is off by {error} on average"
+    parts = {
+        "In short": f"<p>{answer}; of a model that sees no image, by {blind}.</p>",
+        f"Scores; MAE in {unit}": _table(rows, SCORES) + LEGEND,
     }
-    return str(pd.DataFrame(cells).T.to_html(border=0))
+
+    differences = {}
+    for name, score in scores.items():
+        if name != OURS:
+            less = {key: score[key] - scores[OURS][key] for key in SCORES}
+            differences[name] = with_intervals(less)
+    if differences:
+        parts[f"Difference from {OURS}"] = _table(differences, SCORES) + PAIRED
+    return parts
+
+
+def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
+    """Return the parts of the page about single answers: confusion, reliability, intervals."""
+    true = ours["true_rank"].to_numpy()
+    p = probabilities_of(ours)
+    confusion = plots.confusion({OURS: (true, medians(p))}, ranks)
+    diagram = reliability_diagram({OURS: reliability(true, p, ranks)})
+
+    low, high = ours["low_rank"], ours["high_rank"]
+    n_held = ours["true_rank"].between(low, high).sum()
+    width = (high - low + 1).mean()
+    intervals = (
+        f"<p>They are made to hold nine true ranks of ten. On the test images they hold {n_held} "
+        f"of {len(ours)}, and {width:.1f} of the {len(ranks)} ranks on average.</p>"
+    )
+    return {
+        "Confusion of the median answer": _image(confusion),
+        "Reliability": _image(diagram) + RELIABLE,
+        "Intervals": intervals,
+    }
+
+
+def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
+    """Return a line for each method, a column for each score with its interval below it."""
+    cells = {}
+    for name, row in rows.items():
+        cells[escape(name)] = {
+            escape(title): cell(row, key, 3).replace(" [", " <small>[").replace("]", "]</small>")
+            for key, title in columns.items()
+        }
+    return _scrolling(pd.DataFrame(cells).T, escape=False)
+
+
+def _scrolling(table: pd.DataFrame, *, index: bool = True, escape: bool = True) -> str:
+    """Return a table in a box that scrolls where the page is too narrow for it."""
+    with pd.option_context("display.max_colwidth", None):  # a long name is not cut
+        html = table.to_html(border=0, index=index, escape=escape)
+    return f'<div class="scroll" tabindex="0">{html}</div>'
 
 
 def _image(figure: Figure) -> str:
@@ -140,13 +221,42 @@ def _card(text: str) -> str:
     return f"<pre>{bold}</pre>"
 
 
-def _worst(
-    read_data: Callable[[], OrdinalDataset], worst: pd.DataFrame, p: Probabilities, ranks: Ranks
-) -> str:
-    """The images that were judged worst, as far as they can be seen, and their names."""
+def _worst(read_data: Callable[[], OrdinalDataset], answers: pd.DataFrame, ranks: Ranks) -> str:
+    """Return the images that were judged worst, as far as they can be seen, and their names."""
+    names = pd.Index(ranks.names)
+    true = answers["true_rank"].to_numpy()
+    p = probabilities_of(answers)
+    columns = {
+        "image": answers["path"],
+        "true": names[true],
+        "most probable": names[p.argmax(1)],
+        "median": names[medians(p)],
+        "RPS": rps_of_images(true, p).round(3),
+    }
+    worst = pd.DataFrame(columns).nlargest(6, "RPS")
+
     try:
-        shown = _image(plots.gallery(read_data().test, p, ranks, worst.index.tolist()))
-    except (InputError, IndexError) as error:
-        shown = f"The images cannot be shown: {escape(one_line(str(error)))}"
-        print(f"warning: the page shows no image: {one_line(str(error))}", file=sys.stderr)
-    return shown + WORST + worst.to_html(border=0, index=False)
+        shown = _image(_gallery(read_data().test, answers.loc[worst.index], ranks))
+    except InputError as error:
+        reason = one_line(str(error))
+        shown = f"<p>The images cannot be shown: {escape(reason)}</p>"
+        print(f"warning: the page shows no image: {reason}", file=sys.stderr)
+    return shown + WORST + _scrolling(worst, index=False)
+
+
+def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
+    """Return the figure of some test images, found by their names, with their probabilities.
+
+    Raises:
+        InputError: An image of this name is not among the test images of the data.
+    """
+    # as `write_text` spells a name that is no text
+    stored = [path.encode("utf-8", "backslashreplace").decode() for path in test.paths]
+    place = {path: index for index, path in enumerate(stored)}
+    for path in answers["path"]:
+        if path not in place:
+            problem = f"{path!r} of predictions.csv is no test image of the data"
+            raise InputError(f"report: {problem}; restore predictions.csv.")
+
+    chosen = test.subset(place[path] for path in answers["path"])
+    return plots.gallery(chosen, probabilities_of(answers), ranks, range(len(chosen)))

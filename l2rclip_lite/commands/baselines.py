@@ -1,9 +1,17 @@
 """`l2rclip baselines`: train other methods on the data of a finished run."""
 
 import sys
-from pathlib import Path
 
-from l2rclip_lite.commands.common import BASELINES, How, Names, Reading, Run, data_of, load_model
+from l2rclip_lite.commands.common import (
+    How,
+    Names,
+    Reading,
+    Run,
+    check_same_data,
+    data_of,
+    finished_baselines,
+    load_model,
+)
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.errors import InputError, one_line
 
@@ -14,13 +22,14 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower that is trained:
-    cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy, supcon, rank-n-contrast, coop,
-    ordinalclip, ordinalclip-inverse; with -frozen behind the name, as in sord-frozen, on fixed features. linear-probe may
-    also be called cross-entropy-frozen; it is kept, and stands in every table, as linear-probe.
+    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower
+    that is trained: cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy,
+    supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse; with -frozen behind the name,
+    as in sord-frozen, on fixed features. linear-probe may also be called cross-entropy-frozen; it
+    is kept, and stands in every table, as linear-probe.
 
-    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and `export` take it by
-    --method NAME.
+    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
+    `export` take it by --method NAME.
 
     Args:
         run: The --out of a finished fit.
@@ -36,31 +45,42 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     trained = load_model(
         run, device=how.device, weights=how.weights, allow_download=how.allow_download
     )
-    if trained.config.weights != how.weights:  # of a stranger's run: what it names is not followed
-        raise InputError(
-            f"{run}: its towers began with the weights of {trained.config.weights!r}; "
-            "name that file by --weights."
-        )
+    if trained.config.weights != how.weights:  # what a run names is not followed
+        weights = f"its towers began with the weights of {trained.config.weights!r}"
+        raise InputError(f"{run}: {weights}; name that file by --weights.")
     check_baselines(names, trained.config)
-    kept = {name: RunDirectory(Path(run, BASELINES, name)) for name in map(one_name, names)}
-    missing = [name for name in kept if not kept[name].predictions.is_file()]  # it is written last
+    names = [one_name(name) for name in names]
+    directory = RunDirectory(run)
+    finished = finished_baselines(directory)
+
+    for baseline in finished.values():
+        if baseline.has_folder(baseline.unfinished):  # killed after its last file
+            with baseline.writing():
+                baseline.clean()
+
+    missing = [name for name in dict.fromkeys(names) if name not in finished]
+    for name in missing:  # of one that was stopped, before its data are read
+        check_same_data(directory, directory.baseline(name))
+
     if missing:
-        found = data_of(run, how)
+        data = data_of(run, how)
+        source = directory.read_record().dataset.source
         model = type(trained).build(
-            found.ranks,
+            data.ranks,
             trained.config,
             allow_download=how.allow_download,
             commits=trained.towers.commits,
         )
         model.to(trained.device)
-        loaded = TrainingData.load(found, model, cache=how.cache, quiet=False)
+        loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
     for name in missing:
-        print(one_line(f"{name}, to be kept in {kept[name].folder}"), file=sys.stderr, flush=True)
-        with kept[name].writing():
-            done = train_baseline(name, model, loaded, run=kept[name], quiet=False)
-            done.save_pretrained(kept[name].folder)
-            write_predictions(
-                kept[name], done, found.test, done.probabilities(loaded.encode(done, "test"))
-            )
-            kept[name].clean()
+        baseline = directory.baseline(name)
+        print(one_line(f"{name}, to be kept in {baseline.folder}"), file=sys.stderr, flush=True)
+        with baseline.writing():
+            baseline.claim(data, trained.config, source)
+            fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
+            fitted.save_pretrained(baseline.folder)
+            p = fitted.probabilities(loaded.encode(fitted, "test"))
+            write_predictions(baseline, fitted, data.test, p)
+            baseline.clean()
     compare(run)

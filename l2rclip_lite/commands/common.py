@@ -1,5 +1,6 @@
-"""What several commands share: words of the command line, tables, and how a finished run is read."""
+"""What several commands share: words of the command line, tables, reading a finished run."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.metrics.checks import Scores
     from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.ranks import Ranks
+    from l2rclip_lite.run_directory import RunDirectory
 
-OURS, BASELINES = "L2RCLIP", "baselines"  # a row of a table; a folder of a run
+OURS = "L2RCLIP"  # a row of a table
+PLACES = ("root", "labels", "lists")  # what `Place` may name
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
@@ -28,7 +34,8 @@ Labels = Literal["names", "index", "position"] | None
 class Place:
     """Where the data of a finished run are now.
 
-    A run's own record of them is followed only inside the current folder; whatever lies elsewhere is named again.
+    A run's own record of them is followed only inside the current folder; whatever lies elsewhere
+    is named again.
     """
 
     root: str | None = None
@@ -58,39 +65,120 @@ How = Annotated[Reading, tyro.conf.arg(name="")]
 
 
 def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
-    """One line per method with its scores and their intervals; the last two stand below, as terminals are narrow."""
+    """Return one line per method with its scores and their intervals.
+
+    The last two scores stand below the others, as terminals are narrow.
+    """
     import pandas as pd
 
     from l2rclip_lite.results import SCORES, cell
 
     cells = {name: {SCORES[key]: cell(row, key, 3) for key in SCORES} for name, row in rows.items()}
-    found = pd.DataFrame(cells).T
-    return f"{title}\n{found.iloc[:, :3].to_string()}\n\n{found.iloc[:, 3:].to_string()}"
+    frame = pd.DataFrame(cells).T
+    return f"{title}\n{frame.iloc[:, :3].to_string()}\n\n{frame.iloc[:, 3:].to_string()}"
 
 
-def judged(run: str) -> "tuple[Ranks, dict[str, Any], dict[str, Any]]":
-    """The ranks of a run; what L2RCLIP and each baseline answered about the test images; `metrics.resampled` of that."""
+def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]":
+    """Return how well a run and its baselines answered the test images.
+
+    Returns:
+        The ranks; the answers of L2RCLIP and of each baseline, all in the order of the run's own;
+        their scores, see `metrics.resampled`.
+
+    Raises:
+        InputError: A file of the run was changed, or a baseline belongs to other images.
+    """
     from l2rclip_lite.metrics import resampled
-    from l2rclip_lite.results import read_table
+    from l2rclip_lite.model_file import ModelFile, find_model_file
+    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.run_schema import RESTORE, probabilities_of
 
-    if away := [
-        p for p in Path(run).rglob("*") if not p.resolve().is_relative_to(Path(run).resolve())
-    ]:
-        raise InputError(f"{away[0]} leads out of {run}; put the file itself there.")
-    files = {OURS: Path(run, "predictions.csv")}
-    files |= {
-        file.parent.name: file for file in sorted(Path(run, BASELINES).glob("*/predictions.csv"))
-    }
-    ranks, scores = load_model(run).ranks, {}
-    answers = {name: read_table(file, ("path", "true_rank")) for name, file in files.items()}
-    ours = answers[OURS]
-    subjects = ours["subject"].astype(str).tolist() if "subject" in ours else None
-    for name, each in answers.items():
-        if not each["path"].equals(ours["path"]):
-            raise InputError(f"{run}: {name} answered other images; delete it and train it again.")
-        p = each.filter(regex=r"^p_\d+$").to_numpy()
-        scores[name] = resampled(p, each["true_rank"].to_numpy(), ranks, groups=subjects)
+    directory = RunDirectory(run)
+    directory.has_file(directory.model)  # refuses a link
+    ranks = ModelFile.read(find_model_file(run)).ranks
+    ours = directory.read_predictions(ranks)
+    n_test = int(directory.read_metrics()["test"]["n"])
+    if len(ours) != n_test:
+        problem = f"{len(ours)} rows, but the run has {n_test} test images"
+        raise InputError(f"{directory.predictions}: {problem}; {RESTORE}.")
+
+    answers = {OURS: ours}
+    for name, baseline in finished_baselines(directory).items():
+        theirs = baseline.read_predictions(ranks)
+        answers[name] = in_order_of(ours, theirs, baseline)
+
+    subjects = None
+    if "subject" in ours:
+        subjects = ours["subject"].tolist()
+
+    scores = {}
+    for name, answer in answers.items():
+        p = probabilities_of(answer)
+        scores[name] = resampled(p, answer["true_rank"].to_numpy(), ranks, groups=subjects)
     return ranks, answers, scores
+
+
+def finished_baselines(run: "RunDirectory") -> "dict[str, RunDirectory]":
+    """Return the directories of the baselines of a run that are complete, by name.
+
+    A folder whose name is that of no method is left out, with a warning on stderr.
+
+    Raises:
+        InputError: A baseline was trained on other data than the run.
+    """
+    from l2rclip_lite.baselines import BASELINES, one_name
+
+    finished = {}
+    for folder in run.baseline_names():
+        baseline = run.baseline(folder)
+        name = one_name(folder)
+        if name not in BASELINES:
+            problem = f"{baseline.folder} is no baseline and is left out; rename or delete it."
+            print(f"warning: {one_line(problem)}", file=sys.stderr)
+            continue
+
+        baseline.check()
+        if baseline.has_file(baseline.predictions):  # it is written last
+            check_same_data(run, baseline)
+            finished[name] = baseline
+    return finished
+
+
+def check_same_data(run: "RunDirectory", baseline: "RunDirectory") -> None:
+    """Refuse a baseline that was trained on other data than the run.
+
+    Those of earlier releases have no record; of them the test images are compared alone.
+    """
+    if not baseline.has_file(baseline.config):
+        return
+    ours = run.read_record().dataset.fingerprint
+    theirs = baseline.read_record().dataset.fingerprint
+    if ours != theirs:
+        problem = f"{baseline.folder}: was trained on other data than the run"
+        raise InputError(f"{problem}; delete the folder and train it again.")
+
+
+def in_order_of(
+    ours: "pd.DataFrame", theirs: "pd.DataFrame", baseline: "RunDirectory"
+) -> "pd.DataFrame":
+    """Return the answers of a baseline in the order of the run's own, image by image.
+
+    Raises:
+        InputError: It answered other images, or knows another true rank of one.
+    """
+    fix = "delete the folder of the baseline and train it again"
+    by_path = theirs.set_index("path", drop=False)
+    if len(ours) != len(theirs) or not ours["path"].isin(by_path.index).all():
+        raise InputError(f"{baseline.predictions}: its images are not those of the run; {fix}.")
+
+    aligned = by_path.loc[ours["path"]].reset_index(drop=True)
+    differs = (aligned["true_rank"] != ours["true_rank"]).to_numpy()
+    if differs.any():
+        path = ours["path"][differs.argmax()]
+        row = int((theirs["path"] == path).to_numpy().argmax()) + 2
+        problem = f"the true rank of {path!r} is not that of the run"
+        raise InputError(f"{baseline.predictions} row {row}: {problem}; {fix}.")
+    return aligned
 
 
 def load_model(
@@ -101,51 +189,111 @@ def load_model(
     weights: str | None = None,
     allow_download: bool = False,
 ) -> "L2RCLIP":
-    """L2RCLIP of a run, or one of its baselines."""
-    from l2rclip_lite.baselines import one_name
-    from l2rclip_lite.model import L2RCLIP
+    """Return L2RCLIP of a run, or one of its baselines.
 
-    folder = Path(run, BASELINES, method) if method else run
-    if method and not Path(folder).is_dir():  # a run of before may hold it under its other name
-        folder = Path(run, BASELINES, one_name(method))
-    if method and not Path(folder).is_dir():
-        raise InputError(f"{folder}: not there; train it by `l2rclip {BASELINES} {run} {method}`.")
+    Raises:
+        InputError: A method that does not exist or was not trained, a model that is damaged, or a
+            link in the place of a file of the run.
+    """
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.run_directory import RunDirectory
+
+    directory = RunDirectory(run)
+    source = directory
+    if method is not None:
+        source = directory.baseline(folder_of(directory, method))
+        if not source.has_file(source.model):
+            fix = f"train it by `l2rclip baselines {run} {method}`"
+            raise InputError(f"{source.folder}: not there; {fix}.")
+        check_same_data(directory, source)
+
+    source.has_file(source.model)  # refuses a link
     return L2RCLIP.from_pretrained(
-        folder, device=device, weights=weights, allow_download=allow_download
+        source.folder, device=device, weights=weights, allow_download=allow_download
     )
 
 
+def folder_of(run: "RunDirectory", method: str) -> str:
+    """Return the name of the folder in which a baseline of the run is kept.
+
+    A run of an earlier release may keep one under its other name.
+    """
+    from l2rclip_lite.baselines import ALIASES, BASELINES, one_name
+
+    name = one_name(method)
+    if name not in BASELINES:
+        choices = ", ".join(BASELINES)
+        raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
+    for alias, canonical in ALIASES.items():
+        if canonical == name and not run.baseline(name).has_file(run.baseline(name).model):
+            if run.baseline(alias).has_file(run.baseline(alias).model):
+                return alias
+    return name
+
+
 def data_of(run: str, where: Place) -> "OrdinalDataset":
-    """The data of a run, read again and compared with what they were."""
+    """Return the data of a run, read again and compared with what they were.
+
+    Raises:
+        InputError: They cannot be read, lie where the user has not named them, or have changed.
+    """
     from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.files import read_json
     from l2rclip_lite.run_directory import RunDirectory, fingerprint
 
-    stored = read_json(RunDirectory(run).config)
-    named = {key: place for key in ("root", "labels", "lists") if (place := getattr(where, key))}
-    away, trusted = list[str](), [Path.cwd(), Path(where.root or ".").resolve()]
+    stored = RunDirectory(run).read_record().dataset
+    fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
+    if stored.source is None:
+        raise InputError(f"{run}: has no record of where its data are; {fix}.")
+
+    named = {key: place for key in PLACES if (place := getattr(where, key))}
+    source = {**stored.source, **named}
+    unnamed = places_elsewhere(run, source, named)
+    if unnamed:
+        problem = "its data lie outside the current folder"
+        advice = f"if you trust its record, add {' '.join(unnamed)}"
+        raise InputError(f"{run}: {problem}; {advice}")
+
     try:
-        about = stored["dataset"]
-        source = {**about["source"], **named}
-        for key in ("root", "labels", "lists"):
-            if key in source and key not in named:
-                paths = [
-                    Path(start, source[key]).resolve() for start in (".", source.get("root") or ".")
-                ]
-                if not all(any(path.is_relative_to(each) for each in trusted) for path in paths):
-                    away.append(f"--{key} {source[key]}")
-        data = None if away else load_dataset(**source)
-    except (InputError, LookupError, TypeError) as error:
-        hint = "fit it by `l2rclip fit`, or pass --root if it has moved"
-        raise InputError(f"{run}: its data cannot be read again; {hint} ({error})") from error
-    if data is None:
-        said = f"its data lie outside the current folder; if you trust its record, add {' '.join(away)}"
-        raise InputError(f"{run}: {said}")
-    if fingerprint(data) != about["fingerprint"]:
-        raise InputError(
-            f"{run}: data with other files, labels, splits or ranks now; pass the old --root."
-        )
+        data = load_dataset(**source)
+    except (InputError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
+
+    if fingerprint(data) != stored.fingerprint:
+        problem = "data with other files, labels, splits or ranks now"
+        raise InputError(f"{run}: {problem}; pass the old --root.")
     return data
+
+
+def places_elsewhere(run: str, source: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
+    """Return the options by which a user would allow what a record names outside this folder.
+
+    Args:
+        run: A run directory, for errors.
+        source: Arguments of `load_dataset`: the record of the run, changed where the user says so.
+        named: Places that the user has named; what lies below their root is trusted, too.
+
+    Raises:
+        InputError: A place that is no path.
+    """
+    trusted = [Path.cwd(), Path(named.get("root", ".")).resolve()]
+    elsewhere = []
+    for key in PLACES:
+        if key not in source or key in named:
+            continue
+
+        try:
+            starts = (".", source.get("root") or ".")
+            paths = [Path(start, source[key]).resolve() for start in starts]
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            # a number, a NUL, a name that is too long, a loop of links
+            problem = f"its record of --{key} is no path ({error})"
+            raise InputError(f"{run}: {problem}; pass --{key}.") from error
+
+        for path in paths:
+            if not any(path.is_relative_to(folder) for folder in trusted):
+                elsewhere.append(f"--{key} {source[key]}")
+                break
+    return elsewhere
 
 
 @dataclass(frozen=True)

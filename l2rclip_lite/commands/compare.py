@@ -1,9 +1,5 @@
 """`l2rclip compare`: scores of a run and its baselines, and their differences."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 from l2rclip_lite.commands.common import OURS, Run, judged, table
 
 
@@ -13,8 +9,8 @@ def compare(run: Run) -> None:
     Try:
       l2rclip compare runs/mine
 
-    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of images, or where the
-    data say whom they show, of subjects. No image is read.
+    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of
+    images, or where the data say whom they show, of subjects. No image is read.
 
     Args:
         run: The --out of a finished fit.
@@ -24,12 +20,13 @@ def compare(run: Run) -> None:
 
     ranks, answers, scores = judged(run)
     title = f"test; unit of MAE: {ranks.unit}"
-    print(table({name: with_intervals(each) for name, each in scores.items()}, title))
-    best = scores.pop(OURS)
-    rows = {
-        name: with_intervals({key: of[key] - best[key] for key in SCORES})
-        for name, of in scores.items()
-    }
+    print(table({name: with_intervals(score) for name, score in scores.items()}, title))
+
+    ours = scores.pop(OURS)
+    rows = {}
+    for name, score in scores.items():
+        rows[name] = with_intervals({key: score[key] - ours[key] for key in SCORES})
     if rows:
-        paired = f"difference from {OURS}, paired by {'subject' if 'subject' in answers[OURS] else 'image'}"
-        print(f"\n{table(rows, f'{paired}; an interval without 0 shows one')}")
+        drawn = "subject" if "subject" in answers[OURS] else "image"
+        title = f"difference from {OURS}, paired by {drawn}; an interval without 0 shows one"
+        print(f"\n{table(rows, title)}")

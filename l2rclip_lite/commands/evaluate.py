@@ -85,12 +85,11 @@ def _labelled(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "
     from l2rclip_lite.data.own_images.labels import label_space
     from l2rclip_lite.data.own_images.reading import own_table
     from l2rclip_lite.data.table import as_split, files_inside, first_row
-    from l2rclip_lite.files import read_json
     from l2rclip_lite.run_directory import RunDirectory
 
     told, root = dict[str, Any](), Path(how.root or ".")
     with suppress(InputError, LookupError, TypeError, ValueError):  # of a model without a record
-        told = dict(read_json(RunDirectory(run).config)["dataset"]["source"])
+        told = dict(RunDirectory(run).read_record().dataset.source or {})
     ours = {"path": "path", "label": "label", "subject": "group"}
     columns = {key: str(told.get(f"{name}_column", name)) for key, name in ours.items()}
     own = Path(told.get("root") or ".", told.get("labels") or "labels.csv")

@@ -3,13 +3,9 @@
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from l2rclip_lite.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 from l2rclip_lite.commands.common import Place, Run, Where, data_of, judged
+from l2rclip_lite.errors import InputError
 
 
 def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
@@ -19,8 +15,9 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
       l2rclip report runs/mine
       l2rclip report runs/mine --out mine.html --root /where/the/images/are/now
 
-    It has the scores beside those of the baselines, training curves, confusion, reliability, the worst test images and the
-    model card, and asks no other host for anything. Look at the images before you hand it on.
+    It has the scores beside those of the baselines, training curves, confusion, reliability, the
+    worst test images and the model card, and asks no other host for anything. Look at the images
+    before you hand it on.
 
     Args:
         run: The --out of a finished fit.
@@ -30,8 +27,9 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_book.report import write_report
+    from l2rclip_lite.files import check_target
 
-    file = write_report(
-        run, out or Path(run, "report.html"), judged(run), partial(data_of, run, where)
-    )
+    target = out or Path(run, "report.html")
+    check_target(target)
+    file = write_report(run, target, judged(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")

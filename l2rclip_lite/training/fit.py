@@ -21,11 +21,10 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import read_json
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import Run, read_table, write_results
+from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
@@ -92,8 +91,8 @@ def fit(
             PartialState().wait_for_everyone()
         elif first:
             run.clean()  # of a run that was killed after its last file
-    epochs: Any = read_table(run.history).to_dict(orient="records")
-    return Run(L2RCLIP.from_pretrained(run.folder), read_json(run.metrics), epochs, run.folder)
+    model = L2RCLIP.from_pretrained(run.folder)
+    return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
 
 def _both_stages(model: L2RCLIP, data: OrdinalDataset, cache: Any, options: Any) -> tuple[Any, ...]:

@@ -1,11 +1,17 @@
 """Towers and data that several test files share; nobody trains these, `fit` builds its own."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from run_files import run
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.training.fit import fit
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +45,22 @@ def small() -> Config:
         lr1=3e-3,
         lr2=1e-3,
     )
+
+
+@pytest.fixture(scope="session")
+def pristine_run(
+    leaves: OrdinalDataset, small: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run of a kernel head with a baseline, written once."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = replace(small, epochs1=2, image_side="kernel")
+    source = {"name": "leaves", "size": 60, "pixels": 64}
+    fit(leaves, config, folder, source=source, quiet=True)
+    run("baselines", folder, "ridge")
+    return folder
+
+
+@pytest.fixture
+def folder(pristine_run: Path, tmp_path: Path) -> Path:
+    """A copy of that run, to be damaged."""
+    return Path(shutil.copytree(pristine_run, tmp_path / "run"))

@@ -283,17 +283,13 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
 ) -> None:
     """Four figures in the page itself, the last of the worst images; what a stranger wrote stays text.
 
-    Where the images are not followed or a link leads out of the run, a sentence says so.
+    Where the images are not followed, or are no longer those of the run, a sentence says so.
     """
     away, file, evil = tmp_path / "a & b", tmp_path / "page.html", "<img src=x onerror=alert(1)>"
     shutil.copytree(fitted.out, away)
     head = "---\nlibrary_name: hub\n---\n"
     (away / "README.md").write_text(f"{head}</pre><script>alert(1)</script>", encoding="utf-8")
-    answers = (away / "predictions.csv").read_text(encoding="utf-8")
-    (away / "predictions.csv").write_text(
-        re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8"
-    )
-    shutil.copytree(away, away / "baselines" / "ridge")
+    shutil.copytree(fitted.out, away / "baselines" / "ridge")
     words = ("report", away, "--out", file, "--root", fitted.root)
     assert run(*words) == (0, f"{file}: open it in a browser\n", "")
     text = file.read_text(encoding="utf-8")
@@ -301,17 +297,25 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     assert text.count("<img") == len(images) == 4
     assert all(Image.open(io.BytesIO(b64decode(image))).width > 300 for image in images)
     assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
-    assert text.count(escape(evil)) == 6
     assert all(f">{word}</" in text for word in ("ridge", "after stage 1", "a &amp; b"))
     less = text[text.index("Difference from L2RCLIP") : text.index("<h2>Training")]
-    assert less.count("0.000 [0.000, 0.000]") == 5  # its answers under another name
+    assert less.count("0.000 <small>[0.000, 0.000]</small>") == 5  # its answers, another name
+    assert len(re.findall(r'<div class="scroll" tabindex="0"><table', text)) == 3  # on a phone
+    assert text.count("<table") == 3
     assert "library_name" not in text
     assert re.search(r"test images they hold \d of 6, and \d\.\d of the 3 ranks on average", text)
+
     assert "the page shows no image" in run(*words[:2]).err
     text = (away / "report.html").read_text(encoding="utf-8")
     assert (text.count("<img"), "add --root" in text) == (3, True)
-    (away / "secret").symlink_to(fitted.root)
-    refused(run(*words), f"secret leads out of {away}")
+
+    for predictions in away.rglob("predictions.csv"):
+        answers = predictions.read_text(encoding="utf-8")
+        predictions.write_text(re.sub(r"^images/", evil, answers, flags=re.M), encoding="utf-8")
+    assert "is no test image of the data" in run(*words).err
+    text = file.read_text(encoding="utf-8")
+    assert not re.search(r"<script|<a |<link|https?:|url\(|</pre>.*</pre>", text)
+    assert (text.count("<img"), text.count(escape(evil)) >= 6) == (3, True)
     monkeypatch.setattr("l2rclip_lite.commands.report.find_spec", lambda name: None)
     refused(run(*words), "seaborn is not installed")
 

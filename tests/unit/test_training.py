@@ -31,7 +31,7 @@ from l2rclip_lite.losses import (
     tightness,
 )
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.results import Run, judge, median_rank, read_table
+from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
@@ -72,14 +72,6 @@ def test_the_run_directory_holds_what_it_should(
     written = torch.tensor(table.filter(like="p_").values).float()
     assert torch.allclose(found.probabilities, written, atol=2e-6)
     assert found.rank.tolist() == list(table["predicted_rank"])
-
-
-def test_names_are_read_as_names(tmp_path: Path) -> None:
-    """Subject 007 is not 7, and an image may be called NA."""
-    (tmp_path / "table.csv").write_text("path,subject\nNA,007\n")
-    assert read_table(tmp_path / "table.csv").to_dict("records") == [
-        {"path": "NA", "subject": "007"}
-    ]
 
 
 def test_only_what_the_freezing_table_says_changes(leaves: OrdinalDataset, small: Config) -> None:

@@ -1,0 +1,267 @@
+"""A hostile or edited run directory: one sentence, and nothing outside it is touched."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from run_files import Change, cell, edit, refused, run
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data.base import Split
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import LOCK, sweep_leftovers, write_atomically, write_text
+from l2rclip_lite.training.fit import fit
+
+needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
+
+
+# --- nothing outside the run --------------------------------------------------------------------
+
+
+@needs_posix
+@pytest.mark.parametrize("linked", ["baselines", "baselines/ridge", "baselines/ridge/checkpoint"])
+def test_baselines_touch_nothing_behind_a_link(folder: Path, tmp_path: Path, linked: str) -> None:
+    """Checked before anything is deleted or written, wherever on the way the link is."""
+    victim = tmp_path / "victim"
+    names = ("checkpoint/stage3.safetensors", "model.safetensors", "ridge/model.safetensors")
+    for name in names:
+        (victim / name).parent.mkdir(parents=True, exist_ok=True)
+        (victim / name).write_text("precious")
+
+    (folder / "baselines" / "ridge" / "predictions.csv").unlink()  # it is to be trained
+    shutil.rmtree(folder / linked, ignore_errors=True)
+    (folder / linked).symlink_to(victim)
+
+    refused(run("baselines", folder, "ridge"), f"{folder / linked}: is a link")
+    assert all((victim / name).read_text() == "precious" for name in names)
+    assert not (victim / "predictions.csv").exists()
+
+
+@needs_posix
+@pytest.mark.parametrize("name", ["config.json", ".l2r-lock", "model.safetensors", "README.md"])
+def test_fit_does_not_write_through_a_link(
+    folder: Path, tmp_path: Path, name: str, leaves: OrdinalDataset, small: Config
+) -> None:
+    """The lock, too: whoever takes it empties the file it names."""
+    (tmp_path / "victim").write_text("precious")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match=f"{name}: is a link, which a run may not hold"):
+        fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["pipe", "link", "loop", "folder"])
+@pytest.mark.parametrize("name", ["predictions.csv", "history.csv", "README.md", "config.json"])
+def test_a_file_of_a_run_is_a_file(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
+    """A pipe would be waited for, for ever."""
+    file = folder / name
+    file.replace(tmp_path / "moved")
+    make = {
+        "pipe": os.mkfifo,
+        "link": lambda path: path.symlink_to(tmp_path / "moved"),
+        "loop": lambda path: path.symlink_to(path),
+        "folder": Path.mkdir,
+    }
+    make[kind](file)
+    kind = "link" if kind == "loop" else kind
+    refused(run("report", folder, "--out", tmp_path / "page.html"), f"{name}: is a {kind}")
+    assert not (tmp_path / "page.html").exists()
+
+
+@needs_posix
+def test_models_are_not_read_through_links(folder: Path, tmp_path: Path) -> None:
+    """`predict` and `evaluate`, of the run and of a baseline; a method is a name, not a way."""
+    (folder / "model.safetensors").replace(tmp_path / "model.safetensors")
+    (folder / "model.safetensors").symlink_to(tmp_path / "model.safetensors")
+    refused(run("predict", folder, "a.png"), "model.safetensors: is a link")
+    (folder / "baselines" / "ridge").replace(tmp_path / "ridge")
+    (folder / "baselines" / "ridge").symlink_to(tmp_path / "ridge")
+    refused(run("evaluate", folder, "--method", "ridge"), "ridge: is a link")
+    refused(run("predict", folder, "a.png", "--method", "../../ridge"), "is no baseline")
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "link"])
+def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind: str) -> None:
+    """As root, a rename would put a page in the place of /dev/full."""
+    target = tmp_path / "page.html"
+    match kind:
+        case "device":
+            try:  # /dev/full itself is not put at risk
+                os.mknod(target, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+            except PermissionError:  # without the right to make one nobody can replace it either
+                target = Path("/dev/full")
+        case "pipe":
+            os.mkfifo(target)
+        case "folder":
+            target.mkdir()
+        case "link":
+            target.symlink_to(tmp_path / "elsewhere")
+    before = target.lstat()
+    refused(run("report", folder, "--out", target), f"{target}: is a {kind}")
+    assert target.lstat().st_ino == before.st_ino
+
+    with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
+        write_text(target, "text")
+
+
+# --- what a kill leaves behind ------------------------------------------------------------------
+
+
+def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) -> None:
+    """Beside any file that is written; other names, links and files that are not ours stay."""
+    hour_ago = time.time() - 3600
+    dead, live, young = (tmp_path / f".l2r-{name}" for name in ("dead", "live", "young"))
+    for folder in (dead, live, young, tmp_path / ".l2rather", tmp_path / "l2r-mine"):
+        folder.mkdir()
+        (folder / LOCK).touch()
+        (folder / "half").write_text("half a file")
+        if folder is not young:
+            os.utime(folder, (hour_ago, hour_ago))
+    (tmp_path / ".l2r-linked").symlink_to(tmp_path / "l2r-mine")
+
+    with FileLock(live / LOCK):
+        os.utime(live, (hour_ago, hour_ago))
+        write_text(tmp_path / "export.onnx", "whole")
+    left = {path.name for path in tmp_path.iterdir()}
+    others = {".l2rather", "l2r-mine", ".l2r-linked"}
+    assert left == others | {"export.onnx", ".l2r-live", ".l2r-young"}
+    assert (tmp_path / "l2r-mine" / "half").exists()
+
+    sweep_leftovers(tmp_path, young=0)
+    assert {path.name for path in tmp_path.iterdir()} == others | {"export.onnx"}
+
+
+def test_a_writer_holds_its_folder(tmp_path: Path) -> None:
+    """While it writes, however long, somebody else's sweep leaves it alone."""
+
+    def write(path: Path) -> None:
+        path.write_text("whole")
+        sweep_leftovers(tmp_path, young=0)
+
+    write_atomically(tmp_path / "file", write)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# --- images are known by their names ------------------------------------------------------------
+
+
+def test_the_order_of_rows_does_not_count(folder: Path) -> None:
+    """Sorted by hand, one file backwards: the same scores and the same differences."""
+    before = run("compare", folder).out
+    assert re.search(r"^ridge ", before, flags=re.M)
+    for file in folder.rglob("predictions.csv"):
+        edit(file, lambda lines: [lines[0], *sorted(lines[1:])])
+    edit(folder / "predictions.csv", lambda lines: [lines[0], *reversed(lines[1:])])
+    after = run("compare", folder).out
+    points = [re.sub(r"\[[^]]+\]", "", text).split() for text in (before, after)]
+    assert points[0] == points[1]  # intervals are of other draws
+
+    shutil.copy(folder / "predictions.csv", folder / "baselines" / "ridge")  # its own answers
+    edit(folder / "predictions.csv", lambda lines: [lines[0], *sorted(lines[1:])])
+    lines = run("compare", folder).out.splitlines()
+    differences = [line for line in lines if line.startswith("ridge")][2:]
+    assert [line.count("[0.000, 0.000]") for line in differences] == [3, 2]  # paired by name
+
+
+def test_a_report_shows_the_images_of_its_rows(
+    folder: Path, tmp_path: Path, leaves: OrdinalDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that was sorted by hand, each picture stands above its own row."""
+    plots = pytest.importorskip("l2rclip_book.plots")
+    shown, gallery = [], plots.gallery
+
+    def record(split: Split, *rest: object) -> object:
+        shown.append(split)
+        return gallery(split, *rest)
+
+    monkeypatch.setattr(plots, "gallery", record)
+    edit(folder / "predictions.csv", lambda lines: [lines[0], *sorted(lines[1:], reverse=True)])
+    assert run("report", folder, "--out", tmp_path / "page.html").code == 0
+
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    table = page[page.index("<h2>Worst images") :]
+    assert re.findall(r"<td>(leaves/[^<]*)</td>", table) == list(shown[0].paths)
+    pixels = {path: leaves.test[k][0].tobytes() for k, path in enumerate(leaves.test.paths)}
+    for index, path in enumerate(shown[0].paths):
+        assert shown[0][index][0].tobytes() == pixels[path]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "sentence"),
+    [
+        (
+            "baselines/ridge/predictions.csv",
+            cell(3, "true_rank", "{other}"),
+            "row 3: the true rank",
+        ),
+        ("baselines/ridge/predictions.csv", lambda lines: lines[:-1], "images are not those"),
+        ("baselines/ridge/predictions.csv", cell(3, "path", "other.png"), "images are not those"),
+        ("predictions.csv", lambda lines: lines[:-1], "9 rows, but the run has 10 test images"),
+    ],
+)
+def test_other_images_or_labels_are_not_compared(
+    folder: Path, file: str, change: Change, sentence: str
+) -> None:
+    """A difference is of the same images with the same true ranks."""
+    true_rank = (folder / "predictions.csv").read_text().splitlines()[2].split(",")[1]
+    other = "0" if true_rank != "0" else "1"
+    edit(folder / file, lambda lines: [x.replace("{other}", other) for x in change(lines)])
+    refused(run("compare", folder), file, sentence)
+
+
+def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
+    """Each records its data; one of an earlier release has no record, and is taken."""
+    config = folder / "baselines" / "ridge" / "config.json"
+    record = json.loads(config.read_text())
+    assert record["dataset"] == json.loads((folder / "config.json").read_text())["dataset"]
+
+    record["dataset"]["fingerprint"] = "0" * 64
+    config.write_text(json.dumps(record))
+    for command in ("compare", "baselines"):
+        refused(run(command, folder), "ridge: was trained on other data", "train it again")
+    refused(run("evaluate", folder, "--method", "ridge"), "ridge: was trained on other data")
+    config.unlink()
+    assert run("compare", folder).code == 0
+
+
+def test_a_baseline_that_was_stopped_goes_on_with_its_own_data_only(folder: Path) -> None:
+    """Without its last file it is trained again to the same bytes, but not on other data."""
+    ridge = folder / "baselines" / "ridge"
+    before = {path.name: path.read_bytes() for path in ridge.iterdir()}
+    (ridge / "checkpoint").mkdir()  # killed after its last file: it is finished but for this
+    assert run("baselines", folder, "ridge").code == 0
+    assert {path.name: path.read_bytes() for path in ridge.iterdir()} == before
+
+    for name in ("predictions.csv", "model.safetensors"):
+        (ridge / name).unlink()
+    assert run("baselines", folder, "ridge").code == 0
+    assert {path.name: path.read_bytes() for path in ridge.iterdir()} == before
+
+    (ridge / "predictions.csv").unlink()
+    record = json.loads((ridge / "config.json").read_text())
+    record["dataset"]["fingerprint"] = "0" * 64
+    (ridge / "config.json").write_text(json.dumps(record))
+    refused(run("baselines", folder, "ridge"), "ridge: was trained on other data")
+
+
+def test_a_folder_that_is_no_baseline_never_stands_for_the_run(folder: Path) -> None:
+    """Called as the run's own row, or anything else: it is named and left out."""
+    before = run("compare", folder).out
+    shutil.copytree(folder / "baselines" / "ridge", folder / "baselines" / "L2RCLIP")
+    (folder / "baselines" / ".DS_Store").touch()
+    said = run("compare", folder)
+    assert (said.code, said.out) == (0, before)
+    assert re.fullmatch(
+        r"warning: .*/baselines/L2RCLIP is no baseline and is left out; .*\n", said.err
+    )
