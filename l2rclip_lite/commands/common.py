@@ -224,10 +224,11 @@ def folder_of(run: "RunDirectory", method: str) -> str:
     if name not in BASELINES:
         choices = ", ".join(BASELINES)
         raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
-    for alias, canonical in ALIASES.items():
-        if canonical == name and not run.baseline(name).has_file(run.baseline(name).model):
-            if run.baseline(alias).has_file(run.baseline(alias).model):
-                return alias
+    aliases = [alias for alias, canonical in ALIASES.items() if canonical == name]
+    for folder in (name, *aliases):
+        baseline = run.baseline(folder)
+        if baseline.has_file(baseline.model):
+            return folder
     return name
 
 
