@@ -220,3 +220,37 @@ class Ranks:
             pydantic.ValidationError: Something is missing, has another type, or is no label space.
         """
         return TypeAdapter(cls).validate_python(state)
+
+
+def rank_index(label: Any, name: str) -> int:
+    """Return a label as the index of a rank; nothing is rounded or cut.
+
+    Args:
+        label: A whole number, of any type, or an array or a tensor that holds just one.
+        name: What has this label, for an error.
+
+    Raises:
+        InputError: Another label.
+
+    Example:
+        >>> rank_index(torch.tensor([1.0]), "leaf.png")
+        1
+        >>> rank_index(0.5, "leaf.png")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: leaf.png: its label is 0.5, no whole number; give the index
+        of its rank, from 0.
+    """
+    number = label
+    if hasattr(label, "item"):
+        try:
+            number = label.item()
+        except (ValueError, RuntimeError):  # of more than one number
+            number = None
+
+    if isinstance(number, int) or (isinstance(number, float) and number.is_integer()):
+        return int(number)
+
+    text = " ".join(repr(label).split())[:80]
+    raise InputError(
+        f"{name}: its label is {text}, no whole number; give the index of its rank, from 0."
+    )

@@ -1,8 +1,7 @@
 """A folder that holds one run: one writer, one config, and a record of its data."""
 
-import hashlib
-import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_json, write_json
 
@@ -65,7 +65,7 @@ class RunDirectory:
         """Say in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: An `OrdinalDataset`; its file names, labels and ranks are fingerprinted.
+            data: An `OrdinalDataset`, see `fingerprint`.
             config: A `Config`.
             source: Arguments of `load_dataset`.
 
@@ -76,18 +76,28 @@ class RunDirectory:
         if self.config.exists():
             stored = read_json(self.config)
             try:
-                mine = {"data or template": about["fingerprint"]} | flat_settings(config.to_dict())
-                theirs = {"data or template": stored["dataset"]["fingerprint"]}
-                theirs |= flat_settings(stored["config"])
+                mine = flat_settings(config.to_dict())
+                theirs = flat_settings(stored["config"])
+                known = stored["dataset"]["fingerprint"]
+                changed_data = difference(known, about["fingerprint"])
             except (KeyError, TypeError, AttributeError) as error:
                 problem = f"not written by this release ({error!r})"
                 raise InputError(f"{self.config}: {problem}; choose another --out.") from error
             changed = sorted(
                 key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
             )
+            if changed_data == "other images":
+                raise InputError(
+                    f"{self.folder}: holds a run on other images under the same names; bring "
+                    "them back (and leave out what changes them at random), or choose a new --out."
+                )
+            if changed_data:
+                changed = ["data or template", *changed]
             if changed:
                 what = f"{self.folder}: holds a run with another {', '.join(changed)}"
                 raise InputError(f"{what}; choose a new --out, or repeat its settings.")
+            if not covers_images(known):
+                print(f"{self.folder}: {UNKNOWN_IMAGES}", file=sys.stderr)
             return
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise InputError(f"{self.folder}: is not a run directory; choose a new or empty --out.")
@@ -108,16 +118,6 @@ class RunDirectory:
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""
         shutil.rmtree(self.unfinished, ignore_errors=True)
-
-
-def fingerprint(data: Any) -> str:
-    """SHA-256 over every file name and label of the three splits of an `OrdinalDataset`, and its ranks."""
-    found = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
-    for split in ("train", "val", "test"):
-        part = data.split(split)
-        for path, target in zip(part.paths, part.targets, strict=True):
-            found.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
-    return found.hexdigest()
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What several commands share: words of the command line, tables, and how a finished run is read."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,8 +103,14 @@ def load_model(run: str, method: str | None = None, device: str = "cpu") -> "L2R
 def data_of(run: str, where: Place) -> "OrdinalDataset":
     """The data of a run, read again and compared with what they were."""
     from l2rclip_lite.data import load_dataset
+    from l2rclip_lite.data.fingerprint import (
+        UNKNOWN_IMAGES,
+        covers_images,
+        difference,
+        fingerprint,
+    )
     from l2rclip_lite.files import read_json
-    from l2rclip_lite.run_directory import RunDirectory, fingerprint
+    from l2rclip_lite.run_directory import RunDirectory
 
     stored = read_json(RunDirectory(run).config)
     named = {key: place for key in ("root", "labels", "lists") if (place := getattr(where, key))}
@@ -125,10 +132,10 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     if data is None:
         said = f"its data lie outside the current folder; if you trust its record, add {' '.join(away)}"
         raise InputError(f"{run}: {said}")
-    if fingerprint(data) != about["fingerprint"]:
-        raise InputError(
-            f"{run}: data with other files, labels, splits or ranks now; pass the old --root."
-        )
+    if changed := difference(about["fingerprint"], fingerprint(data)):
+        raise InputError(f"{run}: data with {changed} now; pass the old --root.")
+    if not covers_images(about["fingerprint"]):
+        print(f"{run}: {UNKNOWN_IMAGES}", file=sys.stderr)
     return data
 
 

@@ -1,6 +1,5 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
-import hashlib
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.images import FORMATS, read_image
+from l2rclip_lite.images import FORMATS, pixel_digest, read_image
 from l2rclip_lite.progress import Progress
 
 
@@ -124,7 +123,7 @@ def examine(file: str) -> tuple[str, str, str, str]:
             mode = opened.mode
     except InputError as error:
         return "", "", "", " ".join(str(error.__cause__ or error).replace(f" {file!r}", "").split())
-    return f"{image.width} x {image.height}", mode, hashlib.sha256(image.tobytes()).hexdigest(), ""
+    return f"{image.width} x {image.height}", mode, pixel_digest(image).hex(), ""
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
