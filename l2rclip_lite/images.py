@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -60,7 +60,7 @@ class Augment(nn.Module):
         pixels = torch.where(draw[0] < 0.5, pixels.flip(-1), pixels)
         if self.upside_down:
             pixels = torch.where(draw[1] < 0.5, pixels.flip(-2), pixels)
-        light = pixels.float() / 255
+        light = scaled(pixels)
         brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
         return (
@@ -383,6 +383,13 @@ def square(side: int) -> v2.Compose:
     """
     resize = v2.Resize([side, side], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
     return v2.Compose([as_rgb, resize, v2.ToImage(), v2.ToPureTensor()])
+
+
+def scaled(
+    pixels: UInt8[Tensor, "*batch 3 height width"],
+) -> Float[Tensor, "*batch 3 height width"]:
+    """Return bytes as floats in [0, 1]."""
+    return pixels.float().div_(255)
 
 
 def pixel_digest(image: Image.Image) -> bytes:

@@ -16,7 +16,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.feature_cache import CachedFeatures
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages, image_list
+from l2rclip_lite.images import ResizedImages, image_list, scaled
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS, Prediction
 from l2rclip_lite.progress import Progress
@@ -209,8 +209,8 @@ class L2RCLIP(nn.Module):
         loader = DataLoader(images, batch_size, num_workers=workers)
         batches = []
         for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
-            light = pixels.to(self.device).float().div_(255)
-            batches.append(encode(towers.normalize(light)).cpu())
+            inputs = towers.normalize(scaled(pixels.to(self.device)))
+            batches.append(encode(inputs).cpu())
         features = torch.cat(batches)
 
         if cached is not None:

@@ -1,6 +1,7 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
 import textwrap
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,7 +152,14 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         for split, part in parts
     ]
     table = pd.concat(map(pd.DataFrame, columns), ignore_index=True)
-    seen = thread_map(examine, table["file"], tqdm_class=Progress, desc="decode", leave=False)
+    seen = thread_map(
+        examine,
+        table["file"],
+        max_workers=os.cpu_count(),  # each may hold 700 MB: an image of 89 megapixels, twice
+        tqdm_class=Progress,
+        desc="decode",
+        leave=False,
+    )
     table = table.join(pd.DataFrame(seen, columns=["size", "mode", "content", "fault"]))
     readable = table["fault"] == ""
     first = table.groupby("content")[["split", "path"]].transform("first")

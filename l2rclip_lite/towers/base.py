@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import Augment, square
+from l2rclip_lite.images import Augment, scaled, square
 
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]
@@ -150,5 +150,4 @@ class Towers(nn.Module, ABC):
             upside_down: Whether that flips top to bottom, too.
         """
         augment = [Augment(upside_down)] if train else []
-        scale = v2.ToDtype(torch.float32, scale=True)
-        return v2.Compose([self.resize(), *augment, scale, v2.Normalize(self.mean, self.std)])
+        return v2.Compose([self.resize(), *augment, scaled, v2.Normalize(self.mean, self.std)])
