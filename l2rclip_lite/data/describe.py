@@ -1,7 +1,7 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
-import textwrap
 import os
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 

@@ -138,7 +138,7 @@ def test_every_door_sees_the_same_picture(
             assert torch.equal(model.encode(own), features)
             assert torch.equal(model.encode(Split.from_dataset(own)), features)
             assert torch.equal(model.predict(image).probabilities, p)
-            assert np.allclose(grader.predict_proba([image]), p, rtol=1e-12)
+            assert np.allclose(grader.predict_proba([image]), p, rtol=1e-6)
 
         assert predict(str(tmp_path / "run"), [str(file)]) == 0
         answer_line = json.loads(capsys.readouterr().out)
@@ -317,8 +317,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
 def test_a_large_image_is_decoded_without_spare_copies(tmp_path: Path) -> None:
-    """Of 25 megapixels, 4 bytes each: what was decoded and what is returned, 95 MiB each."""
-    size = (5_000, 5_000)
+    """Of nine megapixels, 4 bytes each: what was decoded and what is returned, 34 MiB each."""
+    size = (3_000, 3_000)
     Image.new("RGBA", size, (9, 9, 9, 99)).save(tmp_path / "large.png", compress_level=1)
     words = [sys.executable, "-c", MEMORY, str(tmp_path / "large.png")]
     used = float(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
