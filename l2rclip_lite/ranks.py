@@ -240,6 +240,9 @@ def rank_index(label: Any, name: str) -> int:
         l2rclip_lite.errors.InputError: leaf.png: its label is 0.5, no whole number; give the index
         of its rank, from 0.
     """
+    if type(label) is int:  # nearly always
+        return label
+
     number = label
     if hasattr(label, "item"):
         try:
