@@ -1,4 +1,4 @@
-"""A folder of image features: found by the content of images and tower, and trusted only if whole."""
+"""A folder of image features, found by the content of images and tower, trusted only if whole."""
 
 import hashlib
 import sys

@@ -123,7 +123,7 @@ def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> N
 def test_what_reads_the_data_of_a_run_again_sees_other_images(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`evaluate`, `baselines` and `report`; of a run of release 0.2, which knows names alone, a line says so."""
+    """So do `evaluate`, `baselines` and `report`; a run of release 0.2 knows names alone."""
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), {"name": "csv", "root": str(folder)})

@@ -1,4 +1,4 @@
-"""One picture becomes the same bytes through every door; what is no picture is refused in a sentence."""
+"""One picture becomes the same bytes through every door; what is none is refused."""
 
 import io
 import json
@@ -184,7 +184,7 @@ DEEP = "nearly black; multiply the values of all images by one factor, those of 
 def test_of_16_bits_the_upper_eight_count_and_12_bits_are_no_black_image(
     tmp_path: Path, colour: int, channels: tuple[int, ...]
 ) -> None:
-    """4,096 of 65,535 is 16 of 255, whatever else the image shows; a microscope's 4,095 is refused."""
+    """4,096 of 65,535 is 16 of 255 whatever else is shown; a microscope's 4,095 is refused."""
     file = tmp_path / "cells.png"
     values = np.full((300, 4, *channels), 65_535)
     values[0, :, ...] = 4_096
