@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import write_atomically
-from l2rclip_lite.images import ResizedImages, on_white
+from l2rclip_lite.images import ResizedImages, as_rgb
 from l2rclip_lite.model import L2RCLIP
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
@@ -235,13 +235,13 @@ def open_session(model: str | Path | bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def answer(session: Any, image: Image.Image) -> tuple[Float[np.ndarray, " rank"], float]:
+def answer(session: Any, image: Any) -> tuple[Float[np.ndarray, " rank"], float]:
     """Probabilities and expectation of one image of any size.
 
     Args:
         session: Of a file that `export_onnx` wrote, or an 8-bit form of it.
-        image: What is transparent in it becomes white.
+        image: See `images.as_rgb`.
     """
-    pixels = np.asarray(on_white(image)).transpose(2, 0, 1)[None]
+    pixels = np.asarray(as_rgb(image)).transpose(2, 0, 1)[None]
     probabilities, expected = session.run(None, {"pixels": pixels})
     return probabilities[0], float(expected[0])

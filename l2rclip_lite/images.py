@@ -2,22 +2,27 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
-from torchvision.transforms.v2.functional import to_dtype
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
+from l2rclip_lite.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept
+KINDS = (
+    "a path, an image of Pillow, an array of bytes (height, width, 3), "
+    "or a tensor (3, height, width)"
+)
 
 
 class Augment(nn.Module):
@@ -53,7 +58,7 @@ class Augment(nn.Module):
         pixels = torch.where(draw[0] < 0.5, pixels.flip(-1), pixels)
         if self.upside_down:
             pixels = torch.where(draw[1] < 0.5, pixels.flip(-2), pixels)
-        light = pixels.float() / 255
+        light = scaled(pixels)
         brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
         return (
@@ -66,64 +71,53 @@ class Augment(nn.Module):
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
-    """Any images as squares of bytes, each with its rank index; read once and kept in memory where they fit.
+    """Any images as squares of bytes, each with its rank index; read once and kept where they fit.
 
     Args:
-        images: A map-style dataset of (image, rank index), or a sequence of images or paths. An image comes from Pillow, is
-            an array of bytes (height, width, 3), or a tensor (3, height, width) of bytes or of floats in [0, 1].
+        images: A map-style dataset of (image, rank index), or a sequence of images. An image is
+            whatever `as_rgb` takes.
         size: Side of the squares, pixels.
+
+    Raises:
+        InputError: When asked for an item that is no image, or whose label is no whole number.
+
+    Example:
+        >>> squares = ResizedImages([(Image.new("L", (8, 4), 7), 2)], size=2)
+        >>> squares[0]
+        (tensor([[[7, 7],
+                 [7, 7]],
+        <BLANKLINE>
+                [[7, 7],
+                 [7, 7]],
+        <BLANKLINE>
+                [[7, 7],
+                 [7, 7]]], dtype=torch.uint8), 2)
     """
 
     def __init__(self, images: Any, size: int) -> None:
         # pandas would count by label
-        self.images, self.resize = (
-            images.tolist() if hasattr(images, "iloc") else images,
-            square(size),
-        )
+        self.images = images.tolist() if hasattr(images, "iloc") else images
+        self.resize = square(size)
         self.keep = 3 * size**2 * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Bytes and rank index; -1 where an image comes without one."""
+        """Return bytes and rank index; -1 where an image comes without one."""
         if index in self.kept:
             return self.kept[index]
+
         item = self.images[index]
-        image, target = item if isinstance(item, tuple) else (item, -1)
-        if isinstance(image, str | Path):
-            image = read_image(image)
-        try:
-            image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-            if isinstance(image, Tensor) and image.dtype != torch.uint8:
-                if not (image.is_floating_point() and -0.1 < image.min() <= image.max() < 1.1):
-                    raise ValueError(
-                        "its numbers are neither bytes nor in [0, 1]"
-                    )  # as after Normalize
-                image = to_dtype(image.clamp(0, 1), torch.uint8, True)
-            image = on_white(image) if isinstance(image, Image.Image) else image
-        except (TypeError, ValueError) as error:  # floats in an array
-            raise InputError(f"image {index}: {error}; give bytes (height, width, 3).") from error
-        pixels = self.resize(image)
+        image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, -1)
+        pixels = self.resize(named_rgb(image, f"image {index}"))
+        resized = pixels, rank_index(label, f"image {index}")
+
         if self.keep:
-            self.kept[index] = pixels, int(target)
-        return pixels, int(target)
-
-    def fingerprint(self, about: str, weights: Iterable[Tensor]) -> str:
-        """A file name for the features of these images by this tower: SHA-256 of both, as the tower sees them.
-
-        Args:
-            about: How the tower encodes.
-            weights: Those of the tower.
-        """
-        found = hashlib.sha256(about.encode())
-        for tensor in weights:
-            found.update(tensor.cpu().flatten().view(torch.uint8).numpy().tobytes())
-        for index in range(len(self)):
-            found.update(self[index][0].numpy().tobytes())
-        return f"{found.hexdigest()}.safetensors"
+            self.kept[index] = resized
+        return resized
 
 
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
@@ -132,8 +126,8 @@ MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
-def read_image(path: str | Path, where: str = "") -> Image.Image:
-    """An image file as RGB, turned as its EXIF tag says; transparency becomes white.
+def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
+    """Read an image file as RGB, see `as_rgb`.
 
     Of an animation or of many pages the first is taken. Colour profiles are not applied.
 
@@ -145,23 +139,21 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
         The decoded image.
 
     Raises:
-        InputError: The file is missing, no image, cut off, larger than 89 megapixels, or not of 8 or 16 bits.
+        InputError: The file is missing, no image, cut off, larger than 89 megapixels, or what
+            `as_rgb` refuses.
 
     Example:
         >>> read_image("nowhere.jpg", "labels.csv row 7")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist; correct or remove it.
+        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist;
+        correct or remove it.
     """
-    name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not os.path.isfile(
-        path
-    ):  # a pipe is no file: to open one would be to wait for who writes into it
-        raise InputError(f"{name} does not exist; correct or remove it.")
+    name = _file_name(path, where)
     try:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
-            return on_white(ImageOps.exif_transpose(opened))
+            return upright_rgb(opened, stored_bits(opened))
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
@@ -170,30 +162,141 @@ def read_image(path: str | Path, where: str = "") -> Image.Image:
         ) from error
 
 
-def square(side: int) -> v2.Compose:
-    """Return what turns an image (PIL or tensor) into a square of bytes; a crop would cut away what is graded."""
-    resize = v2.Resize([side, side], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
-    return v2.Compose([v2.RGB(), resize, v2.ToImage(), v2.ToPureTensor()])
+def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
+    """Return SHA-256 of the bytes of an image file; nothing is decoded.
+
+    Args:
+        path: The file.
+        where: The row that names it, for an error.
+
+    Raises:
+        InputError: It is missing, or cannot be read.
+    """
+    name = _file_name(path, where)
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be used ({error.strerror}); replace or remove it."
+        ) from error
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """RGB; what is transparent becomes white.
+def _file_name(path: str | os.PathLike[str], where: str) -> str:
+    """Return how an error calls an image file, or raise one if it is not there."""
+    name = f"{where}: the image {path}" if where else f"the image {path}"
+    if not os.path.isfile(path):  # a pipe, too: to open one is to wait for who writes into it
+        raise InputError(f"{name} does not exist; correct or remove it.")
+    return name
+
+
+def as_rgb(image: object) -> Image.Image:
+    """Return any image as bytes in RGB: the one way from a picture to what the towers see.
+
+    - A path is read, see `read_image`.
+    - An image of Pillow is turned as its EXIF tag says; so is the file of a path.
+    - An array is (height, width) or (height, width, channels), of bytes, 16 bits or booleans.
+    - A tensor is (channels, height, width), of the same kinds, or of floats in [0, 1].
+    - One channel is grey, three are RGB; a second or fourth is opacity. What is transparent
+      becomes white. Palettes, CMYK and one bit are converted as Pillow does.
+    - Of 16 bits the upper eight count, for all images alike: nothing is stretched. An image whose
+      brightest value is below 4,096, as 12 bits stored in 16 are, would come out nearly black and
+      is refused. A TIFF that declares 12 bits is read as such.
+
+    Returns:
+        Mode RGB; the argument itself where it is that already.
+
+    Raises:
+        InputError: Something else, no pixels, channels at the wrong end, or another kind of number.
 
     Example:
-        >>> on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
+        >>> as_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
+        >>> as_rgb(torch.zeros(8, 8, 3))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: a tensor of shape (8, 8, 3) has its channels last; give
+        x.permute(2, 0, 1).
     """
-    if image.mode.startswith("I;16"):  # convert("RGB") would clip 16 bits instead of scaling them
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+
+    try:
+        if isinstance(image, Tensor):
+            image = channels_last(image)
+        if isinstance(image, np.ndarray):
+            return upright_rgb(image_of_array(image), 8 * image.dtype.itemsize)
+        if isinstance(image, Image.Image):
+            return upright_rgb(image, stored_bits(image))
+    except Exception as error:  # a file that Pillow opened is decoded only now
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(f"{reason}.") from error
+    raise InputError(f"{type(image).__name__} is no image; give {KINDS}.")
 
 
-def images_in(folder: str | Path) -> list[Path]:
+def named_rgb(image: object, name: str) -> Image.Image:
+    """Return `as_rgb(image)`; an error says which image it is, where it is not a path.
+
+    Example:
+        >>> named_rgb(None, "image 3")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: image 3: NoneType is no image; give a path, an image of
+        Pillow, an array of bytes (height, width, 3), or a tensor (3, height, width).
+    """
+    try:
+        return as_rgb(image)
+    except InputError as error:
+        if isinstance(image, str | os.PathLike):
+            raise
+        raise InputError(f"{name}: {error}") from error
+
+
+def square(side: int) -> v2.Compose:
+    """Return what turns any image, see `as_rgb`, into a square of bytes.
+
+    The whole image is squeezed into it: a crop would cut away what is graded.
+    """
+    resize = v2.Resize([side, side], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+    return v2.Compose([as_rgb, resize, v2.ToImage(), v2.ToPureTensor()])
+
+
+def scaled(
+    pixels: UInt8[Tensor, "*batch 3 height width"],
+) -> Float[Tensor, "*batch 3 height width"]:
+    """Return bytes as floats in [0, 1]."""
+    return pixels.float().div_(255)
+
+
+def pixel_digest(image: Image.Image) -> bytes:
+    """Return SHA-256 of the size and the pixels of an RGB image."""
+    digest = hashlib.sha256(f"{image.width} x {image.height}".encode())
+    for _, band in bands(image):
+        digest.update(band.tobytes())
+    return digest.digest()
+
+
+def image_list(images: Any) -> Any:
+    """Return a sequence of images: those of a folder, one alone, or what is a sequence already.
+
+    Args:
+        images: A folder, one image as `as_rgb` takes it, or a sequence or map-style dataset.
+
+    Example:
+        >>> len(image_list("leaf.png")), len(image_list(["a.png", "b.png"]))
+        (1, 2)
+    """
+    if isinstance(images, str | os.PathLike):
+        return images_in(images) if os.path.isdir(images) else [images]
+
+    if isinstance(images, Tensor | np.ndarray):
+        return [images] if images.ndim in (0, 2, 3) else images
+
+    single = isinstance(images, bytes | bytearray | Image.Image | Mapping)
+    table = hasattr(images, "iloc") and images.ndim == 2
+    sequence = hasattr(images, "__len__") and hasattr(images, "__getitem__")
+    return images if sequence and not (single or table) else [images]
+
+
+def images_in(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the images of a folder and of those in it, in the order of their names; no hidden ones.
 
     Raises:
@@ -205,7 +308,7 @@ def images_in(folder: str | Path) -> list[Path]:
     return images
 
 
-def images_and_links_out(folder: str | Path) -> tuple[list[Path], list[Path]]:
+def images_and_links_out(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
     """Return the images that lie under a folder, and apart the links whose targets do not; no hidden ones."""
     images, outside = list[Path](), list[Path]()
     root = os.path.realpath(folder)

@@ -11,15 +11,14 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import create_repo, upload_folder
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages, images_in
+from l2rclip_lite.feature_cache import CachedFeatures
+from l2rclip_lite.images import ResizedImages, image_list, scaled
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
 from l2rclip_lite.prediction import Prediction
@@ -246,9 +245,11 @@ class L2RCLIP(nn.Module):
     def transform(self, train: bool = False) -> v2.Compose:
         """Return what turns an image into an input of `forward`, see `Towers.transform`.
 
-        With `train` it also augments.
+        Args:
+            train: Whether it augments, too, as the config says: `augment` and `upside_down`.
         """
-        return self.towers.transform(train)
+        train = train and self.config.augment
+        return self.towers.transform(train, upside_down=bool(self.config.upside_down))
 
     @torch.no_grad()
     def encode(
@@ -261,49 +262,53 @@ class L2RCLIP(nn.Module):
         cache: str | Path | None = None,
         quiet: bool = True,
     ) -> Float[Tensor, "batch wide"]:
-        """Image features of any number of images, on the CPU.
+        """Return image features of any number of images, on the CPU.
 
         Args:
-            images: A map-style dataset of (image, rank index), or a sequence of images or paths.
-            backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or unit features beside the
-                texts; None gives those that `logits` takes.
+            images: A folder, one image, a sequence of images, or a map-style dataset of (image,
+                rank index). An image is whatever `images.as_rgb` takes.
+            backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or
+                unit features beside the texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode.
-            cache: A folder where features of `Towers.backbone` are kept, by the content of images and tower.
+            cache: A folder where features of `Towers.backbone` are kept, see `CachedFeatures`.
             quiet: Whether to hide the progress bar.
 
         Raises:
             InputError: An image that cannot be read.
         """
-        resized = (
-            images
-            if isinstance(images, ResizedImages)
-            else ResizedImages(images, self.towers.image_size)
-        )
-        loader = DataLoader(resized, batch_size, num_workers=workers)
-        wide = self.wide if backbone is None else backbone
-        read = self._backbone if wide else self.image_features
         towers = self.towers
-        about = f"{self.config.precision} {self.device.type}"
-        about += f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
-        weights = towers.image.state_dict().values()
-        file = Path(cache, resized.fingerprint(about, weights)) if cache and wide else None
-        if file and file.is_file():
-            return read_tensors(file)[0]["features"]
-        features = [
-            read(self.towers.normalize(pixels.to(self.device).float().div_(255))).cpu()
-            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False)
-        ]
-        found = torch.cat(features)
-        if file:
-            save_tensors(file, {"features": found}, {})
-        return found
+        if not isinstance(images, ResizedImages):
+            images = ResizedImages(image_list(images), towers.image_size)
+        wide = self.wide if backbone is None else backbone
+
+        cached = None
+        if cache and wide:
+            encoder = f"{self.config.precision} {self.device.type}"
+            encoder += f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
+            weights = towers.image.state_dict().values()
+            cached = CachedFeatures(cache, images, encoder, weights)
+            stored = cached.read(self.rank_features.dtype)
+            if stored is not None:
+                return stored
+
+        encode = self._backbone if wide else self.image_features
+        loader = DataLoader(images, batch_size, num_workers=workers)
+        batches = []
+        for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
+            inputs = towers.normalize(scaled(pixels.to(self.device)))
+            batches.append(encode(inputs).cpu())
+        features = torch.cat(batches)
+
+        if cached is not None:
+            cached.write(features)
+        return features
 
     def predict(self, images: Any, **options: Any) -> Prediction:
         """Ranks of images.
 
         Args:
-            images: A path, a folder, an image (see `towers.ResizedImages`), or a sequence of images and paths.
+            images: A folder, one image, or a sequence of images; each whatever `images.as_rgb` takes.
             options: What `encode` takes, such as `batch_size`.
 
         Returns:
@@ -312,10 +317,7 @@ class L2RCLIP(nn.Module):
         Raises:
             InputError: No image at all, one that is missing or cannot be read, or an answer that is not finite.
         """
-        if isinstance(images, str | Path) and Path(images).is_dir():
-            images = images_in(images)
-        elif isinstance(images, str | Path | Image.Image) or 1 < getattr(images, "ndim", 4) < 4:
-            images = [images]
+        images = image_list(images)
         if not len(images):
             raise InputError(
                 "predict: no image given; pass at least one, or a folder that holds some."

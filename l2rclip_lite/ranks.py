@@ -226,3 +226,40 @@ def check_values(values: Sequence[float]) -> None:
         if k and (value - before < MIN_GAP or single[k] == single[k - 1]):
             pair = f"the values {before!r} and {value!r} are too close to be told apart"
             raise InputError(f"ranks: {pair}; count from the lowest rank, or in a smaller unit.")
+
+
+def rank_index(label: Any, name: str) -> int:
+    """Return a label as the index of a rank; nothing is rounded or cut.
+
+    Args:
+        label: A whole number, of any type, or an array or a tensor that holds just one.
+        name: What has this label, for an error.
+
+    Raises:
+        InputError: Another label.
+
+    Example:
+        >>> rank_index(torch.tensor([1.0]), "leaf.png")
+        1
+        >>> rank_index(0.5, "leaf.png")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: leaf.png: its label is 0.5, no whole number; give the index
+        of its rank, from 0.
+    """
+    if type(label) is int:  # nearly always
+        return label
+
+    number = label
+    if hasattr(label, "item"):
+        try:
+            number = label.item()
+        except (ValueError, RuntimeError):  # of more than one number
+            number = None
+
+    if isinstance(number, int) or (isinstance(number, float) and number.is_integer()):
+        return int(number)
+
+    text = " ".join(repr(label).split())[:80]
+    raise InputError(
+        f"{name}: its label is {text}, no whole number; give the index of its rank, from 0."
+    )

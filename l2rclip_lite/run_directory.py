@@ -4,9 +4,8 @@ Every file of a run is reached through `RunDirectory`. A run may come from someb
 in it is followed elsewhere: below its folder there are only folders and regular files.
 """
 
-import hashlib
-import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
 from l2rclip_lite.ranks import Ranks
@@ -195,7 +195,7 @@ class RunDirectory:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: An `OrdinalDataset`, which is fingerprinted.
+            data: An `OrdinalDataset`, see `fingerprint`.
             config: A `Config`.
             source: Arguments of `load_dataset`.
 
@@ -226,33 +226,31 @@ class RunDirectory:
     def _check_claim(self, data_fingerprint: str, config: Any) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
-        mine = {"data or template": data_fingerprint} | flat_settings(config.to_dict())
-        theirs = {"data or template": stored.dataset.fingerprint}
-        theirs |= flat_settings(stored.config.model_dump())
-
+        mine = flat_settings(config.to_dict())
+        theirs = flat_settings(stored.config.model_dump())
         names = mine.keys() | theirs.keys()
         changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
+
+        fix = "choose a new --out, or repeat its settings"
+        if self.folder != self.root:
+            fix = "delete the folder and train the baseline again"
+        changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
+        if changed_data == "other images":
+            problem = f"{self.folder}: holds a run on other images under the same names"
+            cause = "bring them back (and leave out what changes them at random)"
+            raise InputError(f"{problem}; {cause}, or {fix}.")
+        if changed_data:
+            changed = ["data or template", *changed]
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
-            fix = "choose a new --out, or repeat its settings"
-            if self.folder != self.root:
-                fix = "delete the folder and train the baseline again"
             raise InputError(f"{problem}; {fix}.")
+        if not covers_images(stored.dataset.fingerprint):
+            print(f"{self.folder}: {UNKNOWN_IMAGES}", file=sys.stderr)
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""
         if self.has_folder(self.unfinished):
             shutil.rmtree(self.unfinished, ignore_errors=True)
-
-
-def fingerprint(data: Any) -> str:
-    """Return the SHA-256 of ranks, and of every file name and label of the three splits."""
-    found = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
-    for split in ("train", "val", "test"):
-        part = data.split(split)
-        for path, target in zip(part.paths, part.targets, strict=True):
-            found.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
-    return found.hexdigest()
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -239,7 +239,13 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         InputError: They cannot be read, lie where the user has not named them, or have changed.
     """
     from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.run_directory import RunDirectory, fingerprint
+    from l2rclip_lite.data.fingerprint import (
+        UNKNOWN_IMAGES,
+        covers_images,
+        difference,
+        fingerprint,
+    )
+    from l2rclip_lite.run_directory import RunDirectory
 
     stored = RunDirectory(run).read_record().dataset
     fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
@@ -259,9 +265,10 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
-    if fingerprint(data) != stored.fingerprint:
-        problem = "data with other files, labels, splits or ranks now"
-        raise InputError(f"{run}: {problem}; pass the old --root.")
+    if changed := difference(stored.fingerprint, fingerprint(data)):
+        raise InputError(f"{run}: data with {changed} now; pass the old --root.")
+    if not covers_images(stored.fingerprint):
+        print(f"{run}: {UNKNOWN_IMAGES}", file=sys.stderr)
     return data
 
 

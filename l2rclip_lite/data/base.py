@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from operator import itemgetter
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from l2rclip_lite.data.map_style import OwnImages
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
@@ -90,6 +90,7 @@ class Split(Dataset[tuple[Any, int]]):
 
     Raises:
         ValueError: Columns of different lengths.
+        InputError: A target that is no whole number.
 
     Example:
         >>> from PIL import Image
@@ -111,13 +112,17 @@ class Split(Dataset[tuple[Any, int]]):
     transform: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
-        """Columns become tuples of one length."""
+        """Make tuples of one length of the columns."""
         for name in ("images", *COLUMNS):
             column = getattr(self, name)
-            if column is not None and len(column) != len(self.paths):
+            if column is None:
+                continue
+            if len(column) != len(self.paths):
                 raise ValueError(f"{len(self.paths)} paths but {len(column)} {name}")
-            if column is not None and name != "images":
-                setattr(self, name, tuple(map(int, column) if name == "targets" else column))
+            if name != "images":
+                setattr(self, name, tuple(column))
+
+        self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
         """The number of images."""
@@ -133,13 +138,19 @@ class Split(Dataset[tuple[Any, int]]):
 
     @classmethod
     def from_dataset(cls, dataset: Any, name: str = "image") -> "Split":
-        """Any map-style dataset of (image, rank index), with its `paths` and `targets` where it has them.
+        """Return a map-style dataset of (image, rank index) as a split.
 
-        Without `targets`, every item is read once to learn its rank.
+        Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
+        Each item is read once to learn its label, and kept while there is room, see `OwnImages`;
+        of torchvision's ImageFolder, and parts of one, no file is opened before it is needed.
 
         Args:
-            dataset: It has a length and gives (image, rank index).
+            dataset: It has a length and gives (image, rank index). Where it has `paths`, these are
+                the names of its images.
             name: How its images are called if it has no `paths`.
+
+        Raises:
+            InputError: An item that is no such pair, or has another label than a whole number.
 
         Example:
             >>> from PIL import Image
@@ -149,16 +160,10 @@ class Split(Dataset[tuple[Any, int]]):
         """
         if isinstance(dataset, Split):
             return dataset
-        places = range(len(dataset))
-        # what a `target_transform` makes of `targets`, only the items tell
-        targets = (
-            None
-            if getattr(dataset, "target_transform", None)
-            else getattr(dataset, "targets", None)
-        )
-        targets = [dataset[place][1] for place in places] if targets is None else targets
+        images = OwnImages(dataset, name)
+        places = range(len(images))
         paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
-        return cls(paths, [int(target) for target in targets], Computed(itemgetter(0), dataset))
+        return cls(paths, [images.label(place) for place in places], images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
         """The images at these positions, in this order; nothing is read.
@@ -259,7 +264,7 @@ class OrdinalDataset:
     def from_datasets(
         cls, datasets: Sequence[Any], ranks: Ranks, *, name: str = "own", **fields: Any
     ) -> "OrdinalDataset":
-        """Three map-style datasets of (image, rank index) as one data set.
+        """Return three map-style datasets of (image, rank index) as one data set.
 
         Args:
             datasets: Training, validation and test part, each as `Split.from_dataset` takes it.
@@ -268,7 +273,7 @@ class OrdinalDataset:
             fields: Other fields, such as `allow_empty_ranks=True`.
 
         Raises:
-            InputError: A rank that does not exist, or has no training image.
+            InputError: Not three datasets, or a rank that does not exist or has no training image.
 
         Example:
             >>> from PIL import Image
@@ -277,6 +282,11 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
+        count = len(datasets) if hasattr(datasets, "__len__") else "another number"
+        if count != len(SPLITS):
+            raise InputError(
+                f"{name}: {count} datasets; give three, for training, validation and test."
+            )
         train, val, test = map(Split.from_dataset, datasets, SPLITS)
         card = Card(name, "Your own images")
         return cls(name, train, val, test, ranks, card, **({"upright": True} | fields))

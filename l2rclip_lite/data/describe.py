@@ -1,6 +1,5 @@
 """What `l2rclip data` prints: cards, counts, leakage, and what is wrong with the images."""
 
-import hashlib
 import os
 import textwrap
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.images import FORMATS, read_image
+from l2rclip_lite.images import FORMATS, pixel_digest, read_image
 from l2rclip_lite.progress import Progress
 
 # Pixels. A larger image is decoded alone: one of 88 megapixels takes gigabytes, and what several
@@ -169,7 +168,7 @@ def examine(file: str, mode: str) -> Examined:
         reason = str(error.__cause__ or error).replace(f" {file!r}", "")
         return Examined("", "", "", None, " ".join(reason.split()))
     size = f"{image.width} x {image.height}"
-    return Examined(size, mode, _digest(image), difference_hash(image), "")
+    return Examined(size, mode, pixel_digest(image).hex(), difference_hash(image), "")
 
 
 def header(file: str) -> tuple[int, str]:
@@ -181,16 +180,6 @@ def header(file: str) -> tuple[int, str]:
             return opened.width * opened.height, opened.mode
     except Exception:  # on broken bytes decoders raise nearly anything; `read_image` says it
         return 0, ""
-
-
-def _digest(image: Image.Image) -> str:
-    """Return the SHA-256 of size and pixels, without a copy of all of them at once."""
-    digest = hashlib.sha256(repr(image.size).encode())
-    rows = max(1, 2**20 // image.width)
-    for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
-    return digest.hexdigest()
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ yellowing, shadows) is drawn independently of it, so that the rank has to be rea
 from the colour of the image. `leaf_painter` does the drawing.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.ranks import Ranks, number_words
+
+PAINTER = 1  # to be raised when `paint_leaf` draws other pixels: runs remember it
 
 
 class DrawnLeaves(Dataset[Image.Image]):
@@ -47,6 +50,13 @@ class DrawnLeaves(Dataset[Image.Image]):
             generator = np.random.default_rng([*self.seeds, index])
             self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
         return self._drawn[index].copy()
+
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of all that a leaf follows from; it is not drawn for that."""
+        rank = self.ranks[index]
+        edges = list(map(float, self.edges[rank : rank + 2]))
+        settings = (PAINTER, rank, edges, list(self.seeds), index, self.pixels)
+        return hashlib.sha256(repr(settings).encode()).digest()
 
 
 @validated

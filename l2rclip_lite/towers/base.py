@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from l2rclip_lite.images import Augment, square
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.images import Augment, scaled, square
 
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]
@@ -149,27 +150,33 @@ class Towers(nn.Module, ABC):
         return self.project(self.backbone(pixels).float())
 
     def normalize(self, pixels: Pixels) -> Pixels:
-        """Pixels in [0, 1] to the scale the image tower was trained on."""
-        mean, std = (
-            torch.tensor([self.mean, self.std], device=pixels.device).view(2, 3, 1, 1).unbind()
-        )
-        return (pixels - mean).div_(
-            std
-        )  # in place: at 224 pixels, new memory costs more than the division
+        """Return pixels on the scale that the image tower was trained on.
+
+        Args:
+            pixels: Floats in [0, 1]; bytes over 255.
+
+        Raises:
+            InputError: Whole numbers, such as bytes.
+        """
+        if not pixels.is_floating_point():
+            raise InputError(
+                f"normalize: the pixels are {pixels.dtype}; give pixels.float() / 255."
+            )
+
+        scale = torch.tensor([self.mean, self.std], device=pixels.device)
+        mean, std = scale.view(2, 3, 1, 1).unbind()
+        return (pixels - mean).div_(std)  # in place: new memory costs more than the division
 
     def resize(self) -> v2.Compose:
-        """An image (PIL or tensor) to the whole image in a square of bytes; a crop would cut away what is graded."""
+        """Return what turns any image into a square of bytes, see `images.square`."""
         return square(self.image_size)
 
-    def transform(self, train: bool = False) -> v2.Compose:
-        """What turns an image (PIL or tensor) into an input of `encode_image`.
+    def transform(self, train: bool = False, *, upside_down: bool = False) -> v2.Compose:
+        """Return what turns any image, see `images.as_rgb`, into an input of `encode_image`.
 
         Args:
             train: Whether to augment, with draws from torch's global generator.
+            upside_down: Whether that flips top to bottom, too.
         """
-        steps = [
-            self.resize(),
-            *([Augment()] if train else []),
-            v2.ToDtype(torch.float32, scale=True),
-        ]
-        return v2.Compose([*steps, v2.Normalize(self.mean, self.std)])
+        augment = [Augment(upside_down)] if train else []
+        return v2.Compose([self.resize(), *augment, scaled, v2.Normalize(self.mean, self.std)])

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.images import Augment, ResizedImages
+from l2rclip_lite.images import Augment, ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
 
 MOST_STEPS = 32  # of an epoch on cached features
@@ -119,4 +119,4 @@ class TrainingData:
                 target.to(device).repeat(views),
             )
             pixels = augment(pixels, generator) if augment else pixels
-            yield model.towers.normalize(pixels.float().div_(255)), target
+            yield model.towers.normalize(scaled(pixels)), target

@@ -142,7 +142,7 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path:
     for same in (array, [array], array[None], torch.from_numpy(array).movedim(2, 0).float() / 255):
         assert torch.allclose(model.predict(same).probabilities, one.probabilities[:1], atol=0.02)
     for wrong in (array / 255, torch.from_numpy(array).movedim(2, 0).int(), torch.randn(3, 8, 8)):
-        with pytest.raises(InputError, match=r"image 0: .*; give bytes \(height, width, 3\)"):
+        with pytest.raises(InputError, match=r"image 0: .*; give "):
             model.predict(wrong)
     Image.fromarray(array[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")  # 16 bits
     deep = [tmp_path / "deep.png", Image.fromarray(array[..., 0])]

@@ -1,0 +1,99 @@
+"""What a run remembers of its data: names, labels and ranks, and what the images show."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
+from l2rclip_lite.data.map_style import inside
+from l2rclip_lite.images import as_rgb, file_digest, pixel_digest, read_image
+
+VERSION = "2"
+UNKNOWN_IMAGES = (
+    "of an earlier release, whose record has the names and labels of the images "
+    "but not what they show; only a new fit can tell whether they are the same"
+)
+
+
+def fingerprint(data: OrdinalDataset) -> str:
+    """Return a text that two data sets share only if nothing that a run depends on differs.
+
+    It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
+    and SHA-256 of what the images are:
+
+    - files: their bytes; nothing is decoded. Parts and sums of such splits, too.
+    - images that a dataset computes and answers for by a method `digest(index)`: that digest.
+      Generated leaves give the settings that each follows from, datasets of one's own the pixels,
+      which are read once and kept, see `OwnImages`.
+    - any other images, and all those of a split with a `transform`: their pixels.
+
+    Raises:
+        InputError: An image that cannot be read.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> one, two = (load_dataset("leaves", size=60, pixels=side) for side in (64, 96))
+        >>> fingerprint(one) == fingerprint(one), difference(fingerprint(one), fingerprint(two))
+        (True, 'other images')
+    """
+    return f"{VERSION}:{_names(data)}:{_content(data)}"
+
+
+def difference(stored: str, current: str) -> str:
+    """Return what has changed since a fingerprint was stored: "" where nothing has.
+
+    Release 0.2 stored the names and labels alone: such a record agrees where these do.
+
+    Args:
+        stored: What a run directory holds.
+        current: What `fingerprint` returns now.
+
+    Example:
+        >>> difference("2:ab:cd", "2:ab:ef"), difference("ab", "2:ab:ef")
+        ('other images', '')
+    """
+    names = current.split(":")[1]
+    if stored in (current, names):
+        return ""
+    if stored.startswith(f"{VERSION}:{names}:"):
+        return "other images"
+    return "other files, labels, splits or ranks"
+
+
+def covers_images(stored: str) -> bool:
+    """Return whether a stored fingerprint says anything about what the images show."""
+    return stored.startswith(f"{VERSION}:")
+
+
+def _names(data: OrdinalDataset) -> str:
+    """Return SHA-256 of the ranks, and of every name and label of the three splits."""
+    digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
+    for split in SPLITS:
+        part = data.split(split)
+        for path, target in zip(part.paths, part.targets, strict=True):
+            digest.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _content(data: OrdinalDataset) -> str:
+    """Return SHA-256 of the digests of all images."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        for each in _digests(data.split(split)):
+            digest.update(each)
+    return digest.hexdigest()
+
+
+def _digests(split: Split) -> Iterator[bytes]:
+    """Yield a digest of each image of a split."""
+    for index in range(len(split)):
+        images, place = inside(split.images, index)
+
+        if split.transform is not None:
+            yield pixel_digest(as_rgb(split[index][0]))
+        elif isinstance(images, Computed) and images.function is read_image:
+            yield file_digest(*(column[place] for column in images.columns))
+        elif hasattr(images, "digest"):
+            yield images.digest(place)
+        else:
+            yield pixel_digest(as_rgb(images[place]))

@@ -1,0 +1,91 @@
+"""A folder of image features, found by the content of images and tower, trusted only if whole."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.images import ResizedImages
+
+FEATURES = "features"  # the one tensor of a file
+
+
+class CachedFeatures:
+    """The features of some images by one tower, in a file of a folder.
+
+    The file is named by SHA-256 of the resized pixels, of the weights, and of how the tower
+    encodes. In its metadata stand that name and SHA-256 of the features.
+
+    Args:
+        folder: Where the files are; made when the first is written.
+        images: What is encoded.
+        encoder: How: precision, architecture, input size, normalisation.
+        weights: The tensors of the tower.
+
+    Example:
+        >>> cached = CachedFeatures("nowhere", ResizedImages([], 8), "a linear map", [torch.eye(3)])
+        >>> cached.read(torch.float32) is None
+        True
+    """
+
+    def __init__(
+        self, folder: str | Path, images: ResizedImages, encoder: str, weights: Iterable[Tensor]
+    ) -> None:
+        digest = hashlib.sha256(encoder.encode())
+        for tensor in weights:
+            digest.update(_bytes(tensor.cpu()))
+        for index in range(len(images)):
+            digest.update(_bytes(images[index][0]))
+
+        self.key = digest.hexdigest()
+        self.file = Path(folder, f"{self.key}.safetensors")
+        self.count = len(images)
+
+    def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch wide"] | None:
+        """Return the stored features; None if there are none, or if they cannot be trusted.
+
+        In the second case a line on stderr says so: they are computed anew.
+
+        Args:
+            dtype: What the tower computes in.
+        """
+        if not self.file.is_file():
+            return None
+
+        try:
+            tensors, metadata = read_tensors(self.file)
+            features = tensors.get(FEATURES)
+            if features is None or metadata != self._metadata(features):
+                raise InputError(f"{self.file}: damaged, or features of something else")
+            if features.ndim != 2 or len(features) != self.count or features.dtype != dtype:
+                raise InputError(f"{self.file}: {features.dtype} of shape {tuple(features.shape)}")
+            if not features.isfinite().all():
+                raise InputError(f"{self.file}: not finite")
+        except InputError as error:
+            reason = one_line(str(error)).partition(";")[0]
+            print(f"{reason}; these features are computed and written anew", file=sys.stderr)
+            return None
+        return features
+
+    def write(self, features: Shaped[Tensor, "batch wide"]) -> None:
+        """Store features; not those of damaged weights, which are no numbers."""
+        if features.isfinite().all():
+            save_tensors(self.file, {FEATURES: features}, self._metadata(features))
+
+    def _metadata(self, features: Tensor) -> dict[str, str]:
+        """Return what a file of these features says of them."""
+        digest = hashlib.sha256(f"{self.key} {features.dtype} {tuple(features.shape)}".encode())
+        digest.update(_bytes(features))
+        return {"key": self.key, "sha256": digest.hexdigest()}
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """Return the memory of a tensor on the CPU."""
+    flat = tensor.detach().contiguous().flatten()
+    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
