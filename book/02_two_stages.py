@@ -47,6 +47,7 @@ from IPython.display import Markdown
 
 from l2rclip_book import plots
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.markdown import markdown_table
 from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
@@ -184,13 +185,12 @@ chosen = asdict(settings) | {
     "upside_down": not data.upright,
 }
 ELSEWHERE = ("weights", "device", "precision", "threads", "workers", "controls")
-lines = ["| setting | value | what it is |", "|---|---|---|"]
-lines += [
-    f"| {name} | {value} | {meaning[name]} |"  # code would break the name
+rows = [
+    (name, value, meaning[name])  # code would break the name
     for name, value in chosen.items()
     if name not in ELSEWHERE
 ]
-Markdown("\n".join(lines))
+Markdown(markdown_table(["setting", "value", "what it is"], rows))
 
 # %% tags=["remove-cell"]
 assert set(chosen) <= set(meaning), "every setting has a meaning"
@@ -235,9 +235,7 @@ FIXED = {
     "temperature": "one number that divides the final logits, chosen for the "
     "lowest RPS on the validation images, between 0.05 and 20",
 }
-lines = ["| fixed | how |", "|---|---|"]
-lines += [f"| {name} | {value} |" for name, value in FIXED.items()]
-Markdown("\n".join(lines))
+Markdown(markdown_table(["fixed", "how"], FIXED.items()))
 
 # %% [markdown]
 # ## Start, stop, resume

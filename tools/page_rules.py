@@ -24,6 +24,7 @@ KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
 UNREAD = re.compile(
     r"\$[^$]+\$|\{\w+\}`[^`]+`"
 )  # printed Markdown knows neither formulas nor roles
+TABLE_BY_HAND = re.compile(r"\|\s*:?---")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 # In this order: the parts of every chapter.
 CONTRACT = {
@@ -130,6 +131,8 @@ def code_problems(cell: NotebookNode) -> Iterator[str]:
     for line in MAGIC.findall(cell.source):
         if not line.startswith(KNOWN_MAGICS) and line not in processes(cell):
             yield f"the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
+    if TABLE_BY_HAND.search(cell.source):
+        yield "writes the bars of a table itself, where a cell may break it (markdown_table)"
     for output in cell.outputs:
         if output.output_type == "error":
             yield f"ends in {output.ename}"

@@ -1,6 +1,7 @@
 """The built book: a page for each entry, the right links, a policy in each page, nothing from another host."""
 
 import base64
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -15,9 +16,11 @@ import project
 import pytest
 import security
 import theme_fixes
+from bs4 import BeautifulSoup
 from in_node import first_hits
 
 import l2rclip_lite
+from l2rclip_lite.config import Config, Controls
 
 URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "urls"
@@ -70,6 +73,42 @@ def test_every_page_loads_nothing_foreign_and_has_a_policy_for_its_own_scripts(h
         for script in re.findall(r"<script>(.*?)</script>", page, re.S):
             digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
             assert f"'sha256-{digest}'" in found[1], path
+
+
+def rows_left_as_text(page: str) -> list[str]:
+    """Lines of a page's text that should be rows of a table: `| a | b |`, outside tables, code and formulas."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    if article is None:  # the search, a redirect
+        return []
+    for element in article.select("table, pre, code, .math"):
+        element.decompose()
+    lines = article.get_text().splitlines()
+    return [line for line in lines if re.fullmatch(r"\s*\|.*\|\s*", line)]
+
+
+def test_a_row_of_a_table_in_a_paragraph_is_seen() -> None:
+    """Bars in code, formulas and tables are none."""
+    fine = r"<pre>| a |</pre><p><span class='math'>\n|x| + |y|\n</span></p><table><td>| a |</td></table>"
+    assert rows_left_as_text(f"<article>{fine}</article>") == []
+    assert rows_left_as_text(f"<article>{fine}<p>so\n| α | 0.1 |\n</p></article>") == [
+        "| α | 0.1 |"
+    ]
+
+
+@pytest.mark.slow
+def test_no_page_shows_a_row_of_a_table_as_text(html: Path) -> None:
+    """A cell of a printed table that holds a line break would end the table there."""
+    found = {path.name: rows_left_as_text(read(path)) for path in (html / "book").glob("*.html")}
+    assert {name: rows for name, rows in found.items() if rows} == {}
+
+
+@pytest.mark.slow
+def test_a_setting_is_one_row_however_many_lines_its_meaning_has(html: Path) -> None:
+    """The tables of settings have a row for each field, and nothing else."""
+    page = BeautifulSoup(read(html / "book" / "hyperparameters.html"), "html.parser")
+    names = [row.find("td").get_text() for row in page.select("table.settings tbody tr")]
+    fields = [field.name for kind in (Config, Controls) for field in dataclasses.fields(kind)]
+    assert names == [name for name in fields if name != "controls"]
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def png(comment: str) -> str:
         ("metadata", {"tags": ["injected-parameters"]}, "injected parameters were left"),
         ("metadata", {"at": "/root/book/a.ipynb"}, "its metadata shows a path"),
         ("source", "%timeit\nsteps = 3", "the magic '%timeit'"),
+        ("source", 'print("| a |\\n|---|")', "the bars of a table"),
         (
             "outputs",
             [nbformat.v4.new_output("stream", name="stderr", text="soon")],
