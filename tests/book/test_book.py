@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import struct
+import subprocess
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -204,6 +205,26 @@ def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
     assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(
         html / "book" / "04_rankformer.html"
     )
+
+
+def test_make_book_executes_and_builds_beside_the_tree(tmp_path: Path) -> None:
+    """Fresh pages are shown in a copy; `make execute` alone writes into the repository."""
+    (book := tmp_path / "project" / "book").mkdir(parents=True)
+    for folder in (tmp_path / "pages", book, tmp_path / "project" / ".venv"):
+        folder.mkdir(exist_ok=True)
+        (folder / "01_x.ipynb").write_text(folder.name, encoding="utf-8")
+    (book / "02_y.ipynb").write_text("kept", encoding="utf-8")
+    copy = build.with_pages(tmp_path / "pages", tmp_path / "copy", tmp_path / "project")
+    assert (copy / "book" / "01_x.ipynb").read_text(encoding="utf-8") == "pages"
+    assert (copy / "book" / "02_y.ipynb").read_text(encoding="utf-8") == "kept"
+    assert (book / "01_x.ipynb").read_text(encoding="utf-8") == "book"
+    assert not (copy / ".venv").exists()
+    planned = subprocess.run(
+        ["make", "--dry-run", "book"], cwd=chapters.ROOT, capture_output=True, text=True
+    ).stdout
+    for executes in re.findall(r"tools/execute.py.*", planned):
+        assert "--out _build/pages" in executes
+    assert "tools/build.py --pages _build/pages" in planned
 
 
 @pytest.mark.slow
