@@ -111,6 +111,9 @@ heat_maps(
 )
 
 # %% [markdown]
+# On this page `FACE` is the sentence *a photo of a {rank} years old face*, `words` and `digits` are the ages 16 to 77 in that
+# sentence, and `untrained` holds networks like `mini` with random weights; the right panel is that of `untrained[0]`.
+#
 # Red along the diagonal means that close ages have similar sentences. The network learned that by reading; nobody gave it a
 # list of ages. But look at the right panel. Its weights are random, it has never read a line, and still there are blocks of
 # ten and stripes beside them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another with "thirty

@@ -227,7 +227,8 @@ assert all(same.values()), same
 #
 # The tower then adds its positions, with every word $M$ places further on, and runs its layers. The small
 # tower of this book takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the end
-# token and a projection instead; nothing else on this page would change.
+# token and a projection instead; nothing else on this page would change. Only `mini` has the parts `towers.text["bert"]` and
+# `towers.text.mean`; `towers.encode_embeddings` does the same for every tower.
 
 # %%
 context = nn.Parameter(torch.randn(4, D) * R[words].std())
