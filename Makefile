@@ -34,8 +34,10 @@ install: .venv/.made ## make .venv from requirements/lock.txt, with the package 
 	"$(BIN)/python" -m pip install -q --no-deps --no-build-isolation -e .
 	"$(BIN)/python" -m pip check
 	touch $@
-book: execute ## execute every chapter, then build the HTML -> _build/html/index.html
-	"$(BIN)/python" tools/build.py
+book: .venv/.made ## execute every chapter, beside the tree, and build the HTML of that -> _build/html/index.html
+	rm -rf _build/pages
+	"$(BIN)/python" tools/execute.py --profile $(PROFILE) --jobs $(JOBS) --out _build/pages $(FLAGS) $(CHAPTER)
+	"$(BIN)/python" tools/build.py --pages _build/pages
 html: .venv/.made ## build the HTML from the outputs in the repository, warnings as errors
 	"$(BIN)/python" tools/build.py
 execute: .venv/.made ## execute chapters (CHAPTER=02, or all) and write book/NN_name.ipynb

@@ -180,7 +180,7 @@ for score, value in (
 # Most models give more than an answer: a probability $p_{ik}$ for every rank. Below are the rows of two leaves of rank
 # *very low*. Both put one half on the truth. They differ in where the other half is.
 
-# %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}, "figure": {"caption": "Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of the truth (black). RPS adds up the squared heights of the shaded gap.", "name": "fig-01-rps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}, "figure": {"caption": "Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of the truth (grey). RPS adds up the squared heights of the shaded gap.", "name": "fig-01-rps"}} tags=["hide-input"]
 beside, apart = [0.25, 0.5, 0.25, 0, 0], [0, 0.5, 0, 0, 0.5]
 draw.staircases(
     {"the rest is near": beside, "the rest is far": apart}, 1, ranks
@@ -393,7 +393,8 @@ if PROFILE == "page" and SEED == 0:
 
 # %% [markdown]
 # CLIP calls most leaves of every rank undamaged, and its MAE is larger than that of a model that never looks at the image.
-# (CLIP's RPS is lower only because that model is always certain.) The reason is visible in {numref}`fig-01-clip`: the five
+# (CLIP's RPS is lower only because that model is always certain: all its probability lies on the median rank. From
+# {doc}`02_two_stages` on, the *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.) The reason is visible in {numref}`fig-01-clip`: the five
 # cosines hardly differ. The sentences share all words but one or two, so their vectors nearly coincide; and the towers
 # learned the names of *things*. "Very low damage" is not a thing.
 #

@@ -47,6 +47,7 @@ from IPython.display import Markdown
 
 from l2rclip_book import plots
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.markdown import markdown_table
 from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
@@ -153,12 +154,15 @@ print(freezing_table(before))
 # also sentences from each other, with a weight that grows with the distance of the ranks:
 #
 # $$
-# \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M ,
+# \begin{aligned}
+# \omega_{ij} &= (\lvert r_{y_i} - r_{y_j}\rvert - m) / M && \text{(stage 1)} , \\
+# \omega_{ik} &= \lvert r_{y_i} - r_k\rvert / M && \text{(stage 2)} ,
+# \end{aligned}
 # $$ (eq-02-weight)
 #
-# where $r_k$ is the value of rank $k$ and $M$ the largest gap among the pairs that the mean runs over, here nearly always
-# that of the label set. An image of *very low* damage is pushed a little from *low* and hard from *very high*. (In stage 1
-# the smallest gap is subtracted from the numerator.) A loss with a minus sign may become negative; that is no error.
+# where $r_k$ is the value of rank $k$, $m$ the smallest and $M$ the largest gap among the pairs that the mean runs over; $M$
+# is here nearly always that of the label set. An image of *very low* damage is pushed a little from *low* and hard from *very
+# high*. A loss with a minus sign may become negative; that is no error.
 #
 # | term | function |
 # |---|---|
@@ -184,13 +188,12 @@ chosen = asdict(settings) | {
     "upside_down": not data.upright,
 }
 ELSEWHERE = ("weights", "device", "precision", "threads", "workers", "controls")
-lines = ["| setting | value | what it is |", "|---|---|---|"]
-lines += [
-    f"| {name} | {value} | {meaning[name]} |"  # code would break the name
+rows = [
+    (name, value, meaning[name])  # code would break the name
     for name, value in chosen.items()
     if name not in ELSEWHERE
 ]
-Markdown("\n".join(lines))
+Markdown(markdown_table(["setting", "value", "what it is"], rows))
 
 # %% tags=["remove-cell"]
 assert set(chosen) <= set(meaning), "every setting has a meaning"
@@ -235,9 +238,7 @@ FIXED = {
     "temperature": "one number that divides the final logits, chosen for the "
     "lowest RPS on the validation images, between 0.05 and 20",
 }
-lines = ["| fixed | how |", "|---|---|"]
-lines += [f"| {name} | {value} |" for name, value in FIXED.items()]
-Markdown("\n".join(lines))
+Markdown(markdown_table(["fixed", "how"], FIXED.items()))
 
 # %% [markdown]
 # ## Start, stop, resume
@@ -288,7 +289,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 # ## The result, and what to compare it with
 #
 # A number without a baseline says nothing. The median rank never looks at the image; its RPS is that of the ranks'
-# frequencies in the training split. *Zero-shot* compares images with the sentences before any training. The linear probe is
+# frequencies in the training split, lower than that of a model that is certain of the median rank, as in
+# {doc}`01_ordinal_classification`. *Zero-shot* compares images with the sentences before any training. The linear probe is
 # logistic regression on the frozen tower's features before their projection. It knows nothing of sentences or order. All
 # share towers, data and split. Each but the first divides its logits by a temperature of its own, so that RPS compares
 # calibrated probabilities; MAE and accuracy of the most probable rank do not depend on it.

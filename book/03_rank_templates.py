@@ -49,6 +49,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import style
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.template_figures import (
@@ -110,6 +111,9 @@ heat_maps(
 )
 
 # %% [markdown]
+# On this page `FACE` is the sentence *a photo of a {rank} years old face*, `words` and `digits` are the ages 16 to 77 in that
+# sentence, and `untrained` holds networks like `mini` with random weights; the right panel is that of `untrained[0]`.
+#
 # Red along the diagonal means that close ages have similar sentences. The network learned that by reading; nobody gave it a
 # list of ages. But look at the right panel. Its weights are random, it has never read a line, and still there are blocks of
 # ten and stripes beside them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another with "thirty
@@ -187,13 +191,9 @@ for name, tower in readers.items():
             for row in token_rows(tower, ranks)
         ]
         tally[f"{name}, {spelling}"] = [counts.count(n) for n in (1, 2, 3)]
-lines = [
-    "| ages 16 to 77 | 1 token | 2 tokens | 3 tokens |",
-    "|---|---|---|---|",
-]
-for name, counts in tally.items():
-    lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
-display(Markdown("\n".join(lines)))
+head = ["ages 16 to 77", "1 token", "2 tokens", "3 tokens"]
+rows = [(name, *counts) for name, counts in tally.items()]
+display(Markdown(markdown_table(head, rows)))
 
 # %% tags=["remove-cell"]
 assert tally == {
@@ -381,20 +381,24 @@ for name, ranks in spaces.items():
 score_rows({"": scores})
 
 # %% tags=["hide-input"]
-lines = [
-    "| label space | ranks | trained | random weights | orders as good |",
-    "|---|---|---|---|---|",
-]
+head = ["label space", "ranks", "trained", "random weights", "orders as good"]
+rows = []
 for name, (trained, rings, _) in scores.items():
+    names = spaces[name].names
     as_good = (gaps[name] >= trained - 1e-9).mean()
-    lines.append(
-        f"| {name}: *{spaces[name].names[0]}* to *{spaces[name].names[-1]}* "
-        f"| {len(spaces[name])} | {trained:.2f} | {min(rings):.2f} to "
-        f"{max(rings):.2f} | {as_good:.4f} |"
+    rows.append(
+        (
+            f"{name}: *{names[0]}* to *{names[-1]}*",
+            len(names),
+            f"{trained:.2f}",
+            f"{min(rings):.2f} to {max(rings):.2f}",
+            f"{as_good:.4f}",
+        )
     )
+table = markdown_table(head, rows)
 display(
     Markdown(
-        "\n".join(lines).replace("| -", "| −").replace("to -", "to −")
+        table.replace("| -", "| −").replace("to -", "to −")
         + "\n\n*Gap scores, and the share of orders of the names, the true one "
         "included, that score as high as the true one.*"
     )
@@ -498,18 +502,18 @@ with style():
     )
 
 # %% tags=["hide-input"]
-lines = ["| cosine of ages | in digits | in words |", "|---|---|---|"]
-table = {"digits": text_features(digits), "words": text_features(words)}
+spelt = {"digits": text_features(digits), "words": text_features(words)}
+rows = []
 for one, other in ((19, 20), (20, 21), (20, 29)):
-    cells = [
-        f"{float(rows[one - 16] @ rows[other - 16]):.2f}"
-        for rows in table.values()
+    cosines = [
+        f"{float(t[one - 16] @ t[other - 16]):.2f}" for t in spelt.values()
     ]
-    lines.append(f"| {one} and {other} | {' | '.join(cells)} |")
-display(Markdown("\n".join(lines)))
+    rows.append((f"{one} and {other}", *cosines))
+head = ["cosine of ages", "in digits", "in words"]
+display(Markdown(markdown_table(head, rows)))
 
 # %% tags=["remove-cell"]
-rows = table["words"]
+rows = spelt["words"]
 assert rows[4] @ rows[13] > rows[4] @ rows[3] + 0.2  # 20, 29 and 19
 for title in ("digits", "words"):
     share = wins[title, "trained network"]

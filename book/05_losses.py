@@ -49,6 +49,7 @@ import torch.nn.functional as F
 from IPython.display import Markdown, display
 from matplotlib.patches import Rectangle
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from l2rclip_book import loss_figures
 from l2rclip_book.loss_geometry import (
@@ -665,6 +666,20 @@ if PROFILE != "smoke":
 
 # %% tags=["hide-input"]
 FAN = on_circle(0, 30, 60, 90, 120)
+ROOTS = {
+    "** 0.5",
+    "cdist",
+    "dist",
+    "hypot",
+    "linalg_norm",
+    "linalg_vector_norm",
+    "norm",
+    "normalize",
+    "pairwise_distance",
+    "rsqrt",
+    "sqrt",
+    "sqrt_",
+}
 
 
 def value(answer: object) -> float:
@@ -677,22 +692,55 @@ def near(answer: object, right: Tensor) -> bool:
     return abs(value(answer) - float(right)) < 1e-6
 
 
+class Calls(TorchFunctionMode):
+    """Keeps the names of the functions of torch that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, called, types, args=(), kwargs=None) -> object:
+        """Note the name; a power of one half is a root."""
+        kwargs = kwargs or {}
+        numbers = [x for x in (*args, *kwargs.values()) if isinstance(x, float)]
+        root = "pow" in called.__name__ and 0.5 in numbers
+        self.names.append("** 0.5" if root else called.__name__)
+        return called(*args, **kwargs)
+
+
+def calls(mine: Callable[..., Tensor], *inputs: Tensor | float) -> list[str]:
+    """What a reader's function calls on the way to its answer."""
+    with Calls() as seen:
+        mine(*inputs)
+    return seen.names
+
+
 def check_text_to_image(mine: Callable[..., Tensor]) -> None:
-    """Judge L_t2i on a batch with all ranks, and on one without rank 4."""
-    right, found = (
-        losses.supervised_contrastive_loss(T, Z, ranks, y, s),
-        mine(Z, T, y, s),
-    )
+    """Judge L_t2i with all ranks, without rank 4, and with twice as many."""
+    every = torch.arange(5)
+    right = losses.supervised_contrastive_loss(T, Z, every, y, s)
     copies = losses.supervised_contrastive_loss(T[y], Z, y, y, s)
-    few = losses.supervised_contrastive_loss(T, Z[:4], ranks, y[:4], s)
+    few = losses.supervised_contrastive_loss(T, Z[:4], every, y[:4], s)
+    found = mine(Z, T, y, s)
     if near(found, copies):
         print("not yet: rank 2 has one vote for each of its two images;")
         print("take the mean over the images of a rank, then over ranks")
-    elif not near(found, right):
+        return
+    if not near(found, right):
         print(f"not yet: {value(found):.4f} in place of {right:.4f}")
-    elif not near(mine(Z[:4], T, y[:4], s), few):
-        print("right for all ranks; but without an image of rank 4 it is")
+        return
+    if not near(mine(Z[:4], T, y[:4], s), few):
+        print("not yet: right for all ranks, but without an image of rank 4")
         print(f"{value(mine(Z[:4], T, y[:4], s)):.4f}: leave that text out")
+        return
+    if not isinstance(found, Tensor):
+        print("not yet: a plain number has no gradient; stay with tensors")
+        return
+    twice = torch.cat([Z, -Z]), torch.cat([T, -T]), torch.cat([y, y + 5])
+    five, ten = len(calls(mine, Z, T, y, s)), len(calls(mine, *twice, s))
+    if ten > five:
+        print(f"not yet: torch is called {five} times for five ranks and {ten}")
+        print("times for ten, so there is a loop; use one matrix for all texts")
     else:
         print("right, also where a rank has no image")
 
@@ -702,7 +750,12 @@ def check_squared(mine: Callable[..., Tensor]) -> None:
     right = losses.ordinal_pairwise_loss(Z, T, y, r, push_power=2)
     found = mine(Z, T, y, r)
     if near(found, right):
-        print("right")
+        roots = [name for name in calls(mine, Z, T, y, r) if name in ROOTS]
+        if roots:
+            print(f"not yet: the number is right, but {roots[0]} is a root;")
+            print("what is the squared distance of unit vectors?")
+        else:
+            print("right")
     elif near(found, losses.ordinal_pairwise_loss(Z, T, y, r)):
         print("not yet: this pushes by d, not by its square")
     else:

@@ -57,19 +57,22 @@ data = load_dataset("leaves", ranks=5, size=size, seed=SEED)
 print(f"{size} leaves at {side} x {side} pixels")
 print(f"epochs: {epochs1} in stage 1, {epochs2} in stage 2")
 
-# %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1, starts stage 2 higher, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from l2rclip_lite import L2RCLIP, Config, losses, rankformer, training
+from l2rclip_lite import L2RCLIP, Config, losses, rankformer
 from l2rclip_lite.calibration import fit_temperature
 from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite.training import stages
+from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 
+# %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1, starts stage 2 higher, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
 def settings(preset, epochs1, epochs2):
     """The same run for the package: all that is not said here is its default."""
     turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
@@ -77,10 +80,10 @@ def settings(preset, epochs1, epochs2):
 
 
 package = L2RCLIP.build(data.ranks, settings("recommended", epochs1, epochs2))
-images = training.TrainingData.load(data, package)
-theirs = training.train_stage1(package, images)
+images = TrainingData.load(data, package)
+theirs = stages.train_stage1(package, images)
 their_texts = package.rank_features.clone()
-theirs += training.train_stage2(package, images)
+theirs += stages.train_stage2(package, images)
 constant = median_rank(replace(data, test=data.val))["mae"]
 plots.training_curves(
     theirs, data.ranks, reference=constant, split="validation"
@@ -406,7 +409,7 @@ start = load_towers("mini", image_size=side).requires_grad_(False)
 few = {split: images.features[split] for split in ("train", "val")}
 few["train"] = few["train"][:16]
 labels = dict(images.targets) | {"train": images.targets["train"][:16]}
-batch = training.TrainingData(few, labels, images.backbone, images.images)
+batch = TrainingData(few, labels, images.backbone, images.images)
 rows = []
 
 
@@ -456,7 +459,7 @@ with torch.no_grad():
     their_rps = losses.ranked_probability_loss(cosine, y16)
     compare("loss: RPS", (ranked_probability(cosine, y16), their_rps))
 train_stage1(refiner, first, (z16, y16), cached[1], 1)
-training.train_stage1(model, batch)
+stages.train_stage1(model, batch)
 pairs = zip(refiner.parameters(), model.prompts.parameters(), strict=True)
 compare("one step of stage 1", *pairs)
 for preset, weights in {"recommended": (1.0, 0.0), "paper": (0.0, 1.0)}.items():
@@ -465,7 +468,7 @@ for preset, weights in {"recommended": (1.0, 0.0), "paper": (0.0, 1.0)}.items():
         text = refiner(first)
     sixteen = (train[0][:16], train[1][:16])
     train_stage2(first, text, sixteen, val, 1, *weights)
-    training.train_stage2(model, batch)
+    stages.train_stage2(model, batch)
     tensors = first.image.parameters(), model.towers.image.parameters()
     compare(f"one step of stage 2, {preset}", *zip(*tensors, strict=True))
 compare("full run: text features", (t, their_texts))
@@ -539,19 +542,26 @@ class Gated(RankFormer):
 
 
 def check_gate(kind):
-    """Same as RankFormer while the gates agree; gate 2 moves rank 2 alone."""
+    """Equal gates are one gate; gate 2 moves rank 2 alone; gates learn."""
     torch.manual_seed(0)
     one, many = RankFormer(towers.width), kind(towers.width, len(r))
     nn.init.normal_(one.ffn[2].weight, std=0.02)
     rest = {k: v for k, v in one.state_dict().items() if k != "alpha"}
     many.load_state_dict(rest, strict=False)
     R, words = prompts.R, tokens.words
-    with torch.no_grad():
-        if many.alpha.numel() != len(r):
-            return print(f"not yet: alpha has {many.alpha.numel()} value")
+    if many.alpha.numel() != len(r):
+        return print(f"not yet: alpha has {many.alpha.numel()} value")
+    try:
         old = many(R, words)
-        if not torch.allclose(old, one(R, words), atol=1e-6):
-            return print("not yet: equal gates should equal one gate")
+    except RuntimeError as error:
+        shape = tuple(many.alpha.shape)
+        return print(f"not yet: alpha of shape {shape} does not fit R: {error}")
+    if not torch.allclose(old, one(R, words), atol=1e-6):
+        return print("not yet: equal gates should equal one gate")
+    old.square().sum().backward()
+    if many.alpha.grad is None or not many.alpha.grad.all():
+        return print("not yet: no gradient reaches alpha, so it cannot learn")
+    with torch.no_grad():
         many.alpha.view(-1)[2] = 0.5
         moved = (many(R, words) - old).abs().amax((1, 2)).nonzero().flatten()
     if moved.tolist() != [2]:
@@ -638,11 +648,12 @@ def all_pairs(z, t, y, r):
 
 def check_pairs(loss):
     """The same after a shuffle, and equal to the package's symmetric form."""
+    z, y = (part[:16] for part in cached[0])
     with torch.no_grad():
-        value = loss(z16, text, y16, r)
-        other = loss(z16.flip(0), text, y16.flip(0), r)
+        value = loss(z, t, y, r)
+        other = loss(z.flip(0), t, y.flip(0), r)
         symmetric = partial(losses.ordinal_pairwise_loss_stage1, symmetric=True)
-        right = symmetric(z16, text[y16], text[y16], r[y16])
+        right = symmetric(z, t[y], t[y], r[y])
     if not torch.allclose(value, other, atol=1e-6):
         return print("not yet: the loss changes when the batch is reversed")
     close = torch.allclose(value, right, atol=1e-6)
@@ -671,8 +682,8 @@ check_pairs(all_pairs)
 
 # %% [markdown]
 # **4. Another loss that knows the order.** Replace the ranked probability score by the squared error of the expectation,
-# $\big(\sum_k p_{ik}\,r_k - r_{y_i}\big)^2$, averaged over the batch. Then find probabilities for a middle rank that this loss
-# calls perfect and RPS does not.
+# $\big(\sum_k p_{ik}\,r_k - r_{y_i}\big)^2$, averaged over the batch. Then find probabilities of the ranks 0, 1 and 2, for an
+# image of rank 1, that this loss calls perfect and RPS does not.
 
 
 # %% tags=["hide-input"]
@@ -692,7 +703,22 @@ def check_expectation(loss):
     print(f"not yet: {found:.3f}; softmax first, then values, not places")
 
 
+def check_perfect(probabilities):
+    """The expectation must be 1, and RPS must not be 0."""
+    p = torch.tensor(probabilities, dtype=torch.float)
+    if p.shape != (3,) or p.min() < 0 or abs(p.sum() - 1) > 1e-5:
+        return print("not yet: three probabilities, which sum to 1")
+    expected = float(p @ torch.arange(3.0))
+    if abs(expected - 1) > 1e-3:
+        return print(f"not yet: the expectation is {expected:.2f}, not 1")
+    rps = ranked_probability((p + 1e-9).log()[None], torch.tensor([1]))
+    if rps < 1e-3:
+        return print("not yet: RPS calls them perfect, too; spread them")
+    print(f"right: RPS is {rps:.2f}")
+
+
 check_expectation(expectation_error)
+check_perfect([0.0, 1.0, 0.0])  # your turn
 
 # %% [markdown]
 # :::{dropdown} Solution
@@ -707,11 +733,7 @@ def expectation_error(logits, y, r):
 
 
 check_expectation(expectation_error)
-halves, middle = torch.tensor([[0.5, 1e-9, 0.5]]).log(), torch.tensor([1])
-print(
-    f"expectation {expectation_error(halves, middle, r[:3]):.2f}, "
-    f"RPS {ranked_probability(halves, middle):.2f}"
-)
+check_perfect([0.5, 0.0, 0.5])
 
 # %% [markdown]
 # **5. The last number.** Write `temperature`: given logits $l$, return the $T$ for which $\mathrm{softmax}(l/T)$ has the lowest
@@ -724,12 +746,21 @@ def temperature(logits, y):
 
 
 def check_temperature(find):
-    """Within three per cent of what the package finds."""
-    logits, y = s * encode(towers, val[0]) @ t.T, val[1]
-    found, right = float(find(logits, y)), fit_temperature(logits, y)
-    if abs(math.log(found / right)) < 0.03:
-        return print("right")
-    print("not yet: go", "higher" if found < right else "lower")
+    """Within three per cent of what the package finds, for two models."""
+    sure, unsure = [[8.0, 0, 0]] * 9, [[0, 2.0, 0]] * 6
+    labels = torch.tensor([0] * 8 + [1] + [1] * 4 + [2] * 2)
+    answers = {
+        "our validation images": (s * encode(towers, val[0]) @ t.T, val[1]),
+        "fifteen answers, one too sure": (torch.tensor(sure + unsure), labels),
+    }
+    for name, (logits, y) in answers.items():
+        found, right = float(find(logits, y)), fit_temperature(logits, y)
+        if not abs(found - right) < 0.03 * right:
+            where = "higher" if found < right else "lower"
+            return print(
+                f"not yet: {name}: {found:.2f}, go {where}; is it RPS?"
+            )
+    print("right")
 
 
 check_temperature(temperature)

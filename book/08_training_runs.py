@@ -70,6 +70,7 @@ from IPython.display import Markdown
 from pydantic import ValidationError
 
 from l2rclip_book import plots, training_runs
+from l2rclip_book.markdown import markdown_table
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.describe import leakage
@@ -149,12 +150,8 @@ if synthetic:
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
-Markdown(
-    "\n".join(
-        ["| | |", "|---|---|"]
-        + [f"| {key} | {text} |" for key, text in card.items() if text]
-    )
-)
+rows = [(key, text) for key, text in card.items() if text]
+Markdown(markdown_table(["", ""], rows))
 
 # %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of images of each of the five ranks."}, "figure": {"caption": "Images per rank in the three splits.", "name": "fig-08-ranks"}} tags=["nbval-ignore-output", "hide-input"]
 counts = pd.DataFrame(
@@ -478,13 +475,13 @@ pd.DataFrame(table).set_index("file") if table else ALONE
 
 # %% tags=["hide-input"]
 keys = ("accuracy", "mae", "auc", "epsilon_error")
-lines = ["| file | method | accuracy | MAE | AUC | ε-error | source |"]
-lines += ["|---" * 7 + "|"]
+head = ["file", "method", "accuracy", "MAE", "AUC", "ε-error", "source"]
+rows = []
 for stem, wanted in files.items():
     for row in wanted["PUBLISHED"]:
-        cells = [stem, row["method"], *(with_doubt(row, key) for key in keys)]
-        lines.append("| " + " | ".join([*cells, row["source"]]) + " |")
-Markdown("\n".join(lines) if files else f"*{ALONE}*")
+        numbers = [with_doubt(row, key) for key in keys]
+        rows.append([stem, row["method"], *numbers, row["source"]])
+Markdown(markdown_table(head, rows) if files else f"*{ALONE}*")
 
 # %% [markdown]
 # Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw

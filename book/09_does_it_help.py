@@ -36,6 +36,7 @@ PROFILE = "page"  # smoke and full do the same: nothing is trained
 RESULTS = ""  # folder of matrix.csv; empty: book/results
 
 # %% tags=["hide-input"]
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -553,14 +554,50 @@ check_alarms(0.143, 0.049)
 # %% [markdown]
 # **3. Another judge.** Repeat the three claims with the absolute error of the median in place of RPS. The functions
 # of `gains` look at the column `rps`; give them another one under that name.
-#
+
+
+# %%
+def gains_by_error(images: pd.DataFrame) -> pd.DataFrame:
+    return compare_pairs(images, CLAIMS)  # your turn
+
+
+def check_judge(mine: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Two images on which RPS and the error disagree about every claim."""
+    arms = {
+        arm: {"data": "hc18", "run": 0, "arm": arm, "rps": rps, "error": error}
+        for better, other in CLAIMS.values()
+        for arm, rps, error in ((better, 1.0, 3.0), (other, 2.0, 2.0))
+    }
+    rows = [row | {"path": path} for row in arms.values() for path in "ab"]
+    gains = mine(pd.DataFrame(rows)).query("data == 'hc18'")
+    if list(gains["row"]) != list(CLAIMS):
+        print("not yet: a row for each of the three claims")
+    elif (gains["gain"] == 50).all():
+        print("not yet: these are the gains in RPS")
+    elif (gains["gain"] == -50).all():
+        print("right")
+    else:
+        print("not yet: errors of 3 in place of 2 are a gain of −50 %")
+
+
+check_judge(gains_by_error)
+
+# %% [markdown]
 # :::{dropdown} Solution
 # The column is called `error`. RPS sees all probabilities and the error only the answer, so expect the same signs and
 # wider intervals.
 # :::
 
+
 # %% tags=["hide-cell"]
-judged_by_error = compare_pairs(many.assign(rps=many.get("error")), CLAIMS)
+def gains_by_error_solved(images: pd.DataFrame) -> pd.DataFrame:
+    return compare_pairs(images.assign(rps=images.get("error")), CLAIMS)
+
+
+check_judge(gains_by_error_solved)
+
+# %% tags=["hide-cell"]
+judged_by_error = gains_by_error_solved(many)
 Markdown(gain_table(judged_by_error, "error saved, % [95 % interval]"))
 
 # %% [markdown]

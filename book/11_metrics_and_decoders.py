@@ -46,6 +46,7 @@ from scipy.stats import bootstrap
 from sklearn.metrics import cohen_kappa_score
 
 from l2rclip_book import plots
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.statistics import compare, holm
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset, metrics
 from l2rclip_lite.baselines import train_baseline
@@ -559,17 +560,15 @@ asked = (
 )
 compared = [compare(each[one], each[other]) for one, other in asked]
 corrected = holm([found.p for found in compared])
-lines = ["| method | against | RPS saved | 95 % interval | verdict |"]
-lines.append("|---|---|---|---|---|")
-verdicts = {}
+head = ["method", "against", "RPS saved", "95 % interval", "verdict"]
+rows, verdicts = [], {}
 for pair, found, p in zip(asked, compared, corrected, strict=True):
     side = "better" if found.low > 0 else "worse" if found.high < 0 else ""
     verdicts[pair] = side if side and p <= 0.05 else "no difference shown"
-    lines.append(
-        f"| {pair[0]} | {pair[1]} | {found.difference:+.2f} | "
-        f"{found.low:+.2f} to {found.high:+.2f} | {verdicts[pair]} |"
-    )
-Markdown("\n".join(lines))
+    saved = f"{found.difference:+.2f}"
+    interval = f"{found.low:+.2f} to {found.high:+.2f}"
+    rows.append((*pair, saved, interval, verdicts[pair]))
+Markdown(markdown_table(head, rows))
 
 # %% tags=["remove-cell"]
 if PROFILE == "page" and SEED == 0:

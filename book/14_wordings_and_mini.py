@@ -47,6 +47,7 @@ from torch import Tensor
 
 from l2rclip_book.alignment import prototypes
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.style import DARK
@@ -353,12 +354,13 @@ kept = [
     float((first[:things] < things).double().mean()),
     float((first[things:] >= things).double().mean()),
 ]
-lines = ["| unseen name | the three most similar unseen rows |", "|---|---|"]
+nearest = []
 three = table.argsort(dim=1, descending=True)[:, :3]
 for place in range(0, len(unseen), -(-len(unseen) // 7)):
     found = ", ".join(called[unseen[k]] for k in three[place])
-    lines.append(f"| {called[unseen[place]]} | {found} |")
-display(Markdown("\n".join(lines)))
+    nearest.append((called[unseen[place]], found))
+head = ["unseen name", "the three most similar unseen rows"]
+display(Markdown(markdown_table(head, nearest)))
 said = f"Of the unseen animals {kept[0]:.0%} find the row of an animal, "
 said += f"of the unseen things {kept[1]:.0%} the row of a thing."
 display(Markdown(said.replace("%", " %")))

@@ -37,6 +37,7 @@ RESULTS = ""  # folder of matrix.csv; empty: book/results
 
 # %% tags=["hide-input"]
 from collections import Counter
+from collections.abc import Callable
 from textwrap import fill
 
 import pandas as pd
@@ -271,17 +272,50 @@ check_misses(6)
 # %% [markdown]
 # **2. Ridge among the few.** The study `few` also ran ridge regression, which knows the numbers and has a single
 # slope. Compare it with L2RCLIP at four images per rank. `compare_pairs` takes a name and a pair of arms.
-#
+
+
+# %%
+def ridge_among_few() -> pd.DataFrame:
+    return compare_pairs(part("main"), {"words": ("words", NONE)})  # your turn
+
+
+def check_ridge(mine: Callable[[], pd.DataFrame]) -> None:
+    """Compare the gains with those of L2RCLIP against ridge."""
+    few, pair = part("few", "few_shot=4"), ("L2RCLIP", "ridge")
+    right = compare_pairs(few, {"": pair})["gain"].tolist()
+    turned = compare_pairs(few, {"": pair[::-1]})["gain"].tolist()
+    found = mine()["gain"].tolist()
+    if not right:
+        print("there are no runs here to judge by")
+    elif found == right:
+        print("right")
+    elif found == turned:
+        print("not yet: the arm that should be better comes first")
+    elif found == compare_pairs(part("main"), {"": pair})["gain"].tolist():
+        print("not yet: these runs had all images")
+    else:
+        print("not yet: which part, and which two arms?")
+
+
+check_ridge(ridge_among_few)
+
+# %% [markdown]
 # :::{dropdown} Solution
 # `part("few", "few_shot=4")` gives the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to
 # learn, and still ridge is behind on every set. With `part("main").query("run < 2")`, the same folds with all images,
 # you see that the gap does not shrink everywhere when images are few.
 # :::
 
+
 # %% tags=["hide-cell"]
-rare = part("few", "few_shot=4")
-pair = {"L2RCLIP against ridge, 4 per rank": ("L2RCLIP", "ridge")}
-Markdown(gain_table(compare_pairs(rare, pair), "RPS saved, %"))
+def ridge_among_few_solved() -> pd.DataFrame:
+    rare = part("few", "few_shot=4")
+    pair = {"L2RCLIP against ridge, 4 per rank": ("L2RCLIP", "ridge")}
+    return compare_pairs(rare, pair)
+
+
+check_ridge(ridge_among_few_solved)
+Markdown(gain_table(ridge_among_few_solved(), "RPS saved, %"))
 
 # %% [markdown]
 # ## Summary

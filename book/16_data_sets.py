@@ -45,6 +45,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from l2rclip_book import plots
+from l2rclip_book.markdown import markdown_table
 from l2rclip_lite import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 
@@ -274,10 +275,8 @@ def card(name: str) -> str:
         "known leakage": about.leakage,
     }
     rows |= {"to know": about.notes, "to cite": about.citation}
-    lines = [f"| {key} | {text} |" for key, text in rows.items() if text]
-    return "\n".join(
-        [f"**{about.title}** (`{name}`)", "", "| | |", "|---|---|", *lines, ""]
-    )
+    table = markdown_table(["", ""], [row for row in rows.items() if row[1]])
+    return f"**{about.title}** (`{name}`)\n\n{table}\n"
 
 
 Markdown(

@@ -59,6 +59,7 @@ from IPython.display import Markdown
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import Ranks, load_towers
@@ -321,24 +322,22 @@ def with_unit(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def line_of(row: dict) -> str:
-    """A line of the table."""
+def cells_of(row: dict) -> tuple[str, ...]:
+    """A row of the table."""
     goal = "–"
     if row["direction"] != "none":
         goal = (
             SIGN[row["direction"]] + " " + with_unit(row["target"], row["unit"])
         )
     if row["value"] is None:
-        return f"| {row['what']} | {goal} | – | – | not measured: {row['reason']} |"
+        return row["what"], goal, "–", "–", f"not measured: {row['reason']}"
     value = with_unit(row["value"], row["unit"])
     spread = f"{row['low']:.3g} to {row['high']:.3g}"
-    return (
-        f"| {row['what']} | {goal} | {value} | {spread} | {WORDS[row['met']]} |"
-    )
+    return row["what"], goal, value, spread, WORDS[row["met"]]
 
 
-lines = ["| what | target | measured | quartiles | |", "|---|---|---|---|---|"]
-lines += map(line_of, rows.values())
+head = ["what", "target", "measured", "quartiles", ""]
+lines = [markdown_table(head, map(cells_of, rows.values()))]
 missed = [row["what"] for row in rows.values() if row["met"] is False]
 loads = [row["load_before"] for row in rows.values()]
 lines += ["", f"Targets that were missed: {listed(missed)}."]
@@ -446,10 +445,11 @@ if timed:
         f"a run with mini takes {PATIENCE_HOURS} hours on the measured machine",
         "several processes, or a GPU",
     )
-lines = ["| from | because | then |", "|---|---|---|"]
-for n, because, then in sorted(ENDS.values()):
-    lines.append(f"| {amount(n)} images | {because} | {then} |")
-Markdown("\n".join(lines))
+ends = [
+    (f"{amount(n)} images", because, then)
+    for n, because, then in sorted(ENDS.values())
+]
+Markdown(markdown_table(["from", "because", "then"], ends))
 
 # %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.", "name": "fig-17-scale"}} tags=["hide-input"]
 n = np.logspace(3, 9, 31)

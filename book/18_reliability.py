@@ -65,6 +65,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_lite import L2RCLIP
 from l2rclip_lite.cli import main
@@ -126,14 +127,14 @@ plt.show()
 # {numref}`fig-18-bound`. It holds for cases like those that were drawn, not for cases that nobody thought of.
 
 # %% tags=["hide-input"]
-lines = [
-    "| what was done | cases | lost | so at most lost |",
-    "|---|---|---|---|",
+head = ["what was done", "cases", "lost", "so at most lost"]
+rows = [
+    (fault, f"{number:,}", "none", f"{bound(number):.2g}")
+    for fault, number in tried["cases"].items()
 ]
-for fault, number in tried["cases"].items():
-    lines.append(f"| {fault} | {number:,} | none | {bound(number):.2g} |")
 if tried["cases"]:
-    lines += [
+    lines = [
+        markdown_table(head, rows),
         "",
         f"Together {sum(tried['cases'].values()):,} cases, none lost, in "
         f"{tried['seconds'] / 60:.0f} minutes, with torch {tried['torch']}.",
@@ -320,8 +321,7 @@ for name, content in arrived.items():
         answers[name] = str(error).replace(f"{inbox}/", "")
 
 # %% tags=["hide-input"]
-table = [f"| {name} | {said} |" for name, said in answers.items()]
-display(Markdown("\n".join(["| file | answer |", "|---|---|", *table])))
+display(Markdown(markdown_table(["file", "answer"], answers.items())))
 
 # %% tags=["remove-cell"]
 assert [x[:4] for x in answers.values()].count("read") == 2
@@ -338,13 +338,13 @@ assert answers["tall.jpg"].startswith("read, 32 by 48")  # it was turned
 
 
 # %% tags=["hide-input"]
-def answer(place: Path, name: str) -> str:
-    """What the package says of a model in a folder."""
+def answer(place: Path, name: str) -> tuple[str, str]:
+    """What the package says of a model in a folder, with its name."""
     try:
         L2RCLIP.from_pretrained(place)
     except InputError as error:
-        return f"| {name} | {str(error).replace(f'{inbox}/', '')} |"
-    return f"| {name} | loaded |"
+        return name, str(error).replace(f"{inbox}/", "")
+    return name, "loaded"
 
 
 with safe_open(calm / "model.safetensors", framework="pt") as stored:
@@ -353,7 +353,7 @@ weights = load_file(calm / "model.safetensors")
 first = sorted(x for x in weights if x.startswith("towers.image."))[0]
 
 
-def lie(name: str, tensors: dict, **changed: object) -> str:
+def lie(name: str, tensors: dict, **changed: object) -> tuple[str, str]:
     """A model whose sender says something else, and the answer."""
     place = inbox / name
     place.mkdir()
@@ -388,10 +388,10 @@ answers = [
 ]
 
 # %% tags=["hide-input"]
-display(Markdown("\n".join(["| sent | answer |", "|---|---|", *answers])))
+display(Markdown(markdown_table(["sent", "answer"], answers)))
 
 # %% tags=["remove-cell"]
-assert [x.endswith("loaded |") for x in answers] == [False] * 6 + [True]
+assert [said == "loaded" for _, said in answers] == [False] * 6 + [True]
 
 # %% [markdown]
 # The last one was loaded, and nothing could have noticed: the file is whole, the shapes fit, the numbers are finite. Only its
@@ -460,13 +460,14 @@ def passes(test: Callable, f: Callable) -> bool:
 
 
 made = mutants(inspect.getsource(rps))
-lines = ["| mutant | weak test | sharp test |", "|---|---|---|"]
+rows = []
 for change, mutant in made:
     seen = (
         "misses it" if passes(t, mutant) else "notices" for t in (weak, sharp)
     )
-    lines.append(f"| `{change}` | {' | '.join(seen)} |")
-display(Markdown("\n".join(lines)))
+    rows.append((f"`{change}`", *seen))
+head = ["mutant", "weak test", "sharp test"]
+display(Markdown(markdown_table(head, rows)))
 caught = [sum(not passes(t, m) for _, m in made) for t in (weak, sharp)]
 print(
     f"of {len(made)}, the weak test notices {caught[0]}, the sharp {caught[1]}"

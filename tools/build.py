@@ -1,7 +1,14 @@
-"""Build the book from the executed pages: clean state, warnings as errors, a page for each _toc.yml entry."""
+"""Build the book from the executed pages: clean state, warnings as errors, a page for each _toc.yml entry.
+
+python tools/build.py                        the pages of the repository -> _build/html
+python tools/build.py --pages _build/pages   pages of that folder in place of theirs
+
+The second builds from a copy, so that the repository stays as it is.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import shutil
 import subprocess
@@ -9,6 +16,26 @@ import sys
 from pathlib import Path
 
 import chapters
+
+APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared", "__pycache__")
+
+
+def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
+    """Copy what a book is built from, with the executed notebooks of another folder in place of its own.
+
+    Args:
+        pages: A folder of notebooks; a chapter that is not in it keeps the page it has.
+        copy: Where the copy goes, in place of what is there.
+        root: The book to copy; environments and hidden folders stay behind.
+
+    Returns:
+        `copy`.
+    """
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", *APART))
+    for page in sorted(pages.glob("*.ipynb")):
+        shutil.copy(page, copy / "book")
+    return copy
 
 
 def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
@@ -41,4 +68,10 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    print(build() / "index.html")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
+    pages = parser.parse_args().pages
+    source = with_pages(pages, chapters.ROOT / "_build" / "source") if pages else chapters.ROOT
+    print(build(source, chapters.ROOT) / "index.html")

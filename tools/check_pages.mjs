@@ -2,8 +2,9 @@
 // Opens every page of the built book in Chromium, in the light and the dark theme, 1280 and 390 pixels wide, with every other host
 // blocked. One line a page, OK or FAIL, and under it what is wrong; status 1 on any problem. A page must have: no console error or
 // warning, no failed or foreign request, no broken link, anchor or image, an alt text for every image, rendered equations, nothing
-// that makes the window scroll sideways, no serious or critical finding of axe-core. Redirects must arrive and the search must find.
-// Each page has a content security policy that stops nothing of its own; what is planted in a page is stopped, all of it.
+// that makes the window scroll sideways, whole tables, images within their column, no serious or critical finding of axe-core.
+// Redirects must arrive and the search must find. Each page has a content security policy that stops nothing of its own; what is
+// planted in a page is stopped, all of it, and each fault of layout that is planted in one is seen.
 //   SHOTS            a folder: full-page screenshots PAGE_THEME_WIDTH.png are written there
 //   --only PATTERN   only the pages whose path matches this regular expression
 //   --require        without Chromium, playwright-core or axe-core: status 1 instead of SKIP and status 0
@@ -12,6 +13,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { FAULTS, layoutFaults } from './layout.mjs';
 import { brokenLinks, findTools, launch, listPages, openDoors, openSite, readPages, tellViolations } from './site.mjs';
 
 const THEMES = ['light', 'dark'];
@@ -19,6 +21,7 @@ const WIDTHS = [1280, 390];
 const SEARCHES = ['RankFormer', 'quadratic weighted kappa', 'BRACOL'];
 const AT_ONCE = 2;
 const PRESSED_IN = ['book/05_losses.html'];
+const BROKEN_IN = ['book/hyperparameters.html'];
 const PLANTED_IN = ['book/index.html', 'book/05_losses.html', 'book/browser.html', '404.html'];
 
 const { values: options, positionals } = parseArgs({
@@ -90,7 +93,7 @@ async function checkPage(tools, site, path) {
       await page.evaluate(() => window.MathJax?.startup?.promise);
       await page.waitForTimeout(200);
       if (shots) await page.screenshot({ path: join(shots, `${path.replace(/\.html$/, '').replace(/\W+/g, '_')}_${theme}_${width}.png`), fullPage: true });
-      log.push(...await page.evaluate(inspect, theme), ...await audit(page, tools.axe));
+      log.push(...await page.evaluate(inspect, theme), ...await page.evaluate(layoutFaults), ...await audit(page, tools.axe));
     } catch (error) {
       log.push(`could not be checked: ${error.message.split('\n')[0]}`);
     }
@@ -170,6 +173,20 @@ async function checkPlanted(tools, site, path) {
   return log;
 }
 
+// Breaks the layout of a page in each way that must be seen, one after the other: the look must tell it.
+async function checkLayout(tools, site, path) {
+  const page = await tools.browser.newPage({ viewport: { width: Math.min(...WIDTHS), height: 900 } });
+  const log = [];
+  for (const [fault, html] of FAULTS) {
+    await page.goto(site.base + path);
+    await page.evaluate(broken => document.querySelector('article').insertAdjacentHTML('beforeend', broken), html);
+    const seen = await page.evaluate(layoutFaults);
+    if (!seen.some(line => line.includes(fault))) log.push(`planted "${fault}", seen: ${seen.join('; ') || 'nothing'}`);
+  }
+  await page.close();
+  return log;
+}
+
 // What runs when something is pressed, which no look at a page that stands still would see stopped by its policy.
 async function checkButtons(tools, site, path) {
   const page = await tools.browser.newPage({ viewport: { width: 1280, height: 900 } });
@@ -212,6 +229,7 @@ async function main() {
   });
   if (!options.only) jobs.push(...SEARCHES.map(term => [`search for "${term}"`, () => checkSearch(tools, site, term)]));
   for (const path of PLANTED_IN.filter(path => wanted.includes(path))) jobs.push([`scripts, pictures and frames planted in ${path}`, () => checkPlanted(tools, site, path)]);
+  for (const path of BROKEN_IN.filter(path => wanted.includes(path))) jobs.push([`faults of layout planted in ${path}`, () => checkLayout(tools, site, path)]);
   for (const path of PRESSED_IN.filter(path => wanted.includes(path))) jobs.push([`buttons of ${path}`, () => checkButtons(tools, site, path)]);
   let problems = 0;
   const started = Date.now();

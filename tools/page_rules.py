@@ -24,6 +24,7 @@ KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
 UNREAD = re.compile(
     r"\$[^$]+\$|\{\w+\}`[^`]+`"
 )  # printed Markdown knows neither formulas nor roles
+TABLE_BY_HAND = re.compile(r"\|\s*:?---")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 # In this order: the parts of every chapter.
 CONTRACT = {
@@ -41,6 +42,7 @@ NOT_PROSE = re.compile(
     r"^```.*?^```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}`[^`]*`|\]\([^)]*\)|https?://\S+",
     re.MULTILINE | re.DOTALL,
 )
+EXERCISE = re.compile(r"^\*\*(\d+\. [^*]+)\*\*", re.MULTILINE)
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|Users|tmp|var|work|private|mnt|opt|content)/\w|\b[A-Z]:\\\w"
     r"|\b(?:site|dist)-packages\b|\bfile:///?\w|(?<![\w~])~/\w"
@@ -130,6 +132,8 @@ def code_problems(cell: NotebookNode) -> Iterator[str]:
     for line in MAGIC.findall(cell.source):
         if not line.startswith(KNOWN_MAGICS) and line not in processes(cell):
             yield f"the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
+    if TABLE_BY_HAND.search(cell.source):
+        yield "writes the bars of a table itself, where a cell may break it (markdown_table)"
     for output in cell.outputs:
         if output.output_type == "error":
             yield f"ends in {output.ename}"
@@ -193,7 +197,7 @@ def problems(page: NotebookNode) -> list[str]:
 def broken_contract(page: NotebookNode) -> list[str]:
     """What every chapter has and this one lacks, and whether its first figure comes before its second heading.
 
-    The parts must come in the order of `CONTRACT`; exercises are judged by a function `check_…` each.
+    The parts must come in the order of `CONTRACT`; each exercise is judged by a function `check_…`.
     """
     prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     at, found = 0, []
@@ -202,9 +206,7 @@ def broken_contract(page: NotebookNode) -> list[str]:
         if match is None:
             found.append(f"it lacks {what}, or has it in another place")
         at = match.start() if match else at
-    code = "\n".join(cell.source for cell in page.cells if cell.cell_type == "code")
-    if not re.search(r"^def check_\w+", code, re.MULTILINE):
-        found.append("no exercise is judged by a function check_…")
+    found += [f"no function check_… judges exercise {name}" for name in unjudged(page)]
     headings = 0
     for cell in page.cells:
         if cell.cell_type == "markdown":
@@ -216,6 +218,17 @@ def broken_contract(page: NotebookNode) -> list[str]:
             f"its first figure comes after {headings} headings, not within the first screen"
         )
     return found
+
+
+def unjudged(page: NotebookNode) -> list[str]:
+    """The exercises, `**1. Title.**`, after which no cell calls a function `check_…`; `?` where there is no exercise."""
+    judged: dict[str, bool] = {}
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            judged |= dict.fromkeys(EXERCISE.findall(cell.source), False)
+        elif judged and re.search(r"^(print\()?check_\w+\(", cell.source, re.MULTILINE):
+            judged[next(reversed(judged))] = True
+    return [name for name, has_check in judged.items() if not has_check] if judged else ["?"]
 
 
 def unbound_numbers(page: NotebookNode) -> list[str]:

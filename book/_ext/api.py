@@ -21,6 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+from tables import Cell, table
 
 from l2rclip_lite.config import PRESETS, Config, Controls
 
@@ -206,7 +207,7 @@ class Settings(SphinxDirective):
         self.env.note_dependency(str(path))
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)
-        rows = ["| setting | default | values | meaning |", "|---|---|---|---|"]
+        rows: list[list[Cell]] = []
         for name, field in TypeAdapter(kind).json_schema()["properties"].items():
             if "$ref" in field:  # the other table
                 continue
@@ -214,13 +215,13 @@ class Settings(SphinxDirective):
             self.env.domains["py"].note_object(
                 f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
             )
+            setting = nodes.inline("", "", nodes.literal(text=name), ids=[anchor])
             default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
-            rows.append(
-                f"| [`{name}`]{{#{anchor}}} | {default} | {allowed(field)} | {docs[name]} |"
-            )
-        made = parsed(self, ["\n".join(rows)])
-        made[0]["classes"].append("settings")
-        return made
+            texts = (default, allowed(field), docs[name])
+            rows.append([setting, *(parsed(self, [text]) for text in texts)])
+        made = table(["setting", "default", "values", "meaning"], rows)
+        made["classes"] += ["colwidths-auto", "settings"]
+        return [made]
 
 
 class Presets(SphinxDirective):
@@ -228,15 +229,14 @@ class Presets(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        rows = [
-            f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |",
-            "|---" * (len(PRESETS) + 1) + "|",
+        head = [nodes.literal(text=preset) for preset in PRESETS]
+        rows: list[list[Cell]] = [
+            [nodes.literal(text=name), *(str(preset[name]) for preset in PRESETS.values())]
+            for name in PRESETS["paper"]
         ]
-        for name in PRESETS["paper"]:
-            rows.append(
-                f"| `{name}` | {' | '.join(str(preset[name]) for preset in PRESETS.values())} |"
-            )
-        return parsed(self, ["\n".join(rows)])
+        made = table(["setting", *head], rows)
+        made["classes"] += ["colwidths-auto"]
+        return [made]
 
 
 def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:

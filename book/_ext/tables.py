@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,18 +21,30 @@ from sphinx.application import Sphinx
 RUNNERS = {"papermill": "papermill", "nbval": "nbval", "book": "book", "colab": "Colab-like"}
 
 
-def table(head: list[str], rows: list[list[str | nodes.Node]]) -> nodes.table:
-    """A docutils table of texts and nodes."""
+Cell = str | nodes.Node | list[nodes.Node]
+
+
+def table(head: Sequence[Cell], rows: list[list[Cell]]) -> nodes.table:
+    """Return a docutils table.
+
+    Args:
+        head: The title of each column.
+        rows: The cells of each row. A cell is a text, a node of text, or a list of paragraphs.
+    """
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
-    for kind, lines in ((nodes.thead, [head]), (nodes.tbody, rows)):
-        part = kind()
-        for line in lines:
-            cells = [cell if isinstance(cell, nodes.Node) else nodes.Text(cell) for cell in line]
-            part += nodes.row(
-                "", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells)
-            )
-        group += part
+    group += nodes.thead("", _row(head))
+    group += nodes.tbody("", *map(_row, rows))
     return nodes.table("", group)
+
+
+def _row(cells: Sequence[Cell]) -> nodes.row:
+    """Return a row of a table."""
+    row = nodes.row()
+    for cell in cells:
+        content = nodes.Text(cell) if isinstance(cell, str) else cell
+        blocks = content if isinstance(content, list) else [nodes.paragraph("", "", content)]
+        row += nodes.entry("", *blocks)
+    return row
 
 
 def summary(
@@ -97,7 +110,7 @@ class ChapterTable(Directive):
     def run(self) -> list[nodes.Node]:
         """Build the table from the executed pages."""
         env = self.state.document.settings.env
-        rows: list[list[str | nodes.Node]] = []
+        rows: list[list[Cell]] = []
         for path in sorted((Path(env.srcdir) / "book").glob("[0-9][0-9]_*.ipynb")):
             env.note_dependency(str(path))
             page = json.loads(path.read_text(encoding="utf-8"))
@@ -146,7 +159,7 @@ class ProvedTable(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        rows: list[list[str | nodes.Node]] = []
+        rows: list[list[Cell]] = []
         for stem, proof in proofs(Path(self.state.document.settings.env.srcdir) / "book").items():
             runners = [proof["runners"].get(name) for name in RUNNERS]
             cells = [

@@ -28,6 +28,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from l2rclip_book.markdown import markdown_table
 from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
@@ -273,9 +274,8 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
         judged = gains[gains["data"] == MEAN].set_index("row")
         p = judged["holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
         cells = cells.assign(**{"p (Holm)": p, "verdict": judged["verdict"]})
-    lines = [[title, *cells.columns], ["---", *["--:"] * cells.shape[1]]]
-    lines += cells.fillna("–").reset_index().values.tolist()
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = cells.fillna("–").reset_index().values.tolist()
+    return markdown_table([title, *cells.columns], rows, numbers=True)
 
 
 def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

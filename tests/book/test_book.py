@@ -1,10 +1,12 @@
 """The built book: a page for each entry, the right links, a policy in each page, nothing from another host."""
 
 import base64
+import dataclasses
 import hashlib
 import re
 import shutil
 import struct
+import subprocess
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,9 +17,11 @@ import project
 import pytest
 import security
 import theme_fixes
+from bs4 import BeautifulSoup
 from in_node import first_hits
 
 import l2rclip_lite
+from l2rclip_lite.config import Config, Controls
 
 URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "urls"
@@ -70,6 +74,42 @@ def test_every_page_loads_nothing_foreign_and_has_a_policy_for_its_own_scripts(h
         for script in re.findall(r"<script>(.*?)</script>", page, re.S):
             digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
             assert f"'sha256-{digest}'" in found[1], path
+
+
+def rows_left_as_text(page: str) -> list[str]:
+    """Lines of a page's text that should be rows of a table: `| a | b |`, outside tables, code and formulas."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    if article is None:  # the search, a redirect
+        return []
+    for element in article.select("table, pre, code, .math"):
+        element.decompose()
+    lines = article.get_text().splitlines()
+    return [line for line in lines if re.fullmatch(r"\s*\|.*\|\s*", line)]
+
+
+def test_a_row_of_a_table_in_a_paragraph_is_seen() -> None:
+    """Bars in code, formulas and tables are none."""
+    fine = r"<pre>| a |</pre><p><span class='math'>\n|x| + |y|\n</span></p><table><td>| a |</td></table>"
+    assert rows_left_as_text(f"<article>{fine}</article>") == []
+    assert rows_left_as_text(f"<article>{fine}<p>so\n| α | 0.1 |\n</p></article>") == [
+        "| α | 0.1 |"
+    ]
+
+
+@pytest.mark.slow
+def test_no_page_shows_a_row_of_a_table_as_text(html: Path) -> None:
+    """A cell of a printed table that holds a line break would end the table there."""
+    found = {path.name: rows_left_as_text(read(path)) for path in (html / "book").glob("*.html")}
+    assert {name: rows for name, rows in found.items() if rows} == {}
+
+
+@pytest.mark.slow
+def test_a_setting_is_one_row_however_many_lines_its_meaning_has(html: Path) -> None:
+    """The tables of settings have a row for each field, and nothing else."""
+    page = BeautifulSoup(read(html / "book" / "hyperparameters.html"), "html.parser")
+    names = [row.find("td").get_text() for row in page.select("table.settings tbody tr")]
+    fields = [field.name for kind in (Config, Controls) for field in dataclasses.fields(kind)]
+    assert names == [name for name in fields if name != "controls"]
 
 
 @pytest.mark.slow
@@ -165,6 +205,26 @@ def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
     assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(
         html / "book" / "04_rankformer.html"
     )
+
+
+def test_make_book_executes_and_builds_beside_the_tree(tmp_path: Path) -> None:
+    """Fresh pages are shown in a copy; `make execute` alone writes into the repository."""
+    (book := tmp_path / "project" / "book").mkdir(parents=True)
+    for folder in (tmp_path / "pages", book, tmp_path / "project" / ".venv"):
+        folder.mkdir(exist_ok=True)
+        (folder / "01_x.ipynb").write_text(folder.name, encoding="utf-8")
+    (book / "02_y.ipynb").write_text("kept", encoding="utf-8")
+    copy = build.with_pages(tmp_path / "pages", tmp_path / "copy", tmp_path / "project")
+    assert (copy / "book" / "01_x.ipynb").read_text(encoding="utf-8") == "pages"
+    assert (copy / "book" / "02_y.ipynb").read_text(encoding="utf-8") == "kept"
+    assert (book / "01_x.ipynb").read_text(encoding="utf-8") == "book"
+    assert not (copy / ".venv").exists()
+    planned = subprocess.run(
+        ["make", "--dry-run", "book"], cwd=chapters.ROOT, capture_output=True, text=True
+    ).stdout
+    for executes in re.findall(r"tools/execute.py.*", planned):
+        assert "--out _build/pages" in executes
+    assert "tools/build.py --pages _build/pages" in planned
 
 
 @pytest.mark.slow

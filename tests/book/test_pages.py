@@ -60,6 +60,7 @@ def png(comment: str) -> str:
         ("metadata", {"tags": ["injected-parameters"]}, "injected parameters were left"),
         ("metadata", {"at": "/root/book/a.ipynb"}, "its metadata shows a path"),
         ("source", "%timeit\nsteps = 3", "the magic '%timeit'"),
+        ("source", 'print("| a |\\n|---|")', "the bars of a table"),
         (
             "outputs",
             [nbformat.v4.new_output("stream", name="stderr", text="soon")],
@@ -134,16 +135,16 @@ def test_the_contract_of_a_chapter() -> None:
     whole = chapter(
         "# Title\n\nWhat you will learn\n\n| you should know | x |\n\n**Time and hardware.** Seconds.",
         ">figure",
-        "## First\n\n## Exercises",
-        ">def check_it(): ...",
+        "## First\n\n## Exercises\n\n**1. Half.** Halve it.",
+        ">def check_it(): ...\ncheck_it()",
         ":::{dropdown} Solution\n:::\n\n## Summary\n\n## Sources",
     )
     whole.cells[1].metadata["mystnb"] = FIGURE
     assert page_rules.broken_contract(whole) == []
-    whole.cells[3].source = ""
+    whole.cells[3].source = "def check_it(): ..."
     whole.cells[1:3] = whole.cells[2:0:-1]
     lacking, late = page_rules.broken_contract(whole)
-    assert "no exercise is judged" in lacking
+    assert lacking == "no function check_… judges exercise 1. Half."
     assert "first figure comes after 2 headings" in late
 
 

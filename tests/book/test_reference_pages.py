@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from shutil import copy
 from types import SimpleNamespace
@@ -148,9 +149,32 @@ README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_readme_leads_to_every_chapter_and_to_its_notebook_on_colab() -> None:
     """A row a chapter: a link to the page and a badge for the same file."""
     for source in chapters.sources():
-        notebook = f"book/{source.stem}.ipynb"
-        assert f"]({notebook})" in README
-        assert f"/blob/main/{notebook})" in README
+        notebook = f"l2rclip-lite/l2rclip-lite/blob/main/book/{source.stem}.ipynb"
+        assert f"](https://github.com/{notebook})" in README
+        assert f"](https://colab.research.google.com/github/{notebook})" in README
+
+
+def test_the_links_and_pictures_of_the_readme_are_absolute_and_lead_to_files_of_the_repository() -> (
+    None
+):
+    """A package index shows the README where no relative link leads anywhere; a picture comes as a file, not as a page."""
+    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    repository = project["project"]["urls"]["Repository"]
+    name = repository.removeprefix("https://github.com/")
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README)
+    assert len(links) > 40
+    for picture, link in links:
+        assert link.startswith("https://"), link
+        if name not in link:
+            continue
+        pages = (
+            f"{repository}/blob/main/",
+            f"https://colab.research.google.com/github/{name}/blob/main/",
+        )
+        places = (f"https://raw.githubusercontent.com/{name}/main/",) if picture else pages
+        place = next((place for place in places if link.startswith(place)), None)
+        assert place, link
+        assert (chapters.ROOT / link.removeprefix(place)).is_file(), link
 
 
 @pytest.mark.slow

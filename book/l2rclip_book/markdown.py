@@ -1,0 +1,46 @@
+"""Tables that a cell of a chapter prints as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def _cell(content: object) -> str:
+    """Return what a cell holds as one line of Markdown."""
+    one_line = " ".join(str(content).split())
+    return one_line.replace("|", r"\|")
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = False
+) -> str:
+    r"""Return a table as Markdown, whatever its cells hold.
+
+    A line of a Markdown table ends at the first line break, and a cell at the first `|`. So a line break in a cell
+    becomes a space, and a `|` is escaped.
+
+    Args:
+        head: The title of each column.
+        rows: The cells of each row, as many as there are titles.
+        numbers: Whether all columns but the first hold numbers, which stand at the right.
+
+    Raises:
+        ValueError: A row has more or fewer cells than the head.
+
+    Example:
+        >>> print(markdown_table(["setting", "meaning"], [["alpha", "strength\nof |R'|"]]))
+        | setting | meaning |
+        | --- | --- |
+        | alpha | strength of \|R'\| |
+    """
+    rows = [list(row) for row in rows]
+    for row in rows:
+        if len(row) != len(head):
+            raise ValueError(f"a row of {len(row)} cells in a table of {len(head)} columns: {row}")
+    other_columns = ["--:" if numbers else "---"] * (len(head) - 1)
+    lines = [
+        [_cell(title) for title in head],
+        ["---", *other_columns],
+        *([_cell(content) for content in row] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
