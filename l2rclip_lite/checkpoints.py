@@ -50,8 +50,9 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
             state["step"] = tensors[f"adam.step/{name}"].to(
                 parameter.device
             )  # where a fused Adam wants it
-        history, score, steps = json.loads(metadata["about"])
-        return list(history), (float(score[0]), float(score[1])), int(steps)
+        history, score, steps, *step_images = json.loads(metadata["about"])
+        images = int(step_images[0]) if step_images else None  # older ones have none
+        return list(history), (float(score[0]), float(score[1])), int(steps), images
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         problem = f"damaged or of another model ({error})"
         raise InputError(f"{file}: {problem}; delete it to start this stage anew.") from error

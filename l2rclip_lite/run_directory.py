@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_json, write_json
 
@@ -76,10 +78,12 @@ class RunDirectory:
         if self.config.exists():
             stored = read_json(self.config)
             try:
-                mine = {"data or template": about["fingerprint"]} | flat_settings(config.to_dict())
+                mine = {"data or template": about["fingerprint"]} | flat_settings(config.used())
                 theirs = {"data or template": stored["dataset"]["fingerprint"]}
-                theirs |= flat_settings(stored["config"])
-            except (KeyError, TypeError, AttributeError) as error:
+                # `used` holds what the presets of that time were
+                used = stored["config"] | stored.get("used", {})
+                theirs |= flat_settings(Config.from_dict(used).used())
+            except (KeyError, TypeError, AttributeError, ValidationError) as error:
                 problem = f"not written by this release ({error!r})"
                 raise InputError(f"{self.config}: {problem}; choose another --out.") from error
             changed = sorted(
@@ -101,9 +105,8 @@ class RunDirectory:
         versions = {
             name: version(name) for name in ("torch", "timm", "open_clip_torch", "transformers")
         }
-        write_json(
-            self.config, {"config": config.to_dict(), "dataset": about, "versions": versions}
-        )
+        record = {"config": config.to_dict(), "used": config.used(), "dataset": about}
+        write_json(self.config, record | {"versions": versions})
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""
