@@ -12,13 +12,16 @@ CPU_WORDS = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory"
 
 
 @contextmanager
-def out_of_memory_in_words(where: str, images: int, setting: str) -> Iterator[None]:
+def out_of_memory_in_words(
+    where: str, images: int, setting: str, divisor: int = 2
+) -> Iterator[None]:
     """Turn "out of memory", of an accelerator or a CPU, into one sentence.
 
     Args:
         where: What is being done, such as "stage 2".
         images: How many images are in memory at once.
         setting: What decides that, such as "--batch-size".
+        divisor: By how much fewer images to try.
 
     Raises:
         TrainingError: In the place of an error that is about memory; others pass.
@@ -28,7 +31,8 @@ def out_of_memory_in_words(where: str, images: int, setting: str) -> Iterator[No
         ...     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
         Traceback (most recent call last):
         ...
-        l2rclip_lite.errors.TrainingError: stage 2: out of memory with 64 images at once; try --batch-size 32.
+        l2rclip_lite.errors.TrainingError: stage 2: out of memory with 64 images at once;
+        try --batch-size 32.
     """
     try:
         yield
@@ -37,9 +41,9 @@ def out_of_memory_in_words(where: str, images: int, setting: str) -> Iterator[No
             raise
 
         if images > 1:
-            cure = f"with {images} images at once; try {setting} {images // 2}"
+            cure = f"with {images} images at once; try {setting} {max(1, images // divisor)}"
         else:
-            cure = "with a single image; try a smaller --image-size, or another device"
+            cure = "with a single image; use another device, or train with a smaller --image-size"
         raise TrainingError(f"{where}: out of memory {cure}.") from error
 
 

@@ -18,9 +18,10 @@ from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages, images_in
 from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.prediction import DECODERS, Prediction
 from l2rclip_lite.progress import Progress
-from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.prompts import RankPrompts, build_prompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.load import load_towers
@@ -63,11 +64,9 @@ class L2RCLIP(nn.Module):
     ) -> None:
         super().__init__()
         self.ranks, self.config, self.towers = ranks, config or Config(), towers
-        kept = ("context_length", "seed", "axis", "alpha", "heads", "hidden", "depth")
-        options: dict[str, Any] = {name: getattr(self.config, name) for name in kept}
-        for name in ("rankformer", "centre", "learn_alpha", "shuffled"):
-            options[name] = getattr(self.config.controls, name)
-        self.prompts = RankPrompts(towers, ranks, **options) if rank_features is None else None
+        self.prompts: RankPrompts | None = None
+        if rank_features is None:
+            self.prompts = build_prompts(towers, ranks, self.config)
         stored = torch.zeros(len(ranks), towers.dim) if rank_features is None else rank_features
         self.head: KernelHead | None = None
         self.register_buffer("rank_features", stored)
@@ -199,10 +198,13 @@ class L2RCLIP(nn.Module):
         file = Path(cache, resized.fingerprint(about, weights)) if cache and wide else None
         if file and file.is_file():
             return read_tensors(file)[0]["features"]
-        features = [
-            read(self.towers.normalize(pixels.to(self.device).float().div_(255))).cpu()
-            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False)
-        ]
+        features = []
+        at_once = min(batch_size, len(resized))
+        # a quarter, as `fit` encodes up to twice its --batch-size at once
+        with out_of_memory_in_words("encoding images", at_once, "--batch-size", divisor=4):
+            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
+                inputs = self.towers.normalize(pixels.to(self.device).float().div_(255))
+                features.append(read(inputs).cpu())
         found = torch.cat(features)
         if file:
             save_tensors(file, {"features": found}, {})
@@ -326,6 +328,8 @@ class L2RCLIP(nn.Module):
     def _from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> "L2RCLIP":
         """What `save_pretrained` wrote. The file may come from a stranger: nothing in it is executed, and it must fit."""
         ranks, config = Ranks.from_dict(state["ranks"]), Config.from_dict(state["config"])
+        if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
+            tensors = {name: x for name, x in tensors.items() if not name.startswith("prompts.")}
         learned = {name: value for name, value in tensors.items() if name.startswith("prompts.")}
         size = sum(value.numel() for value in learned.values())
         if config.controls.rankformer and learned and size < 2 * config.depth * config.hidden:

@@ -182,13 +182,13 @@ class TrainingData:
 
 
 def encoding_batch_size(config: Config) -> int:
-    """Return how many images are encoded at once: 32, or twice as many as train, if that is less.
+    """Return how many images are encoded at once: 32, or `batch_size` where that is less than 16.
 
-    Where nothing learns, an image takes less than half the memory; so whoever trains with a smaller
-    `batch_size` for want of memory has this one made smaller, too.
+    Where nothing learns, an image takes less than half the memory. Whoever trains on a few at a
+    time for want of memory has as few encoded.
 
     Example:
-        >>> encoding_batch_size(Config(batch_size=64)), encoding_batch_size(Config(batch_size=2))
-        (32, 4)
+        >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
+        [32, 32, 8]
     """
-    return min(32, 2 * config.batch_size)
+    return 32 if config.batch_size >= 16 else config.batch_size

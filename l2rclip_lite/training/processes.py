@@ -10,6 +10,7 @@ import math
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -41,8 +42,9 @@ def own_rows(count: int) -> Int[Tensor, " own"]:
 class GatheredImageSide:
     """Unit image features of a whole batch, of which each process encodes its part.
 
-    The gradient of every process is that of the whole batch: `all_gather` sums what the processes
-    send back, which is the same N times, and their parameters take the mean.
+    Each process has the gradient of the loss of the whole batch with respect to its own features,
+    N times: the parameters of the tower then take the mean over the N processes, where the gradient
+    of the batch is the sum.
 
     Args:
         model: Whose image tower trains; call it after `freeze`.
@@ -50,8 +52,8 @@ class GatheredImageSide:
 
     def __init__(self, model: L2RCLIP) -> None:
         self.encode: nn.Module = ImageSide(model)
-        self.several = PartialState().num_processes > 1
-        if self.several:
+        self.state = PartialState()
+        if self.state.num_processes > 1:
             self.encode = Accelerator().prepare(self.encode)
 
     def __call__(self, pixels: Pixels, count: int, views: int = 1) -> Float[Tensor, "image dim"]:
@@ -63,11 +65,13 @@ class GatheredImageSide:
             views: How often each of them is there.
         """
         features = self.encode(pixels)
-        if not self.several:
+        n = self.state.num_processes
+        if n == 1:
             return features
 
-        from torch.distributed.nn.functional import all_gather  # not in every build of torch
+        own = features.unflatten(0, (views, -1)).transpose(0, 1).contiguous()
+        parts = list(gather(own.detach()).chunk(n))
+        parts[self.state.process_index] = own.detach() + n * (own - own.detach())
 
-        by_image = features.unflatten(0, (views, -1)).transpose(0, 1).contiguous()
-        whole = torch.cat(all_gather(by_image))[:count]  # type: ignore[no-untyped-call]
+        whole = torch.cat(parts)[:count]
         return whole.transpose(0, 1).flatten(0, 1)
