@@ -38,7 +38,6 @@ OUT = ""  # keep the run directory here; empty: a temporary folder
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -182,7 +181,7 @@ source = Path(config.__file__).read_text(encoding="utf-8")
 meaning = dict(
     re.findall(r'^    (\w+): [^\n]*\n    """(.+?)"""', source, re.M | re.S)
 )
-chosen = asdict(settings) | {
+chosen = settings.used() | {
     "image_size": before.towers.image_size,
     "lr2": settings.lr2 or before.towers.image_lr,
     "upside_down": not data.upright,

@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import Named, check_target, read_tensors, save_tensors
 
-# history, RPS and MAE of the best epoch, steps taken
-Progress = tuple[list[dict[str, int | float]], tuple[float, float], int]
+# history, score of the best epoch, steps taken, images per step
+Progress = tuple[list[dict[str, int | float]], tuple[float, float], int, int | None]
 PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
 
 
@@ -58,7 +58,11 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
                 _copy(tensors[f"adam.{key}/{name}"], state[key], name)
             # where a fused Adam wants it
             state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)
-        return PROGRESS.validate_python(json.loads(metadata["about"]))
+
+        record = json.loads(metadata["about"])
+        if len(record) == 3:  # of an earlier release
+            record = [*record, None]
+        return PROGRESS.validate_python(record)
     except (LookupError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         problem = f"damaged or of another model ({error})"
         raise InputError(f"{file}: {problem}; delete it to start this stage anew.") from error

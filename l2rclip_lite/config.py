@@ -1,24 +1,47 @@
-"""What a user sets about a run, and apart from it the controls of a study; both are written into the run directory."""
+"""What a user sets about a run, and the controls of a study; both are kept in the run directory.
+
+A setting that is None has not been set. It stays None, so that `dataclasses.replace` and `from_dict`
+carry on only what somebody set; `Config.used` says what training puts in its place.
+"""
 
 from dataclasses import asdict, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-SETTINGS = ConfigDict(extra="forbid", validate_default=True)  # None becomes what the preset says
+SETTINGS = ConfigDict(extra="forbid")
 
 Count = Annotated[int, Field(ge=0, lt=100_000)]
+Images = Annotated[int, Field(ge=1, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
-# `paper` is what the authors released (github.com/raywang335/L2RCLIP): in `loss/ordinal_ce.py` all weights are 1, and
-# `solver/make_optimizer_prompt.py` says what trains: RankFormer and prompts, then the image encoder, never logit_scale.
-# Epochs and learning rates are not in it. `recommended` is what validation images of BRACOL and drawn leaves preferred.
-PRESETS: dict[str, dict[str, Any]] = {
+# `paper` has the terms of the losses that the authors released (github.com/raywang335/L2RCLIP): in
+# `loss/ordinal_ce.py` all weights are 1. What else of their recipe is known, and how to set it, is a
+# table in book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
+# preferred.
+PRESETS: dict[str, dict[str, float]] = {
     "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
     "paper": {"lambda1": 1.0, "lambda_push": 1.0, "lambda_tight": 1.0, "lambda_rps": 0.0},
 }
+EPOCHS1 = {"tower": 30, "kernel": 6}  # of stage 1, by what trains in stage 2
+
+
+class LossWeights(NamedTuple):
+    """The weights of the losses, each 0 or more; 0 leaves a term out.
+
+    Args:
+        lambda1: Ordinal pairwise loss in stage 1.
+        lambda_push: Diversity in stage 2.
+        lambda_tight: Tightness in stage 2.
+        lambda_rps: Ranked probability score in stage 2.
+    """
+
+    lambda1: float
+    lambda_push: float
+    lambda_tight: float
+    lambda_rps: float
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -33,7 +56,8 @@ class Controls:
     shuffled: bool = False
     """Whether each rank gets the sentence of another one."""
     kernel: Literal["chosen", "language", "nothing", "text", "numbers"] = "chosen"
-    """What the kernel head knows of the ranks: validation chooses among all, or nothing and text; or always the same."""
+    """What the kernel head knows of the ranks: validation chooses among all ('chosen'), or between
+    nothing and text ('language'); or it is always the one named."""
     rankformer: bool = True
     """Whether RankFormer refines the word embeddings."""
     learn_alpha: bool = True
@@ -41,15 +65,24 @@ class Controls:
     centre: bool = True
     """Whether text features are centred over the ranks: our choice; small text towers need it."""
     contrastive: Literal["asymmetrical", "plain"] = "asymmetrical"
-    """Contrastive loss of stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that share a rank."""
+    """Contrastive loss of stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that share
+    a rank."""
     order: Literal["true", "blind", "shuffled"] = "true"
     """Ordinal weight of both stages: 'true', 'blind' (all 1) or 'shuffled' (negative control)."""
     normalise: Literal["batch", "global"] = "batch"
-    """Largest rank gap that divides stage 2's weight: of the 'batch' (as released) or 'global'."""
+    """Largest rank gap that divides stage 2's weight: of the 'batch' (as released), which several
+    processes share, or of the whole label space ('global')."""
     push_power: Literal[1, 2] = 1
     """Power of the distance in stage 2's push: 1 as released, 2 as derived."""
     symmetric: bool = False
     """Whether stage 1 uses all pairs, which makes its loss independent of the order in the batch."""
+    light: bool = True
+    """Whether augmentation also changes brightness and contrast; False only flips, as released."""
+    clip: bool = True
+    """Whether the gradient of a tower is shortened to length 1 where it is longer: our choice."""
+    select: Literal["rps", "mae", "last"] = "rps"
+    """Which epoch is kept: the one whose validation images have the lowest 'rps' or 'mae', or the
+    'last'."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -57,7 +90,8 @@ class Config:
     """One run of L2RCLIP. The defaults suit `mini` on a CPU.
 
     Raises:
-        pydantic.ValidationError: A value of another type or outside its range, or two that contradict each other.
+        pydantic.ValidationError: A value of another type or outside its range, or two that
+            contradict each other.
 
     Example:
         >>> Config(epochs2=3).epochs2
@@ -65,16 +99,19 @@ class Config:
     """
 
     towers: str = "mini"
-    """Dual encoder: 'mini' (offline), 'tiny/random' (tests), or an open_clip model such as 'ViT-B-16/openai'."""
+    """Dual encoder: 'mini' (offline), 'tiny/random' (tests), or an open_clip model such as
+    'ViT-B-16/openai'."""
     weights: str | None = None
     """A local safetensors file for an open_clip model."""
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
-    """Side of the input image in pixels; None takes what the data set suggests, else the tower's own."""
+    """Side of the input image in pixels; None takes what the data set suggests, else the tower's
+    own."""
     preset: Literal["recommended", "paper"] = "recommended"
-    """Where settings come from whose default is None: chosen by validation ('recommended'), or released terms ('paper')."""
+    """Weights of the losses that you do not set: chosen by validation ('recommended'), or the terms
+    that the authors released, each with the weight 1 ('paper')."""
     image_side: Literal["tower", "kernel"] = "tower"
-    """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's features, in seconds; it reads
-    no other setting of stage 2."""
+    """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's
+    features, in seconds, which reads no other setting of stage 2."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
     axis: Literal["token", "rank", "joint"] = "rank"
@@ -88,11 +125,15 @@ class Config:
     depth: Annotated[int, Field(ge=1, le=64)] = 1
     """RankFormer's blocks."""
     epochs1: Count | None = None
-    """Epochs of stage 1: RankFormer and context vectors, on stored image features; None takes 30, of a kernel head 6."""
+    """Epochs of stage 1, which trains RankFormer and context vectors on stored image features.
+    None takes 30 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
-    batch_size: Annotated[int, Field(ge=1, lt=2**31)] = 16
-    """Images per step (and per process); stage 1 takes a 32nd of all images where that is more."""
+    batch_size: Images = 16
+    """Images per step of stage 2, for each process: of N processes, a step takes N times as many."""
+    batch_size1: Images | None = None
+    """Images per step of stage 1, for all processes together; its memory grows with the square.
+    None takes `batch_size`, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
@@ -100,11 +141,13 @@ class Config:
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of each stage's steps in which the learning rate rises; after it, it falls along a cosine to 0."""
+    """Share of each stage's steps in which the learning rate rises, before it falls along a cosine
+    to 0."""
     lambda1: Weight | None = None
     """Weight of the ordinal pairwise loss in stage 1; 0 leaves it out."""
     lambda_push: Weight | None = None
-    """Weight of diversity in stage 2, which pushes an image from the texts of other ranks; 0 leaves it out."""
+    """Weight of diversity in stage 2, which pushes an image from the texts of other ranks; 0 leaves
+    it out."""
     lambda_tight: Weight | None = None
     """Weight of tightness in stage 2, which pulls an image to its own text; 0 leaves it out."""
     lambda_rps: Weight | None = None
@@ -112,7 +155,8 @@ class Config:
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None
-    """Whether flips also turn an image upside down; None does so where the data set has no up and down."""
+    """Whether flips also turn an image upside down; None does so where the data set has no up and
+    down."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Decides every random draw."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -126,32 +170,63 @@ class Config:
     controls: Controls = field(default_factory=Controls)
     """What a study changes; see `Controls`."""
 
-    @field_validator("epochs1", *PRESETS["paper"], mode="before")
-    @classmethod
-    def _from_preset(cls, value: Any, info: Any) -> Any:
-        """What the preset, or the image side, says where nothing is given."""
-        preset = {"epochs1": 6 if info.data.get("image_side") == "kernel" else 30}
-        preset |= PRESETS.get(info.data.get("preset", ""), {})
-        return preset.get(str(info.field_name)) if value is None else value
-
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        """Refuse settings that contradict each other, or under which a stage could change nothing."""
+        """Refuse settings under which stage 1 could change nothing."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
-        if self.epochs1 and not refines and not self.context_length:
+
+        if self.stage1_epochs() and not refines and not self.context_length:
             raise ValueError(
                 "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
             )
         return self
 
+    def loss_weights(self) -> LossWeights:
+        """Return the weights that training uses: your own, and those of the preset for the others.
+
+        Example:
+            >>> Config(preset="paper", lambda_push=0.5).loss_weights()
+            LossWeights(lambda1=1.0, lambda_push=0.5, lambda_tight=1.0, lambda_rps=0.0)
+        """
+        weights = dict(PRESETS[self.preset])
+
+        for name in weights:
+            own = getattr(self, name)
+            if own is not None:
+                weights[name] = own
+
+        return LossWeights(**weights)
+
+    def stage1_epochs(self) -> int:
+        """Return the epochs of stage 1: your own, else those for what stage 2 trains.
+
+        Example:
+            >>> Config().stage1_epochs(), Config(image_side="kernel").stage1_epochs()
+            (30, 6)
+        """
+        if self.epochs1 is not None:
+            return self.epochs1
+        return EPOCHS1[self.image_side]
+
+    def used(self) -> dict[str, Any]:
+        """Return all settings with the values that training uses, ready for JSON.
+
+        It is `to_dict` with the weights and the epochs of stage 1 in the place of None.
+
+        Example:
+            >>> Config(preset="paper").used()["lambda_push"]
+            1.0
+        """
+        return self.to_dict() | self.loss_weights()._asdict() | {"epochs1": self.stage1_epochs()}
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready copy; `from_dict` reads it back."""
+        """Return a JSON-ready copy, with None for what is not set; `from_dict` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, state: Any) -> "Config":
-        """The inverse of `to_dict`.
+        """Return the settings that `to_dict` wrote.
 
         Raises:
             pydantic.ValidationError: See `Config`; also a name that is not a setting.

@@ -8,7 +8,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.model import L2RCLIP
 
 FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel head is fitted
+    # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel
+    # head is fitted
     ("prompts.context", ("stage 1",)),
     ("prompts.rankformer.*", ("stage 1",)),
     ("towers.image.*", ("stage 2",)),
@@ -18,7 +19,9 @@ FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def trains(name: str, stage: str, config: Config) -> bool:
-    """Whether the freezing table lets a parameter train in a stage; the first pattern decides.
+    """Return whether the freezing table lets a parameter train in a stage.
+
+    The first pattern that fits its name decides.
 
     Example:
         >>> [
@@ -33,7 +36,7 @@ def trains(name: str, stage: str, config: Config) -> bool:
 
 
 def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
-    """Switch gradients by the table; returns the parameters that train, by name."""
+    """Switch gradients by the table, and return the parameters that train, by name."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trains(name, stage, model.config))
     return {
@@ -42,15 +45,22 @@ def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
 
 
 def freezing_table(model: L2RCLIP) -> str:
-    """The freezing table with the number of parameters in each row, ready to print."""
+    """Return the freezing table with the number of parameters in each row, ready to print.
+
+    A row without parameters is left out: without an epoch of stage 1 there are no prompts to learn.
+    """
     lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
-    named = dict(model.named_parameters())
+    parameters = dict(model.named_parameters())
+
     for pattern, _ in FREEZING:
-        if names := [name for name in named if fnmatchcase(name, pattern)]:
-            stages = ("stage 1", "stage 2")
-            words = (
-                "trains" if trains(names[0], stage, model.config) else "frozen" for stage in stages
-            )
-            size = sum(named[name].numel() for name in names)
-            lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(words)}")
+        names = [name for name in parameters if fnmatchcase(name, pattern)]
+        size = sum(parameters[name].numel() for name in names)
+        if size == 0:
+            continue
+
+        states = []
+        for stage in ("stage 1", "stage 2"):
+            states.append("trains" if trains(names[0], stage, model.config) else "frozen")
+        lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(states)}")
+
     return "\n".join(lines)

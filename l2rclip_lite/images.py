@@ -33,41 +33,47 @@ class Augment(nn.Module):
 
     Args:
         upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
+        light: Whether to change brightness and contrast.
 
     Example:
         >>> Augment()(torch.full((3, 2, 2), 128, dtype=torch.uint8)).shape
         torch.Size([3, 2, 2])
     """
 
-    def __init__(self, upside_down: bool = False) -> None:
+    def __init__(self, upside_down: bool = False, *, light: bool = True) -> None:
         super().__init__()
         self.upside_down = upside_down
+        self.light = light
 
     def forward(
         self,
         pixels: UInt8[Tensor, "*batch 3 height width"],
         generator: torch.Generator | None = None,
+        draws: Float[Tensor, "4 *batch 1 1 1"] | None = None,
     ) -> UInt8[Tensor, "*batch 3 height width"]:
-        """The images, changed.
+        """Return the images, changed.
 
         Args:
             pixels: One image or a batch, as bytes.
             generator: Source of the draws; None takes torch's global one.
+            draws: What `torch.rand` drew for these images, in place of new draws.
         """
-        draw = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator).to(pixels.device)
-        pixels = torch.where(draw[0] < 0.5, pixels.flip(-1), pixels)
+        if draws is None:
+            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator)
+        mirror, turn, brightness, contrast = draws.to(pixels.device)
+
+        pixels = torch.where(mirror < 0.5, pixels.flip(-1), pixels)
         if self.upside_down:
-            pixels = torch.where(draw[1] < 0.5, pixels.flip(-2), pixels)
+            pixels = torch.where(turn < 0.5, pixels.flip(-2), pixels)
+        if not self.light:
+            return pixels
+
+        brightness = 0.85 + 0.3 * brightness
+        contrast = 0.85 + 0.3 * contrast
         light = scaled(pixels)
-        brightness, contrast = 0.85 + 0.3 * draw[2], 0.85 + 0.3 * draw[3]
         middle = light.mean(dim=(-3, -2, -1), keepdim=True)
-        return (
-            ((light * brightness - middle) * contrast + middle)
-            .clamp_(0, 1)
-            .mul_(255)
-            .round_()
-            .byte()
-        )
+        light = (light * brightness - middle) * contrast + middle
+        return light.clamp_(0, 1).mul_(255).round_().byte()
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):

@@ -20,10 +20,11 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
 from l2rclip_lite.images import ResizedImages, image_list, scaled
 from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.progress import Progress
-from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.prompts import RankPrompts, build_prompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.hub import NotAllowedError
@@ -73,7 +74,7 @@ class L2RCLIP(nn.Module):
 
         self.prompts: RankPrompts | None = None
         if rank_features is None:
-            self.prompts = _prompts(towers, ranks, self.config)
+            self.prompts = build_prompts(towers, ranks, self.config)
             rank_features = torch.zeros(len(ranks), towers.dim, device=towers.logit_scale.device)
         self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
@@ -295,9 +296,12 @@ class L2RCLIP(nn.Module):
         encode = self._backbone if wide else self.image_features
         loader = DataLoader(images, batch_size, num_workers=workers)
         batches = []
-        for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
-            inputs = towers.normalize(scaled(pixels.to(self.device)))
-            batches.append(encode(inputs).cpu())
+        at_once = min(batch_size, len(images))
+        # a quarter, as `fit` encodes up to twice its --batch-size at once
+        with out_of_memory_in_words("encoding images", at_once, "--batch-size", divisor=4):
+            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
+                inputs = towers.normalize(scaled(pixels.to(self.device)))
+                batches.append(encode(inputs).cpu())
         features = torch.cat(batches)
 
         if cached is not None:
@@ -440,7 +444,7 @@ class L2RCLIP(nn.Module):
         features = content.tensors["rank_features"]
         model = cls(towers, content.ranks, content.config, rank_features=features)
         if content.has_prompts:
-            model.prompts = _prompts(towers, content.ranks, content.config)
+            model.prompts = build_prompts(towers, content.ranks, content.config)
             model._remember_text()
         model.head = content.head()
 
@@ -488,23 +492,3 @@ def _after_load_state_dict(model: L2RCLIP, incompatible: Any) -> None:
     """
     if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
         model._remember_text()
-
-
-def _prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
-    """The prompts that a config describes."""
-    controls = config.controls
-    return RankPrompts(
-        towers,
-        ranks,
-        context_length=config.context_length,
-        rankformer=controls.rankformer,
-        centre=controls.centre,
-        seed=config.seed,
-        shuffled=controls.shuffled,
-        axis=config.axis,
-        alpha=config.alpha,
-        learn_alpha=controls.learn_alpha,
-        heads=config.heads,
-        hidden=config.hidden,
-        depth=config.depth,
-    )

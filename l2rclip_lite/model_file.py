@@ -72,8 +72,12 @@ class ModelFile:
             if decoder not in DECODERS:
                 raise ValueError(f"its decoder {decoder!r} does not exist")
 
+            config = Config.from_dict(state["config"])
+            if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
+                tensors = {n: x for n, x in tensors.items() if not n.startswith("prompts.")}
+
             return cls(
-                config=Config.from_dict(state["config"]),
+                config=config,
                 ranks=Ranks.from_dict(state["ranks"]),
                 tensors={name: _as_float32(name, value) for name, value in tensors.items()},
                 decoder=decoder,

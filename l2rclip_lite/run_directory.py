@@ -14,9 +14,11 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
@@ -220,14 +222,24 @@ class RunDirectory:
 
         packages = ("torch", "timm", "open_clip_torch", "transformers")
         versions = {name: version(name) for name in packages}
-        record = {"config": config.to_dict(), "dataset": dataset, "versions": versions}
+        record = {
+            "config": config.to_dict(),
+            "used": config.used(),
+            "dataset": dataset,
+            "versions": versions,
+        }
         write_json(self.config, record)
 
     def _check_claim(self, data_fingerprint: str, config: Any) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
-        mine = flat_settings(config.to_dict())
-        theirs = flat_settings(stored.config.model_dump())
+        mine = flat_settings(config.used())
+        try:  # `used` has what the presets of its release were
+            settings = stored.config.model_dump() | stored.used
+            theirs = flat_settings(Config.from_dict(settings).used())
+        except ValidationError as error:
+            problem = f"not written by this release ({one_line(str(error))[:200]})"
+            raise InputError(f"{self.config}: {problem}; choose another --out.") from error
         names = mine.keys() | theirs.keys()
         changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
 

@@ -48,6 +48,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     config: Settings
+    used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
 
 

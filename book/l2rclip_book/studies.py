@@ -289,7 +289,7 @@ class Study:
             )
             return found["test"], known
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
-        if config.epochs1 and model.prompts is not None:
+        if config.stage1_epochs() and model.prompts is not None:
             controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")
             later: dict[str, Any] = {
                 "epochs2": 0,

@@ -126,18 +126,19 @@ def options(settings: Given) -> Iterator[str]:
         ...             "lr1": 0.001,
         ...             "augment": False,
         ...             "ranks": ["good", "bad"],
-        ...             "controls": {"order": "blind"},
+        ...             "controls": {"clip": False},
         ...         }
         ...     )
         ... )
-        ['--lr1 0.001', '--no-augment', '--ranks good,bad', '--controls.order blind']
+        ['--lr1 0.001', '--no-augment', '--ranks good,bad', '--controls.no-clip']
     """
     for name, value in settings.items():
         flag = name.replace("_", "-")
         if isinstance(value, dict):
             yield from options({f"{name}.{key}": inner for key, inner in value.items()})
         elif isinstance(value, bool):
-            yield f"--{flag}" if value else f"--no-{flag}"
+            group, dot, last = flag.rpartition(".")
+            yield f"--{flag}" if value else f"--{group}{dot}no-{last}"
         elif value is not None:
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             yield f"--{flag} {shlex.quote(text)}"

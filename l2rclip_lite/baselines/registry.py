@@ -39,6 +39,7 @@ from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device
+from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import Stage
 
 FROZEN = "-frozen"
@@ -258,7 +259,8 @@ def _model(
 ) -> L2RCLIP:
     """A model on the same towers, which stay frozen, or on others, which do not."""
     side: Any = "tower" if towers else "kernel"
-    config = replace(model.config, image_side=side)
+    epochs1 = model.config.stage1_epochs()  # the run's own, whatever else trains here
+    config = replace(model.config, image_side=side, epochs1=epochs1)
     text = model.rank_features.clone() if text is None else text  # what it learns stays its own
     found = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
     found.head = head
@@ -304,40 +306,61 @@ def _train(
     run: RunDirectory | None,
     quiet: bool,
 ) -> L2RCLIP:
-    """One stage of one baseline; the model becomes what it has learned."""
-    objective, tuned = OBJECTIVES[name.removesuffix(FROZEN)], not name.endswith(FROZEN)
-    config, scale = model.config, model.scale.detach()
-    learned = freeze(model, "stage 2")
-    learned |= {
-        f"head.{key}": value for key, value in head.named_parameters() if value.requires_grad
-    }
-    views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
+    """Train one stage of one baseline; the model becomes what it has learned."""
+    objective = OBJECTIVES[name.removesuffix(FROZEN)]
+    tuned = not name.endswith(FROZEN)
+    config = model.config
+    scale = model.scale.detach()
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
-    size = data.feature_batch_size(config)
-    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
+    views = 2 if objective.decoder is None and config.augment else 1  # without augmentation a copy
+
+    parameters = freeze(model, "stage 2")
+    for key, value in head.named_parameters():
+        if value.requires_grad:
+            parameters[f"head.{key}"] = value
+
     if tuned:
-        budget = {"lr": config.lr2 or model.towers.image_lr, "epochs": config.epochs2}
-    # CORAL's biases see no factor S, and learn as much faster
-    factors = {"coral_bias": float(scale)}
-    number = objective.number + (not tuned)
-    stage = Stage(number, learned, data, model, **budget, factors=factors, run=run, quiet=quiet)
-    for generator in stage.epochs():
-        # generators: nothing is read before it is asked for
-        pixels, cached = (
-            data.batches(model, generator, views=views),
-            data.feature_batches(model, generator),
-        )
-        for x, target in pixels if tuned else cached:
-            features = model.image_features(x) if tuned else x
-            given = {
-                "features": features,
-                "scale": scale,
-                "position": position,
-                "label": position[target],
-            }
-            stage.step(objective.batch_loss(head(scale * features), target, **given))
-        _learn(model, objective, head, data)
-        stage.end_epoch(model.probabilities(data.encode(model, "val")))
+        number, batch_size = objective.number, None
+        lr, epochs = config.lr2 or model.towers.image_lr, config.epochs2
+        image_features = GatheredImageSide(model)
+    else:
+        number, batch_size = objective.number + 1, data.feature_batch_size(config)
+        lr, epochs = config.lr1, config.stage1_epochs()
+
+    stage = Stage(
+        number=number,
+        parameters=parameters,
+        data=data,
+        model=model,
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
+        factors={"coral_bias": float(scale)},  # CORAL's biases see no factor S
+        name=name,
+        run=run,
+        quiet=quiet,
+    )
+    with stage.memory_in_words():
+        for generator in stage.epochs():
+            batches = data.feature_batches(model, generator)
+            if tuned:
+                batches = data.batches(model, generator, views=views)
+
+            for images, target, rows in batches:
+                features = image_features(images, len(rows), views) if tuned else images
+                loss = objective.batch_loss(
+                    head(scale * features),
+                    target,
+                    features=features,
+                    scale=scale,
+                    position=position,
+                    label=position[target],
+                )
+                stage.step(loss, rows)
+
+            _learn(model, objective, head, data)
+            stage.end_epoch(model.probabilities(data.encode(model, "val")))
+
     stage.restore_best()
     _learn(model, objective, head, data)
     return model

@@ -1,13 +1,12 @@
-"""What the stages train on: images, and features that are computed once."""
+"""The data that the stages train on: images, and features that are computed once."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from accelerate import PartialState
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -16,8 +15,23 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.images import Augment, ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.training.processes import own_rows, step_size
 
 MOST_STEPS = 32  # of an epoch on cached features
+
+
+class TrainingBatch(NamedTuple):
+    """What one step trains on.
+
+    Args:
+        images: Normalised pixels, or unit features; of several processes, the own part of them.
+        target: Rank index of each image of the whole batch, of each view after the other.
+        rows: Which training images they are.
+    """
+
+    images: Tensor
+    target: Int[Tensor, " image"]
+    rows: Int[Tensor, " row"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,14 @@ class TrainingData:
         targets: Rank index of each image.
         backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen tower reads.
         images: The images of each split as bytes; may be empty where only features are at hand.
+        names: Names of the training images, for errors; may be empty.
     """
 
     features: Mapping[str, Float[Tensor, "batch dim"]]
     targets: Mapping[str, Int[Tensor, " batch"]]
     backbone: Mapping[str, Float[Tensor, "batch wide"]]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
     @classmethod
     def load(
@@ -45,16 +61,33 @@ class TrainingData:
         cache: str | Path | None = None,
         quiet: bool = True,
     ) -> "TrainingData":
-        """Resize the images of a data set and encode each once with the model's image tower; see `L2RCLIP.encode`."""
-        images = {
-            split: ResizedImages(data.split(split), model.towers.image_size) for split in SPLITS
-        }
-        options: dict[str, Any] = {"workers": model.config.workers, "cache": cache, "quiet": quiet}
-        backbone = {
-            split: model.encode(images[split], backbone=True, **options) for split in SPLITS
-        }
-        targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
-        return cls.of(backbone, targets, model, images)
+        """Resize the images of a data set, and encode each once with the model's image tower.
+
+        Args:
+            data: Its three splits.
+            model: With its image tower in the starting state.
+            cache: See `L2RCLIP.encode`.
+            quiet: Whether to hide the progress bar.
+        """
+        images = {}
+        backbone = {}
+        targets = {}
+
+        for split in SPLITS:
+            part = data.split(split)
+            images[split] = ResizedImages(part, model.towers.image_size)
+            targets[split] = torch.tensor(part.targets)
+            backbone[split] = model.encode(
+                images[split],
+                backbone=True,
+                batch_size=encoding_batch_size(model.config),
+                workers=model.config.workers,
+                cache=cache,
+                quiet=quiet,
+            )
+
+        loaded = cls.of(backbone, targets, model, images)
+        return replace(loaded, names=data.train.paths)
 
     @classmethod
     @torch.no_grad()
@@ -65,58 +98,97 @@ class TrainingData:
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
-        """What is projected from features before their projection."""
-        features = {
-            name: model.towers.project(x.to(model.device)).cpu() for name, x in backbone.items()
-        }
+        """Return what the stages train on, from features before their projection."""
+        features = {}
+        for split, rows in backbone.items():
+            features[split] = model.towers.project(rows.to(model.device)).cpu()
+
         return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
-        """Image features of a split as they are now."""
-        if model.config.image_side == "tower" and self.images:
-            return model.encode(self.images[split], workers=model.config.workers)
-        return self.backbone[split] if model.wide else self.features[split]
+        """Return the image features of a split as they are now."""
+        config = model.config
+
+        if config.image_side == "tower" and self.images:
+            return model.encode(
+                self.images[split],
+                batch_size=encoding_batch_size(config),
+                workers=config.workers,
+            )
+        if model.wide:
+            return self.backbone[split]
+        return self.features[split]
 
     def feature_batch_size(self, config: Config) -> int:
-        """Images per step on cached features: an image costs nothing there, but each step encodes all K sentences."""
+        """Return the images per step on cached features.
+
+        An image costs nothing there, but each step encodes all K sentences, so an epoch has no more
+        than `MOST_STEPS` steps, unless `Config.batch_size1` says otherwise.
+        """
+        if config.batch_size1 is not None:
+            return config.batch_size1
         return max(config.batch_size, math.ceil(len(self.targets["train"]) / MOST_STEPS))
 
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Training batches of cached features for one epoch."""
-        images, targets = self.features["train"], self.targets["train"]
+    ) -> Iterator[TrainingBatch]:
+        """Yield the training batches of cached features for one epoch, the same in all processes."""
+        features = self.features["train"]
+        targets = self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
-        for index in torch.split(order, self.feature_batch_size(model.config)):
-            yield images[index].to(model.device), targets[index].to(model.device)
+
+        for rows in torch.split(order, self.feature_batch_size(model.config)):
+            yield TrainingBatch(
+                features[rows].to(model.device), targets[rows].to(model.device), rows
+            )
 
     def batches(
         self, model: L2RCLIP, generator: torch.Generator, *, views: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Training batches of augmented pixels for one epoch of stage 2.
+    ) -> Iterator[TrainingBatch]:
+        """Yield the training batches of augmented pixels for one epoch of stage 2.
 
-        Several processes get different batches.
+        Several processes get the same targets and rows, those of the whole batch, and each its own
+        part of the pixels; `GatheredImageSide` puts their features together. Draws are made for the
+        whole batch, so that an image is changed alike, whichever process has it.
 
         Args:
             model: Whose config counts.
             generator: Decides order and augmentation.
             views: How often each image is in its batch, augmented anew.
         """
-        config, device = model.config, model.device
-        shuffled = torch.randperm(len(self.targets["train"]), generator=generator)
-        order = torch.split(shuffled, config.batch_size)
-        augment = Augment(bool(config.upside_down)) if config.augment else None
-        state = PartialState()
-        mine = order[state.process_index :: state.num_processes][
-            : len(order) // state.num_processes
-        ]
-        batches = [index.tolist() for index in mine]
+        config = model.config
+        targets = self.targets["train"]
+        order = torch.randperm(len(targets), generator=generator)
+        wholes = torch.split(order, step_size(config.batch_size))
+        parts = [own_rows(len(rows)) for rows in wholes]
+
         images = self.images["train"]
-        workers = 0 if images.keep else config.workers  # what a worker keeps in memory goes with it
-        for pixels, target in DataLoader(images, batch_sampler=batches, num_workers=workers):
-            pixels, target = (
-                pixels.to(device).repeat(views, 1, 1, 1),
-                target.to(device).repeat(views),
-            )
-            pixels = augment(pixels, generator) if augment else pixels
-            yield model.towers.normalize(scaled(pixels)), target
+        loader = DataLoader(
+            images,
+            batch_sampler=[rows[own].tolist() for rows, own in zip(wholes, parts, strict=True)],
+            num_workers=0 if images.keep else config.workers,  # a worker's memory goes with it
+        )
+        augment = Augment(bool(config.upside_down), light=config.controls.light)
+
+        for (pixels, _), rows, own in zip(loader, wholes, parts, strict=True):
+            pixels = pixels.to(model.device).repeat(views, 1, 1, 1)
+
+            if config.augment:
+                draws = torch.rand(4, views, len(rows), 1, 1, 1, generator=generator)
+                pixels = augment(pixels, draws=draws[:, :, own].flatten(1, 2))
+
+            pixels = model.towers.normalize(scaled(pixels))
+            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
+
+
+def encoding_batch_size(config: Config) -> int:
+    """Return how many images are encoded at once: 32, or `batch_size` where that is less than 16.
+
+    Where nothing learns, an image takes less than half the memory. Whoever trains on a few at a
+    time for want of memory has as few encoded.
+
+    Example:
+        >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
+        [32, 32, 8]
+    """
+    return 32 if config.batch_size >= 16 else config.batch_size

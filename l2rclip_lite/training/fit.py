@@ -1,13 +1,14 @@
 """`fit`: the two stages of L2RCLIP, from a data set to a run directory, resumable at any moment.
 
-Stage 1 trains RankFormer and context vectors against image features that are computed once. Stage 2 trains the image
-side against text features that are computed once. Every random draw of an epoch comes from a generator seeded by (seed,
-stage, epoch), so an epoch that was cut short is simply run again, bit for bit.
+Stage 1 trains RankFormer and context vectors against image features that are computed once. Stage 2
+trains the image side against text features that are computed once. Every random draw of an epoch
+comes from a generator seeded by (seed, stage, epoch), so an epoch that was cut short is simply run
+again, bit for bit.
 """
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
@@ -27,6 +29,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 
@@ -39,30 +42,38 @@ def fit(
     source: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     quiet: bool = False,
-    on_epoch: Callable[[dict[str, float]], object] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
 
-    Under `accelerate launch`, all processes train the image tower of one run together; the first writes the files.
+    Under `accelerate launch`, all processes train the image tower of one run together, and get what
+    one process gets with `batch_size` times their number; the first writes the files.
 
     Args:
-        data: Three splits, or three map-style datasets (train, val, test) of (image, rank index). Validation chooses
-            epochs, test is only reported.
+        data: Three splits, or three map-style datasets (train, val, test) of (image, rank index).
+            Validation chooses epochs, test is only reported.
         config: Everything a user sets.
-        out: The run directory. An unfinished run of the same config and data is resumed, a finished one is loaded.
+        out: The run directory. An unfinished run of the same config and data is resumed, by as many
+            processes as began it; a finished one is loaded.
         ranks: The label space, where `data` is three datasets of your own.
-        source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data again.
-        cache: A folder that keeps image features of the untrained tower for other runs; see `L2RCLIP.encode`.
-        quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs, on stderr.
-        on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`, `val_rps` and so on, and `loss`
-            but of a kernel head. What it raises stops the run; the same call goes on after that epoch.
+        source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data
+            again.
+        cache: A folder that keeps image features of the untrained tower for other runs; see
+            `L2RCLIP.encode`.
+        quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs,
+            on stderr.
+        on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`,
+            `val_rps` and so on, and `loss` but of a kernel head. What it raises stops the run; the
+            same call goes on after that epoch.
 
     Returns:
         Model, metrics and history.
 
     Raises:
-        InputError: An image that cannot be read; a directory that holds another run, or cannot be written.
-        TrainingError: A loss that is not finite. What was computed is kept in `out`.
+        InputError: An image that cannot be read; a directory that holds another run, or cannot be
+            written.
+        TrainingError: A loss that is not finite, or memory that runs out. What was computed is kept
+            in `out`.
     """
     run = RunDirectory(out)
     if not isinstance(data, OrdinalDataset):
@@ -73,54 +84,72 @@ def fit(
         data = OrdinalDataset.from_datasets(data, ranks)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
-    device, first = choose_device(config), PartialState().is_main_process
-    with threadpool_limits(config.threads), run.writing() if first else nullcontext():
-        if first:
+
+    device = choose_device(config)
+    main = PartialState().is_main_process
+
+    with threadpool_limits(config.threads), run.writing() if main else nullcontext():
+        if main:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
+
         if not run.metrics.is_file():  # it is written last
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
-            options = {
-                "run": run,
-                "quiet": quiet or not first,
-                "on_epoch": on_epoch if first else None,
-            }
-            found = _both_stages(model, data, cache, options)
-            if first:
-                write_results(run, model, data, *found)
+            if main:
+                results = _both_stages(model, data, run, cache, quiet, on_epoch)
+                write_results(run, model, data, *results)
+            else:
+                _both_stages(model, data, run, cache, True, None)
             PartialState().wait_for_everyone()
-        elif first:
+        elif main:
             run.clean()  # of a run that was killed after its last file
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
 
-def _both_stages(model: L2RCLIP, data: OrdinalDataset, cache: Any, options: Any) -> tuple[Any, ...]:
-    """History, probabilities and seconds, as `write_results` takes them; `options` are those of `Stage`."""
-    if not options["quiet"]:
-        run, again = options["run"], "if it is stopped, give the same command again"
+def _both_stages(
+    model: L2RCLIP,
+    data: OrdinalDataset,
+    run: RunDirectory,
+    cache: str | Path | None,
+    quiet: bool,
+    on_epoch: OnEpoch | None,
+) -> tuple[list[dict[str, float]], dict[str, Tensor], dict[str, float]]:
+    """Return history, probabilities and seconds, as `write_results` takes them."""
+    if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
+        again = "if it is stopped, give the same command again"
         print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {again}\n", flush=True)
-    seconds, began = {}, time.monotonic()
-    images = TrainingData.load(data, model, cache=cache, quiet=options["quiet"])
-    seconds["encoding"], began = time.monotonic() - began, time.monotonic()
-    history = train_stage1(model, images, **options)
+
+    seconds = {}
+    began = time.monotonic()
+    images = TrainingData.load(data, model, cache=cache, quiet=quiet)
+    seconds["encoding"] = time.monotonic() - began
+
+    began = time.monotonic()
+    history = train_stage1(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
     calibrate(model, images.features["val"], images.targets["val"])
     answers = {"test_after_stage1": model.probabilities(images.features["test"])}
     model.temperature.fill_(1)  # stage 2 chooses its epoch without one
-    seconds["stage 1"], began = time.monotonic() - began, time.monotonic()
+    seconds["stage 1"] = time.monotonic() - began
+
+    began = time.monotonic()
     train = train_kernel if model.config.image_side == "kernel" else train_stage2
-    history = history + train(model, images, **options)
+    history = history + train(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
     seconds["stage 2"] = time.monotonic() - began
+
     calibrate(model, images.encode(model, "val"), images.targets["val"])
-    answers |= {
-        split: model.probabilities(images.encode(model, split)) for split in ("val", "test")
-    }
+    for split in ("val", "test"):
+        answers[split] = model.probabilities(images.encode(model, split))
     return history, answers, seconds
 
 
 def choose_device(config: Config) -> torch.device:
-    """Where to train; asking for a GPU that is not there is an error, not a slow surprise."""
+    """Return where to train.
+
+    Raises:
+        TrainingError: A GPU was asked for that is not there: no slow surprise.
+    """
     if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     device: torch.device = Accelerator(cpu=config.device == "cpu").device

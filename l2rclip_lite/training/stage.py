@@ -2,20 +2,27 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
-from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.results import validation_scores
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.processes import step_size
+
+OnEpoch = Callable[[dict[str, float]], object]
+MOST_NAMES = 8  # of images in an error
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -34,22 +41,27 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
 class Stage:
     """Adam, the schedule, the checkpoint and the best epoch of one stage.
 
-    The best epoch has the lowest RPS on the validation images; of equal ones the one with the lower MAE, then the
-    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise. The gradient of an image tower is
-    shortened to length 1 where it is longer; that of a head or of prompts is left as it is.
+    The best epoch has the lowest RPS on the validation images; of equal ones the one with the lower
+    MAE, then the earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
+    The gradient of an image tower is shortened to length 1 where it is longer; that of a head or of
+    prompts is left as it is. `Controls` has other ways.
 
     Args:
-        number: 1 or 2 (baselines have others); seeds the draws and names the stage in the history.
+        number: 1 or 2 (baselines have others); seeds the draws, and names checkpoint and history.
         parameters: What trains, by name.
-        data: Its sizes count, and the validation targets.
+        data: Its sizes count, the validation targets, and names of images.
         model: Ranks and config.
         lr: Peak learning rate.
         epochs: How many.
-        batch_size: Images per step; None takes the config's.
+        batch_size: Images per step, the same in all processes; None takes the config's for each.
         factors: Parameters whose name holds a key learn that many times faster.
+        name: What users read; None takes "stage" and the number.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
         on_epoch: Called with each row of the history, when the epoch is on disk.
+
+    Raises:
+        InputError: A checkpoint that is damaged, or was written by another number of processes.
     """
 
     def __init__(
@@ -63,85 +75,139 @@ class Stage:
         epochs: int,
         batch_size: int | None = None,
         factors: Mapping[str, float] | None = None,
+        name: str | None = None,
         run: RunDirectory | None = None,
         quiet: bool = True,
-        on_epoch: Callable[[dict[str, float]], object] | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
-        self.number, self.parameters, self.total, self.lr = number, dict(parameters), epochs, lr
-        self.ranks, self.config, self.on_epoch = model.ranks, model.config, on_epoch
+        self.number = number
+        self.name = name or f"stage {number}"
+        self.parameters = dict(parameters)
+        self.total = epochs
+        self.lr = lr
+        self.ranks = model.ranks
+        self.config = model.config
+        self.on_epoch = on_epoch
         self.target = data.targets["val"]
-        size = batch_size or self.config.batch_size
-        shares = (
-            1 if batch_size else PartialState().num_processes
-        )  # cached features are not shared out
-        self.steps = math.ceil(len(data.targets["train"]) / size) // shares * epochs
-        if epochs and not self.steps:
-            raise TrainingError(
-                "fewer batches than processes; use fewer, or a smaller --batch-size."
-            )
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.parameters.items():
-            share = next((value for key, value in (factors or {}).items() if key in name), 1.0)
-            groups.setdefault(share, []).append(parameter)
-        rows = [{"params": group, "peak": lr * share} for share, group in groups.items()]
+        self.image_names = data.names
+
+        self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
+        self.own_images = min(batch_size or self.config.batch_size, len(data.targets["train"]))
+        self.step_images = batch_size or step_size(self.config.batch_size)
+        self.epoch_steps = math.ceil(len(data.targets["train"]) / self.step_images)
+        self.steps = self.epoch_steps * epochs
+
         self.optimizer = torch.optim.Adam(
-            rows, lr, weight_decay=self.config.weight_decay, fused=True
+            parameter_groups(self.parameters, lr, factors or {}),
+            lr,
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.best_score, self.taken = (math.inf, math.inf), 0
+        self.best_score = (math.inf, math.inf)
+        self.taken = 0
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
-        self.file = run.unfinished / f"stage{number}.safetensors" if run else None
-        stored = self.file and load_checkpoint(
-            self.file, self.parameters, self.best, self.optimizer
+
+        self.file = None
+        if run is not None:
+            self.file = run.unfinished / f"stage{number}.safetensors"
+            self._resume(self.file)
+
+        self.bar = Progress(
+            desc=self.name,
+            total=self.steps,
+            initial=self.taken,
+            unit="step",
+            disable=quiet,
         )
-        if stored:
-            self.history, self.best_score, self.taken = stored
-        shown: dict[str, Any] = {
-            "total": self.steps,
-            "initial": self.taken,
-            "unit": "step",
-            "disable": quiet,
-        }
-        self.bar = Progress(desc=f"stage {number}", **shown)
+
+    def _resume(self, file: Path) -> None:
+        """Go on where the checkpoint ends, if there is one.
+
+        Raises:
+            InputError: It is damaged, or its steps had another number of images.
+        """
+        stored = load_checkpoint(file, self.parameters, self.best, self.optimizer)
+        if stored is None:
+            return
+        self.history, self.best_score, self.taken, step_images = stored
+
+        # the schedule counts steps, and the draws of an epoch are those of its batches
+        as_many = step_images in (self.step_images, None)
+        if as_many and self.taken == len(self.history) * self.epoch_steps:
+            return
+        begun = "another number of images a step"
+        if step_images is not None:
+            processes = step_images // self.config.batch_size
+            begun = f"{step_images} images a step, by {processes} process(es)"
+        here = f"{self.step_images}, by {PartialState().num_processes}"
+        cure = "start as many processes as before, or choose a new --out"
+        raise InputError(f"{file}: begun with {begun}, and now it would be {here}; {cure}.")
+
+    def memory_in_words(self) -> AbstractContextManager[None]:
+        """Return a context in which "out of memory" becomes one sentence."""
+        return out_of_memory_in_words(self.name, self.own_images, self.batch_setting)
 
     def epochs(self) -> Iterator[torch.Generator]:
-        """The generator of each epoch that is still to be run: its one source of randomness."""
+        """Yield the generator of each epoch still to be run: its one source of randomness."""
         for epoch in range(len(self.history), self.total):
             self.losses = []
-            yield torch.Generator().manual_seed(
-                (self.config.seed * 31 + self.number) * 100_003 + epoch
-            )
+            seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
+            yield torch.Generator().manual_seed(seed)
         self.bar.close()
 
-    def step(self, loss: Float[Tensor, ""]) -> None:
-        """One step down the gradient.
+    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"] | None = None) -> None:
+        """Take one step down the gradient.
+
+        Args:
+            loss: Of the whole batch, in every process.
+            rows: Which training images are in the batch; an error names them.
 
         Raises:
             TrainingError: A loss or a gradient that is not finite.
         """
         value = float(loss.detach())
-        where = f"stage {self.number}, epoch {len(self.history) + 1}, step {len(self.losses) + 1}"
-        fix = f"complete epochs are kept; use a smaller learning rate (now {self.lr:g}) with a new --out"
         if not math.isfinite(value):
-            raise TrainingError(f"{where}: the loss is {value}; {fix}.")
+            raise self._runaway(f"the loss is {value}", rows)
+
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         if not nn.utils.get_total_norm(gradients).isfinite():
-            raise TrainingError(f"{where}: a gradient is not finite; {fix}.")
-        # A tower that meets texts knows nothing of them, and its first gradients are much longer than later ones. Adam
-        # divides by the root of their mean square: unclipped, it would take small steps for the rest of a short run.
-        nn.utils.clip_grad_norm_(
-            [p for n, p in self.parameters.items() if n.startswith("towers.")], 1.0
-        )
+            raise self._runaway("a gradient is not finite", rows)
+
+        # The first gradients of a tower that is new to texts are much longer than later ones. Adam
+        # divides by the root of their mean square: unclipped, it would take small steps for the
+        # rest of a short run.
+        if self.config.controls.clip:
+            towers = [p for name, p in self.parameters.items() if name.startswith("towers.")]
+            nn.utils.clip_grad_norm_(towers, 1.0)
+
         share = warmup_cosine(self.taken, self.steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         self.optimizer.step()
+
         self.losses.append(value)
         self.taken += 1
         self.bar.update()
+
+    def _runaway(self, what: str, rows: Int[Tensor, " row"] | None) -> TrainingError:
+        """Return the error of a step that is not finite, with place, images and fix."""
+        epoch = len(self.history) + 1
+        step = len(self.losses) + 1
+        cure = f"use a smaller learning rate (now {self.lr:g}) with a new --out"
+
+        images = ""
+        if rows is not None and len(self.image_names):
+            names = [self.image_names[row] for row in rows[:MOST_NAMES].tolist()]
+            images = f" for the images {', '.join(names)}"
+            if len(rows) > MOST_NAMES:
+                images += f" and {len(rows) - MOST_NAMES} more"
+
+        where = f"{self.name}, epoch {epoch}, step {step}"
+        return TrainingError(f"{where}: {what}{images}; complete epochs are kept; {cure}.")
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
         """Score the validation images, remember the best epoch, and keep everything on disk.
@@ -154,27 +220,67 @@ class Stage:
         """
         epoch = len(self.history) + 1
         if not probabilities.isfinite().all():
-            raise TrainingError(
-                f"stage {self.number}, epoch {epoch}: no finite output; learn more slowly."
-            )
-        row = {"stage": self.number, "epoch": epoch, "loss": sum(self.losses) / len(self.losses)}
-        self.history.append(row | validation_scores(probabilities, self.target, self.ranks))
-        score = (self.history[-1]["val_rps"], self.history[-1]["val_mae"])
-        said = f"loss {row['loss']:.3f}, validation RPS {score[0]:.3f}, MAE {score[1]:.3f}"
-        self.bar.say(f"stage {self.number}, epoch {epoch} of {self.total}: {said}")
-        if score < self.best_score:
-            self.best_score = score
-            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+            raise TrainingError(f"{self.name}, epoch {epoch}: no finite output; learn more slowly.")
+
+        loss = sum(self.losses) / len(self.losses)
+        row = {"stage": self.number, "epoch": epoch, "loss": loss}
+        row |= validation_scores(probabilities, self.target, self.ranks)
+        self.history.append(row)
+
+        scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
+        self.bar.say(f"{self.name}, epoch {epoch} of {self.total}: loss {loss:.3f}, {scores}")
+        self._remember_if_best(row)
         self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
+
         if self.file and PartialState().is_main_process:
-            about = (self.history, self.best_score, self.taken)
-            save_checkpoint(self.file, self.parameters, self.best, self.optimizer, about)
+            record = (self.history, self.best_score, self.taken, self.step_images)
+            save_checkpoint(self.file, self.parameters, self.best, self.optimizer, record)
         if self.on_epoch:
-            self.on_epoch(dict(self.history[-1]))
+            self.on_epoch(dict(row))
+
+    def _remember_if_best(self, row: Mapping[str, float]) -> None:
+        """Keep the parameters if this epoch is the best so far, by `Controls.select`."""
+        select = self.config.controls.select
+        rps = row["val_rps"]
+        mae = row["val_mae"]
+
+        if select == "last":
+            better = True
+        elif select == "mae":
+            better = (mae, rps) < (self.best_score[1], self.best_score[0])
+        else:
+            better = (rps, mae) < self.best_score
+
+        if better:
+            self.best_score = (rps, mae)
+            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()
     def restore_best(self) -> list[dict[str, float]]:
-        """Put the best epoch's parameters back; returns the history, one row per epoch."""
+        """Put the best epoch's parameters back; return the history, one row per epoch."""
         for name, value in self.best.items():
             self.parameters[name].copy_(value)
         return self.history
+
+
+def parameter_groups(
+    parameters: Mapping[str, nn.Parameter], lr: float, factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return Adam's groups, each with its peak learning rate.
+
+    Args:
+        parameters: By name.
+        lr: Peak learning rate.
+        factors: Parameters whose name holds a key learn that many times faster.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+
+    for name, parameter in parameters.items():
+        factor = 1.0
+        for key, value in factors.items():
+            if key in name:
+                factor = value
+                break
+        groups.setdefault(factor, []).append(parameter)
+
+    return [{"params": group, "peak": lr * factor} for factor, group in groups.items()]

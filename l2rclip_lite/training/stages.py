@@ -1,124 +1,244 @@
 """The two stages of L2RCLIP, and the kernel head that may take the place of the second."""
 
-from typing import Any
-
 import torch.nn.functional as F
-from accelerate import Accelerator, PartialState
+from jaxtyping import Float
+from torch import Tensor
 
 from l2rclip_lite import losses
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
-from l2rclip_lite.model import L2RCLIP, ImageSide
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import cyclic_permutation
 from l2rclip_lite.results import validation_scores
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training.processes import GatheredImageSide
+from l2rclip_lite.training.stage import OnEpoch, Stage
 
 
-def train_stage1(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
-    """Stage 1: RankFormer and context vectors learn; both towers are frozen, so image features are computed once.
+def train_stage1(
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> list[dict[str, float]]:
+    """Train RankFormer and context vectors; both towers are frozen, so image features are cached.
 
-    The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1 form.
+    The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1
+    form. Every process trains the same, on all images.
 
     Args:
         model: As built.
         data: Its features.
-        options: `run`, `quiet` and `on_epoch` of `Stage`.
+        run: See `Stage`.
+        quiet: See `Stage`.
+        on_epoch: See `Stage`.
 
     Returns:
         One row per epoch; the model keeps the best one.
+
+    Raises:
+        TrainingError: A loss that is not finite, or memory that runs out.
     """
-    config, controls = model.config, model.config.controls
-    if not config.epochs1 or model.prompts is None:
+    config = model.config
+    if config.stage1_epochs() == 0 or model.prompts is None:
         return []
+
     values = model.ranks.values_tensor().to(model.device)
-    if controls.order == "shuffled":
+    if config.controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
-    compared = {"symmetric": controls.symmetric, "blind": controls.order == "blind"}
-    learns, size = freeze(model, "stage 1"), data.feature_batch_size(config)
-    budget: dict[str, Any] = {"lr": config.lr1, "epochs": config.epochs1, "batch_size": size}
-    stage = Stage(1, learns, data, model, **budget, **options)
-    for generator in stage.epochs():
-        for z, y in data.feature_batches(model, generator):
-            t = model.prompts(model.towers)
-            if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
-                loss = 2 * losses.contrastive_loss(z, t[y], model.scale)
-            else:
-                loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
-            if config.lambda1:
-                ordinal = losses.ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y], **compared)
-                loss = loss + config.lambda1 * ordinal
-            stage.step(loss)
-        model.refresh()
-        stage.end_epoch(model.probabilities(data.features["val"]))
+
+    stage = Stage(
+        number=1,
+        parameters=freeze(model, "stage 1"),
+        data=data,
+        model=model,
+        lr=config.lr1,
+        epochs=config.stage1_epochs(),
+        batch_size=data.feature_batch_size(config),
+        run=run,
+        quiet=quiet,
+        on_epoch=on_epoch,
+    )
+    with stage.memory_in_words():
+        for generator in stage.epochs():
+            for z, y, rows in data.feature_batches(model, generator):
+                t = model.prompts(model.towers)
+                stage.step(stage1_loss(model, z, t, y, values), rows)
+
+            model.refresh()
+            stage.end_epoch(model.probabilities(data.features["val"]))
+
     history = stage.restore_best()
     model.refresh()
     return history
 
 
-def train_stage2(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
-    """Stage 2: the image tower learns; the text side is frozen, so texts are computed once.
+def stage1_loss(
+    model: L2RCLIP, z: losses.Batch, t: losses.Texts, y: losses.Targets, values: losses.Values
+) -> Float[Tensor, ""]:
+    """Return the loss of a batch in stage 1.
 
-    The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the ranked probability
-    score; with λ_tight = λ_push it holds the ordinal pairwise loss.
+    Args:
+        model: Config and scale.
+        z: Unit image features.
+        t: Unit text features, one per rank.
+        y: Rank index of each image.
+        values: Value of each rank, for the ordinal weight.
+    """
+    controls = model.config.controls
+    lambda1 = model.config.loss_weights().lambda1
+
+    if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
+        loss = 2 * losses.contrastive_loss(z, t[y], model.scale)
+    else:
+        loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
+
+    if lambda1:
+        ordinal = losses.ordinal_pairwise_loss_stage1(
+            z,
+            t[y],
+            t[y],
+            values[y],
+            symmetric=controls.symmetric,
+            blind=controls.order == "blind",
+        )
+        loss = loss + lambda1 * ordinal
+    return loss
+
+
+def train_stage2(
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> list[dict[str, float]]:
+    """Train the image tower; the text side is frozen, so texts are computed once.
+
+    The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the
+    ranked probability score; with λ_tight = λ_push it holds the ordinal pairwise loss.
 
     Args:
         model: After stage 1.
         data: With its images.
-        options: `run`, `quiet` and `on_epoch` of `Stage`.
+        run: See `Stage`.
+        quiet: See `Stage`.
+        on_epoch: See `Stage`.
 
     Returns:
         One row per epoch; the model keeps the best one.
+
+    Raises:
+        TrainingError: A loss that is not finite, or memory that runs out.
     """
-    config, controls = model.config, model.config.controls
-    if not config.epochs2:
+    config = model.config
+    if config.epochs2 == 0:
         return []
-    push = {name: getattr(controls, name) for name in ("normalise", "order", "push_power")}
-    texts, values = model.rank_features, model.ranks.values_tensor().to(model.device)
-    learns, lr, epochs = (
-        freeze(model, "stage 2"),
-        config.lr2 or model.towers.image_lr,
-        config.epochs2,
+
+    values = model.ranks.values_tensor().to(model.device)
+    stage = Stage(
+        number=2,
+        parameters=freeze(model, "stage 2"),
+        data=data,
+        model=model,
+        lr=config.lr2 or model.towers.image_lr,
+        epochs=config.epochs2,
+        run=run,
+        quiet=quiet,
+        on_epoch=on_epoch,
     )
-    stage = Stage(2, learns, data, model, lr=lr, epochs=epochs, **options)
-    encode = ImageSide(model)
-    if PartialState().num_processes > 1:
-        encode = Accelerator().prepare(encode)  # the processes average their gradients
-    for generator in stage.epochs():
-        for x, y in data.batches(model, generator):
-            z = encode(x)
-            logits = model.scale * z @ texts.T
-            loss = F.cross_entropy(logits, y)
-            if config.lambda_tight:
-                loss = loss + config.lambda_tight * losses.tightness(z, texts, y)
-            if config.lambda_push:
-                loss = loss - config.lambda_push * losses.diversity(z, texts, y, values, **push)
-            if config.lambda_rps:
-                loss = loss + config.lambda_rps * losses.ranked_probability_loss(logits, y)
-            stage.step(loss)
-        stage.end_epoch(model.probabilities(data.encode(model, "val")))
+    image_features = GatheredImageSide(model)
+
+    with stage.memory_in_words():
+        for generator in stage.epochs():
+            for pixels, y, rows in data.batches(model, generator):
+                z = image_features(pixels, len(rows))
+                stage.step(stage2_loss(model, z, y, values), rows)
+
+            stage.end_epoch(model.probabilities(data.encode(model, "val")))
+
     return stage.restore_best()
 
 
-def train_kernel(model: L2RCLIP, data: TrainingData, **options: Any) -> list[dict[str, float]]:
-    """Stage 2 for a frozen image tower: the language-kernel head, in seconds and without a learning rate.
+def stage2_loss(
+    model: L2RCLIP, z: losses.Batch, y: losses.Targets, values: losses.Values
+) -> Float[Tensor, ""]:
+    """Return the loss of a batch in stage 2.
+
+    Args:
+        model: Config, scale and fixed text features.
+        z: Unit image features.
+        y: Rank index of each image.
+        values: Value of each rank, for the ordinal weight.
+    """
+    controls = model.config.controls
+    weights = model.config.loss_weights()
+    t = model.rank_features
+
+    logits = model.scale * z @ t.T
+    loss = F.cross_entropy(logits, y)
+
+    if weights.lambda_tight:
+        loss = loss + weights.lambda_tight * losses.tightness(z, t, y)
+
+    if weights.lambda_push:
+        diversity = losses.diversity(
+            z,
+            t,
+            y,
+            values,
+            normalise=controls.normalise,
+            order=controls.order,
+            push_power=controls.push_power,
+        )
+        loss = loss - weights.lambda_push * diversity
+
+    if weights.lambda_rps:
+        loss = loss + weights.lambda_rps * losses.ranked_probability_loss(logits, y)
+    return loss
+
+
+def train_kernel(
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> list[dict[str, float]]:
+    """Fit the language-kernel head on a frozen image tower, in seconds and without a learning rate.
 
     Args:
         model: After stage 1.
         data: Its features.
-        options: `quiet` and `on_epoch` of `Stage`.
+        run: Not used: it takes less time than a checkpoint is worth.
+        quiet: Whether to hide the bar.
+        on_epoch: Called with the row.
 
     Returns:
         One row; the model keeps the head.
     """
-    known, target = model.config.controls.kernel, data.targets
-    menu = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(known, (known,))
-    how: Any = {"mixtures": [MIXTURES[name] for name in menu], "quiet": options.get("quiet", True)}
-    chosen = choose_kernel_head(data.backbone, target, model.rank_features, model.ranks, **how)
-    model.head = chosen.head.to(model.device)
-    found = model.probabilities(data.backbone["val"])
-    knows = dict(zip(("text", "numbers", "identity"), chosen.mixture, strict=True))
-    row = {"stage": 2, "epoch": 1} | knows | validation_scores(found, target["val"], model.ranks)
-    if on_epoch := options.get("on_epoch"):
+    kernel = model.config.controls.kernel
+    names = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(kernel, (kernel,))
+
+    choice = choose_kernel_head(
+        data.backbone,
+        data.targets,
+        model.rank_features,
+        model.ranks,
+        mixtures=[MIXTURES[name] for name in names],
+        quiet=quiet,
+    )
+    model.head = choice.head.to(model.device)
+
+    text, numbers, identity = choice.mixture
+    row = {"stage": 2, "epoch": 1, "text": text, "numbers": numbers, "identity": identity}
+    probabilities = model.probabilities(data.backbone["val"])
+    row |= validation_scores(probabilities, data.targets["val"], model.ranks)
+    if on_epoch is not None:
         on_epoch(row)
     return [row]

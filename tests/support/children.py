@@ -3,8 +3,10 @@
 Nor does it have pytest's type checks, which would cut the graph of a model that is compiled.
 """
 
+import copy
 import errno
 import itertools
+import math
 import multiprocessing
 import os
 import resource
@@ -21,14 +23,17 @@ from PIL import Image
 from torch.nn.parallel import DistributedDataParallel
 
 from l2rclip_lite import images
+from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.files import write_json
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training.fit import choose_device, fit
 from l2rclip_lite.training.stages import train_stage2
 
 SET: dict[str, Any] = {
@@ -106,8 +111,8 @@ def attempt(files: list[Path], memory: int) -> None:
         file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
 
 
-def join(out: Path, rank: int, port: int) -> None:
-    """Train one run together with another process, as `accelerate launch` starts them."""
+def join(rank: int, port: int) -> None:
+    """Be one of two processes, as `accelerate launch` starts them."""
     world = {
         "WORLD_SIZE": "2",
         "RANK": str(rank),
@@ -115,7 +120,66 @@ def join(out: Path, rank: int, port: int) -> None:
         "ACCELERATE_USE_CPU": "true",
     }
     os.environ.update(world, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+
+
+def train_together(out: Path, rank: int, port: int) -> None:
+    """Train one run together with another process."""
+    join(rank, port)
     train(out)
+
+
+# every term of stage 2, and losses that compare the images of a batch with each other
+METHODS = ("stage 2", "coral", "supcon")
+
+
+def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
+    """Train each of METHODS for three epochs, alone or with another process, and keep the weights."""
+    if rank is not None:
+        join(rank, port)
+    torch.set_num_threads(1)
+    ranks = painted()[3]
+    parts = [split[:37] for split in painted()[:3]]  # no multiple of any batch size
+    data = OrdinalDataset.from_datasets(parts, ranks)
+    # Adam and clipping hide the length of a gradient; beside a decay it shows
+    config = Config.from_dict(
+        SET
+        | {"preset": "paper", "lambda_rps": 1.0, "epochs2": 3, "batch_size": batch_size}
+        | {"device": "cpu", "weight_decay": 0.1, "controls": {"clip": False}}
+    )
+    choose_device(config)
+
+    start = L2RCLIP.build(ranks, config)
+    loaded = TrainingData.load(data, start)
+
+    for method in METHODS:
+        model = copy.deepcopy(start)
+        run = RunDirectory(out / method)
+        if method == "stage 2":
+            history = train_stage2(model, loaded, run=run)
+        else:
+            model = train_baseline(method, model, loaded, run=run)
+            history = []
+        if not rank:
+            model.save_pretrained(run.folder)
+            write_json(run.folder / "history.json", history)
+
+
+def poison(out: Path, rank: int, port: int) -> None:
+    """Train stage 2 with another process; an image that only the second one reads is not finite."""
+    join(rank, port)
+    ranks = painted()[3]
+    data = OrdinalDataset.from_datasets(painted()[:3], ranks)
+    choose_device(CONFIG)
+    model = L2RCLIP.build(ranks, CONFIG)
+    loaded = TrainingData.load(data, model)
+    normalize = model.towers.normalize
+    model.towers.normalize = lambda pixels: normalize(pixels) * (math.inf if rank else 1)
+    try:
+        train_stage2(model, loaded)
+    except TrainingError as error:
+        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
 
 
 def keep_or_read() -> None:

@@ -94,7 +94,9 @@ def test_answers_with_a_rank_absent_and_leaves_no_trace(
     """
     learned: list[str] = []
     monkeypatch.setattr(
-        Stage, "step", lambda self, loss: learned.extend(self.parameters) or STEP(self, loss)
+        Stage,
+        "step",
+        lambda self, loss, rows: learned.extend(self.parameters) or STEP(self, loss, rows),
     )
     before = {key: value.clone() for key, value in lacking[0].state_dict().items()}
     found = train_baseline(name, *lacking)

@@ -1,8 +1,13 @@
 """Config: every value in its range, and no stage that could change nothing."""
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from l2rclip_lite.config import PRESETS, Config, Controls
@@ -58,23 +63,55 @@ def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() ->
         "lr1": 3.5e-4,
     }
     expected |= {"lr2": None, "weight_decay": 1e-4, "warmup": 0.1} | PRESETS["recommended"]
-    assert expected.items() <= Config().to_dict().items()
-    assert [Config(image_side="kernel", epochs1=n).epochs1 for n in (None, 0, 30)] == [6, 0, 30]
+    expected |= {"batch_size1": None}
+    used = Config().used()
+    assert {name: used[name] for name in expected} == expected
+    kernel = [Config(image_side="kernel", epochs1=n).stage1_epochs() for n in (None, 0, 30)]
+    assert kernel == [6, 0, 30]
     assert Controls() == Controls(
         False, "chosen", True, True, True, "asymmetrical", "true", "batch", 1, False
     )
+    assert (Controls().light, Controls().clip, Controls().select) == (True, True, "rps")
 
 
-@pytest.mark.untyped
-def test_a_preset_gives_what_is_not_given() -> None:
-    """The authors' three weights are 1; a word of the user's own wins; a run's record reads back as it was."""
-    paper = Config(preset="paper", lambda_push=0.5)
-    assert (paper.lambda1, paper.lambda_tight, paper.lambda_push, paper.lambda_rps) == (
-        1,
-        1,
-        0.5,
-        0,
-    )
-    assert Config.from_dict(paper.to_dict()) == paper
+SET_WAYS: dict[str, Callable[[Config, dict[str, Any]], Config]] = {
+    "replace": lambda config, changed: replace(config, **changed),
+    "from_dict": lambda config, changed: Config.from_dict(config.to_dict() | changed),
+    "JSON": lambda config, changed: Config.from_dict(
+        json.loads(json.dumps(config.to_dict())) | changed
+    ),
+}
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "preset": st.sampled_from(sorted(PRESETS)),
+        "image_side": st.sampled_from(["tower", "kernel"]),
+        "epochs1": st.sampled_from([None, 0, 7]),
+        # 0 and 1 are also what the presets say: whoever sets them means them
+        **dict.fromkeys(PRESETS["paper"], st.sampled_from([None, 0.0, 0.5, 1.0])),
+    },
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(SET_WAYS)), CHANGES), min_size=1, max_size=4))
+def test_a_preset_decides_what_nobody_has_set(steps: list[tuple[str, dict[str, Any]]]) -> None:
+    """However often and in whatever way a config is changed: own words win, else the preset's."""
+    config = Config()
+    own: dict[str, Any] = {}
+    for way, changed in steps:
+        config = SET_WAYS[way](config, changed)
+        own |= changed
+
+    expected = PRESETS[own.get("preset", "recommended")]
+    for name, weight in config.loss_weights()._asdict().items():
+        assert weight == (expected[name] if own.get(name) is None else own[name])
+
+    default = 6 if own.get("image_side") == "kernel" else 30
+    assert config.stage1_epochs() == (default if own.get("epochs1") is None else own["epochs1"])
+    assert Config.from_dict(config.used()).used() == config.used()
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    """Not taken as the default."""
     with pytest.raises(ValidationError, match="preset"):
-        Config(preset="papr")  # type: ignore[arg-type]
+        Config.from_dict({"preset": "papr"})

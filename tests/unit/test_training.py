@@ -4,7 +4,9 @@ A run that is killed at any moment and resumed is tried in `tests/faults`.
 """
 
 import json
+import math
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor
 
 from l2rclip_lite import progress
@@ -22,6 +25,7 @@ from l2rclip_lite.calibration import calibrate, temper
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freeze, freezing_table, trains
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
@@ -31,8 +35,10 @@ from l2rclip_lite.losses import (
     tightness,
 )
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import fit as training
+from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
 from l2rclip_lite.training.stage import Stage
@@ -106,9 +112,9 @@ def test_the_first_losses_by_hand(
     seen: list[float] = []
     real = Stage.step
 
-    def step(self: Stage, loss: Tensor) -> None:
+    def step(self: Stage, loss: Tensor, rows: Tensor | None = None) -> None:
         seen.append(float(loss.detach()))
-        real(self, loss)
+        real(self, loss, rows)
 
     monkeypatch.setattr(Stage, "step", step)
     config = replace(small, batch_size=64, lambda1=0.5, augment=False, epochs1=1, epochs2=1)
@@ -141,7 +147,8 @@ def test_the_first_losses_by_hand(
 @pytest.mark.parametrize(
     "controls",
     [{"order": "blind"}, {"order": "shuffled"}, {"contrastive": "plain"}, {"symmetric": True}, {"push_power": 2},
-     {"normalise": "global"}, {"shuffled": True}, {"rankformer": False}, {"centre": False}],
+     {"normalise": "global"}, {"shuffled": True}, {"rankformer": False}, {"centre": False}, {"light": False},
+     {"clip": False}],
     ids=str,
 )  # fmt: skip
 def test_every_control_changes_the_result(
@@ -315,17 +322,173 @@ def test_each_epoch_is_told_once(leaves: OrdinalDataset, small: Config, tmp_path
     assert [(row["stage"], row["epoch"]) for row in told[4:]] == [(1, 1), (2, 1)]
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_run(tmp_path: Path) -> None:
-    """On two CPU processes, as `accelerate launch` starts them: one run directory, written once."""
+def both(what: Callable[..., None], *given: Any) -> list[int | None]:
+    """Return the exit codes of two processes that do it together, as `accelerate launch` starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    both = [children.start(children.join, tmp_path / "run", rank, port) for rank in range(2)]
-    for child in both:
+    pair = [children.start(what, *given, rank, port) for rank in range(2)]
+    for child in pair:
         child.join(120)
-    assert [child.exitcode for child in both] == [0, 0]
+    return [child.exitcode for child in pair]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run(tmp_path: Path) -> None:
+    """One run directory, written once; a single process does not go on with what two began."""
+    assert both(children.train_together, tmp_path / "run") == [0, 0]
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+
+
+@pytest.mark.slow
+def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
+    """37 images by 16, or by 8 in each of two processes, are the same steps: the last has 5.
+
+    Every term of stage 2, the ordinal weight of a batch, a head beside the tower, and a loss that
+    compares two views of all images: the weights differ by rounding. They moved by 4e-5, and a
+    second process that trained on other images, or by half the gradient, would differ by 1e-5 or
+    more. The bias of attention is left out: that of its keys has no gradient but rounding, and Adam
+    makes a step of it.
+    """
+    assert both(children.train_methods, tmp_path / "two", 8) == [0, 0]
+    assert children.ended(children.train_methods, tmp_path / "one", 16) == 0
+    for method in children.METHODS:
+        one, two = (load_file(tmp_path / n / method / MODEL) for n in ("one", "two"))
+        assert one.keys() == two.keys()
+        towers = [
+            name
+            for name in one
+            if name.startswith("towers.") and not name.endswith("attn.in_proj_bias")
+        ]
+        assert max(float((one[name] - two[name]).abs().max()) for name in towers) < 1e-6
+    rows = [read_json(tmp_path / n / "stage 2" / "history.json") for n in ("one", "two")]
+    assert [row["loss"] for row in rows[1]] == pytest.approx([row["loss"] for row in rows[0]])
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
+    """Only the second one reads the broken image; the first must not wait for it for ever."""
+    assert both(children.poison, tmp_path / "run") == [2, 2]
+    first, second = ((tmp_path / f"said {rank}").read_text(encoding="utf-8") for rank in range(2))
+    assert first == second
+    assert first.startswith("stage 2, epoch 1, step 1: the loss is nan for the images train/0")
+
+
+def test_a_run_is_resumed_by_as_many_processes_as_began_it(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps, and so the schedule and the draws of an epoch, are those of their number."""
+
+    def stop(row: dict[str, float]) -> None:
+        if row["stage"] == 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        fit(leaves, small, tmp_path / "run", quiet=True, on_epoch=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_module, "step_size", lambda batch_size: 2 * batch_size)  # of two
+        with pytest.raises(InputError) as error:
+            fit(leaves, small, tmp_path / "run", quiet=True)
+    assert "stage2.safetensors: begun with 16 images a step, by 1 process(es)" in str(error.value)
+    assert fit(leaves, small, tmp_path / "run", quiet=True).history[-1]["epoch"] == 2
+
+
+def test_a_run_of_an_earlier_release_is_loaded(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """Its record holds the values of the preset as settings, and none of the newer ones."""
+    run = fit(leaves, small, tmp_path / "run", quiet=True)
+    stored = read_json(run.out / "config.json")
+    assert stored["used"]["lambda_rps"] == 1
+    assert stored["config"]["lambda_rps"] is None
+    old = stored.pop("used")
+    del old["batch_size1"], old["controls"]["clip"]
+    write_json(run.out / "config.json", stored | {"config": old})
+    assert fit(leaves, small, run.out, quiet=True).metrics == run.metrics
+    other = replace(small, preset="paper", controls=Controls(clip=False))
+    changed = r"another controls\.clip, lambda_push, lambda_rps, lambda_tight, preset;"
+    with pytest.raises(InputError, match=changed):
+        fit(leaves, other, run.out, quiet=True)
+
+
+def test_without_an_epoch_of_stage_1_the_texts_are_the_plain_sentences(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """No noise in front of them, no word shortened by α; also of a model that is loaded again."""
+    plain = Controls(centre=False)
+    config = replace(small, epochs1=0, epochs2=1, controls=plain)
+    run = fit(leaves, config, tmp_path / "run", quiet=True)
+    expected = run.model.towers.encode_text(leaves.ranks.sentences)
+    assert torch.allclose(run.model.rank_features, expected, atol=1e-6)
+    run.model.save_pretrained(tmp_path)
+    assert torch.equal(L2RCLIP.from_pretrained(tmp_path).rank_features, run.model.rank_features)
+    assert "prompts" not in freezing_table(L2RCLIP.build(leaves.ranks, config))
+
+
+def test_a_batch_of_stage_1_can_be_set(leaves: OrdinalDataset, small: Config) -> None:
+    """A 32nd of 40 images is 2; the memory of its pairs is the square of the batch."""
+    for size1, expected in ((None, 16), (5, 5)):
+        model = L2RCLIP.build(leaves.ranks, replace(small, batch_size1=size1))
+        data = TrainingData.load(leaves, model)
+        batches = data.feature_batches(model, torch.Generator())
+        assert len(next(batches).target) == expected
+
+
+def test_a_runaway_step_names_its_images(leaves: OrdinalDataset, small: Config) -> None:
+    """Whoever reads it can look at them; a baseline is called by its name."""
+    model = L2RCLIP.build(leaves.ranks, small)
+    data = TrainingData.load(leaves, model)
+    weight = torch.nn.Parameter(torch.ones(1))
+    stage = Stage(27, {"head.weight": weight}, data, model, lr=0.1, epochs=1, name="rps")
+    rows = torch.arange(3, 13)
+    first, *_ = leaves.train.paths[3:]
+    with pytest.raises(TrainingError) as error:
+        stage.step(weight.sum() * math.inf, rows)
+    assert str(error.value).startswith(
+        f"rps, epoch 1, step 1: the loss is inf for the images {first}, "
+    )
+    assert " and 2 more; complete epochs are kept; use a smaller learning rate" in str(error.value)
+
+
+def test_the_kept_epoch_is_chosen_as_the_controls_say(
+    leaves: OrdinalDataset, small: Config
+) -> None:
+    """Three epochs: a sure one with one mistake, a cautious one without, and a bad one."""
+    target = TrainingData.load(leaves, L2RCLIP.build(leaves.ranks, small)).targets["val"]
+    right = F.one_hot(target, 5).float()
+    sure = right.clone()
+    sure[0] = sure[0].roll(1)
+    cautious = 0.05 * right + 0.19
+    answers = (sure, cautious, torch.full_like(right, 0.2))
+    for select, kept in (("rps", 0), ("mae", 1), ("last", 2)):
+        model = L2RCLIP.build(leaves.ranks, replace(small, controls=Controls(select=select)))
+        data = TrainingData.load(leaves, model)
+        weight = torch.nn.Parameter(torch.zeros(1))
+        stage = Stage(2, {"head.weight": weight}, data, model, lr=0.1, epochs=3)
+        for epoch, _ in enumerate(stage.epochs()):
+            weight.data.fill_(epoch)
+            stage.losses.append(0.0)
+            stage.end_epoch(answers[epoch])
+        stage.restore_best()
+        assert float(weight.detach()) == kept
+
+
+def test_out_of_memory_is_one_sentence(
+    leaves: OrdinalDataset, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the real allocator: it says what to try, and nothing else is caught."""
+    model = L2RCLIP.build(leaves.ranks, small)
+    data = TrainingData.load(leaves, model)
+    monkeypatch.setattr(L2RCLIP, "image_features", lambda *_: torch.empty(2**55))
+    with pytest.raises(TrainingError, match=r"^stage 2: out of memory with 16 .*--batch-size 8\.$"):
+        train_stage2(model, data)
+    with pytest.raises(TrainingError, match=r"^encoding images: .* 10 images at once; .* 2\.$"):
+        model.encode(leaves.test, backbone=False)
+    with pytest.raises(TrainingError, match="with a single image; use another device"):
+        model.encode(leaves.test[:1], backbone=False)
+    monkeypatch.setattr(model.prompts, "forward", lambda *_: torch.empty(2**55))
+    with pytest.raises(TrainingError, match=r"^stage 1: out of memory .*--batch-size1 8\.$"):
+        train_stage1(model, data)
 
 
 @pytest.mark.slow
@@ -341,7 +504,8 @@ def test_an_epoch_on_cached_features_has_at_most_32_steps(
     model = L2RCLIP.build(leaves.ranks, replace(small, batch_size=2))
     z, y = F.normalize(torch.ones(100, model.towers.dim), dim=1), torch.arange(100) % 5
     data = TrainingData({"train": z, "val": z}, {"train": y, "val": y}, {})
-    sizes = [len(target) for _, target in data.feature_batches(model, torch.Generator())]
+    sizes = [len(batch.target) for batch in data.feature_batches(model, torch.Generator())]
     assert sizes == [4] * 25
-    options = {"lr": 1e-3, "epochs": 2, "batch_size": data.feature_batch_size(model.config)}
-    assert Stage(1, freeze(model, "stage 1"), data, model, **options).steps == 50
+    size = data.feature_batch_size(model.config)
+    stage = Stage(1, freeze(model, "stage 1"), data, model, lr=1e-3, epochs=2, batch_size=size)
+    assert stage.steps == 50

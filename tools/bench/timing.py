@@ -55,8 +55,8 @@ def steps_and(train: Call, other: Call, repeats: int, warmup: int = 2) -> list[l
     class EnoughError(Exception):
         pass
 
-    def step(stage: Stage, loss: torch.Tensor) -> None:
-        real(stage, loss)
+    def step(stage: Stage, loss: torch.Tensor, rows: torch.Tensor) -> None:
+        real(stage, loss, rows)
         steps.extend(now() - end for end in ended)
         if len(steps) == warmup + repeats:
             raise EnoughError

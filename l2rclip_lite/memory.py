@@ -1,0 +1,61 @@
+"""Memory that runs out: one sentence with the batch size to try."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from l2rclip_lite.errors import TrainingError
+
+# torch has a class for accelerators only; on a CPU its allocator says this in a RuntimeError
+CPU_WORDS = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory")
+
+
+@contextmanager
+def out_of_memory_in_words(
+    where: str, images: int, setting: str, divisor: int = 2
+) -> Iterator[None]:
+    """Turn "out of memory", of an accelerator or a CPU, into one sentence.
+
+    Args:
+        where: What is being done, such as "stage 2".
+        images: How many images are in memory at once.
+        setting: What decides that, such as "--batch-size".
+        divisor: By how much fewer images to try.
+
+    Raises:
+        TrainingError: In the place of an error that is about memory; others pass.
+
+    Example:
+        >>> with out_of_memory_in_words("stage 2", 64, "--batch-size"):
+        ...     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
+        Traceback (most recent call last):
+        ...
+        l2rclip_lite.errors.TrainingError: stage 2: out of memory with 64 images at once;
+        try --batch-size 32.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(error):
+            raise
+
+        if images > 1:
+            cure = f"with {images} images at once; try {setting} {max(1, images // divisor)}"
+        else:
+            cure = "with a single image; use another device, or train with a smaller --image-size"
+        raise TrainingError(f"{where}: out of memory {cure}.") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory has run out.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        True
+        >>> is_out_of_memory(RuntimeError("shapes do not fit"))
+        False
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)

@@ -1,0 +1,77 @@
+"""Several processes that train one image tower, and get what one process alone would get.
+
+Each process encodes its part of a batch. The features, which are small, are put together, so that
+every process computes the loss of the whole batch: a term that compares images with each other, a
+weight that is divided by the largest gap of a batch, and a loss that is not finite are the same in
+all of them.
+"""
+
+import math
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import gather
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from l2rclip_lite.model import L2RCLIP, ImageSide
+from l2rclip_lite.towers.base import Pixels
+
+
+def step_size(batch_size: int) -> int:
+    """Return the images of a step of stage 2, of all processes together."""
+    return batch_size * PartialState().num_processes
+
+
+def own_rows(count: int) -> Int[Tensor, " own"]:
+    """Return which of the `count` images of a batch this process encodes.
+
+    All processes get equally many, in the order of the batch: what is missing at the end is filled
+    by its first images, whose features are not used.
+
+    Example:
+        >>> own_rows(3)  # of one process
+        tensor([0, 1, 2])
+    """
+    state = PartialState()
+    each = math.ceil(count / state.num_processes)
+    first = state.process_index * each
+    return torch.arange(first, first + each) % count
+
+
+class GatheredImageSide:
+    """Unit image features of a whole batch, of which each process encodes its part.
+
+    Each process has the gradient of the loss of the whole batch with respect to its own features,
+    N times: the parameters of the tower then take the mean over the N processes, where the gradient
+    of the batch is the sum.
+
+    Args:
+        model: Whose image tower trains; call it after `freeze`.
+    """
+
+    def __init__(self, model: L2RCLIP) -> None:
+        self.encode: nn.Module = ImageSide(model)
+        self.state = PartialState()
+        if self.state.num_processes > 1:
+            self.encode = Accelerator().prepare(self.encode)
+
+    def __call__(self, pixels: Pixels, count: int, views: int = 1) -> Float[Tensor, "image dim"]:
+        """Return the features of `count` images, in the order of the batch.
+
+        Args:
+            pixels: Those of `own_rows(count)`, of each view after the other.
+            count: Images of the whole batch.
+            views: How often each of them is there.
+        """
+        features = self.encode(pixels)
+        n = self.state.num_processes
+        if n == 1:
+            return features
+
+        own = features.unflatten(0, (views, -1)).transpose(0, 1).contiguous()
+        parts = list(gather(own.detach()).chunk(n))
+        parts[self.state.process_index] = own.detach() + n * (own - own.detach())
+
+        whole = torch.cat(parts)[:count]
+        return whole.transpose(0, 1).flatten(0, 1)
