@@ -82,16 +82,16 @@ def memory(_: Path) -> str:
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take: of the system, or of the limit of its container."""
+    """Return the bytes that this process may still take: of the system, or of its container."""
     available: int = psutil.virtual_memory().available
     try:
-        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        statistics = dict(map(str.split, (CGROUP / "memory.stat").read_text().splitlines()))
+        limit = int(read_control("memory.max"))
+        used = int(read_control("memory.current"))
+        statistics = dict(line.split() for line in read_control("memory.stat").splitlines())
     except (OSError, ValueError):  # no such container, or one without a limit
         return available
-    used -= int(
-        statistics["inactive_file"]
-    )  # pages of files, which are dropped when memory is asked for
+
+    used -= int(statistics["inactive_file"])  # pages of files, dropped when memory is asked for
     return min(available, limit - used)
 
 
@@ -116,3 +116,8 @@ def forward_pass(_: Path) -> str:
     model = L2RCLIP.from_pretrained("leaves").to(choose_device(Config()))
     answer = model.predict(Image.new("RGB", (64, 64)))
     return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"
+
+
+def read_control(name: str) -> str:
+    """Return the text of a file in which Linux keeps the limits of a container."""
+    return (CGROUP / name).read_text(encoding="utf-8")

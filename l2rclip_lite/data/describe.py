@@ -136,7 +136,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
     if not folds:
         columns["split"] = leakage(load_dataset(name, **options))
 
-    table = pd.DataFrame(columns, dtype=object)
+    counts_of = {name: pd.Series(column, dtype=object) for name, column in columns.items()}
+    table = pd.DataFrame(counts_of)  # whole numbers beside None stay whole
     title = f"{name}: what train + val share with test, and train with val"
     return f"{title}\n{table.fillna('unknown').to_string()}"
 
