@@ -390,15 +390,15 @@ for name, (trained, rings, _) in scores.items():
         (
             f"{name}: *{names[0]}* to *{names[-1]}*",
             len(names),
-            f"{trained:.2f}",
-            f"{min(rings):.2f} to {max(rings):.2f}",
+            f"{trained:.2f}".replace("-", "−"),
+            f"{min(rings):.2f} to {max(rings):.2f}".replace("-", "−"),
             f"{as_good:.4f}",
         )
     )
 table = markdown_table(head, rows)
 display(
     Markdown(
-        table.replace("| -", "| −").replace("to -", "to −")
+        table
         + "\n\n*Gap scores, and the share of orders of the names, the true one "
         "included, that score as high as the true one.*"
     )
