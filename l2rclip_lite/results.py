@@ -38,8 +38,9 @@ class Run:
 
     Args:
         model: The trained model.
-        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see there), and `seconds`
-            of encoding and of each stage, in the process that finished the run.
+        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see
+            there), and `seconds` of encoding and of each stage, in the process that finished the
+            run.
         history: One row per epoch, both stages.
         out: Its directory.
     """
