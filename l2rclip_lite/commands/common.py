@@ -329,14 +329,14 @@ class DataOptions:
     """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv
     or a folder per rank."""
     ranks: str | None = None
-    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves: their
-    number."""
+    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves:
+    their number."""
     labels_are: Literal["names", "index", "position"] | None = None
     """csv: names of ranks, which are values where they are numbers (the default); index from 0;
     position from 1."""
     template: str | None = None
-    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of numbers
-    "... grade {rank}"."""
+    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of
+    numbers "... grade {rank}"."""
     unit: str | None = None
     """csv: what the numbers of the ranks count, such as weeks; "grade" if not given."""
     path_column: str | None = None
