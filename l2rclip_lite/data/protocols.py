@@ -233,9 +233,7 @@ def _relabelled(split: Split, bin_of_rank: Sequence[int]) -> Split:
 
 @validated
 def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
-    """Pool the three splits and cut them anew, 70/15/15, by whole subjects: nobody is in two.
-
-    The subjects are dealt by `splits.deal`.
+    """Pool the splits and cut them anew, 70/15/15, by whole subjects, see `splits.deal`.
 
     Args:
         data: A data set that names its subjects.
@@ -339,8 +337,10 @@ def _without(split: Split, ranks: Container[int]) -> Split:
     return split.subset(kept)
 
 
-_ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
-CHANGES: dict[str, Any] = {change.__name__: change for change in _ORDER}
+CHANGES: dict[str, Any] = {
+    change.__name__: change
+    for change in (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
+}
 
 
 def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
@@ -381,10 +381,7 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
 
 
 def _by_frequency(data: OrdinalDataset) -> list[tuple[int, int]]:
-    """Return the ranks with training images and how many, the most frequent first.
-
-    Of two equally frequent ranks the lower comes first.
-    """
+    """Return ranks and their training images, most frequent first, of equal ones the lower."""
     return Counter(sorted(data.train.targets)).most_common()
 
 
@@ -393,13 +390,8 @@ def _thinned(
 ) -> OrdinalDataset:
     """Return the data with at most `quota[rank]` random training images of each rank.
 
-    A smaller quota keeps a subset of what a larger one keeps.
-
-    Args:
-        data: Any data set.
-        quota: The largest number of images of each rank.
-        step: What is done, in words; how many images stay is added.
-        seeds: The seed, then the number of the step.
+    A smaller quota keeps a subset of what a larger one keeps. `step` is a sentence for the
+    protocol, to which the counts are added; `seeds` are the seed and the number of the step.
     """
     targets = np.array(data.train.targets)
     kept: list[int] = []
