@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def baselines(run: Run, names: Names, how: How = Reading()) -> None:
-    """Train other methods on the towers, data and budget of a finished run, and compare all.
+    """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe

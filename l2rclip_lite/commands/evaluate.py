@@ -29,7 +29,7 @@ def evaluate(
     labels_are: Labels = None,
     how: How = Reading(),
 ) -> None:
-    """Read a run's data again, or a new table of labels, and compute all metrics with intervals.
+    """Read a run's data again, or a new table of labels; compute every metric with its interval.
 
     Try:
       l2rclip evaluate runs/mine

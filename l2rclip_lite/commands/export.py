@@ -24,7 +24,8 @@ def export(
 
     Try:
       l2rclip export runs/mine model.onnx
-          image tower, text features, probabilities and expectation in one file; needs no Python
+          image tower, text features, probabilities and expectation in one file, which needs no
+          Python
       l2rclip export leaves leaves.onnx
           the model that ships with the package
 

@@ -337,7 +337,7 @@ def _without(split: Split, ranks: Container[int]) -> Split:
     return split.subset(kept)
 
 
-CHANGES: dict[str, Any] = {
+CHANGES: dict[str, Any] = {  # in the order in which they are made
     change.__name__: change
     for change in (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
 }
