@@ -265,7 +265,7 @@ def card(name: str) -> str:
         folds = cut.folds
         which = f"; folds {folds[0]} to {folds[-1]}" if len(folds) > 1 else ""
         rows[f"protocol `{protocol}`" if protocol else "protocol"] = (
-            cut.said + which
+            cut.summary + which
         )
     about = about.card
     rows |= {

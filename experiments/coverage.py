@@ -1,9 +1,10 @@
 """How many test images lie inside the 90 % interval, over five folds of somebody's folder with a CSV.
 
-    python experiments/coverage.py --root apples --labels apples.csv --label-column count --group-column tree
+    python experiments/coverage.py --root apples --labels apples.csv --label-column count
+    --group-column tree
 
-It prints rows for `book/results/coverage.csv`. The head reads the sentences as they are: stage 1 is left out, so that five
-folds take minutes.
+It prints rows for `book/results/coverage.csv`. The head reads the sentences as they are: stage 1 is
+left out, so that five folds take minutes.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ def main(options: DataOptions) -> None:
     Args:
         options: Of the folder and its table, as `l2rclip fit` takes them.
     """
-    given = {key: value for key, value in asdict(options).items() if value}
-    known, features, rows = Config(image_side="kernel", epochs1=0), {}, []
+    options_set = {key: value for key, value in asdict(options).items() if value}
+    config = Config(image_side="kernel", epochs1=0)
+    features = {}
+    rows = []
     for fold in range(1, FOLDS + 1):
-        data = load_dataset("csv", **given, folds=FOLDS, fold=fold)
-        model = L2RCLIP.build(data.ranks, known)
+        data = load_dataset("csv", **options_set, folds=FOLDS, fold=fold)
+        model = L2RCLIP.build(data.ranks, config)
         for part in () if features else (data.train, data.val, data.test):
             features |= dict(zip(part.paths, model.encode(part, backbone=True), strict=True))
         wide = {
@@ -47,12 +50,13 @@ def main(options: DataOptions) -> None:
         loaded = TrainingData.of(wide, targets, model)
         train_kernel(model, loaded)
         calibrate(model, wide["val"], targets["val"])
-        p, true = model.probabilities(wide["test"]), targets["test"]
-        found = Prediction.of(p, data.ranks, conformal=float(model.conformal))
-        inside = ((found.low <= true) & (true <= found.high)).double()
-        width = (found.high - found.low + 1).double()
+        p = model.probabilities(wide["test"])
+        true = targets["test"]
+        prediction = Prediction.of(p, data.ranks, conformal=float(model.conformal))
+        inside = ((prediction.low <= true) & (true <= prediction.high)).double()
+        width = (prediction.high - prediction.low + 1).double()
         row = {
-            "data": Path(given["root"]).name,
+            "data": Path(options_set["root"]).name,
             "fold": fold,
             "ranks": len(data.ranks),
             "val": len(wide["val"]),

@@ -19,7 +19,15 @@ PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
 def save_checkpoint(
     file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any
 ) -> None:
-    """Write parameters, the best ones so far, Adam's moments and a record, atomically."""
+    """Write parameters, the best ones so far, Adam's moments and a record, atomically.
+
+    Args:
+        file: What to write.
+        parameters: The current ones, by name.
+        best: Those of the best epoch so far.
+        optimizer: Adam, which has a state for each of the parameters.
+        about: The record, see `Progress`.
+    """
     tensors = {f"now/{name}": value for name, value in parameters.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in parameters.items():

@@ -1,7 +1,7 @@
 """The command `l2rclip`: fit, baselines, compare, report, predict, evaluate, export, data, doctor.
 
-What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is imported when a
-command runs, so that help and a misspelt option answer at once.
+What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is
+imported when a command runs, so that help and a misspelt option answer at once.
 """
 
 import functools
@@ -32,8 +32,8 @@ from l2rclip_lite.errors import InputError, TrainingError, sentence
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
-`l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows where it came from;
-`l2rclip --version` says which version this is."""
+`l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows
+where it came from; `l2rclip --version` says which version this is."""
 COMMANDS = (fit, baselines, compare, report, predict, evaluate, export, data, doctor)
 GO_ON = "a fit keeps its complete epochs: give the same command again."
 
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `l2rclip`; None takes the process's own.
 
     Returns:
-        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130 interrupted, 143
-        terminated.
+        Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130
+        interrupted, 143 terminated.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -63,9 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # help, or a script for the shell
         return int(done.code or 0)
     except Terminated:
-        code, message = 143, f"terminated; {GO_ON}"
+        code = 143
+        message = f"terminated; {GO_ON}"
     except KeyboardInterrupt:
-        code, message = 130, f"interrupted; {GO_ON}"
+        code = 130
+        message = f"interrupted; {GO_ON}"
     except BrokenPipeError:
         # The reader, such as `head`, has enough: nothing to say, now or at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -73,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, TrainingError, OSError, ValidationError) as error:
         if debug:
             traceback.print_exc()
-        code, message = 2, f"error: {sentence(error)}"
+        code = 2
+        message = f"error: {sentence(error)}"
 
     # Only here, where the frames of the command are gone, have its progress bars left the line.
     print(message, file=sys.stderr)
@@ -100,15 +103,16 @@ def parse(words: Sequence[str]) -> Command:
         InputError: Words that no command takes.
         SystemExit: Help was asked for, and has been printed.
     """
-    if odd := next((word for word in words if "\0" in word), None):
-        raise InputError(f"{odd!r}: no path and no value holds a NUL character; leave it out.")
+    for word in words:
+        if "\0" in word:
+            raise InputError(f"{word!r}: no path and no value holds a NUL character; leave it out.")
 
     commands = []
     for command in COMMANDS:
-        about = None
+        description = None
         if words[:1] != [command.__name__]:  # only the one that was named shows its examples
-            about = str(command.__doc__).partition("\n")[0]
-        subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=about)
+            description = str(command.__doc__).partition("\n")[0]
+        subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=description)
         commands.append(Annotated[Any, subcommand])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
 

@@ -1,4 +1,7 @@
-"""The two errors this package raises on purpose; the command line turns both into one sentence and exit code 2."""
+"""The two errors this package raises on purpose.
+
+The command line turns both into one sentence and exit code 2.
+"""
 
 from pydantic import ValidationError
 
@@ -6,7 +9,7 @@ LONGEST = 1_600  # characters of an error on the terminal
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used. The message names the file, the row and the fix."""
+    """An input cannot be used. The message names the file, the row and the fix."""
 
 
 class TrainingError(RuntimeError):
@@ -14,7 +17,7 @@ class TrainingError(RuntimeError):
 
 
 def sentence(error: Exception) -> str:
-    """An error in one line for the user; of what pydantic says, the first thing.
+    """Return an error as one line for the user; of pydantic's problems the first.
 
     Example:
         >>> sentence(InputError("labels.csv row 2: no label"))
@@ -22,29 +25,43 @@ def sentence(error: Exception) -> str:
     """
     if not isinstance(error, ValidationError):
         return one_line(str(error))
+
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    setting = f"{'.'.join(map(str, first['loc']))}={first['input']!r} " if first["loc"] else ""
-    return one_line(f"config: {setting}{message}")
+    if not first["loc"]:
+        return one_line(f"config: {message}")
+    field = ".".join(map(str, first["loc"]))
+    return one_line(f"config: {field}={first['input']!r} {message}")
 
 
 def one_line(text: str) -> str:
-    r"""An error for the terminal: one line, of no more than LONGEST characters, none of which steers the terminal.
+    r"""Return an error as one line for the terminal, which no character of it can steer.
+
+    A text of more than LONGEST characters loses its middle.
 
     Example:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
     """
     text = printable(" ".join(text.split()))
+    if len(text) <= LONGEST:
+        return text
     half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def printable(text: str) -> str:
-    r"""Return a text in which every character that cannot be printed, such as one that steers a terminal, is an escape.
+    r"""Return a text in which every character that cannot be printed is an escape.
+
+    Among these are all that steer a terminal.
 
     Example:
         >>> print(printable("a\x1b[2J\u202e.png"))
         a\x1b[2J\u202e.png
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    characters = []
+    for character in text:
+        if not character.isprintable():
+            character = character.encode("unicode_escape").decode()
+        characters.append(character)
+    return "".join(characters)

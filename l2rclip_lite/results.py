@@ -29,6 +29,13 @@ SCORES = {
     "qwk": "QWK",
     "ece": "ECE",
 }
+CARD_HEADER = """---
+library_name: l2rclip-lite
+pipeline_tag: image-classification
+tags: [ordinal-classification]
+---
+"""
+PURPOSE_GAP = "(write here for whom, for which images, and what it must not decide)"
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
@@ -38,8 +45,9 @@ class Run:
 
     Args:
         model: The trained model.
-        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see there), and `seconds`
-            of encoding and of each stage, in the process that finished the run.
+        metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see
+            there), and `seconds` of encoding and of each stage, in the process that finished the
+            run.
         history: One row per epoch, both stages.
         out: Its directory.
     """
@@ -53,11 +61,13 @@ class Run:
 def validation_scores(
     probabilities: Rows, target: Int[Tensor, " batch"], ranks: Ranks
 ) -> dict[str, float]:
-    """What the history says about an epoch: MAE of both answers, accuracy, RPS."""
-    predicted, expected = probabilities.argmax(1), probabilities @ ranks.values_tensor()
+    """Return the scores of an epoch in the history: MAE of both answers, accuracy, RPS."""
+    values = ranks.values_tensor()
+    predicted = probabilities.argmax(1)
+    expected = probabilities @ values
     return {
         "val_mae": mae(target, predicted, ranks),
-        "val_mae_expected": float((expected - ranks.values_tensor()[target]).abs().mean()),
+        "val_mae_expected": float((expected - values[target]).abs().mean()),
         "val_accuracy": float((predicted == target).float().mean()),
         "val_rps": rps(target, probabilities, ranks),
     }
@@ -67,21 +77,32 @@ def judge(
     probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False
 ) -> dict[str, float]:
     """Return `metrics.evaluate` of a split, with the ε-error where its labels have deviations."""
-    about: dict[str, Any] = {"deviations": part.deviations, "groups": part.subjects}
-    return evaluate(probabilities, part.targets, ranks, **about, intervals=intervals)
+    return evaluate(
+        probabilities,
+        part.targets,
+        ranks,
+        deviations=part.deviations,
+        groups=part.subjects,
+        intervals=intervals,
+    )
 
 
 def median_rank(data: OrdinalDataset) -> dict[str, float]:
-    """Test metrics of the predictor that knows how frequent each training rank is, and no image.
+    """Return test metrics of the predictor that uses the frequency of each training rank, no image.
 
     Its answer is always the median training rank; its probabilities are the frequencies.
     """
-    share = torch.tensor(data.counts("train")).double() / len(data.train)
-    median = F.one_hot(torch.from_numpy(medians(share[None].numpy())), len(data.ranks)).double()
-    rows = (row.expand(len(data.test), -1) for row in (share, median))
-    frequencies, certain = (judge(row, data.test, data.ranks) for row in rows)
-    shares = [name for name in certain if name in ("rps", "ece") or name.endswith("_expected")]
-    return certain | {name: frequencies[name] for name in shares}
+    frequencies = torch.tensor(data.counts("train")).double() / len(data.train)
+    median = torch.from_numpy(medians(frequencies[None].numpy()))
+    certain = F.one_hot(median, len(data.ranks)).double()
+
+    n_test = len(data.test)
+    scores = judge(certain.expand(n_test, -1), data.test, data.ranks)
+    of_frequencies = judge(frequencies.expand(n_test, -1), data.test, data.ranks)
+    for name in scores:
+        if name in ("rps", "ece") or name.endswith("_expected"):
+            scores[name] = of_frequencies[name]
+    return scores
 
 
 def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilities: Rows) -> None:
@@ -161,48 +182,85 @@ def model_card(
     Returns:
         Markdown.
     """
-    rows = [
-        f"| {row} | {' | '.join(cell(metrics[key], s) for s in SCORES)} |"
-        for key, row in ROWS.items()
-    ]
-    ranks, n, temperature = model.ranks, int(metrics["test"]["n"]), float(model.temperature)
-    empty = [
-        name for name, count in zip(ranks.names, data.counts("train"), strict=True) if not count
-    ]
-    lines = [
-        "---\nlibrary_name: l2rclip-lite\npipeline_tag: image-classification\ntags: [ordinal-classification]\n---\n",
+    ranks = model.ranks
+    sections = [
+        CARD_HEADER,
         f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
-        f"**Made for:** {purpose or '(write here for whom, for which images, and what it must not decide)'}\n",
-        "**Licence of the weights:** (write here; those of the images and of the towers may bind you)\n",
-        f"**Ranks, lowest first** (unit: {ranks.unit}):\n",
-        *(f"- {name}: “{text}”" for name, text in zip(ranks.names, ranks.sentences, strict=True)),
-        f"\n**Data:** {data.card.title}. Licence: {data.card.licence}. Images per rank:\n",
-        *(f"- {split} {sum(data.counts(split))} {data.counts(split)}" for split in SPLITS),
-        *(f"- {step}" for step in data.protocol),
-        f"\n**Test results** ({n} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):\n",
-        "| | " + " | ".join(SCORES.values()) + " |",
-        "|---" * (len(SCORES) + 1) + "|",
-        *rows,
-        f"\n**Probabilities:** at temperature {temperature:.2f}, fitted on {len(data.val)} validation images.\n",
-        f"**Limits:** tested on images from the same source as the training images, and on no others; {n} test images, "
-        f"{len(data.missing)} listed images missing; ranks without a training image: {', '.join(empty) or 'none'}.\n",
-        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. "
+        f"**Made for:** {purpose or PURPOSE_GAP}\n",
+        "**Licence of the weights:** (write here; those of the images and of the towers may bind "
+        "you)\n",
+        *_ranks_section(ranks),
+        *_data_section(data),
+        *_results_section(metrics),
+        f"\n**Probabilities:** at temperature {float(model.temperature):.2f}, fitted on "
+        f"{len(data.val)} validation images.\n",
+        _limits(data, n_test=int(metrics["test"]["n"])),
+        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or "
+        "`L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. "
         "In predictions.csv ranks are counted from 0.\n",
-        f"**Made with:** torch {version('torch')}, timm {version('timm')}, open_clip {version('open_clip_torch')}.",
+        f"**Made with:** torch {version('torch')}, timm {version('timm')}, "
+        f"open_clip {version('open_clip_torch')}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(sections) + "\n"
+
+
+def _ranks_section(ranks: Ranks) -> list[str]:
+    """Return the lines of a model card about the ranks and their sentences."""
+    lines = [f"**Ranks, lowest first** (unit: {ranks.unit}):\n"]
+    for name, sentence in zip(ranks.names, ranks.sentences, strict=True):
+        lines.append(f"- {name}: “{sentence}”")
+    return lines
+
+
+def _data_section(data: OrdinalDataset) -> list[str]:
+    """Return the lines of a model card about the data, with images per rank and protocol."""
+    card = data.card
+    lines = [f"\n**Data:** {card.title}. Licence: {card.licence}. Images per rank:\n"]
+    for split in SPLITS:
+        counts = data.counts(split)
+        lines.append(f"- {split} {sum(counts)} {counts}")
+    return lines + [f"- {step}" for step in data.protocol]
+
+
+def _results_section(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a model card with the table of test results."""
+    lines = [
+        f"\n**Test results** ({int(metrics['test']['n'])} images, 95 % bootstrap intervals; "
+        "lower MAE, RPS and ECE are better):\n",
+        f"| | {' | '.join(SCORES.values())} |",
+        "|---" * (len(SCORES) + 1) + "|",
+    ]
+    for key, title in ROWS.items():
+        cells = [cell(metrics[key], score) for score in SCORES]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
+
+
+def _limits(data: OrdinalDataset, n_test: int) -> str:
+    """Return the paragraph of a model card about what was not tested."""
+    unseen = []
+    for name, count in zip(data.ranks.names, data.counts("train"), strict=True):
+        if count == 0:
+            unseen.append(name)
+    return (
+        "**Limits:** tested on images from the same source as the training images, and on no "
+        f"others; {n_test} test images, {len(data.missing)} listed images missing; "
+        f"ranks without a training image: {', '.join(unseen) or 'none'}.\n"
+    )
 
 
 def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:
-    """A score with its 95 % interval where there is one.
+    """Return a score with its 95 % interval, where there is one.
 
     Example:
-        >>> (
-        ...     cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae"),
-        ...     cell({"mae": 0.52}, "mae", 3),
-        ... )
-        ('0.52 [0.40, 0.64]', '0.520')
+        >>> cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae")
+        '0.52 [0.40, 0.64]'
+        >>> cell({"mae": 0.52}, "mae", digits=3)
+        '0.520'
     """
-    names = (score, f"{score}_low", f"{score}_high")
-    value, *ends = (f"{row[name]:.{digits}f}" for name in names if name in row)
-    return f"{value} [{', '.join(ends)}]" if ends else value
+    value = f"{row[score]:.{digits}f}"
+    if f"{score}_low" not in row:
+        return value
+    low = f"{row[f'{score}_low']:.{digits}f}"
+    high = f"{row[f'{score}_high']:.{digits}f}"
+    return f"{value} [{low}, {high}]"

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
@@ -204,22 +205,27 @@ class RunDirectory:
         Raises:
             InputError: The folder holds another run, or something else.
         """
-        dataset = {"name": data.name, "source": source, "fingerprint": fingerprint(data)}
+        data_fingerprint = fingerprint(data)
         if self.has_file(self.config):
-            self._check_claim(str(dataset["fingerprint"]), config)
+            self._check_claim(data_fingerprint, config)
             return
+
         if any(not path.name.startswith(".") for path in self.folder.iterdir()):
             fix = "choose a new or empty --out"
             if self.folder != self.root:
                 fix = "delete the folder and train the baseline again"
             raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
-        dataset["ranks"] = data.ranks.to_dict()
-        dataset["counts"] = {split: data.counts(split) for split in ("train", "val", "test")}
-        dataset["card"] = data.card.to_dict()
-        dataset["protocol"] = list(data.protocol)
-        dataset["missing"] = list(data.missing)
-
+        dataset = {
+            "name": data.name,
+            "source": source,
+            "fingerprint": data_fingerprint,
+            "ranks": data.ranks.to_dict(),
+            "counts": {split: data.counts(split) for split in SPLITS},
+            "card": data.card.to_dict(),
+            "protocol": list(data.protocol),
+            "missing": list(data.missing),
+        }
         packages = ("torch", "timm", "open_clip_torch", "transformers")
         versions = {name: version(name) for name in packages}
         record = {
@@ -272,5 +278,10 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
         {'seed': 0, 'controls.order': 'true'}
     """
-    nested = {f"controls.{name}": value for name, value in config["controls"].items()}
-    return {name: v for name, v in config.items() if name not in (*WHERE, "controls")} | nested
+    flat = {}
+    for name, value in config.items():
+        if name not in (*WHERE, "controls"):
+            flat[name] = value
+    for name, value in config["controls"].items():
+        flat[f"controls.{name}"] = value
+    return flat

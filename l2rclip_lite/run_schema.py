@@ -242,8 +242,8 @@ def _refuse(file: Path, column: "pd.Series[Any]", wrong: np.ndarray, problem: st
 def _whole_numbers(file: Path, column: "pd.Series[str]", last: int) -> np.ndarray:
     """Return rank indices from 0 to `last`."""
     valid = {str(index): index for index in range(last + 1)}
-    known = column.isin(list(valid)).to_numpy()
-    _refuse(file, column, ~known, f"{column.name} is {{}}, not a rank from 0 to {last}")
+    is_valid = column.isin(list(valid)).to_numpy()
+    _refuse(file, column, ~is_valid, f"{column.name} is {{}}, not a rank from 0 to {last}")
     return column.map(valid).to_numpy(dtype=np.int64)
 
 

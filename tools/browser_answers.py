@@ -20,14 +20,16 @@ from l2rclip_lite.export import answer, open_session
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "book" / "_static" / "browser" / "model.onnx"
-EXIF_ORIENTATION, TURNED = 0x0112, 6  # stored lying on its side
+# stored lying on its side
+EXIF_ORIENTATION = 0x0112
+TURNED = 6
 
 
 def leaves(data: str) -> tuple[Split, str]:
     """Real leaves, or drawn ones, and which."""
     above = [folder / "shared" / "data" for folder in ROOT.parents]
-    given = [Path(place) for place in (data, os.environ.get("L2RCLIP_DATA", "")) if place]
-    for place in (*given, *above):
+    named = [Path(place) for place in (data, os.environ.get("L2RCLIP_DATA", "")) if place]
+    for place in (*named, *above):
         if (place / "bracol_severity").is_dir():
             return load_dataset(
                 "bracol", root=str(place / "bracol_severity"), fold=1
@@ -41,7 +43,8 @@ def draw(split: Split, folder: Path) -> None:
     by_rank = [split[targets.index(rank)][0] for rank in sorted(set(targets))]
     for rank, image in enumerate(by_rank):
         image.save(folder / f"rank-{rank}.png")
-    leaf, other = by_rank[-2], by_rank[1]
+    leaf = by_rank[-2]
+    other = by_rank[1]
     leaf.resize((3000, 2250), Image.Resampling.LANCZOS).save(folder / "phone.jpg", quality=90)
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = TURNED
@@ -60,12 +63,13 @@ def main(place: str, data: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     split, kind = leaves(data)
     draw(split, folder)
-    session, found = open_session(MODEL), {}
+    session = open_session(MODEL)
+    answers = {}
     for file in sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")):
         probabilities, expected = answer(session, read_image(file))
-        found[file.name] = {"probabilities": probabilities.tolist(), "expected": expected}
+        answers[file.name] = {"probabilities": probabilities.tolist(), "expected": expected}
     text = json.dumps(
-        {"pictures": kind, "python": "onnxruntime in Python", "answers": found}, indent=2
+        {"pictures": kind, "python": "onnxruntime in Python", "answers": answers}, indent=2
     )
     (folder / "answers.json").write_text(text + "\n", encoding="utf-8")
 

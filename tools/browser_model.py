@@ -32,7 +32,8 @@ from l2rclip_lite.export import KEY, answer, export_onnx, open_session
 from l2rclip_lite.files import write_atomically, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, RESULTS = ROOT / "book" / "_static" / "browser", ROOT / "book" / "results"
+PAGE = ROOT / "book" / "_static" / "browser"
+RESULTS = ROOT / "book" / "results"
 SETTINGS: dict[str, Any] = {
     "image_size": 160,
     "epochs1": 8,
@@ -66,8 +67,9 @@ def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any
 def quantise(file: str | Path) -> Path:
     """Write `model.int8.onnx` beside `model.onnx`: weights of 8 bits, activations rounded to 8 bits while it runs.
 
-    Depthwise convolutions hold few weights and are slow in whole numbers; they and the last two products, which make the
-    probabilities, stay in single precision. Weights are unsigned: onnxruntime has fast kernels for those only.
+    Depthwise convolutions hold few weights and are slow in whole numbers; they and the last two
+    products, which make the probabilities, stay in single precision. Weights are unsigned:
+    onnxruntime has fast kernels for those only.
 
     Args:
         file: What `export_onnx` wrote.
@@ -85,7 +87,8 @@ def quantise(file: str | Path) -> Path:
     ]
     last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
     add_pre_process_metadata(model)  # torch has done what a warning would ask for
-    out, options = Path(file).with_suffix(".int8.onnx"), {"nodes_to_exclude": [*depthwise, *last]}
+    out = Path(file).with_suffix(".int8.onnx")
+    options = {"nodes_to_exclude": [*depthwise, *last]}
     write_atomically(
         out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options)
     )
@@ -101,7 +104,8 @@ def main(folder: str) -> None:
     """Train what is missing, export, measure, write."""
     torch.set_num_threads(1)
     source = {"name": "bracol", "root": str(Path(folder, "bracol_severity").absolute()), "fold": 1}
-    data, out = load_dataset(**source), ROOT / "runs" / "browser"
+    data = load_dataset(**source)
+    out = ROOT / "runs" / "browser"
     model = fit(data, CONFIG, out, source=source).model
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")

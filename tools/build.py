@@ -42,8 +42,8 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
     """Build the book of `root` into `out`/_build (default: `root`) and return the folder of its pages.
 
     Raises:
-        SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and exits 0; a warning; a
-            page that _toc.yml promises is missing.
+        SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and
+            exits 0; a warning; a page that _toc.yml promises is missing.
     """
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):

@@ -18,15 +18,15 @@ BOOK = ROOT / "book"
 def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
     """Find chapter sources `NN_name.py`, all of them or those whose number or name is given."""
     every = sorted(book.glob("[0-9][0-9]_*.py"))
-    found = []
+    chosen = []
     for name in names:
         hits = [path for path in every if Path(name).stem in (path.stem, path.stem.split("_")[0])]
         if not hits:
             raise SystemExit(
                 f"no chapter {name!r} in {book.name}/; there are {[p.stem for p in every]}"
             )
-        found += hits
-    return found if names else every
+        chosen += hits
+    return chosen if names else every
 
 
 def source_hash(source: Path) -> str:

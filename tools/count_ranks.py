@@ -1,10 +1,12 @@
 """Count the images of every rank in every benchmark, and what test shares with training: numbers, no list row.
 
-    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR --apples81 DIR --hc18 DIR \
+    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR
+    --apples81 DIR --hc18 DIR \
         --out book/results/data_sets.csv
 
-DIR are the official lists (`l2rclip data morph --download DIR`) and the folders of the others. No image is opened. The
-CSV has one row per rank; the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
+DIR are the official lists (`l2rclip data morph --download DIR`) and the folders of the others. No
+image is opened. The CSV has one row per rank; the JSON beside it has the leakage of every fold. The
+chapter on data sets draws both.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def main() -> None:
     for name in ("lists", "retinamnist", "bracol", "bracol-area", "apples81", "hc18", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     folders = {name.replace("_", "-"): path for name, path in vars(parser.parse_args()).items()}
-    tables, shared = [], []
+    tables = []
+    shared = []
     for source in benchmarks(folders):
         data = load_dataset(**source)
         about = {"data": data.name} | {key: source.get(key) for key in KEYS}

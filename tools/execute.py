@@ -46,14 +46,18 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
     """Run a chapter with `parameters` and write the stamped notebook to `out`.
 
     Raises:
-        SystemExit: for a misspelt parameter, a chapter that fails, or a page that may not be published.
+        SystemExit: for a misspelt parameter, a chapter that fails, or a page that may not be
+            published.
     """
     with tempfile.TemporaryDirectory() as folder:
-        plain, done = Path(folder) / "plain.ipynb", Path(folder) / "done.ipynb"
+        plain = Path(folder) / "plain.ipynb"
+        done = Path(folder) / "done.ipynb"
         nbformat.write(read(source), plain)
-        known = papermill.inspect_notebook(plain)
-        if unknown := sorted(set(parameters) - set(known)):  # papermill itself only warns
-            have = ", ".join(known) or "none: it lacks a cell tagged `parameters`"
+        parameters_of_source = papermill.inspect_notebook(plain)
+        if unknown := sorted(
+            set(parameters) - set(parameters_of_source)
+        ):  # papermill itself only warns
+            have = ", ".join(parameters_of_source) or "none: it lacks a cell tagged `parameters`"
             raise SystemExit(f"{source.name} has no parameter {', '.join(unknown)}; it has {have}")
         start = time.perf_counter()
         options = {"kernel_name": "python3", "cwd": str(source.parent), "progress_bar": False}
@@ -89,7 +93,8 @@ def read(source: Path) -> NotebookNode:
     """Read the percent source; a cell's id follows from its text, so that equal cells keep their id."""
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.nbformat = 4
+    notebook.nbformat_minor = 5
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]

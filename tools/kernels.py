@@ -14,7 +14,8 @@ def prepare_environment() -> None:
     """One thread, no hub, and nothing from the caller's shell that would change a page."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # tqdm.auto, which the Hugging Face libraries import, warns in every notebook that has no ipywidgets.
+    # tqdm.auto, which the Hugging Face libraries import, warns in every notebook that has no
+    # ipywidgets.
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures
 
@@ -22,11 +23,13 @@ def prepare_environment() -> None:
 def started(run: Callable[[], Result], tries: int = 3) -> Result:
     """Call `run`, which starts a kernel, again where that kernel died before it took a cell.
 
-    Jupyter finds five free ports, lets go of them and tells the kernel to take them. Another process may be quicker,
-    and the more kernels start at the same time, the more often one is. The next kernel is given other ports.
+    Jupyter finds five free ports, lets go of them and tells the kernel to take them. Another
+    process may be quicker, and the more kernels start at the same time, the more often one is. The
+    next kernel is given other ports.
 
     Raises:
-        RuntimeError: what `run` raised (also a SystemExit) for any other reason, or in its last try.
+        RuntimeError: what `run` raised (also a SystemExit) for any other reason, or in its last
+            try.
     """
     for _ in range(tries - 1):
         try:

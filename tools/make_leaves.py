@@ -18,7 +18,9 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.files import write_atomically
 from l2rclip_lite.training.fit import fit
 
-SIZE, SEED = 1_000, 1  # not the seed of the book's leaves, whose test images nobody has seen
+# not the seed of the book's leaves, whose test images nobody has seen
+SIZE = 1_000
+SEED = 1
 CONFIG = Config(
     image_side="kernel", image_size=96, epochs1=20, batch_size=32, device="cpu", threads=1
 )

@@ -2,9 +2,10 @@
 
     python tools/owners_labels.py NAME ROOT
 
-NAME is bracol-area, apples81 or hc18, ROOT the owners' folder or one above it. Then `l2rclip fit --dataset NAME --root ROOT`
-reads ROOT/labels.csv. A mask or a file of boxes is measured by `measure`; the label of a fetal head is a polynomial of its
-circumference: weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC in cm (Hadlock 1984). `benchmarks.toml` has the numbers.
+NAME is bracol-area, apples81 or hc18, ROOT the owners' folder or one above it. Then `l2rclip fit
+--dataset NAME --root ROOT` reads ROOT/labels.csv. A mask or a file of boxes is measured by
+`measure`; the label of a fetal head is a polynomial of its circumference: weeks = 8.96 + 0.540 HC +
+0.0003 HC^3 with HC in cm (Hadlock 1984). `benchmarks.toml` has the numbers.
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ def main(arguments: list[str] | None = None) -> None:
         "name", choices=[name for name, facts in DATA_SETS.items() if facts.original]
     )
     parser.add_argument("root", type=Path)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     write_text(
-        given.root / "labels.csv", labels(given.root, DATA_SETS[given.name]).to_csv(index=False)
+        options.root / "labels.csv",
+        labels(options.root, DATA_SETS[options.name]).to_csv(index=False),
     )
 
 

@@ -98,15 +98,15 @@ def leak(text: str) -> str | None:
 def processes(cell: NotebookNode) -> list[str]:
     """What a code cell starts besides Python's own work.
 
-    Two cells may start one: the set-up cell (tools/setup_cell.py writes it), and one that calls `l2rclip` itself without
-    a shell.
+    Two cells may start one: the set-up cell (tools/setup_cell.py writes it), and one that calls
+    `l2rclip` itself without a shell.
     """
-    found = [match[0].strip() for match in PROCESS.finditer(cell.source)]
+    matches = [match[0].strip() for match in PROCESS.finditer(cell.source)]
     own = "setup" in tags(cell) or (OWN_COMMAND in cell.source and "shell=" not in cell.source)
     return (
-        [one for one in found if "subprocess" not in one and "line_magic" not in one]
+        [one for one in matches if "subprocess" not in one and "line_magic" not in one]
         if own
-        else found
+        else matches
     )
 
 
@@ -173,25 +173,25 @@ def figure_problems(cell: NotebookNode) -> Iterator[str]:
 
 def problems(page: NotebookNode) -> list[str]:
     """List what is wrong with an executed page; an empty list means it may be published."""
-    found = []
+    faults = []
     if page.metadata.get("kernelspec", {}).get("name") != "python3":
-        found.append("the kernel is not python3")
+        faults.append("the kernel is not python3")
     if (profile := page.metadata.get(STAMP, {}).get("profile")) != "page":
-        found.append(f"the profile is {profile!r}, not 'page'")
+        faults.append(f"the profile is {profile!r}, not 'page'")
     if leaked := leak(json.dumps(page.metadata)):
-        found.append(f"the metadata of the page shows a path or name of this machine: {leaked!r}")
+        faults.append(f"the metadata of the page shows a path or name of this machine: {leaked!r}")
     code = [cell for cell in page.cells if cell.cell_type == "code"]
     if not any(cell.outputs for cell in code):
-        found.append("no cell has an output")
+        faults.append("no cell has an output")
     for number, cell in enumerate(code, start=1):
-        found += [
+        faults += [
             f"code cell {number}: {text}" for text in (*code_problems(cell), *figure_problems(cell))
         ]
     if (size := len(nbformat.writes(page))) > SIZE_CAP:
-        found.append(
+        faults.append(
             f"{size / 2**20:.1f} MiB is more than the {SIZE_CAP // 2**20} MiB a page may have"
         )
-    return found
+    return faults
 
 
 def broken_contract(page: NotebookNode) -> list[str]:
@@ -200,13 +200,14 @@ def broken_contract(page: NotebookNode) -> list[str]:
     The parts must come in the order of `CONTRACT`; each exercise is judged by a function `check_…`.
     """
     prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
-    at, found = 0, []
+    at = 0
+    faults = []
     for what, pattern in CONTRACT.items():
         match = re.compile(pattern, re.MULTILINE).search(prose, at)
         if match is None:
-            found.append(f"it lacks {what}, or has it in another place")
+            faults.append(f"it lacks {what}, or has it in another place")
         at = match.start() if match else at
-    found += [f"no function check_… judges exercise {name}" for name in unjudged(page)]
+    faults += [f"no function check_… judges exercise {name}" for name in unjudged(page)]
     headings = 0
     for cell in page.cells:
         if cell.cell_type == "markdown":
@@ -214,10 +215,10 @@ def broken_contract(page: NotebookNode) -> list[str]:
         elif cell.metadata.get("mystnb", {}).get("figure"):
             break
     if headings > 1:
-        found.append(
+        faults.append(
             f"its first figure comes after {headings} headings, not within the first screen"
         )
-    return found
+    return faults
 
 
 def unjudged(page: NotebookNode) -> list[str]:
@@ -234,26 +235,29 @@ def unjudged(page: NotebookNode) -> list[str]:
 def unbound_numbers(page: NotebookNode) -> list[str]:
     """Decimals and per cents in prose that neither an output nor the code of the page shows.
 
-    Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its source.
+    Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its
+    source.
     """
     code = [cell for cell in page.cells if cell.cell_type == "code"]
     shown = "\n".join(
         [*(text for cell in code for text in texts(cell)), *(cell.source for cell in code)]
     )
-    known = {number.replace("−", "-") for number in NUMBER.findall(shown)}
-    known |= set(re.findall(r"\d[\d,]*\.?\d*", shown))
-    known |= {
+    numbers = {number.replace("−", "-") for number in NUMBER.findall(shown)}
+    numbers |= set(re.findall(r"\d[\d,]*\.?\d*", shown))
+    numbers |= {
         f"{100 * float(share):g}" for share in re.findall(r"\b0\.\d+", shown)
     }  # 0.975 is 97.5 %
-    found = []
+    unbound = []
     for cell in page.cells:
         if cell.cell_type != "markdown" or FOOTER_TAG in tags(cell):
             continue
         if QUOTED_TAG in tags(cell):
             if not re.search(r"\{cite\b|\]\(|\{doc\}", cell.source):
-                found.append(f"a cell of quoted numbers names no source: {cell.source[:60]!r}")
+                unbound.append(f"a cell of quoted numbers names no source: {cell.source[:60]!r}")
             continue
         for number in NUMBER.findall(NOT_PROSE.sub(" ", cell.source)):
-            if number.replace("−", "-") not in known:
-                found.append(f"no output and no code shows {number}: {cell.source.strip()[:60]!r}")
-    return found
+            if number.replace("−", "-") not in numbers:
+                unbound.append(
+                    f"no output and no code shows {number}: {cell.source.strip()[:60]!r}"
+                )
+    return unbound

@@ -2,10 +2,11 @@
 
     python tools/playground_data.py
 
-`book/_static/playground/words.json` holds, for every rank set and template of `playground_sets.toml`, the cosines between
-the sentences in the `mini` text tower (upper triangle, row by row, in units of 1e-6) and their scores by
-`l2rclip_book.statistics.ordinality`: raw, and centred as the package uses them. From the cosines alone the page finds the
-centred ones, the principal components and the scores of any other order.
+`book/_static/playground/words.json` holds, for every rank set and template of
+`playground_sets.toml`, the cosines between the sentences in the `mini` text tower (upper triangle,
+row by row, in units of 1e-6) and their scores by `l2rclip_book.statistics.ordinality`: raw, and
+centred as the package uses them. From the cosines alone the page finds the centred ones, the
+principal components and the scores of any other order.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ from l2rclip_lite.towers.mini import TEXT_FILES
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_static" / "playground"
 UNIT = 1e-6  # of a stored cosine
 SETS = tomllib.loads(Path(__file__).with_name("playground_sets.toml").read_text(encoding="utf-8"))
-# The figure: five texts, own rank 1, the ordinal pairwise loss with the true weights, the image to the right.
-ANGLES, OWN, IMAGE = (-80.0, -40.0, 0.0, 40.0, 80.0), 1, 20.0
+# The figure: five texts, own rank 1, the ordinal pairwise loss with the true weights, the image to
+# the right.
+ANGLES = (-80.0, -40.0, 0.0, 40.0, 80.0)
+OWN = 1
+IMAGE = 20.0
 
 
 def scores(features: Float[Tensor, "rank dim"]) -> dict[str, float]:
@@ -49,7 +53,8 @@ def scores(features: Float[Tensor, "rank dim"]) -> dict[str, float]:
 
 def rank_set(towers: Towers, key: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Everything the page knows of one rank set: names, a shuffled order, and cosines and scores of each template."""
-    names, template_of_data = chosen.get("names"), ""
+    names = chosen.get("names")
+    template_of_data = ""
     if "data" in chosen:
         ranks = DATA_SETS[chosen["data"]].ranks
         template_of_data = ranks.template
@@ -88,15 +93,17 @@ def words(towers: Towers) -> str:
 
 def preview() -> Figure:
     """The first view of the page: texts, image and who pulls and pushes it; below, the loss over the image's angle."""
-    texts, image = (
-        on_circle(*(90 - angle for angle in ANGLES)),
-        on_circle(90 - IMAGE)[0],
-    )  # 0° is at the top
-    values, own = torch.arange(len(ANGLES)).double(), torch.tensor([OWN])
+    # 0° is at the top
+    texts = on_circle(*(90 - angle for angle in ANGLES))
+    image = on_circle(90 - IMAGE)[0]
+    values = torch.arange(len(ANGLES)).double()
+    own = torch.tensor([OWN])
     degrees = torch.linspace(-180, 180, 361)
     loss, _ = along_circle(lambda z: ordinal_pairwise_loss(z, texts, own, values), 90 - degrees)
     pull, _ = along_circle(lambda z: (z - texts[OWN]).square().sum(), 90 - degrees)
-    blue, red, ink = COLOURS["stage 1"], COLOURS["stage 2"], COLOURS["ink"]
+    blue = COLOURS["stage 1"]
+    red = COLOURS["stage 2"]
+    ink = COLOURS["ink"]
     square = {"marker": "s", "color": ink, "zorder": 5}
     with style():
         figure = Figure(figsize=(4.6, 6.0), layout="constrained")

@@ -40,7 +40,8 @@ def attempt(wheel: Path, pins: list[str]) -> None:
     """
     readme = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
     code, shown = re.findall(r"```python\n(.*?)```\s*```\n(.*?)```", readme, re.DOTALL)[0]
-    uv, clean = [sys.executable, "-m", "uv", "-q"], {"PYTHONPATH": ""}
+    uv = [sys.executable, "-m", "uv", "-q"]
+    clean = {"PYTHONPATH": ""}
     with tempfile.TemporaryDirectory() as folder:
         python = str(Path(folder, "env", "bin", "python"))
         run([*uv, "venv", "--python", sys.executable, str(Path(folder, "env"))])

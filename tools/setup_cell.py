@@ -2,8 +2,8 @@
 
     python tools/setup_cell.py
 
-Version and address come from pyproject.toml, so a chapter installs the wheel of its own release, with the bounds of the
-package and nothing besides.
+Version and address come from pyproject.toml, so a chapter installs the wheel of its own release,
+with the bounds of the package and nothing besides.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def address() -> str:
     project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
     ]
-    version, repository = project["version"], project["urls"]["Repository"]
+    version = project["version"]
+    repository = project["urls"]["Repository"]
     return f"{repository}/releases/download/v{version}/l2rclip_lite-{version}-py3-none-any.whl"
 
 
@@ -40,9 +41,9 @@ def renew(source: str) -> str:
     Raises:
         SystemExit: the source has no cell tagged `setup`, or several.
     """
-    new, found = EXISTING.subn(lambda _: OPENING + CELL.format(address=address()), source)
-    if found != 1:
-        raise SystemExit(f'a chapter has one cell `# %% tags=["setup"]`; {found} were found')
+    new, n_cells = EXISTING.subn(lambda _: OPENING + CELL.format(address=address()), source)
+    if n_cells != 1:
+        raise SystemExit(f'a chapter has one cell `# %% tags=["setup"]`; {n_cells} were found')
     return new
 
 

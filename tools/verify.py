@@ -63,8 +63,8 @@ def nbval(source: Path) -> str:
     options = ["--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
     options += ["--nbval-sanitize-with", str(chapters.ROOT / "tests" / "book" / "nbval.ini")]
     command = [sys.executable, "-m", "pytest", *options, str(source.with_suffix(".ipynb"))]
-    said = kernels.started(lambda: run(command, cwd=chapters.ROOT))
-    return said.strip().splitlines()[-1].strip("= ")
+    output = kernels.started(lambda: run(command, cwd=chapters.ROOT))
+    return output.strip().splitlines()[-1].strip("= ")
 
 
 def book(source: Path) -> str:
@@ -82,7 +82,8 @@ def colab(source: Path) -> str:
         venv.create(folder / "env")
         python = folder / "env" / "bin" / "python"
         site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
-        # The stack of this environment without our editable install: .pth files in a folder that a .pth names are not read.
+        # The stack of this environment without our editable install: .pth files in a folder that a
+        # .pth names are not read.
         (site / "stack.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
         wheel = make_wheel()
         content = folder / "content"
@@ -120,7 +121,8 @@ def make_wheel() -> Path:
     with tempfile.TemporaryDirectory(dir=PROOFS) as text:
         copy = Path(text)
         for part in parts:
-            from_, to = chapters.ROOT / part, copy / part
+            from_ = chapters.ROOT / part
+            to = copy / part
             shutil.copytree(from_, to) if from_.is_dir() else shutil.copy(from_, to)
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         run([*pip, "-w", text, text])
@@ -138,8 +140,8 @@ def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None 
         command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True
     )
     if done.returncode:
-        said = (done.stdout + done.stderr)[-4000:]
-        raise SystemExit(f"{Path(command[0]).name} exited {done.returncode}:\n{said}")
+        output = (done.stdout + done.stderr)[-4000:]
+        raise SystemExit(f"{Path(command[0]).name} exited {done.returncode}:\n{output}")
     return done.stdout
 
 
@@ -155,9 +157,11 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     """Run one runner, print OK or FAIL, and say which and why."""
     start = time.perf_counter()
     try:
-        note, good = RUNNERS[runner](source), True
+        note = RUNNERS[runner](source)
+        good = True
     except (SystemExit, RuntimeError) as error:
-        note, good = str(error), False
+        note = str(error)
+        good = False
     took = round(time.perf_counter() - start)
     print(f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {took} s: {note}", flush=True)
     return {"ok": good, "seconds": took, "note": note.splitlines()[0]}
@@ -166,13 +170,13 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
 def prove_chapter(source: Path) -> bool:
     """Prove one chapter but for the book, and write what came out, with the hashes of what was proved."""
     runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
-    found = {
+    proof = {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
         "runners": runners,
     }
     PROOFS.mkdir(parents=True, exist_ok=True)
-    (PROOFS / f"{source.stem}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    (PROOFS / f"{source.stem}.json").write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return all(runner["ok"] for runner in runners.values())
 
 

@@ -1,8 +1,9 @@
 """The reference, read from the package's source when the book is built: functions and classes, settings, and links to both.
 
-`api` takes a module and, if not all of it is wanted, names; it writes each docstring as Markdown below its signature.
-`settings` makes the table of a class of `config.py`, `presets` the one of its presets. All that these describe are objects of
-Sphinx's Python domain, so the search finds them, and a name in code font links to them wherever it stands in the book.
+`api` takes a module and, if not all of it is wanted, names; it writes each docstring as Markdown
+below its signature. `settings` makes the table of a class of `config.py`, `presets` the one of its
+presets. All that these describe are objects of Sphinx's Python domain, so the search finds them,
+and a name in code font links to them wherever it stands in the book.
 """
 
 from __future__ import annotations
@@ -85,18 +86,23 @@ def meanings(node: ast.ClassDef) -> dict[str, str]:
 
 def described(node: ast.FunctionDef | ast.ClassDef, method: bool = False) -> str:
     """A function, or a class with its methods, as a directive of the Python domain."""
-    kind, options, fence, inner = "method" if method else "function", "", "````", []
+    kind = "method" if method else "function"
+    options = ""
+    fence = "````"
+    inner = []
     decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
     signature = f"{node.name}({parameters(node)})"
     if isinstance(node, ast.ClassDef):
-        kind, fence = "class", "`````"
+        kind = "class"
+        fence = "`````"
         inner = [
             described(part, method=True)
             for part in public(node)
             if isinstance(part, ast.FunctionDef)
         ]
     elif "property" in decorators:
-        kind, signature = "property", node.name
+        kind = "property"
+        signature = node.name
     elif node.returns is not None:
         signature += f" -> {ast.unparse(node.returns)}"
     if "classmethod" in decorators:
@@ -242,7 +248,8 @@ class Presets(SphinxDirective):
 def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Page and anchor of each way in which prose may write a name of the package.
 
-    A setting is written with its class (`Config.alpha`); alone (`lr1`) only where it is no word of everyday code.
+    A setting is written with its class (`Config.alpha`); alone (`lr1`) only where it is no word of
+    everyday code.
     """
     found = {}
     for full, entry in objects.items():

@@ -1,7 +1,8 @@
 """Joins the modules and the data of the playground to one plain script, and loads it on the pages that hold a part of it.
 
-A browser that opens the book from a folder refuses modules and `fetch`; a plain script works everywhere. The modules keep
-their place in `book/_static/playground`, where node tests them one by one.
+A browser that opens the book from a folder refuses modules and `fetch`; a plain script works
+everywhere. The modules keep their place in `book/_static/playground`, where node tests them one by
+one.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from sphinx.config import Config
 def book_address(urls: dict[str, str]) -> str:
     """Where the built book is published, with a slash at the end.
 
-    `Documentation` of `[project.urls]` says it; without that entry it is the GitHub Pages address of `Repository`.
+    `Documentation` of `[project.urls]` says it; without that entry it is the GitHub Pages address
+    of `Repository`.
 
     Example:
         >>> book_address({"Repository": "https://github.com/someone/clip-book"})

@@ -1,7 +1,7 @@
 """What a page may load and run: itself and what lies beside it. A policy in each page tells the browser so.
 
-The book is static files on any host, so the policy is part of the page (`<meta http-equiv>`). What only a host can say, that
-no other site may show a page in a frame, is in `book/_extra/_headers`.
+The book is static files on any host, so the policy is part of the page (`<meta http-equiv>`). What
+only a host can say, that no other site may show a page in a frame, is in `book/_extra/_headers`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from sphinx.application import Sphinx
 POLICY = {
     "default-src": ["'self'"],
     "script-src": ["'self'"],  # and the hash of each script in the page itself
-    # MathJax and the icons write style elements when they run, whose text depends on the page: no hash can be known.
+    # MathJax and the icons write style elements when they run, whose text depends on the page: no
+    # hash can be known.
     "style-src": ["'self'", "'unsafe-inline'"],
     "img-src": ["'self'", "data:"],  # the theme's style sheets hold small drawings
     "object-src": ["'none'"],
     "base-uri": ["'self'"],
     "form-action": ["'self'"],
 }
-# Page -> what it needs besides: a browser asks for leave to compile WebAssembly, which is not leave for `eval`.
+# Page -> what it needs besides: a browser asks for leave to compile WebAssembly, which is not leave
+# for `eval`.
 MORE = {"book/browser.html": {"script-src": ["'wasm-unsafe-eval'"]}}
 
 SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.IGNORECASE)
@@ -32,12 +34,14 @@ DATA = re.compile(r"\ssrc=|\stype=(?![\"']?(?:text/javascript|module))", re.IGNO
 HEAD = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 LINK = re.compile(r"<a\b[^>]*\bhref=\"(?:https?:)?//[^>]*>", re.IGNORECASE)
 REL = re.compile(r"\brel=\"([^\"]*)\"")
-# The theme's handlers are attributes, which no policy worth its name lets run; book/_static/press.js does what they did.
+# The theme's handlers are attributes, which no policy worth its name lets run;
+# book/_static/press.js does what they did.
 HANDLERS = {
     'onclick="window.print()"': 'data-press="print"',
     'onclick="toggleFullScreen()"': 'data-press="full-screen"',
 }
-# Jupyter Book prepares every page for running cells on a foreign server, which this book does not offer.
+# Jupyter Book prepares every page for running cells on a foreign server, which this book does not
+# offer.
 THEBE = re.compile(
     r"<script type=\"text/x-thebe-config\">.*?</script>|<script>kernelName = '[^']*'</script>",
     re.DOTALL,

@@ -1,7 +1,8 @@
 """Tables that the build reads from files, so that no number is typed: results, chapters, and proofs of chapters.
 
-`results-table` gives means over runs from a CSV in `book/results`. `chapter-table` lists chapters with the time their page
-took. `proved-table` lists what `tools/verify.py --record` wrote; each chapter's last line says the same of that chapter.
+`results-table` gives means over runs from a CSV in `book/results`. `chapter-table` lists chapters
+with the time their page took. `proved-table` lists what `tools/verify.py --record` wrote; each
+chapter's last line says the same of that chapter.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def summary(
             raise ValueError(f"there is no {by} {method!r}; there are {sorted(set(rows[by]))}")
         cells = []
         for metric in metrics:
-            mean, spread = found[metric].mean(), found[metric].std()
+            mean = found[metric].mean()
+            spread = found[metric].std()
             constant = len(found) == 1 or spread < 0.5 * 10**-digits
             cells.append(
                 f"{mean:.{digits}f}" if constant else f"{mean:.{digits}f} ± {spread:.{digits}f}"
@@ -173,7 +175,8 @@ class ProvedTable(Directive):
 
 def _add_proof(app: Sphinx, name: str, content: list[str]) -> None:
     """Append the sentence to the footer of a chapter while it is read."""
-    book, stem = Path(app.srcdir) / "book", name.removeprefix("book/")
+    book = Path(app.srcdir) / "book"
+    stem = name.removeprefix("book/")
     if not (book / f"{stem}.py").exists():
         return
     page = json.loads(content[0])

@@ -8,7 +8,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-# Exact text of the theme -> what should stand there. A name for screen readers must contain what is written on the button.
+# Exact text of the theme -> what should stand there. A name for screen readers must contain what is
+# written on the button.
 REPLACED = {
     '<summary aria-label="Toggle hidden content">': "<summary>",
     'search-button-field search-button__button pst-js-only" title="Search" aria-label="Search"': (

@@ -21,11 +21,12 @@ def prototypes(
 
     Args:
         towers: `load_towers("mini")`; only their text side is used.
-        number: How many of ImageNet's 1,000 names, evenly spread over their order (animals first, then things).
+        number: How many of ImageNet's 1,000 names, evenly spread over their order (animals first,
+            then things).
 
     Returns:
-        The names; the 1,280 weights of the classifier per name; MiniLM's 384 numbers for "a photo of a NAME",
-        of unit length and before any centring.
+        The names; the 1,280 weights of the classifier per name; MiniLM's 384 numbers for "a photo
+        of a NAME", of unit length and before any centring.
     """
     at = torch.arange(number) * len(IMAGENET_CLASSNAMES) // number
     names = [IMAGENET_CLASSNAMES[index] for index in at]
@@ -59,7 +60,8 @@ def fit_alignment(
         `projection` (dim × feature) and `text_mean` (dim).
     """
     mean = texts.mean(0)
-    rows, centred = classifier.double(), (texts - mean).double()
+    rows = classifier.double()
+    centred = (texts - mean).double()
     gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
     projection = centred.T @ torch.linalg.solve(gram, rows)
     return {"projection": projection.float().contiguous(), "text_mean": mean}

@@ -12,7 +12,8 @@ from l2rclip_book.style import WIDTH
 from l2rclip_lite.metrics import Indices, Probabilities, checked_probabilities
 from l2rclip_lite.ranks import Ranks
 
-BEFORE, AFTER = COLOURS["stage 2"], COLOURS["stage 1"]  # as trained, with a temperature
+BEFORE = COLOURS["stage 2"]  # as trained
+AFTER = COLOURS["stage 1"]  # with a temperature
 
 
 def reliability(
@@ -27,10 +28,11 @@ def reliability(
         bins: Bins (lo, hi] of equal width of the largest probability.
 
     Returns:
-        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`, `accuracy`, and
-        `chance_low` to `chance_high`, where the accuracy of so many images lies 95 times out of 100 if the confidence
-        is true (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
-        |accuracy − confidence|, weighted by `count`, is `metrics.ece` with as many bins.
+        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`,
+        `accuracy`, and `chance_low` to `chance_high`, where the accuracy of so many images lies 95
+        times out of 100 if the confidence is true (quantiles of the binomial; Bröcker and Smith
+        2007 call these consistency bars). The mean of |accuracy − confidence|, weighted by `count`,
+        is `metrics.ece` with as many bins.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
@@ -64,7 +66,8 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
         for (above, below), (title, curve), colour in zip(
             axes.T, curves.items(), (BEFORE, AFTER), strict=False
         ):
-            sure, right = curve["confidence"], curve["accuracy"]
+            sure = curve["confidence"]
+            right = curve["accuracy"]
             above.plot([0, 1], [0, 1], color=COLOURS["reference"], linewidth=1, linestyle="--")
             honest = {"color": COLOURS["ink"], "alpha": 0.35, "label": "95 % range if it were true"}
             above.vlines(sure, curve["chance_low"], curve["chance_high"], linewidth=7, **honest)

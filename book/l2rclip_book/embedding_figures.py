@@ -20,7 +20,8 @@ from l2rclip_book.style import WIDTH
 from l2rclip_lite.ranks import Ranks
 
 Index: TypeAlias = Int[np.ndarray, " batch"]
-GREY, INK = COLOURS["reference"], COLOURS["ink"]
+GREY = COLOURS["reference"]
+INK = COLOURS["ink"]
 
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
@@ -105,7 +106,8 @@ def thumbnails(
         chosen: Two strips, the upper one first: indices of images, as many in each, by title.
         ranks: The label space.
     """
-    number, colours = len(next(iter(chosen.values()))), rank_colours(len(ranks))
+    number = len(next(iter(chosen.values())))
+    colours = rank_colours(len(ranks))
     side = WIDTH / number
     with style():
         figure = Figure(figsize=(WIDTH, 2 * side + 3.9))

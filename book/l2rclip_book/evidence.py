@@ -48,8 +48,9 @@ def finding(steps: pd.DataFrame) -> str:
 def staircase(steps: pd.DataFrame) -> Figure:
     """RPS without text, with words, after stage 1 and with the hand-made order, a panel per data set.
 
-    A bar is the 95 % interval of the difference to no text: one that stays left of the dashed line is an error saved.
-    The percentage is the share of the hand-made order's gain. What lies far to the right is an arrow with its number.
+    A bar is the 95 % interval of the difference to no text: one that stays left of the dashed line
+    is an error saved. The percentage is the share of the hand-made order's gain. What lies far to
+    the right is an arrow with its number.
 
     Args:
         steps: From `gains.order_steps`.
@@ -64,7 +65,8 @@ def staircase(steps: pd.DataFrame) -> Figure:
         for axis, data in zip(axes, sets, strict=True):
             rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
             stairs = rows.loc[[arm for arm in arms if arm in list(STEPS)[:-REFERENCES]]]
-            low, high = stairs[["low", "rps"]].min().min(), stairs[["high", "rps"]].max().max()
+            low = stairs[["low", "rps"]].min().min()
+            high = stairs[["high", "rps"]].max().max()
             edge = high + 0.35 * (high - low)
             axis.axvline(
                 rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1
@@ -92,7 +94,8 @@ def _step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None
         axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
         axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, zorder=3)
         if arm != NONE:
-            share, worse = f"{row['share']:.0f} %".replace("-", "−"), row["share"] < 0
+            share = f"{row['share']:.0f} %".replace("-", "−")
+            worse = row["share"] < 0
             side = {"xytext": (6 if worse else -6, 0), "ha": "left" if worse else "right"}
             axis.annotate(share, (row["high" if worse else "low"], place), **side, **text)
 
@@ -101,8 +104,9 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     """Gains with their 95 % intervals, a line per comparison and within it a mark per data set.
 
     Args:
-        gains: A row per comparison and data set: `row`, `data`, `gain`, `low`, `high`; where it has them, `run_low` and
-            `run_high` are drawn as a thin line. The mean of the sets is a diamond.
+        gains: A row per comparison and data set: `row`, `data`, `gain`, `low`, `high`; where it has
+            them, `run_low` and `run_high` are drawn as a thin line. The mean of the sets is a
+            diamond.
         label: Of the axis.
         title: The finding.
         limit: A mark further from 0 is drawn at the edge, with its number.

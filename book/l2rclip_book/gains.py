@@ -4,14 +4,15 @@ Everything is a percentage of saved RPS. On one data set, *one* saves against *o
 
     g = 100 (RPS_other − RPS_one) / RPS_other %,
 
-where RPS is the mean over the test images; an image tested in several runs counts once, by its mean over the runs that
-tested it with both arms.
+where RPS is the mean over the test images; an image tested in several runs counts once, by its mean
+over the runs that tested it with both arms.
 
 - Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same draw. The interval is
-  the 2.5 and 97.5 % quantile of g, and p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
+  the 2.5 and 97.5 % quantile of g, and p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most
+  1.
 - **Three data sets make one claim** through the mean of their three g. In every draw images are drawn within each set,
-  and the mean of the three is kept: one interval and one p per claim. Holm corrects the three p for three claims; the
-  intervals of single sets stand beside them and carry no verdict.
+  and the mean of the three is kept: one interval and one p per claim. Holm corrects the three p for
+  three claims; the intervals of single sets stand beside them and carry no verdict.
 - Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and Bengio 2003,
   doi:10.1023/A:1024068626366).
 """
@@ -35,8 +36,10 @@ from l2rclip_lite.errors import InputError
 
 MANY = ("bracol-area", "apples81", "hc18")  # the sets of the primary claims
 MEAN = "mean of the sets"
-DRAWS, EDGES = 10_000, (0.025, 0.975)  # of the bootstrap, and of its 95 % interval
-NONE, NUMBERS = "cross-entropy", "numbers"  # no text, and the hand-made order
+DRAWS = 10_000  # of the bootstrap
+EDGES = (0.025, 0.975)  # of its 95 % interval
+NONE = "cross-entropy"  # no text
+NUMBERS = "numbers"  # the hand-made order
 CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one arm against another
     "order in the words": ("words", "shuffled words"),
     "the method": ("L2RCLIP", NONE),
@@ -61,9 +64,9 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
                 pd.read_csv(place / f"matrix{end}", dtype=text)
                 for end in (".csv", ".images.csv.gz")
             ]
-            about = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
+            record = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
             rows, images = (table.fillna({"condition": ""}) for table in tables)
-            return rows, images, about["missing"]
+            return rows, images, record["missing"]
     names = ["study", "data", "run", "arm", "condition", "rps"]
     return (
         pd.DataFrame(columns=[*names, "n", "n_train"]),
@@ -76,7 +79,8 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """The RPS of each test image under every arm, averaged over the runs in which all of them tested it.
 
     Args:
-        images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one condition.
+        images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one
+            condition.
         arms: Which arms; a data set that lacks one is left out.
 
     Returns:
@@ -133,8 +137,9 @@ def compare_arms(
         by_subject: Whether all images of a tree or of an examination are drawn together.
 
     Returns:
-        A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`, and `seen`, the
-        smallest true gain that would be found four times in five: (1.96 + 0.84) standard errors.
+        A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`,
+        and `seen`, the smallest true gain that would be found four times in five: (1.96 + 0.84)
+        standard errors.
 
     Example:
         >>> images = pd.DataFrame(
@@ -144,17 +149,19 @@ def compare_arms(
         >>> found[["data", "gain", "low", "high"]].values.tolist()[0]
         ['hc18', 50.0, 50.0, 50.0]
     """
-    generator, rows, drawn = np.random.default_rng(0), [], []
+    generator = np.random.default_rng(0)
+    rows = []
+    drawn = []
     for data, part in paired_scores(images, [one, other]).groupby(level="data", sort=False):
         paths = part.index.get_level_values("path")
         groups = paths.str.extract(SUBJECT).bfill(axis=1)[0] if by_subject else paths
         drawn.append(_saved(resampled_means(part.to_numpy(), groups, generator)))
-        about = {"data": data, "images": len(part), "gain": _saved(part.mean().to_numpy())}
-        rows.append(about | _spread(drawn[-1]))
+        row = {"data": data, "images": len(part), "gain": _saved(part.mean().to_numpy())}
+        rows.append(row | _spread(drawn[-1]))
     if rows:
         total = pd.DataFrame(rows)
-        about = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
-        rows.append(about | _spread(np.mean(drawn, axis=0)))
+        row = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
+        rows.append(row | _spread(np.mean(drawn, axis=0)))
     return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
 
 
@@ -177,8 +184,10 @@ def compare_pairs(
     images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, by_subject: bool = False
 ) -> pd.DataFrame:
     """`compare_arms` of every pair that shares images, with its name in the column `row`."""
-    found = {row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()}
-    parts = [part.assign(row=row) for row, part in found.items() if len(part)]
+    tables = {
+        row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()
+    }
+    parts = [part.assign(row=row) for row, part in tables.items() if len(part)]
     return (
         pd.concat(parts, ignore_index=True)
         if parts
@@ -189,15 +198,18 @@ def compare_pairs(
 def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Mean gain over runs with the interval of Nadeau and Bengio, per data set.
 
-    ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term would be absent.
+    ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term
+    would be absent.
 
     Args:
-        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`: one study, one condition.
+        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`: one
+            study, one condition.
         one: The arm that should be better.
         other: The arm that should be worse.
 
     Returns:
-        `data`, `runs`, `run_gain`, `run_low`, `run_high` and `run_p`; the last three are NaN for a single run.
+        `data`, `runs`, `run_gain`, `run_low`, `run_high` and `run_p`; the last three are NaN for a
+        single run.
 
     Example:
         >>> table = pd.DataFrame(
@@ -213,10 +225,12 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
             .reindex(columns=[one, other])
             .dropna()
         )
-        gains, runs = pd.Series(_saved(wide.to_numpy())), len(wide)
+        gains = pd.Series(_saved(wide.to_numpy()))
+        runs = len(wide)
         if runs:
             error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
-            mean, reach = gains.mean(), error * stats.t.ppf(0.975, runs - 1)
+            mean = gains.mean()
+            reach = error * stats.t.ppf(0.975, runs - 1)
             p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
             rows.append((data, runs, mean, mean - reach, mean + reach, p))
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
@@ -230,11 +244,13 @@ def judge_claims(
     Args:
         table: Rows of the study `main`.
         images: Its scores of test images.
-        missing: Units that were not run; while one of them belongs to the claims, there is no verdict.
+        missing: Units that were not run; while one of them belongs to the claims, there is no
+            verdict.
 
     Returns:
-        The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set. Where it is the mean,
-        `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or "incomplete" while runs are missing.
+        The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set.
+        Where it is the mean, `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not
+        shown", or "incomplete" while runs are missing.
     """
     claims = compare_pairs(images[images["data"].isin(MANY)], CLAIMS)
     runs = pd.concat([run_interval(table, *pair).assign(row=row) for row, pair in CLAIMS.items()])
@@ -281,18 +297,19 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
 def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """How far each arm goes from no text to the hand-made order, per data set.
 
-    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers) %: 0 for `NONE`, 100 for
-    `NUMBERS`.
+    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers)
+    %: 0 for `NONE`, 100 for `NUMBERS`.
 
     Args:
         images: As `paired_scores` takes them.
         arms: Further arms; those without rows are left out.
 
     Returns:
-        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to `NONE`, put around `rps`;
-        `share`, `share_low` and `share_high`.
+        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
+        `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
     """
-    rows, generator = [], np.random.default_rng(0)
+    rows = []
+    generator = np.random.default_rng(0)
     for data, part in images.groupby("data", sort=False):
         present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in set(part["arm"])]
         if {NONE, NUMBERS} - set(present):

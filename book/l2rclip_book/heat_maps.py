@@ -32,8 +32,9 @@ def heat_maps(
 
     Args:
         tables: By panel title.
-        names: Of the rows, which are also the columns. One sequence for all tables is written at the outer panels
-            only; a mapping by panel title, at each of them. An empty name leaves its row unlabelled.
+        names: Of the rows, which are also the columns. One sequence for all tables is written at
+            the outer panels only; a mapping by panel title, at each of them. An empty name leaves
+            its row unlabelled.
         columns: Panels per row.
         height: Of a row of panels, inches.
         limit: Colours end at ±limit.
@@ -53,7 +54,8 @@ def heat_maps(
         figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, (title, table) in enumerate(tables.items()):
-            axis, values = axes[place], np.asarray(table)
+            axis = axes[place]
+            values = np.asarray(table)
             own = names[title] if isinstance(names, Mapping) else names
             down = own if each or place % columns == 0 else False
             across = own if below and (each or place + columns >= len(tables)) else False

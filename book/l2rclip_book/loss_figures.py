@@ -1,7 +1,7 @@
 """Figures of the losses: forces on a circle, and the paths of free texts.
 
-Ranks have their colours, texts are numbered discs, images are stars in the colour of their rank. The three weights of the
-push keep one colour each: true order, order-blind, shuffled.
+Ranks have their colours, texts are numbered discs, images are stars in the colour of their rank.
+The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def force_circles(
         >>> [axis.get_title("left") for axis in figure.axes]
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
-    colours, rows = [*rank_colours(len(text)), INK], -(-len(panels) // 2)
+    colours = [*rank_colours(len(text)), INK]
+    rows = -(-len(panels) // 2)
     names = [*map(str, range(len(text))), "net"]
     with style():
         figure = Figure(figsize=(5.4, 3.3 * rows), layout="constrained")
@@ -81,11 +82,11 @@ def force_circles(
             net = tangential(forces.sum(0, keepdim=True), image)
             for force, colour, name in zip(torch.cat([forces, net]), colours, names, strict=True):
                 if (size := float(force.norm())) > 1e-6 * longest:
-                    way, reach = (
-                        force / size,
-                        0.19 + 1.1 * size / longest,
-                    )  # from the rim of the star
-                    start, end = image[0] + 0.19 * way, image[0] + reach * way
+                    # from the rim of the star
+                    way = force / size
+                    reach = 0.19 + 1.1 * size / longest
+                    start = image[0] + 0.19 * way
+                    end = image[0] + reach * way
                     axis.text(*(end + 0.15 * way), name, ha="center", va="center", fontsize=9)
                     arrow = {
                         "arrowstyle": "-|>",
@@ -109,8 +110,10 @@ def free_texts(
     """Texts that push each other round a circle: their ways, and how ordered they end from many starts.
 
     Args:
-        ways: One way of all texts by order of the weight; time runs from the inner ring to the outer one.
-        order: Ordinality (`gap`) at the end of each start, by order of the weight and by name of the sphere.
+        ways: One way of all texts by order of the weight; time runs from the inner ring to the
+            outer one.
+        order: Ordinality (`gap`) at the end of each start, by order of the weight and by name of
+            the sphere.
     """
     colours = rank_colours(next(iter(ways.values())).shape[1])
     with style():

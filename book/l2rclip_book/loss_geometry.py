@@ -1,8 +1,8 @@
 r"""What a loss does to a point: the force of each text, and points that follow their forces.
 
-For unit vectors $z\cdot t=1-\lVert z-t\rVert^2/2$, so every loss between images and texts here is a function of distances,
-and its force on an image acts along the lines to the texts: a pull along one, pushes along the others. A force is minus a
-gradient.
+For unit vectors $z\cdot t=1-\lVert z-t\rVert^2/2$, so every loss between images and texts here is a
+function of distances, and its force on an image acts along the lines to the texts: a pull along
+one, pushes along the others. A force is minus a gradient.
 """
 
 from __future__ import annotations

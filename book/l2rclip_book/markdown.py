@@ -16,8 +16,8 @@ def markdown_table(
 ) -> str:
     r"""Return a table as Markdown, whatever its cells hold.
 
-    A line of a Markdown table ends at the first line break, and a cell at the first `|`. So a line break in a cell
-    becomes a space, and a `|` is escaped.
+    A line of a Markdown table ends at the first line break, and a cell at the first `|`. So a line
+    break in a cell becomes a space, and a `|` is escaped.
 
     Args:
         head: The title of each column.

@@ -1,6 +1,7 @@
 """Figures of the first chapter and of the appendix on metrics: ranks, errors, rows of probabilities.
 
-Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what they cost are red.
+Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what they cost
+are red.
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import WIDTH, grid, ink_on
 from l2rclip_lite.ranks import Ranks
 
-INK, RIGHT, WRONG, BLUE = (
-    COLOURS["ink"],
-    COLOURS["reference"],
-    COLOURS["stage 2"],
-    COLOURS["stage 1"],
-)
+INK = COLOURS["ink"]
+RIGHT = COLOURS["reference"]
+WRONG = COLOURS["stage 2"]
+BLUE = COLOURS["stage 1"]
 # what each decoder is best for: power of the distance (0: right or wrong), colour, marker
 DECODERS = {
     "most probable": (0, RIGHT, "s"),
@@ -43,7 +42,9 @@ def threshold_scale(
         edges: The K + 1 thresholds, as shares.
         ranks: The label space.
     """
-    cuts, colours, step = 100 * np.array(edges), rank_colours(len(ranks)), 0.96 / len(images)
+    cuts = 100 * np.array(edges)
+    colours = rank_colours(len(ranks))
+    step = 0.96 / len(images)
     with style():
         figure = Figure(figsize=(WIDTH, 2.95))
         ruler = figure.add_axes((0.02, 0.2, 0.96, 0.13))
@@ -126,7 +127,8 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         target: The true rank index.
         ranks: The label space.
     """
-    at, edges = np.arange(len(ranks)), np.arange(len(ranks) + 1)
+    at = np.arange(len(ranks))
+    edges = np.arange(len(ranks) + 1)
     truth = (at >= target).astype(float)
     with style():
         figure = Figure(figsize=(3.4 * len(rows), 3.9), layout="constrained")
@@ -137,7 +139,8 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
             bars = above.bar(at, row, color=rank_colours(len(ranks)), width=0.75)
             bars[target].set(edgecolor=WRONG, linewidth=2.2)
             above.set_title(title)
-            total, charge = np.cumsum(row), (np.cumsum(row) - truth) ** 2
+            total = np.cumsum(row)
+            charge = (np.cumsum(row) - truth) ** 2
             gap = {"width": 1, "align": "edge", "color": WRONG, "alpha": 0.15, "linewidth": 0}
             below.bar(at, total - truth, bottom=truth, **gap)
             below.stairs(truth, edges, color=INK, linewidth=1.6, baseline=None)
@@ -170,8 +173,8 @@ def expected_price(
         power: 0, 1 or 2.
 
     Returns:
-        Answers, their prices, and the lowest of the cheapest answers. For power 0 only ranks are answers; else all
-        ranks and 2,001 points between the first and the last.
+        Answers, their prices, and the lowest of the cheapest answers. For power 0 only ranks are
+        answers; else all ranks and 2,001 points between the first and the last.
 
     Example:
         >>> row, grades = np.array([0.5, 0.1, 0.4]), np.arange(3.0)
@@ -202,7 +205,8 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
         >>> [round(float(mark.get_offsets()[0, 0]), 2) for mark in figure.axes[1].collections]
         [0.0, 0.0, 0.9]
     """
-    values, p = np.array(ranks.values), np.array(row, dtype=float)
+    values = np.array(ranks.values)
+    p = np.array(row, dtype=float)
     with style():
         figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))

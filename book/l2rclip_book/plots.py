@@ -1,7 +1,8 @@
 """What the owner of a run looks at: one function per figure, each returns a matplotlib Figure and draws nothing else.
 
-One look everywhere: ranks run through one colour-blind safe sequential map, the stages and references keep their
-colours, and figures have no ground of their own. Text and lines are of a grey that reads on a light and on a dark page.
+One look everywhere: ranks run through one colour-blind safe sequential map, the stages and
+references keep their colours, and figures have no ground of their own. Text and lines are of a grey
+that reads on a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -204,8 +205,8 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
     with style():
         figure = Figure(figsize=(3.3 * len(answers) + 0.6, 3.4), layout="constrained")
         axes = figure.subplots(1, len(answers), squeeze=False)[0]
-        for axis, (title, given) in zip(axes, answers.items(), strict=True):
-            true, predicted = (np.asarray(each) for each in given)
+        for axis, (title, true_and_predicted) in zip(axes, answers.items(), strict=True):
+            true, predicted = (np.asarray(each) for each in true_and_predicted)
             share = confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true")
             text = {"annot": len(ranks) <= MANY, "fmt": ".0%", "annot_kws": {"fontsize": 7.5}}
             seaborn.heatmap(
@@ -234,10 +235,8 @@ def gallery(
         ranks: The label space.
         chosen: Indices of the images to show.
     """
-    colours, most = (
-        rank_colours(len(ranks)),
-        np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10,
-    )
+    colours = rank_colours(len(ranks))
+    most = np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
     with style():
         figure = Figure(figsize=(1.75 * len(chosen), 3.0), layout="constrained")
         axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)

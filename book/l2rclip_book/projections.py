@@ -29,7 +29,8 @@ def umap_layout(
 ) -> Flat:
     """A UMAP layout in two dimensions.
 
-    UMAP gets its lists of neighbours ready made: to find them itself, it compiles code for five seconds.
+    UMAP gets its lists of neighbours ready made: to find them itself, it compiles code for five
+    seconds.
 
     Args:
         points: Features.

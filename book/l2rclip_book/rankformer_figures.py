@@ -19,7 +19,10 @@ from l2rclip_book.rankformer_views import END, PADDING, START
 from l2rclip_book.style import PAPER, WIDTH, ink_on
 
 Spelt = Sequence[Sequence[str]]
-FIXED, CONTEXT, WORD, SEEN = "#e4e7eb", "#f0cfa8", "#cfdcee", "#f2b8a6"
+FIXED = "#e4e7eb"
+CONTEXT = "#f0cfa8"
+WORD = "#cfdcee"
+SEEN = "#f2b8a6"
 
 
 def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:

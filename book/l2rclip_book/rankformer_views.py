@@ -13,7 +13,9 @@ from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]
-START, END, PADDING = "start", "end", "·"
+START = "start"
+END = "end"
+PADDING = "·"
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
@@ -89,7 +91,8 @@ def changed_ranks(
     """
     noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
     noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
-    before, rows = former(embeddings, tokens), []
+    before = former(embeddings, tokens)
+    rows = []
     for rank in range(len(embeddings)):
         disturbed = embeddings.clone()
         disturbed[rank] += noise[rank]

@@ -168,7 +168,8 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
     confusion = plots.confusion({OURS: (true, medians(p))}, ranks)
     diagram = reliability_diagram({OURS: reliability(true, p, ranks)})
 
-    low, high = ours["low_rank"], ours["high_rank"]
+    low = ours["low_rank"]
+    high = ours["high_rank"]
     n_held = ours["true_rank"].between(low, high).sum()
     width = (high - low + 1).mean()
     intervals = (

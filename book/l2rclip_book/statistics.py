@@ -24,7 +24,8 @@ SPLITS = ("train", "val", "test")
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
     """Spearman's ρ of every row with the same row of the other table: the Pearson correlation of mid-ranks.
 
-    SciPy's `spearmanr` correlates every column with every other one; a permutation test needs thousands of pairs.
+    SciPy's `spearmanr` correlates every column with every other one; a permutation test needs
+    thousands of pairs.
 
     Args:
         left: Numbers.
@@ -40,7 +41,8 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         [1.0, 0.0]
     """
     half = (left.shape[-1] + 1) / 2
-    a, b = rankdata(left, axis=-1) - half, rankdata(right, axis=-1) - half
+    a = rankdata(left, axis=-1) - half
+    b = rankdata(right, axis=-1) - half
     size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     return np.clip((a * b).sum(-1) / np.where(size > 0, size, 1), -1, 1)
 
@@ -51,14 +53,15 @@ def ordinality(
     """Three views of the order in K rank features, lowest rank first; d is the cosine distance 1 − cos.
 
     Args:
-        text_features: One row per rank. Rows are scaled to unit length; centre them first if you use them so.
+        text_features: One row per rank. Rows are scaled to unit length; centre them first if you
+            use them so.
 
     Returns:
-        `gap`: Spearman's ρ of the rank gap j − i against d(i, j) over all pairs i < j; in [−1, 1], chance 0.
-        `triplets`: the share of the comparisons d(i, j) < d(i, k) and d(j, k) < d(i, k) that hold over all
-        i < j < k, ties one half; in [0, 1], chance 0.5.
-        `component`: |Spearman's ρ| of the first principal component against the rank; in [0, 1]. With few
-        ranks chance is high: about 0.5 for five random vectors. Identical rows give 0.0, 0.5 and 0.0.
+        `gap`: Spearman's ρ of the rank gap j − i against d(i, j) over all pairs i < j; in [−1, 1],
+        chance 0. `triplets`: the share of the comparisons d(i, j) < d(i, k) and d(j, k) < d(i, k)
+        that hold over all i < j < k, ties one half; in [0, 1], chance 0.5. `component`: |Spearman's
+        ρ| of the first principal component against the rank; in [0, 1]. With few ranks chance is
+        high: about 0.5 for five random vectors. Identical rows give 0.0, 0.5 and 0.0.
 
     Raises:
         InputError: Fewer than three ranks, values that are not finite, or a row of zeros.
@@ -106,8 +109,8 @@ class Comparison(NamedTuple):
 def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
     """Mean difference other − one of two methods' errors on the same images, and how sure it is.
 
-    By SciPy: the percentile bootstrap over images with 9,999 draws, and Wilcoxon's signed-rank test (1945), with
-    differences of 0 left out (p = 1 if all are).
+    By SciPy: the percentile bootstrap over images with 9,999 draws, and Wilcoxon's signed-rank test
+    (1945), with differences of 0 left out (p = 1 if all are).
 
     Args:
         one: The error of the first method, one number per image.
@@ -128,8 +131,8 @@ def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
 def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
     """Holm's step-down adjustment: compare the results with α, and the chance of any false alarm stays below α.
 
-    The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm 1979,
-    https://www.jstor.org/stable/4615733.
+    The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm
+    1979, https://www.jstor.org/stable/4615733.
 
     Args:
         p_values: One per comparison, in [0, 1].
@@ -174,8 +177,8 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
 def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.DataFrame:
     """Pairs of images whose thumbnails are nearly the same, the most similar first; every image is opened.
 
-    It finds a second shot, another brightness, a narrow crop. It does not find the same thing from another side: if you
-    know what an image shows, split by that.
+    It finds a second shot, another brightness, a narrow crop. It does not find the same thing from
+    another side: if you know what an image shows, split by that.
 
     Args:
         data: Any data set.
@@ -198,5 +201,5 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
         for place in np.flatnonzero(cosine >= threshold):
             table.append((float(cosine[place]), *names[first], *names[first + 1 + place]))
     columns = ["similarity", "first", "first_split", "second", "second_split"]
-    found = pd.DataFrame(table, columns=columns)
-    return found.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
+    pairs = pd.DataFrame(table, columns=columns)
+    return pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)

@@ -1,8 +1,8 @@
 """A row of metrics for every arm of a study: one data set, one fold or seed, many methods on the same image features.
 
-An arm is a name, a method (L2RCLIP or a baseline) and the settings in which it differs. A condition changes the data set,
-such as four images per rank. Everything else is shared: towers, features, budget, and that validation RPS chooses settings,
-epoch and temperature.
+An arm is a name, a method (L2RCLIP or a baseline) and the settings in which it differs. A condition
+changes the data set, such as four images per rank. Everything else is shared: towers, features,
+budget, and that validation RPS chooses settings, epoch and temperature.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
-OURS, RANDOM = "L2RCLIP", "random-prototypes"
+OURS = "L2RCLIP"
+RANDOM = "random-prototypes"
 NO_TEXT = Config(
     context_length=0, epochs1=0, controls={"rankformer": False}
 )  # only its image tower is used
@@ -51,8 +52,10 @@ class Arm:
 
     Args:
         name: Its name in the results.
-        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`, or "median-rank".
-        settings: Fields of `Config` in which it differs from the study; those of `controls` are merged.
+        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`, or
+            "median-rank".
+        settings: Fields of `Config` in which it differs from the study; those of `controls` are
+            merged.
 
     Example:
         >>> Arm("blind", settings={"controls": {"order": "blind"}}).config(
@@ -69,7 +72,8 @@ class Arm:
 
     def config(self, shared: Config) -> Config:
         """The settings of the study, changed by those of this arm."""
-        # a preset speaks where nothing is given, but the shared settings have an answer for everything
+        # a preset speaks where nothing is given, but the shared settings have an answer for
+        # everything
         silent = dict.fromkeys(PRESETS["paper"]) if "preset" in self.settings else {}
         settings = silent | dict(self.settings)
         controls = replace(shared.controls, **settings.pop("controls", {}))
@@ -199,13 +203,12 @@ def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDatase
         data: Whose test split it is.
 
     Returns:
-        A row per image: `path`, `rps`, `error` of the median in the unit of the ranks, `hit` of the most probable rank.
+        A row per image: `path`, `rps`, `error` of the median in the unit of the ranks, `hit` of the
+        most probable rank.
     """
-    p, true, values = (
-        probabilities.double().numpy(),
-        np.array(data.test.targets),
-        np.array(data.ranks.values),
-    )
+    p = probabilities.double().numpy()
+    true = np.array(data.test.targets)
+    values = np.array(data.ranks.values)
     scores = {"path": data.test.paths, "rps": rps_of_images(true, p)}
     return pd.DataFrame(
         scores | {"error": np.abs(values[medians(p)] - values[true]), "hit": p.argmax(1) == true}
@@ -232,7 +235,10 @@ class Study:
         *,
         quiet: bool = True,
     ) -> None:
-        self.data, self.towers, self.features, self.quiet = data, towers, features, quiet
+        self.data = data
+        self.towers = towers
+        self.features = features
+        self.quiet = quiet
         self.config = (
             replace(config, upside_down=not data.upright) if config.upside_down is None else config
         )
@@ -247,24 +253,27 @@ class Study:
 
         Args:
             arms: What to train.
-            condition: Arguments of `reworded`, whose seed is that of the config; none leaves the data as they are.
+            condition: Arguments of `reworded`, whose seed is that of the config; none leaves the
+                data as they are.
 
         Returns:
-            `arm`, `method`, numbers of images and ranks, test metrics, the validation RPS where epochs compete, what the kernel
-            head chose and the order of its text features, `seconds`; and `images`, the scores of each test image.
+            `arm`, `method`, numbers of images and ranks, test metrics, the validation RPS where
+            epochs compete, what the kernel head chose and the order of its text features,
+            `seconds`; and `images`, the scores of each test image.
         """
         data = reworded(self.data, **(condition or {}), seed=self.config.seed)
-        said = json.dumps(condition or {}, sort_keys=True)
+        condition_key = json.dumps(condition or {}, sort_keys=True)
         for arm in arms:
-            config, start = arm.config(self.config), time.perf_counter()
-            about = {"arm": arm.name, "method": arm.method}
-            about |= {"ranks": len(data.ranks), "n_train": len(data.train)}
-            probabilities, more = self._answer(arm, data, config, said)
+            config = arm.config(self.config)
+            start = time.perf_counter()
+            facts = {"arm": arm.name, "method": arm.method}
+            facts |= {"ranks": len(data.ranks), "n_train": len(data.train)}
+            probabilities, more = self._answer(arm, data, config, condition_key)
             metrics = judge(probabilities, data.test, data.ranks) | seen_and_unseen(
                 probabilities, data
             )
             more |= {"seconds": round(time.perf_counter() - start, 2)}
-            yield about | metrics | more | {"images": image_scores(probabilities, data)}
+            yield facts | metrics | more | {"images": image_scores(probabilities, data)}
 
     def _answer(
         self, arm: Arm, data: OrdinalDataset, config: Config, condition: str
@@ -280,14 +289,14 @@ class Study:
         if arm.method not in (OURS, RANDOM):
             check_baselines([arm.method], config)
             done = train_baseline(arm.method, model, inputs, quiet=self.quiet)
-            found = {
+            answers = {
                 split: done.probabilities(inputs.encode(done, split)) for split in ("val", "test")
             }
             tuned = config.image_side == "tower"
-            known = (
-                {"val_rps": rps(inputs.targets["val"], found["val"], data.ranks)} if tuned else {}
+            scores = (
+                {"val_rps": rps(inputs.targets["val"], answers["val"], data.ranks)} if tuned else {}
             )
-            return found["test"], known
+            return answers["test"], scores
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if config.stage1_epochs() and model.prompts is not None:
             controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")

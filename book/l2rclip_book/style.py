@@ -11,7 +11,8 @@ from matplotlib.typing import ColorType
 
 from l2rclip_book.plots import COLOURS
 
-# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences, cold ones for those that do not
+# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences,
+# cold ones for those that do not
 METHODS: dict[str, tuple[str, str]] = {
     "full": ("#c8553d", "o"),
     "template only": ("#d18f2b", "D"),
@@ -38,7 +39,9 @@ DATA: dict[str, tuple[str, str, str]] = {
     "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
 }
 DARK = "#1f2933"  # on light boxes, whatever the page is
-GRID, PAPER, WIDTH = f"{COLOURS['ink']}40", "none", 7.8
+GRID = f"{COLOURS['ink']}40"
+PAPER = "none"
+WIDTH = 7.8
 
 
 def look(arm: str) -> tuple[str, str]:

@@ -14,7 +14,8 @@ from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import WIDTH, grid, ink_on, look
 
 INK = COLOURS["ink"]
-TRAINED, SHUFFLED = look("template only")[0], look("shuffled template")[0]
+TRAINED = look("template only")[0]
+SHUFFLED = look("shuffled template")[0]
 
 
 class Scores(NamedTuple):
@@ -31,8 +32,8 @@ def token_figure(
     """Sentences as their tokenizers cut them, one box per token.
 
     Args:
-        sentences: By tokenizer: the tokens of a sentence (text, and whether it spells the rank), and the place of its
-            rank between lowest (0) and highest (1), for the colour.
+        sentences: By tokenizer: the tokens of a sentence (text, and whether it spells the rank),
+            and the place of its rank between lowest (0) and highest (1), for the colour.
     """
     lines = [len(rows) for rows in sentences.values()]
     with style():
@@ -48,7 +49,8 @@ def token_figure(
 
 def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], place: float) -> None:
     """One sentence, one box per token; those of the rank in the colour of their rank."""
-    at, colour = 0.8, rank_colours(101)[round(100 * place)]
+    at = 0.8
+    colour = rank_colours(101)[round(100 * place)]
     for text, named in tokens:
         fill = colour if named else "#e9edf1"
         box = {"boxstyle": "round,pad=0.4", "facecolor": fill, "linewidth": 0}

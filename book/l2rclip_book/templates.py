@@ -66,8 +66,9 @@ def token_rows(towers: Towers, ranks: Ranks) -> list[list[tuple[str, bool]]]:
 def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
     """The same text network before training: same tokens, same layers, weights drawn anew, origin at 0.
 
-    Weights start as BERT's do: matrices and embeddings from N(0, 0.02²), biases 0, norms 1. Any order that is left
-    comes from spelling: sentences that share words have similar features in any network.
+    Weights start as BERT's do: matrices and embeddings from N(0, 0.02²), biases 0, norms 1. Any
+    order that is left comes from spelling: sentences that share words have similar features in any
+    network.
 
     Args:
         towers: Left as they are.

@@ -39,7 +39,8 @@ VARIED = {
     "LABEL_SHIFT": "shift",
     "FOLD": "fold",
 }
-# floating-point operations of one image forward through ViT-B/16, 197 tokens of width 768 in 12 layers
+# floating-point operations of one image forward through ViT-B/16, 197 tokens of width 768 in 12
+# layers
 FORWARD = 2 * (12 * (12 * 768**2 * 197 + 2 * 197**2 * 768) + 196 * 768**2)
 
 
@@ -66,8 +67,8 @@ def written(notebook: Given) -> Given:
     ours = [cells.get(start, "") for start in (("PROFILE", "="), ("#", "Parameters"))]
     nodes = ast.walk(ast.parse("\n".join(ours)))
     names = [node.id for node in nodes if isinstance(node, ast.Name)]
-    known = [name for name in KNOWN if name in notebook]
-    return {name: notebook[name] for name in names or known}
+    defined = [name for name in KNOWN if name in notebook]
+    return {name: notebook[name] for name in names or defined}
 
 
 def check_parameters(given: Given) -> None:
@@ -162,7 +163,8 @@ def images_of(given: Given, counts: pd.DataFrame) -> tuple[int, int, int]:
 
     Args:
         given: The file's parameters.
-        counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol and fold.
+        counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
+            and fold.
     """
     for column, name in {
         "data": "DATASET",

@@ -1,6 +1,8 @@
 """`l2rclip baselines`: train other methods on the data of a finished run."""
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from l2rclip_lite.commands.common import (
     How,
@@ -15,9 +17,14 @@ from l2rclip_lite.commands.common import (
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.errors import InputError, one_line
 
+if TYPE_CHECKING:
+    from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.run_directory import RunDirectory
+
 
 def baselines(run: Run, names: Names, how: How = Reading()) -> None:
-    """Train other methods on the towers, data and budget of a finished run, and compare them with it.
+    """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
@@ -36,10 +43,8 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
         names: Which methods; none trains ridge and linear-probe, in seconds.
         how: Where to find data and device.
     """
-    from l2rclip_lite.baselines import check_baselines, one_name, train_baseline
-    from l2rclip_lite.results import write_predictions
+    from l2rclip_lite.baselines import check_baselines, one_name
     from l2rclip_lite.run_directory import RunDirectory
-    from l2rclip_lite.training.features import TrainingData
 
     names = names or ["ridge", "linear-probe"]
     trained = load_model(
@@ -49,38 +54,65 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
         weights = f"its towers began with the weights of {trained.config.weights!r}"
         raise InputError(f"{run}: {weights}; name that file by --weights.")
     check_baselines(names, trained.config)
-    names = [one_name(name) for name in names]
+
     directory = RunDirectory(run)
     finished = finished_baselines(directory)
-
     for baseline in finished.values():
         if baseline.has_folder(baseline.unfinished):  # killed after its last file
             with baseline.writing():
                 baseline.clean()
 
-    missing = [name for name in dict.fromkeys(names) if name not in finished]
+    missing = []
+    for name in names:
+        name = one_name(name)
+        if name not in finished and name not in missing:
+            missing.append(name)
     for name in missing:  # of one that was stopped, before its data are read
         check_same_data(directory, directory.baseline(name))
 
     if missing:
-        data = data_of(run, how)
-        source = directory.read_record().dataset.source
-        model = type(trained).build(
-            data.ranks,
-            trained.config,
-            allow_download=how.allow_download,
-            commits=trained.towers.commits,
-        )
-        model.to(trained.device)
-        loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
-    for name in missing:
-        baseline = directory.baseline(name)
+        _train(missing, directory, trained, data_of(run, how), how)
+    compare(run)
+
+
+def _train(
+    names: Sequence[str],
+    run: "RunDirectory",
+    trained: "L2RCLIP",
+    data: "OrdinalDataset",
+    how: Reading,
+) -> None:
+    """Train methods on the data of a run, and write each into its folder.
+
+    Args:
+        names: Which methods.
+        run: The run.
+        trained: Its model: the methods begin with the same towers and settings, untrained.
+        data: Its data.
+        how: Where to keep features.
+    """
+    from l2rclip_lite.baselines import train_baseline
+    from l2rclip_lite.results import write_predictions
+    from l2rclip_lite.training.features import TrainingData
+
+    source = run.read_record().dataset.source
+    model = type(trained).build(
+        data.ranks,
+        trained.config,
+        allow_download=how.allow_download,
+        commits=trained.towers.commits,
+    )
+    model.to(trained.device)
+    loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
+
+    for name in names:
+        baseline = run.baseline(name)
         print(one_line(f"{name}, to be kept in {baseline.folder}"), file=sys.stderr, flush=True)
         with baseline.writing():
             baseline.claim(data, trained.config, source)
             fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
             fitted.save_pretrained(baseline.folder)
+
             p = fitted.probabilities(loaded.encode(fitted, "test"))
             write_predictions(baseline, fitted, data.test, p)
             baseline.clean()
-    compare(run)

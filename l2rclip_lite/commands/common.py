@@ -73,7 +73,9 @@ def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
 
     from l2rclip_lite.results import SCORES, cell
 
-    cells = {name: {SCORES[key]: cell(row, key, 3) for key in SCORES} for name, row in rows.items()}
+    cells = {}
+    for name, row in rows.items():
+        cells[name] = {heading: cell(row, score, 3) for score, heading in SCORES.items()}
     frame = pd.DataFrame(cells).T
     return f"{title}\n{frame.iloc[:, :3].to_string()}\n\n{frame.iloc[:, 3:].to_string()}"
 
@@ -252,7 +254,8 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     if stored.source is None:
         raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
-    named = {key: place for key in PLACES if (place := getattr(where, key))}
+    places = {"root": where.root, "labels": where.labels, "lists": where.lists}
+    named = {key: place for key, place in places.items() if place}
     source = {**stored.source, **named}
     unnamed = places_elsewhere(run, source, named)
     if unnamed:
@@ -265,7 +268,8 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
-    if changed := difference(stored.fingerprint, fingerprint(data)):
+    changed = difference(stored.fingerprint, fingerprint(data))
+    if changed:
         raise InputError(f"{run}: data with {changed} now; pass the old --root.")
     if not covers_images(stored.fingerprint):
         print(f"{run}: {UNKNOWN_IMAGES}", file=sys.stderr)
@@ -315,19 +319,24 @@ class DataOptions:
     protocol: str | None = None
     """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
     fold: int | None = None
-    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; csv 1 to --folds; others as `l2rclip data NAME` says."""
+    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; csv 1 to --folds; others as
+    `l2rclip data NAME` says."""
     folds: int | None = None
     """csv: draw so many test parts that together hold every image."""
     category: str | None = None
     """aesthetics: animals, nature, people or urban."""
     labels: str | None = None
-    """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv or a folder per rank."""
+    """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv
+    or a folder per rank."""
     ranks: str | None = None
-    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves: their number."""
+    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves:
+    their number."""
     labels_are: Literal["names", "index", "position"] | None = None
-    """csv: names of ranks, which are values where they are numbers (the default); index from 0; position from 1."""
+    """csv: names of ranks, which are values where they are numbers (the default); index from 0;
+    position from 1."""
     template: str | None = None
-    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of numbers "... grade {rank}"."""
+    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of
+    numbers "... grade {rank}"."""
     unit: str | None = None
     """csv: what the numbers of the ranks count, such as weeks; "grade" if not given."""
     path_column: str | None = None
@@ -335,7 +344,8 @@ class DataOptions:
     label_column: str | None = None
     """csv: the column with the label; `label` if not given."""
     group_column: str | None = None
-    """csv: the column with who or what is shown, kept in one split; `group` if not given and there."""
+    """csv: the column with who or what is shown, kept in one split; `group` if not given and
+    there."""
     split_column: str | None = None
     """csv: the column with train, val, test; `split` if not given and there."""
     val_share: float | None = None
@@ -349,7 +359,8 @@ class DataOptions:
     allow_missing: bool = False
     """Go on without the listed images that are not there; the run records them."""
     allow_empty_ranks: bool = False
-    """csv: go on though a rank has no training image; its sentence, or its number, alone stands for it."""
+    """csv: go on though a rank has no training image; its sentence, or its number, alone stands for
+    it."""
     subject_disjoint: bool = False
     """Split anew so that nobody is in two splits."""
     rebin: int | None = None
@@ -371,8 +382,8 @@ Data = Annotated[DataOptions, tyro.conf.arg(name="")]
 DATA = DataOptions()
 
 
-def given_options(options: DataOptions) -> dict[str, Any]:
-    """The keyword arguments of `load_dataset` that were given, ready for JSON."""
+def load_options(options: DataOptions) -> dict[str, Any]:
+    """Return the keyword arguments of `load_dataset` that the user has set, ready for JSON."""
     return {
         key: value
         for key, value in asdict(options).items()

@@ -1,6 +1,6 @@
 """`l2rclip data`: describe, check or download a data set."""
 
-from l2rclip_lite.commands.common import DATA, Data, Name, given_options
+from l2rclip_lite.commands.common import DATA, Data, Name, load_options
 from l2rclip_lite.errors import InputError
 
 
@@ -28,34 +28,37 @@ def data(
           decode every image of your own and list all faults; exit code 2 if `fit` would refuse them
 
     Args:
-        name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci or aesthetics.
+        name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015,
+            adience, hci or aesthetics.
         leakage: Print what training and test share.
-        check: Decode every image, and print sizes, modes, copies across splits, and all that cannot be read.
+        check: Decode every image, and print sizes, modes, copies across splits, and all that cannot
+            be read.
         download: Fetch what is free, images or split lists, into this folder.
         options: Which part of it.
     """
     from l2rclip_lite.data import benchmarks, describe, load_dataset
     from l2rclip_lite.data.download import download as fetch
 
-    given = given_options(options)
-    wishes = {"--leakage": leakage, "--check": check, "--download": download}
-    asked = [wish for wish, value in wishes.items() if value]
-    if len(asked) > 1 or (name is None and (asked or given)):
-        raise InputError(f"data: name a data set, and at most one of {', '.join(wishes)}.")
+    chosen = load_options(options)
+    actions = {"--leakage": leakage, "--check": check, "--download": download}
+    n_actions = sum(bool(value) for value in actions.values())
+    if n_actions > 1 or (name is None and (n_actions or chosen)):
+        raise InputError(f"data: name a data set, and at most one of {', '.join(actions)}.")
+
     if name is None:
         print(benchmarks.cards_table().to_string())
     elif name not in benchmarks.DATA_SETS:
-        load_dataset(name)  # lists those there are
+        load_dataset(name)  # refuses the name, and lists those there are
     elif download:
         print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
     elif check:
-        text, good = describe.check(name, given)
-        print(text)
-        return 0 if good else 2
+        report, is_fit = describe.check(name, chosen)
+        print(report)
+        return 0 if is_fit else 2
     elif leakage:
-        print(describe.leakage_table(name, given))
-    elif given or name == "leaves":
-        print(describe.counts(load_dataset(name, **given)))
+        print(describe.leakage_table(name, chosen))
+    elif chosen or name == "leaves":
+        print(describe.counts(load_dataset(name, **chosen)))
     else:
         print(describe.card(name))
     return 0

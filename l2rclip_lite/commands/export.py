@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-MOST = 64  # images that a file is checked on
+MAX_IMAGES = 64  # that a file is checked on
 
 
 def export(
@@ -24,23 +24,26 @@ def export(
 
     Try:
       l2rclip export runs/mine model.onnx
-          image tower, text features, probabilities and expectation in one file, which needs no Python
+          image tower, text features, probabilities and expectation in one file, which needs no
+          Python
       l2rclip export leaves leaves.onnx
           the model that ships with the package
 
-    Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs: probabilities [batch, rank],
-    at the temperature of the model, and expected [batch]. Its metadata, under the key l2rclip, names the ranks and
-    holds the level of the 90 % interval, conformal (`Prediction.of`).
+    Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs:
+    probabilities [batch, rank], at the temperature of the model, and expected [batch]. Its
+    metadata, under the key l2rclip, names the ranks and holds the level of the 90 % interval,
+    conformal (`Prediction.of`).
 
-    It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run, resized alike;
-    what resizing by the file itself adds is printed beside. Where the images of the run are not at hand, drawn leaves
-    stand in for them.
+    It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run,
+    resized alike; what resizing by the file itself adds is printed beside. Where the images of the
+    run are not at hand, drawn leaves stand in for them.
 
     Args:
         run: The --out of a finished fit, or leaves.
         file: What to write, such as model.onnx.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
-        allow_download: Let weights and tokenizer that the run names be downloaded, where this machine lacks them.
+        allow_download: Let weights and tokenizer that the run names be downloaded, where this
+            machine lacks them.
         where: Where to find data.
     """
     if file.suffix != ".onnx":
@@ -76,4 +79,6 @@ def _images_of(run: str, where: Place) -> "list[Image.Image]":
             file=sys.stderr,
         )
         part = load_dataset("leaves", size=60, pixels=320).test
-    return [part[index][0] for index in range(0, len(part), max(1, len(part) // MOST))]
+
+    step = max(1, len(part) // MAX_IMAGES)
+    return [part[index][0] for index in range(0, len(part), step)]

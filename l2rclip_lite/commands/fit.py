@@ -1,11 +1,15 @@
 """`l2rclip fit`: train on a data set, in two stages."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from l2rclip_lite.commands.common import DATA, Data, given_options, table
+from l2rclip_lite.commands.common import DATA, Data, load_options, table
 from l2rclip_lite.config import Config
+
+if TYPE_CHECKING:
+    from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.results import Run as FinishedRun
 
 
 def fit(
@@ -27,9 +31,11 @@ def fit(
       l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \
                   --template "a photo of a {rank} banana" --out runs/mine
           your own images; labels.csv has the columns path,label and, if you like, group and split
-      l2rclip fit --dataset csv --root DIR --labels visits.tsv --path-column file --label-column week \
-                  --group-column patient --unit weeks --image-side kernel --out runs/mine
-          columns by your own names, nobody in two splits, and a first look in minutes: only a head on the features trains
+      l2rclip fit --dataset csv --root DIR --labels visits.tsv --path-column file \
+                  --label-column week --group-column patient --unit weeks --image-side kernel \
+                  --out runs/mine
+          columns by your own names, nobody in two splits, and a first look in minutes: only a
+          head on the features trains
       l2rclip fit --dataset csv --root DIR --out runs/mine
           a sub-folder for each rank, called by a number; names need --ranks in their order
       accelerate launch -m l2rclip_lite fit --dataset leaves --out runs/leaves
@@ -38,8 +44,8 @@ def fit(
     A run that was stopped continues from its last complete epoch: give the same command again.
 
     Args:
-        dataset: leaves, csv (your own), bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015, adience, hci
-            or aesthetics.
+        dataset: leaves, csv (your own), bracol, bracol-area, retinamnist, apples81, hc18, morph,
+            clap2015, adience, hci or aesthetics.
         out: The run directory: new, or of the same run.
         quiet: Print nothing but the last line.
         cache: Keep image features of the untrained tower in this folder, and take them from there.
@@ -47,25 +53,41 @@ def fit(
         config: Model and training.
     """
     from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.results import ROWS
     from l2rclip_lite.training.fit import fit as train
 
-    given = {"name": dataset} | given_options(options)
-    loaded = load_dataset(**given)
+    source = {"name": dataset} | load_options(options)
+    loaded = load_dataset(**source)
     if not quiet:
         print(loaded.summary(), end="\n\n", flush=True)
-    run = train(loaded, config, out, source=given, cache=cache, quiet=quiet)
+
+    run = train(loaded, config, out, source=source, cache=cache, quiet=quiet)
     if not quiet:
-        rows = {title: run.metrics[key] for key, title in ROWS.items()}
-        print(table(rows, f"test; unit of MAE: {loaded.ranks.unit}"), end="\n\n")
-        if "numbers" in (told := run.history[-1] if run.history else {}):
-            print(
-                "validation chose: the head trusts sentences {text:g}, numbers {numbers:g}".format(
-                    **told
-                )
-            )
-        found = f"temperature {float(run.model.temperature):.2f}, 90 % intervals"
-        print(f"calibrated on {len(loaded.val)} validation images: {found}")
-    scores = "test RPS {rps:.3f}, MAE of the median {mae_median:.3f}, accuracy {accuracy:.3f}"
-    test = scores.format(**run.metrics["test"])
-    print(f"{test}{f' ({loaded.caveat})' if loaded.caveat else ''}; the run is in {out}")
+        _print_scores(run, loaded)
+
+    test = run.metrics["test"]
+    scores = f"test RPS {test['rps']:.3f}, MAE of the median {test['mae_median']:.3f}"
+    scores += f", accuracy {test['accuracy']:.3f}"
+    if loaded.caveat:
+        scores += f" ({loaded.caveat})"
+    print(f"{scores}; the run is in {out}")
+
+
+def _print_scores(run: "FinishedRun", data: "OrdinalDataset") -> None:
+    """Print the test scores of a run, and what was chosen and calibrated on validation images."""
+    from l2rclip_lite.results import ROWS
+
+    rows = {title: run.metrics[key] for key, title in ROWS.items()}
+    print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), end="\n\n")
+
+    if run.history and "numbers" in run.history[-1]:  # of a kernel head
+        mixture = run.history[-1]
+        print(
+            f"validation chose: the head trusts sentences {mixture['text']:g}, "
+            f"numbers {mixture['numbers']:g}"
+        )
+
+    temperature = float(run.model.temperature)
+    print(
+        f"calibrated on {len(data.val)} validation images: "
+        f"temperature {temperature:.2f}, 90 % intervals"
+    )

@@ -1,4 +1,4 @@
-"""What is wrong with the words of a command line: one sentence, with the nearest right option or value."""
+"""What is wrong with a command line: one sentence, with the nearest right option or value."""
 
 import re
 import warnings
@@ -33,7 +33,7 @@ class Parameter:
 
 
 def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
-    """Return what keeps the words after the name of a command from being understood; "" if nothing is seen.
+    """Return what is wrong with the words after the name of a command; "" if nothing is seen.
 
     Args:
         command: The function; its parameters are the options.
@@ -49,14 +49,17 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
     parameters = _parameters(command)
     options = {spelling: each for each in parameters for spelling in each.spellings}
     missing = [each for each in parameters if each.required]
-    free_words, after_flag = list[str](), list[Parameter]()
-    remaining, flag = deque(words), None
+    free_words: list[str] = []
+    after_flag: list[Parameter] = []  # the flag before each of the free words that follow one
+    remaining = deque(words)
+    flag: Parameter | None = None
 
     while remaining:
         word = remaining.popleft()
         if not _is_option(word):
             free_words.append(word)
-            after_flag += [flag] if flag else []
+            if flag is not None:
+                after_flag.append(flag)
             flag = None
             continue
 
@@ -65,7 +68,8 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
         if spelling not in options:
             return f"{spelling} is unknown; {_nearest_option(spelling, options, command.__name__)}"
 
-        flag, option = None, options[spelling]
+        flag = None
+        option = options[spelling]
         missing = [each for each in missing if each is not option]
         if option.n_values == 0:
             if equals:
@@ -77,7 +81,8 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
             if not remaining or _is_option(remaining[0]):
                 return f"{spelling} needs a value"
             value = remaining.popleft()
-        if problem := _wrong_value(spelling, value, option.kind):
+        problem = _wrong_value(spelling, value, option.kind)
+        if problem:
             return problem
 
     positional = [each for each in parameters if not each.spellings]
@@ -163,8 +168,10 @@ def _wrong_value(spelling: str, value: str, kind: str) -> str:
         choices = kind.strip("{}").split(",")
         if value in choices:
             return ""
+
+        problem = f"{spelling} takes {_in_words(choices)}, not {value!r}"
         cure = _did_you_mean(value, choices)
-        return f"{spelling} takes {_in_words(choices)}, not {value!r}{cure and f'; {cure}'}"
+        return f"{problem}; {cure}" if cure else problem
 
     try:
         if kind == "INT":
@@ -179,11 +186,12 @@ def _wrong_value(spelling: str, value: str, kind: str) -> str:
 
 def _nearest_option(spelling: str, options: Mapping[str, Parameter], name: str) -> str:
     """Return the nearest option by its name, else by the words of its help."""
-    if cure := _did_you_mean(spelling, options):
+    cure = _did_you_mean(spelling, options)
+    if cure:
         return cure
 
     parts = re.findall(r"\w{4,}", spelling.lower())
-    described = list[tuple[int, str]]()
+    described: list[tuple[int, str]] = []
     for spelt, option in options.items():
         sentence = re.split(r"[.;]", option.help.lower())[0].split()
         if parts and all(get_close_matches(part, sentence, cutoff=0.8) for part in parts):

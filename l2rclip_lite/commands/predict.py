@@ -37,13 +37,15 @@ def predict(
       l2rclip predict leaves leaf.jpg
           by the model that ships with the package, of generated leaves
 
-    Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and four numbers in the
-    unit of the ranks: median, low and high (between them lies the true rank nine times out of ten) and expected. Images
-    that cannot be read, and links that lead out of a folder, are named on stderr; the others are answered, and the exit
-    code is 2. Training images are answered too well: `evaluate` shows what to expect of new ones.
+    Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and
+    four numbers in the unit of the ranks: median, low and high (between them lies the true rank
+    nine times out of ten) and expected. Images that cannot be read, and links that lead out of a
+    folder, are named on stderr; the others are answered, and the exit code is 2. Training images
+    are answered too well: `evaluate` shows what to expect of new ones.
 
-    In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH, a name of a rank
-    after an apostrophe. What cannot be printed stands there as an escape, such as \x1b; in JSON nothing is lost.
+    In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH,
+    a name of a rank after an apostrophe. What cannot be printed stands there as an escape, such as
+    \x1b; in JSON nothing is lost.
 
     Args:
         run: The --out of a finished fit, or leaves.
@@ -51,7 +53,8 @@ def predict(
         csv: Print a table with a header in place of JSON lines.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         device: Where to compute: cpu, cuda or mps.
-        allow_download: Let weights and tokenizer that the run names be downloaded, where this machine lacks them.
+        allow_download: Let weights and tokenizer that the run names be downloaded, where this
+            machine lacks them.
     """
     from l2rclip_lite.progress import Progress
 
@@ -84,7 +87,7 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """Return the images that the words name, and the links that are not followed."""
     from l2rclip_lite.images import images_and_links_out
 
-    named = list[Path]()
+    named: list[Path] = []
     for word in words:
         if not word:
             raise InputError('predict: "" names no image; write . for the current folder.')
@@ -93,9 +96,11 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
         elif os.path.lexists(word):
             named.append(Path(word))
         else:
-            named += map(Path, sorted(glob(word, recursive=True)) or [word])
+            matches = sorted(glob(word, recursive=True))
+            named += map(Path, matches or [word])
 
-    paths, links_out = list[Path](), list[Path]()
+    paths: list[Path] = []
+    links_out: list[Path] = []
     for path in named:
         if path.is_dir():
             inside, outside = images_and_links_out(path)
@@ -109,8 +114,11 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
 def _listed_on_stdin() -> list[Path]:
     """Return the paths on stdin, whatever bytes they are made of; a line feed alone ends one."""
     lines = os.fsdecode(sys.stdin.buffer.read()).split("\n")
-    if odd := next((line for line in lines if "\0" in line), None):
-        raise InputError(f"predict: {odd!r:.200} holds a NUL character; write one path a line.")
+    for line in lines:
+        if "\0" in line:
+            raise InputError(
+                f"predict: {line!r:.200} holds a NUL character; write one path a line."
+            )
 
     # A list from Windows ends its lines with \r\n.
     lines = [line if os.path.lexists(line) else line.removesuffix("\r") for line in lines]

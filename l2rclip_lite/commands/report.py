@@ -1,11 +1,15 @@
 """`l2rclip report`: a finished run as one HTML page."""
 
+from collections.abc import Callable
 from functools import partial
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from l2rclip_lite.commands.common import Place, Run, Where, data_of, judged
 from l2rclip_lite.errors import InputError
+
+GROUP = "l2rclip_lite.report"  # of entry points: the package does not import who writes its report
 
 
 def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
@@ -26,10 +30,25 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
     """
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
-    from l2rclip_book.report import write_report
     from l2rclip_lite.files import check_target
 
+    write_report = _report_writer()
     target = out or Path(run, "report.html")
     check_target(target)
     file = write_report(run, target, judged(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")
+
+
+def _report_writer() -> Callable[..., Path]:
+    """Return the function that an installed package offers for reports.
+
+    Raises:
+        InputError: There is none.
+    """
+    for entry_point in entry_points(group=GROUP):
+        writer: Callable[..., Path] = entry_point.load()
+        return writer
+    raise InputError(
+        f"report: nothing that is installed writes one (entry point {GROUP}); "
+        "install l2rclip-lite again."
+    )

@@ -1,4 +1,4 @@
-"""The terminal of a command: what reaches it is printable, and SIGTERM ends a command as Ctrl-C does."""
+"""The terminal of a command: only printable text reaches it, and SIGTERM ends it as Ctrl-C does."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from l2rclip_lite.errors import printable
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where the main thread stands, so that locks and bars are closed on the way out."""
+    """SIGTERM, raised in the main thread, so that locks and bars are closed on the way out."""
 
 
 class PrintableOutput:
@@ -47,7 +47,7 @@ def printable_stdout() -> Iterator[None]:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` where SIGTERM arrives; outside the main thread, which alone may, do nothing."""
+    """Raise `Terminated` at SIGTERM; outside the main thread, which alone may, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -63,7 +63,7 @@ def sigterm_raises() -> Iterator[None]:
 
 
 def json_line(value: object) -> str:
-    r"""Return JSON in printable ASCII; `json` itself leaves one control character, delete, as it is.
+    r"""Return JSON in printable ASCII; `json` itself leaves one control character, delete.
 
     Example:
         >>> print(json_line({"path": "a\x7f\x1b.png"}))

@@ -24,14 +24,15 @@ LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
 
 
 def load_dataset(name: str, **options: Any) -> OrdinalDataset:
-    """A data set by its name.
+    """Return a data set by its name.
 
     Args:
-        name: "leaves" (generated, nothing to download), "bracol" and "bracol-area" (real coffee leaves), "csv" (your
-            own), "retinamnist", "apples81", "hc18", "morph", "clap2015", "adience", "hci" or "aesthetics".
-        options: What the loader of that name takes (`load_leaves`, `load_csv`, `load_benchmark`, …), and what
-            `protocols.apply_protocols` takes, with `protocol_seed` for its seed: `few_shot=4` keeps four
-            training images per rank.
+        name: "leaves" (generated, nothing to download), "bracol" and "bracol-area" (real coffee
+            leaves), "csv" (your own), "retinamnist", "apples81", "hc18", "morph", "clap2015",
+            "adience", "hci" or "aesthetics".
+        options: What the loader of that name takes (`load_leaves`, `load_csv`, `load_benchmark`,
+            …), and what `protocols.apply_protocols` takes, with `protocol_seed` for its seed:
+            `few_shot=4` keeps four training images per rank.
 
     Returns:
         Three splits, the ranks, and the data card.
@@ -47,14 +48,19 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
     """
     if name not in LOADERS:
         raise InputError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}.")
-    chosen = {key: options.pop(key) for key in CHANGES if key in options}
-    seed = options.pop("protocol_seed", 0)
+    changes = {key: options.pop(key) for key in CHANGES if key in options}
+    protocol_seed = options.pop("protocol_seed", 0)
+
     try:
         data = LOADERS[name](**options)
-        return apply_protocols(data, seed, **chosen) if chosen else data
+        if changes:
+            data = apply_protocols(data, protocol_seed, **changes)
+        return data
     except ValidationError as error:
         first = error.errors()[0]
-        option = first["loc"][0] if isinstance(first["loc"][0], str) else error.title
+        option = first["loc"][0]
+        if not isinstance(option, str):  # a positional argument, which has no name here
+            option = error.title
         raise InputError(
             f"{name}: {option}: {first['msg']}, not {first['input']!r:.200}."
         ) from error

@@ -1,8 +1,8 @@
-"""What every data set gives: three splits of (image, rank index), the ranks, and a card with its source."""
+"""What every data set has: three splits of (image, rank index), ranks, and a card."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, validate_call
@@ -14,6 +14,7 @@ from l2rclip_lite.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
+Cell = TypeVar("Cell")
 Seed = Annotated[int, Field(ge=0)]
 # A decorator: pydantic compares arguments with their annotations, and takes no text for a number.
 validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
@@ -27,11 +28,11 @@ class Card:
         name: The name `load_dataset` knows.
         title: One line for a table.
         source: Where the images come from, with a commit or a version.
-        licence: The licence of the images, "unknown" if nobody said.
+        licence: The licence of the images, "unknown" where it is not stated.
         citation: What to cite.
         notes: What a reader must know before using a number.
         terms: What the images may be used for.
-        leakage: What is known to be in training and test at once.
+        leakage: What training and test are known to share.
 
     Example:
         >>> Card("mine", "My bananas", "my kitchen", "CC0").to_dict()["licence"]
@@ -48,12 +49,12 @@ class Card:
     leakage: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """A JSON-ready copy."""
+        """Return a JSON-ready copy."""
         return asdict(self)
 
 
 class Computed(Dataset[Any]):
-    """A map-style dataset whose item `i` is computed from item `i` of each column, when it is asked for.
+    """A map-style dataset that computes item `i` from item `i` of each column, on demand.
 
     Args:
         function: What computes an item; of a kind that `DataLoader` can send to its workers.
@@ -65,14 +66,15 @@ class Computed(Dataset[Any]):
     """
 
     def __init__(self, function: Callable[..., Any], *columns: Any) -> None:
-        self.function, self.columns = function, columns
+        self.function = function
+        self.columns = columns
 
     def __len__(self) -> int:
-        """The number of items."""
+        """Return the number of items."""
         return len(self.columns[0])
 
     def __getitem__(self, index: int) -> Any:
-        """One item."""
+        """Return one item."""
         return self.function(*(column[index] for column in self.columns))
 
 
@@ -83,9 +85,12 @@ class Split(Dataset[tuple[Any, int]]):
     Args:
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
-        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `Computed(read_image, files)`.
-        subjects: Who or what is shown, the group of each image; None where the data set does not say.
-        deviations: Standard deviation of each image's label, in the unit of the ranks; None where unknown.
+        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as
+            `Computed(read_image, files)`.
+        subjects: Who or what is shown, the group of each image; None where the data set does not
+            say.
+        deviations: Standard deviation of each image's label, in the unit of the ranks; None where
+            unknown.
         transform: What an image passes through before it is given out, such as `model.transform()`.
 
     Raises:
@@ -125,16 +130,19 @@ class Split(Dataset[tuple[Any, int]]):
         self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
         return len(self.paths)
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Image and rank index, or for a slice the smaller split."""
+        """Return image and rank index, or for a slice the smaller split."""
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
+
         position = range(len(self))[index]  # accepts -1, raises IndexError past the end
         image = self.images[position]
-        return self.transform(image) if self.transform else image, self.targets[position]
+        if self.transform is not None:
+            image = self.transform(image)
+        return image, self.targets[position]
 
     @classmethod
     def from_dataset(cls, dataset: Any, name: str = "image") -> "Split":
@@ -160,13 +168,16 @@ class Split(Dataset[tuple[Any, int]]):
         """
         if isinstance(dataset, Split):
             return dataset
+
         images = OwnImages(dataset, name)
         places = range(len(images))
-        paths = getattr(dataset, "paths", [f"{name}/{place:05d}" for place in places])
+        paths = [f"{name}/{place:05d}" for place in places]
+        if hasattr(dataset, "paths"):
+            paths = dataset.paths
         return cls(paths, [images.label(place) for place in places], images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
-        """The images at these positions, in this order; nothing is read.
+        """Return the images at these positions, in this order; nothing is read.
 
         Example:
             >>> from PIL import Image
@@ -178,14 +189,17 @@ class Split(Dataset[tuple[Any, int]]):
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
-        given = {name: getattr(self, name) for name in COLUMNS if getattr(self, name) is not None}
-        columns: dict[str, Any] = {
-            name: [column[i] for i in chosen] for name, column in given.items()
-        }
-        return replace(self, images=Subset(self.images, chosen), **columns)
+        return replace(
+            self,
+            paths=[self.paths[index] for index in chosen],
+            targets=[self.targets[index] for index in chosen],
+            images=Subset(self.images, chosen),
+            subjects=_rows(self.subjects, chosen),
+            deviations=_rows(self.deviations, chosen),
+        )
 
     def __add__(self, other: Dataset[tuple[Any, int]]) -> "Split":  # type: ignore[override]
-        """This split's images, then the other's; a column that only one of them has is dropped.
+        """Return this split's images, then the other's; a column of only one of them is dropped.
 
         Example:
             >>> from PIL import Image
@@ -194,11 +208,28 @@ class Split(Dataset[tuple[Any, int]]):
             ((0, 3), (1, 1))
         """
         other = Split.from_dataset(other)
-        columns: dict[str, Any] = {}
-        for name in COLUMNS:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            columns[name] = None if mine is None or theirs is None else mine + theirs
-        return replace(self, images=ConcatDataset([self.images, other.images]), **columns)
+        return replace(
+            self,
+            paths=[*self.paths, *other.paths],
+            targets=[*self.targets, *other.targets],
+            images=ConcatDataset([self.images, other.images]),
+            subjects=_joined(self.subjects, other.subjects),
+            deviations=_joined(self.deviations, other.deviations),
+        )
+
+
+def _rows(column: Sequence[Cell] | None, places: Iterable[int]) -> list[Cell] | None:
+    """Return these cells of a column, if there is one."""
+    if column is None:
+        return None
+    return [column[place] for place in places]
+
+
+def _joined(first: Sequence[Cell] | None, second: Sequence[Cell] | None) -> list[Cell] | None:
+    """Return two columns as one, if both are there."""
+    if first is None or second is None:
+        return None
+    return [*first, *second]
 
 
 @dataclass(frozen=True)
@@ -213,10 +244,13 @@ class OrdinalDataset:
         ranks: The K ranks the targets point into.
         card: Source, licence, citation.
         image_size: Suggested side of the towers' input in pixels; None means the towers' own.
-        allow_empty_ranks: Whether a rank may have no training image, as in experiments with unseen ranks.
-        upright: Whether its images have an up and a down, so that training may not turn them on their head.
+        allow_empty_ranks: Whether a rank may have no training image, as in experiments with unseen
+            ranks.
+        upright: Whether its images have an up and a down, so that training may not turn them on
+            their head.
         missing: The files that the data set's lists name and the user does not have.
-        protocol: What was done to the published splits, one sentence per step, for the run's record.
+        protocol: What was done to the published splits, one sentence per step, for the run's
+            record.
 
     Raises:
         InputError: An empty split, a target outside [0, K), or a rank without a training image.
@@ -243,8 +277,9 @@ class OrdinalDataset:
 
     def __post_init__(self) -> None:
         """Refuse what training or a metric would trip over later."""
+        last = len(self.ranks) - 1
         for split in SPLITS:
-            part, last = self.split(split), len(self.ranks) - 1
+            part = self.split(split)
             if not len(part):
                 raise InputError(
                     f"{self.name}: the {split} split is empty; give it at least one image."
@@ -254,15 +289,27 @@ class OrdinalDataset:
                     raise InputError(
                         f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it."
                     )
+
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:
-            lacks = f"no training image has rank {counts.index(0)} ({self.ranks.names[counts.index(0)]!r})"
-            advice = "add some, leave it out, or pass allow_empty_ranks=True (--allow-empty-ranks)"
-            raise InputError(f"{self.name}: {lacks}; {advice}.")
+            rank = counts.index(0)
+            raise InputError(
+                f"{self.name}: no training image has rank {rank} ({self.ranks.names[rank]!r}); "
+                "add some, leave it out, or pass allow_empty_ranks=True (--allow-empty-ranks)."
+            )
 
     @classmethod
     def from_datasets(
-        cls, datasets: Sequence[Any], ranks: Ranks, *, name: str = "own", **fields: Any
+        cls,
+        datasets: Sequence[Any],
+        ranks: Ranks,
+        *,
+        name: str = "own",
+        image_size: int | None = None,
+        allow_empty_ranks: bool = False,
+        upright: bool = True,
+        missing: tuple[str, ...] = (),
+        protocol: tuple[str, ...] = (),
     ) -> "OrdinalDataset":
         """Return three map-style datasets of (image, rank index) as one data set.
 
@@ -270,7 +317,11 @@ class OrdinalDataset:
             datasets: Training, validation and test part, each as `Split.from_dataset` takes it.
             ranks: The ranks, lowest first.
             name: What to call it.
-            fields: Other fields, such as `allow_empty_ranks=True`.
+            image_size: See `OrdinalDataset`.
+            allow_empty_ranks: See `OrdinalDataset`.
+            upright: See `OrdinalDataset`.
+            missing: See `OrdinalDataset`.
+            protocol: See `OrdinalDataset`.
 
         Raises:
             InputError: Not three datasets, or a rank that does not exist or has no training image.
@@ -287,39 +338,55 @@ class OrdinalDataset:
             raise InputError(
                 f"{name}: {count} datasets; give three, for training, validation and test."
             )
+
         train, val, test = map(Split.from_dataset, datasets, SPLITS)
-        card = Card(name, "Your own images")
-        return cls(name, train, val, test, ranks, card, **({"upright": True} | fields))
+        return cls(
+            name,
+            train=train,
+            val=val,
+            test=test,
+            ranks=ranks,
+            card=Card(name, "Your own images"),
+            image_size=image_size,
+            allow_empty_ranks=allow_empty_ranks,
+            upright=upright,
+            missing=missing,
+            protocol=protocol,
+        )
 
     @property
     def caveat(self) -> str:
-        """What no result may be quoted without: that images are missing; else nothing."""
-        return f"{len(self.missing):,} listed image(s) missing" if self.missing else ""
+        """Return what every result must be quoted with: how many images are missing, if any."""
+        if not self.missing:
+            return ""
+        return f"{len(self.missing):,} listed image(s) missing"
 
     def split(self, name: str) -> "Split":
-        """The split called "train", "val" or "test"."""
+        """Return the split called "train", "val" or "test"."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     def counts(self, split: str) -> list[int]:
-        """How many images each of the K ranks has in the split of this name."""
-        return [
-            int(count)
-            for count in np.bincount(self.split(split).targets, minlength=len(self.ranks))
-        ]
+        """Return how many images each of the K ranks has in the split of this name."""
+        images_per_rank = np.bincount(self.split(split).targets, minlength=len(self.ranks))
+        return [int(count) for count in images_per_rank]
 
     def summary(self) -> str:
-        """Source and licence, the ranks, how many images each has, and one line per step of the protocol.
+        """Return source and licence, the ranks, images per rank, and a line per protocol step.
 
         Example:
             >>> from l2rclip_lite.data import load_dataset
             >>> print(load_dataset("leaves", size=60).summary().splitlines()[-1])
             test      10 images; per rank: 2, 2, 2, 2, 2
         """
-        card, ranks = self.card, self.ranks
-        lines = [f"data      {card.title}; source: {card.source}; licence: {card.licence}"]
-        ends = f"{len(ranks)}, {ranks.names[0]} to {ranks.names[-1]}"
-        lines.append(f"ranks     {ends}; as in {ranks.sentences[0]!r}")
+        card = self.card
+        ranks = self.ranks
+        ends = f"{ranks.names[0]} to {ranks.names[-1]}"
+        lines = [
+            f"data      {card.title}; source: {card.source}; licence: {card.licence}",
+            f"ranks     {len(ranks)}, {ends}; as in {ranks.sentences[0]!r}",
+        ]
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
             lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")
-        return "\n".join([*lines, *(f"protocol  {step}" for step in self.protocol)])
+        lines += [f"protocol  {step}" for step in self.protocol]
+        return "\n".join(lines)

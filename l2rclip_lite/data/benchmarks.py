@@ -1,4 +1,7 @@
-"""What is known about each of the twelve data sets before an image is seen; the table itself is `benchmarks.toml`."""
+"""What is known about each of the twelve data sets before an image is seen.
+
+The table itself is `benchmarks.toml`.
+"""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,17 +20,18 @@ class Protocol:
     """One published way to cut a data set into training and test part.
 
     Args:
-        said: What it is, in words.
+        summary: What it is, in words.
         files: The list files; `{fold}` and `{category}` are filled in.
-        cut: How the parts follow from the lists: "second" (the second file is for testing), "fold" (the file of this
-            fold is), "others" (all files but that of the fold are, which is counted from 1), "column" (the column
-            `database` names the part), "authors" (BRACOL's), "decades" (drawn within every rank), "five" (drawn) or
-            "fifths" (three fifths to learn from, the next one for validation, whole subjects where they are known).
+        cut: How the parts follow from the lists: "second" (the second file is for testing), "fold"
+            (the file of this fold is), "others" (all files but that of the fold are, which is
+            counted from 1), "column" (the column `database` names the part), "authors" (BRACOL's),
+            "decades" (drawn within every rank), "five" (drawn) or "fifths" (three fifths to learn
+            from, the next one for validation, whole subjects where they are known).
         folds: Its folds, none where there is only one split.
         by_subject: Whether validation takes whole subjects.
     """
 
-    said: str
+    summary: str
     files: Sequence[str] = ()
     cut: str = ""
     folds: Sequence[int] = ()
@@ -47,14 +51,16 @@ class DataSet:
         example: The path of an image, as the owner's folder has it.
         first: The label of the lowest rank.
         step: From the label of one rank to that of the next.
-        pattern: How the name of an image is made; the group `subject` becomes a column, `named` is the label again.
+        pattern: How the name of an image is made; the group `subject` becomes a column, `named` is
+            the label again.
         columns: Of a list with a header; the first two are name and label.
         keep: How many components of a path name an image.
         suffix: What the lists leave out at the end of a name.
         upright: Whether the images have an up and a down.
-        span: The lowest and the highest label, if labels beyond the ranks join the ends; they are rounded then.
-        original: Of a data set whose owners publish no such list: their `files`, and of a CSV file the `columns` of name
-            and measure and the `polynomial` that makes labels of measures.
+        span: The lowest and the highest label, if labels beyond the ranks join the ends; they are
+            rounded then.
+        original: Of a data set whose owners publish no such list: their `files`, and of a CSV file
+            the `columns` of name and measure and the `polynomial` that makes labels of measures.
         categories: Parts of the data set that are data sets of their own.
         url: Where it, or its lists, may be fetched from; "" where no SHA-256 of the files is known.
         sha256: Of a published file.
@@ -81,11 +87,16 @@ class DataSet:
 
 
 def _data_set(name: str, card: dict[str, str], protocols: dict[str, Any], **fields: Any) -> DataSet:
-    """One table of `benchmarks.toml`."""
-    if ranks := fields.get("ranks"):
-        fields["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
-    cuts = {each: Protocol(**table) for each, table in protocols.items()}
-    return DataSet(Card(name, **card), protocols=cuts, **fields)
+    """Return one data set from its table in `benchmarks.toml`."""
+    ranks = fields.get("ranks")
+    if ranks:
+        if "names" in ranks:
+            fields["ranks"] = Ranks.from_dict(ranks)
+        else:
+            fields["ranks"] = Ranks.integers(**ranks)
+
+    by_name = {each: Protocol(**table) for each, table in protocols.items()}
+    return DataSet(Card(name, **card), protocols=by_name, **fields)
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -93,7 +104,7 @@ DATA_SETS: dict[str, DataSet] = {name: _data_set(name, **table) for name, table 
 
 
 def cards_table() -> pd.DataFrame:
-    """Title, number of ranks, unit, number of images and licence of every data set.
+    """Return title, number of ranks, unit, number of images and licence of every data set.
 
     Example:
         >>> cards_table().loc["morph", ["ranks", "unit", "images"]].tolist()
@@ -101,8 +112,14 @@ def cards_table() -> pd.DataFrame:
     """
     rows = []
     for name, facts in DATA_SETS.items():
-        ranks = (len(facts.ranks), facts.ranks.unit) if facts.ranks else ("any", "grade")
-        images = facts.images if facts.images[0].isdigit() else "any"
-        rows.append((name, facts.card.title, *ranks, images, facts.card.licence.split(";")[0]))
-    columns = ["name", "title", "ranks", "unit", "images", "licence"]
-    return pd.DataFrame(rows, columns=columns).set_index("name")
+        rows.append(
+            {
+                "name": name,
+                "title": facts.card.title,
+                "ranks": len(facts.ranks) if facts.ranks else "any",
+                "unit": facts.ranks.unit if facts.ranks else "grade",
+                "images": facts.images if facts.images[0].isdigit() else "any",
+                "licence": facts.card.licence.split(";")[0],
+            }
+        )
+    return pd.DataFrame(rows).set_index("name")

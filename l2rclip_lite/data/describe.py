@@ -37,13 +37,17 @@ def card(name: str) -> str:
         ranks = f"{len(facts.ranks)}, unit {facts.ranks.unit}, {ends}"
 
     fields = [*facts.card.to_dict().items(), ("images", facts.images), ("ranks", ranks)]
-    for protocol, cut in facts.protocols.items():
+    for protocol, published in facts.protocols.items():
         options = []
         if protocol:
             options.append(f"--protocol {protocol}")
-        if len(cut.folds) > 1:
-            options.append(f"--fold {cut.folds[0]} to {cut.folds[-1]}")
-        fields.append(("split", f"{' '.join(options)}: {cut.said}" if options else cut.said))
+        if len(published.folds) > 1:
+            options.append(f"--fold {published.folds[0]} to {published.folds[-1]}")
+
+        text = published.summary
+        if options:
+            text = f"{' '.join(options)}: {text}"
+        fields.append(("split", text))
 
     lines = [f"{key:<10}{' '.join(text.split())}" for key, text in fields if text]
     wrapper = textwrap.TextWrapper(width=100, subsequent_indent=" " * 10, break_on_hyphens=False)
@@ -70,9 +74,9 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
         data: Any data set.
 
     Returns:
-        With the prefixes `test_` and `val_`: the images and subjects of that part, the subjects that
-        are also in training, their images, and the files that are also in training. What is about
-        subjects is None where the data set does not say who is shown.
+        With the prefixes `test_` and `val_`: the images and subjects of that part, the subjects
+        that are also in training, their images, and the files that are also in training. What is
+        about subjects is None where the data set does not say who is shown.
 
     Example:
         >>> counts = leakage(load_dataset("leaves", size=60))
@@ -117,29 +121,31 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
         test_images                 10
         test_subjects          unknown
     """
-    protocols = DATA_SETS[name].protocols
-    default = next(iter(protocols))
-    protocol = protocols.get(options.get("protocol", default))  # the loader refuses an unknown one
-
-    if "fold" in options:
-        folds = [options["fold"]]
-    elif "folds" in options:
-        folds = list(range(1, options["folds"] + 1))
-    elif protocol is not None:
-        folds = list(protocol.folds)
-    else:
-        folds = []
-
     columns = {}
-    for fold in folds:
+    for fold in _folds(name, options):
         columns[f"fold {fold}"] = leakage(load_dataset(name, **(options | {"fold": fold})))
-    if not folds:
+    if not columns:
         columns["split"] = leakage(load_dataset(name, **options))
 
     counts_of = {name: pd.Series(column, dtype=object) for name, column in columns.items()}
     table = pd.DataFrame(counts_of)  # whole numbers beside None stay whole
     title = f"{name}: what train + val share with test, and train with val"
     return f"{title}\n{table.fillna('unknown').to_string()}"
+
+
+def _folds(name: str, options: Mapping[str, Any]) -> list[int]:
+    """Return the chosen fold, or all folds of the protocol; none where there is one split."""
+    if "fold" in options:
+        return [options["fold"]]
+    if "folds" in options:
+        return list(range(1, options["folds"] + 1))
+
+    protocols = DATA_SETS[name].protocols
+    default = next(iter(protocols))
+    protocol = protocols.get(options.get("protocol", default))
+    if protocol is None:  # the loader refuses it
+        return []
+    return list(protocol.folds)
 
 
 class Examined(NamedTuple):
@@ -168,6 +174,7 @@ def examine(file: str, mode: str) -> Examined:
     except InputError as error:
         reason = str(error.__cause__ or error).replace(f" {file!r}", "")
         return Examined("", "", "", None, " ".join(reason.split()))
+
     size = f"{image.width} x {image.height}"
     return Examined(size, mode, pixel_digest(image).hex(), difference_hash(image), "")
 
@@ -199,8 +206,10 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
-    lenient = {} if name in ("leaves", "retinamnist") else {"allow_missing": True}
-    data = load_dataset(name, **{**options, **lenient})
+    lenient = dict(options)
+    if name not in ("leaves", "retinamnist"):
+        lenient["allow_missing"] = True
+    data = load_dataset(name, **lenient)
     if not isinstance(data.train.images, Computed):
         raise InputError(
             f"{name}: no files of its own, or a protocol chose among them; check without it."
@@ -208,9 +217,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
 
     table = _examined(data)
     readable = table["fault"] == ""
-    original = table.groupby("content")[["split", "path"]].transform("first")
-    copy = readable & (original["split"] != table["split"])
-    table.loc[copy, "fault"] = "the same pixels as " + original["path"] + " in " + original["split"]
+    _name_copies(table, readable)
     lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
 
@@ -219,7 +226,10 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         frequent = table[column][readable].value_counts().head(8)
         listed = ", ".join(f"{value}: {count:,}" for value, count in frequent.items())
         lines.append(f"{column:<10}{listed}")
-    lines.append(_listed(faults) if len(faults) else "no fault was found")
+    if len(faults):
+        lines.append(_listed(faults))
+    else:
+        lines.append("no fault was found")
 
     near = _near_copies(table[table["fault"] == ""])
     if len(near):
@@ -255,6 +265,13 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
 
     rows = [results[row] for row in table.index]
     return table.drop(columns="mode").join(pd.DataFrame(rows, columns=list(Examined._fields)))
+
+
+def _name_copies(table: pd.DataFrame, readable: "pd.Series[bool]") -> None:
+    """Fill the column `fault` of images with the same pixels as one of an earlier split."""
+    original = table.groupby("content")[["split", "path"]].transform("first")
+    copy = readable & (original["split"] != table["split"])
+    table.loc[copy, "fault"] = "the same pixels as " + original["path"] + " in " + original["split"]
 
 
 def _near_copies(table: pd.DataFrame) -> pd.DataFrame:

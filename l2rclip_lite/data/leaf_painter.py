@@ -1,8 +1,9 @@
-"""Draws leaf photographs from nothing but a seeded generator, with the exact masks of blade and damage.
+"""Draw leaf photographs from nothing but a seeded generator, with the masks of blade and damage.
 
-A leaf is a set of fields over a square canvas (how deep inside the blade, how far along it, where the veins
-are), and lesions are one field more: the time at which a pixel falls ill. Damage of a given share is then all
-pixels that fall ill first, which makes the share exact whatever the lesions look like.
+A leaf is a set of fields over a square canvas (how deep inside the blade, how far along it, where
+the veins are), and lesions are one field more: the time at which a pixel falls ill. Damage of a
+given share is then all pixels that fall ill first, which makes the share exact whatever the lesions
+look like.
 """
 
 import math
@@ -19,7 +20,7 @@ Colour = tuple[int, int, int]
 
 
 class Leaf(NamedTuple):
-    """A drawn leaf with its ground truth: the image, the blade, and the damaged part of the blade."""
+    """A drawn leaf with its ground truth: the image, the blade, and its damaged part."""
 
     image: Image.Image
     blade: Mask
@@ -36,7 +37,8 @@ class _Shape(NamedTuple):
     stalk: Field  # opacity of the petiole
 
 
-# Colour at the centre and at the edge, strength of the yellow halo, largest number of spots (0: from the margin).
+# Colour at the centre and at the edge, strength of the yellow halo, largest number of spots (0:
+# from the margin).
 LESIONS: tuple[tuple[Colour, Colour, float, int], ...] = (
     ((176, 84, 22), (214, 138, 40), 0.75, 50),  # rust
     ((188, 168, 134), (74, 40, 24), 0.55, 9),  # ring spot
@@ -45,7 +47,8 @@ LESIONS: tuple[tuple[Colour, Colour, float, int], ...] = (
     ((70, 44, 28), (124, 78, 40), 0.6, 0),  # blight
     ((176, 140, 92), (110, 66, 36), 0.35, 0),  # scorch
 )
-# Soil, clay, moss, stone, paper, and what falls on them: neither green nor brown betrays the leaf or its damage.
+# Soil, clay, moss, stone, paper, and what falls on them: neither green nor brown betrays the leaf
+# or its damage.
 GROUNDS = ((84, 60, 42), (158, 100, 60), (80, 98, 54), (124, 124, 122), (198, 196, 190))
 FALLEN = ((122, 80, 44), (96, 60, 36), (164, 122, 70), (186, 140, 60), (84, 70, 44), (88, 104, 52))
 
@@ -53,11 +56,11 @@ FALLEN = ((122, 80, 44), (96, 60, 36), (164, 122, 70), (186, 140, 60), (84, 70, 
 def paint_leaf(
     generator: np.random.Generator, low: float, high: float, *, pixels: int = 128
 ) -> Leaf:
-    """One leaf with a share of damage in [low, high).
+    """Draw one leaf with a share of damage in [low, high).
 
-    Lesions grow until they cover a share drawn uniformly from the bin; it is counted in pixels of the blade,
-    after clipping to the blade, at the resolution of the drawing (4/3 of `pixels`). The share decides nothing
-    else: the same seed with more damage is the same leaf, later.
+    Lesions grow until they cover a share drawn uniformly from the bin; it is counted in pixels of
+    the blade, after clipping to the blade, at the resolution of the drawing (4/3 of `pixels`). The
+    share decides nothing else: the same seed with more damage is the same leaf, later.
 
     Args:
         generator: Decides everything.
@@ -78,18 +81,23 @@ def paint_leaf(
     leaf = _healthy(generator, shape)
     lesions = np.zeros_like(blade)
     share = generator.uniform(low, high)
-    area = int(blade.sum())
-    first, second = generator.spawn(2)
+
+    # the rest of the drawing does not depend on how much the lesions draw
+    for_lesions, for_scene = generator.spawn(2)
     if low > 0:
-        count = int(np.clip(round(share * area), math.ceil(low * area), math.ceil(high * area) - 1))
-        leaf, lesions = _infect(
-            first, leaf, shape, max(count, 1)
-        )  # 1: a bin narrower than one pixel
-    return Leaf(_photograph(second, _lay(second, leaf, shape, lesions), pixels), blade, lesions)
+        area = int(blade.sum())
+        fewest = math.ceil(low * area)
+        most = math.ceil(high * area) - 1
+        count = int(np.clip(round(share * area), fewest, most))
+        count = max(count, 1)  # a bin may be narrower than one pixel
+        leaf, lesions = _infect(for_lesions, leaf, shape, count)
+
+    scene = _lay(for_scene, leaf, shape, lesions)
+    return Leaf(_photograph(for_scene, scene, pixels), blade, lesions)
 
 
 def _noise(generator: np.random.Generator, side: int, cells: int, octaves: int = 2) -> Field:
-    """Smooth noise of about unit variance: random grids, ever finer, enlarged and added."""
+    """Return smooth noise of about unit variance: random grids, ever finer, enlarged and added."""
     total: Field = np.zeros((side, side), np.float32)
     for octave in range(octaves):
         count = min(cells << octave, side)
@@ -99,20 +107,20 @@ def _noise(generator: np.random.Generator, side: int, cells: int, octaves: int =
 
 
 def _mix(first: np.ndarray, second: np.ndarray, weight: Field) -> Picture:
-    """`first` where the weight is 0, `second` where it is 1."""
+    """Return `first` where the weight is 0, `second` where it is 1."""
     return np.asarray(first + (second - first) * weight[..., None].astype(np.float32))
 
 
 def _shade(
     colour: Colour | np.ndarray, generator: np.random.Generator, spread: float = 12.0
 ) -> np.ndarray:
-    """A colour a little lighter or darker, redder or bluer."""
+    """Return a colour a little lighter or darker, redder or bluer."""
     tint = generator.normal(0, spread) + generator.normal(0, spread / 2, 3)
     return (np.asarray(colour) + tint).clip(0, 255).astype(np.float32)
 
 
 def _blurred(field: Field | Mask, sigma: float) -> Field:
-    """A Gaussian blur, sigma in pixels."""
+    """Blur by a Gaussian, sigma in pixels."""
     # its import takes a quarter of a second: only who draws leaves should wait for it
     from scipy.ndimage import gaussian_filter
 
@@ -120,7 +128,10 @@ def _blurred(field: Field | Mask, sigma: float) -> Field:
 
 
 def _shape(generator: np.random.Generator, side: int) -> _Shape:
-    """A leaf from willow to linden, plain, toothed or lobed; turned, bent, scaled and placed at random."""
+    """Return a leaf from willow to linden, turned, bent, scaled and placed at random.
+
+    Its margin is plain, toothed or lobed.
+    """
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     length = generator.uniform(1.5, 2.0)
     place = axis + 1j * axis[:, None] - complex(*generator.uniform(-0.1, 0.1, 2))
@@ -128,61 +139,71 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     along = place.real + np.float32(0.5)
     across = place.imag + generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
     out = np.abs(across)
+
     t = np.clip(along, 0, 1)
     # the outline t^a (1 - t)^b, widest at a / (a + b); each margin has teeth and lobes of its own
     a = generator.uniform(0.35, 0.9)
     b = generator.uniform(0.45, 0.95)
     half = generator.uniform(0.11, 0.35) * (t * (a + b) / a) ** a * ((1 - t) * (a + b) / b) ** b
-    phase = generator.uniform(0, 2 * np.pi) + (across > 0) * np.float32(
-        generator.uniform(0, 2 * np.pi)
-    )
+    margin_phase = generator.uniform(0, 2 * np.pi)
+    other_margin = np.float32(generator.uniform(0, 2 * np.pi))
+    phase = margin_phase + (across > 0) * other_margin
     half = half * (1 + np.float32(generator.choice([0, 0.06])) * ((phase - 34 * t) % 1))
     lobes = 0.5 - 0.5 * np.cos(2 * np.pi * int(generator.integers(4, 7)) * t + 0.4 * phase)
     half = half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
     depth = np.minimum(half - out, np.minimum(along, 1 - along) + 0.004) * length
+
     # side veins bend towards the tip
     count = int(generator.integers(5, 11))
     beat = (along - 0.75 * out + 0.5 * out * out) * count + np.float32(0.5) * (across > 0)
     gap = np.abs(beat - np.round(beat)) / count
     veins = np.exp(-((gap / 0.008) ** 2)) * np.clip(1 - out * 2.6, 0.15, 1) * 0.75 * (along > 0)
     veins = np.maximum(veins, np.exp(-((out / (0.011 * np.clip(1.25 - along, 0.3, 1.25))) ** 2)))
+
     stalk = np.clip((0.012 * (1 - along) - out) * side + 0.5, 0, 1)
     stalk = stalk * ((along < 0.02) & (along > -generator.uniform(0.1, 0.3)))
     return _Shape(depth, along, veins, np.cos(2 * np.pi * beat), stalk)
 
 
 def _ground(generator: np.random.Generator, side: int) -> Picture:
-    """A plain ground; on every other one fallen leaves in the colours of damage."""
+    """Return a plain ground; on every other one fallen leaves in the colours of damage."""
     plain = _shade(GROUNDS[generator.integers(len(GROUNDS))], generator, 15.0)
     canvas = Image.new("RGB", (side, side), tuple(plain.astype(int).tolist()))
     draw = ImageDraw.Draw(canvas)
+
     t = np.linspace(0, 1, 9)
     for _ in range(generator.choice([0, 50])):
         colour = _shade(FALLEN[generator.integers(len(FALLEN))], generator).astype(int)
+
         rib = t + 1j * generator.uniform(-0.5, 0.5) * t * t
         half = 1j * generator.uniform(0.1, 0.25) * np.sin(np.pi * t**0.8)
+
         turned = generator.uniform(0.15, 0.4) * np.exp(1j * generator.uniform(0, 2 * np.pi))
         corner = complex(*generator.uniform(-0.1, 1.1, 2))
         outline = (corner + turned * np.concatenate([rib + half, (rib - half)[::-1]])) * side
         draw.polygon(outline.view(float).tolist(), fill=tuple(colour.tolist()))
-        draw.line(
-            ((corner + turned * rib) * side).view(float).tolist(), tuple((colour * 3 // 4).tolist())
-        )
+        middle = (corner + turned * rib) * side
+        draw.line(middle.view(float).tolist(), tuple((colour * 3 // 4).tolist()))
+
     light = 1 + generator.uniform(0.01, 0.15) * _noise(generator, side, side // 3, 1)
     light += generator.uniform(0.02, 0.1) * _noise(generator, side, side // 8)
     return np.asarray(np.asarray(canvas, np.float32) * light[..., None])
 
 
 def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
-    """A blade without damage: green from dark to light, seldom copper, mottled, often yellowing."""
+    """Return a blade without damage: green, seldom copper, mottled, in many cases yellowing."""
     side = len(shape.depth)
     dark = np.array([26, 62, 28])
     pale = np.array([128, 164, 62])
     green = dark + (pale - dark) * generator.beta(1.6, 1.8)
-    base = _shade(np.array([96, 38, 44]) if generator.random() < 0.12 else green, generator, 8.0)
+    copper = np.array([96, 38, 44])
+    hue = copper if generator.random() < 0.12 else green
+    base = _shade(hue, generator, 8.0)
+
     leaf = base * (1 + 0.07 * _noise(generator, side, 5, 4))[..., None]
     rib = base * 0.45 + _shade((196, 206, 140), generator) * 0.55
     leaf = _mix(leaf, rib, shape.veins * generator.uniform(0.35, 0.85))
+
     # Age or hunger is no damage: smooth, without an edge, and greener along the veins.
     old = _noise(generator, side, 2) * 0.5 + generator.choice([-1.2, 1.2]) * (shape.along - 0.5)
     old = np.clip(old + generator.uniform(-0.2, 0.5), 0, 1) * (1 - 0.6 * shape.veins)
@@ -192,13 +213,14 @@ def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:
 def _infect(
     generator: np.random.Generator, leaf: Picture, shape: _Shape, count: int
 ) -> tuple[Picture, Mask]:
-    """The leaf with exactly `count` damaged pixels: spots, or decay from the margin inwards."""
-    inner, outer, yellow, most = LESIONS[generator.integers(len(LESIONS))]
+    """Return the leaf with `count` damaged pixels: spots, or decay from the margin inwards."""
+    inner, outer, yellow, max_spots = LESIONS[generator.integers(len(LESIONS))]
     side = len(leaf)
     blade = shape.depth > 0
     patchy = _noise(generator, side, 4, 4)
-    if most:
-        number = int(generator.integers(most // 4, most + 1))
+
+    if max_spots:
+        number = int(generator.integers(max_spots // 4, max_spots + 1))
         homes = generator.choice(np.argwhere(blade), number)
         sizes = generator.normal(0, 0.35, number)
         few = count // 8 + 1  # a spot is seen from eight pixels on
@@ -211,11 +233,15 @@ def _infect(
         inward = generator.uniform(0.8, 2.2) * shape.depth / shape.depth.max()
         time = inward + generator.uniform(-2, 2) * shape.along + 0.22 * patchy + 0.1 * shape.veins
         time -= time[blade].min() - 0.01
+
+    # whatever falls ill before time 1 is damaged: exactly `count` pixels
     time /= np.partition(time[blade], count - 1)[count - 1]
     lesions = blade & (time <= 1)
     soft = _blurred(lesions, 0.7)
+
     halo = np.exp(-5 * np.clip(time - 1, 0, None)) * (1 - soft) * yellow * generator.uniform(0.4, 1)
     leaf = _mix(leaf, _shade((206, 182, 54), generator), halo)
+
     ring = np.clip(time, 0, 1) ** generator.uniform(1, 3)
     ring += generator.uniform(0, 0.25) * np.cos(time * generator.uniform(12, 20))
     colour = _mix(_shade(inner, generator), _shade(outer, generator), np.clip(ring, 0, 1))
@@ -224,19 +250,21 @@ def _infect(
 
 
 def _lay(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: Mask) -> Picture:
-    """The leaf on a ground: relief lit from one side, gloss, shadows on the leaf and under it."""
+    """Return the leaf on a ground: relief lit from one side, gloss, shadows on and under it."""
     side = len(leaf)
     height = 0.25 * np.sqrt(np.clip(shape.depth, 0, None)) - 0.012 * _blurred(lesions, 1.5)
     height += 0.01 * shape.puff - 0.02 * shape.veins + 0.03 * _noise(generator, side, 3)
     down, right = np.gradient(height, 2 / side)
-    slope = np.clip(
-        ((right + 1j * down) * np.exp(1j * generator.uniform(0, 2 * np.pi))).real, -1.2, 1.2
-    )
+    turn = np.exp(1j * generator.uniform(0, 2 * np.pi))
+    slope = np.clip(((right + 1j * down) * turn).real, -1.2, 1.2)
+
     gloss = np.exp(-(((slope - generator.uniform(0.25, 0.6)) / 0.16) ** 2))
     gloss = generator.uniform(0, 46) * gloss * ~lesions
     leaf = leaf * (1 + generator.uniform(0.15, 0.4) * slope)[..., None] + gloss[..., None]
+
     shadow = np.clip(_noise(generator, side, 3) * 3 - 1, 0, 1) * max(generator.uniform(-1, 0.5), 0)
     leaf = leaf * (1 - shadow)[..., None]
+
     cover = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
     away = generator.integers(-5, 6, 2) * side // 128
     shadow = _blurred(np.roll(cover, away, (0, 1)), generator.uniform(1.5, 4.0) * side / 192)
@@ -245,15 +273,16 @@ def _lay(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: 
 
 
 def _photograph(generator: np.random.Generator, scene: Picture, pixels: int) -> Image.Image:
-    """Uneven light, white balance, exposure, focus and sensor noise."""
+    """Return a photograph: uneven light, white balance, exposure, focus and sensor noise."""
     axis = np.linspace(-1, 1, len(scene)) * generator.uniform(0, 0.28)
     slant = (axis + 1j * axis[:, None]) * np.exp(1j * generator.uniform(0, 2 * np.pi))
     cast = generator.uniform(0.78, 1.18) * generator.normal(1, 0.04, 3)
     scene = scene * (1 + slant.real[..., None]).astype(np.float32) * cast.astype(np.float32)
+
     image = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
     image = image.resize((pixels, pixels), Image.Resampling.LANCZOS)
     image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.7) * pixels / 128))
-    grain = generator.standard_normal((pixels, pixels, 3), dtype=np.float32) * generator.uniform(
-        1, 6
-    )
+
+    noise = generator.standard_normal((pixels, pixels, 3), dtype=np.float32)
+    grain = noise * generator.uniform(1, 6)
     return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

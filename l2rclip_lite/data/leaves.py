@@ -1,13 +1,13 @@
 """Generated leaf photographs whose rank is exact: the share of the blade that lesions cover.
 
-What varies besides the rank (shape, colour, light, background, kind, colour, number and size of lesions,
-yellowing, shadows) is drawn independently of it, so that the rank has to be read from the leaf and not
-from the colour of the image. `leaf_painter` does the drawing.
+What varies besides the rank (shape, colour, light, background, kind, colour, number and size of
+lesions, yellowing, shadows) is drawn independently of it, so that the rank has to be read from the
+leaf and not from the colour of the image. `leaf_painter` does the drawing.
 """
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -36,17 +36,22 @@ class DrawnLeaves(Dataset[Image.Image]):
     def __init__(
         self, ranks: Sequence[int], edges: Sequence[float], seeds: Sequence[int], pixels: int
     ) -> None:
-        self.ranks, self.edges, self.seeds, self.pixels = ranks, edges, seeds, pixels
+        self.ranks = ranks
+        self.edges = edges
+        self.seeds = seeds
+        self.pixels = pixels
         self._drawn: dict[int, Image.Image] = {}
 
     def __len__(self) -> int:
-        """The number of leaves."""
+        """Return the number of leaves."""
         return len(self.ranks)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """A copy of the image."""
+        """Return a copy of the image."""
         if index not in self._drawn:
-            low, high = self.edges[self.ranks[index] :][:2]
+            rank = self.ranks[index]
+            low = self.edges[rank]
+            high = self.edges[rank + 1]
             generator = np.random.default_rng([*self.seeds, index])
             self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
         return self._drawn[index].copy()
@@ -66,15 +71,15 @@ def load_leaves(
     seed: Seed = 0,
     pixels: Annotated[int, Field(ge=64, le=1024)] = 128,
 ) -> OrdinalDataset:
-    """Generated leaves, graded by the share of the blade that lesions cover.
+    """Return generated leaves, graded by the share of the blade that lesions cover.
 
-    Rank k of K covers the shares of `share_edges(K)`; rank 0 has no lesion at all. Ranks are equally
-    frequent, up to one image. An image depends on its seed, split and place alone, is drawn when first asked
-    for, and then kept.
+    Rank k of K covers the shares of `share_edges(K)`; rank 0 has no lesion at all. Ranks are
+    equally frequent, up to one image. An image depends on its seed, split and place alone, is drawn
+    when first asked for, and then kept.
 
     Args:
-        ranks: K, from 3 to 100. Five ranks are called no, very low, low, high, very high; any other number of
-            ranks is called by its middle, such as "twenty percent".
+        ranks: K, from 3 to 100. Five ranks are called no, very low, low, high, very high; any other
+            number of ranks is called by its middle, such as "twenty percent".
         size: The number of images in all, at least three per rank.
         seed: Decides everything.
         pixels: The side of the images, from 64 to 1,024.
@@ -83,43 +88,56 @@ def load_leaves(
         A stratified 70/15/15 split.
 
     Raises:
-        InputError: Too few images for three splits. Of a number outside its range pydantic's `ValidationError`.
+        InputError: Too few images for three splits. Of a number outside its range pydantic's
+            `ValidationError`.
 
     Example:
         >>> data = load_leaves(ranks=11, size=110)
-        >>> data.ranks.sentences[2], data.counts("val"), data.train[0][0].size
-        ('a photo of a leaf with twelve percent damage', [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], (128, 128))
+        >>> data.ranks.sentences[2], data.train[0][0].size
+        ('a photo of a leaf with twelve percent damage', (128, 128))
+        >>> data.counts("val")
+        [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     targets = np.arange(size) % ranks
     parts = np.array(stratified(targets.tolist(), [seed]))
-    splits: dict[str, Any] = {}
+    edges = share_edges(ranks)
+
+    splits = {}
     for number, name in enumerate(SPLITS):
-        order = np.random.default_rng([seed, number]).permutation(targets[parts == name]).tolist()
-        images = DrawnLeaves(order, share_edges(ranks), (seed, number), pixels)
+        generator = np.random.default_rng([seed, number])
+        order = generator.permutation(targets[parts == name]).tolist()
+        images = DrawnLeaves(order, edges, (seed, number), pixels)
         paths = [f"leaves/{name}/{index:05d}.png" for index in range(len(order))]
         splits[name] = Split(paths, order, images)
+
     return OrdinalDataset(
-        "leaves", **splits, ranks=leaf_ranks(ranks), card=DATA_SETS["leaves"].card
+        "leaves",
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        ranks=leaf_ranks(ranks),
+        card=DATA_SETS["leaves"].card,
     )
 
 
 def share_edges(ranks: int) -> list[float]:
-    """The K + 1 edges between the ranks, as shares of the blade.
+    """Return the K + 1 edges between the ranks, as shares of the blade.
 
-    With a top of T = max(60 %, K - 1 %) and steps of T / (K - 1), rank k is centred on k steps. Rank 0 is
-    exactly nothing; rank 1 starts at 2 % or half a step, whichever is less.
+    With a top of T = max(60 %, K - 1 %) and steps of T / (K - 1), rank k is centred on k steps.
+    Rank 0 is exactly nothing; rank 1 starts at 2 % or half a step, whichever is less.
 
     Example:
         >>> [round(edge, 3) for edge in share_edges(5)]
         [0.0, 0.02, 0.225, 0.375, 0.525, 0.675]
     """
     step = max(0.6, (ranks - 1) / 100) / (ranks - 1)
-    edges = [0.0, min(0.02, step / 2), *((rank + 0.5) * step for rank in range(1, ranks))]
+    edges = [0.0, min(0.02, step / 2)]
+    edges += [(rank + 0.5) * step for rank in range(1, ranks)]
     return [min(edge, 1.0) for edge in edges]
 
 
 def leaf_ranks(ranks: int = 5) -> Ranks:
-    """Words for five ranks, percentages otherwise.
+    """Return words for five ranks, percentages otherwise.
 
     Example:
         >>> leaf_ranks(3).names
@@ -128,8 +146,9 @@ def leaf_ranks(ranks: int = 5) -> Ranks:
     five: Ranks = DATA_SETS["leaves"].ranks
     if ranks == len(five):
         return five
-    percent = [round(max(60, ranks - 1) * rank / (ranks - 1)) for rank in range(ranks)]
+
+    top = max(60, ranks - 1)
+    percent = [round(top * rank / (ranks - 1)) for rank in range(ranks)]
     names = tuple(f"{number_words(share)} percent" for share in percent)
-    return Ranks(
-        names, tuple(map(float, percent)), "a photo of a leaf with {rank} damage", unit="percent"
-    )
+    values = tuple(map(float, percent))
+    return Ranks(names, values, "a photo of a leaf with {rank} damage", unit="percent")

@@ -50,7 +50,9 @@ class OwnImages(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         """Return an image as the dataset gives it."""
-        return self.kept[index] if index in self.kept else self._read(index)
+        if index in self.kept:
+            return self.kept[index]
+        return self._read(index)
 
     def label(self, index: int) -> int:
         """Return the rank index that comes with an image.
@@ -112,11 +114,13 @@ def inside(dataset: Any, index: int) -> tuple[Any, int]:
     """
     while True:
         if type(dataset) is Subset:
-            dataset, index = dataset.dataset, int(dataset.indices[index])
+            index = int(dataset.indices[index])
+            dataset = dataset.dataset
         elif type(dataset) is ConcatDataset:
             part = bisect_right(dataset.cumulative_sizes, index)
-            before = dataset.cumulative_sizes[part - 1] if part else 0
-            dataset, index = dataset.datasets[part], index - before
+            if part > 0:
+                index -= dataset.cumulative_sizes[part - 1]
+            dataset = dataset.datasets[part]
         else:
             return dataset, index
 

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 SIDE = 16  # of the grid that is compared
-# Of 256 bits. Of 400 images each of seven real data sets, the two most alike differ in 26 or more. An
-# image and its copy as a JPEG of quality 60, or at half size, differ in 19 at most for 19 of 20 images
-# of six of these sets, and in 35 for those of apples81.
+# Of 256 bits. Of 400 images each of seven real data sets, the two most alike differ in 26 or more.
+# An image and its copy as a JPEG of quality 60, or at half size, differ in 19 at most for 19 of 20
+# images of six of these sets, and in 35 for those of apples81.
 MAX_DISTANCE = 20
 MIN_EDGES = SIDE * SIDE // 4  # an image of nearly one colour has too little to compare
 BLOCK = 4096  # rows that are compared at once
@@ -17,8 +17,8 @@ BLOCK = 4096  # rows that are compared at once
 def difference_hash(image: Image.Image) -> np.ndarray | None:
     """Return where an image gets brighter from left to right, on a grid of 16 × 16.
 
-    Source: the difference hash dHash, with 256 bits in place of 64, which cannot tell apart images of
-    one kind (two coffee leaves differ in 2 of 64 bits).
+    Source: the difference hash dHash, with 256 bits in place of 64, which cannot tell apart images
+    of one kind (two coffee leaves differ in 2 of 64 bits).
 
     Args:
         image: An RGB image.

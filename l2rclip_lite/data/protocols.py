@@ -1,33 +1,38 @@
-"""Changes to a data set that make it an experiment: few-shot, label shift, long tail, unseen ranks, and others.
+"""Changes to a data set that make it an experiment, such as few-shot or unseen ranks.
 
-Each function takes a data set and gives a new one. No image is opened, every choice follows from a seed, and what was
-done is one more sentence in `protocol`, which a run writes into its config.json.
+Each function takes a data set and returns a new one. No image is opened, every choice follows from
+a seed, and what was done is one more sentence in `protocol`, which a run writes into its
+config.json.
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
-_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
+_FEW_SHOT = 0
+_LABEL_SHIFT = 1
+_LONG_TAIL = 2
+_SUBJECTS = 3
 
 
 @validated
 def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> OrdinalDataset:
-    """At most `shots` training images of every rank; val and test stay.
+    """Keep at most `shots` training images of every rank; val and test stay.
 
-    With one seed, the images of fewer shots are among those of more. Source: CoOp (Zhou et al., IJCV 2022), and
-    for ages OrdinalCLIP (Li et al., NeurIPS 2022) with 1, 2, 4, 8, 16, 32 and 64 shots.
+    With one seed, the images of fewer shots are among those of more. Source: CoOp (Zhou et al.,
+    IJCV 2022), and for ages OrdinalCLIP (Li et al., NeurIPS 2022) with 1, 2, 4, 8, 16, 32 and 64
+    shots.
 
     Args:
         data: Any data set.
@@ -46,60 +51,70 @@ def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> 
         >>> few.counts("train"), few.protocol[-1]
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
     """
-    said = f"few-shot: at most {shots} training images per rank"
-    return _thinned(data, dict.fromkeys(data.train.targets, shots), said, _FEW_SHOT, seed)
+    quota = dict.fromkeys(data.train.targets, shots)
+    step = f"few-shot: at most {shots} training images per rank"
+    return _thinned(data, quota, step, [seed, _FEW_SHOT])
 
 
 @validated
 def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
-    """The most frequent ranks lose most of their training images; val and test stay.
+    """Thin out the training images of the most frequent ranks; val and test stay.
 
-    A thinned rank of n images keeps max(1, floor(keep * n)). Source: the distribution shift of OrdinalCLIP (Li et
-    al., NeurIPS 2022), which thins the 10, 20, 30 or 40 most frequent ages to 0.1 or 0.2; its code rounds down.
+    A thinned rank of n images keeps max(1, floor(keep * n)). Source: the distribution shift of
+    OrdinalCLIP (Li et al., NeurIPS 2022), which thins the 10, 20, 30 or 40 most frequent ages to
+    0.1 or 0.2; its code rounds down.
 
     Args:
         data: Any data set.
-        shift: "10:0.1" cuts the 10 most frequent ranks to a tenth; of two equally frequent ones the lower comes first.
+        shift: "10:0.1" cuts the 10 most frequent ranks to a tenth; of two equally frequent ones the
+            lower comes first.
         seed: Decides which images stay.
 
     Returns:
         The data set with the thinned training split, in its old order.
 
     Raises:
-        InputError: Another text, more ranks than the training split has, or a share that is not between 0 and 1.
+        InputError: Another text, more ranks than the training split has, or a share that is not
+            between 0 and 1.
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
         >>> label_shift(load_dataset("leaves", size=60), "2:0.25").counts("train")
         [2, 2, 8, 8, 8]
     """
-    order = Counter(
-        sorted(data.train.targets)
-    ).most_common()  # of equally frequent ranks the lower first
+    counts = _by_frequency(data)
     match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
-    if match is None or int(match[1]) > len(order):
-        what = f"how many of the {len(order)} ranks with training images are cut, and what share they keep"
-        raise InputError(f"label_shift: write {what}, such as 2:0.1, not {shift!r}.")
-    ranks, keep = int(match[1]), float(match[2])
-    quota = dict(order) | {rank: max(1, int(keep * count)) for rank, count in order[:ranks]}
-    said = f"label shift: the {ranks} most frequent ranks keep {keep:g} of their training images"
-    return _thinned(data, quota, said, _LABEL_SHIFT, seed)
+    if match is None or int(match[1]) > len(counts):
+        raise InputError(
+            f"label_shift: write how many of the {len(counts)} ranks with training images are cut, "
+            f"and what share they keep, such as 2:0.1, not {shift!r}."
+        )
+
+    n_ranks = int(match[1])
+    keep = float(match[2])
+    quota = dict(counts)
+    for rank, count in counts[:n_ranks]:
+        quota[rank] = max(1, int(keep * count))
+
+    step = f"label shift: the {n_ranks} most frequent ranks keep {keep:g} of their training images"
+    return _thinned(data, quota, step, [seed, _LABEL_SHIFT])
 
 
 @validated
 def long_tail(
     data: Data, ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)], seed: Seed = 0
 ) -> OrdinalDataset:
-    """An exponentially falling number of training images from rank to rank; val and test stay.
+    """Let the number of training images fall exponentially from rank to rank; val and test stay.
 
-    The K' ranks that have images are sorted by their number (of two equally frequent ones the lower first). The
-    i-th of them, i = 0 … K' - 1, keeps n_i = floor(n_0 * ratio ** (-i / (K' - 1))), where n_0 is the largest head
-    for which every rank has as many as it is asked for. Source: the profile of long-tailed CIFAR (Cui et al.,
-    CVPR 2019; Cao et al., NeurIPS 2019).
+    The K' ranks that have images are sorted by their number (of two equally frequent ones the lower
+    first). The i-th of them, i = 0 … K' - 1, keeps n_i = floor(n_0 * ratio ** (-i / (K' - 1))),
+    where n_0 is the largest head for which every rank has as many as it is asked for. Source: the
+    profile of long-tailed CIFAR (Cui et al., CVPR 2019; Cao et al., NeurIPS 2019).
 
     Args:
         data: Any data set.
-        ratio: n_0 / n_(K' - 1), up to the rounding, at least 1 (1 gives every rank the same number).
+        ratio: n_0 / n_(K' - 1), up to the rounding, at least 1 (1 gives every rank the same
+            number).
         seed: Decides which images stay.
 
     Returns:
@@ -113,30 +128,39 @@ def long_tail(
         >>> long_tail(load_dataset("leaves", size=60), ratio=8).counts("train")
         [8, 4, 2, 1, 1]
     """
-    order = Counter(sorted(data.train.targets)).most_common()
-    counts = np.array([count for _, count in order])
-    heads = np.arange(counts[0], 0, -1)[:, None]
-    # 1e-9 is what a power may be off before it is rounded; a ratio above the largest head has no tail anyway.
-    tails = np.floor(heads * min(ratio, counts[0] + 1.0) ** -np.linspace(0, 1, len(counts)) + 1e-9)
-    fitting = tails[(tails <= counts).all(axis=1) & (tails[:, -1] >= 1)]
-    if not len(fitting):
+    ranked = _by_frequency(data)
+    available = np.array([count for _, count in ranked])
+
+    # one row for each head that may be chosen, the largest first
+    heads = np.arange(available[0], 0, -1)[:, None]
+    exponents = np.linspace(0, 1, len(available))
+    base = min(ratio, available[0] + 1.0)  # a ratio above the largest head has no tail anyway
+    profiles = np.floor(heads * base**-exponents + 1e-9)  # a power may be off by so much
+
+    fits = (profiles <= available).all(axis=1) & (profiles[:, -1] >= 1)
+    if not fits.any():
         raise InputError(
             f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio."
         )
-    sizes = fitting[0].astype(int).tolist()
-    quota = {rank: size for (rank, _), size in zip(order, sizes, strict=True)}
-    said = f"long tail of ratio {ratio:g}: {len(order)} ranks from {sizes[0]:,} down to {sizes[-1]:,} training images"
-    return _thinned(data, quota, said, _LONG_TAIL, seed)
+    sizes = profiles[fits][0].astype(int).tolist()
+
+    quota = {rank: size for (rank, _), size in zip(ranked, sizes, strict=True)}
+    step = (
+        f"long tail of ratio {ratio:g}: {len(ranked)} ranks "
+        f"from {sizes[0]:,} down to {sizes[-1]:,} training images"
+    )
+    return _thinned(data, quota, step, [seed, _LONG_TAIL])
 
 
 @validated
 def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
-    """Neighbouring ranks merged into fewer, in all three splits.
+    """Merge neighbouring ranks into fewer, in all three splits.
 
-    The bins have equally many ranks, the first ones one more where that does not come out even. A bin is called
-    "first to last", and its value is the mean of the merged values. That labels of an ordered quantity may be cut
-    into bins and learned as classes is common for ages (Rothe et al., IJCV 2018); bins of equal width in ranks are
-    our choice. Label deviations, which belong to the old labels, are dropped.
+    The bins have equally many ranks, the first ones one more where that does not come out even. A
+    bin is called "first to last", and its value is the mean of the merged values. That labels of an
+    ordered quantity may be cut into bins and learned as classes is common for ages (Rothe et al.,
+    IJCV 2018); bins of equal width in ranks are our choice. Label deviations, which belong to the
+    old labels, are dropped.
 
     Args:
         data: Any data set.
@@ -159,37 +183,65 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
         raise InputError(
             f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
         )
-    bins = [part.tolist() for part in np.array_split(np.arange(len(old)), count)]
-    place = [number for number, members in enumerate(bins) for _ in members]
+
+    bins = [members.tolist() for members in np.array_split(np.arange(len(old)), count)]
     names = []
-    for part in bins:
-        first, last = old.names[part[0]], old.names[part[-1]]
-        if first == last:
-            names.append(first)
-        else:  # of bins that are merged again, the outer ends: "four to six"
-            names.append(f"{first.split(' to ')[0]} to {last.split(' to ')[-1]}")
-    values = tuple(sum(old.values[rank] for rank in part) / len(part) for part in bins)
-    merged: dict[str, Any] = {"ranks": replace(old, names=tuple(names), values=values)}
-    for name in SPLITS:
-        part = data.split(name)
-        merged[name] = replace(
-            part, targets=[place[target] for target in part.targets], deviations=None
-        )
-    widths = " or ".join(map(str, sorted({len(part) for part in bins})))
-    said = f"{len(old)} ranks merged into {count} bins of {widths}; errors are between the means of bins"
-    return replace(data, protocol=(*data.protocol, said), **merged)
+    values = []
+    bin_of_rank = []
+    for place, members in enumerate(bins):
+        names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
+        values.append(sum(old.values[rank] for rank in members) / len(members))
+        bin_of_rank += [place] * len(members)
+
+    widths = sorted({len(members) for members in bins})
+    step = (
+        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; "
+        "errors are between the means of bins"
+    )
+    return replace(
+        data,
+        train=_relabelled(data.train, bin_of_rank),
+        val=_relabelled(data.val, bin_of_rank),
+        test=_relabelled(data.test, bin_of_rank),
+        ranks=replace(old, names=tuple(names), values=tuple(values)),
+        protocol=(*data.protocol, step),
+    )
+
+
+def _bin_name(first: str, last: str) -> str:
+    """Return what a bin from one rank to another is called.
+
+    Where the ranks are bins themselves, their outer ends count.
+
+    Example:
+        >>> _bin_name("four", "six"), _bin_name("four to six", "seven to nine")
+        ('four to six', 'four to nine')
+    """
+    if first == last:
+        return first
+
+    lowest, _, _ = first.partition(" to ")
+    _, _, highest = last.rpartition(" to ")
+    return f"{lowest} to {highest}"
+
+
+def _relabelled(split: Split, bin_of_rank: Sequence[int]) -> Split:
+    """Return a split whose targets are bins, without the deviations of its old labels."""
+    targets = [bin_of_rank[target] for target in split.targets]
+    return replace(split, targets=targets, deviations=None)
 
 
 @validated
 def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
-    """The three splits pooled and cut again 70/15/15 by whole subjects, see `tables.deal`: nobody is in two of them.
+    """Pool the splits and cut them anew, 70/15/15, by whole subjects, see `splits.deal`.
 
     Args:
         data: A data set that names its subjects.
         seed: Decides the order.
 
     Returns:
-        All images in their old order. As a rare rank may lose its training images, `allow_empty_ranks` is set.
+        All images in their old order. As a rare rank may lose its training images,
+        `allow_empty_ranks` is set.
 
     Raises:
         InputError: The data set does not name its subjects, or has too few.
@@ -202,32 +254,42 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         ...     load_dataset("leaves", size=60), train=us[:12], val=us[12:16], test=us[16:]
         ... )
         >>> print(subject_disjoint(faces).protocol[-1])
-        subject-disjoint: all 20 images split again by subject, train 10 (5 subjects), val 6 (3 subjects), test 4
-        (2 subjects); seed 0
+        subject-disjoint: all 20 images split again by subject, train 10 (5 subjects), val 6 (3
+        subjects), test 4 (2 subjects); seed 0
     """
-    pool, splits = data.train + data.val + data.test, dict[str, Any]()
+    pool = data.train + data.val + data.test
     if pool.subjects is None:
         raise InputError(
             f"subject_disjoint: {data.name} does not say who is shown; choose another data set."
         )
-    dealt = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
-    said = f"subject-disjoint: all {len(pool):,} images split again by subject"
+
+    parts = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
+    splits = {}
+    sizes = []
     for name in SPLITS:
-        part = splits[name] = pool.subset(np.flatnonzero(dealt == name).tolist())
-        said += f", {name} {len(part):,} ({len(set(part.subjects or ())):,} subjects)"
+        split = pool.subset(np.flatnonzero(parts == name).tolist())
+        splits[name] = split
+        sizes.append(f"{name} {len(split):,} ({len(set(split.subjects or ())):,} subjects)")
+
+    step = f"subject-disjoint: all {len(pool):,} images split again by subject, {', '.join(sizes)}"
     return replace(
-        data, protocol=(*data.protocol, f"{said}; seed {seed}"), allow_empty_ranks=True, **splits
+        data,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        protocol=(*data.protocol, f"{step}; seed {seed}"),
+        allow_empty_ranks=True,
     )
 
 
 @validated
 def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0) -> OrdinalDataset:
-    """Unseen ranks: every third one between the two ends loses its training and validation images; test stays.
+    """Make ranks unseen: one in `every` between the two ends keeps its test images only.
 
-    Ranks are numbered from 0. Of the inner ranks 1 … K - 2 those at o, o + every, o + 2 every, … are held out, with
-    o = (floor(every / 2) + seed) mod every. So nothing is drawn, `every` seeds in a row hold out each inner rank
-    once, and between two held-out ranks there are `every` - 1 others. Validation loses them too, or epochs would be
-    chosen on what is meant to be unseen.
+    Ranks are numbered from 0. Of the inner ranks 1 … K - 2 those at o, o + every, o + 2 every, …
+    are held out, with o = (floor(every / 2) + seed) mod every. So nothing is drawn, `every` seeds
+    in a row hold out each inner rank once, and between two held-out ranks there are `every` - 1
+    others. Validation loses them too, or epochs would be chosen on what is meant to be unseen.
 
     Args:
         data: Any data set.
@@ -246,36 +308,49 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
         >>> data.counts("train"), data.counts("val"), data.counts("test")
         ([8, 8, 0, 8, 8], [2, 2, 0, 2, 2], [2, 2, 2, 2, 2])
         >>> print(data.protocol[-1])
-        held out: 1 of 5 ranks (2), one in 3 between the ends; 8 training and 2 validation images removed; seed 0
+        held out: 1 of 5 ranks (2), one in 3 between the ends; 8 training and 2 validation images
+        removed; seed 0
     """
-    ranks = list(range(1, len(data.ranks) - 1))[(every // 2 + seed) % every :: every]
-    if not ranks:
-        what = f"one in {every} holds out none of the {len(data.ranks)} ranks of {data.name} with seed {seed}"
-        raise InputError(f"hold_out: {what}; choose another seed or a smaller number.")
-    parts: dict[str, Any] = {}
-    for name in ("train", "val"):
-        part = data.split(name)
-        parts[name] = part.subset(
-            [i for i, target in enumerate(part.targets) if target not in ranks]
+    inner = range(1, len(data.ranks) - 1)
+    unseen = inner[(every // 2 + seed) % every :: every]
+    if not unseen:
+        raise InputError(
+            f"hold_out: one in {every} holds out none of the {len(data.ranks)} ranks of "
+            f"{data.name} with seed {seed}; choose another seed or a smaller number."
         )
-    gone = [f"{len(data.split(name)) - len(part):,}" for name, part in parts.items()]
-    said = f"held out: {len(ranks)} of {len(data.ranks)} ranks ({', '.join(map(str, ranks))}), one in {every} between the"
-    said += f" ends; {gone[0]} training and {gone[1]} validation images removed; seed {seed}"
-    return replace(data, protocol=(*data.protocol, said), allow_empty_ranks=True, **parts)
+
+    train = _without(data.train, unseen)
+    val = _without(data.val, unseen)
+    step = (
+        f"held out: {len(unseen)} of {len(data.ranks)} ranks ({', '.join(map(str, unseen))}), "
+        f"one in {every} between the ends; {len(data.train) - len(train):,} training and "
+        f"{len(data.val) - len(val):,} validation images removed; seed {seed}"
+    )
+    return replace(
+        data, train=train, val=val, protocol=(*data.protocol, step), allow_empty_ranks=True
+    )
 
 
-_ORDER: tuple[Any, ...] = (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
-CHANGES: dict[str, Any] = {change.__name__: change for change in _ORDER}
+def _without(split: Split, ranks: Container[int]) -> Split:
+    """Return the images of a split that have none of these ranks."""
+    kept = [index for index, target in enumerate(split.targets) if target not in ranks]
+    return split.subset(kept)
+
+
+CHANGES: dict[str, Any] = {  # in the order in which they are made
+    change.__name__: change
+    for change in (subject_disjoint, rebin, hold_out, label_shift, long_tail, few_shot)
+}
 
 
 def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
-    """The chosen changes, in the order of `CHANGES`, whatever the order they are written in.
+    """Make the chosen changes in the order of `CHANGES`, whatever the order they are written in.
 
     Args:
         data: Any data set.
         seed: Decides every draw, and which ranks are held out.
-        options: The names of changes with their number or text, such as `few_shot=4`; True for `subject_disjoint`,
-            None and False for nothing.
+        options: The names of changes with their number or text, such as `few_shot=4`; True for
+            `subject_disjoint`, None and False for nothing.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -286,32 +361,44 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
     Example:
         >>> from l2rclip_lite.data import load_dataset
         >>> data = load_dataset("leaves", size=60)
-        >>> (
-        ...     apply_protocols(data, label_shift="1:0.1", few_shot=4).counts("train"),
-        ...     apply_protocols(data) is data,
-        ... )
-        ([1, 4, 4, 4, 4], True)
+        >>> apply_protocols(data, label_shift="1:0.1", few_shot=4).counts("train")
+        [1, 4, 4, 4, 4]
+        >>> apply_protocols(data) is data
+        True
     """
     for name, change in CHANGES.items():
         value = options.get(name)
-        if value is not None and value is not False:
-            draws = {} if name == "rebin" else {"seed": seed}  # to merge ranks, nothing is drawn
-            data = (
-                change(data, **draws)
-                if name == "subject_disjoint"
-                else change(data, value, **draws)
-            )
+        if value is None or value is False:
+            continue
+
+        if name == "subject_disjoint":  # there is no number to pass
+            data = change(data, seed=seed)
+        elif name == "rebin":  # nothing is drawn
+            data = change(data, value)
+        else:
+            data = change(data, value, seed=seed)
     return data
 
 
+def _by_frequency(data: OrdinalDataset) -> list[tuple[int, int]]:
+    """Return ranks and their training images, most frequent first, of equal ones the lower."""
+    return Counter(sorted(data.train.targets)).most_common()
+
+
 def _thinned(
-    data: Data, quota: Mapping[int, int], said: str, step: int, seed: int
+    data: OrdinalDataset, quota: Mapping[int, int], step: str, seeds: Sequence[int]
 ) -> OrdinalDataset:
-    """At most `quota[rank]` random training images of each rank; a smaller quota gives a subset of a larger one."""
+    """Return the data with at most `quota[rank]` random training images of each rank.
+
+    A smaller quota keeps a subset of what a larger one keeps. `step` is a sentence for the
+    protocol, to which the counts are added; `seeds` are the seed and the number of the step.
+    """
     targets = np.array(data.train.targets)
     kept: list[int] = []
     for rank, count in quota.items():
         members = np.flatnonzero(targets == rank)
-        kept += np.random.default_rng([seed, step, rank]).permutation(members)[:count].tolist()
-    said += f", {len(kept):,} of {len(targets):,} kept; seed {seed}"
-    return replace(data, protocol=(*data.protocol, said), train=data.train.subset(sorted(kept)))
+        order = np.random.default_rng([*seeds, rank]).permutation(members)
+        kept += order[:count].tolist()
+
+    step += f", {len(kept):,} of {len(targets):,} kept; seed {seeds[0]}"
+    return replace(data, train=data.train.subset(sorted(kept)), protocol=(*data.protocol, step))

@@ -15,7 +15,8 @@ Names = Sequence[str] | np.ndarray
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
     """Refuse a cell of the split column that is no split, with its row."""
-    if row := first_row(table, ~table[column].isin(SPLITS)):
+    row = first_row(table, ~table[column].isin(SPLITS))
+    if row:
         raise InputError(
             f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; "
             "correct it."
@@ -31,9 +32,9 @@ def stratified(
 ) -> list[str]:
     """Return a split of the same shares of every rank, of whole groups where they are known.
 
-    Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val n))
-    to val, as long as one image is left for train. Each rank is shuffled by its own generator, so
-    that images added to one rank leave the others where they were. With groups, see `deal`.
+    Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val
+    n)) to val, as long as one image is left for train. Each rank is shuffled by its own generator,
+    so that images added to one rank leave the others where they were. With groups, see `deal`.
 
     Args:
         targets: One rank index per image.
@@ -162,7 +163,8 @@ def draw_splits(
     groups = None
     manner = "within every"
     if "subject" in table:
-        if row := first_row(table, table["subject"] == ""):
+        row = first_row(table, table["subject"] == "")
+        if row:
             raise InputError(f"{row['where']}: the group is blank; name who is shown.")
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
@@ -182,7 +184,8 @@ def draw_splits(
         shares = f"{85 - 100 * val_share:g}/{100 * val_share:g}/15"
         message = f"split {shares} {manner} rank, seed {seed}"
 
-    if validation := draw_validation(table, val_share, seed, groups):
+    validation = draw_validation(table, val_share, seed, groups)
+    if validation:
         message += f"{validation}, seed {seed}"
 
     messages = [message]

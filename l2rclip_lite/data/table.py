@@ -14,8 +14,8 @@ from l2rclip_lite.images import read_image
 from l2rclip_lite.ranks import Ranks
 
 Source = Path | pd.DataFrame
-# A line end or an escape code in a name would break the files and the terminal that repeat it; half of a surrogate pair,
-# what is left of a name that is not UTF-8, cannot be written at all.
+# A line end or an escape code in a name would break the files and the terminal that repeat it; half
+# of a surrogate pair, what is left of a name that is not UTF-8, cannot be written at all.
 CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
@@ -25,8 +25,9 @@ def read_table(
     """Return the columns of a table as text, without the spaces around it.
 
     Cells of a text file are separated by tabs, semicolons, commas or spaces, whichever of them the
-    first row has first. A byte-order mark, Windows line ends, quoted cells and blank lines are fine.
-    Rows of text are counted as a spreadsheet counts them, from 1, those of Parquet and pandas from 0.
+    first row has first. A byte-order mark, Windows line ends, quoted cells and blank lines are
+    fine. Rows of text are counted as a spreadsheet counts them, from 1, those of Parquet and pandas
+    from 0.
 
     Args:
         source: A UTF-8 text file, a Parquet file, or a table of pandas.
@@ -256,26 +257,32 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         ...     "data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]})
         ... )
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the folder data, as it is
-        or by a link; copy the image itself there.
+        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the
+        folder data, as it is or by a link; copy the image itself there.
     """
-    if row := first_row(table, table["path"].str.contains(CONTROL)):
+    row = first_row(table, table["path"].str.contains(CONTROL))
+    if row:
         raise InputError(
             f"{row['where']}: the path {row['path']!r:.200} has a control character; "
             "rename the file and correct the path."
         )
 
     top = os.path.realpath(root)
-    parts = [os.path.split(path) for path in table["path"]]
-    folders = {
-        folder: os.path.realpath(os.path.join(top, folder))
-        for folder in {part[0] for part in parts}
-    }
-    files = [os.path.normpath(os.path.join(folders[folder], name)) for folder, name in parts]
-    files = [os.path.realpath(file) if os.path.islink(file) else file for file in files]
+    resolved: dict[str, str] = {}  # once for each folder, as links are slow to follow
+    files = []
+    for path in table["path"]:
+        folder, name = os.path.split(path)
+        if folder not in resolved:
+            resolved[folder] = os.path.realpath(os.path.join(top, folder))
+
+        file = os.path.normpath(os.path.join(resolved[folder], name))
+        if os.path.islink(file):
+            file = os.path.realpath(file)
+        files.append(file)
 
     column = pd.Series(files, index=table.index)
-    if row := first_row(table, ~column.str.startswith(os.path.join(top, ""))):
+    row = first_row(table, ~column.str.startswith(os.path.join(top, "")))
+    if row:
         raise InputError(
             f"{row['where']}: the path {row['path']!r:.200} leads out of the folder {root}, "
             "as it is or by a link; copy the image itself there."
@@ -296,7 +303,8 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
         InputError: Two rows of one image.
     """
     earlier = table.assign(earlier=table.groupby(image)["where"].transform("first"))
-    if row := first_row(earlier, image.duplicated()):
+    row = first_row(earlier, image.duplicated())
+    if row:
         raise InputError(
             f"{row['where']}: the image {row['path']} is listed in {row['earlier']} already; "
             "remove one of them."

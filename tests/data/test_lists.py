@@ -12,7 +12,8 @@ from PIL import Image
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.loaders import find_images, five_folds, read_lists
+from l2rclip_lite.data.official_lists import find_images, read_lists
+from l2rclip_lite.data.official_splits import five_folds
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 

@@ -320,6 +320,18 @@ def test_a_report_is_one_page_that_asks_nobody_and_runs_nothing(
     refused(run(*words), "seaborn is not installed")
 
 
+def test_a_report_is_written_by_whom_an_entry_point_names(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package imports nothing of the book; without an entry point a sentence says what to do."""
+    for file in Path(l2rclip_lite.__file__).parent.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(from|import) l2rclip_book", text, flags=re.M), file
+
+    monkeypatch.setattr("l2rclip_lite.commands.report.entry_points", lambda group: ())
+    refused(run("report", fitted.out), "report: nothing that is installed writes one")
+
+
 def test_what_may_be_left_out_and_where_a_table_may_lie(
     fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,11 @@ def in_words(values: Iterable[float]) -> list[str]:
         >>> in_words([21, 0.5])
         ['twenty one', '0.5']
     """
-    return [number_words(int(value)) if value % 1 == 0 else f"{value:g}" for value in values]
+    words = []
+    for value in values:
+        is_whole = value % 1 == 0
+        words.append(number_words(int(value)) if is_whole else f"{value:g}")
+    return words
 
 
 def label_space(
@@ -56,19 +60,21 @@ def label_space(
         ...     {"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]}
         ... )
         >>> space, messages = label_space(table, None, None, "names")
-        >>> space.names, space.values, table["target"].tolist(), messages
-        (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1], ['ranks: the 2 numbers found as labels, 1 to 3'])
+        >>> space.names, space.values, table["target"].tolist()
+        (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1])
+        >>> messages
+        ['ranks: the 2 numbers found as labels, 1 to 3']
         >>> label_space(table, space, None, "names")[0].values  # a new table, by the ranks of a run
         (1.0, 3.0)
     """
-    if row := first_row(table, table["label"] == ""):
+    row = first_row(table, table["label"] == "")
+    if row:
         raise InputError(f"{row['where']}: the label is blank; fill it in, or remove the row.")
 
     if ranks is None:
         names = _numbers_of_labels(table, kind)
     elif isinstance(ranks, Ranks):
-        numeric = list(ranks.names) == in_words(ranks.values)
-        names = [str(name) for name in (ranks.values if numeric else ranks.names)]
+        names = _labels_of(ranks)
     else:
         names = _names(ranks)
 
@@ -87,11 +93,20 @@ def label_space(
     return space, messages
 
 
+def _labels_of(ranks: Ranks) -> list[str]:
+    """Return how labels name the ranks: by numbers, if their names are numbers in words."""
+    if list(ranks.names) == in_words(ranks.values):
+        return [str(value) for value in ranks.values]
+    return list(ranks.names)
+
+
 def _names(ranks: str | Sequence[str | int | float]) -> list[str]:
     """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9"."""
     if not isinstance(ranks, str):
         return [str(name).strip() for name in ranks]
-    if ends := re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks):
+
+    ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
+    if ends is not None:
         return [str(number) for number in range(int(ends[1]), int(ends[2]) + 1)]
     return [name.strip() for name in ranks.split(",")]
 
@@ -106,13 +121,16 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
         raise InputError(
             "csv: --labels-are index or position counts the ranks; give them by --ranks."
         )
+
     labels = numbers(table["label"])
-    if row := first_row(table, labels.isna()):
+    row = first_row(table, labels.isna())
+    if row:
         words = ",".join(sorted(set(table["label"])))
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is a word; write all in their order, "
             f"lowest first: --ranks {words!r:.900}"
         )
+
     values = sorted(set(labels))
     if len(values) > min(MAX_RANKS, len(table) / 2):
         raise InputError(
@@ -136,8 +154,9 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         >>> table = pd.DataFrame({"label": ["0", "1"], "where": ["row 2", "row 3"]})
         >>> targets(table, ["1", "2"], "names")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct it or --ranks, or say
-        what labels are: --labels-are names, index (from 0) or position (from 1).
+        l2rclip_lite.errors.InputError: row 2: the label '0' is none of the numbers 1 to 2; correct
+        it or --ranks, or say what labels are: --labels-are names, index (from 0) or position (from
+        1).
     """
     if kind == "names":
         spellings = list(names)
@@ -145,25 +164,38 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         start = 1 if kind == "position" else 0
         spellings = [str(start + rank) for rank in range(len(names))]
 
-    label_values = numbers(table["label"])
-    rank_values = numbers(spellings)
-    if rank_values.notna().all():
-        target = label_values.map({value: rank for rank, value in enumerate(rank_values)})
-        if row := first_row(table, target.isna()):
-            raise InputError(
-                f"{row['where']}: the label {row['label']!r:.80} is none of the numbers "
-                f"{spellings[0]} to {spellings[-1]}; correct it or --ranks, or say what labels "
-                "are: --labels-are names, index (from 0) or position (from 1)."
-            )
-        return target.astype(int)
+    if numbers(spellings).notna().all():
+        return _targets_of_numbers(table, spellings)
+    return _targets_of_words(table, spellings)
 
+
+def _targets_of_numbers(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Series[int]":
+    """Return the rank index of each label where all ranks are numbers: "03" and "3.0" are 3."""
+    rank_of = {value: rank for rank, value in enumerate(numbers(spellings))}
+    target = numbers(table["label"]).map(rank_of)
+    row = first_row(table, target.isna())
+    if row:
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is none of the numbers "
+            f"{spellings[0]} to {spellings[-1]}; correct it or --ranks, or say what labels "
+            "are: --labels-are names, index (from 0) or position (from 1)."
+        )
+    return target.astype(int)
+
+
+def _targets_of_words(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Series[int]":
+    """Return the rank index of each label where a rank is a word: by its name, letter by letter."""
     target = table["label"].map({name: rank for rank, name in enumerate(spellings)})
-    if row := first_row(table, target.isna() & label_values.notna()):
+
+    row = first_row(table, target.isna() & numbers(table["label"]).notna())
+    if row:
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is no name, but may count the ranks: "
             f"pass --labels-are index (0 is {spellings[0]}) or position (1 is {spellings[0]})."
         )
-    if row := first_row(table, target.isna()):
+
+    row = first_row(table, target.isna())
+    if row:
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is no rank; "
             f"write one of {', '.join(spellings)}."

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 from pydantic import Field
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Seed, validated
@@ -34,34 +35,39 @@ def load_csv(
     allow_empty_ranks: bool = False,
     allow_missing: bool = False,
 ) -> OrdinalDataset:
-    """Anybody's images, graded in a table or sorted into a folder per rank.
+    """Return your own images, graded in a table or sorted into a folder per rank.
 
-    **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are values: "03", "3.0" and
-    3 are the number 3, never an index. `labels_are="index"` counts the ranks from 0 instead, "position" from 1. A
-    number under names that are words may be either, and is refused until `labels_are` decides.
+    **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are
+    values: "03", "3.0" and 3 are the number 3, never an index. `labels_are="index"` counts the
+    ranks from 0 instead, "position" from 1. A number under names that are words may be either, and
+    is refused until `labels_are` decides.
 
-    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says where
-    they differ. A column that is there twice is refused.
+    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says
+    where they differ. A column that is there twice is refused.
 
-    **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are drawn.
+    **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are
+    drawn.
 
-    **Splits.** Those of the table; if it has none, 70/15/15 within every rank. If it has no `val`, a part of its `train`.
+    **Splits.** Those of the table; if it has none, 70/15/15 within every rank. If it has no `val`,
+    a part of its `train`.
 
     Args:
         root: The folder that the paths start from.
-        labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas. None takes labels.csv in
-            `root`; if there is none, each sub-folder is a rank, also below folders called train, val and test.
-        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for every whole number from 0
-            to 9. None takes the numbers found as labels, in their order.
-        template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for numbers "a photo of
-            grade {rank}".
+        labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas.
+            None takes labels.csv in `root`; if there is none, each sub-folder is a rank, also below
+            folders called train, val and test.
+        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for
+            every whole number from 0 to 9. None takes the numbers found as labels, in their order.
+        template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for
+            numbers "a photo of grade {rank}".
         unit: What the numbers of the ranks count, such as "weeks".
         labels_are: "names" (of ranks), "index" (from 0) or "position" (from 1).
         path_column: Which column names the image.
         label_column: Which column holds the label.
         group_column: Which column names the group; `group` need not be there.
         split_column: Which column names the split: train, val or test; `split` need not be there.
-        folds: Draw so many test parts that together hold every image; the table's splits are not used.
+        folds: Draw so many test parts that together hold every image; the table's splits are not
+            used.
         fold: Which of them, from 1.
         val_share: How much becomes validation where it is drawn.
         seed: Decides the splits and folds that are drawn.
@@ -77,7 +83,8 @@ def load_csv(
     Example:
         >>> load_csv(labels="bananas.csv")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images, not None.
+        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images,
+        not None.
     """
     if root is None or not os.path.isdir(root):
         raise InputError(
@@ -85,34 +92,41 @@ def load_csv(
         )
     if fold is not None and fold > (folds or 0):
         raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+
     columns = {
         "path": path_column,
         "label": label_column,
         "subject": group_column,
         "split": split_column,
     }
-    if labels is None and not os.path.isfile(Path(root, "labels.csv")):
-        messages = list[str]()
-        table, title = images_by_folder(Path(root))
-    else:
-        source = "labels.csv" if labels is None else labels
-        table, title, messages = own_table(Path(root), source, columns)
-
+    table, title, messages = _read(Path(root), labels, columns)
     table["file"] = files_inside(root, table)
-    space, sentences = label_space(table, ranks, template, labels_are)
-    messages += sentences
-    messages += draw_splits(table, folds or 0, fold or 1, val_share, seed)
-    card = Card(
-        "csv", f"{len(table)} images of {title}", str(root), notes=f"{'; '.join(messages)}."
-    )
 
-    present, missing, sentences = keep_present(table, "csv", root, allow_missing)
+    space, rank_messages = label_space(table, ranks, template, labels_are)
+    messages += rank_messages
+    messages += draw_splits(table, folds or 0, fold or 1, val_share, seed)
+    notes = f"{'; '.join(messages)}."
+    card = Card("csv", f"{len(table)} images of {title}", str(root), notes=notes)
+
+    present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
     return as_dataset(
         card,
         replace(space, unit=unit),
         present,
-        protocol=messages + sentences,
+        protocol=messages + missing_messages,
         missing=missing,
         upright=True,
         allow_empty_ranks=allow_empty_ranks,
     )
+
+
+def _read(
+    root: Path, labels: Labels | None, columns: dict[str, str]
+) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return one row for each image, what to call the rows, and sentences about them."""
+    if labels is None:
+        if not os.path.isfile(root / "labels.csv"):
+            table, title = images_by_folder(root)
+            return table, title, []
+        labels = "labels.csv"
+    return own_table(root, labels, columns)

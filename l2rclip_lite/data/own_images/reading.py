@@ -27,8 +27,8 @@ def own_table(
             `group` and `split` need not be there.
 
     Raises:
-        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column with
-            two roles.
+        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column
+            with two roles.
     """
     if len({*columns.values(), "where"}) <= len(columns):  # the name of our own column
         raise InputError(
@@ -87,7 +87,10 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     folders = [path for path in sorted(root.glob("*")) if path.is_dir() and path.name[0] != "."]
     in_splits = all(path.name in SPLITS for path in folders)
     pattern = "*/*" if in_splits else "*"
-    files = [file for folder in folders for file in sorted(folder.glob(pattern))]
+
+    files: list[Path] = []
+    for folder in folders:
+        files += sorted(folder.glob(pattern))
     images = [
         file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."
     ]
@@ -98,9 +101,8 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
         )
 
     paths = [image.relative_to(root).as_posix() for image in images]
-    table = pd.DataFrame(
-        {"path": paths, "where": paths, "label": [image.parent.name for image in images]}
-    )
+    labels = [image.parent.name for image in images]
+    table = pd.DataFrame({"path": paths, "where": paths, "label": labels})
     if in_splits:
         table["split"] = [image.parent.parent.name for image in images]
     return table, f"a folder per rank, {len(files) - len(images):,} other files left out"
