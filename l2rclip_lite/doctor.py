@@ -17,12 +17,13 @@ from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.training.fit import choose_device
 
-WRITTEN = (
-    8 * 2**20
-)  # bytes that the check of the folder writes; a run of `mini` keeps three times as much
+# Bytes that the check of the folder writes; a run of `mini` keeps three times as much.
+WRITTEN = 8 * 2**20
 CGROUP = Path("/sys/fs/cgroup")  # of this container, version 2
-# GiB that were in use at most when `mini` was fitted to 60 images, and a head on its features to 300.
-FIT_TOWER, FIT_HEAD = 2.0, 1.2
+# GiB that were in use at most when `mini` was fitted to 60 images, and a head on its features to
+# 300.
+FIT_TOWER = 2.0
+FIT_HEAD = 1.2
 
 
 def doctor(out: str | Path = ".") -> bool:
@@ -37,30 +38,34 @@ def doctor(out: str | Path = ".") -> bool:
     healthy = True
     for check in (packages, device, memory, folder, forward_pass):
         try:
-            word, finding = "OK", check(Path(out).absolute())
+            finding = check(Path(out).absolute())
+            word = "OK"
         except Exception as error:  # whatever breaks here is the finding, never a traceback
+            finding = f"{error} ({type(error).__name__})"
+            word = "FAIL"
             healthy = False
-            word, finding = "FAIL", f"{error} ({type(error).__name__})"
         print(f"{word:<5} {check.__name__:<13} {one_line(finding)}", flush=True)
     return healthy
 
 
 def packages(_: Path) -> str:
-    """Python's version, and every package that this one requires in a version that it allows."""
-    needed = [
-        Requirement(line) for line in metadata.requires("l2rclip-lite") or [] if ";" not in line
-    ]
-    if wrong := [
-        f'"{each}"' for each in needed if metadata.version(each.name) not in each.specifier
-    ]:
+    """Check that every package which this one requires has a version that it allows."""
+    wrong = []
+    for line in metadata.requires("l2rclip-lite") or []:
+        if ";" in line:  # of an extra
+            continue
+        requirement = Requirement(line)
+        if metadata.version(requirement.name) not in requirement.specifier:
+            wrong.append(f'"{requirement}"')
+
+    if wrong:
         raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
-    return (
-        f"Python {platform.python_version()}, torch {torch.__version__}, and all others as required"
-    )
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{versions}, and all others as required"
 
 
 def device(_: Path) -> str:
-    """Where `--device auto` computes, and whether this torch can use the NVIDIA GPU that is here."""
+    """Check that torch can use an NVIDIA GPU that is here; return where it would compute."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError(
             "torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says"
@@ -69,15 +74,17 @@ def device(_: Path) -> str:
 
 
 def memory(_: Path) -> str:
-    """Memory that is free on this machine, or within the limit of this container, beside what a fit takes."""
+    """Check that memory is enough for a fit of the default towers.
+
+    It is what is free on this machine, or within the limit of this container.
+    """
     available = available_memory() / 2**30
     needs = f"a fit of the default towers takes about {FIT_TOWER:g}, larger towers and batches more"
     finding = f"{available:.1f} GiB are free; {needs}"
+
     if available < FIT_TOWER:
-        cure = (
-            f"close other programs, or fit a head alone (--image-side kernel), about {FIT_HEAD:g}"
-        )
-        raise InputError(f"{finding}; {cure}")
+        cure = "close other programs, or fit a head alone (--image-side kernel), about"
+        raise InputError(f"{finding}; {cure} {FIT_HEAD:g}")
     return finding
 
 
@@ -96,8 +103,11 @@ def available_memory() -> int:
 
 
 def folder(out: Path) -> str:
-    """Write access and free disk where runs shall go, or in the nearest folder above that exists."""
-    place = next(each for each in (out, *out.parents) if each.exists())
+    """Check that a run can be written, and return how much disk is free.
+
+    Where the folder does not exist, the nearest one above is checked.
+    """
+    place = next(parent for parent in (out, *out.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=place) as stream:
             stream.write(b"\1" * WRITTEN)
@@ -106,16 +116,17 @@ def folder(out: Path) -> str:
     except OSError as error:
         problem = f"{place}: {WRITTEN / 2**20:.0f} MiB cannot be written ({error.strerror})"
         raise InputError(f"{problem}; free some space, or choose another --out") from error
-    return (
-        f"{place} can be written; {shutil.disk_usage(place).free / 2**30:.1f} GiB of disk are free"
-    )
+
+    free = shutil.disk_usage(place).free / 2**30
+    return f"{place} can be written; {free:.1f} GiB of disk are free"
 
 
 def forward_pass(_: Path) -> str:
-    """An image through the model that ships with the package, on the device that would be used; weights are checked."""
+    """Predict an image by the model that ships with the package; this checks the weights, too."""
     model = L2RCLIP.from_pretrained("leaves").to(choose_device(Config()))
-    answer = model.predict(Image.new("RGB", (64, 64)))
-    return f"the probabilities of an image add up to {float(answer.probabilities.sum()):.4f}"
+    prediction = model.predict(Image.new("RGB", (64, 64)))
+    total = float(prediction.probabilities.sum())
+    return f"the probabilities of an image add up to {total:.4f}"
 
 
 def read_control(name: str) -> str:

@@ -1,5 +1,6 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,17 +30,20 @@ from l2rclip_lite.training.fit import choose_device
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 
-class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
+# scikit-learn has no annotations
+class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """L2RCLIP with `fit`, `predict`, `predict_proba` and `score`, as scikit-learn has them.
 
-    X holds images: paths, PIL images, or arrays of bytes (height, width, 3). Or X holds features that you computed, a row
-    of numbers per image; then only the kernel head is fitted, with the bare sentences, and there is no stage 1. A share of
-    X, drawn from every rank, is kept for validation: it chooses epochs, head and temperature.
+    X holds images: paths, PIL images, or arrays of bytes (height, width, 3). Or X holds features
+    that you computed, a row of numbers per image; then only the kernel head is fitted, with the
+    bare sentences, and there is no stage 1. A share of X, drawn from every rank, is kept for
+    validation: it chooses epochs, head and temperature.
 
     A fitted estimator refuses to be pickled. Save its model by `model_.save_pretrained`.
 
     Args:
-        ranks: A list of all labels, lowest first, spelt as in y; None takes the numbers of y by their value.
+        ranks: A list of all labels, lowest first, spelt as in y; None takes the numbers of y by
+            their value.
         template: A sentence with `{rank}` where the name goes; None takes that of `load_csv`.
         towers: See `Config`, as for all below.
         image_side: See `Config`; 'tower' needs images.
@@ -50,14 +54,13 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     Attributes:
         model_: The `L2RCLIP`, with the ranks in their order and all answers of its `predict`.
-        classes_: The labels, sorted as scikit-learn sorts them: names by the alphabet. Probabilities have this order.
+        classes_: The labels, sorted as scikit-learn sorts them: names by the alphabet.
+            Probabilities have this order.
         order_: The rank index of each class.
 
     Example:
-        >>> X, y = (
-        ...     [[0.1], [0.2], [0.9], [1.0], [1.9], [2.0]],
-        ...     ["no", "no", "low", "low", "high", "high"],
-        ... )
+        >>> X = [[0.1], [0.2], [0.9], [1.0], [1.9], [2.0]]
+        >>> y = ["no", "no", "low", "low", "high", "high"]
         >>> grader = L2RCLIPClassifier(["no", "low", "high"], towers="tiny/random").fit(X, y)
         >>> grader.predict([[0.0], [2.1]]).tolist(), grader.classes_.tolist()
         (['no', 'high'], ['high', 'low', 'no'])
@@ -75,95 +78,117 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         device: str = "auto",
         seed: int = 0,
     ) -> None:
-        self.ranks, self.template, self.towers, self.image_side = (
-            ranks,
-            template,
-            towers,
-            image_side,
-        )
-        self.epochs1, self.epochs2, self.device, self.seed = epochs1, epochs2, device, seed
+        self.ranks = ranks
+        self.template = template
+        self.towers = towers
+        self.image_side = image_side
+        self.epochs1 = epochs1
+        self.epochs2 = epochs2
+        self.device = device
+        self.seed = seed
 
     def fit(self, X: Any, y: Any) -> "L2RCLIPClassifier":
         """Train on images or features and their labels.
 
         Raises:
-            InputError: Names without `ranks`, a label that is no rank, too few of them, or features for a tower.
+            InputError: Names without `ranks`, a label that is no rank, too few of them, or features
+                for a tower.
         """
-        if images := holds_images(X):
+        images = holds_images(X)
+        if images:
             check_consistent_length(X, y)
-            X, y = list(X), column_or_1d(y)
+            X = list(X)
+            y = column_or_1d(y)
         else:
             X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         ranks, target = self._label_space(y)
-        settings = {k: v for k, v in self.get_params().items() if k not in ("ranks", "template")}
+
         if not images and self.image_side == "tower":
             raise InputError("X: features train no tower; give images, or image_side='kernel'.")
-        if not images:
-            settings |= {"epochs1": 0, "context_length": 0, "controls": Controls(rankformer=False)}
-        config = Config(**settings)
+        config = self._config(images)
         model = L2RCLIP.build(ranks, config).to(choose_device(config))
+
         parts = np.array(stratified(target, [self.seed], test=0))
         if "val" not in parts:
             raise InputError(
                 "y: no label occurs twice, so none is left for validation; give more images."
             )
-        rows = {part: np.flatnonzero(parts == part) for part in ("train", "val")}
-        targets = {part: torch.from_numpy(target[row]) for part, row in rows.items()}
         if images:
-            pairs = {part: [(X[i], target[i]) for i in row] for part, row in rows.items()}
-            shown = {
-                part: ResizedImages(each, model.towers.image_size) for part, each in pairs.items()
-            }
-            backbone = {part: model.encode(each, backbone=True) for part, each in shown.items()}
-            data = TrainingData.of(backbone, targets, model, shown)
+            data = image_data(X, target, parts, model)
             train_stage1(model, data)
         else:
-            data = TrainingData(
-                {}, targets, {part: torch.from_numpy(X[row]) for part, row in rows.items()}
-            )
-        (train_kernel if self.image_side == "kernel" else train_stage2)(model, data)
-        known = data.encode(model, "val")
-        calibrate(model, known, targets["val"])
-        self.model_, self.n_features_in_ = model, known.shape[1]
+            data = feature_data(X, target, parts)
+
+        if self.image_side == "kernel":
+            train_kernel(model, data)
+        else:
+            train_stage2(model, data)
+
+        val_features = data.encode(model, "val")
+        calibrate(model, val_features, data.targets["val"])
+        self.model_ = model
+        self.n_features_in_ = val_features.shape[1]
         return self
+
+    def _config(self, images: bool) -> Config:
+        """Return the settings of a fit; features are fitted with the bare sentences."""
+        if images:
+            return Config(
+                towers=self.towers,
+                image_side=self.image_side,
+                epochs1=self.epochs1,
+                epochs2=self.epochs2,
+                device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
+                seed=self.seed,
+            )
+        return Config(
+            towers=self.towers,
+            image_side=self.image_side,
+            epochs1=0,
+            epochs2=self.epochs2,
+            context_length=0,
+            device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
+            seed=self.seed,
+            controls=Controls(rankformer=False),
+        )
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
         """Return the ranks, and the rank index of each label; set the classes and their order."""
         labels = rank_labels(self.ranks, y)
-        table = pd.DataFrame(
-            {"label": map(str, y), "where": [f"y[{row}]" for row in range(len(y))]}
-        )
+        where = [f"y[{row}]" for row in range(len(y))]
+        table = pd.DataFrame({"label": map(str, y), "where": where})
         ranks, _ = label_space(table, labels.tolist(), self.template, "names")
 
         spelt = set(labels.tolist())
-        if odd := [label for label in np.unique(y).tolist() if label not in spelt]:
-            raise InputError(
-                f"y: the label {odd[0]!r} is written otherwise in ranks; write both alike."
-            )
+        for label in np.unique(y).tolist():
+            if label not in spelt:
+                raise InputError(
+                    f"y: the label {label!r} is written otherwise in ranks; write both alike."
+                )
 
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
         return ranks, table["target"].to_numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """A row of probabilities for each image, in the order of `classes_`."""
+        """Return a row of probabilities for each image, in the order of `classes_`."""
         check_is_fitted(self, "model_")
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
         features = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+
         rows = self.model_.probabilities(features).double().numpy()[:, self.order_]
-        return np.asarray(
-            rows / rows.sum(1, keepdims=True)
-        )  # scorers refuse the 1e-7 of single precision
+        # scorers refuse the 1e-7 of single precision
+        return np.asarray(rows / rows.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each image."""
-        best = self.predict_proba(X).argmax(1)  # it says first if nothing was fitted
+        """Return the most probable label of each image."""
+        best = self.predict_proba(X).argmax(1)  # it raises first if nothing was fitted
         return np.asarray(self.classes_[best])
 
     def __getstate__(self) -> Any:
-        """What is pickled, such as for another process: settings, but no model.
+        """Return what is pickled, such as for another process: settings, but no model.
 
         Raises:
             TypeError: It is fitted.
@@ -173,6 +198,50 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 "a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder)."
             )
         return super().__getstate__()
+
+
+def image_data(
+    images: Sequence[Any], target: np.ndarray, parts: np.ndarray, model: L2RCLIP
+) -> TrainingData:
+    """Return what both stages train on.
+
+    Args:
+        images: Whatever `images.as_rgb` takes.
+        target: Rank index of each.
+        parts: "train" or "val" for each.
+        model: With its image tower in the starting state.
+    """
+    resized = {}
+    targets = {}
+    backbone = {}
+
+    for part in ("train", "val"):
+        rows = np.flatnonzero(parts == part).tolist()
+        pairs = [(images[row], target[row]) for row in rows]
+        resized[part] = ResizedImages(pairs, model.towers.image_size)
+        targets[part] = torch.from_numpy(target[rows])
+        backbone[part] = model.encode(resized[part], backbone=True)
+
+    return TrainingData.of(backbone, targets, model, resized)
+
+
+def feature_data(features: np.ndarray, target: np.ndarray, parts: np.ndarray) -> TrainingData:
+    """Return what a kernel head is fitted to.
+
+    Args:
+        features: One row per image.
+        target: Rank index of each.
+        parts: "train" or "val" for each.
+    """
+    targets = {}
+    backbone = {}
+
+    for part in ("train", "val"):
+        rows = np.flatnonzero(parts == part)
+        targets[part] = torch.from_numpy(target[rows])
+        backbone[part] = torch.from_numpy(features[rows])
+
+    return TrainingData(features={}, targets=targets, backbone=backbone)
 
 
 def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
@@ -186,11 +255,10 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         InputError: Ranks that are no list, or none where y holds words or one class.
 
     Example:
-        >>> (
-        ...     rank_labels(["0", "5"], np.array([5, 0])).tolist(),
-        ...     rank_labels(None, np.array(["10", "9"])).tolist(),
-        ... )
-        ([0, 5], ['9', '10'])
+        >>> rank_labels(["0", "5"], np.array([5, 0])).tolist()
+        [0, 5]
+        >>> rank_labels(None, np.array(["10", "9"])).tolist()
+        ['9', '10']
     """
     if ranks is None:
         labels = np.unique(y)
@@ -205,8 +273,10 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     words = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
     if labels.ndim != 1 or not words:
         raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
+
     if y.dtype.kind not in "iuf":
         return labels.astype(str) if labels.dtype.kind in "iuf" else labels
+
     values = numbers(labels.astype(str))
     if labels.dtype.kind in "iuf" or values.isna().any():
         return labels
@@ -215,15 +285,15 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
 
 
 def holds_images(X: Any) -> bool:
-    """Whether X is a sequence of paths, PIL images or arrays, or a batch of arrays; else it is a matrix of features.
+    """Return whether X holds images; else it is a matrix of features.
+
+    Images are a sequence of paths, images of Pillow or arrays, or a batch of arrays.
 
     Example:
-        >>> (
-        ...     holds_images(["a.jpg"]),
-        ...     holds_images(np.zeros((2, 8, 8, 3), np.uint8)),
-        ...     holds_images([[0.1, 0.2]]),
-        ... )
-        (True, True, False)
+        >>> holds_images(["a.jpg"]), holds_images(np.zeros((2, 8, 8, 3), np.uint8))
+        (True, True)
+        >>> holds_images([[0.1, 0.2]])
+        False
     """
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)

@@ -1,7 +1,8 @@
-"""A run as one ONNX file: an image of any size in, probabilities and expectation out, checked against PyTorch.
+"""A run as one ONNX file, checked against PyTorch: an image in, probabilities and expectation out.
 
-The text features are fixed once training is over, so the text tower stays behind. Resizing is part of the graph: whoever
-runs the file, in a browser or on a server, needs an image decoder and nothing else.
+The text features are fixed once training is over, so the text tower stays behind. Resizing is part
+of the graph: whoever runs the file, in a browser or on a server, needs an image decoder and nothing
+else.
 """
 
 import copy
@@ -27,12 +28,14 @@ from l2rclip_lite.images import ResizedImages, as_rgb
 from l2rclip_lite.model import L2RCLIP
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
-# Largest difference from PyTorch's probabilities on images that need no resizing; the towers agree to about 1e-6.
+# Largest difference from PyTorch's probabilities on images that need no resizing; the towers agree
+# to about 1e-6.
 TOLERANCE = 1e-4
 PIP = 'pip install "l2rclip-lite[onnx]"'
 
-# Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from version 13 on height
-# first where that loses more than twice as many pixels. onnxruntime takes the width first, so it gets such an image turned.
+# Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from
+# version 13 on height first where that loses more than twice as many pixels. onnxruntime takes the
+# width first, so it gets such an image turned.
 RESIZE = """
 <ir_version: 10, opset_import: ["" : 18]>
 resize (uint8[batch, 3, height, width] pixels) => (uint8[batch, 3, {size}, {size}] resized)
@@ -59,7 +62,7 @@ FILTER = '<mode = "cubic", antialias = 1, cubic_coeff_a = -0.5, exclude_outside 
 
 
 class _Answers(nn.Module):
-    """From resized bytes to both answers, in fp32: what torch writes into the file."""
+    """Compute both answers from resized bytes, in fp32: what torch writes into the file."""
 
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
@@ -68,7 +71,7 @@ class _Answers(nn.Module):
     def forward(
         self, resized: UInt8[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch rank"], Float[Tensor, " batch"]]:
-        """Probabilities, and the expectation of the rank values under them."""
+        """Return probabilities, and the expectation of the rank values under them."""
         pixels = self.model.towers.normalize(resized.float() / 255)
         probabilities = (self.model(pixels) / self.model.temperature).softmax(dim=1)
         return probabilities, probabilities @ self.model.ranks.values_tensor()
@@ -79,11 +82,13 @@ def export_onnx(
 ) -> tuple[float, int]:
     """Write a model as ONNX, if it answers as PyTorch does.
 
-    Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch, rank], at the
-    model's temperature, and `expected` [batch], in the unit of the ranks. Metadata, under `KEY`: ranks, towers, image
-    size, temperature, and the conformal level of the 90 % interval.
+    Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch,
+    rank], at the model's temperature, and `expected` [batch], in the unit of the ranks. Metadata,
+    under `KEY`: ranks, towers, image size, temperature, and the conformal level of the 90 %
+    interval.
 
-    Both get the same bytes, resized by Pillow; `resizing_difference` says what the resizing in the file adds.
+    Both get the same bytes, resized by Pillow; `resizing_difference` says what the resizing in the
+    file adds.
 
     Args:
         model: A finished model on the CPU; one of precision bf16 is written, and compared, in fp32.
@@ -91,11 +96,12 @@ def export_onnx(
         images: What to check it on, at least one; each is compared alone.
 
     Returns:
-        The largest difference from PyTorch, of a probability or of the expectation in shares of the span of the ranks,
-        at most `TOLERANCE`; and how many images it was checked on.
+        The largest difference from PyTorch, of a probability or of the expectation in shares of the
+        span of the ranks, at most `TOLERANCE`; and how many images it was checked on.
 
     Raises:
-        InputError: onnx, onnxruntime or onnxscript is missing, no image, or a folder that cannot be written.
+        InputError: onnx, onnxruntime or onnxscript is missing, no image, or a folder that cannot be
+            written.
         TrainingError: The graph answers otherwise than PyTorch; no file is left.
     """
     for name in ("onnx", "onnxruntime", "onnxscript"):
@@ -110,6 +116,7 @@ def export_onnx(
 
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
+
     largest = float(np.max(differences))
     if not largest <= TOLERANCE:  # so that a NaN is refused, too
         apart = (
@@ -125,10 +132,11 @@ def export_onnx(
 def resizing_difference(
     model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]
 ) -> tuple[float, float]:
-    """Return how far a file and PyTorch are apart on images as they come, each resizing them itself.
+    """Return how far a file and PyTorch are apart where each resizes the images itself.
 
-    onnxruntime computes where its bicubic filter stands in single precision, so about one byte in 10,000 of a resized
-    image differs by one from Pillow's. Of 252 leaves through a tuned tower, one moved by 5e-3 for it, the mean by 6e-5.
+    onnxruntime computes where its bicubic filter stands in single precision, so about one byte in
+    10,000 of a resized image differs by one from Pillow's. Of 252 leaves through a tuned tower, one
+    moved by 5e-3 for it, the mean by 6e-5.
 
     Args:
         model: What was written.
@@ -158,54 +166,32 @@ def at_size_of_towers(image: Image.Image, model: L2RCLIP) -> Image.Image:
 
 
 def difference_of_answers(session: Any, model: L2RCLIP, image: Image.Image) -> float:
-    """Return the largest difference of a probability, or of the expectation in shares of the span of the ranks."""
-    theirs = model.predict([image])
+    """Return the largest difference of a probability or of the expectation.
+
+    That of the expectation is in shares of the span of the ranks.
+    """
+    prediction = model.predict([image])
     probabilities, expected = answer(session, image)
     span = float(np.ptp(model.ranks.values))
-    return float(
-        np.max(
-            [
-                np.abs(probabilities - theirs.probabilities[0].numpy()).max(),
-                abs(expected - float(theirs.expected[0])) / span,
-            ]
-        )
-    )
+
+    of_probabilities = np.abs(probabilities - prediction.probabilities[0].numpy()).max()
+    of_expectation = abs(expected - float(prediction.expected[0])) / span
+    return float(np.max([of_probabilities, of_expectation]))  # a NaN stays one
 
 
 def _graph(model: L2RCLIP) -> bytes:
-    """The whole file: resizing, towers, metadata."""
-    import onnxscript
+    """Return the bytes of the whole file: resizing, towers, metadata."""
     from onnx import checker, compose, helper, parser
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     size = model.towers.image_size
-    example = torch.zeros(
-        2, 3, size, size, dtype=torch.uint8
-    )  # a batch of 1 would become a constant
-    options: dict[str, Any] = {
-        "input_names": ["resized"],
-        "output_names": ["probabilities", "expected"],
-    }
-    options |= {
-        "dynamo": True,
-        "verbose": False,
-        "dynamic_shapes": ({0: torch.export.Dim("batch")},),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own old calls
-        program: Any = torch.onnx.export(
-            _Answers(model).eval(), (example,), opset_version=18, **options
-        )
-    # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
-    onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
-    ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of this machine
-    towers = program.model_proto
-    towers.ir_version = 10
+    towers = _graph_of_towers(model)
     resize = parser.parse_model(resize_graph(size))
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
-    metadata = {"ranks": model.ranks.to_dict(), "temperature": float(model.temperature)}
-    metadata |= {
+
+    metadata = {
+        "ranks": model.ranks.to_dict(),
+        "temperature": float(model.temperature),
         "towers": model.config.towers,
         "image_size": size,
         "conformal": float(model.conformal),
@@ -215,14 +201,48 @@ def _graph(model: L2RCLIP) -> bytes:
     return bytes(whole.SerializeToString())
 
 
+def _graph_of_towers(model: L2RCLIP) -> Any:
+    """Return the graph from resized bytes to both answers."""
+    import onnxscript
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    size = model.towers.image_size
+    # two images: a batch of 1 would become a constant
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of its own old calls
+        program: Any = torch.onnx.export(
+            _Answers(model).eval(),
+            (example,),
+            opset_version=18,
+            input_names=["resized"],
+            output_names=["probabilities", "expected"],
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
+
+    # torch stops folding at a kilobyte; a weight times the scale of a frozen BatchNorm is larger
+    onnxscript.optimizer.optimize(program.model, input_size_limit=2**31, output_size_limit=2**31)
+    ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of this machine
+
+    graph = program.model_proto
+    graph.ir_version = 10
+    return graph
+
+
 def resize_graph(size: int) -> str:
-    """The ONNX text of a model from `pixels` (bytes of any size) to `resized` (bytes, a square of that side)."""
+    """Return the ONNX text of a model that resizes.
+
+    Its input is `pixels`, bytes of any size; its output is `resized`, bytes of a square of that
+    side.
+    """
     least = 0 if Version(PIL.__version__) >= Version("13") else 2**62
     return RESIZE.format(size=size, least=least, filter=FILTER)
 
 
 def open_session(model: str | Path | bytes) -> Any:
-    """The runtime, on one CPU thread.
+    """Return the runtime, on one CPU thread.
 
     Args:
         model: A file, or what is in it.
@@ -236,7 +256,7 @@ def open_session(model: str | Path | bytes) -> Any:
 
 
 def answer(session: Any, image: Any) -> tuple[Float[np.ndarray, " rank"], float]:
-    """Probabilities and expectation of one image of any size.
+    """Return probabilities and expectation of one image of any size.
 
     Args:
         session: Of a file that `export_onnx` wrote, or an 8-bit form of it.

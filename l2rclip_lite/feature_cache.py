@@ -1,4 +1,4 @@
-"""A folder of image features, found by the content of images and tower, trusted only if whole."""
+"""A folder of image features, named by the content of images and tower, read only if whole."""
 
 import hashlib
 import sys
@@ -12,6 +12,7 @@ from torch import Tensor
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.towers.base import Towers
 
 FEATURES = "features"  # the one tensor of a file
 
@@ -47,6 +48,21 @@ class CachedFeatures:
         self.file = Path(folder, f"{self.key}.safetensors")
         self.count = len(images)
 
+    @classmethod
+    def of_towers(
+        cls, folder: str | Path, images: ResizedImages, towers: Towers, how: str
+    ) -> "CachedFeatures":
+        """Return the features of some images by `Towers.backbone`.
+
+        Args:
+            folder: Where the files are.
+            images: What is encoded.
+            towers: Whose image tower encodes.
+            how: Precision and device.
+        """
+        encoder = how + f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
+        return cls(folder, images, encoder, towers.image.state_dict().values())
+
     def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch wide"] | None:
         """Return the stored features; None if there are none, or if they cannot be trusted.
 
@@ -79,7 +95,7 @@ class CachedFeatures:
             save_tensors(self.file, {FEATURES: features}, self._metadata(features))
 
     def _metadata(self, features: Tensor) -> dict[str, str]:
-        """Return what a file of these features says of them."""
+        """Return the metadata of a file of these features."""
         digest = hashlib.sha256(f"{self.key} {features.dtype} {tuple(features.shape)}".encode())
         digest.update(_bytes(features))
         return {"key": self.key, "sha256": digest.hexdigest()}
@@ -88,4 +104,6 @@ class CachedFeatures:
 def _bytes(tensor: Tensor) -> bytes:
     """Return the memory of a tensor on the CPU."""
     flat = tensor.detach().contiguous().flatten()
-    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    if flat.numel() == 0:
+        return b""
+    return flat.view(torch.uint8).numpy().tobytes()

@@ -1,15 +1,17 @@
-r"""The language-kernel head: a linear classifier of frozen image features that is told how alike the ranks are.
+r"""The language-kernel head: a linear classifier with a prior on the ranks.
 
-Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected to be as alike as the
-kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their numbers are (an RBF), or not at all ($I$,
-which is logistic regression). Validation images choose the mixture. No learning rate, no epochs, seconds on a CPU.
+Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected
+to be as alike as the kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their
+numbers are (an RBF), or not at all ($I$, which is logistic regression). Validation images choose
+the mixture. No learning rate, no epochs, seconds on a CPU.
 
 Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +32,8 @@ Texts = Float[Tensor, "rank width"]
 Kernel = Float[Tensor, "rank rank"]
 Mixture = tuple[float, float, float]
 
-BIAS = 3.0  # the constant β beside the features, as long as they are on average; its weights are the biases
-LBFGS: Any = {"ftol": 0, "gtol": 1e-5, "maxcor": 40}  # the size of the gradient alone ends it
+# The constant β beside the features, as long as they are on average; its weights are the biases.
+BIAS = 3.0
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -42,7 +44,7 @@ MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
 
 
 def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -> Kernel:
-    r"""How alike any two ranks are: by their sentences, by their numbers, and not at all.
+    r"""Return how alike any two ranks are: by their sentences, by their numbers, and not at all.
 
     $$G = a\,TT^\top + b\,\Big[\exp\frac{-(x_k-x_j)^2}{2w^2}\Big]_{kj} + c\,I$$
 
@@ -57,25 +59,30 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
         G, symmetric and positive semi-definite.
 
     Example:
-        >>> rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1)).round(
-        ...     decimals=3
-        ... )  # 0.4 / √e
+        >>> kernel = rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1))
+        >>> kernel.round(decimals=3)  # 0.4 / √e
         tensor([[1.0000, 0.2430],
                 [0.2430, 1.0000]])
     """
-    count, (a, b, c) = len(values), mixture
-    place = values.to(text) * (count - 1) / (values.max() - values.min())
-    near = torch.exp(-2 * ((place[:, None] - place) / count) ** 2)
-    return a * text @ text.T + b * near + c * torch.eye(count).to(text)
+    count = len(values)
+    a, b, c = mixture
+
+    x = values.to(text) * (count - 1) / (values.max() - values.min())
+    near = torch.exp(-2 * ((x[:, None] - x) / count) ** 2)  # 2 w² is count² / 2
+    identity = torch.eye(count).to(text)
+    return a * text @ text.T + b * near + c * identity
 
 
 class KernelHead(nn.Module):
-    r"""Logits $[\nu\,(z-\mu),\ \beta]\,W$ of image features z. It holds buffers only; a new one answers 0.
+    r"""Compute logits $[\nu\,(z-\mu),\ \beta]\,W$ of image features z.
+
+    It holds buffers only; those of a new head give logits of 0.
 
     Args:
         dim: Length of a feature.
         outputs: Number of outputs: one per rank, or per threshold between two.
-        decoder: A key of `prediction.DECODERS`. Outputs are logits, or the logarithm of what it makes of them.
+        decoder: A key of `prediction.DECODERS`. With "softmax" the outputs are the logits, else the
+            logits are the logarithm of the probabilities that the decoder returns.
 
     Example:
         >>> KernelHead(4, 3)(torch.ones(2, 4))
@@ -95,17 +102,19 @@ class KernelHead(nn.Module):
         self.register_buffer("weight", torch.zeros(dim + 1, outputs))  # W
 
     def forward(self, features: Features) -> Float[Tensor, "batch rank"]:
-        """Logits, before any temperature."""
+        """Return the logits, before any temperature."""
         outputs = self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
         if self.decoder == "softmax":
             return outputs
-        return DECODERS[self.decoder](outputs).clamp_min(1e-12).log()
+
+        probabilities = DECODERS[self.decoder](outputs)
+        return probabilities.clamp_min(1e-12).log()
 
 
 def fit_kernel_heads(
     features: Features, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
 ) -> Iterator[KernelHead]:
-    r"""The best head for each ridge λ, one after the other: `fit_linear_heads` with $RR^\top=G$.
+    r"""Yield the best head for each ridge λ: `fit_linear_heads` with $RR^\top=G$.
 
     The loss is cross-entropy. The problem is strictly convex: it has one answer, from any start.
 
@@ -116,7 +125,8 @@ def fit_kernel_heads(
         ridges: λ > 0, strong to weak.
 
     Raises:
-        InputError: See `fit_linear_heads`; or a kernel that is not symmetric and positive semi-definite.
+        InputError: See `fit_linear_heads`; or a kernel that is not symmetric and positive
+            semi-definite.
 
     Example:
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
@@ -129,6 +139,7 @@ def fit_kernel_heads(
     spectrum, axes = np.linalg.eigh(g)
     if not np.allclose(g, g.T, atol=1e-5) or spectrum[0] < -1e-5 * spectrum[-1]:
         raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
+
     root = torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
     yield from fit_linear_heads(features, target, root, F.cross_entropy, ridges)
 
@@ -141,16 +152,18 @@ def fit_linear_heads(
     ridges: Sequence[float] = RIDGES,
     mask: Float[Tensor, "row column"] | None = None,
 ) -> Iterator[KernelHead]:
-    r"""Linear heads on frozen features under any loss L, one for each ridge λ.
+    r"""Yield linear heads on frozen features under any loss L, one for each ridge λ.
 
     $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
 
-    L-BFGS in double precision starts at 0, then where the ridge before it ended; nothing is drawn at random.
+    L-BFGS in double precision starts at 0, then where the ridge before it ended; nothing is drawn
+    at random.
 
     Args:
         features: Image features z of the frozen tower.
         target: Rank index of each image.
-        root: R, from the columns of M to outputs; the identity gives each output weights of its own.
+        root: R, from the columns of M to outputs; the identity gives each output weights of its
+            own.
         loss: Of outputs f and targets y.
         ridges: λ > 0, strong to weak.
         mask: 1 where M may differ from 0, else 0; its last row is the biases'.
@@ -164,44 +177,79 @@ def fit_linear_heads(
         >>> round(float(head(z).softmax(1)[0, 0]), 2)
         0.98
     """
-    x, y = numbers(features, "features", axes=2), numbers(target, "target")
+    x = numbers(features, "features", axes=2)
+    y = numbers(target, "target")
     check_paired(y, x)
     if not np.ptp(x, axis=0).any():
         raise InputError("kernel: all training features are equal; give images that differ.")
-    z, mean, root = torch.from_numpy(x).double(), torch.from_numpy(x.mean(0)), root.double()
+
+    z = torch.from_numpy(x).double()
+    mean = torch.from_numpy(x.mean(0))
     norm = BIAS / (z - mean).norm(dim=1).mean()
     rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
-    free = torch.ones(rows.shape[1], root.shape[1]).double() if mask is None else mask.double()
-    m = np.zeros(free.numel())
+
+    root = root.double()
+    if mask is None:
+        mask = torch.ones(rows.shape[1], root.shape[1])
+    mask = mask.double()
+
+    m = np.zeros(mask.numel())
     for ridge in ridges:
-        fixed: Any = (rows, torch.from_numpy(y), root, free, ridge, loss)
-        m = minimize(_value, m, fixed, "L-BFGS-B", jac=True, options=LBFGS).x
+        objective = partial(
+            _penalised_loss,
+            rows=rows,
+            target=torch.from_numpy(y),
+            root=root,
+            mask=mask,
+            ridge=ridge,
+            loss=loss,
+        )
+        solution = minimize(
+            objective,
+            m,
+            method="L-BFGS-B",
+            jac=True,
+            options={"ftol": 0, "gtol": 1e-5, "maxcor": 40},  # the gradient's size alone ends it
+        )
+        m = solution.x
+
         head = KernelHead(len(mean), len(root))
-        weight = (torch.from_numpy(m).view_as(free) * free) @ root.T
+        weight = (torch.from_numpy(m).view_as(mask) * mask) @ root.T
         head.load_state_dict({"mean": mean, "norm": norm, "weight": weight})
         yield head
 
 
 @torch.enable_grad()
-def _value(
+def _penalised_loss(
     m: np.ndarray,
+    *,
     rows: Tensor,
     target: Tensor,
     root: Tensor,
-    free: Tensor,
+    mask: Tensor,
     ridge: float,
     loss: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[float, np.ndarray]:
-    """What `fit_linear_heads` minimises, and its gradient; `rows` are [ν (z − μ), β]."""
+    """Return what `fit_linear_heads` minimises, and its gradient.
+
+    Args:
+        m: M in one row.
+        rows: [ν (z − μ), β].
+        target: Rank indices y.
+        root: R.
+        mask: See `fit_linear_heads`.
+        ridge: λ.
+        loss: L.
+    """
     flat = torch.from_numpy(m).requires_grad_()
-    value = (
-        loss(rows @ (flat.view_as(free) * free) @ root.T, target) + ridge / 2 * flat.square().sum()
-    )
-    return float(value.detach()), torch.autograd.grad(value, flat)[0].numpy()
+    outputs = rows @ (flat.view_as(mask) * mask) @ root.T
+    value = loss(outputs, target) + ridge / 2 * flat.square().sum()
+    gradient = torch.autograd.grad(value, flat)[0]
+    return float(value.detach()), gradient.numpy()
 
 
 class KernelChoice(NamedTuple):
-    """What validation chose.
+    """The head that validation images have chosen.
 
     Args:
         head: The head.
@@ -225,7 +273,7 @@ def choose_kernel_head(
     mixtures: Sequence[Mixture] = tuple(MIXTURES.values()),
     quiet: bool = True,
 ) -> KernelChoice:
-    """The mixture and the ridge with the lowest validation RPS.
+    """Return the head of the mixture and the ridge with the lowest validation RPS.
 
     Args:
         features: Image features of "train" and "val".
@@ -244,14 +292,25 @@ def choose_kernel_head(
         >>> chosen.mixture, chosen.ridge
         ((0.0, 0.0, 1.0), 0.0001)
     """
-    found: list[KernelChoice] = []
+    values = ranks.values_tensor()
+    val_features = features["val"].cpu()
+    candidates: list[KernelChoice] = []
+
     for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
-        kernel, risen, last = rank_kernel(text, ranks.values_tensor(), mixture), 0, math.inf
+        kernel = rank_kernel(text, values, mixture)
         heads = fit_kernel_heads(features["train"], targets["train"], kernel)
+        rises = 0
+        previous_rps = math.inf
+
         for ridge, head in zip(RIDGES, heads, strict=True):
-            score = rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks)
-            found.append(KernelChoice(head, mixture, ridge, score))
-            risen, last = risen + (score > last), score
-            if risen == 2:
+            probabilities = head(val_features).softmax(dim=1)
+            val_rps = rps(targets["val"], probabilities, ranks)
+            candidates.append(KernelChoice(head, mixture, ridge, val_rps))
+
+            if val_rps > previous_rps:
+                rises += 1
+            if rises == 2:
                 break
-    return min(found, key=lambda each: each.rps)
+            previous_rps = val_rps
+
+    return min(candidates, key=lambda candidate: candidate.rps)

@@ -1,12 +1,13 @@
-r"""The losses of L2RCLIP: contrastive (asymmetrical and plain), ordinal pairwise in its two released forms, and RPS.
+r"""The losses of L2RCLIP: contrastive, ordinal pairwise in its two released forms, and RPS.
 
-Notation: image features $z_i$ (B of them) and text features $t_k$ (K of them) are unit vectors, $y_i$ is the rank of
-image i, $r_k$ the value of rank k. For unit vectors $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image
-to its own text and pushes *all* texts away alike; it is blind to order. The pairwise loss pushes by rank distance.
-All distances are computed in fp32, also under autocast.
+Notation: image features $z_i$ (B of them) and text features $t_k$ (K of them) are unit vectors,
+$y_i$ is the rank of image i, $r_k$ the value of rank k. For unit vectors
+$z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image to its own text and pushes
+*all* texts away alike; it is blind to order. The pairwise loss pushes by rank distance. All
+distances are computed in fp32, also under autocast.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ Loss = Float[Tensor, ""]
 def distances(
     a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]
 ) -> Float[Tensor, "row column"]:
-    r"""All distances $\lVert a_i-b_j\rVert$, with a finite gradient where two points meet.
+    r"""Return all distances $\lVert a_i-b_j\rVert$, with a finite gradient where two points meet.
 
     Example:
         >>> distances(torch.eye(2), torch.eye(2)).round(decimals=4)
@@ -43,15 +44,17 @@ def distances(
 def rank_weights(
     target: Targets, values: Values, normalise: Normalise = "batch", order: Order = "true"
 ) -> Float[Tensor, "batch rank"]:
-    r"""The ordinal weight $\omega_{ik} = |r_{y_i}-r_k|/M$ (official `loss/ordinal_ce.py`).
+    r"""Compute the ordinal weight $\omega_{ik} = |r_{y_i}-r_k|/M$ (official `loss/ordinal_ce.py`).
 
     Args:
         target: Rank index of each image.
         values: Value of each rank.
-        normalise: M is the largest gap in this `batch` (as released; it changes from batch to batch) or of the whole
-            label space (`global`; the same image always gets the same weight).
-        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order; `shuffled` gives text k
-            the value of rank π(k) of `ranks.cyclic_permutation`, which keeps no rank in place, the negative control.
+        normalise: M is the largest gap in this `batch` (as released; it changes from batch to
+            batch) or of the whole label space (`global`; the same image always gets the same
+            weight).
+        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order;
+            `shuffled` gives text k the value of rank π(k) of `ranks.cyclic_permutation`, which
+            keeps no rank in place, the negative control.
 
     Returns:
         Weights in [0, 1] (`blind`: all 1).
@@ -63,23 +66,29 @@ def rank_weights(
     """
     if order == "blind":
         return torch.ones(len(target), len(values), device=values.device)
+
     gap = (values[target][:, None] - values).abs()
     largest = gap.max() if normalise == "batch" else values[-1] - values[0]
     weights = gap / largest.clamp_min(1e-12)
+
     if order == "shuffled":
-        weights = weights[:, cyclic_permutation(len(values)).to(weights.device)]
+        permutation = cyclic_permutation(len(values)).to(weights.device)
+        weights = weights[:, permutation]
     return weights
 
 
 def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
-    r"""Mean squared distance of an image to its own text, in [0, 4]: first term of `ordinal_pairwise_loss`.
+    r"""Return the mean squared distance of an image to its own text, in [0, 4].
+
+    It is the first term of `ordinal_pairwise_loss`.
 
     Example:
         >>> float(tightness(torch.eye(2), torch.eye(2), torch.tensor([0, 0])))  # (0 + 2) / 2
         1.0
     """
     with torch.autocast(image.device.type, enabled=False):
-        return (_wide(image) - _wide(text)[target]).square().sum(1).mean()
+        own_text = _full_precision(text)[target]
+        return (_full_precision(image) - own_text).square().sum(1).mean()
 
 
 def diversity(
@@ -92,28 +101,36 @@ def diversity(
     order: Order = "true",
     push_power: int = 1,
 ) -> Loss:
-    r"""Mean weighted distance of an image to all texts, in [0, 2] for p = 1: second term of `ordinal_pairwise_loss`.
+    r"""Return the mean weighted distance of an image to all texts, in [0, 2] for p = 1.
+
+    It is the second term of `ordinal_pairwise_loss`.
 
     Example:
-        >>> round(
-        ...     float(
-        ...         diversity(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.arange(2.0))
-        ...     ),
-        ...     4,
-        ... )  # sqrt 2 / 2
+        >>> point = torch.eye(2)
+        >>> push = diversity(point, point, torch.tensor([0, 1]), torch.arange(2.0))
+        >>> round(float(push), 4)  # sqrt 2 / 2
         0.7071
     """
     with torch.autocast(image.device.type, enabled=False):
-        weights = rank_weights(target, _wide(values), normalise, order)
-        return (weights * distances(_wide(image), _wide(text)) ** push_power).mean()
+        weights = rank_weights(target, _full_precision(values), normalise, order)
+        distance = distances(_full_precision(image), _full_precision(text))
+        return (weights * distance**push_power).mean()
 
 
 def ordinal_pairwise_loss(
-    image: Batch, text: Texts, target: Targets, values: Values, **options: Any
+    image: Batch,
+    text: Texts,
+    target: Targets,
+    values: Values,
+    *,
+    normalise: Normalise = "batch",
+    order: Order = "true",
+    push_power: int = 1,
 ) -> Loss:
-    r"""Cross-modal ordinal pairwise loss, stage 2 (L2RCLIP section 3.3; official `loss/ordinal_ce.py`).
+    r"""Return the cross-modal ordinal pairwise loss of stage 2.
 
-    $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2 - \frac{1}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
+    $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2
+    - \frac{1}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
 
     | paper | official | here |
     |---|---|---|
@@ -121,16 +138,19 @@ def ordinal_pairwise_loss(
     | diversity | `diversity` | `diversity`, in [0, 2] for p = 1 |
     | ω | `weight` | `rank_weights` |
 
-    The loss may be negative; that is right, not an error. It is finite for every batch: a batch of one and a batch of
-    one label included.
+    The loss may be negative; that is right, not an error. It is finite for every batch: a batch of
+    one and a batch of one label included.
+
+    Source: L2RCLIP section 3.3; official `loss/ordinal_ce.py`.
 
     Args:
         image: Unit image features.
         text: Unit text features, one per rank.
         target: Rank index of each image.
         values: Value of each rank, increasing.
-        options: `normalise` and `order`, see `rank_weights`; `push_power`: p = 1 as released, 2 as the derivation from
-            cross-entropy has it.
+        normalise: See `rank_weights`.
+        order: See `rank_weights`.
+        push_power: p = 1 as released, 2 as the derivation from cross-entropy has it.
 
     Returns:
         A scalar.
@@ -144,7 +164,17 @@ def ordinal_pairwise_loss(
         >>> round(float(perfect), 6)  # -(1 + 2 sqrt 3) / 6
         -0.744017
     """
-    return tightness(image, text, target) - diversity(image, text, target, values, **options)
+    pull = tightness(image, text, target)
+    push = diversity(
+        image,
+        text,
+        target,
+        values,
+        normalise=normalise,
+        order=order,
+        push_power=push_power,
+    )
+    return pull - push
 
 
 def ordinal_pairwise_loss_stage1(
@@ -156,27 +186,32 @@ def ordinal_pairwise_loss_stage1(
     symmetric: bool = False,
     blind: bool = False,
 ) -> Loss:
-    r"""Cross-modal ordinal pairwise loss, stage 1 (official `loss/ordinal_ce_stage1.py`).
+    r"""Return the cross-modal ordinal pairwise loss of stage 1.
 
-    $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}
-    \lVert t_i-t_j\rVert + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|y_i-y_j|-m}{M}$$
+    $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
+    - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}\lVert t_i-t_j\rVert
+    + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|y_i-y_j|-m}{M}$$
 
-    with m and M the least and largest gap over the pairs. As released, only pairs i < j of a matrix that is not
-    symmetric are used, so shuffling the batch changes the loss; `symmetric=True` uses all i ≠ j and does not. Where all
-    labels agree the released code divides 0 by 0 and where the batch is one it fails; here the push is 0 and the
-    tightness remains.
+    with m and M the least and largest gap over the pairs. As released, only pairs i < j of a matrix
+    that is not symmetric are used, so shuffling the batch changes the loss; `symmetric=True` uses
+    all i ≠ j and does not. Where all labels agree the released code divides 0 by 0 and where the
+    batch is one it fails; here the push is 0 and the tightness remains.
 
-    Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights` does in stage 2. For the
-    shuffled order pass shuffled values as `target`, such as `values[cyclic_permutation(K)][y]`: images and texts then follow
-    one consistent, wrong order, in which a pair of one rank still has no gap.
+    Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights`
+    does in stage 2. For the shuffled order pass shuffled values as `target`, such as
+    `values[cyclic_permutation(K)][y]`: images and texts then follow one consistent, wrong order, in
+    which a pair of one rank still has no gap.
+
+    Source: official `loss/ordinal_ce_stage1.py`.
 
     Args:
         image: Unit image features z.
         text: Unit text features t, row i of the rank of image i.
-        anchor: Unit text features g that images are pulled to; with one prompt for both, pass `text`.
+        anchor: Unit text features g that images are pulled to; with one prompt for both, pass
+            `text`.
         target: Rank value (or index, if ranks are evenly spaced) of each image.
-        symmetric: Use all ordered pairs.
-        blind: Push every pair alike, whatever the ranks.
+        symmetric: Whether to use all ordered pairs.
+        blind: Whether to push every pair alike, whatever the ranks.
 
     Returns:
         A scalar, in [-3, 2].
@@ -184,32 +219,42 @@ def ordinal_pairwise_loss_stage1(
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
-        >>> round(
-        ...     float(ordinal_pairwise_loss_stage1(point, point, point, torch.arange(3.0))), 6
-        ... )  # -sqrt 3 / 4
+        >>> loss = ordinal_pairwise_loss_stage1(point, point, point, torch.arange(3.0))
+        >>> round(float(loss), 6)  # -sqrt 3 / 4
         -0.433013
     """
     with torch.autocast(image.device.type, enabled=False):
-        image, text, anchor = _wide(image), _wide(text), _wide(anchor)
-        tightness = 0.5 * (image - anchor).square().sum(1).mean()
+        image = _full_precision(image)
+        text = _full_precision(text)
+        anchor = _full_precision(anchor)
+        pull = 0.5 * (image - anchor).square().sum(1).mean()
+
         pairs = torch.ones(len(target), len(target), dtype=torch.bool, device=image.device).triu(1)
-        pairs = pairs | pairs.T if symmetric else pairs
+        if symmetric:
+            pairs = pairs | pairs.T
         gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
         if not len(gap):  # a batch of one
-            return tightness
-        weight = torch.ones_like(gap) if blind else (gap - gap.min()) / gap.max().clamp_min(1e-12)
+            return pull
+
+        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
+        if blind:
+            weight = torch.ones_like(gap)
         push = distances(image, text) + 0.5 * distances(text, text)
-        return tightness - (weight * push[pairs]).mean()
+        return pull - (weight * push[pairs]).mean()
 
 
 def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets) -> Loss:
-    r"""The ranked probability score as a loss (Epstein 1969): squared distance of two cumulative distributions.
+    r"""Return the ranked probability score: squared distance of two cumulative distributions.
 
-    $$L = \frac1B\sum_i\sum_{k<K}\Big(\sum_{j\le k}p_{ij}-[y_i\le k]\Big)^2,\quad p_i=\operatorname{softmax}(l_i)$$
+    $$L = \frac1B\sum_i\sum_{k<K}\Big(\sum_{j\le k}p_{ij}-[y_i\le k]\Big)^2,
+    \quad p_i=\operatorname{softmax}(l_i)$$
 
-    Each term is the Brier score of one question, "is the rank at most k?". That score is proper, so the expected loss is
-    least at the true distribution: unlike the pairwise loss it knows the order *and* asks for honest probabilities. A
-    probability d ranks away from the label is counted in d of the questions.
+    Each term is the Brier score of one question, "is the rank at most k?". That score is proper, so
+    the expected loss is least at the true distribution: unlike the pairwise loss it depends on the
+    order *and* is proper. A probability d ranks away from the label is counted in d of the
+    questions.
+
+    Source: Epstein 1969.
 
     Args:
         logits: One row per image, before softmax.
@@ -220,15 +265,13 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
 
     Example:
         >>> logits = torch.tensor([[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]]).log()
-        >>> round(
-        ...     float(ranked_probability_loss(logits, torch.tensor([0, 3]))), 4
-        ... )  # (0.84 + 0.975) / 2
+        >>> loss = ranked_probability_loss(logits, torch.tensor([0, 3]))
+        >>> round(float(loss), 4)  # (0.84 + 0.975) / 2
         0.9075
     """
+    cumulative = _full_precision(logits).softmax(dim=1).cumsum(dim=1)
     reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
-    return (
-        (_wide(logits).softmax(dim=1).cumsum(dim=1) - reached.to(logits)).square().sum(dim=1).mean()
-    )
+    return (cumulative - reached.to(logits)).square().sum(dim=1).mean()
 
 
 def supervised_contrastive_loss(
@@ -238,44 +281,49 @@ def supervised_contrastive_loss(
     other_target: Int[Tensor, " other"],
     scale: Scale,
 ) -> Loss:
-    r"""Contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
+    r"""Return the contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
 
-    $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}\log\operatorname{softmax}_i(s\,a\cdot o_i)$$
+    $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}
+    \log\operatorname{softmax}_i(s\,a\cdot o_i)$$
 
     Args:
-        anchor: Unit features that look for partners.
-        other: Unit features to find them among.
+        anchor: Unit features of the anchors.
+        other: Unit features among which each anchor has its positives.
         anchor_target: Rank index of each anchor.
         other_target: Rank index of each other feature.
         scale: s, unitless.
 
     Returns:
-        A scalar ≥ 0. Anchors without a partner are left out (released: NaN); with none at all the loss is 0.
+        A scalar ≥ 0. Anchors without a partner are left out (released: NaN); with none at all the
+        loss is 0.
 
     Example:
         >>> point = torch.eye(2)
         >>> label = torch.tensor([0, 1])
-        >>> round(
-        ...     float(supervised_contrastive_loss(point, point, label, label, 1.0)), 6
-        ... )  # log(1 + 1/e)
+        >>> loss = supervised_contrastive_loss(point, point, label, label, 1.0)
+        >>> round(float(loss), 6)  # log(1 + 1/e)
         0.313262
     """
     with torch.autocast(anchor.device.type, enabled=False):
-        logits = scale * _wide(anchor) @ _wide(other).T
+        logits = scale * _full_precision(anchor) @ _full_precision(other).T
         positive = anchor_target[:, None] == other_target
         counts = positive.sum(1)
         present = counts > 0
+
         total = (logits.log_softmax(dim=1) * positive).sum(1)
-        return -(total / counts.clamp_min(1))[present].sum() / present.sum().clamp_min(1)
+        mean = total / counts.clamp_min(1)
+        return -mean[present].sum() / present.sum().clamp_min(1)
 
 
 def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, scale: Scale) -> Loss:
-    r"""Asymmetrical contrastive loss (L2RCLIP section 3.4): an image has one text, a text has many images.
+    r"""Return the asymmetrical contrastive loss: an image has one text, a text has many images.
 
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
 
-    with `supervised_contrastive_loss` from text to image. Ranks that are absent from the batch are texts without a
-    partner: they are left out of $L_{t2i}$ and stay in the cross-entropy.
+    with `supervised_contrastive_loss` from text to image. Ranks that are absent from the batch are
+    texts without a partner: they are left out of $L_{t2i}$ and stay in the cross-entropy.
+
+    Source: L2RCLIP section 3.4.
 
     Args:
         image: Unit image features.
@@ -287,25 +335,31 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         A scalar ≥ 0.
 
     Example:
-        >>> asymmetrical_contrastive_loss(
-        ...     torch.eye(2), torch.eye(2), torch.tensor([0, 1]), 1.0
-        ... ).round(decimals=6)
+        >>> point = torch.eye(2)
+        >>> loss = asymmetrical_contrastive_loss(point, point, torch.tensor([0, 1]), 1.0)
+        >>> loss.round(decimals=6)
         tensor(0.6265)
     """
     with torch.autocast(image.device.type, enabled=False):
-        image, text = _wide(image), _wide(text)
+        image = _full_precision(image)
+        text = _full_precision(text)
         ranks = torch.arange(len(text), device=text.device)
+
         image_to_text = F.cross_entropy(scale * image @ text.T, target)
-        return image_to_text + supervised_contrastive_loss(text, image, ranks, target, scale)
+        text_to_image = supervised_contrastive_loss(text, image, ranks, target, scale)
+        return image_to_text + text_to_image
 
 
 def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
-    r"""CLIP's symmetric contrastive loss (InfoNCE; Radford et al. 2021, figure 3; open_clip's `ClipLoss`).
+    r"""Return CLIP's symmetric contrastive loss, InfoNCE.
 
     $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
 
-    Row i of the texts belongs to image i and to no other: two images of one rank count as each other's negatives,
-    although their texts are the same. That is the mistake which `asymmetrical_contrastive_loss` repairs.
+    Row i of the texts belongs to image i and to no other: two images of one rank count as each
+    other's negatives, although their texts are the same. That is the mistake which
+    `asymmetrical_contrastive_loss` repairs.
+
+    Source: Radford et al. 2021, figure 3; open_clip's `ClipLoss`.
 
     Args:
         image: Unit image features Z.
@@ -313,21 +367,23 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
         scale: s, unitless.
 
     Returns:
-        A scalar ≥ 0, and at least log m if every rank of the batch has m images; 0 for a batch of one.
+        A scalar ≥ 0, and at least log m if every rank of the batch has m images; 0 for a batch of
+        one.
 
     Example:
-        >>> same = torch.tensor(
-        ...     [[1.0, 0.0], [1.0, 0.0]]
-        ... )  # two images of one rank: never better than log 2
-        >>> contrastive_loss(same, same, 100.0).round(decimals=6)
+        >>> same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two images of one rank
+        >>> contrastive_loss(same, same, 100.0).round(decimals=6)  # never better than log 2
         tensor(0.6931)
     """
     with torch.autocast(image.device.type, enabled=False):
-        logits = scale * _wide(image) @ _wide(text).T
+        logits = scale * _full_precision(image) @ _full_precision(text).T
         own = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+        image_to_text = F.cross_entropy(logits, own)
+        text_to_image = F.cross_entropy(logits.T, own)
+        return (image_to_text + text_to_image) / 2
 
 
-def _wide(x: Tensor) -> Tensor:
-    """At least fp32: half precision cannot hold the square of a small distance."""
+def _full_precision(x: Tensor) -> Tensor:
+    """Return at least fp32: half precision cannot hold the square of a small distance."""
     return x if x.dtype == torch.float64 else x.float()

@@ -1,6 +1,6 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,27 +11,26 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import create_repo, upload_folder
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
-from l2rclip_lite.images import ResizedImages, image_list, scaled
+from l2rclip_lite.images import ResizedImages, image_list
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
 from l2rclip_lite.prediction import Prediction
-from l2rclip_lite.progress import Progress
-from l2rclip_lite.prompts import RankPrompts, build_prompts
+from l2rclip_lite.prompts import build_prompts
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.text_side import TextSide
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.hub import NotAllowedError
 from l2rclip_lite.towers.load import load_towers
 
 
-class L2RCLIP(nn.Module):
+class L2RCLIP(TextSide):
     """A dual encoder that compares images with sentences about the ranks.
 
     As long as prompts or text tower learn, training mode compares images with text features encoded
@@ -54,7 +53,6 @@ class L2RCLIP(nn.Module):
         torch.Size([3, 2])
     """
 
-    rank_features: Tensor
     temperature: Tensor
     conformal: Tensor
 
@@ -65,23 +63,10 @@ class L2RCLIP(nn.Module):
         config: Config | None = None,
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
-        super().__init__()
-        self.ranks = ranks
-        self.config = config or Config()
-        self.towers = towers
+        super().__init__(towers, ranks, config or Config(), rank_features)
         self.head: KernelHead | None = None
-        self._text_versions: tuple[tuple[int, int], ...] | None = None
-
-        self.prompts: RankPrompts | None = None
-        if rank_features is None:
-            self.prompts = build_prompts(towers, ranks, self.config)
-            rank_features = torch.zeros(len(ranks), towers.dim, device=towers.logit_scale.device)
-        self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
-
-        self.refresh()
-        _register_state_hooks(self)
         super().train(False)
 
     @classmethod
@@ -118,12 +103,12 @@ class L2RCLIP(nn.Module):
 
     @property
     def scale(self) -> Float[Tensor, ""]:
-        """S = exp(logit_scale)."""
+        """The scale s = exp(logit_scale)."""
         return self.towers.logit_scale.exp()
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """The device of the model."""
         return self.rank_features.device
 
     def train(self, mode: bool = True) -> "L2RCLIP":
@@ -137,70 +122,12 @@ class L2RCLIP(nn.Module):
             self._bring_up_to_date()
         return self
 
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Encode the prompts, and keep the K text features.
-
-        The model does so by itself when its prompts have changed, unless they were written in a way
-        that torch does not count: through `.data`, or by a fused optimiser in evaluation mode.
-        """
-        if self.prompts is not None:
-            device = self.rank_features.device.type
-            with torch.autocast(device, enabled=False):  # whoever asks, the features are the same
-                self.rank_features.copy_(self.prompts(self.towers))
-        self._remember_text()
-
-    def text_features(self) -> Float[Tensor, "rank dim"]:
-        """Return the K unit text features t_k; differentiable while prompts or text tower learn."""
-        if self.prompts is not None and self._text_learns():
-            self._text_versions = (
-                None  # a fused optimiser may change them, which torch does not count
-            )
-            return self.prompts(self.towers)
-        self._bring_up_to_date()
-        return self.rank_features
-
-    def _text_parameters(self) -> list[nn.Parameter]:
-        """What `rank_features` are computed from; nothing where they are fixed."""
-        if self.prompts is None:
-            return []
-        text: nn.Module = self.towers.text  # type: ignore[assignment]  # see `Towers`
-        return [*self.prompts.parameters(), *text.parameters()]
-
-    def _text_learns(self) -> bool:
-        """Whether text features have to be encoded in every forward pass."""
-        return self.training and any(each.requires_grad for each in self._text_parameters())
-
-    def _versions(self) -> tuple[tuple[int, int], ...]:
-        """Identity of each parameter of the texts, and how often torch has written into it."""
-        return tuple(
-            (id(each), 0 if each.is_inference() else each._version)
-            for each in self._text_parameters()
-        )
-
-    def _remember_text(self) -> None:
-        """Note what `rank_features` belong to."""
-        self._text_versions = self._versions()
-
-    def _bring_up_to_date(self) -> None:
-        """Encode the texts if something that they were computed from has changed since.
-
-        A compiled graph cannot read versions. It sees that texts have been learned since, not that
-        somebody has written into them otherwise; `train` and `eval` see that.
-        """
-        if self.prompts is None:
-            return
-        if self._text_versions is None or (
-            not torch.compiler.is_compiling() and self._text_versions != self._versions()
-        ):
-            self.refresh()
-
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Return unit image features z_i of what `transform` returns."""
         return self.towers.project(self._backbone(pixels))
 
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """See `Towers.backbone`, in the model's own type.
+        """Return `Towers.backbone` in the model's own type.
 
         It runs under autocast where the config or the caller asks for it.
         """
@@ -218,14 +145,16 @@ class L2RCLIP(nn.Module):
         return self.head is not None and self.config.image_side == "kernel"
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
-        """Logits s · z_i · t_k, or those of the kernel head, before any temperature.
+        """Return logits s · z_i · t_k, or those of the kernel head, before any temperature.
 
         Args:
             pixels: What `transform` returns, on the model's device.
         """
         if self.prompts is not None and self._text_learns():
             return self.scale * self.image_features(pixels) @ self.text_features().T
-        return self.logits(self._backbone(pixels) if self.wide else self.image_features(pixels))
+        if self.wide:
+            return self.logits(self._backbone(pixels))
+        return self.logits(self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
         """Return logits of what `encode` returns, before any temperature.
@@ -239,7 +168,7 @@ class L2RCLIP(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Softmax of the logits over the temperature, on the CPU."""
+        """Return the softmax of the logits over the temperature, on the CPU."""
         logits = self.logits(features.to(self.rank_features)).float()
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
 
@@ -278,73 +207,96 @@ class L2RCLIP(nn.Module):
         Raises:
             InputError: An image that cannot be read.
         """
-        towers = self.towers
         if not isinstance(images, ResizedImages):
-            images = ResizedImages(image_list(images), towers.image_size)
-        wide = self.wide if backbone is None else backbone
+            images = ResizedImages(image_list(images), self.towers.image_size)
+        if backbone is None:
+            backbone = self.wide
 
         cached = None
-        if cache and wide:
-            encoder = f"{self.config.precision} {self.device.type}"
-            encoder += f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
-            weights = towers.image.state_dict().values()
-            cached = CachedFeatures(cache, images, encoder, weights)
+        if cache and backbone:
+            how = f"{self.config.precision} {self.device.type}"
+            cached = CachedFeatures.of_towers(cache, images, self.towers, how)
             stored = cached.read(self.rank_features.dtype)
             if stored is not None:
                 return stored
 
-        encode = self._backbone if wide else self.image_features
-        loader = DataLoader(images, batch_size, num_workers=workers)
-        batches = []
-        at_once = min(batch_size, len(images))
-        # a quarter, as `fit` encodes up to twice its --batch-size at once
-        with out_of_memory_in_words("encoding images", at_once, "--batch-size", divisor=4):
-            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
-                inputs = towers.normalize(scaled(pixels.to(self.device)))
-                batches.append(encode(inputs).cpu())
-        features = torch.cat(batches)
-
+        features = encode_images(
+            images,
+            self._backbone if backbone else self.image_features,
+            self.towers,
+            self.device,
+            batch_size=batch_size,
+            workers=workers,
+            quiet=quiet,
+        )
         if cached is not None:
             cached.write(features)
         return features
 
-    def predict(self, images: Any, **options: Any) -> Prediction:
-        """Ranks of images.
+    def predict(
+        self,
+        images: Any,
+        *,
+        backbone: bool | None = None,
+        batch_size: int = 32,
+        workers: int = 0,
+        cache: str | Path | None = None,
+        quiet: bool = True,
+    ) -> Prediction:
+        """Predict the ranks of images.
 
         Args:
-            images: A folder, one image, or a sequence of images; each whatever `images.as_rgb` takes.
-            options: What `encode` takes, such as `batch_size`.
+            images: A folder, one image, or a sequence of images; each whatever `images.as_rgb`
+                takes.
+            backbone: See `encode`, as for all below.
+            batch_size: Images at once.
+            workers: Processes that decode.
+            cache: A folder where features are kept.
+            quiet: Whether to hide the progress bar.
 
         Returns:
             Rank, name, median, expectation and probabilities of each.
 
         Raises:
-            InputError: No image at all, one that is missing or cannot be read, or an answer that is not finite.
+            InputError: No image at all, one that is missing or cannot be read, or an answer that is
+                not finite.
         """
         images = image_list(images)
         if not len(images):
             raise InputError(
                 "predict: no image given; pass at least one, or a folder that holds some."
             )
-        probabilities = self.probabilities(self.encode(images, **options))
+
+        features = self.encode(
+            images,
+            backbone=backbone,
+            batch_size=batch_size,
+            workers=workers,
+            cache=cache,
+            quiet=quiet,
+        )
+        probabilities = self.probabilities(features)
         if not probabilities.isfinite().all():
             raise InputError(
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )
-        known = all(isinstance(image, str | Path) for image in images)
-        return Prediction.of(
-            probabilities, self.ranks, [*images] if known else (), float(self.conformal)
-        )
+
+        paths: Sequence[str | Path] = ()
+        if all(isinstance(image, str | Path) for image in images):
+            paths = [*images]
+        return Prediction.of(probabilities, self.ranks, paths, float(self.conformal))
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what training may have changed.
 
         Towers that cannot be built again by their name are whole.
         """
-        return self._learned_tensors() if self.towers.rebuildable else self.state_dict()
+        if self.towers.rebuildable:
+            return self._learned_tensors()
+        return self.state_dict()
 
     def _learned_tensors(self) -> dict[str, Tensor]:
-        """The state without the towers that stayed frozen."""
+        """Return the state without the towers that stayed frozen."""
         state = self.state_dict()
         frozen = "towers.text." if self.config.image_side == "tower" else "towers."
         return {name: value for name, value in state.items() if not name.startswith(frozen)}
@@ -401,8 +353,8 @@ class L2RCLIP(nn.Module):
         """Load a trained model.
 
         Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
-        weights are on this machine. Whatever else it names needs your word. Tensors of 16 bits
-        become float32.
+        weights are on this machine. Whatever else it names has to be allowed or named by the
+        caller. Tensors of 16 bits become float32.
 
         Args:
             name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships
@@ -410,16 +362,16 @@ class L2RCLIP(nn.Module):
             device: Where to put it.
             revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
                 a branch.
-            towers: Your word for the towers, as `load_towers` takes them, in place of those that
-                the file names; they may be downloaded.
-            weights: Your word for a local safetensors file of their weights. A path in the file is
-                never followed.
+            towers: The towers, as `load_towers` takes them, in place of those that the file names;
+                they may be downloaded.
+            weights: A local safetensors file of their weights. A path in the file is never
+                followed.
             allow_download: Whether weights and tokenizer that the file names may be downloaded from
                 the Hugging Face hub, at the commit that the file names, where it does.
 
         Raises:
             InputError: No model there, a file that is not one of ours or is damaged, something that
-                would be downloaded without your word, or a device that is not here.
+                would be downloaded without leave, or a device that is not here.
         """
         file = find_model_file(name, revision)
         content = ModelFile.read(file)
@@ -431,9 +383,7 @@ class L2RCLIP(nn.Module):
             return cls._from_file(replace(content, config=config), loaded).to(device)
         except NotAllowedError as error:
             raise InputError(f"{file}: {error}") from error
-        except (
-            Exception
-        ) as error:  # whatever a stranger's file leads to, the user sees one sentence
+        except Exception as error:  # a file may be anything; the user sees one sentence
             raise unusable(file, error) from error
 
     @classmethod
@@ -450,45 +400,12 @@ class L2RCLIP(nn.Module):
 
         state = model.state_dict()
         expected = state if content.tower_state else model._learned_tensors()
-        if odd := sorted(expected.keys() ^ content.tensors.keys()):
-            raise ValueError(f"{odd[0]} is missing, or not a tensor of this model")
+        unmatched = sorted(expected.keys() ^ content.tensors.keys())
+        if unmatched:
+            raise ValueError(f"{unmatched[0]} is missing, or not a tensor of this model")
         for name, value in content.tensors.items():
             if value.dtype != state[name].dtype:
                 raise ValueError(f"{name} must be of type {state[name].dtype}")
 
         model.load_state_dict(content.tensors, strict=False)  # frozen towers may not be in the file
         return model
-
-
-class ImageSide(nn.Module):
-    """`image_features` as a module of its own: what several processes train together."""
-
-    def __init__(self, model: L2RCLIP) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """Unit image features."""
-        return self.model.image_features(pixels)
-
-
-def _register_state_hooks(model: L2RCLIP) -> None:
-    """Keep text features and prompts of a state together."""
-    register: Any = model.register_state_dict_pre_hook  # torch has no types for it
-    register(_before_state_dict)
-    register = model.register_load_state_dict_post_hook
-    register(_after_load_state_dict)
-
-
-def _before_state_dict(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
-    """Let a state hold the text features of its own prompts."""
-    model._bring_up_to_date()
-
-
-def _after_load_state_dict(model: L2RCLIP, incompatible: Any) -> None:
-    """Take the text features that came with a state as those of its prompts.
-
-    To encode them anew could round otherwise.
-    """
-    if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
-        model._remember_text()

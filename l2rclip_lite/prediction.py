@@ -1,6 +1,7 @@
-"""What a model says about images: probabilities of ranks, three answers read off them, and an interval.
+"""Predictions: probabilities of ranks, three answers that follow from them, and an interval.
 
-The decoders turn outputs that are not K logits into K probabilities per image, so that one rule of inference serves all.
+The decoders turn outputs that are not K logits into K probabilities per image, so that one rule of
+inference serves all.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,15 +21,17 @@ from l2rclip_lite.ranks import Ranks
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about B images.
+    """The predictions for B images.
 
     Args:
         rank: Index of the most probable rank: right most often.
         name: Its name.
         median: Index of the median rank of the probabilities: off by the fewest ranks on average.
-        expected: Expectation of the rank values under the probabilities, in the unit of the ranks: smallest squared error.
-        low: Index of the lowest rank of an interval that holds the true one nine times out of ten, see
-            `calibration.conformal_level`; of a model that was not calibrated it holds all ranks.
+        expected: Expectation of the rank values under the probabilities, in the unit of the ranks:
+            smallest squared error.
+        low: Index of the lowest rank of an interval that holds the true one nine times out of ten,
+            see `calibration.conformal_level`; of a model that was not calibrated it holds all
+            ranks.
         high: Index of its highest rank.
         probabilities: One row per image, adding to 1.
         path: Where each image came from; empty for images that came from memory.
@@ -51,7 +54,7 @@ class Prediction:
         path: Sequence[str | Path] = (),
         conformal: float = 1.0,
     ) -> "Prediction":
-        """Read the answers, argmax, median, expectation and interval, off the probabilities.
+        """Return the argmax, the median, the expectation and the interval of the probabilities.
 
         Args:
             probabilities: One row per image.
@@ -64,29 +67,51 @@ class Prediction:
             >>> Prediction.of(torch.tensor([[0.25, 0.75]]), ranks).name
             ('high',)
         """
-        rank, p = probabilities.argmax(1), probabilities.double().numpy()
+        rank = probabilities.argmax(1)
+        p = probabilities.double().numpy()
         inside = torch.from_numpy(distances_from_median(p) <= conformal + SLACK).int()
-        low, high = inside.argmax(1), len(ranks) - 1 - inside.flip(1).argmax(1)
-        names, median = tuple(ranks.names[k] for k in rank), torch.from_numpy(medians(p))
-        expected = probabilities @ ranks.values_tensor()
-        return cls(rank, names, median, expected, low, high, probabilities, tuple(map(str, path)))
+
+        return cls(
+            rank=rank,
+            name=tuple(ranks.names[k] for k in rank),
+            median=torch.from_numpy(medians(p)),
+            expected=probabilities @ ranks.values_tensor(),
+            low=inside.argmax(1),
+            high=len(ranks) - 1 - inside.flip(1).argmax(1),
+            probabilities=probabilities,
+            path=tuple(map(str, path)),
+        )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per image, probabilities in columns p_0, p_1, …; `path` where it is known."""
-        names = ("rank", "name", "median", "low", "high")
-        columns = ({"path": self.path} if self.path else {}) | {
-            name: getattr(self, name) for name in names
-        }
-        shares = pd.DataFrame(self.probabilities.double().numpy()).add_prefix("p_")
-        return pd.DataFrame(columns | {"expected": self.expected.double()}).join(shares)
+        """Return one row per image, with probabilities in columns p_0, p_1 and so on.
+
+        The first column is `path`, unless the images came from memory.
+        """
+        answers = pd.DataFrame(
+            {
+                "rank": self.rank,
+                "name": self.name,
+                "median": self.median,
+                "low": self.low,
+                "high": self.high,
+                "expected": self.expected.double(),
+            }
+        )
+        if self.path:
+            answers.insert(0, "path", self.path)
+
+        probabilities = pd.DataFrame(self.probabilities.double().numpy()).add_prefix("p_")
+        return answers.join(probabilities)
 
 
 def distances_from_median(p: np.ndarray) -> np.ndarray:
-    """How far from the middle of its row each rank lies, max(1 − 2 F_k, 2 F_{k−1} − 1), from −1 to 1.
+    """Return how far from the middle of its row each rank lies, from −1 to 1.
 
-    F is the cumulative row. The ranks with a distance ≤ c meet the central share c of the probability, so they are
-    neighbours, for c ≥ 0 the median among them. Source: Chernozhukov, Wüthrich and Zhu 2021 (Distributional conformal
-    prediction).
+    The distance is max(1 − 2 F_k, 2 F_{k−1} − 1).
+
+    F is the cumulative row. The ranks with a distance ≤ c meet the central share c of the
+    probability, so they are neighbours, for c ≥ 0 the median among them. Source: Chernozhukov,
+    Wüthrich and Zhu 2021 (Distributional conformal prediction).
 
     Example:
         >>> distances_from_median(np.array([[0.25, 0.5, 0.25]]))
@@ -97,7 +122,7 @@ def distances_from_median(p: np.ndarray) -> np.ndarray:
 
 
 def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\sigma(f_k)$, as K probabilities. See `survival_probabilities`.
+    r"""Return K probabilities from $P(y>k)=\sigma(f_k)$. See `survival_probabilities`.
 
     Example:
         >>> coral_probabilities(torch.zeros(1, 2)).tolist()
@@ -107,7 +132,9 @@ def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tenso
 
 
 def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""$P(y>k)=\prod_{j\le k}\sigma(f_j)$, as K probabilities. See `survival_probabilities`.
+    r"""Return K probabilities from $P(y>k)=\prod_{j\le k}\sigma(f_j)$.
+
+    See `survival_probabilities`.
 
     Example:
         >>> corn_probabilities(torch.zeros(1, 2)).tolist()
@@ -119,11 +146,12 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
 def survival_probabilities(
     survival: Float[Tensor, "batch threshold"],
 ) -> Float[Tensor, "batch rank"]:
-    r"""From $P(y>k)$ to $P(y=k)=P(y>k-1)-P(y>k)$.
+    r"""Return $P(y=k)=P(y>k-1)-P(y>k)$.
 
-    CORAL's biases need not be in order during training; a survival that rises is cut to the one before, so no
-    probability is negative. The expectation is CORAL's and CORN's own; their own rank, the number of survivals above ½,
-    is the median of these probabilities, which need not be their mode.
+    CORAL's biases need not be in order during training; a survival that rises is cut to the one
+    before, so no probability is negative. The expectation is CORAL's and CORN's own; their own
+    rank, the number of survivals above ½, is the median of these probabilities, which need not be
+    their mode.
 
     Args:
         survival: K−1 numbers in [0, 1] per image.
@@ -136,19 +164,20 @@ def survival_probabilities(
         [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
     """
     before = torch.ones(2 * survival.shape[1:], dtype=torch.bool, device=survival.device).tril()
-    falling = torch.where(before, survival[:, None], 1.0).amin(
-        dim=2
-    )  # ONNX has no cumulative minimum
+    # ONNX has no cumulative minimum
+    falling = torch.where(before, survival[:, None], 1.0).amin(dim=2)
     bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
     return bounded[:, :-1] - bounded[:, 1:]
 
 
 def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch rank"]:
-    r"""A number with a normal error as probabilities, $p_k\propto e^{-d_k^2/2}$, $d_k=(\hat y-r_k)/\sigma$.
+    r"""Return the probabilities of a number with a normal error.
+
+    $$p_k\propto e^{-d_k^2/2},\quad d_k=(\hat y-r_k)/\sigma$$
 
     Args:
-        distance: d, the number less each rank value in standard deviations, falling along a row. A number outside the
-            values is moved to the nearer end.
+        distance: d, the number minus each rank value in standard deviations, falling along a row. A
+            number outside the values is moved to the nearer end.
 
     Returns:
         Rows whose largest entry is that of the nearest rank.

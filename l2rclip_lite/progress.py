@@ -1,38 +1,75 @@
-"""Signs of life: a progress bar on a terminal, a line from time to time in a log file."""
+"""Progress of long work: a bar on a terminal, a line from time to time in a log file."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tqdm import tqdm
 
-EVERY = 20.0  # seconds between two lines of a log file; work of less time says nothing there
+LOG_INTERVAL = 20.0  # seconds between two lines of a log file; shorter work writes none there
 
 
 class Progress(tqdm):  # type: ignore[type-arg]
-    """A tqdm bar on stderr with the time left; where that is no terminal, a whole line from time to time.
+    """A tqdm bar on stderr with the time left; where stderr is no terminal, a whole line at times.
 
     Args:
-        given: What tqdm takes.
-        options: What tqdm takes by name.
+        iterable: What to go through; None where `update` is called instead.
+        desc: The words in front.
+        total: How many steps there are; None takes the length of the iterable.
+        initial: How many of them are done.
+        unit: What a step is called.
+        leave: Whether a finished bar stays on the terminal.
+        disable: Whether to show nothing.
     """
 
-    def __init__(self, *given: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        iterable: Iterable[Any] | None = None,
+        desc: str | None = None,
+        *,
+        total: float | None = None,
+        initial: int = 0,
+        unit: str = "it",
+        leave: bool = True,
+        disable: bool = False,
+    ) -> None:
         self.terminal = sys.stderr.isatty()
-        options["file"] = sys.stderr
+
+        seconds = 0.1
+        delay = 0.0
+        steps = None  # tqdm finds a number that takes as long
         if not self.terminal:
-            options |= {"mininterval": EVERY, "delay": EVERY, "miniters": 1, "leave": False}
-        super().__init__(*given, **options)
+            seconds = LOG_INTERVAL
+            delay = LOG_INTERVAL
+            steps = 1
+            leave = False
+
+        super().__init__(
+            iterable,
+            desc,
+            total=total,
+            initial=initial,
+            unit=unit,
+            leave=leave,
+            disable=disable,
+            mininterval=seconds,
+            miniters=steps,
+            delay=delay,
+            file=sys.stderr,
+        )
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """What tqdm calls to show its state."""
+        """Show the state; tqdm calls it."""
         if self.terminal:
             super().display(msg, pos)
         elif msg is None:
             print(self, file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
-        """A line that stays, above the bar where there is one."""
-        if not self.disable:
-            self.write(line, file=sys.stderr) if self.terminal else print(
-                line, file=sys.stderr, flush=True
-            )
+        """Print a line that stays, above the bar where there is one."""
+        if self.disable:
+            return
+        if self.terminal:
+            self.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)

