@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pydantic import TypeAdapter
@@ -21,6 +22,8 @@ MIN_GAP = 1e-6  # between two values: metrics round to 1e-9
 MAX_VALUE = 1e9  # so that squares stay finite in single precision
 # Unicode categories: control characters, halves of characters, ends of lines and of paragraphs.
 NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
+# These reverse the text around them: what is shown is not what is written.
+REVERSING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 _SMALL = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
@@ -52,7 +55,8 @@ def number_words(number: int) -> str:
         ('twenty one', 'one hundred five')
     """
     if abs(number) >= 10**9:
-        raise InputError(f"ranks: {number} has no words here; name such ranks yourself.")
+        shown = max(-(10**308), min(number, 10**308))  # no larger one is a float
+        raise InputError(f"ranks: {shown:g} has no words here; name such ranks yourself.")
     if number < 0:
         return f"minus {number_words(-number)}"
     if number < 20:
@@ -103,8 +107,8 @@ class Ranks:
 
     Raises:
         InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, control
-            characters, values that do not increase or that single precision cannot tell apart, a template
-            without exactly one `{rank}`, sentences that are too long.
+            characters, values that are no numbers, that do not increase or that single precision cannot
+            tell apart, a template without exactly one `{rank}`, sentences that are too long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -119,14 +123,22 @@ class Ranks:
 
     def __post_init__(self) -> None:
         """Refuse a label space that is not one."""
-        object.__setattr__(self, "names", tuple(str(name) for name in self.names))
-        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        check_names(self.names, self.template)
-        check_text((*self.names, self.template, self.unit))
-        if len(self.values) != len(self.names):
-            counts = f"{len(self.names)} names but {len(self.values)} values"
+        names = tuple(str(name) for name in _cells(self.names, "names"))
+        values = tuple(_number(value) for value in _cells(self.values, "values"))
+        for name in ("template", "unit"):
+            text = getattr(self, name)
+            if not isinstance(text, str):
+                raise InputError(f"ranks: the {name} is {text!r:.80}; give a text.")
+
+        check_names(names, self.template)
+        check_text((*names, self.template, self.unit))
+        if len(values) != len(names):
+            counts = f"{len(names)} names but {len(values)} values"
             raise InputError(f"ranks: {counts}; give each one value.")
-        check_values(self.values)
+        check_values(values)
+
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "values", values)
 
     @classmethod
     def integers(cls, first: int, last: int, *, template: str, unit: str = "years") -> "Ranks":
@@ -141,12 +153,21 @@ class Ranks:
         Returns:
             `last - first + 1` ranks.
 
+        Raises:
+            InputError: An end that is no whole number, or what `Ranks` refuses.
+
         Example:
             >>> ages = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
             >>> len(ages), ages.names[0], ages.sentences[-1]
             (62, 'sixteen', 'a photo of a seventy seven years old face')
         """
-        numbers = range(first, last + 1)
+        try:
+            numbers = range(first, last + 1)
+        except TypeError as error:
+            ends = f"{first!r:.40} and {last!r:.40}"
+            raise InputError(f"ranks: the ends {ends} are no whole numbers; give two.") from error
+
+        check_count(last - first + 1)  # before a billion of them are named
         names = tuple(number_words(number) for number in numbers)
         return cls(names, tuple(numbers), template=template, unit=unit)
 
@@ -177,18 +198,67 @@ class Ranks:
         return TypeAdapter(cls).validate_python(state)
 
 
+def _cells(column: Any, name: str) -> list[Any]:
+    """Return names or values as a list, and refuse what is none or lacks one."""
+    if isinstance(column, str) or not isinstance(column, Iterable):
+        raise InputError(f"ranks: the {name} are {column!r:.80}; give one per rank, in a list.")
+
+    cells = list(column)
+    for place, cell in enumerate(cells):
+        if cell is None:
+            raise InputError(f"ranks: rank {place} has None in its {name}; give each rank its own.")
+    return cells
+
+
+def _number(value: Any) -> float:
+    """Return a value as a float, and refuse what is no number."""
+    try:
+        if isinstance(value, bool | np.bool):
+            raise TypeError("a boolean counts nothing")
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"ranks: the value {value!r:.80} is no number; give increasing numbers."
+        ) from error
+
+
+def check_count(count: int) -> None:
+    """Refuse more ranks than a table of ranks against ranks has room for."""
+    if count > MAX_RANKS:
+        raise InputError(f"ranks: {count:,} ranks are more than {MAX_RANKS:,}; join some of them.")
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's composed form (NFC): "é" is one character, however it was typed.
+
+    Example:
+        >>> composed("e\u0301") == "\u00e9"
+        True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def is_plain(text: str) -> bool:
+    r"""Return whether a text has no control character and no line break, and reverses no other.
+
+    Example:
+        >>> is_plain("leaf 1.png"), is_plain("leaf\t1.png")
+        (True, False)
+    """
+    if text.isprintable():  # nearly always
+        return True
+    return not any(unicodedata.category(sign) in NOT_TEXT or sign in REVERSING for sign in text)
+
+
 def check_names(names: Sequence[str], template: str) -> None:
     """Refuse names and a template that make no sentences, one for each rank."""
     if len(names) < 2:
         given = f"got {len(names)}: {list(names)}"
         raise InputError(f"ranks: at least two ranks are needed, {given}.")
-    if len(names) > MAX_RANKS:
-        raise InputError(
-            f"ranks: {len(names):,} ranks are more than {MAX_RANKS:,}; join some of them."
-        )
+    check_count(len(names))
     if not all(name.strip() for name in names):
         raise InputError("ranks: a rank name is empty; every rank needs a name.")
-    name, count = Counter(names).most_common(1)[0]
+    name, count = Counter(map(composed, names)).most_common(1)[0]
     if count > 1:
         raise InputError(f"ranks: the name {[name]} appears more than once; names must differ.")
 
@@ -204,9 +274,9 @@ def check_names(names: Sequence[str], template: str) -> None:
 
 
 def check_text(texts: Iterable[str]) -> None:
-    """Refuse a text with control characters or line breaks."""
+    """Refuse a text with control characters or line breaks, see `is_plain`."""
     for text in texts:
-        if any(unicodedata.category(sign) in NOT_TEXT for sign in text):
+        if not is_plain(text):
             raise InputError(f"ranks: {text[:100]!r} has a control character; write it without.")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks, number_words
+from l2rclip_lite.ranks import REVERSING, Ranks, composed, number_words
 
 
 def test_the_words_are_those_of_inflect() -> None:
@@ -47,6 +47,9 @@ REFUSED = {
         tuple(range(10_001)),
         "{rank}",
     ),
+    "'a\\u202eb' has a control character": (("a\u202eb", "b"), (0, 1), "{rank}"),
+    "'\\u2067{rank}' has a control character": (("a", "b"), (0, 1), "\u2067{rank}"),
+    "'\u00e9'] appears more than once": (("e\u0301", "\u00e9"), (0, 1), "{rank}"),
     "the sentences have 1,000,014 letters": (("a", "b"), (0, 1), "{rank}" + "x" * 500_000),
 }
 
@@ -62,12 +65,39 @@ def test_what_is_no_label_space_is_refused_in_one_sentence(message: str) -> None
     assert str(caught.value).endswith(".")
 
 
-TEXT = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("template", None, "the template is None; give a text"),
+        ("unit", 3, "the unit is 3; give a text"),
+        ("unit", "\u202esraey", "has a control character"),
+        ("names", None, "the names are None; give one per rank"),
+        ("names", ("a", None), "rank 1 has None in its names"),
+        ("values", (0, None), "rank 1 has None in its values"),
+        ("values", (0, "one"), "the value 'one' is no number"),
+        ("values", (False, True), "the value False is no number"),
+    ],
+)
+def test_what_is_no_text_or_number_is_refused(part: str, value: object, message: str) -> None:
+    """Also a boolean, which Python takes for 0 or 1."""
+    parts = {"names": ("a", "b"), "values": (0, 1), "template": "{rank}", part: value}
+    with pytest.raises(InputError, match=message):
+        Ranks(**parts)
+
+
+def test_too_many_whole_numbers_are_refused_before_one_is_named() -> None:
+    """A trillion of them as fast as a few."""
+    with pytest.raises(InputError, match="1,000,000,000,001 ranks are more than 10,000"):
+        Ranks.integers(0, 10**12, template="{rank}")
+
+
+TEXT = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters=REVERSING)
 NAMES = st.text(TEXT, min_size=1).filter(str.strip)
 
 
 @given(
-    names=st.lists(NAMES, min_size=2, max_size=6, unique=True),
+    names=st.lists(NAMES, min_size=2, max_size=6, unique_by=composed),
     start=st.floats(-1e6, 1e6),
     steps=st.lists(st.floats(0.5, 100), min_size=6, max_size=6),
     template=st.tuples(st.text(TEXT), st.text(TEXT)).filter(
