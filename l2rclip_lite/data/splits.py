@@ -1,6 +1,8 @@
 """Splits: drawn within every rank or by whole groups, or taken from a table."""
 
+import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,48 @@ import pandas as pd
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
+
+
+def check_groups(table: pd.DataFrame) -> None:
+    """Refuse a group that is blank, or written in two ways: its images could land in two splits.
+
+    Args:
+        table: Columns `subject` and `where`.
+
+    Raises:
+        InputError: A blank cell, or two spellings of one number or of one text.
+
+    Example:
+        >>> check_groups(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' in row 2; write one
+        group in one way, or give two groups two names.
+    """
+    row = first_row(table, table["subject"] == "")
+    if row:
+        raise InputError(f"{row['where']}: the group is blank; name who is shown.")
+
+    first_of: dict[str, tuple[str, str]] = {}
+    spelt = table.drop_duplicates("subject")
+    for subject, where in zip(spelt["subject"], spelt["where"], strict=True):
+        earlier, place = first_of.setdefault(_one_spelling(subject), (subject, where))
+        if earlier != subject:
+            raise InputError(
+                f"{where}: the group {subject!a:.80} is written {earlier!a:.80} in {place}; "
+                "write one group in one way, or give two groups two names."
+            )
+
+
+def _one_spelling(group: str) -> str:
+    """Return what all spellings of a group share: a number without needless zeros, a text in NFC."""
+    text = composed(group)
+    if re.fullmatch(r"[+-]?\d{1,99}([.]\d{0,99})?", text) is None:
+        return text
+    return str(Fraction(text))  # exact: long numbers that differ in one digit are two groups
 
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
@@ -157,15 +198,13 @@ def draw_splits(
         What was done, in sentences.
 
     Raises:
-        InputError: A blank group, or a cell that is no split.
+        InputError: A group that is blank or written in two ways, or a cell that is no split.
     """
     targets = table["target"].to_numpy()
     groups = None
     manner = "within every"
     if "subject" in table:
-        row = first_row(table, table["subject"] == "")
-        if row:
-            raise InputError(f"{row['where']}: the group is blank; name who is shown.")
+        check_groups(table)
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 

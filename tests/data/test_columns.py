@@ -59,6 +59,24 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, role: str, agai
             load(tmp_path, **options)
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("1", "1.0"), ("1", "01"), ("7.5", "+7.50"), ("Ren\u00e9", "Rene\u0301")],
+)
+def test_a_group_is_written_in_one_way(tmp_path: Path, one: str, two: str) -> None:
+    """A patient with two spellings would be learned from and tested on."""
+    table = frame(group=[*"abcdefghij", one, two])
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, table)
+    assert f"DataFrame row 11: the group {two!a} is written {one!a} in DataFrame row 10" in str(
+        caught.value
+    )
+
+    long = "1234567890" * 4
+    data = load(tmp_path, frame(group=[*"abcdefgh", "1E3", "1000", f"{long}1", f"{long}2"]))
+    assert "by group (12 of them)" in " ".join(data.protocol)
+
+
 def test_a_column_called_path_1_is_no_second_path(tmp_path: Path) -> None:
     """Pandas would call a second column `path` by that name."""
     frame(**{"path.1": range(12)}).to_csv(tmp_path / "labels.csv", index=False)
