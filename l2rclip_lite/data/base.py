@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.map_style import OwnImages
+from l2rclip_lite.data.map_style import OwnImages, check_path
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, rank_index
 
@@ -94,8 +94,8 @@ class Split(Dataset[tuple[Any, int]]):
         transform: What an image passes through before it is given out, such as `model.transform()`.
 
     Raises:
-        ValueError: Columns of different lengths.
-        InputError: A target that is no whole number.
+        InputError: Columns of different lengths, a path that is no plain text, or a target that is
+            no whole number.
 
     Example:
         >>> from PIL import Image
@@ -123,10 +123,13 @@ class Split(Dataset[tuple[Any, int]]):
             if column is None:
                 continue
             if len(column) != len(self.paths):
-                raise ValueError(f"{len(self.paths)} paths but {len(column)} {name}")
+                counts = f"{len(self.paths)} paths but {len(column)} {name}"
+                raise InputError(f"split: {counts}; give one per image.")
             if name != "images":
                 setattr(self, name, tuple(column))
 
+        for row, path in enumerate(self.paths):
+            check_path(path, f"split: the path of image {row}")
         self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
@@ -158,7 +161,8 @@ class Split(Dataset[tuple[Any, int]]):
             name: How its images are called if it has no `paths`.
 
         Raises:
-            InputError: An item that is no such pair, or has another label than a whole number.
+            InputError: No such dataset, `paths` that cannot be told apart, or an item that cannot
+                be read, is no such pair, or has another label than a whole number.
 
         Example:
             >>> from PIL import Image
@@ -170,11 +174,8 @@ class Split(Dataset[tuple[Any, int]]):
             return dataset
 
         images = OwnImages(dataset, name)
-        places = range(len(images))
-        paths = [f"{name}/{place:05d}" for place in places]
-        if hasattr(dataset, "paths"):
-            paths = dataset.paths
-        return cls(paths, [images.label(place) for place in places], images)
+        targets = [images.label(place) for place in range(len(images))]
+        return cls(images.paths, targets, images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
         """Return the images at these positions, in this order; nothing is read.
@@ -324,7 +325,8 @@ class OrdinalDataset:
             protocol: See `OrdinalDataset`.
 
         Raises:
-            InputError: Not three datasets, or a rank that does not exist or has no training image.
+            InputError: Not three datasets, no `Ranks`, a rank that does not exist or has no
+                training image, or what `Split.from_dataset` refuses.
 
         Example:
             >>> from PIL import Image
@@ -337,6 +339,11 @@ class OrdinalDataset:
         if count != len(SPLITS):
             raise InputError(
                 f"{name}: {count} datasets; give three, for training, validation and test."
+            )
+
+        if not isinstance(ranks, Ranks):
+            raise InputError(
+                f"{name}: ranks is {ranks!r:.80}; give ranks=Ranks(...), names and their values."
             )
 
         train, val, test = map(Split.from_dataset, datasets, SPLITS)

@@ -1,6 +1,8 @@
 """Datasets of one's own: map-style, of (image, rank index), read once."""
 
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
@@ -8,7 +10,7 @@ from torchvision.datasets import DatasetFolder
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import named_rgb, pixel_digest
-from l2rclip_lite.ranks import rank_index
+from l2rclip_lite.ranks import is_plain, rank_index
 
 KEPT = 2**30  # bytes of decoded images that are kept of each dataset
 
@@ -21,8 +23,13 @@ class OwnImages(Dataset[Any]):
     which decodes files, or draws a random change, does so once.
 
     Args:
-        dataset: It has a length and gives (image, rank index).
+        dataset: It has a length and gives (image, rank index). Where it has `paths`, these are the
+            names of its images.
         name: What an error calls it.
+
+    Raises:
+        InputError: No such dataset, or `paths` that are no different plain texts, one per image;
+            when an item is asked for, one that cannot be read or is no such pair.
 
     Example:
         >>> from PIL import Image
@@ -32,13 +39,12 @@ class OwnImages(Dataset[Any]):
     """
 
     def __init__(self, dataset: Any, name: str) -> None:
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-            raise InputError(
-                f"{name}: {type(dataset).__name__} has no length or no items; "
-                "give a map-style dataset of (image, rank index)."
-            )
+        self.size = length_of(dataset, name)
         self.dataset = dataset
         self.name = name
+        self.paths = [f"{name}/{place:05d}" for place in range(self.size)]
+        if hasattr(dataset, "paths"):
+            self.paths = checked_paths(dataset.paths, self.size, name)
         self.kept: dict[int, Any] = {}
         self.n_bytes = 0
         self.labels: dict[int, int] = {}
@@ -46,7 +52,7 @@ class OwnImages(Dataset[Any]):
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.dataset)
+        return self.size
 
     def __getitem__(self, index: int) -> Any:
         """Return an image as the dataset gives it."""
@@ -62,13 +68,15 @@ class OwnImages(Dataset[Any]):
         list of samples, so their labels are known before a file is opened.
         """
         if index not in self.labels:
-            dataset, place = inside(self.dataset, index)
+            with self._reading(index):
+                dataset, place = inside(self.dataset, index)
 
             if _gives_its_samples(dataset):
-                label = dataset.samples[place][1]
-                if dataset.target_transform is not None:
-                    label = dataset.target_transform(label)
-                self.labels[index] = rank_index(label, self._name(index))
+                with self._reading(index):
+                    label = dataset.samples[place][1]
+                    if dataset.target_transform is not None:
+                        label = dataset.target_transform(label)
+                self.labels[index] = rank_index(label, self.paths[index])
             else:
                 self._read(index)
         return self.labels[index]
@@ -81,17 +89,18 @@ class OwnImages(Dataset[Any]):
 
     def _read(self, index: int) -> Any:
         """Return the image of an item, and remember the item."""
-        item = self.dataset[index]
-        try:
-            image, label = item
-        except (TypeError, ValueError) as error:
+        name = self.paths[index]
+        with self._reading(index):
+            item = self.dataset[index]
+        if not isinstance(item, tuple | list) or len(item) != 2:
             raise InputError(
-                f"{self._name(index)}: an item is {type(item).__name__}, not (image, rank index); "
-                "give pairs."
-            ) from error
+                f"{name}: an item is {type(item).__name__}, not (image, rank index); give pairs."
+            )
 
-        rgb = named_rgb(image, self._name(index))
-        self.labels[index] = rank_index(label, self._name(index))
+        image, label = item
+        with self._reading(index):  # a file that Pillow opened is decoded only now
+            rgb = named_rgb(image, name)
+        self.labels[index] = rank_index(label, name)
         self.digests[index] = pixel_digest(rgb)
 
         size = 3 * rgb.width * rgb.height
@@ -100,9 +109,93 @@ class OwnImages(Dataset[Any]):
             self.kept[index] = image
         return image
 
-    def _name(self, index: int) -> str:
-        """Return how an error calls an item."""
-        return f"{self.name}/{index:05d}"
+    @contextmanager
+    def _reading(self, index: int) -> Iterator[None]:
+        """Turn what a user's dataset raises into one sentence that names the item."""
+        try:
+            yield
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # code of the user's own raises anything
+            what = type(error).__name__
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            if reason:
+                what += f", {reason}"
+            raise InputError(
+                f"own: {self.name} image {index} ({self.paths[index]}): {what}; "
+                "repair or remove it."
+            ) from error
+
+
+def length_of(dataset: Any, name: str) -> int:
+    """Return the length of a map-style dataset, and refuse what is none.
+
+    Raises:
+        InputError: It has no length or no items, or finds them by names.
+
+    Example:
+        >>> length_of({"image": 1}, "train")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: train: dict has no length or no items; give a map-style
+        dataset of (image, rank index).
+    """
+    by_place = hasattr(dataset, "__getitem__") and not isinstance(dataset, str | bytes | Mapping)
+    length = -1
+    if by_place and hasattr(dataset, "__len__"):
+        try:
+            length = len(dataset)
+        except Exception:  # code of the user's own raises anything
+            length = -1
+
+    if length < 0:
+        raise InputError(
+            f"{name}: {type(dataset).__name__} has no length or no items; "
+            "give a map-style dataset of (image, rank index)."
+        )
+    return length
+
+
+def checked_paths(paths: Any, count: int, name: str) -> list[str]:
+    """Return the names that a dataset gives its images, and refuse what cannot be told apart.
+
+    Args:
+        paths: Its `paths`.
+        count: How many images it has.
+        name: What an error calls it.
+
+    Raises:
+        InputError: Another number of them, one that is no plain text, or one that is there twice.
+
+    Example:
+        >>> checked_paths(["a.png", "a.png"], 2, "train")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: train: the path 'a.png' of image 1 is that of image 0, too;
+        give each image its own.
+    """
+    if isinstance(paths, str) or not hasattr(paths, "__len__") or len(paths) != count:
+        length = len(paths) if hasattr(paths, "__len__") else "no"
+        kind = type(paths).__name__
+        raise InputError(
+            f"{name}: {length} paths ({kind}) for {count} images; give each image one."
+        )
+
+    first_of: dict[str, int] = {}
+    for place, path in enumerate(paths):
+        check_path(path, f"{name}: the path of image {place}")
+        if first_of.setdefault(path, place) != place:
+            raise InputError(
+                f"{name}: the path {path!r:.200} of image {place} is that of image "
+                f"{first_of[path]}, too; give each image its own."
+            )
+    return list(first_of)
+
+
+def check_path(path: Any, what: str) -> None:
+    """Refuse the name of an image that is no text, or would break the files that repeat it."""
+    if not isinstance(path, str) or not path.strip() or not is_plain(path):
+        raise InputError(
+            f"{what} is {path!r:.200}; give a text, not blank and without control characters."
+        )
 
 
 def inside(dataset: Any, index: int) -> tuple[Any, int]:

@@ -70,18 +70,17 @@ def fit(
         Model, metrics and history.
 
     Raises:
-        InputError: An image that cannot be read; a directory that holds another run, or cannot be
-            written.
+        InputError: An image that cannot be read; ranks that are missing or not those of the data; a
+            directory that holds another run, or it or the cache cannot be written.
         TrainingError: A loss that is not finite, or memory that runs out. What was computed is kept
             in `out`.
     """
+    if not isinstance(config, Config):
+        raise InputError(f"fit: config is of type {type(config).__name__}; give a Config(...).")
     run = RunDirectory(out)
-    if not isinstance(data, OrdinalDataset):
-        if ranks is None:
-            raise InputError(
-                "fit: datasets of your own need ranks=Ranks(...), the meaning of their indices."
-            )
-        data = OrdinalDataset.from_datasets(data, ranks)
+    data = _with_ranks(data, ranks)
+    if cache:
+        _check_folder(cache)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
 
@@ -105,6 +104,35 @@ def fit(
             run.clean()  # of a run that was killed after its last file
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
+
+
+def _with_ranks(data: OrdinalDataset | Sequence[Any], ranks: Ranks | None) -> OrdinalDataset:
+    """Return what `fit` trains on, and refuse ranks that are missing or contradict it."""
+    if isinstance(data, OrdinalDataset):
+        if ranks is not None and ranks != data.ranks:
+            raise InputError(
+                f"fit: {data.name} has ranks of its own, not those of ranks=...; leave ranks out."
+            )
+        return data
+
+    if ranks is None:
+        raise InputError(
+            "fit: datasets of your own need ranks=Ranks(...), the meaning of their indices."
+        )
+    return OrdinalDataset.from_datasets(data, ranks)
+
+
+def _check_folder(cache: str | Path) -> None:
+    """Refuse a cache that cannot be a folder, before an hour of encoding."""
+    try:
+        os.listdir(cache)
+    except FileNotFoundError:
+        return  # it is made when there is something to keep
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(
+            f"cache: {str(cache)!r:.80} cannot be a folder ({reason}); name another."
+        ) from error
 
 
 def _both_stages(

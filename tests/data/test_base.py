@@ -1,10 +1,11 @@
 """Splits are torch datasets; what cannot be a data set is refused in a sentence."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -39,8 +40,10 @@ def test_parts_and_sums_keep_images_and_columns_together() -> None:
     assert [image.getpixel((0, 0))[0] for image, _ in both] == [2, 1, 0]
     assert (one + one).subjects == ("anna",) * 6
     assert two[-1][0].getpixel((0, 0)) == (1, 0, 0)
-    with pytest.raises(ValueError, match="2 paths but 1 targets"):
+    with pytest.raises(InputError, match="2 paths but 1 targets; give one per image"):
         replace(two, targets=[0])
+    with pytest.raises(InputError, match="split: the path of image 1 is 'b\\\\x1b'; give a text"):
+        replace(two, paths=["a", "b\x1b"])
 
 
 class Labelled:
@@ -71,6 +74,97 @@ def test_any_map_style_dataset_becomes_a_split() -> None:
     assert Split.from_dataset(tensors)[2][0].shape == (3, 4, 4)
     data = OrdinalDataset.from_datasets((tensors, pairs, Labelled()), RANKS)
     assert [data.counts(name) for name in SPLITS] == [[1, 1, 1], [1, 0, 1], [1, 1, 0]]
+
+
+class Broken(Labelled):
+    """A dataset whose second item cannot be read."""
+
+    def __init__(self, fault: BaseException) -> None:
+        self.fault = fault
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """An image, then the fault."""
+        if index == 1:
+            raise self.fault
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        UnidentifiedImageError("no image"),
+        IndexError(),
+        StopIteration(),
+        KeyError("b.png"),
+        OSError(5),
+    ],
+)
+def test_an_item_that_cannot_be_read_is_named(fault: Exception) -> None:
+    """Whatever the user's code raises; what it raised stays in the traceback."""
+    with pytest.raises(InputError) as caught:
+        Split.from_dataset(Broken(fault), "train")
+    start = f"own: train image 1 (train/00001): {type(fault).__name__}"
+    assert str(caught.value).startswith(start)
+    assert str(caught.value).endswith("; repair or remove it.")
+    assert caught.value.__cause__ is fault
+
+
+def test_who_interrupts_is_not_told_of_an_image() -> None:
+    """Ctrl-C stays what it is."""
+    with pytest.raises(KeyboardInterrupt):
+        Split.from_dataset(Broken(KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize(
+    ("paths", "sentence"),
+    [
+        (["a", "a"], "train: the path 'a' of image 1 is that of image 0, too"),
+        (["a", 7], "train: the path of image 1 is 7; give a text"),
+        (["a", "b\n"], r"train: the path of image 1 is 'b\\n'; give a text.*without control"),
+        (["a", " "], "train: the path of image 1 is ' '; give a text, not blank"),
+        (["a"], r"train: 1 paths \(list\) for 2 images; give each image one"),
+        ("ab", r"train: 2 paths \(str\) for 2 images"),
+        (None, r"train: no paths \(NoneType\) for 2 images"),
+    ],
+)
+def test_each_image_has_a_path_of_its_own(paths: object, sentence: str) -> None:
+    """Files of a run name images by them."""
+    dataset = Labelled()
+    dataset.paths = paths  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=sentence):
+        Split.from_dataset(dataset, "train")
+
+
+class Endless(Labelled):
+    """A dataset that has no length today."""
+
+    def __len__(self) -> int:
+        """Nobody knows."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("dataset", "sentence"),
+    [
+        ({"image": 1}, "train: dict has no length or no items; give a map-style dataset"),
+        ("ab", "train: str has no length"),
+        (Endless(), "train: Endless has no length"),
+        ([{"image": 1, "label": 2}], "train/00000: an item is dict, not .image, rank index.; give pairs"),
+        (["ab"], "train/00000: an item is str, not .image, rank index."),
+    ],
+)  # fmt: skip
+def test_what_gives_no_pairs_is_refused(dataset: object, sentence: str) -> None:
+    """A dict of two keys and a text of two letters are no pairs."""
+    with pytest.raises(InputError, match=sentence):
+        Split.from_dataset(dataset, "train")
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("ranks", [["low", "high"], "low,high", ("low", "high")])
+def test_names_alone_are_no_ranks(ranks: Any) -> None:
+    """They have no values and make no sentences."""
+    with pytest.raises(InputError, match=r"own: ranks is .*; give ranks=Ranks\(\.\.\.\)"):
+        OrdinalDataset.from_datasets(([], [], []), ranks)
 
 
 @pytest.mark.parametrize(

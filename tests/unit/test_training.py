@@ -36,6 +36,7 @@ from l2rclip_lite.losses import (
 )
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import MODEL
+from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training import stage as stage_module
@@ -43,6 +44,8 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
 from l2rclip_lite.training.stage import Stage
 from l2rclip_lite.training.stages import train_stage1, train_stage2
+
+OTHER_RANKS = Ranks(("low", "high"), (0, 1), "{rank} damage")
 
 FILES = {
     "config.json",
@@ -203,6 +206,26 @@ def test_three_datasets_of_your_own(
     assert {**found.metrics, "seconds": 0} == {**run.metrics, "seconds": 0}
     with pytest.raises(InputError, match="need ranks="):
         fit(lists, config, tmp_path / "none", quiet=True)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"ranks": OTHER_RANKS}, r"^fit: leaves has ranks of its own, .*leave ranks out\.$"),
+        ({"config": {"epochs1": 1}}, r"^fit: config is of type dict; give a Config"),
+        ({"cache": "c" * 300}, "^cache: 'c+ cannot be a folder .File name too long.; name another"),
+        ({"cache": __file__}, "^cache: .*cannot be a folder .Not a directory."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_with_is_refused_at_once(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, change: dict[str, Any], sentence: str
+) -> None:
+    """Before a run directory is made; other ranks than those of the data were ignored."""
+    arguments = {"data": leaves, "config": small, "out": tmp_path / "run", "quiet": True}
+    with pytest.raises(InputError, match=sentence):
+        fit(**arguments | change)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_test_part_changes_nothing(
