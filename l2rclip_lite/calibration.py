@@ -18,6 +18,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from torch import Tensor
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import distances_from_median
@@ -42,10 +43,15 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
     Returns:
         Rows that sum to 1.
 
+    Raises:
+        InputError: T that is no number above 0.
+
     Example:
         >>> temper([[0.0, 2 * np.log(3)]], temperature=2.0).round(2).tolist()
         [[0.25, 0.75]]
     """
+    if not 0 < temperature < math.inf:  # nor NaN
+        raise InputError(f"temper: the temperature is {temperature!r:.80}; give a number above 0.")
     return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
 
 
@@ -99,13 +105,21 @@ def conformal_level(probabilities: Probabilities, target: Indices, coverage: flo
         target: Rank indices.
         coverage: Between 0 and 1.
 
+    Raises:
+        InputError: Another coverage, a target that is no column, or not one per row.
+
     Example:
         >>> rows = [[0.25, 0.5, 0.25]] * 3
         >>> conformal_level(rows, [1, 1, 2], coverage=0.75)  # the third smallest of 0, 0, 0.5
         0.5
     """
+    if not 0 < coverage < 1:
+        raise InputError(
+            f"conformal_level: coverage is {coverage!r:.80}; give a share, such as 0.9."
+        )
     p = numbers(probabilities, "probabilities", axes=2)
-    true = numbers(target, "target")
+    true = numbers(target, "target", last=p.shape[1] - 1)
+    check_paired(true, p)
     n = len(true)
     place = math.ceil((n + 1) * coverage)
     if place > n:

@@ -1,14 +1,17 @@
 """Every metric at once, and intervals by resampling images or subjects."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics.checks import (
     Indices,
     Probabilities,
     Scores,
     Values,
+    at_least,
     checked_probabilities,
 )
 from l2rclip_lite.metrics.scores import (
@@ -78,7 +81,8 @@ def evaluate(
         `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
 
     Raises:
-        InputError: Not one row per target, not one column per rank, or rows that do not sum to 1.
+        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not one group per
+            image, no resample for an interval, or a negative seed.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -86,6 +90,8 @@ def evaluate(
         >>> scores["n"], scores["mae"], scores["mae_expected"], scores["accuracy"]
         (2.0, 0.0, 0.5, 1.0)
     """
+    if intervals:
+        at_least(resamples, 1, "resamples")
     true, p = checked_probabilities(target, probabilities, ranks)
     draws = resampled(
         p,
@@ -206,6 +212,16 @@ def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
     return result
 
 
+def check_groups(groups: Sequence[str], images: int) -> None:
+    """Refuse groups that are not one for each image."""
+    if len(groups) != images:
+        raise InputError(f"metrics: {len(groups)} groups, {images} images; give each image one.")
+    cells: list[Any] = list(groups)  # a table gives None or NaN for an empty cell
+    for row, group in enumerate(cells):
+        if group is None or group != group:
+            raise InputError(f"metrics: groups is {group} in row {row}; name who is shown.")
+
+
 def resample_counts(
     groups: Sequence[str] | None, images: int, resamples: int, seed: int
 ) -> Iterator[Counts]:
@@ -216,12 +232,17 @@ def resample_counts(
         images: Their number.
         resamples: How many to draw.
         seed: Decides the draws.
+
+    Raises:
+        InputError: Not one group per image, or a negative number.
     """
+    resamples = at_least(resamples, 0, "resamples")
+    generator = np.random.default_rng(at_least(seed, 0, "seed"))
     members = np.arange(images)
     if groups is not None:
+        check_groups(groups, images)
         members = np.unique(groups, return_inverse=True)[1]
     n_groups = members.max() + 1
-    generator = np.random.default_rng(seed)
     width = max(1, BLOCK // images)
 
     yield once(members)

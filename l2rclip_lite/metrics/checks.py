@@ -30,7 +30,8 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         last: The highest rank index, where they must be rank indices.
 
     Raises:
-        InputError: A wrong shape or type, no row, a value that is not finite, or an index outside [0, `last`].
+        InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value that is not
+            finite, or an index outside [0, `last`].
 
     Example:
         >>> numbers([0.5, 1], "y_pred")
@@ -41,7 +42,15 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         if values.is_floating_point():
             values = values.double()  # NumPy knows no bfloat16
         values = values.numpy()
-    array = np.asarray(values)
+    if np.ma.is_masked(values):  # NumPy would give what stands below the mask
+        raise InputError(f"metrics: {name} has masked cells; leave out these images.")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"metrics: {name} has rows of different lengths; give all as many numbers."
+        ) from error
+
     kinds = "iuf" if last is None else "iu"
     if array.ndim != axes or array.size == 0 or array.dtype.kind not in kinds:
         wanted = "numbers" if last is None else "a rank index"
@@ -58,6 +67,22 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
     if len(bad):
         raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {fix}.")
     return array
+
+
+def at_least(value: object, lowest: int, name: str) -> int:
+    """Return a whole number, and refuse one below the lowest.
+
+    Raises:
+        InputError: Another kind of number, or a smaller one.
+
+    Example:
+        >>> at_least(0, 1, "bins")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: metrics: bins is 0; give a whole number from 1 on.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= lowest:
+        return int(value)
+    raise InputError(f"metrics: {name} is {value!r:.80}; give a whole number from {lowest} on.")
 
 
 def check_paired(left: np.ndarray, right: np.ndarray) -> None:

@@ -20,6 +20,7 @@ from l2rclip_lite.metrics.checks import (
     Labels,
     Probabilities,
     Values,
+    at_least,
     check_paired,
     checked_probabilities,
     numbers,
@@ -174,10 +175,15 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
     """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, k in `ranks.unit`; in [0, 1].
 
+    Raises:
+        InputError: k is negative or no number.
+
     Example:
         >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
         0.5
     """
+    if not k >= 0:  # nor NaN
+        raise InputError(f"metrics: k is {k!r:.80}; give a distance ≥ 0.")
     return float(is_within(Answers.of(y_true, y_pred, ranks), k).mean())
 
 
@@ -296,11 +302,15 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
 
     The bins (lo, hi] of the largest probability have equal width 1/`bins`. Source: Guo et al. 2017.
 
+    Raises:
+        InputError: No bin.
+
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
         0.4
     """
+    bins = at_least(bins, 1, "bins")
     true, p = checked_probabilities(y_true, probabilities, ranks)
     return float(calibration_error(true, p, once(true), bins)[0])
 
@@ -400,9 +410,14 @@ def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], A
 def epsilon_loss(error: PerImage, deviations: object) -> PerImage:
     """Return the ε-error of each image."""
     sigma = numbers(deviations, "deviations").astype(float)
-    if len(sigma) != len(error) or (sigma < 0).any():
+    if len(sigma) != len(error):
         count = f"{len(sigma)} deviations, {len(error)} images"
         raise InputError(f"metrics: {count}; give each image one, ≥ 0.")
+    bad = np.flatnonzero(sigma < 0)
+    if len(bad):
+        row = f"deviations is {sigma[bad[0]]:g} in row {bad[0]}"
+        raise InputError(f"metrics: {row}; give each image one, ≥ 0.")
+
     limit = np.where(error == 0, 0.0, np.inf)  # where σ = 0
     standardised = np.divide(error, sigma, out=limit, where=sigma > 0)
     return np.asarray(1 - np.exp(-0.5 * standardised**2))

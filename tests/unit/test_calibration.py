@@ -57,6 +57,14 @@ def test_what_cannot_be_used_is_refused() -> None:
     """By `metrics.numbers`, whose other sentences are in test_metrics.py."""
     with pytest.raises(InputError, match="target is 2 in row 0; give ranks from 0 to 1"):
         fit_temperature([[0.0, 1.0]], [2])
+    for temperature in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"the temperature is .*; give a number above 0"):
+            temper([[0.0, 1.0]], temperature)
+    for coverage in (0.0, 1.0, float("nan")):
+        with pytest.raises(InputError, match=r"coverage is .*; give a share, such as 0.9"):
+            conformal_level([[0.5, 0.5]], [1], coverage)
+    with pytest.raises(InputError, match="target is 2 in row 0"):
+        conformal_level([[0.5, 0.5]], [2])
 
 
 def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> None:

@@ -135,6 +135,35 @@ def test_bad_input_names_the_row_and_the_fix(call: Callable[[], object], message
         call()
 
 
+ROWS = [[0.5, 0.5], [0.25, 0.75]]
+HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.cs_at([0], [0], grades(2), k=-1), "k is -1; give a distance ≥ 0"),
+        (lambda: metrics.cs_at([0], [0], grades(2), k=math.nan), "k is nan"),
+        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number from 1"),
+        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=2.5), "bins is 2.5"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), intervals=True, resamples=0), "resamples is 0"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number from 0"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a"]), "1 groups, 2 images"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a", None]), "groups is None in row 1"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), groups=[math.nan, 1]), "groups is nan in row 0"),
+        (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of diff"),
+        (lambda: evaluate(ROWS, HIDDEN, grades(2)), "y_true has masked cells; leave out these"),
+        (lambda: metrics.mae([0, 1], HIDDEN, grades(2)), "y_pred has masked cells"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in row 1"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_means_nothing_is_refused(call: Callable[[], object], message: str) -> None:
+    """A negative k and a mask gave a number, the others an error of NumPy."""
+    with pytest.raises(InputError, match=message):
+        call()
+
+
 def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Targets, and probabilities that lean towards them."""
     generator = np.random.default_rng(seed)
