@@ -249,8 +249,8 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         table: Columns `path` and `where`.
 
     Raises:
-        InputError: A path with a control character or one that leads out of the folder, or two rows
-            that mean one file.
+        InputError: A path that is blank, has a control character or leads out of the folder, or two
+            rows that mean one file.
 
     Example:
         >>> files_inside(
@@ -260,6 +260,10 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the
         folder data, as it is or by a link; copy the image itself there.
     """
+    row = first_row(table, table["path"] == "")
+    if row:
+        raise InputError(f"{row['where']}: the path is blank; fill it in, or remove the row.")
+
     row = first_row(table, table["path"].str.contains(CONTROL))
     if row:
         raise InputError(

@@ -94,7 +94,19 @@ FOUND = "ranks: the {} numbers found as labels, {}"
         ((0.11, 0.12, 0.13, 0.14, 0.15, 0.16), {}, "csv: 6 different labels are too many; round them, or pass ranks"),
         ((3, 2, 1), {"ranks": "3,2,1"}, "values must increase, but 3 is followed by 2"),
         ((0, 1, 3), {"labels_are": "index"}, "--labels-are index or position counts the ranks; give them by --ranks"),
-        ((1, 2, 3), {"group_column": "label"}, "rename the column that is twice in path, label, label, split"),
+        ((1, 2, 3), {"ranks": "9:0"}, "^ranks: 9:0 runs downwards; write 0:9.$"),
+        ((1, 2, 3), {"ranks": "0:9999999"}, "^ranks: 10,000,000 ranks are more than 10,000; join"),
+        ((1, 2, 3), {"ranks": " "}, "^ranks: the text is empty; write all ranks, lowest first"),
+        ((1, 2, 1e300), {}, r"^ranks: 1e\+300 has no words here; name such ranks yourself.$"),
+        ((1, 2, 3), {"template": ""}, "^ranks: the template '' holds {rank} 0 times, not once"),
+        (("bad", "good"), {"ranks": "bad,good", "template": ""}, "the template '' holds {rank} 0 times"),
+        # a column is one thing, and an accent is one letter, however it was typed
+        ((1, 2, 3), {"group_column": "label"}, "'label' cannot be both label and group; name another by group_column="),
+        ((1, 2, 3), {"group_column": "Path"}, "'Path' cannot be both path and group"),
+        ((1, 2, 3), {"label_column": "where"}, "a column called where is not read; rename it"),
+        (("m\u00fcde", "fit"), {"ranks": "mu\u0308de,fit"}, (("mu\u0308de", "fit"), (0, 1), [0, 1])),
+        (("mu\u0308de", "fit"), {"ranks": "m\u00fcde,fit"}, (("m\u00fcde", "fit"), (0, 1), [0, 1])),
+        (("a", "b"), {"ranks": "a,b,\u00e9,e\u0301"}, "the name .'\u00e9'. appears more than once"),
     ],
 )  # fmt: skip
 def test_a_label_means_one_thing(
@@ -137,14 +149,39 @@ def test_a_folder_for_each_rank(tmp_path: Path) -> None:
     for split in SPLITS:
         (tmp_path / "cut" / split).mkdir(parents=True)
         (tmp_path / "plain" / str(SPLITS.index(split))).rename(tmp_path / "cut" / split / "fresh")
+    (tmp_path / "cut" / "test" / "ripe").mkdir()
+    (tmp_path / "cut" / "test" / "beside.png").touch()
     data = load_dataset(
         "csv", root=tmp_path / "cut", ranks=("fresh", "ripe"), allow_empty_ranks=True
+    )
+    assert data.protocol[:2] == (
+        "1 folders without an image: test/ripe",
+        "1 images beside the folders of the ranks are left out, the first is test/beside.png",
     )
     assert data.test.paths[0] == "test/fresh/11.PNG"
     assert [len(data.split(split)) for split in SPLITS] == [4, 4, 4]
     neither = r"has neither labels.csv, .* nor a folder of images per rank; pass --labels"
     with pytest.raises(InputError, match=neither):
         load_dataset("csv", root=tmp_path)
+
+
+def test_what_is_no_image_of_a_rank_is_counted(tmp_path: Path) -> None:
+    """An empty folder, images in a folder of a folder, and images beside the folders: none goes silently."""
+    for number in range(12):
+        for name in ("low", "high"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{number}.png").touch()
+    for name in ("middle", "high/2020", "odd/.hidden"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("high/2020/a.png", "high/2020/b.png", "beside.png", "odd/.hidden/c.png"):
+        (tmp_path / name).touch()
+
+    data = load_dataset("csv", root=tmp_path, ranks="low,high")
+    assert data.protocol[:3] == (
+        "2 folders without an image: middle, odd",
+        "2 images deeper than in the folder of a rank are left out, the first is high/2020/a.png",
+        "1 images beside the folders of the ranks are left out, the first is beside.png",
+    )
 
 
 def drawn(folder: Path, groups: int = 0, splits: str = "", **options: Any) -> OrdinalDataset:
@@ -225,6 +262,7 @@ def test_folds_hold_everything_once_and_groups_stay_whole(
         ("out.png,ripe,train", "row 2: the path 'out.png' leads out of the folder .*by a link; copy the image itself"),
         ("0.png,ripe,train\ntwin.png,ripe,test", "row 3: the image twin.png is listed in labels.csv row 2 already"),
         ('"0.png,ripe,train', "labels.csv: .*EOF inside string.*check quotes"),
+        (",ripe,train\n0.png,ripe,test", "labels.csv row 2: the path is blank; fill it in, or remove the row"),
         ("", "there is no row below the header"),
         ("0.png,fresh,train\n1.png,ripe,val\n2.png,over ripe,test", r"no training image has rank 1 \('ripe'\)"),
     ],

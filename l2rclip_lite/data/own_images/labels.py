@@ -9,7 +9,7 @@ import pandas as pd
 
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks, number_words
+from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
 MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
 Kind = Literal["names", "index", "position"]
@@ -80,10 +80,11 @@ def label_space(
 
     values = numbers(names)
     if values.notna().all():
-        space = Ranks(tuple(in_words(values)), tuple(values), template or "a photo of grade {rank}")
+        sentence = "a photo of grade {rank}" if template is None else template
+        space = Ranks(tuple(in_words(values)), tuple(values), sentence)
     else:
-        places = tuple(range(len(names)))
-        space = Ranks(tuple(names), places, template or "a photo of a {rank} object")
+        sentence = "a photo of a {rank} object" if template is None else template
+        space = Ranks(tuple(names), tuple(range(len(names))), sentence)
     table["target"] = targets(table, names, kind)
 
     messages = []
@@ -101,13 +102,23 @@ def _labels_of(ranks: Ranks) -> list[str]:
 
 
 def _names(ranks: str | Sequence[str | int | float]) -> list[str]:
-    """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9"."""
+    """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9".
+
+    Raises:
+        InputError: Nothing, or numbers that run downwards or are too many.
+    """
     if not isinstance(ranks, str):
         return [str(name).strip() for name in ranks]
+    if not ranks.strip():
+        raise InputError("ranks: the text is empty; write all ranks, lowest first, such as 0:9.")
 
-    ends = re.fullmatch(r"\s*(-?\d{1,6})\s*:\s*(-?\d{1,6})\s*", ranks)
+    ends = re.fullmatch(r"\s*(-?\d{1,99})\s*:\s*(-?\d{1,99})\s*", ranks)
     if ends is not None:
-        return [str(number) for number in range(int(ends[1]), int(ends[2]) + 1)]
+        first, last = int(ends[1]), int(ends[2])
+        if first > last:
+            raise InputError(f"ranks: {first}:{last} runs downwards; write {last}:{first}.")
+        check_count(last - first + 1)
+        return [str(number) for number in range(first, last + 1)]
     return [name.strip() for name in ranks.split(",")]
 
 
@@ -184,8 +195,12 @@ def _targets_of_numbers(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Se
 
 
 def _targets_of_words(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Series[int]":
-    """Return the rank index of each label where a rank is a word: by its name, letter by letter."""
-    target = table["label"].map({name: rank for rank, name in enumerate(spellings)})
+    """Return the rank index of each label where a rank is a word: by its name, letter by letter.
+
+    Letters are compared in composed form: macOS names a folder "e" and an accent, others "é".
+    """
+    rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
+    target = table["label"].map(composed).map(rank_of)
 
     row = first_row(table, target.isna() & numbers(table["label"]).notna())
     if row:

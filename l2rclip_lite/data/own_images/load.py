@@ -126,7 +126,6 @@ def _read(
     """Return one row for each image, what to call the rows, and sentences about them."""
     if labels is None:
         if not os.path.isfile(root / "labels.csv"):
-            table, title = images_by_folder(root)
-            return table, title, []
+            return images_by_folder(root)
         labels = "labels.csv"
     return own_table(root, labels, columns)

@@ -1,6 +1,7 @@
 """Your own images: a table of labels, or a folder per rank."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import IMAGE_SUFFIXES
+from l2rclip_lite.images import IMAGE_SUFFIXES, images_and_links_out
 
 # any other file is not opened: its first line may be a secret
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
@@ -30,10 +31,7 @@ def own_table(
         InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column
             with two roles.
     """
-    if len({*columns.values(), "where"}) <= len(columns):  # the name of our own column
-        raise InputError(
-            f"csv: rename the column that is twice in {', '.join(columns.values())}, or where."
-        )
+    _check_roles(columns)
     optional = [name for name in columns.values() if name in ("group", "split")]
     needed = [name for name in columns.values() if name not in optional]
 
@@ -52,6 +50,22 @@ def own_table(
     role_of = {name: role for role, name in columns.items()}
     title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
     return table.rename(columns=role_of), title, messages
+
+
+def _check_roles(columns: dict[str, str]) -> None:
+    """Refuse a column that is to be read as two things, or has the name of our own column."""
+    roles: dict[str, str] = {}
+    for role, name in columns.items():
+        role = "group" if role == "subject" else role
+        column = name.strip().casefold()  # capitals do not tell columns apart
+        if column == "where":
+            raise InputError("csv: a column called where is not read; rename it.")
+        if column in roles:
+            raise InputError(
+                f"csv: the column {name!r:.80} cannot be both {roles[column]} and {role}; "
+                f"name another by {role}_column=... (--{role}-column)."
+            )
+        roles[column] = role
 
 
 def _table_file(root: Path, labels: str | Path) -> Path:
@@ -76,8 +90,8 @@ def _table_file(root: Path, labels: str | Path) -> Path:
     return file
 
 
-def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
-    """Return one row for each image in a folder per rank, and what the rows are called.
+def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return one row for each image in a folder per rank, what to call the rows, and sentences about others.
 
     The folders may also lie below folders called train, val and test.
 
@@ -105,4 +119,37 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     table = pd.DataFrame({"path": paths, "where": paths, "label": labels})
     if in_splits:
         table["split"] = [image.parent.parent.name for image in images]
-    return table, f"a folder per rank, {len(files) - len(images):,} other files left out"
+    ranks = folders
+    if in_splits:
+        ranks = [path for path in sorted(root.glob("*/*")) if path.is_dir() and path.name[0] != "."]
+    title = f"a folder per rank, {len(files) - len(images):,} other files left out"
+    return table, title, _left_out(root, ranks, images)
+
+
+def _left_out(root: Path, ranks: Sequence[Path], images: Sequence[Path]) -> list[str]:
+    """Return sentences about folders of ranks without an image, and about images elsewhere.
+
+    Args:
+        root: The folder of all.
+        ranks: The folders of the ranks.
+        images: The images that are read, all directly in one of them.
+    """
+    messages = []
+    filled = {image.parent for image in images}
+    empty = [path.relative_to(root).as_posix() for path in ranks if path not in filled]
+    if empty:
+        messages.append(f"{len(empty):,} folders without an image: {', '.join(empty):.200}")
+
+    read = set(images)
+    others = [path for path in images_and_links_out(root)[0] if path not in read]
+    deeper = [path for path in others if any(path.is_relative_to(folder) for folder in ranks)]
+    for where, paths in (
+        ("deeper than in the folder of a rank", deeper),
+        ("beside the folders of the ranks", [path for path in others if path not in set(deeper)]),
+    ):
+        if paths:
+            first = paths[0].relative_to(root).as_posix()
+            messages.append(
+                f"{len(paths):,} images {where} are left out, the first is {first:.200}"
+            )
+    return messages
