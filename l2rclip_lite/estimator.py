@@ -21,6 +21,7 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.own_images.labels import label_space, numbers
 from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
@@ -158,14 +159,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = rank_labels(self.ranks, y)
         where = [f"y[{row}]" for row in range(len(y))]
         table = pd.DataFrame({"label": map(str, y), "where": where})
+        check_labels(y, labels, table)
         ranks, _ = label_space(table, labels.tolist(), self.template, "names")
-
-        spelt = set(labels.tolist())
-        for label in np.unique(y).tolist():
-            if label not in spelt:
-                raise InputError(
-                    f"y: the label {label!r} is written otherwise in ranks; write both alike."
-                )
 
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
@@ -282,6 +277,32 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         return labels
     whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
     return values.to_numpy(int if whole else float)
+
+
+def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None:
+    """Refuse a label that is none of the ranks, or that is written otherwise than there.
+
+    Args:
+        y: The labels of the images.
+        labels: The labels of all ranks.
+        table: Of each image the `label` as text, and `where` it stands.
+
+    Raises:
+        InputError: Such a label.
+    """
+    spelt = set(labels.tolist())
+    row = first_row(table, pd.Series([label not in spelt for label in y.tolist()]))
+    if not row:
+        return
+
+    value = numbers([row["label"]])[0]
+    if value in numbers(labels.astype(str)).tolist():
+        label = y[table["label"] == row["label"]].tolist()[0]
+        raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
+    choices = ", ".join(map(str, labels.tolist()))
+    raise InputError(
+        f"{row['where']}: the label {row['label']!r:.80} is no rank; write one of {choices}."
+    )
 
 
 def holds_images(X: Any) -> bool:

@@ -7,13 +7,14 @@ $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image to its own 
 distances are computed in fp32, also under autocast.
 """
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import cyclic_permutation
 
 Normalise = Literal["batch", "global"]
@@ -41,6 +42,47 @@ def distances(
     return squared.clamp_min(1e-12).sqrt()
 
 
+def checked_target(target: Tensor, rows: int | None = None, *, values: bool = False) -> Tensor:
+    """Return targets as indices of 64 bits; a device is not waited for.
+
+    Bytes or booleans would be a mask in place of indices, and a second axis a table of pairs: both
+    give another loss without a word.
+
+    Args:
+        target: One per image.
+        rows: How many images there are, where that is known.
+        values: Whether values of ranks, which may be fractions, do as well as indices.
+
+    Raises:
+        InputError: Another shape, or another kind of number.
+
+    Example:
+        >>> checked_target(torch.tensor([1, 0], dtype=torch.uint8))
+        tensor([1, 0])
+        >>> checked_target(torch.tensor([[1.0]]))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: losses: target is float32[1, 1]; give one whole number per
+        image.
+    """
+    kind = target.dtype
+    as_they_are = values and kind.is_floating_point
+    is_whole = not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+    one_each = target.ndim == 1 and rows in (None, len(target))
+    if not (one_each and (is_whole or as_they_are)):
+        shape = f"{str(kind).removeprefix('torch.')}{list(target.shape)}"
+        wanted = "number" if values else "whole number"
+        images = f" of {rows}" if rows is not None else ""
+        raise InputError(f"losses: target is {shape}; give one {wanted} per image{images}.")
+    return target if as_they_are else target.long()
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Refuse a setting that is misspelt, which would quietly mean another one."""
+    if value not in choices:
+        words = ", ".join(map(repr, choices))
+        raise InputError(f"losses: {name} is {value!r:.80}; give one of {words}.")
+
+
 def rank_weights(
     target: Targets, values: Values, normalise: Normalise = "batch", order: Order = "true"
 ) -> Float[Tensor, "batch rank"]:
@@ -59,11 +101,17 @@ def rank_weights(
     Returns:
         Weights in [0, 1] (`blind`: all 1).
 
+    Raises:
+        InputError: Targets that are no row of whole numbers, or another word for a setting.
+
     Example:
         >>> rank_weights(torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0]))
         tensor([[0.0000, 0.5000, 1.0000],
                 [0.5000, 0.0000, 0.5000]])
     """
+    target = checked_target(target)
+    _check_choice("normalise", normalise, get_args(Normalise))
+    _check_choice("order", order, get_args(Order))
     if order == "blind":
         return torch.ones(len(target), len(values), device=values.device)
 
@@ -86,6 +134,7 @@ def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
         >>> float(tightness(torch.eye(2), torch.eye(2), torch.tensor([0, 0])))  # (0 + 2) / 2
         1.0
     """
+    target = checked_target(target, len(image))
     with torch.autocast(image.device.type, enabled=False):
         own_text = _full_precision(text)[target]
         return (_full_precision(image) - own_text).square().sum(1).mean()
@@ -111,6 +160,8 @@ def diversity(
         >>> round(float(push), 4)  # sqrt 2 / 2
         0.7071
     """
+    target = checked_target(target, len(image))
+    _check_choice("push_power", push_power, (1, 2))
     with torch.autocast(image.device.type, enabled=False):
         weights = rank_weights(target, _full_precision(values), normalise, order)
         distance = distances(_full_precision(image), _full_precision(text))
@@ -154,6 +205,9 @@ def ordinal_pairwise_loss(
 
     Returns:
         A scalar.
+
+    Raises:
+        InputError: Not one whole number per image as target, or another word for a setting.
 
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
@@ -216,6 +270,9 @@ def ordinal_pairwise_loss_stage1(
     Returns:
         A scalar, in [-3, 2].
 
+    Raises:
+        InputError: Not one number per image as target.
+
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -223,6 +280,7 @@ def ordinal_pairwise_loss_stage1(
         >>> round(float(loss), 6)  # -sqrt 3 / 4
         -0.433013
     """
+    target = checked_target(target, len(image), values=True)
     with torch.autocast(image.device.type, enabled=False):
         image = _full_precision(image)
         text = _full_precision(text)
@@ -263,12 +321,16 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
     Returns:
         A scalar in [0, K−1], equal to `metrics.rps` of the softmax.
 
+    Raises:
+        InputError: Not one whole number per image as target.
+
     Example:
         >>> logits = torch.tensor([[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]]).log()
         >>> loss = ranked_probability_loss(logits, torch.tensor([0, 3]))
         >>> round(float(loss), 4)  # (0.84 + 0.975) / 2
         0.9075
     """
+    target = checked_target(target, len(logits))
     cumulative = _full_precision(logits).softmax(dim=1).cumsum(dim=1)
     reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
     return (cumulative - reached.to(logits)).square().sum(dim=1).mean()
@@ -297,6 +359,9 @@ def supervised_contrastive_loss(
         A scalar ≥ 0. Anchors without a partner are left out (released: NaN); with none at all the
         loss is 0.
 
+    Raises:
+        InputError: Not one whole number per feature as target.
+
     Example:
         >>> point = torch.eye(2)
         >>> label = torch.tensor([0, 1])
@@ -304,6 +369,8 @@ def supervised_contrastive_loss(
         >>> round(float(loss), 6)  # log(1 + 1/e)
         0.313262
     """
+    anchor_target = checked_target(anchor_target, len(anchor))
+    other_target = checked_target(other_target, len(other))
     with torch.autocast(anchor.device.type, enabled=False):
         logits = scale * _full_precision(anchor) @ _full_precision(other).T
         positive = anchor_target[:, None] == other_target
@@ -334,12 +401,16 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
     Returns:
         A scalar ≥ 0.
 
+    Raises:
+        InputError: Not one whole number per image as target.
+
     Example:
         >>> point = torch.eye(2)
         >>> loss = asymmetrical_contrastive_loss(point, point, torch.tensor([0, 1]), 1.0)
         >>> loss.round(decimals=6)
         tensor(0.6265)
     """
+    target = checked_target(target, len(image))
     with torch.autocast(image.device.type, enabled=False):
         image = _full_precision(image)
         text = _full_precision(text)

@@ -1,6 +1,7 @@
 """Data sets by name: generated leaves, published benchmarks, and a CSV of your own."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -47,7 +48,10 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         [2, 2, 2, 2, 2]
     """
     if name not in LOADERS:
-        raise InputError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}.")
+        near = get_close_matches(str(name), LOADERS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        choices = ", ".join(LOADERS)
+        raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}{hint}")
     changes = {key: options.pop(key) for key in CHANGES if key in options}
     protocol_seed = options.pop("protocol_seed", 0)
 

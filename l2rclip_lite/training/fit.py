@@ -183,6 +183,6 @@ def choose_device(config: Config) -> torch.device:
     device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(
-            f"device: no {config.device!r} device is visible here; use --device cpu or auto."
+            f"device: no {config.device!r} device is visible here; use device='cpu' or 'auto' (--device)."
         )
     return device

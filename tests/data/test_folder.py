@@ -310,6 +310,13 @@ def test_what_is_missing_or_elsewhere_is_said(
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
     """A column twice, not UTF-8, nothing, Parquet without its library; and data sets that do not exist."""
+    for name, sentence in (
+        ("leavs", r"'leavs'; choose one of .*; did you mean leaves\?$"),
+        ("xyz", r"'xyz'; choose one of .*csv.*[.]$"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            load_dataset(name)
+
     for text, sentence in (
         (b"path,label,path\n0.png,0,1.png\n", "write the column 'path' once"),
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),

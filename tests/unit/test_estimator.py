@@ -84,8 +84,9 @@ def test_cross_validation_a_pipeline_and_a_search(leaves: OrdinalDataset) -> Non
     ).shape == (2,)
 
 
+@pytest.mark.untyped
 def test_what_cannot_be_fitted() -> None:
-    """One sentence each."""
+    """One sentence each, without a switch of the command line."""
     for settings, y, said in (
         ({}, ["low", "high"], r"^y: give more than one class, in numbers, or ranks in order"),
         ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
@@ -98,8 +99,12 @@ def test_what_cannot_be_fitted() -> None:
         ),
         ({"ranks": 3}, [0, 1, 2], r"^ranks: give a list of labels, lowest first, not 3"),
         ({"ranks": ["a", None]}, ["a", "b"], r"^ranks: give a list of labels"),
+        ({"ranks": ["low", "high"]}, [0, 1], r"^y\[0\] .*: the label '0' is no rank; write one of low, high\.$"),
+        ({"ranks": [1, 2]}, [1, 3], r"^y\[1\] .*: the label '3' is no rank; write one of 1, 2\.$"),
+        ({"template": 3}, [0, 1, 1], "^ranks: the template is 3; give a text"),
+        ({"template": ""}, [0, 1, 1], "^ranks: the template '' holds {rank} 0 times"),
         ({"ranks": ["0", "1"]}, ["0.0", "1.0"], r"^y: the label '0\.0' is written otherwise"),
-    ):
+    ):  # fmt: skip
         with pytest.raises(InputError, match=said):
             L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), (y * 3)[:6])
 

@@ -1,6 +1,7 @@
 """The losses on a fixture drawn by seed (the released code's numbers), and the laws that hold for any batch."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
@@ -17,6 +19,7 @@ from l2rclip_lite.losses import (
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
     rank_weights,
+    ranked_probability_loss,
     supervised_contrastive_loss,
     tightness,
 )
@@ -143,6 +146,62 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
         "supcon": supervised_contrastive_loss(text, image, own, target, 3.0),
         "contrastive": asymmetrical_contrastive_loss(image, text, target, 3.0),
     }
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda image, text, y: rank_weights(y, RANKS),
+        lambda image, text, y: tightness(image, text, y),
+        lambda image, text, y: diversity(image, text, y, RANKS),
+        lambda image, text, y: ordinal_pairwise_loss(image, text, y, RANKS),
+        lambda image, text, y: ordinal_pairwise_loss_stage1(image, image, image, y),
+        lambda image, text, y: ranked_probability_loss(image @ text.T, y),
+        lambda image, text, y: supervised_contrastive_loss(image, image, Y, y, 1.0),
+        lambda image, text, y: supervised_contrastive_loss(image, image, y, Y, 1.0),
+        lambda image, text, y: asymmetrical_contrastive_loss(image, text, y, 1.0),
+    ],
+)  # fmt: skip
+def test_targets_are_one_whole_number_per_image(
+    seeded: tuple[Tensor, Tensor], loss: Callable[..., Tensor]
+) -> None:
+    """Bytes are indices; as a mask, and as a column or booleans, they gave another number."""
+    image, text = seeded[0], seeded[1]
+    for whole in (torch.uint8, torch.int32):
+        assert torch.equal(loss(image, text, Y.to(whole)), loss(image, text, Y))
+    for wrong in (Y[:, None], Y > 1, torch.tensor(1)):
+        with pytest.raises(InputError, match=r"losses: target is .*; give one .*number per image"):
+            loss(image, text, wrong)
+
+
+@pytest.mark.untyped
+def test_a_target_of_another_length_is_refused(seeded: tuple[Tensor, Tensor]) -> None:
+    """One label would be that of all images; fractions are values, which only stage 1 takes."""
+    image, text = seeded
+    with pytest.raises(InputError, match=r"target is int64\[1\]; give one .* per image of 6"):
+        tightness(image, text, torch.tensor([1]))
+    with pytest.raises(InputError, match=r"target is float32\[6\]; give one whole number"):
+        ranked_probability_loss(image @ text.T, Y.float())
+    assert ordinal_pairwise_loss_stage1(image, image, image, Y + 0.5).isfinite()
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"order": "shufled"}, "order is 'shufled'; give one of 'true', 'blind', 'shuffled'"),
+        ({"normalise": "glob"}, "normalise is 'glob'; give one of 'batch', 'global'"),
+        ({"push_power": 3}, "push_power is 3; give one of 1, 2"),
+        ({"push_power": "2"}, "push_power is '2'"),
+    ],
+)
+def test_a_misspelt_setting_is_refused(
+    seeded: tuple[Tensor, Tensor], setting: dict[str, Any], sentence: str
+) -> None:
+    """It meant the true order, and the largest gap of all ranks."""
+    with pytest.raises(InputError, match=sentence):
+        ordinal_pairwise_loss(*seeded, Y, RANKS, **setting)
 
 
 def test_gradients_are_those_of_the_numbers(seeded: tuple[Tensor, Tensor]) -> None:

@@ -91,7 +91,7 @@ def _table_file(root: Path, labels: str | Path) -> Path:
 
 
 def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return one row for each image in a folder per rank, what to call the rows, and sentences about others.
+    """Return one row for each image in a folder per rank, what to call the rows, and what is left.
 
     The folders may also lie below folders called train, val and test.
 
