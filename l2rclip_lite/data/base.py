@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.map_style import OwnImages, check_path
+from l2rclip_lite.data.map_style import OwnImages
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, rank_index
 
@@ -94,8 +94,8 @@ class Split(Dataset[tuple[Any, int]]):
         transform: What an image passes through before it is given out, such as `model.transform()`.
 
     Raises:
-        InputError: Columns of different lengths, a path that is no plain text, or a target that is
-            no whole number.
+        InputError: Columns of different lengths, a path that is no text, or a target that is no
+            whole number.
 
     Example:
         >>> from PIL import Image
@@ -129,7 +129,8 @@ class Split(Dataset[tuple[Any, int]]):
                 setattr(self, name, tuple(column))
 
         for row, path in enumerate(self.paths):
-            check_path(path, f"split: the path of image {row}")
+            if not isinstance(path, str):
+                raise InputError(f"split: the path of image {row} is {path!r:.80}; give a text.")
         self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
