@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.devices import usable_device
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
@@ -373,6 +374,7 @@ class L2RCLIP(TextSide):
             InputError: No model there, a file that is not one of ours or is damaged, something that
                 would be downloaded without leave, or a device that is not here.
         """
+        place = usable_device(device)
         file = find_model_file(name, revision)
         content = ModelFile.read(file)
 
@@ -380,7 +382,7 @@ class L2RCLIP(TextSide):
             loaded = content.load_towers(towers, weights, allow_download=allow_download)
             content.check(loaded)
             config = named_config(content.config, towers, weights)
-            return cls._from_file(replace(content, config=config), loaded).to(device)
+            return cls._from_file(replace(content, config=config), loaded).to(place)
         except NotAllowedError as error:
             raise InputError(f"{file}: {error}") from error
         except Exception as error:  # a file may be anything; the user sees one sentence

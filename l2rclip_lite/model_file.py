@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from pydantic import TypeAdapter
+from safetensors import safe_open
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import Named, read_tensors, save_tensors
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS
@@ -179,6 +180,10 @@ class ModelFile:
         Raises:
             ValueError: Prompts or text features that do not fit config, ranks and towers.
         """
+        if not float(self.tensors["temperature"]) > 0:
+            raise ValueError("temperature must be above 0")
+        if not 0 <= float(self.tensors["conformal"]) <= 1:
+            raise ValueError("conformal must be between 0 and 1")
         features = (len(self.ranks), towers.dim)
         if self.tensors["rank_features"].shape != features:
             raise ValueError(f"rank_features must be {features[0]} ranks of {features[1]} numbers")
@@ -205,6 +210,20 @@ class ModelFile:
         ids = towers.tokenize(self.ranks.sentences).ids
         if ids.numel() * towers.width > max(FREE_NUMBERS, NUMBERS_PER_NUMBER * numbers):
             raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
+
+
+def read_settings(file: Path) -> tuple[Config, Ranks]:
+    """Return config and ranks of a model file; no tensor is read.
+
+    Raises:
+        InputError: A damaged file, or one that is none of ours.
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            state = json.loads((stored.metadata() or {})["l2rclip"])
+        return Config.from_dict(state["config"]), Ranks.from_dict(state["ranks"])
+    except Exception as error:  # the file may be anything; the user sees one sentence
+        raise unusable(file, error) from error
 
 
 def find_model_file(name: str | Path, revision: str = "main") -> Path:
@@ -235,8 +254,14 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
 
 def unusable(file: Path, error: Exception) -> InputError:
     """Return the sentence about a file that cannot be used."""
-    reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-    return InputError(f"{file}: cannot be used ({reason}); mend it or use another device.")
+    if isinstance(error, KeyError):
+        reason = f"{error} is missing in it"
+    elif isinstance(error, AttributeError | TypeError):
+        reason = f"its metadata are not what `save_pretrained` writes: {error}"
+    else:
+        reason = sentence(error)
+    reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
+    return InputError(f"{file}: cannot be used ({reason}); restore it, or train again.")
 
 
 def named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:

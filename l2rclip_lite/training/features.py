@@ -128,7 +128,8 @@ class TrainingData:
         """
         if config.batch_size1 is not None:
             return config.batch_size1
-        return max(config.batch_size, math.ceil(len(self.targets["train"]) / MOST_STEPS))
+        share = math.ceil(len(self.targets["train"]) / MOST_STEPS)
+        return max(step_size(config.batch_size), share)
 
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator

@@ -103,6 +103,7 @@ def fit(
             PartialState().wait_for_everyone()
         elif main:
             run.clean()  # of a run that was killed after its last file
+    run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
