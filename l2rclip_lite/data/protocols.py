@@ -48,9 +48,8 @@ def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> 
         >>> few.counts("train"), few.protocol[-1]
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
     """
-    quota = dict.fromkeys(data.train.targets, shots)
     step = f"few-shot: at most {shots} training images per rank"
-    return _thinned(data, quota, step, [seed, _FEW_SHOT])
+    return _thinned(data, dict.fromkeys(data.train.targets, shots), step, [seed, _FEW_SHOT])
 
 
 @validated
