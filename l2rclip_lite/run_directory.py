@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
@@ -218,12 +218,12 @@ class RunDirectory:
             if not existed and self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
-    def claim(self, data: Any, config: Any, source: Mapping[str, Any] | None) -> None:
+    def claim(self, data: OrdinalDataset, config: Config, source: Mapping[str, Any] | None) -> None:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: An `OrdinalDataset`, see `fingerprint`.
-            config: A `Config`.
+            data: What the run is trained on, see `fingerprint`.
+            config: Its settings.
             source: Arguments of `load_dataset`.
 
         Raises:
@@ -260,7 +260,7 @@ class RunDirectory:
         }
         write_json(self.config, record)
 
-    def _check_claim(self, data_fingerprint: str, config: Any) -> None:
+    def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
         mine = flat_settings(config.used())
