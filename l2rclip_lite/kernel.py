@@ -189,9 +189,7 @@ def fit_linear_heads(
     rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
 
     root = root.double()
-    if mask is None:
-        mask = torch.ones(rows.shape[1], root.shape[1])
-    mask = mask.double()
+    mask = torch.ones(rows.shape[1], root.shape[1]).double() if mask is None else mask.double()
 
     m = np.zeros(mask.numel())
     for ridge in ridges:

@@ -26,7 +26,7 @@ MOST_NAMES = 8  # of images in an error
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Learning rate of a step as a share of its peak: a linear rise, then a cosine to 0.
+    """Return the learning rate of a step as a share of its peak: a linear rise, then a cosine.
 
     Example:
         >>> [round(warmup_cosine(step, 10, 0.2), 2) for step in (0, 1, 2, 9)]
