@@ -67,8 +67,8 @@ class OpenClipTowers(Towers):
         self.dim = text.output_dim
         self.width = text.width
         self.max_tokens = text.context_length
-        # A slot found in the ids and read under a causal mask does not depend on the padding behind
-        # it.
+        # A slot that the ids name and that is read under a causal mask does not depend on the
+        # padding behind it.
         self.cut = (
             text.attn_mask is not None
             and text.cls_emb is None
@@ -189,8 +189,7 @@ def load_open_clip(
 
         if state is not None:
             with torch.device("meta"):  # names and shapes cost no memory
-                template = _build(model, tag, image_size)
-            _check_state(OpenClipTowers(template, tokenizer), state)
+                _check_state(OpenClipTowers(_build(model, tag, image_size), tokenizer), state)
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -198,10 +197,7 @@ def load_open_clip(
     except InputError:
         raise
     except FAILURES as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise InputError(
-            f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
-        ) from error
+        raise _not_loaded(wanted, error, cure) from error
 
     towers = OpenClipTowers(built, tokenizer)
     towers.commits = hub.commits
@@ -309,6 +305,15 @@ def _check_state(template: Towers, state: Named) -> None:
                 f"towers: {name} is missing, or of another shape than in that model; "
                 "the file is damaged, or of another model."
             )
+
+
+def _not_loaded(wanted: str, error: Exception, cure: str) -> InputError:
+    """Return the sentence about weights or a tokenizer that could not be loaded."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    reason = lines[0][:120]
+    return InputError(
+        f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
+    )
 
 
 def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
