@@ -99,7 +99,7 @@ class TrainingData:
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
-        """Return what the stages train on, from features before their projection."""
+        """Return the data of the stages, from features before their projection."""
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
@@ -134,7 +134,7 @@ class TrainingData:
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator
     ) -> Iterator[TrainingBatch]:
-        """Yield the training batches of cached features for one epoch, the same in all processes."""
+        """Yield the batches of cached features for one epoch, the same in all processes."""
         features = self.features["train"]
         targets = self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
