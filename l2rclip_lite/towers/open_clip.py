@@ -189,7 +189,8 @@ def load_open_clip(
 
         if state is not None:
             with torch.device("meta"):  # names and shapes cost no memory
-                _check_state(OpenClipTowers(_build(model, tag, image_size), tokenizer), state)
+                template = _build(model, tag, image_size)
+            _check_state(OpenClipTowers(template, tokenizer), state)
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
