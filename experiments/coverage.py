@@ -1,7 +1,7 @@
-"""How many test images lie inside the 90 % interval, over five folds of somebody's folder with a CSV.
+r"""Print how many test images lie inside the 90 % interval, over five folds of a folder.
 
-    python experiments/coverage.py --root apples --labels apples.csv --label-column count
-    --group-column tree
+    python experiments/coverage.py --root apples --labels apples.csv --label-column count \
+        --group-column tree
 
 It prints rows for `book/results/coverage.csv`. The head reads the sentences as they are: stage 1 is
 left out, so that five folds take minutes.

@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if sys.stdout is None:  # closed: whoever started this wants no output
+        sys.stdout = io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal lacks is no reason to end a run.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,7 +1,7 @@
 """What a user sets about a run, and the controls of a study; both are kept in the run directory.
 
-A setting that is None has not been set. It stays None, so that `dataclasses.replace` and `from_dict`
-carry on only what somebody set; `Config.used` says what training puts in its place.
+A setting that is None has not been set. It stays None, so that `dataclasses.replace` and
+`from_dict` carry on only what somebody set; `Config.used` says what training puts in its place.
 """
 
 from dataclasses import asdict, field
@@ -18,8 +18,8 @@ Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 # `paper` has the terms of the losses that the authors released (github.com/raywang335/L2RCLIP): in
-# `loss/ordinal_ce.py` all weights are 1. What else of their recipe is known, and how to set it, is a
-# table in book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
+# `loss/ordinal_ce.py` all weights are 1. The rest of their recipe, and how to set it, is a table in
+# book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
 # preferred.
 PRESETS: dict[str, dict[str, float]] = {
     "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
@@ -56,7 +56,7 @@ class Controls:
     shuffled: bool = False
     """Whether each rank gets the sentence of another one."""
     kernel: Literal["chosen", "language", "nothing", "text", "numbers"] = "chosen"
-    """What the kernel head knows of the ranks: validation chooses among all ('chosen'), or between
+    """How the kernel head relates the ranks: validation chooses among all ('chosen'), or between
     nothing and text ('language'); or it is always the one named."""
     rankformer: bool = True
     """Whether RankFormer refines the word embeddings."""
@@ -65,8 +65,8 @@ class Controls:
     centre: bool = True
     """Whether text features are centred over the ranks: our choice; small text towers need it."""
     contrastive: Literal["asymmetrical", "plain"] = "asymmetrical"
-    """Contrastive loss of stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that share
-    a rank."""
+    """Contrastive loss of stage 1: 'asymmetrical', or 'plain' as in CLIP, blind to images that
+    share a rank."""
     order: Literal["true", "blind", "shuffled"] = "true"
     """Ordinal weight of both stages: 'true', 'blind' (all 1) or 'shuffled' (negative control)."""
     normalise: Literal["batch", "global"] = "batch"
@@ -75,7 +75,8 @@ class Controls:
     push_power: Literal[1, 2] = 1
     """Power of the distance in stage 2's push: 1 as released, 2 as derived."""
     symmetric: bool = False
-    """Whether stage 1 uses all pairs, which makes its loss independent of the order in the batch."""
+    """Whether stage 1 uses all pairs, which makes its loss independent of the order in the
+    batch."""
     light: bool = True
     """Whether augmentation also changes brightness and contrast; False only flips, as released."""
     clip: bool = True
@@ -130,14 +131,16 @@ class Config:
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
     batch_size: Images = 16
-    """Images per step of stage 2, for each process: of N processes, a step takes N times as many."""
+    """Images per step of stage 2, for each process: of N processes, a step takes N times as
+    many."""
     batch_size1: Images | None = None
     """Images per step of stage 1, for all processes together; its memory grows with the square.
     None takes `batch_size`, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
-    """Peak learning rate of stage 2; None takes what the towers recommend (mini 7e-4, CLIP 5e-6)."""
+    """Peak learning rate of stage 2; None takes what the towers recommend (mini 7e-4, CLIP
+    5e-6)."""
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1

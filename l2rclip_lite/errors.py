@@ -43,7 +43,8 @@ def one_line(text: str) -> str:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
     """
-    text = printable(" ".join(text.split()))
+    lines = [line.strip(" ") for line in text.split("\n")]
+    text = printable(" ".join(line for line in lines if line))
     if len(text) <= LONGEST:
         return text
     half = LONGEST // 2

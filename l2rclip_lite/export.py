@@ -1,8 +1,7 @@
 """A run as one ONNX file, checked against PyTorch: an image in, probabilities and expectation out.
 
 The text features are fixed once training is over, so the text tower stays behind. Resizing is part
-of the graph: whoever runs the file, in a browser or on a server, needs an image decoder and nothing
-else.
+of the graph: to run the file, in a browser or on a server, takes an image decoder and nothing else.
 """
 
 import copy
@@ -160,7 +159,7 @@ def in_single_precision(model: L2RCLIP) -> L2RCLIP:
 
 
 def at_size_of_towers(image: Image.Image, model: L2RCLIP) -> Image.Image:
-    """Return an image as the towers see it, so that nobody needs to resize it."""
+    """Return an image at the size of the towers, so that it is resized no more."""
     pixels, _ = ResizedImages([image], model.towers.image_size)[0]
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 

@@ -50,7 +50,7 @@ class CachedFeatures:
 
     @classmethod
     def of_towers(
-        cls, folder: str | Path, images: ResizedImages, towers: Towers, how: str
+        cls, folder: str | Path, images: ResizedImages, towers: Towers, numerics: str
     ) -> "CachedFeatures":
         """Return the features of some images by `Towers.backbone`.
 
@@ -58,9 +58,9 @@ class CachedFeatures:
             folder: Where the files are.
             images: What is encoded.
             towers: Whose image tower encodes.
-            how: Precision and device.
+            numerics: Precision and device, which change the last bits.
         """
-        encoder = how + f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
+        encoder = numerics + f"{towers.image} {towers.image_size} {towers.mean} {towers.std}"
         return cls(folder, images, encoder, towers.image.state_dict().values())
 
     def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch wide"] | None:

@@ -23,6 +23,8 @@ from l2rclip_lite.errors import InputError
 Named = Mapping[str, Tensor]
 PREFIX = ".l2r-"  # of everything that is only there while something is written
 LOCK = f"{PREFIX}lock"
+LARGEST_JSON = 2**26  # bytes; a record of a million missing images has fewer
+LARGEST_TABLE = 2**30  # bytes of predictions.csv, such as a million images with a hundred ranks
 YOUNG = 60.0  # seconds in which a temporary folder may not have its lock yet
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -138,19 +140,28 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_bytes(file: Path) -> bytes:
+def read_bytes(file: Path, largest: int = LARGEST_TABLE) -> bytes:
     """Return the content of a regular file; nothing else is waited for.
+
+    Args:
+        file: The file.
+        largest: Bytes; a larger file is not read. One with holes takes no room on a disk, and all of
+            it in memory.
 
     Raises:
         OSError: It cannot be opened.
-        ValueError: It is a pipe, a device or a folder, or its name is no name of a file.
+        ValueError: It is too large, a pipe, a device or a folder, or its name is no name of a file.
     """
     no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for ever
     binary = getattr(os, "O_BINARY", 0)
     descriptor = os.open(file, os.O_RDONLY | no_wait | binary)
     with os.fdopen(descriptor, "rb", closefd=True) as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a file")
+        if status.st_size > largest:
+            size = f"{status.st_size / 1e6:,.0f} MB"
+            raise ValueError(f"it has {size}, more than {largest / 1e6:,.0f}")
         return stream.read()
 
 
@@ -161,7 +172,7 @@ def read_json(file: Path) -> Any:
         InputError: It is missing, is not a regular file, or holds no JSON.
     """
     try:
-        return json.loads(read_bytes(file).decode("utf-8-sig"))
+        return json.loads(read_bytes(file, largest=LARGEST_JSON).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         fix = "give the --out of an `l2rclip fit`"

@@ -26,10 +26,11 @@ KINDS = (
 
 
 class Augment(nn.Module):
-    """Random flips and light changes that keep every grade what it was, independent for each image of a batch.
+    """Random flips and light changes that keep every grade, independent for each image of a batch.
 
-    Half of the images are flipped left to right, half of them (if asked for) top to bottom; brightness and contrast
-    change by up to 15 %. torchvision's transforms draw once per call; these draw once per image.
+    Half of the images are flipped left to right, half of them (if asked for) top to bottom;
+    brightness and contrast change by up to 15 %. torchvision's transforms draw once per call; these
+    draw once per image.
 
     Args:
         upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
@@ -117,9 +118,13 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             return self.kept[index]
 
         item = self.images[index]
-        image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, -1)
+        image = item
+        label = -1
+        if isinstance(item, tuple) and len(item) == 2:
+            image, label = item
+
         pixels = self.resize(named_rgb(image, f"image {index}"))
-        resized = pixels, rank_index(label, f"image {index}")
+        resized = (pixels, rank_index(label, f"image {index}"))
 
         if self.keep:
             self.kept[index] = resized
@@ -303,7 +308,9 @@ def image_list(images: Any) -> Any:
 
 
 def images_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the images of a folder and of those in it, in the order of their names; no hidden ones.
+    """Return the images of a folder and of those in it, in the order of their names.
+
+    Hidden files and folders are left out.
 
     Raises:
         InputError: A link leads out of the folder.
@@ -315,8 +322,12 @@ def images_in(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def images_and_links_out(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """Return the images that lie under a folder, and apart the links whose targets do not; no hidden ones."""
-    images, outside = list[Path](), list[Path]()
+    """Return the images that lie under a folder, and the links whose targets do not.
+
+    Hidden files and folders are left out.
+    """
+    images = list[Path]()
+    outside = list[Path]()
     root = os.path.realpath(folder)
 
     for path in sorted(Path(folder).rglob("*")):

@@ -183,15 +183,9 @@ def fit_linear_heads(
     if not np.ptp(x, axis=0).any():
         raise InputError("kernel: all training features are equal; give images that differ.")
 
-    z = torch.from_numpy(x).double()
-    mean = torch.from_numpy(x.mean(0))
-    norm = BIAS / (z - mean).norm(dim=1).mean()
-    rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
-
+    rows, mean, norm = _standardised(x)
     root = root.double()
-    if mask is None:
-        mask = torch.ones(rows.shape[1], root.shape[1])
-    mask = mask.double()
+    mask = torch.ones(rows.shape[1], root.shape[1]).double() if mask is None else mask.double()
 
     m = np.zeros(mask.numel())
     for ridge in ridges:
@@ -217,6 +211,15 @@ def fit_linear_heads(
         weight = (torch.from_numpy(m).view_as(mask) * mask) @ root.T
         head.load_state_dict({"mean": mean, "norm": norm, "weight": weight})
         yield head
+
+
+def _standardised(x: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows [ν (z − μ), β] of features z, their mean μ, and ν."""
+    z = torch.from_numpy(x).double()
+    mean = torch.from_numpy(x.mean(0))
+    norm = BIAS / (z - mean).norm(dim=1).mean()
+    rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
+    return rows, mean, norm
 
 
 @torch.enable_grad()

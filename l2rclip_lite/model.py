@@ -9,18 +9,25 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import create_repo, upload_folder
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.devices import usable_device
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
 from l2rclip_lite.images import ResizedImages, image_list
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.model_file import MODEL, ModelFile, find_model_file, named_config, unusable
+from l2rclip_lite.model_file import (
+    MODEL,
+    ModelFile,
+    find_model_file,
+    named_config,
+    unusable,
+    upload,
+)
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.prompts import build_prompts
 from l2rclip_lite.ranks import Ranks
@@ -33,12 +40,11 @@ from l2rclip_lite.towers.load import load_towers
 class L2RCLIP(TextSide):
     """A dual encoder that compares images with sentences about the ranks.
 
-    As long as prompts or text tower learn, training mode compares images with text features encoded
-    in every forward pass. Otherwise it uses `rank_features`, the text features as they were last
-    encoded; they are encoded anew as soon as something that they were computed from has changed. A
-    kernel head, once fitted, answers in their place. The towers stay in evaluation mode: BatchNorm
-    statistics of a pretrained tower do not follow small batches. Which parameters learn is up to
-    `requires_grad`, see `freeze`.
+    Training mode encodes the texts in every forward pass as long as prompts or text tower learn;
+    otherwise images are compared with `rank_features`, see `TextSide`. A kernel head, once fitted,
+    answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained
+    tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
+    `freeze`.
 
     Args:
         towers: The dual encoder.
@@ -112,10 +118,7 @@ class L2RCLIP(TextSide):
         return self.rank_features.device
 
     def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch between training and evaluation.
-
-        Towers stay in evaluation mode; text features are brought up to date.
-        """
+        """Switch to training, all but the towers, or to evaluation; update the text features."""
         super().train(mode)
         self.towers.eval()
         if not self._text_learns():
@@ -127,10 +130,7 @@ class L2RCLIP(TextSide):
         return self.towers.project(self._backbone(pixels))
 
     def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
-        """Return `Towers.backbone` in the model's own type.
-
-        It runs under autocast where the config or the caller asks for it.
-        """
+        """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
             precision = torch.autocast(pixels.device.type, torch.bfloat16)
@@ -157,10 +157,7 @@ class L2RCLIP(TextSide):
         return self.logits(self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Return logits of what `encode` returns, before any temperature.
-
-        They come from the kernel head, or else from the text features.
-        """
+        """Return logits of what `encode` returns, by the kernel head or else by the texts."""
         if self.head is not None:
             return self.head(features)
         self._bring_up_to_date()
@@ -214,8 +211,8 @@ class L2RCLIP(TextSide):
 
         cached = None
         if cache and backbone:
-            how = f"{self.config.precision} {self.device.type}"
-            cached = CachedFeatures.of_towers(cache, images, self.towers, how)
+            numerics = f"{self.config.precision} {self.device.type}"
+            cached = CachedFeatures.of_towers(cache, images, self.towers, numerics)
             stored = cached.read(self.rank_features.dtype)
             if stored is not None:
                 return stored
@@ -287,10 +284,7 @@ class L2RCLIP(TextSide):
         return Prediction.of(probabilities, self.ranks, paths, float(self.conformal))
 
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return what training may have changed.
-
-        Towers that cannot be built again by their name are whole.
-        """
+        """Return what training may have changed, and the whole towers where no name brings them."""
         if self.towers.rebuildable:
             return self._learned_tensors()
         return self.state_dict()
@@ -328,16 +322,10 @@ class L2RCLIP(TextSide):
         Returns:
             The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
         """
-        # Not by the mixin: it deletes a run's config.json, and loads a pickle where a repository
-        # has no safetensors.
-        create_repo(name, private=private, exist_ok=True)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             Path(folder, "README.md").write_text(card, encoding="utf-8")
-            commit = upload_folder(
-                repo_id=name, folder_path=folder, commit_message="Model and card"
-            )
-        return str(commit.oid)
+            return upload(folder, name, private=private)
 
     @classmethod
     def from_pretrained(
@@ -373,6 +361,7 @@ class L2RCLIP(TextSide):
             InputError: No model there, a file that is not one of ours or is damaged, something that
                 would be downloaded without leave, or a device that is not here.
         """
+        place = usable_device(device)
         file = find_model_file(name, revision)
         content = ModelFile.read(file)
 
@@ -380,7 +369,7 @@ class L2RCLIP(TextSide):
             loaded = content.load_towers(towers, weights, allow_download=allow_download)
             content.check(loaded)
             config = named_config(content.config, towers, weights)
-            return cls._from_file(replace(content, config=config), loaded).to(device)
+            return cls._from_file(replace(content, config=config), loaded).to(place)
         except NotAllowedError as error:
             raise InputError(f"{file}: {error}") from error
         except Exception as error:  # a file may be anything; the user sees one sentence

@@ -1,7 +1,7 @@
 """What a file of weights may hold: how it is found, written, read and checked.
 
 A file is `model.safetensors`: what training has changed, with config and ranks as JSON in its
-metadata. It may come from a stranger. Nothing in it is executed, no path in it is followed, no
+metadata. Its source may not be trusted. Nothing in it is executed, no path in it is followed, no
 network is asked for what it names unless the caller allows that, and its tensors must fit its
 config.
 """
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import create_repo, hf_hub_download, upload_folder
 from pydantic import TypeAdapter
+from safetensors import safe_open
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import Named, read_tensors, save_tensors
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS
@@ -33,9 +34,8 @@ MODEL = "model.safetensors"
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
-NUMBERS_PER_NUMBER = (
-    8  # word embeddings that a larger file may ask for, for each of its own numbers
-)
+# Word embeddings that a larger file may ask for, for each of its own numbers.
+NUMBERS_PER_NUMBER = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,11 @@ class ModelFile:
 
             config = Config.from_dict(state["config"])
             if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
-                tensors = {n: x for n, x in tensors.items() if not n.startswith("prompts.")}
+                tensors = {
+                    name: value
+                    for name, value in tensors.items()
+                    if not name.startswith("prompts.")
+                }
 
             return cls(
                 config=config,
@@ -83,7 +87,7 @@ class ModelFile:
                 decoder=decoder,
                 commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
             )
-        except Exception as error:  # whatever a stranger has written, the user sees one sentence
+        except Exception as error:  # a file may be anything; the user sees one sentence
             raise unusable(file, error) from error
 
     def write(self, file: Path) -> None:
@@ -103,7 +107,7 @@ class ModelFile:
 
     @property
     def tower_state(self) -> dict[str, Tensor]:
-        """The state of both towers, where the file holds the text tower; else nothing."""
+        """The state of both towers where the file holds the text tower, else an empty one."""
         if not any(name.startswith("towers.text.") for name in self.tensors):
             return {}
 
@@ -115,12 +119,14 @@ class ModelFile:
         }
 
     def head(self) -> KernelHead | None:
-        """An empty kernel head of the size that the file has, or None."""
+        """Return an empty kernel head of the size that the file has, or None."""
         weight = self.tensors.get("head.weight")
         if weight is None:
             return None
 
-        outputs = len(self.ranks) - (self.decoder in ("coral", "corn"))
+        outputs = len(self.ranks)
+        if self.decoder in ("coral", "corn"):
+            outputs -= 1  # one per threshold between two ranks
         return KernelHead(len(weight) - 1, outputs, self.decoder)
 
     def load_towers(
@@ -132,7 +138,7 @@ class ModelFile:
         are on this machine.
 
         Args:
-            towers: The caller's word for other towers.
+            towers: Other towers that the caller names.
             weights: A local file of weights that the caller names.
             allow_download: Whether towers that the file names may be downloaded.
 
@@ -179,6 +185,10 @@ class ModelFile:
         Raises:
             ValueError: Prompts or text features that do not fit config, ranks and towers.
         """
+        if not float(self.tensors["temperature"]) > 0:
+            raise ValueError("temperature must be above 0")
+        if not 0 <= float(self.tensors["conformal"]) <= 1:
+            raise ValueError("conformal must be between 0 and 1")
         features = (len(self.ranks), towers.dim)
         if self.tensors["rank_features"].shape != features:
             raise ValueError(f"rank_features must be {features[0]} ranks of {features[1]} numbers")
@@ -207,6 +217,20 @@ class ModelFile:
             raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
 
 
+def read_settings(file: Path) -> tuple[Config, Ranks]:
+    """Return config and ranks of a model file; no tensor is read.
+
+    Raises:
+        InputError: A damaged file, or one that is none of ours.
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            state = json.loads((stored.metadata() or {})["l2rclip"])
+        return Config.from_dict(state["config"]), Ranks.from_dict(state["ranks"])
+    except Exception as error:  # the file may be anything; the user sees one sentence
+        raise unusable(file, error) from error
+
+
 def find_model_file(name: str | Path, revision: str = "main") -> Path:
     """Return the file of a model: of a run directory, of the hub, or of the package.
 
@@ -233,10 +257,32 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     return file
 
 
+def upload(folder: str, name: str, *, private: bool | None) -> str:
+    """Publish a folder on the Hugging Face hub, and return the commit.
+
+    It is not done by huggingface_hub's mixin, which deletes a run's config.json, and loads a pickle
+    where a repository has no safetensors.
+
+    Args:
+        folder: What is published.
+        name: `USER/NAME`; made where it is not there yet.
+        private: See `L2RCLIP.push_to_hub`.
+    """
+    create_repo(name, private=private, exist_ok=True)
+    commit = upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card")
+    return str(commit.oid)
+
+
 def unusable(file: Path, error: Exception) -> InputError:
     """Return the sentence about a file that cannot be used."""
-    reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-    return InputError(f"{file}: cannot be used ({reason}); mend it or use another device.")
+    if isinstance(error, KeyError):
+        reason = f"{error} is missing in it"
+    elif isinstance(error, AttributeError | TypeError):
+        reason = f"its metadata are not what `save_pretrained` writes: {error}"
+    else:
+        reason = sentence(error)
+    reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
+    return InputError(f"{file}: cannot be used ({reason}); restore it, or train again.")
 
 
 def named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:
@@ -251,7 +297,7 @@ def named_config(config: Config, towers: str | None, weights: str | Path | None)
 
 
 def _as_float32(name: str, value: Tensor) -> Tensor:
-    """A tensor of a file as float32; whole numbers (counters, positions) stay what they are.
+    """Return a tensor of a file as float32; whole numbers (counters, positions) stay as they are.
 
     Raises:
         ValueError: A number that is not finite, or another type.

@@ -114,6 +114,7 @@ def channels_last(tensor: Tensor) -> np.ndarray:
 
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
+        tensor = tensor.float()  # of 16 bits, times 255 would round past 255 and wrap around
         if not -0.1 < tensor.min() <= tensor.max() < 1.1:  # bicubic filters overshoot by less
             raise ValueError(
                 "its numbers are neither bytes nor in [0, 1], as after Normalize; "

@@ -20,6 +20,9 @@ class Progress(tqdm):  # type: ignore[type-arg]
         unit: What a step is called.
         leave: Whether a finished bar stays on the terminal.
         disable: Whether to show nothing.
+        miniters: Steps between two updates on a terminal; None lets tqdm choose. Like `smoothing`,
+            tqdm's own `thread_map` sets it.
+        smoothing: Weight of the latest speed in the time left, see tqdm.
     """
 
     def __init__(
@@ -32,16 +35,17 @@ class Progress(tqdm):  # type: ignore[type-arg]
         unit: str = "it",
         leave: bool = True,
         disable: bool = False,
+        miniters: float | None = None,
+        smoothing: float = 0.3,
     ) -> None:
         self.terminal = sys.stderr.isatty()
 
-        seconds = 0.1
+        interval = 0.1  # seconds
         delay = 0.0
-        steps = None  # tqdm finds a number that takes as long
         if not self.terminal:
-            seconds = LOG_INTERVAL
+            interval = LOG_INTERVAL
             delay = LOG_INTERVAL
-            steps = 1
+            miniters = 1
             leave = False
 
         super().__init__(
@@ -52,8 +56,9 @@ class Progress(tqdm):  # type: ignore[type-arg]
             unit=unit,
             leave=leave,
             disable=disable,
-            mininterval=seconds,
-            miniters=steps,
+            mininterval=interval,
+            miniters=miniters,
+            smoothing=smoothing,
             delay=delay,
             file=sys.stderr,
         )

@@ -4,6 +4,7 @@ Every file of a run is reached through `RunDirectory`. A run may come from someb
 in it is followed elsewhere: below its folder there are only folders and regular files.
 """
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,10 +18,11 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
+from l2rclip_lite.model_file import read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
     RunRecord,
@@ -163,6 +165,28 @@ class RunDirectory:
             fix = "write a model card there, an empty one will do"
             raise InputError(f"{self.card}: cannot be read ({reason}); {fix}.") from error
 
+    def check_model(self) -> None:
+        """Refuse a model that was put in the place of the one that was trained here.
+
+        Raises:
+            InputError: Its ranks, towers or seed, or what it trained, are not those of the record.
+        """
+        if not self.has_file(self.model) or not self.has_file(self.config):
+            return
+        record = self.read_record()
+        config, ranks = read_settings(self.model)
+        recorded = record.config.model_dump()
+
+        names = ["towers", "seed"]
+        if self.folder == self.root:  # a baseline may train another side than its run
+            names.append("image_side")
+        differing = [name for name in names if recorded.get(name) != getattr(config, name)]
+        if record.dataset.ranks not in (None, json_ready(ranks)):
+            differing.append("ranks")
+        if differing:
+            problem = f"is not the model of this run: another {', '.join(differing)}"
+            raise InputError(f"{self.model}: {problem}; restore it, or train in a new folder.")
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only process that writes here, and leave nothing hidden behind.
@@ -194,12 +218,12 @@ class RunDirectory:
             if not existed and self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
-    def claim(self, data: Any, config: Any, source: Mapping[str, Any] | None) -> None:
+    def claim(self, data: OrdinalDataset, config: Config, source: Mapping[str, Any] | None) -> None:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: An `OrdinalDataset`, see `fingerprint`.
-            config: A `Config`.
+            data: What the run is trained on, see `fingerprint`.
+            config: Its settings.
             source: Arguments of `load_dataset`.
 
         Raises:
@@ -236,7 +260,7 @@ class RunDirectory:
         }
         write_json(self.config, record)
 
-    def _check_claim(self, data_fingerprint: str, config: Any) -> None:
+    def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
         mine = flat_settings(config.used())
@@ -269,6 +293,12 @@ class RunDirectory:
         """Remove what only an unfinished run needs."""
         if self.has_folder(self.unfinished):
             shutil.rmtree(self.unfinished, ignore_errors=True)
+
+
+def json_ready(ranks: Ranks) -> dict[str, Any]:
+    """Return ranks as JSON gives them back, with lists in the place of tuples."""
+    content: dict[str, Any] = json.loads(json.dumps(ranks.to_dict()))
+    return content
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:

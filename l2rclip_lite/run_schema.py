@@ -40,6 +40,7 @@ class DatasetRecord(BaseModel):
 
     fingerprint: str = Field(min_length=1)
     source: dict[str, Any] | None = None  # arguments of `load_dataset`
+    ranks: dict[str, Any] | None = None  # see `Ranks.to_dict`
 
 
 class RunRecord(BaseModel):
@@ -272,5 +273,16 @@ def _check_answers(file: Path, table: pd.DataFrame, ranks: Ranks) -> None:
     is_expectation = difference <= ROUNDING * (1 + np.abs(values).sum())
     _refuse(file, table["expected"], ~is_expectation, "expected {} is not that of its row")
 
+    cumulative = np.pad(p.cumsum(axis=1), ((0, 0), (1, 0)))
+    median = table[["median_rank"]].to_numpy()
+    below = np.take_along_axis(cumulative, median, axis=1)[:, 0]
+    up_to = np.take_along_axis(cumulative, median + 1, axis=1)[:, 0]
+    is_median = (below < 0.5 + slack) & (up_to >= 0.5 - slack)
+    _refuse(file, table["median_rank"], ~is_median, "median_rank {} is not that of its row")
+
     ordered = table["low_rank"] <= table["high_rank"]
     _refuse(file, table["low_rank"], ~ordered.to_numpy(), "low_rank {} is above high_rank")
+    middle = table["median_rank"]
+    holds_median = (table["low_rank"] <= middle) & (middle <= table["high_rank"])
+    outside = ~holds_median.to_numpy()
+    _refuse(file, middle, outside, "median_rank {} is not between low_rank and high_rank")

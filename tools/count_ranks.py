@@ -1,9 +1,9 @@
-"""Count the images of every rank in every benchmark, and what test shares with training: numbers, no list row.
+r"""Count the images of every rank in every benchmark, and what test shares with training.
 
-    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR
-    --apples81 DIR --hc18 DIR \
-        --out book/results/data_sets.csv
+    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR \
+        --apples81 DIR --hc18 DIR --out book/results/data_sets.csv
 
+Numbers are written, and no row of a list.
 DIR are the official lists (`l2rclip data morph --download DIR`) and the folders of the others. No
 image is opened. The CSV has one row per rank; the JSON beside it has the leakage of every fold. The
 chapter on data sets draws both.

@@ -215,7 +215,8 @@ def main() -> int:
     }
     if options.out is None and parameters != {"PROFILE": "page"}:
         parser.error(
-            "only the profile `page` without other parameters is written into the book; give --out FOLDER"
+            "only the profile `page` without other parameters is written into the book; "
+            "give --out FOLDER"
         )
     sources = chapters.slowest_first(sources)
     if options.jobs > 1 and len(sources) > 1:
@@ -227,8 +228,9 @@ def main() -> int:
     for source in sources:
         out = (options.out or source.parent) / f"{source.stem}.ipynb"
         page = execute(source, out, parameters)
+        seconds = page.metadata[page_rules.STAMP]["seconds"]
         print(
-            f"{source.stem}: {page.metadata[page_rules.STAMP]['seconds']} s at {options.profile} -> {out}",
+            f"{source.stem}: {seconds} s at {options.profile} -> {out}",
             flush=True,
         )
     return 0

@@ -118,7 +118,9 @@ def hidden_texts(cell: NotebookNode) -> Iterator[str]:
             with Image.open(io.BytesIO(base64.b64decode(output.data[mime]))) as image:
                 image.load()  # PNG may keep texts behind its pixels
                 for name, value in [*image.info.items(), *image.getexif().items()]:
-                    yield f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}"
+                    if isinstance(value, bytes):
+                        value = value.decode("latin-1")
+                    yield f"{name}: {value}"
 
 
 def code_problems(cell: NotebookNode) -> Iterator[str]:

@@ -54,7 +54,8 @@ def attempt(wheel: Path, pins: list[str]) -> None:
         raise SystemExit(f"the README shows {shown!r}, the wheel prints {said!r}")
     torch = next(line for line in packages if line.startswith("torch=="))
     print(
-        f"{torch}, {len(packages)} packages in all: the README's ten lines print what it shows, in {took:.0f} s"
+        f"{torch}, {len(packages)} packages in all: the README's ten lines print what it shows, "
+        f"in {took:.0f} s"
     )
 
 

@@ -25,17 +25,27 @@ INK = COLOURS["ink"]
 
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
-    """Points in the colours of their ranks, drawn in the order given, so that no rank hides another."""
-    sns.scatterplot(x=flat[:, 0], y=flat[:, 1], hue=labels, palette=rank_colours(len(ranks)), s=17, linewidth=0,
-                    hue_order=range(len(ranks)), legend=False, ax=axis)  # fmt: skip
+    """Draw points in the colours of their ranks, in their order, so that no rank hides another."""
+    sns.scatterplot(
+        x=flat[:, 0],
+        y=flat[:, 1],
+        hue=labels,
+        palette=rank_colours(len(ranks)),
+        s=17,
+        linewidth=0,
+        hue_order=range(len(ranks)),
+        legend=False,
+        ax=axis,
+    )
 
 
 def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
-    """A colour bar of the ranks with at most seven of their values (of their names, if these are short)."""
+    """Draw a colour bar of the ranks with at most seven of their values, or of short names."""
     number = len(ranks)
     scale = ScalarMappable(Normalize(-0.5, number - 0.5), ListedColormap(rank_colours(number)))
-    bar = figure.colorbar(scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015,
-                          aspect=32 * len(axes))  # fmt: skip
+    bar = figure.colorbar(
+        scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015, aspect=32 * len(axes)
+    )
     step = next(
         (
             step
@@ -80,8 +90,15 @@ def clouds(
             cloud(axis, shown.places, shown.labels, ranks)
             if shown.ranks is not None:
                 axis.plot(*shown.ranks.T, color=GREY, linewidth=1.0, zorder=3)
-                axis.scatter(*shown.ranks.T, c=rank_colours(len(ranks)), s=38, marker="D", edgecolor=INK,
-                             linewidth=0.9, zorder=4)  # fmt: skip
+                axis.scatter(
+                    *shown.ranks.T,
+                    c=rank_colours(len(ranks)),
+                    s=38,
+                    marker="D",
+                    edgecolor=INK,
+                    linewidth=0.9,
+                    zorder=4,
+                )
             axis.set_title(title, fontsize=9)
             axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
             if metric:
@@ -111,8 +128,17 @@ def thumbnails(
     side = WIDTH / number
     with style():
         figure = Figure(figsize=(WIDTH, 2 * side + 3.9))
-        grid = figure.add_gridspec(3, number, height_ratios=(side, 3.0, side), hspace=0.12, wspace=0.08,
-                                   left=0.02, right=0.98, top=0.92, bottom=0.08)  # fmt: skip
+        grid = figure.add_gridspec(
+            3,
+            number,
+            height_ratios=(side, 3.0, side),
+            hspace=0.12,
+            wspace=0.08,
+            left=0.02,
+            right=0.98,
+            top=0.92,
+            bottom=0.08,
+        )
         middle = figure.add_subplot(grid[1, :])
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
@@ -127,9 +153,19 @@ def thumbnails(
                 axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
                 axis.set_xlabel(f"{ranks.values[labels[index]]:g}", labelpad=2)
                 axis.xaxis.set_label_position("top" if row == 0 else "bottom")
-                figure.add_artist(ConnectionPatch(
-                    (0.5, row / 2), flat[index], "axes fraction", "data", axesA=axis, axesB=middle, color=INK,
-                    linewidth=0.7, alpha=0.75))  # fmt: skip
+                figure.add_artist(
+                    ConnectionPatch(
+                        (0.5, row / 2),
+                        flat[index],
+                        "axes fraction",
+                        "data",
+                        axesA=axis,
+                        axesB=middle,
+                        color=INK,
+                        linewidth=0.7,
+                        alpha=0.75,
+                    )
+                )
                 middle.scatter(
                     *flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4
                 )

@@ -45,7 +45,8 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
-SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"  # a tree, an examination, or the image itself
+# a tree, an examination, or the image itself
+SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"
 
 
 def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:

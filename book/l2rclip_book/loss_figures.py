@@ -129,8 +129,15 @@ def free_texts(
                 above.plot(*(radius * way[:, rank]).T, color=colour_of_rank, linewidth=2)
             above.set_title(name, color=colour, loc="center")
             for (sphere, values), fill in zip(order[kind].items(), (False, True), strict=True):
-                sns.histplot(values, bins=np.linspace(-1, 1, 21), element="step", fill=fill, ax=below,
-                             color=colour if fill else INK, label=sphere)  # fmt: skip
+                sns.histplot(
+                    values,
+                    bins=np.linspace(-1, 1, 21),
+                    element="step",
+                    fill=fill,
+                    ax=below,
+                    color=colour if fill else INK,
+                    label=sphere,
+                )
             below.set(
                 xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1]
             )

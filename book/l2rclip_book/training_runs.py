@@ -30,8 +30,21 @@ TRAINING = (
     "DEVICE",
     "PRECISION",
 )
-KNOWN = (*LOADING, *TRAINING, "PROFILE", "DATASET", "ROOT", "FOLDS", "PROTOCOL_SEED", "DATA_OPTIONS", "SETTINGS",
-         "BASELINES", "SEED", "PUBLISHED", "OUT")  # fmt: skip
+KNOWN = (
+    *LOADING,
+    *TRAINING,
+    "PROFILE",
+    "DATASET",
+    "ROOT",
+    "FOLDS",
+    "PROTOCOL_SEED",
+    "DATA_OPTIONS",
+    "SETTINGS",
+    "BASELINES",
+    "SEED",
+    "PUBLISHED",
+    "OUT",
+)
 VARIED = {
     "PROTOCOL": "",
     "CATEGORY": "",

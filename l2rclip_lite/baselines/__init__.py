@@ -1,4 +1,4 @@
-"""What L2RCLIP is compared with: probes, ordinal and metric-learning objectives, CoOp and OrdinalCLIP."""
+"""Baselines: probes, ordinal and metric-learning objectives, CoOp and OrdinalCLIP."""
 
 from l2rclip_lite.baselines.registry import (
     ALIASES,

@@ -1,8 +1,9 @@
 r"""The losses that L2RCLIP is compared with, all functions of tensors.
 
-Notation: the outputs of image i are $f_i$, $p_i=\operatorname{softmax}(f_i)$, its label is rank $y_i$ of K, its feature
-is $z_i$. Where a loss measures along the scale, rank k is at position $x_k$, see `positions`. CORAL and CORN are those of
-coral-pytorch, SORD that of dlordinal (extra `baselines`); the others are in no library that has them right.
+Notation: the outputs of image i are $f_i$, $p_i=\operatorname{softmax}(f_i)$, its label is rank
+$y_i$ of K, its feature is $z_i$. Where a loss measures along the scale, rank k is at position
+$x_k$, see `positions`. CORAL and CORN are those of coral-pytorch, SORD that of dlordinal (extra
+`baselines`); the others are in no library that has them right.
 """
 
 import torch
@@ -21,10 +22,10 @@ Scalar = Float[Tensor, ""]
 
 
 def positions(values: Position) -> Position:
-    r"""The ranks on a scale of mean steps: $x_k=(K-1)(r_k-r_1)/(r_K-r_1)$.
+    r"""Return the ranks on a scale of mean steps: $x_k=(K-1)(r_k-r_1)/(r_K-r_1)$.
 
-    Evenly spaced ranks are at 0, 1, … K−1 whatever their unit, so a weight or a width that was published for ages means
-    the same for decades; uneven ones keep their proportions.
+    Evenly spaced ranks are at 0, 1, … K−1 whatever their unit, so a weight or a width that was
+    published for ages means the same for decades; uneven ones keep their proportions.
 
     Args:
         values: Rank values, increasing.
@@ -40,7 +41,9 @@ def positions(values: Position) -> Position:
 
 
 def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
-    r"""CORAL: is the rank above k? K−1 questions that share one weight vector (in the head) and differ in bias.
+    r"""Return CORAL's loss of K−1 questions: is the rank above k?
+
+    The questions share one weight vector, in the head, and differ in bias.
 
     $$L=-\frac1B\sum_i\sum_{k=0}^{K-2}\log\sigma(\pm f_{ik}),\quad +\text{ where } y_i>k$$
 
@@ -63,19 +66,21 @@ def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
     import coral_pytorch.losses
 
     # coral-pytorch's own levels_from_labelbatch loops over the images and answers on the CPU
-    levels = (target[:, None] > torch.arange(outputs.shape[1], device=target.device)).to(
-        outputs.dtype
-    )
-    return coral_pytorch.losses.coral_loss(outputs, levels)
+    thresholds = torch.arange(outputs.shape[1], device=target.device)
+    levels = target[:, None] > thresholds
+    return coral_pytorch.losses.coral_loss(outputs, levels.to(outputs.dtype))
 
 
 def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
-    r"""CORN: is the rank above k, given that it is above k−1? Question k is asked only of images above k−1.
+    r"""Return CORN's loss: is the rank above k, given that it is above k−1?
 
-    $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad S_k=\{i: y_i>k-1\},\;
-    +\text{ where } y_i>k$$
+    $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad
+    S_k=\{i: y_i>k-1\},\;+\text{ where } y_i>k$$
 
-    Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch. Arguments as in `coral_loss`.
+    Question k is asked only of images above k−1.
+
+    Source: Shi, Cao and Raschka 2023, doi:10.1007/s10044-023-01181-9; coral-pytorch. Arguments as
+    in `coral_loss`.
 
     Example:
         >>> logits = torch.tensor(
@@ -90,7 +95,7 @@ def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
 
 
 def sord_loss(outputs: Outputs, target: Target) -> Scalar:
-    r"""SORD: cross-entropy against a soft label that falls off with the rank gap.
+    r"""Return SORD, the cross-entropy against a soft label that falls off with the rank gap.
 
     $$L=-\frac1B\sum_i\sum_k q_{ik}\log p_{ik},\quad q_i=\operatorname{softmax}_k(-|k-y_i|)$$
 
@@ -104,51 +109,55 @@ def sord_loss(outputs: Outputs, target: Target) -> Scalar:
         A scalar, at least the entropy of the soft labels.
 
     Example:
-        >>> round(
-        ...     float(sord_loss(torch.zeros(1, 3), torch.tensor([0]))), 6
-        ... )  # log 3, whatever the labels
+        >>> loss = sord_loss(torch.zeros(1, 3), torch.tensor([0]))
+        >>> round(float(loss), 6)  # log 3, whatever the labels
         1.098612
     """
     from dlordinal.losses import SORDLoss
 
     sord = SORDLoss(alpha=1.0, num_classes=outputs.shape[1], train_targets=target)
-    return sord(outputs, target).to(outputs.dtype)  # its soft labels, and so its loss, are float64
+    loss = sord(outputs, target)
+    return loss.to(outputs.dtype)  # its soft labels, and so its loss, are float64
 
 
 def dldl_v2_loss(
     outputs: Outputs, target: Target, position: Position, sigma: float | None = None
 ) -> Scalar:
-    r"""DLDL-v2: divergence from a Gaussian around the label, and the error of the expectation.
+    r"""Return DLDL-v2: divergence from a Gaussian around the label, and error of the expectation.
 
-    $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}+\Big|\sum_k p_{ik}x_k-x_{y_i}\Big|\Big],\quad
+    $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}
+    +\Big|\sum_k p_{ik}x_k-x_{y_i}\Big|\Big],\quad
     q_{ik}\propto e^{-(x_k-x_{y_i})^2/2\sigma^2}$$
 
-    Source: Gao, Zhou, Wu and Geng, "Age estimation using expectation of label distribution learning", IJCAI 2018, λ = 1.
+    Source: Gao, Zhou, Wu and Geng, "Age estimation using expectation of label distribution
+    learning", IJCAI 2018, λ = 1.
 
     Args:
         outputs: K logits per image.
         target: Rank indices.
         position: See `positions`.
-        sigma: Width of the Gaussian, in steps. None takes 2 as the authors do for ages, but at most an eighth of the
-            scale: over five ranks, 2 steps are no peak at all.
+        sigma: Width of the Gaussian, in steps. None takes 2 as the authors do for ages, but at most
+            an eighth of the scale: over five ranks, 2 steps are no peak at all.
 
     Returns:
         A scalar ≥ 0.
 
     Example:
-        >>> round(
-        ...     float(
-        ...         dldl_v2_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0), sigma=2.0)
-        ...     ),
-        ...     4,
-        ... )
+        >>> outputs = torch.zeros(1, 3)
+        >>> loss = dldl_v2_loss(outputs, torch.tensor([0]), torch.arange(3.0), sigma=2.0)
+        >>> round(float(loss), 4)
         1.0206
     """
-    sigma = min(2.0, (len(position) - 1) / 8) if sigma is None else sigma
+    if sigma is None:
+        sigma = min(2.0, (len(position) - 1) / 8)
+
+    label = position[target]
     log_p = outputs.log_softmax(dim=1)
-    q = (-(position - position[target][:, None]).square() / (2 * sigma**2)).softmax(dim=1)
-    error = (log_p.exp() @ position - position[target]).abs().mean()
-    return F.kl_div(log_p, q, reduction="batchmean") + error
+    q = (-(position - label[:, None]).square() / (2 * sigma**2)).softmax(dim=1)
+
+    divergence = F.kl_div(log_p, q, reduction="batchmean")
+    error = (log_p.exp() @ position - label).abs().mean()
+    return divergence + error
 
 
 def mean_variance_loss(
@@ -158,9 +167,10 @@ def mean_variance_loss(
     mean_weight: float = 0.2,
     variance_weight: float = 0.05,
 ) -> Scalar:
-    r"""Mean-Variance: cross-entropy, and the probabilities' mean at the label and their variance small.
+    r"""Return Mean-Variance: cross-entropy, squared error of the mean, and variance.
 
-    $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2+\lambda_2\sum_k p_{ik}(x_k-m_i)^2\Big],\quad
+    $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2
+    +\lambda_2\sum_k p_{ik}(x_k-m_i)^2\Big],\quad
     m_i=\sum_k p_{ik}x_k$$
 
     Source: Pan, Han, Shan and Chen, CVPR 2018, doi:10.1109/CVPR.2018.00554.
@@ -176,10 +186,8 @@ def mean_variance_loss(
         A scalar ≥ 0.
 
     Example:
-        >>> round(
-        ...     float(mean_variance_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))),
-        ...     6,
-        ... )
+        >>> loss = mean_variance_loss(torch.zeros(1, 3), torch.tensor([0]), torch.arange(3.0))
+        >>> round(float(loss), 6)
         1.231946
     """
     p = outputs.softmax(dim=1)
@@ -190,16 +198,20 @@ def mean_variance_loss(
 
 
 def ordinal_entropy_loss(features: Features, target: Target, position: Position) -> Scalar:
-    r"""Ordinal Entropy: images near the centre of their rank, centres apart by rank gap. An addition to a task loss.
+    r"""Return Ordinal Entropy: images near the centre of their rank, centres apart by rank gap.
 
-    $$L=\operatorname*{mean}_{i:\,n_{y_i}>1}\lVert z_i-c_{y_i}\rVert^2-\operatorname*{mean}_{a<b}\omega_{ab}\lVert c_a-c_b
-    \rVert,\quad\omega_{ab}=\frac{|x_a-x_b|-m}{M}$$
+    It is an addition to a task loss.
 
-    over the ranks a, b present in the batch, with centres $c_a$ the normalised means of their $n_a$ images, and m and M
-    the least and largest gap. As released, images that are their own centre do not count in the first term. A mean over
-    nothing is 0 (released: NaN).
+    $$L=\operatorname*{mean}_{i:\,n_{y_i}>1}\lVert z_i-c_{y_i}\rVert^2
+    -\operatorname*{mean}_{a<b}\omega_{ab}\lVert c_a-c_b\rVert,\quad
+    \omega_{ab}=\frac{|x_a-x_b|-m}{M}$$
 
-    Source: Zhang, Yang, Mi, Zheng and Yao, ICLR 2023 (arXiv 2301.08915); needylove/OrdinalEntropy, `AgeEstimation`.
+    over the ranks a, b present in the batch, with centres $c_a$ the normalised means of their $n_a$
+    images, and m and M the least and largest gap. As released, images that are their own centre do
+    not count in the first term. A mean over nothing is 0 (released: NaN).
+
+    Source: Zhang, Yang, Mi, Zheng and Yao, ICLR 2023 (arXiv 2301.08915); needylove/OrdinalEntropy,
+    `AgeEstimation`.
 
     Args:
         features: Unit image features.
@@ -212,33 +224,34 @@ def ordinal_entropy_loss(features: Features, target: Target, position: Position)
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
-        >>> round(
-        ...     float(ordinal_entropy_loss(point, torch.arange(3), torch.arange(3.0))), 6
-        ... )  # -sqrt 3 / 6
+        >>> loss = ordinal_entropy_loss(point, torch.arange(3), torch.arange(3.0))
+        >>> round(float(loss), 6)  # -sqrt 3 / 6
         -0.288675
     """
     own = F.one_hot(target, len(position)).to(features.dtype)
     counts = own.sum(dim=0)
     centres = F.normalize(own.T @ features, dim=1)
-    crowded = counts[target] > 1
-    far: Tensor = ((features - centres[target]).square().sum(dim=1) * crowded).sum()
-    tightness = far / crowded.sum().clamp_min(1)
+
+    shared = counts[target] > 1  # images that are not their own centre
+    squared: Tensor = (features - centres[target]).square().sum(dim=1)
+    tightness = (squared * shared).sum() / shared.sum().clamp_min(1)
+
     present = counts.nonzero()[:, 0]
     a, b = present[torch.triu_indices(len(present), len(present), offset=1, device=target.device)]
     if not len(a):
         return tightness
+
     gap = position[b] - position[a]
-    largest = gap.max().clamp_min(
-        torch.finfo(gap.dtype).tiny
-    )  # two ranks may round to one position
-    return tightness - ((gap - gap.min()) / largest * distances(centres, centres)[a, b]).mean()
+    largest = gap.max().clamp_min(torch.finfo(gap.dtype).tiny)  # two ranks may round to one place
+    weight = (gap - gap.min()) / largest
+    return tightness - (weight * distances(centres, centres)[a, b]).mean()
 
 
 def supcon_loss(features: Features, target: Target, scale: float | Scalar) -> Scalar:
-    r"""Supervised contrastive loss among images: those of one rank are near, all others far, without order.
+    r"""Return the supervised contrastive loss among images, which has no order.
 
-    $$L=-\operatorname*{mean}_i\frac1{|P(i)|}\sum_{j\in P(i)}\log\frac{e^{s\,z_i\cdot z_j}}{\sum_{k\ne i}e^{s\,z_i\cdot
-    z_k}},\quad P(i)=\{j\ne i:y_j=y_i\}$$
+    $$L=-\operatorname*{mean}_i\frac1{|P(i)|}\sum_{j\in P(i)}
+    \log\frac{e^{s\,z_i\cdot z_j}}{\sum_{k\ne i}e^{s\,z_i\cdot z_k}},\quad P(i)=\{j\ne i:y_j=y_i\}$$
 
     Source: Khosla et al., NeurIPS 2020 (arXiv 2004.11362), eq. 2.
 
@@ -255,27 +268,32 @@ def supcon_loss(features: Features, target: Target, scale: float | Scalar) -> Sc
         >>> round(float(supcon_loss(point, torch.tensor([0, 0, 1]), 1.0)), 6)  # log(1 + 1/e)
         0.313262
     """
-    # pytorch-metric-learning averages over the images whose loss is not 0: at CLIP's scale of 100 solved images round to
-    # 0, and its loss is up to twice the paper's; a batch of a single rank gives 0 there, and log(n − 1) or more here
-    self = torch.eye(len(target), dtype=torch.bool, device=target.device)
-    logits = (scale * features @ features.T).masked_fill(
-        self, -1e9
-    )  # finite: -inf times 0 would be NaN
-    positive = (target[:, None] == target) & ~self
+    # pytorch-metric-learning averages over the images whose loss is not 0: at CLIP's scale of 100
+    # solved images round to 0, and its loss is up to twice the paper's; a batch of a single rank
+    # gives 0 there, and log(n − 1) or more here
+    itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
+    logits = (scale * features @ features.T).masked_fill(itself, -1e9)  # -inf times 0 would be NaN
+    positive = (target[:, None] == target) & ~itself
     counts = positive.sum(dim=1)
-    total = (logits.log_softmax(dim=1) * positive).sum(dim=1) / counts.clamp_min(1)
-    return -total.sum() / (counts > 0).sum().clamp_min(1)
+
+    total = (logits.log_softmax(dim=1) * positive).sum(dim=1)
+    mean = total / counts.clamp_min(1)
+    return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
 def rank_n_contrast_loss(
     features: Features, label: Float[Tensor, " batch"], temperature: float = 2.0
 ) -> Scalar:
-    r"""Rank-N-Contrast: an image is nearer to a second one than to all whose label differs as much or more.
+    r"""Return Rank-N-Contrast: the more alike two labels, the nearer the images.
 
-    $$L=-\frac1{n(n-1)}\sum_i\sum_{j\ne i}\log\frac{e^{-\lVert z_i-z_j\rVert/\tau}}{\sum_{k\ne i:\,|y_i-y_k|\ge|y_i-y_j|}
+    Each image is to be nearer to a second one than to all whose label differs as much or more.
+
+    $$L=-\frac1{n(n-1)}\sum_i\sum_{j\ne i}
+    \log\frac{e^{-\lVert z_i-z_j\rVert/\tau}}{\sum_{k\ne i:\,|y_i-y_k|\ge|y_i-y_j|}
     e^{-\lVert z_i-z_k\rVert/\tau}}$$
 
-    Source: Zha, Cao, Son, Yang and Katabi, NeurIPS 2023 (arXiv 2210.01189), eq. 1 and 2; kaiwenzha/Rank-N-Contrast.
+    Source: Zha, Cao, Son, Yang and Katabi, NeurIPS 2023 (arXiv 2210.01189), eq. 1 and 2;
+    kaiwenzha/Rank-N-Contrast.
 
     Args:
         features: Image features of any length; two views of an image are two rows.
@@ -290,28 +308,33 @@ def rank_n_contrast_loss(
         >>> round(float(rank_n_contrast_loss(point, torch.arange(3.0))), 6)
         0.389075
     """
-    size = len(label)
-    off = ~torch.eye(size, dtype=torch.bool, device=label.device)
+    n = len(label)
+    itself = torch.eye(n, dtype=torch.bool, device=label.device)
     similarity = -distances(features, features) / temperature
     gap = (label[:, None] - label).abs()
-    # The farthest first: the rivals of a partner are then all rows up to the last one that is as far as it, and one
-    # cumulative sum serves every partner of an anchor.
+
+    # The farthest first: the rivals of a partner are then all rows up to the last one that is as
+    # far as it, and one cumulative sum serves every partner of an anchor.
     order = gap.argsort(dim=1, descending=True, stable=True)
-    cumulated = similarity.masked_fill(~off, -1e9).gather(1, order).logcumsumexp(dim=1)
+    cumulated = similarity.masked_fill(itself, -1e9).gather(1, order).logcumsumexp(dim=1)
     as_far = torch.searchsorted(-gap.gather(1, order), -gap, right=True)
     rivals = cumulated.gather(1, as_far - 1)
-    return ((rivals - similarity) * off).sum() / max(1, size * (size - 1))
+
+    loss_of_pairs = (rivals - similarity) * ~itself
+    return loss_of_pairs.sum() / max(1, n * (n - 1))
 
 
 def ordinalclip_loss(outputs: Outputs, target: Target) -> Scalar:
-    r"""OrdinalCLIP: cross-entropy over the ranks of an image, and divergence over the images of a rank.
+    r"""Return OrdinalCLIP: cross-entropy over the ranks, and divergence over the images of a rank.
 
-    $$L=-\frac1B\sum_i\log p_{iy_i}+\frac1{|R|}\sum_{k\in R}\mathrm{KL}\big(\operatorname{softmax}_i(10\cdot 1[y_i=k])\,
+    $$L=-\frac1B\sum_i\log p_{iy_i}
+    +\frac1{|R|}\sum_{k\in R}\mathrm{KL}\big(\operatorname{softmax}_i(10\cdot 1[y_i=k])\,
     \big\Vert\,\operatorname{softmax}_i(f_{ik})\big)$$
 
     with R the ranks present in the batch.
 
-    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `runner.py`, for the factor 10.
+    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `runner.py`, for the
+    factor 10.
 
     Args:
         outputs: K logits per image.
@@ -321,13 +344,14 @@ def ordinalclip_loss(outputs: Outputs, target: Target) -> Scalar:
         A scalar ≥ 0.
 
     Example:
-        >>> round(
-        ...     float(ordinalclip_loss(torch.zeros(2, 2), torch.tensor([0, 1]))), 4
-        ... )  # 2 log 2, but for e^-10
+        >>> loss = ordinalclip_loss(torch.zeros(2, 2), torch.tensor([0, 1]))
+        >>> round(float(loss), 4)  # 2 log 2, but for e^-10
         1.3858
     """
     columns = F.one_hot(target, outputs.shape[1]).T.to(outputs.dtype)
     present = columns.sum(dim=1) > 0
     goal = (10 * columns[present]).softmax(dim=1)
     over_images = outputs.T[present].log_softmax(dim=1)
-    return F.cross_entropy(outputs, target) + F.kl_div(over_images, goal, reduction="batchmean")
+
+    divergence = F.kl_div(over_images, goal, reduction="batchmean")
+    return F.cross_entropy(outputs, target) + divergence

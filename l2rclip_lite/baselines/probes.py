@@ -1,4 +1,4 @@
-"""Baselines that train no network: the bare sentences, ridge regression, and linear heads on frozen image features."""
+"""Baselines that train no network: bare sentences, ridge regression, and linear heads."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,9 +19,16 @@ from l2rclip_lite.ranks import Ranks
 
 @torch.no_grad()
 def bare_sentences(model: L2RCLIP, *, raw: bool = False) -> Float[Tensor, "rank dim"]:
-    """Text features of the sentences as they are, centred over the ranks where the config does so and not `raw`."""
+    """Return text features of the sentences as they are.
+
+    Args:
+        model: Towers, ranks and config.
+        raw: Whether not to centre them over the ranks, where the config does so.
+    """
     text = model.towers.encode_text(model.ranks.sentences)
-    return centred(text) if model.config.controls.centre and not raw else text
+    if raw or not model.config.controls.centre:
+        return text
+    return centred(text)
 
 
 def linear_probe(
@@ -34,7 +41,9 @@ def linear_probe(
     root: Float[Tensor, "output column"] | None = None,
     mask: Float[Tensor, "row column"] | None = None,
 ) -> KernelHead:
-    """A linear head on frozen features; its strength is chosen by validation RPS. By default it is logistic regression.
+    """Fit a linear head on frozen features, by default logistic regression.
+
+    Its strength is chosen by validation RPS.
 
     Args:
         features: Image features of each split.
@@ -52,22 +61,29 @@ def linear_probe(
         >>> head(torch.eye(3)).argmax(1)
         tensor([0, 1, 2])
     """
-    root = torch.eye(len(ranks)) if root is None else root
-    found: list[tuple[float, KernelHead]] = []
-    for head in fit_linear_heads(
-        features["train"].cpu(), targets["train"].cpu(), root, loss, RIDGES, mask
-    ):
+    if root is None:
+        root = torch.eye(len(ranks))
+    train_features = features["train"].cpu()
+    train_targets = targets["train"].cpu()
+    val_features = features["val"].cpu()
+    candidates: list[tuple[float, KernelHead]] = []
+
+    for head in fit_linear_heads(train_features, train_targets, root, loss, RIDGES, mask):
         head.decoder = decoder
-        found.append((rps(targets["val"], head(features["val"].cpu()).softmax(1), ranks), head))
-    return min(found, key=lambda each: each[0])[1]
+        probabilities = head(val_features).softmax(dim=1)
+        candidates.append((rps(targets["val"], probabilities, ranks), head))
+
+    _, best = min(candidates, key=lambda candidate: candidate[0])
+    return best
 
 
 def ridge(
     features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks
 ) -> KernelHead:
-    """Ridge regression of the rank values on frozen features, with normal errors; see `prediction.normal_probabilities`.
+    """Fit ridge regression of the rank values on frozen features, with normal errors.
 
-    Strength and standard deviation of the error are chosen by validation RPS.
+    Strength and standard deviation of the error are chosen by validation RPS; see
+    `prediction.normal_probabilities`.
 
     Args:
         features: Image features of each split.
@@ -76,25 +92,34 @@ def ridge(
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> line, rank = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
-        >>> features, targets = {"train": line, "val": line}, {"train": rank, "val": rank}
+        >>> line = torch.tensor([[0.0], [1.0], [2.0]])
+        >>> features = {"train": line, "val": line}
+        >>> targets = {"train": torch.arange(3), "val": torch.arange(3)}
         >>> ridge(features, targets, three)(torch.tensor([[1.25]])).argmax(1)
         tensor([1])
     """
-    values, step = ranks.values_tensor().double(), float(np.mean(np.diff(ranks.values)))
-    mean, found = features["train"].double().cpu().mean(0), []
-    train, val = (features[split].double().cpu() - mean for split in ("train", "val"))
+    values = ranks.values_tensor().double()
+    step = float(np.mean(np.diff(ranks.values)))
+
+    mean = features["train"].double().cpu().mean(0)
+    train = features["train"].double().cpu() - mean
+    val = features["val"].double().cpu() - mean
+    train_values = values[targets["train"].cpu()]
+    candidates = []
+
     for strength in 10.0 ** np.arange(-4, 4):
-        line = Ridge(alpha=strength).fit(train.numpy(), values[targets["train"].cpu()].numpy())
+        line = Ridge(alpha=strength).fit(train.numpy(), train_values.numpy())
         distance = torch.from_numpy(line.predict(val.numpy()))[:, None] - values
+
         for deviation in step * np.geomspace(0.2, len(ranks), 12):
-            score = rps(targets["val"], normal_probabilities(distance / deviation), ranks)
-            found.append((score, line, deviation))
-    _, line, deviation = min(found, key=lambda each: each[0])
-    slope, start = (
-        torch.from_numpy(line.coef_)[:, None].expand(-1, len(values)),
-        line.intercept_ - values,
-    )
+            probabilities = normal_probabilities(distance / deviation)
+            val_rps = rps(targets["val"], probabilities, ranks)
+            candidates.append((val_rps, line, deviation))
+
+    _, line, deviation = min(candidates, key=lambda candidate: candidate[0])
+    slope = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values))
+    start = line.intercept_ - values
+
     head = KernelHead(len(mean), len(values), "normal")
     head.mean.copy_(mean)
     head.weight.copy_(torch.cat([slope, start[None] / BIAS]) / deviation)

@@ -1,6 +1,7 @@
-"""CoOp and OrdinalCLIP: the text side of L2RCLIP without RankFormer, the second with ranks between base ranks."""
+"""CoOp and OrdinalCLIP: the text side of L2RCLIP without RankFormer.
 
-from typing import Any
+OrdinalCLIP interpolates the ranks between base ranks.
+"""
 
 import torch
 from jaxtyping import Float
@@ -11,25 +12,27 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import SLOT, Ranks
 from l2rclip_lite.towers.base import Towers
 
-PLACEHOLDER = (
-    "one"  # a word of one token in both tokenizers; the learned rank embedding replaces it
-)
+# A word of one token in both tokenizers; the learned rank embedding replaces it.
+PLACEHOLDER = "one"
 
 
 def interpolation_weights(
     ranks: int, base_ranks: int, weighting: str = "linear"
 ) -> Float[Tensor, "rank base"]:
-    r"""How much of each base embedding goes into each rank: $w_{kb}\propto1-|k-p_b|/(K-1)$ or $1/(|k-p_b|+10^{-5})$.
+    r"""Return how much of each base embedding goes into each rank.
+
+    $$w_{kb}\propto1-|k-p_b|/(K-1)\quad\text{or}\quad w_{kb}\propto1/(|k-p_b|+10^{-5})$$
 
     The base embeddings are at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
 
-    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP, `rank_prompt_learner.py`.
+    Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP,
+    `rank_prompt_learner.py`.
 
     Args:
         ranks: K.
         base_ranks: B, from 1 to K.
-        weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank at a base embedding
-            nearly that one alone.
+        weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank at a
+            base embedding nearly that one alone.
 
     Returns:
         The weights.
@@ -40,11 +43,10 @@ def interpolation_weights(
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]])
     """
-    base = (
-        torch.linspace(0, ranks - 1, base_ranks)
-        if base_ranks > 1
-        else torch.tensor([(ranks - 1) / 2])
-    )
+    base = torch.linspace(0, ranks - 1, base_ranks)
+    if base_ranks == 1:
+        base = torch.tensor([(ranks - 1) / 2])
+
     gap = (torch.arange(float(ranks))[:, None] - base).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -53,15 +55,18 @@ def interpolation_weights(
 class InterpolatedPrompts(RankPrompts):
     """OrdinalCLIP's text side: `[SOS] context · template with one learned rank vector [EOS]`.
 
-    The vector of rank k is Σ_b w_kb e_b. The base embeddings e_b are learned and start at random, as the authors' own
-    OrdinalCLIP does, on the scale of the tower's word embeddings; the names of the ranks are not read.
+    The vector of rank k is Σ_b w_kb e_b. The base embeddings e_b are learned and start at random,
+    as the authors' own OrdinalCLIP does, on the scale of the tower's word embeddings; the names of
+    the ranks are not read.
 
     Args:
         towers: The dual encoder.
         ranks: The ordered label space.
         base_ranks: B, OrdinalCLIP's own number for 62 ages; more than K are cut to K.
         weighting: See `interpolation_weights`.
-        options: See `RankPrompts`: `context_length`, `centre`, `seed`.
+        context_length: See `RankPrompts`, as for all below.
+        centre: Whether text features are centred over the ranks.
+        seed: Seeds the context vectors and the base embeddings.
     """
 
     weights: Tensor
@@ -73,53 +78,91 @@ class InterpolatedPrompts(RankPrompts):
         *,
         base_ranks: int = 3,
         weighting: str = "linear",
-        **options: Any,
+        context_length: int = 4,
+        centre: bool = True,
+        seed: int = 0,
     ) -> None:
-        super().__init__(towers, ranks, rankformer=False, **options)
+        super().__init__(
+            towers,
+            ranks,
+            rankformer=False,
+            context_length=context_length,
+            centre=centre,
+            seed=seed,
+        )
+
         base_ranks = min(base_ranks, len(ranks))
-        length, generator = len(self.context), torch.Generator().manual_seed(options.get("seed", 0))
         # the first rows of this seed are the context vectors
-        drawn = torch.randn(length + base_ranks, towers.width, generator=generator)[length:]
-        self.base = nn.Parameter(drawn * self.scale)
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.randn(context_length + base_ranks, towers.width, generator=generator)
+        self.base = nn.Parameter(rows[context_length:] * self.scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
+
         sentences = [ranks.template.replace(SLOT, PLACEHOLDER)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
-        self.prompt_tokens = self.tokens.with_context(length)
+        self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
-            self.template_embeddings = towers.embed(
-                self.tokens.ids.to(towers.logit_scale.device)
-            ).float()
+            embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
+        self.template_embeddings = embedded.float()
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
-        """The template with the interpolated vector of each rank in the place of its name."""
+        """Return the template with the interpolated vector of each rank in place of its name."""
         sentences = super().embeddings()
         slots = self.prompt_tokens.rank_words[..., None].to(sentences.device)
         return torch.where(slots, (self.weights @ self.base)[:, None], sentences)
 
 
 class PromptHead(nn.Module):
-    """Logits of images against prompts that are encoded anew in every call, and so learn.
+    """Compute logits of images against prompts that are encoded in every call, and so learn.
 
     Args:
         model: Its towers, ranks and settings of the context.
-        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors before the sentence, whose
-            words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022, arXiv 2109.01134, with the whole sentence as the
-            name of a class). With `InterpolatedPrompts` it is OrdinalCLIP.
-        options: Passed on to `prompts`.
+        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors
+            before the sentence, whose words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022,
+            arXiv 2109.01134, with the whole sentence as the name of a class). With
+            `InterpolatedPrompts` it is OrdinalCLIP.
+        rankformer: Whether `RankPrompts` refine the words, which CoOp's do not.
+        weighting: Of `InterpolatedPrompts`, see `interpolation_weights`.
     """
 
-    def __init__(self, model: L2RCLIP, prompts: type[RankPrompts], **options: Any) -> None:
+    def __init__(
+        self,
+        model: L2RCLIP,
+        prompts: type[RankPrompts],
+        *,
+        rankformer: bool = True,
+        weighting: str = "linear",
+    ) -> None:
         super().__init__()
-        length, centre = model.config.context_length, model.config.controls.centre
-        options |= {"context_length": length, "centre": centre, "seed": model.config.seed}
-        self.prompts, self.towers = prompts(model.towers, model.ranks, **options), model.towers
+        config = model.config
+        self.towers = model.towers
+
+        self.prompts: RankPrompts
+        if issubclass(prompts, InterpolatedPrompts):
+            self.prompts = prompts(
+                model.towers,
+                model.ranks,
+                weighting=weighting,
+                context_length=config.context_length,
+                centre=config.controls.centre,
+                seed=config.seed,
+            )
+        else:
+            self.prompts = prompts(
+                model.towers,
+                model.ranks,
+                rankformer=rankformer,
+                context_length=config.context_length,
+                centre=config.controls.centre,
+                seed=config.seed,
+            )
 
     def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
-        """s·z · t_k, from s·z."""
+        """Return s·z · t_k, from s·z."""
         return scaled @ self.prompts(self.towers).T
 
     def fixed(self) -> nn.Linear:
-        """The same logits from text features that are encoded once and learn no more."""
+        """Return a head of the same logits, whose text features learn no more."""
         text: Tensor = self.prompts(self.towers).detach()
         head = nn.Linear(text.shape[1], text.shape[0], bias=False)
         head.weight = nn.Parameter(text, requires_grad=False)

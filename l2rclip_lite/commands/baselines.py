@@ -56,7 +56,7 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     check_baselines(names, trained.config)
 
     directory = RunDirectory(run)
-    finished = finished_baselines(directory)
+    finished = finished_baselines(directory, quiet=True)  # `compare` says what is left out
     for baseline in finished.values():
         if baseline.has_folder(baseline.unfinished):  # killed after its last file
             with baseline.writing():

@@ -91,13 +91,14 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
         InputError: A file of the run was changed, or a baseline belongs to other images.
     """
     from l2rclip_lite.metrics import resampled
-    from l2rclip_lite.model_file import ModelFile, find_model_file
+    from l2rclip_lite.model_file import find_model_file, read_settings
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.run_schema import RESTORE, probabilities_of
 
     directory = RunDirectory(run)
     directory.has_file(directory.model)  # refuses a link
-    ranks = ModelFile.read(find_model_file(run)).ranks
+    directory.check_model()
+    _, ranks = read_settings(find_model_file(run))
     ours = directory.read_predictions(ranks)
     n_test = int(directory.read_metrics()["test"]["n"])
     if len(ours) != n_test:
@@ -120,10 +121,15 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
     return ranks, answers, scores
 
 
-def finished_baselines(run: "RunDirectory") -> "dict[str, RunDirectory]":
+def finished_baselines(run: "RunDirectory", *, quiet: bool = False) -> "dict[str, RunDirectory]":
     """Return the directories of the baselines of a run that are complete, by name.
 
-    A folder whose name is that of no method is left out, with a warning on stderr.
+    A folder whose name is that of no method, or that is not complete, is left out, with a warning on
+    stderr.
+
+    Args:
+        run: The run.
+        quiet: Whether to leave the warnings out.
 
     Raises:
         InputError: A baseline was trained on other data than the run.
@@ -135,15 +141,26 @@ def finished_baselines(run: "RunDirectory") -> "dict[str, RunDirectory]":
         baseline = run.baseline(folder)
         name = one_name(folder)
         if name not in BASELINES:
-            problem = f"{baseline.folder} is no baseline and is left out; rename or delete it."
-            print(f"warning: {one_line(problem)}", file=sys.stderr)
+            place = f"the folder {folder!r} in {baseline.folder.parent}"
+            warn(f"{place} is no baseline and is left out; rename or delete it.", quiet)
             continue
 
         baseline.check()
-        if baseline.has_file(baseline.predictions):  # it is written last
-            check_same_data(run, baseline)
-            finished[name] = baseline
+        is_complete = baseline.has_file(baseline.model)
+        is_complete = is_complete and baseline.has_file(baseline.predictions)  # it is written last
+        if not is_complete:
+            fix = f"`l2rclip baselines {run.folder} {name}` trains it"
+            warn(f"{baseline.folder} is not complete and is left out; {fix}.", quiet)
+            continue
+        check_same_data(run, baseline)
+        finished[name] = baseline
     return finished
+
+
+def warn(message: str, quiet: bool) -> None:
+    """Write a warning on stderr, unless it has been written already."""
+    if not quiet:
+        print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def check_same_data(run: "RunDirectory", baseline: "RunDirectory") -> None:
@@ -151,13 +168,18 @@ def check_same_data(run: "RunDirectory", baseline: "RunDirectory") -> None:
 
     Those of earlier releases have no record; of them the test images are compared alone.
     """
-    if not baseline.has_file(baseline.config):
-        return
+    from l2rclip_lite.data.fingerprint import covers_images
+
+    fix = "delete the folder and train it again"
     ours = run.read_record().dataset.fingerprint
+    if not baseline.has_file(baseline.config):
+        if covers_images(ours) and baseline.has_file(baseline.predictions):
+            raise InputError(f"{baseline.folder}: has no record of its data; {fix}.")
+        return
     theirs = baseline.read_record().dataset.fingerprint
     if ours != theirs:
         problem = f"{baseline.folder}: was trained on other data than the run"
-        raise InputError(f"{problem}; delete the folder and train it again.")
+        raise InputError(f"{problem}; {fix}.")
 
 
 def in_order_of(
@@ -210,6 +232,7 @@ def load_model(
         check_same_data(directory, source)
 
     source.has_file(source.model)  # refuses a link
+    source.check_model()
     return L2RCLIP.from_pretrained(
         source.folder, device=device, weights=weights, allow_download=allow_download
     )

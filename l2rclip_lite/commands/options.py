@@ -47,7 +47,9 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
         "--size takes a whole number, not 'big'"
     """
     parameters = _parameters(command)
-    options = {spelling: each for each in parameters for spelling in each.spellings}
+    options: dict[str, Parameter] = {}
+    for each in parameters:
+        options |= dict.fromkeys(each.spellings, each)
     missing = [each for each in parameters if each.required]
     free_words: list[str] = []
     after_flag: list[Parameter] = []  # the flag before each of the free words that follow one

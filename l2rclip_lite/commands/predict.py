@@ -113,6 +113,8 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
 
 def _listed_on_stdin() -> list[Path]:
     """Return the paths on stdin, whatever bytes they are made of; a line feed alone ends one."""
+    if sys.stdin is None:
+        raise InputError("predict: standard input is closed; name images, or give a list on it.")
     lines = os.fsdecode(sys.stdin.buffer.read()).split("\n")
     for line in lines:
         if "\0" in line:

@@ -28,12 +28,14 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
         out: What to write; RUN/report.html if not given.
         where: Where to find the images.
     """
+    target = out or Path(run, "report.html")
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"report: {target} must end in .html.")
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.files import check_target
 
     write_report = _report_writer()
-    target = out or Path(run, "report.html")
     check_target(target)
     file = write_report(run, target, judged(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from json import dumps
 from typing import Any
 
-from l2rclip_lite.errors import printable
+from l2rclip_lite.errors import InputError, printable
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,12 +29,32 @@ class PrintableOutput:
 
     def write(self, text: str) -> int:
         """Write the text, line by line made printable, and return its length."""
-        self.stream.write("\n".join(map(printable, text.split("\n"))))
+        try:
+            self.stream.write("\n".join(map(printable, text.split("\n"))))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable(error) from error
         return len(text)
+
+    def flush(self) -> None:
+        """Write what the stream holds back."""
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable(error) from error
 
     def __getattr__(self, name: str) -> Any:
         """Return what else the stream has, such as `flush`."""
         return getattr(self.stream, name)
+
+
+def unwritable(error: OSError) -> InputError:
+    """Return the sentence about a standard output that takes no more."""
+    problem = f"standard output cannot be written ({error.strerror})"
+    return InputError(f"{problem}; free some space, or send it elsewhere.")
 
 
 @contextmanager

@@ -20,10 +20,7 @@ from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
-_FEW_SHOT = 0
-_LABEL_SHIFT = 1
-_LONG_TAIL = 2
-_SUBJECTS = 3
+_FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
 
 
 @validated
@@ -51,9 +48,8 @@ def few_shot(data: Data, shots: Annotated[int, Field(ge=1)], seed: Seed = 0) -> 
         >>> few.counts("train"), few.protocol[-1]
         ([2, 2, 2, 2, 2], 'few-shot: at most 2 training images per rank, 10 of 40 kept; seed 0')
     """
-    quota = dict.fromkeys(data.train.targets, shots)
     step = f"few-shot: at most {shots} training images per rank"
-    return _thinned(data, quota, step, [seed, _FEW_SHOT])
+    return _thinned(data, dict.fromkeys(data.train.targets, shots), step, [seed, _FEW_SHOT])
 
 
 @validated
@@ -159,8 +155,7 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
     The bins have equally many ranks, the first ones one more where that does not come out even. A
     bin is called "first to last", and its value is the mean of the merged values. That labels of an
     ordered quantity may be cut into bins and learned as classes is common for ages (Rothe et al.,
-    IJCV 2018); bins of equal width in ranks are our choice. Label deviations, which belong to the
-    old labels, are dropped.
+    IJCV 2018); bins of equal width in ranks are our choice. Label deviations are dropped.
 
     Args:
         data: Any data set.

@@ -43,7 +43,7 @@ class Tokens:
     words: Bool[Tensor, "rank token"]
 
     def with_context(self, length: int) -> "Tokens":
-        """The same sentences with `length` learned slots in front of the words.
+        """Return the same sentences with `length` learned slots in front of the words.
 
         Args:
             length: Number of context vectors M.
@@ -72,7 +72,7 @@ class Tokens:
         return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
 
     def to(self, device: torch.device | str) -> "Tokens":
-        """The same tokens on another device."""
+        """Return the same tokens on another device."""
         return Tokens(
             ids=self.ids.to(device),
             mask=self.mask.to(device),
@@ -117,11 +117,11 @@ class Towers(nn.Module, ABC):
 
     @abstractmethod
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> "Tokens":
-        """Sentences to ids, cut to the longest; `template` tells where the rank name stands."""
+        """Return the ids of sentences; `template` says where the name of the rank stands."""
 
     @abstractmethod
     def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
-        """Word embeddings, before positions are added."""
+        """Return word embeddings, before positions are added."""
 
     @abstractmethod
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
@@ -132,7 +132,7 @@ class Towers(nn.Module, ABC):
 
     @abstractmethod
     def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
-        """Unit text features by the tower's own path: the reference for `encode_embeddings`."""
+        """Return unit text features by the tower's own path, which `encode_embeddings` must match."""
 
     @abstractmethod
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
@@ -142,11 +142,11 @@ class Towers(nn.Module, ABC):
         """
 
     def project(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch dim"]:
-        """Unit features in the space of the texts."""
+        """Return unit features in the space of the texts."""
         return F.normalize(features, dim=-1)
 
     def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """Unit image features of normalised pixels, in the space of the texts."""
+        """Return unit image features of normalised pixels, in the space of the texts."""
         return self.project(self.backbone(pixels).float())
 
     def normalize(self, pixels: Pixels) -> Pixels:

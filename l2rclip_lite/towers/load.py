@@ -19,7 +19,7 @@ def load_towers(
     allow_download: bool = True,
     commits: Mapping[str, str] | None = None,
 ) -> Towers:
-    """A dual encoder by name.
+    """Return a dual encoder by its name.
 
     Args:
         name: `"mini"` (offline default), `"tiny/random"` (3 M parameters, for tests), `"MODEL/TAG"`

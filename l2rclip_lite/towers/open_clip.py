@@ -38,7 +38,7 @@ class OpenClipTowers(Towers):
     They are CLIP, MobileCLIP, EVA, PE, CLIPA, SigLIP and CoCa.
 
     From the word embeddings on, the text path is open_clip's: positions, mask, transformer,
-    read-out, projection. CLIP reads the slot of the end token (found in the ids, never in the
+    read-out, projection. CLIP reads the slot of the end token (by the ids, never by the
     embeddings) under a causal mask; so its sentences are cut to the longest one: the padding to 77
     cannot change a feature, and without it the tower is 6.7 times faster. Other text towers see the
     padding (SigLIP, CLIPA, CoCa, some MobileCLIPs), so their sentences fill the context, as in
@@ -67,8 +67,8 @@ class OpenClipTowers(Towers):
         self.dim = text.output_dim
         self.width = text.width
         self.max_tokens = text.context_length
-        # A slot found in the ids and read under a causal mask does not depend on the padding behind
-        # it.
+        # A slot that the ids name and that is read under a causal mask does not depend on the
+        # padding behind it.
         self.cut = (
             text.attn_mask is not None
             and text.cls_emb is None
@@ -105,7 +105,7 @@ class OpenClipTowers(Towers):
         return Tokens(ids, mask, rank_words, words)
 
     def _read(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids cut to the longest sentence, and which are no padding."""
+        """Return ids cut to the longest sentence, and which are no padding."""
         ids = self.tokenizer(list(sentences), context_length=LONGEST)
         at = torch.arange(1, LONGEST + 1)
         lengths = torch.where(ids != self.pad, at, 0).amax(1, keepdim=True)
@@ -169,7 +169,8 @@ def load_open_clip(
     import open_clip  # four seconds, which `mini` need not wait for
 
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
-    if problem := _problem(name, weights, needs_tag=state is None):
+    problem = _problem(name, weights, needs_tag=state is None)
+    if problem:
         raise InputError(f"towers: {name!r} {problem}.")
 
     model, _, tag = name.partition("/")
@@ -197,10 +198,7 @@ def load_open_clip(
     except InputError:
         raise
     except FAILURES as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise InputError(
-            f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
-        ) from error
+        raise _not_loaded(wanted, error, cure) from error
 
     towers = OpenClipTowers(built, tokenizer)
     towers.commits = hub.commits
@@ -212,7 +210,7 @@ def load_open_clip(
 
 
 def _build(model: str, tag: str, image_size: int | None, file: Path | None = None) -> Any:
-    """An open_clip model with the weights of a file, or random ones.
+    """Return an open_clip model with the weights of a file, or random ones.
 
     open_clip's `create_model` would do the same, but also download what it does not find, and warn
     of random weights.
@@ -252,7 +250,7 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
 
 
 def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
-    """The tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
+    """Return the tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
     import open_clip
 
     repository = text.get("hf_tokenizer_name")
@@ -272,7 +270,7 @@ def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
 
 
 def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
-    """The safetensors file of a tag; open_clip would take a pickle where a repository has none.
+    """Return the safetensors file of a tag; open_clip would take a pickle where a repository has none.
 
     Raises:
         InputError: A tag that is no repository on the hub, or one without a safetensors file.
@@ -310,6 +308,15 @@ def _check_state(template: Towers, state: Named) -> None:
             )
 
 
+def _not_loaded(wanted: str, error: Exception, cure: str) -> InputError:
+    """Return the sentence about weights or a tokenizer that could not be loaded."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    reason = lines[0][:120]
+    return InputError(
+        f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
+    )
+
+
 def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
     """Return what is wrong with a name, or nothing.
 
@@ -341,7 +348,7 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
 
 
 def _weights_problem(file: str) -> str:
-    """What is wrong with a file of weights."""
+    """Return what is wrong with a file of weights, or nothing."""
     if Path(file).suffix != SAFETENSORS:
         return f"cannot take {file}: pickles are not read, convert it"
     # a share would be asked for, with the user's name

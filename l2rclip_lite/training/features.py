@@ -99,7 +99,7 @@ class TrainingData:
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
-        """Return what the stages train on, from features before their projection."""
+        """Return the data of the stages, from features before their projection."""
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
@@ -128,12 +128,13 @@ class TrainingData:
         """
         if config.batch_size1 is not None:
             return config.batch_size1
-        return max(config.batch_size, math.ceil(len(self.targets["train"]) / MOST_STEPS))
+        share = math.ceil(len(self.targets["train"]) / MOST_STEPS)
+        return max(step_size(config.batch_size), share)
 
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator
     ) -> Iterator[TrainingBatch]:
-        """Yield the training batches of cached features for one epoch, the same in all processes."""
+        """Yield the batches of cached features for one epoch, the same in all processes."""
         features = self.features["train"]
         targets = self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)

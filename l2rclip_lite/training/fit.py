@@ -44,7 +44,7 @@ def fit(
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
 ) -> Run:
-    """Train L2RCLIP on a data set and write a run directory; go on where an earlier call was stopped.
+    """Train L2RCLIP on a data set and write a run directory, from where an earlier call stopped.
 
     Under `accelerate launch`, all processes train the image tower of one run together, and get what
     one process gets with `batch_size` times their number; the first writes the files.
@@ -102,6 +102,7 @@ def fit(
             PartialState().wait_for_everyone()
         elif main:
             run.clean()  # of a run that was killed after its last file
+    run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
@@ -146,8 +147,8 @@ def _both_stages(
     """Return history, probabilities and seconds, as `write_results` takes them."""
     if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
-        again = "if it is stopped, give the same command again"
-        print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {again}\n", flush=True)
+        advice = "if it is stopped, give the same command again"
+        print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {advice}\n", flush=True)
 
     seconds = {}
     began = time.monotonic()

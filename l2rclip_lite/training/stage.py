@@ -26,7 +26,7 @@ MOST_NAMES = 8  # of images in an error
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Learning rate of a step as a share of its peak: a linear rise, then a cosine to 0.
+    """Return the learning rate of a step as a share of its peak: a linear rise, then a cosine.
 
     Example:
         >>> [round(warmup_cosine(step, 10, 0.2), 2) for step in (0, 1, 2, 9)]
@@ -103,7 +103,7 @@ class Stage:
             weight_decay=self.config.weight_decay,
             fused=True,
         )
-        self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.best = copies(self.parameters)
         self.best_score = (math.inf, math.inf)
         self.taken = 0
         self.history: list[dict[str, float]] = []
@@ -115,11 +115,7 @@ class Stage:
             self._resume(self.file)
 
         self.bar = Progress(
-            desc=self.name,
-            total=self.steps,
-            initial=self.taken,
-            unit="step",
-            disable=quiet,
+            desc=self.name, total=self.steps, initial=self.taken, unit="step", disable=quiet
         )
 
     def _resume(self, file: Path) -> None:
@@ -253,7 +249,7 @@ class Stage:
 
         if better:
             self.best_score = (rps, mae)
-            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+            self.best = copies(self.parameters)
 
     @torch.no_grad()
     def restore_best(self) -> list[dict[str, float]]:
@@ -261,6 +257,11 @@ class Stage:
         for name, value in self.best.items():
             self.parameters[name].copy_(value)
         return self.history
+
+
+def copies(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Return copies of the values of parameters, by name."""
+    return {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
 
 def parameter_groups(

@@ -223,14 +223,19 @@ def train_kernel(
         One row; the model keeps the head.
     """
     kernel = model.config.controls.kernel
-    names = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}.get(kernel, (kernel,))
+    if kernel == "chosen":
+        mixtures = list(MIXTURES.values())
+    elif kernel == "language":
+        mixtures = [MIXTURES["nothing"], MIXTURES["text"]]
+    else:
+        mixtures = [MIXTURES[kernel]]
 
     choice = choose_kernel_head(
         data.backbone,
         data.targets,
         model.rank_features,
         model.ranks,
-        mixtures=[MIXTURES[name] for name in names],
+        mixtures=mixtures,
         quiet=quiet,
     )
     model.head = choice.head.to(model.device)

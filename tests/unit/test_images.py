@@ -323,3 +323,13 @@ def test_a_large_image_is_decoded_without_spare_copies(tmp_path: Path) -> None:
     words = [sys.executable, "-c", MEMORY, str(tmp_path / "large.png")]
     used = float(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
     assert used < 2.4 * 4 * size[0] * size[1] / 2**20
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_white_stays_white_in_any_precision(dtype: torch.dtype) -> None:
+    """Each of the 256 values comes back within the rounding of the type; none wraps around to 0."""
+    values = torch.arange(256).div(255).to(dtype).expand(3, 1, 256)
+    pixels = np.asarray(as_rgb(values))[0, :, 0].astype(int)
+    error = np.abs(pixels - np.arange(256))
+    assert pixels[-1] == 255
+    assert error.max() <= (1 if dtype == torch.bfloat16 else 0)

@@ -282,3 +282,15 @@ def test_other_warnings_are_heard_while_towers_are_built(
     monkeypatch.setattr(open_clip, "CustomTextCLIP", build)
     load_towers("tiny/random")
     assert [record.message for record in caplog.records] == ["from another thread"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", -1.0), ("temperature", 0.0), ("conformal", -1.0)]
+)
+def test_numbers_that_would_turn_the_answer_round_are_refused(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    """Divided by a temperature below 0, the least probable rank becomes the most probable."""
+    written(tmp_path, lambda content: changed(content, name, torch.tensor(value)))
+    with pytest.raises(InputError, match=f"{name} must be"):
+        L2RCLIP.from_pretrained(tmp_path)

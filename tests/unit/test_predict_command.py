@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -139,3 +141,27 @@ def test_a_folder_that_is_itself_a_link_is_read(model: Path, here: Path) -> None
     (here / "album").symlink_to("photos")
     code, out, _ = predict(model, "album")
     assert (code, json.loads(out)["path"]) == (0, "album/a.png")
+
+
+def test_closed_streams_are_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service may start a command without standard input, or without standard output."""
+    monkeypatch.setattr("sys.stdin", None)
+    assert cli.main(["predict", "leaves", "-"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(["--version"]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    """Answers that could not be written are not lost in silence."""
+    done = subprocess.run(
+        f"{sys.executable} -m l2rclip_lite data > /dev/full",
+        shell=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "standard output cannot be written (No space left on device)" in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

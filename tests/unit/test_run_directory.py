@@ -18,6 +18,9 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import LOCK, sweep_leftovers, write_atomically, write_text
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.fit import fit
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
@@ -232,7 +235,7 @@ def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
         refused(run(command, folder), "ridge: was trained on other data", "train it again")
     refused(run("evaluate", folder, "--method", "ridge"), "ridge: was trained on other data")
     config.unlink()
-    assert run("compare", folder).code == 0
+    refused(run("compare", folder), "ridge: has no record of its data", "train it again")
 
 
 def test_a_baseline_that_was_stopped_goes_on_with_its_own_data_only(folder: Path) -> None:
@@ -263,5 +266,44 @@ def test_a_folder_that_is_no_baseline_never_stands_for_the_run(folder: Path) -> 
     said = run("compare", folder)
     assert (said.code, said.out) == (0, before)
     assert re.fullmatch(
-        r"warning: .*/baselines/L2RCLIP is no baseline and is left out; .*\n", said.err
+        r"warning: the folder 'L2RCLIP' in .*/baselines is no baseline .*\n", said.err
     )
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "config.json", "history.csv", "predictions.csv"])
+def test_a_file_of_gigabytes_is_not_read(folder: Path, name: str) -> None:
+    """One with holes takes no room on a disk, and all of it in memory."""
+    os.truncate(folder / name, 3 * 2**30)
+    refused(run("report", folder), f"{name}: cannot be read (it has 3,221 MB")
+
+
+def test_a_report_is_written_over_no_file_of_another_kind(folder: Path) -> None:
+    """Least of all over the model of the run."""
+    before = (folder / "model.safetensors").read_bytes()
+    refused(run("report", folder, "--out", folder / "model.safetensors"), "must end in .html")
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_the_model_of_another_run_is_not_scored(folder: Path, small: Config) -> None:
+    """Its ranks are others, so its answers would be compared with labels that they do not mean."""
+    towers = load_towers("tiny/random")
+    ranks = Ranks(("fresh", "ripe", "over"), (0, 1, 2), template="a {rank} banana")
+    other = L2RCLIP(towers, ranks, replace(small, image_side="kernel"))
+    for place in (folder, folder / "baselines" / "ridge"):
+        other.save_pretrained(place)
+    refused(run("evaluate", folder), "is not the model of this run: another ranks")
+    refused(run("compare", folder), "is not the model of this run: another ranks")
+    refused(
+        run("evaluate", folder, "--method", "ridge"), "ridge/model.safetensors: is not the model"
+    )
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "predictions.csv"])
+def test_a_baseline_that_is_not_complete_is_named_and_trained(folder: Path, name: str) -> None:
+    """A table without its row says why, and `baselines` brings the row back."""
+    before = run("compare", folder).out
+    (folder / "baselines" / "ridge" / name).unlink()
+    said = run("compare", folder)
+    assert "ridge" not in said.out
+    assert "baselines/ridge is not complete and is left out" in said.err
+    assert run("baselines", folder, "ridge").out == before

@@ -35,6 +35,10 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     "a rank below": (cell(3, "true_rank", "-1"), "row 3: true_rank is '-1'"),
     "half a rank": (cell(3, "true_rank", "1.5"), "row 3: true_rank is '1.5'"),
     "no rank": (cell(2, "low_rank", ""), "row 2: low_rank is ''"),
+    "another median": (
+        lambda lines: cell(3, "high_rank", "4")(cell(3, "median_rank", "4")(lines)),
+        "row 3: median_rank 4 is not that of its row",
+    ),
     "a signed rank": (cell(4, "high_rank", "-0"), "row 4: high_rank is '-0'"),
     "an interval reversed": (
         lambda lines: cell(4, "high_rank", "0")(cell(4, "low_rank", "4")(lines)),

@@ -1,0 +1,228 @@
+"""How a baseline that is a loss is fitted: by epochs, or as a linear head on cached features."""
+
+import copy
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from l2rclip_lite.baselines import losses
+from l2rclip_lite.baselines.objective import FROZEN, Objective
+from l2rclip_lite.baselines.probes import linear_probe
+from l2rclip_lite.baselines.prompts import PromptHead
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.kernel import BIAS, KernelHead
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.processes import GatheredImageSide
+from l2rclip_lite.training.stage import Stage
+
+
+def baseline_model(
+    model: L2RCLIP,
+    *,
+    text: Tensor | None = None,
+    head: KernelHead | None = None,
+    towers: Towers | None = None,
+) -> L2RCLIP:
+    """Return a model on the same towers, which stay frozen, or on others, which do not.
+
+    Args:
+        model: Towers, ranks and config.
+        text: Fixed text features; None takes a copy of the model's, as what a baseline learns stays
+            its own.
+        head: Answers in the place of the texts.
+        towers: Other towers.
+    """
+    config = replace(
+        model.config,
+        image_side="kernel" if towers is None else "tower",
+        epochs1=model.config.stage1_epochs(),  # the run's own, whatever else trains here
+    )
+    if text is None:
+        text = model.rank_features.clone()
+
+    baseline = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
+    baseline.head = head
+    return baseline.to(model.device)
+
+
+def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHead:
+    """Fit a linear head on cached features under the loss of an objective.
+
+    Args:
+        objective: One with outputs.
+        data: Its features before their projection.
+        ranks: The label space.
+    """
+    if objective.decoder is None:
+        raise ValueError("a loss of features alone has no head")
+
+    outputs = len(ranks)
+    if objective.decoder in ("coral", "corn"):
+        outputs -= 1
+    root = torch.eye(outputs)
+    mask = None
+
+    if objective.decoder == "coral":
+        # a column of weights that all outputs share, then one for each bias
+        root = torch.cat([torch.ones(outputs, 1), root], dim=1)
+        mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + outputs)
+        mask[:-1, 0] = 1
+        mask[-1, 1:] = 1
+
+    position = losses.positions(ranks.values_tensor().double())
+    return linear_probe(
+        data.backbone,
+        data.targets,
+        ranks,
+        loss=partial(objective.batch_loss, position=position),
+        decoder=objective.decoder,
+        root=root,
+        mask=mask,
+    )
+
+
+def train_objective(
+    name: str,
+    objective: Objective,
+    model: L2RCLIP,
+    data: TrainingData,
+    run: RunDirectory | None,
+    quiet: bool,
+) -> L2RCLIP:
+    """Train prompts on cached features, and whatever tunes the image tower.
+
+    Args:
+        name: Of the baseline; with `FROZEN` the image tower stays as it is.
+        objective: Its row of the table.
+        model: Towers in their starting state, ranks and config; it is left as it was.
+        data: What it is trained on.
+        run: Where complete epochs are kept.
+        quiet: Whether to hide progress bars.
+    """
+    head = objective.head(model).to(model.device)
+
+    if isinstance(head, PromptHead):
+        frozen_name = name.removesuffix(FROZEN) + FROZEN
+        frozen = baseline_model(model)
+        _train(frozen_name, objective, head, frozen, data, run, quiet)
+        if name.endswith(FROZEN):
+            return frozen
+        head = head.fixed()
+
+    # a copy of the image tower is tuned, the text tower is shared
+    towers = copy.deepcopy(model.towers, {id(model.towers.text): model.towers.text})
+    tuned = baseline_model(model, towers=towers)
+    _train(name, objective, head, tuned, data, run, quiet)
+    return tuned
+
+
+def _train(
+    name: str,
+    objective: Objective,
+    head: nn.Module,
+    model: L2RCLIP,
+    data: TrainingData,
+    run: RunDirectory | None,
+    quiet: bool,
+) -> None:
+    """Train one stage of one baseline; the model becomes what it has learned."""
+    scale = model.scale.detach()
+    position = losses.positions(model.ranks.values_tensor()).to(model.device)
+    # two views of a contrastive loss; without augmentation the second would be a copy
+    views = 2 if objective.decoder is None and model.config.augment else 1
+
+    stage = _stage(name, objective, head, model, data, run, quiet)
+    image_features = None if name.endswith(FROZEN) else GatheredImageSide(model)
+
+    with stage.memory_in_words():
+        for generator in stage.epochs():
+            if image_features is None:
+                batches = data.feature_batches(model, generator)
+            else:
+                batches = data.batches(model, generator, views=views)
+
+            for images, target, rows in batches:
+                features = images
+                if image_features is not None:
+                    features = image_features(images, len(rows), views)
+                loss = objective.batch_loss(
+                    head(scale * features),
+                    target,
+                    position=position,
+                    features=features,
+                    scale=scale,
+                )
+                stage.step(loss, rows)
+
+            _answer_as(head, objective, model, data)
+            stage.end_epoch(model.probabilities(data.encode(model, "val")))
+
+    stage.restore_best()
+    _answer_as(head, objective, model, data)
+
+
+def _stage(
+    name: str,
+    objective: Objective,
+    head: nn.Module,
+    model: L2RCLIP,
+    data: TrainingData,
+    run: RunDirectory | None,
+    quiet: bool,
+) -> Stage:
+    """Return the stage of one baseline: on cached features stage 1's budget, else stage 2's."""
+    config = model.config
+    parameters = freeze(model, "stage 2")
+    for key, value in head.named_parameters():
+        if value.requires_grad:
+            parameters[f"head.{key}"] = value
+
+    number = objective.number
+    lr = config.lr2 or model.towers.image_lr
+    epochs = config.epochs2
+    batch_size = None
+    if name.endswith(FROZEN):
+        number += 1
+        lr = config.lr1
+        epochs = config.stage1_epochs()
+        batch_size = data.feature_batch_size(config)
+
+    return Stage(
+        number=number,
+        parameters=parameters,
+        data=data,
+        model=model,
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
+        factors={"coral_bias": float(model.scale.detach())},  # CORAL's biases see no factor S
+        name=name,
+        run=run,
+        quiet=quiet,
+    )
+
+
+@torch.no_grad()
+def _answer_as(head: nn.Module, objective: Objective, model: L2RCLIP, data: TrainingData) -> None:
+    """Make the model answer as a head does, whose input is S · features."""
+    eye = torch.eye(model.towers.dim, device=model.device)
+
+    if isinstance(head, PromptHead):
+        model.rank_features.copy_(head(eye).T)
+        return
+
+    if objective.decoder is None:  # a linear probe reads the features as they are now
+        features = {split: data.encode(model, split) for split in ("train", "val")}
+        kernel_head = linear_probe(features, data.targets, model.ranks)
+    else:
+        bias = head(0 * eye[:1])
+        weight = torch.cat([head(model.scale * eye) - bias, bias / BIAS])
+        kernel_head = KernelHead(len(eye), weight.shape[1], objective.decoder)
+        kernel_head.weight.copy_(weight)
+    model.head = kernel_head.to(model.device)
