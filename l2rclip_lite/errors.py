@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
     """
-    lines = [line.strip(" ") for line in text.split("\n")]
+    lines = [line.strip(" \t") for line in text.split("\n")]
     text = printable(" ".join(line for line in lines if line))
     if len(text) <= LONGEST:
         return text
