@@ -554,7 +554,7 @@ print(check_options({"labels": "trauben.csv"}))
 right = {"labels": "trauben.csv", "path_column": "Bild", "label_column": "Note"}
 right |= {"ranks": "fresh,ripe,overripe", "labels_are": "position"}
 assert "which bunch" in check_options(right)
-assert "twice" in check_options(right | {"group_column": "Bild"})
+assert "cannot be both" in check_options(right | {"group_column": "Bild"})
 assert check_options(right | {"group_column": "Traube"}) == "right"
 assert "--labels-are" in check_options(right | {"labels_are": "names"})
 
