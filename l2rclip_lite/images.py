@@ -237,6 +237,8 @@ def as_rgb(image: object) -> Image.Image:
         if isinstance(image, np.ndarray):
             return upright_rgb(image_of_array(image), 8 * image.dtype.itemsize)
         if isinstance(image, Image.Image):
+            if image.width * image.height > MAX_PIXELS:  # as of a file
+                raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
             return upright_rgb(image, stored_bits(image))
     except Exception as error:  # a file that Pillow opened is decoded only now
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__

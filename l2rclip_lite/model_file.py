@@ -242,6 +242,8 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     Raises:
         InputError: There is none.
     """
+    if not str(name):
+        raise InputError('"" names no run; give the --out of a finished fit, or leaves.')
     if str(name).startswith(HUB):
         try:
             return Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))

@@ -111,8 +111,11 @@ def unboxed(text: str) -> str:
     Example:
         >>> unboxed("╭─ Value error ─╮\n│ no number     │\n╰───────────────╯")
         'Value error no number'
+        >>> unboxed("╭─ No such word ─╮\n│ No such word: x │\n╰────────────────╯")
+        'No such word: x'
     """
-    return " ".join(BOX.sub(" ", text).split())
+    line = " ".join(BOX.sub(" ", text).split())
+    return re.sub(r"^(.+) \1", r"\1", line)  # a title that the text repeats
 
 
 def _parameters(command: Callable[..., Any]) -> list[Parameter]:

@@ -343,7 +343,8 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
 
     tags = open_clip.list_pretrained_tags_by_model(model)
     if tag != "random" and tag not in tags:
-        return f"has no weights of that name; use 'random' or one of {', '.join(tags)}"
+        others = f" or one of {', '.join(tags)}" if tags else ""
+        return f"has no weights of that name; use 'random'{others}"
     return ""
 
 

@@ -207,6 +207,17 @@ def test_what_is_not_there_is_refused(tmp_path: Path, model: L2RCLIP) -> None:
             L2RCLIP.from_pretrained(tmp_path, device="cuda")
 
 
+def test_a_number_below_its_least_is_refused(model: L2RCLIP) -> None:
+    """Before torch is asked, whose sentence names no setting."""
+    images = [Image.new("RGB", (8, 8))]
+    with pytest.raises(InputError, match=r"^encode: no image given"):
+        model.encode([])
+    with pytest.raises(InputError, match=r"^batch_size is 0; give a whole number from 1"):
+        model.encode(images, batch_size=0)
+    with pytest.raises(InputError, match=r"^workers is -1; give a whole number from 0"):
+        model.encode(images, workers=-1)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) -> None:
     """`model.half()` as PyTorch has it; also the model that ships, which has a head and the towers `mini`."""
