@@ -42,6 +42,8 @@ def one_line(text: str) -> str:
     Example:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
+        >>> one_line("Errors in loading:\n\tsize mismatch\u2028")
+        'Errors in loading: size mismatch\\u2028'
     """
     lines = [line.strip(" \t") for line in text.split("\n")]
     text = printable(" ".join(line for line in lines if line))
