@@ -102,7 +102,7 @@ def write_report(
     Args:
         run: A run directory.
         file: What to write.
-        judged: Its ranks; answers and resampled scores by method, see `commands.common.judged`.
+        judged: Its ranks; answers and resampled scores by method, see `commands.finished_run.judged`.
         read_data: Reads its data again.
 
     Returns:

@@ -4,17 +4,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import (
-    How,
-    Names,
-    Reading,
-    Run,
+from l2rclip_lite.commands.common import How, Names, Reading, Run
+from l2rclip_lite.commands.compare import compare
+from l2rclip_lite.commands.finished_run import (
     check_same_data,
     data_of,
     finished_baselines,
     load_model,
 )
-from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:

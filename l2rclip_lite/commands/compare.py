@@ -1,6 +1,7 @@
 """`l2rclip compare`: scores of a run and its baselines, and their differences."""
 
-from l2rclip_lite.commands.common import OURS, Run, judged, table
+from l2rclip_lite.commands.common import OURS, Run, table
+from l2rclip_lite.commands.finished_run import judged
 
 
 def compare(run: Run) -> None:

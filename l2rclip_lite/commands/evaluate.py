@@ -3,16 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2rclip_lite.commands.common import (
-    How,
-    Labels,
-    Method,
-    Part,
-    Reading,
-    Run,
-    data_of,
-    load_model,
-)
+from l2rclip_lite.commands.common import How, Labels, Method, Part, Reading, Run
+from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError
 

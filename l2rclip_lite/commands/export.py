@@ -3,7 +3,8 @@
 import sys
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import File, Method, Place, Run, Where, data_of, load_model
+from l2rclip_lite.commands.common import File, Method, Place, Run, Where
+from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import Images, Method, Run, load_model
+from l2rclip_lite.commands.common import Images, Method, Run
+from l2rclip_lite.commands.finished_run import load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, one_line, printable
 

@@ -6,7 +6,8 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from l2rclip_lite.commands.common import Place, Run, Where, data_of, judged
+from l2rclip_lite.commands.common import Place, Run, Where
+from l2rclip_lite.commands.finished_run import data_of, judged
 from l2rclip_lite.errors import InputError
 
 GROUP = "l2rclip_lite.report"  # of entry points: the package does not import who writes its report
