@@ -234,7 +234,6 @@ class L2RCLIP(TextSide):
         self,
         images: Any,
         *,
-        backbone: bool | None = None,
         batch_size: int = 32,
         workers: int = 0,
         cache: str | Path | None = None,
@@ -245,8 +244,7 @@ class L2RCLIP(TextSide):
         Args:
             images: A folder, one image, or a sequence of images; each whatever `images.as_rgb`
                 takes.
-            backbone: See `encode`, as for all below.
-            batch_size: Images at once.
+            batch_size: Images at once, see `encode`, as for all below.
             workers: Processes that decode.
             cache: A folder where features are kept.
             quiet: Whether to hide the progress bar.
@@ -266,7 +264,6 @@ class L2RCLIP(TextSide):
 
         features = self.encode(
             images,
-            backbone=backbone,
             batch_size=batch_size,
             workers=workers,
             cache=cache,

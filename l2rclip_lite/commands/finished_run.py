@@ -34,7 +34,6 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
     from l2rclip_lite.run_schema import RESTORE, probabilities_of
 
     directory = RunDirectory(run)
-    directory.has_file(directory.model)  # refuses a link
     directory.check_model()
     _, ranks = read_settings(find_model_file(run))
     ours = directory.read_predictions(ranks)
@@ -169,7 +168,6 @@ def load_model(
             raise InputError(f"{source.folder}: not there; {fix}.")
         check_same_data(directory, source)
 
-    source.has_file(source.model)  # refuses a link
     source.check_model()
     return L2RCLIP.from_pretrained(
         source.folder, device=device, weights=weights, allow_download=allow_download

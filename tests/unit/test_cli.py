@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 from drawn import CSV_RANKS, make_fixture
 from PIL import Image
+from run_files import Said, run
 
 import l2rclip_lite
 from l2rclip_lite import cli
@@ -38,22 +39,6 @@ TINY = (
     "4",
 )
 FIT = "fit --dataset leaves --out x"
-
-
-class Said(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(*words: str | Path) -> Said:
-    """Drive `main` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = cli.main([str(word) for word in words])
-    return Said(code, out.getvalue(), err.getvalue())
 
 
 def fit_words(root: Path, out: Path) -> tuple[str | Path, ...]:
