@@ -397,10 +397,19 @@ def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     assert first.startswith("stage 2, epoch 1, step 1: the loss is nan for the images train/0")
 
 
+@pytest.mark.parametrize("batch_size", [16, 64])
 def test_a_run_is_resumed_by_as_many_processes_as_began_it(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leaves: OrdinalDataset,
+    small: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
 ) -> None:
-    """Steps, and so the schedule and the draws of an epoch, are those of their number."""
+    """Steps, and so the schedule and the draws of an epoch, are those of their number.
+
+    Of 64 images a step, one process and two take as many steps, and draw otherwise all the same.
+    """
+    small = replace(small, batch_size=batch_size)
 
     def stop(row: dict[str, float]) -> None:
         if row["stage"] == 2:
@@ -412,7 +421,7 @@ def test_a_run_is_resumed_by_as_many_processes_as_began_it(
         patch.setattr(stage_module, "step_size", lambda batch_size: 2 * batch_size)  # of two
         with pytest.raises(InputError) as error:
             fit(leaves, small, tmp_path / "run", quiet=True)
-    assert "stage2.safetensors: begun with 16 images a step, by 1 process(es)" in str(error.value)
+    assert f"begun with {batch_size} images a step, by 1 process(es)" in str(error.value)
     assert fit(leaves, small, tmp_path / "run", quiet=True).history[-1]["epoch"] == 2
 
 
