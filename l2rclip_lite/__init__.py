@@ -1,4 +1,4 @@
-"""l2rclip_lite: ordinal classification by learning to rank with language (L2RCLIP, NeurIPS 2023)."""
+"""Ordinal classification by learning to rank with language: L2RCLIP, NeurIPS 2023."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -50,8 +50,8 @@ __all__ = [
     "ordinal_pairwise_loss_stage1",
     "ranked_probability_loss",
 ]
-# The module of each public name. A name is imported when it is first used: `l2rclip --help` need not
-# wait for torch.
+# The module of each public name. A name is imported when it is first used: `l2rclip --help` need
+# not wait for torch.
 _MODULES = {
     "L2RCLIP": "model",
     "Config": "config",

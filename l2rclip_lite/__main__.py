@@ -1,4 +1,4 @@
-"""The process `l2rclip`, or `python -m l2rclip_lite`: what `accelerate launch -m l2rclip_lite` starts."""
+"""The process `l2rclip`, or `python -m l2rclip_lite`, which `accelerate launch` starts, too."""
 
 import sys
 

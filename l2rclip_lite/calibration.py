@@ -1,11 +1,12 @@
 """Temperature scaling: one number that makes a model about as sure as it is right.
 
-One number T divides all logits. The most probable rank stays the same; every row of probabilities becomes
-flatter (T > 1) or sharper (T < 1). It is fitted on validation images, never on those that are reported:
-Guo et al. 2017 (On Calibration of Modern Neural Networks), section 4.2, with the ranked probability score,
-which knows the order of the ranks, in place of the likelihood.
+One number T divides all logits. The most probable rank stays the same; every row of probabilities
+becomes flatter (T > 1) or sharper (T < 1). It is fitted on validation images, never on those that
+are reported: Guo et al. 2017 (On Calibration of Modern Neural Networks), section 4.2, with the
+ranked probability score, which knows the order of the ranks, in place of the likelihood.
 
-A second number, the conformal level, makes intervals of ranks that hold the true one nine times out of ten.
+A second number, the conformal level, makes intervals of ranks that hold the true one nine times out
+of ten.
 """
 
 import math
@@ -31,10 +32,12 @@ HIGHEST = 20.0
 
 
 def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"]:
-    """Compute softmax(l / T), the probabilities at a temperature. Source: Guo et al. 2017, section 4.2.
+    """Compute softmax(l / T), the probabilities at a temperature.
 
-    The logarithm of probabilities does as well as logits: the two differ by one number per row, which
-    cancels.
+    Source: Guo et al. 2017, section 4.2.
+
+    The logarithm of probabilities does as well as logits: the two differ by one number per row,
+    which cancels.
 
     Args:
         logits: A row of K for each image.
@@ -63,9 +66,9 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
         target: Rank indices.
 
     Returns:
-        A temperature in [`LOWEST`, `HIGHEST`]. Near a bound the images decide nothing: all answers are
-        right, so that no temperature is sharp enough, or they are no better than chance, and none is flat
-        enough.
+        A temperature in [`LOWEST`, `HIGHEST`]. Near a bound the images decide nothing: all answers
+        are right, so that no temperature is sharp enough, or they are no better than chance, and
+        none is flat enough.
 
     Example:
         >>> gap = [[0.0, 2.0]] * 4  # 88 % sure, right three times of four: 2 / T = log 3
@@ -95,10 +98,11 @@ def conformal_level(probabilities: Probabilities, target: Indices, coverage: flo
     """Find the level c whose intervals hold the true rank that often.
 
     An interval has the ranks with `prediction.distances_from_median` ≤ c. The level is the
-    ⌈(n + 1)·coverage⌉-th smallest distance of the n true ranks, or 1, which means all ranks, where n is too
-    small for it. New images of the same source are then covered with at least that probability, whatever
-    the model, if nothing was chosen on these. Source: Vovk, Gammerman and Shafer 2005 (split conformal
-    prediction), with the distance of Chernozhukov, Wüthrich and Zhu 2021.
+    ⌈(n + 1)·coverage⌉-th smallest distance of the n true ranks, or 1, which means all ranks, where
+    n is too small for it. New images of the same source are then covered with at least that
+    probability, whatever the model, if nothing was chosen on these. Source: Vovk, Gammerman and
+    Shafer 2005 (split conformal prediction), with the distance of Chernozhukov, Wüthrich and Zhu
+    2021.
 
     Args:
         probabilities: A row of K for each validation image.
@@ -130,7 +134,9 @@ def conformal_level(probabilities: Probabilities, target: Indices, coverage: flo
 
 
 def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indices) -> float:
-    """Fit `model.temperature` and `model.conformal` on validation images; `save_pretrained` keeps both.
+    """Fit `model.temperature` and `model.conformal` on validation images.
+
+    `save_pretrained` keeps both.
 
     Where the images decide no temperature (see `fit_temperature`), it becomes 1.
 

@@ -67,7 +67,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         (['no', 'high'], ['high', 'low', 'no'])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (scikit-learn wants its settings here)
         self,
         ranks: Any = None,
         template: str | None = None,

@@ -145,8 +145,8 @@ def read_bytes(file: Path, largest: int = LARGEST_TABLE) -> bytes:
 
     Args:
         file: The file.
-        largest: Bytes; a larger file is not read. One with holes takes no room on a disk, and all of
-            it in memory.
+        largest: Bytes; a larger file is not read. One with holes takes no room on a disk, and all
+            of it in memory.
 
     Raises:
         OSError: It cannot be opened.

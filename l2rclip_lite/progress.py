@@ -25,7 +25,7 @@ class Progress(tqdm):  # type: ignore[type-arg]
         smoothing: Weight of the latest speed in the time left, see tqdm.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (as tqdm has them)
         self,
         iterable: Iterable[Any] | None = None,
         desc: str | None = None,

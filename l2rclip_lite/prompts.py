@@ -9,7 +9,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import Axis, RankFormer
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.base import Tokens, Towers
 
 
 class RankPrompts(nn.Module):
@@ -45,7 +45,7 @@ class RankPrompts(nn.Module):
 
     template_embeddings: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (settings, by name)
         self,
         towers: Towers,
         ranks: Ranks,
@@ -70,13 +70,7 @@ class RankPrompts(nn.Module):
             sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
         self.tokens = towers.tokenize(sentences, template=ranks.template)
 
-        length = self.tokens.ids.shape[1] + context_length
-        if length > towers.max_tokens:
-            raise InputError(
-                f"template: a sentence has {length} tokens with its {context_length} context "
-                f"vectors, the text tower takes {towers.max_tokens}; shorten the template or use a "
-                "smaller --context-length."
-            )
+        _check_length(self.tokens, context_length, towers)
         self.prompt_tokens = self.tokens.with_context(context_length)
 
         with torch.no_grad():
@@ -143,6 +137,17 @@ def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
         hidden=config.hidden,
         depth=config.depth,
     )
+
+
+def _check_length(tokens: Tokens, context_length: int, towers: Towers) -> None:
+    """Refuse sentences that the text tower would cut off."""
+    length = tokens.ids.shape[1] + context_length
+    if length > towers.max_tokens:
+        raise InputError(
+            f"template: a sentence has {length} tokens with its {context_length} context vectors, "
+            f"the text tower takes {towers.max_tokens}; shorten the template or use a smaller "
+            "--context-length."
+        )
 
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:

@@ -24,10 +24,11 @@ class RankFormer(nn.Module):
     | MSA | `attend` | multi-head self-attention along `axis` |
     | FFN | `ffn` | two linear layers with a GELU between them |
 
-    What we could read of the paper leaves open along which axis tokens attend, so it is a switch: `token`
-    looks inside one sentence (what other copies do: no rank ever sees another), `rank` looks at the same
-    slot of all K sentences, `joint` at all K·n tokens. Start, end and padding are never read and never
-    changed. The last layer starts at zero, so R' starts at (1 − α)·R: the template itself, a little shorter.
+    What we could read of the paper leaves open along which axis tokens attend, so it is a switch:
+    `token` looks inside one sentence (what other copies do: no rank ever sees another), `rank`
+    looks at the same slot of all K sentences, `joint` at all K·n tokens. Start, end and padding are
+    never read and never changed. The last layer starts at zero, so R' starts at (1 − α)·R: the
+    template itself, a little shorter.
 
     Args:
         width: Length D of a word embedding.

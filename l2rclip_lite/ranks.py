@@ -1,4 +1,4 @@
-"""The ordered label space: names, values, a unit, and the sentence that turns a rank into language."""
+"""The ordered label space: names, values, a unit, and the sentence about a rank."""
 
 import math
 import unicodedata
@@ -26,8 +26,8 @@ NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
 REVERSING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 _SMALL = """
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
 """.split()  # noqa: SIM905
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _LARGE = [(10 * tens, name) for tens, name in enumerate(_TENS, 2)]
@@ -37,9 +37,9 @@ _LARGE += [(100, "hundred"), (1000, "thousand"), (10**6, "million")]
 def number_words(number: int) -> str:
     """Return an integer as English words joined by spaces, never by hyphens.
 
-    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table has
-    none. Libraries (inflect, num2words) write hyphens, commas and "and", and take a second to import or
-    have no wheel.
+    A hyphen costs CLIP's tokenizer one more token for each two-word number, and L2RCLIP's own table
+    has none. Libraries (inflect, num2words) write hyphens, commas and "and", and take a second to
+    import or have no wheel.
 
     Args:
         number: An integer between minus and plus one billion.
@@ -72,16 +72,20 @@ def number_words(number: int) -> str:
 
 
 def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
-    """Return a fixed random permutation π that is one cycle: no rank keeps its place (Sattolo 1986).
+    """Return a fixed random permutation π that is one cycle: no rank keeps its place.
 
-    Every negative control that shuffles ranks uses this one, so that controls can be compared with each other.
+    Source: Sattolo 1986.
+
+    Every negative control that shuffles ranks uses this one, so that controls can be compared with
+    each other.
 
     Args:
         size: Number of ranks K.
 
     Returns:
-        π(0) … π(K − 1), by seed 0: the same for the same K, whatever the seed of a run. Two ranks can only
-        be swapped, which leaves their gap as it was, so a control says nothing below three ranks.
+        π(0) … π(K − 1), by seed 0: the same for the same K, whatever the seed of a run. Two ranks
+        can only be swapped, which leaves their gap as it was, so a control says nothing below three
+        ranks.
 
     Example:
         >>> cyclic_permutation(5)
@@ -107,8 +111,8 @@ class Ranks:
 
     Raises:
         InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, control
-            characters, values that are no numbers, that do not increase or that single precision cannot
-            tell apart, a template without exactly one `{rank}`, sentences that are too long.
+            characters, values that are no numbers, that do not increase or that single precision
+            cannot tell apart, a template without exactly one `{rank}`, sentences that are too long.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")

@@ -61,8 +61,8 @@ def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]
 def finished_baselines(run: "RunDirectory", *, quiet: bool = False) -> "dict[str, RunDirectory]":
     """Return the directories of the baselines of a run that are complete, by name.
 
-    A folder whose name is that of no method, or that is not complete, is left out, with a warning on
-    stderr.
+    A folder whose name is that of no method, or that is not complete, is left out, with a warning
+    on stderr.
 
     Args:
         run: The run.

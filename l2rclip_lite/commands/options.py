@@ -65,27 +65,16 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
             flag = None
             continue
 
-        spelling, equals, value = word.partition("=")
-        spelling = spelling.replace("_", "-")
+        spelling = word.partition("=")[0].replace("_", "-")
         if spelling not in options:
             return f"{spelling} is unknown; {_nearest_option(spelling, options, command.__name__)}"
 
-        flag = None
         option = options[spelling]
-        missing = [each for each in missing if each is not option]
-        if option.n_values == 0:
-            if equals:
-                return _no_value(option)
-            flag = option
-            continue
-
-        if not equals:
-            if not remaining or _is_option(remaining[0]):
-                return f"{spelling} needs a value"
-            value = remaining.popleft()
-        problem = _wrong_value(spelling, value, option.kind)
+        problem = _take_value(option, word, remaining)
         if problem:
             return problem
+        missing = [each for each in missing if each is not option]
+        flag = option if option.n_values == 0 else None
 
     positional = [each for each in parameters if not each.spellings]
     return _wrong_number(command.__name__, positional, free_words, after_flag, missing)
@@ -160,6 +149,20 @@ def _wrong_number(
     if absent:
         return f"{name} needs {' and '.join(absent)}; `l2rclip {name} --help` shows examples"
     return ""
+
+
+def _take_value(option: Parameter, word: str, remaining: deque[str]) -> str:
+    """Take the value of an option off the words after it; return what is wrong with it, or ""."""
+    spelling, equals, value = word.partition("=")
+    spelling = spelling.replace("_", "-")
+    if option.n_values == 0:
+        return _no_value(option) if equals else ""
+
+    if not equals:
+        if not remaining or _is_option(remaining[0]):
+            return f"{spelling} needs a value"
+        value = remaining.popleft()
+    return _wrong_value(spelling, value, option.kind)
 
 
 def _no_value(flag: Parameter) -> str:

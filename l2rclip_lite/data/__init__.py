@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 from pydantic import ValidationError
 
@@ -11,8 +12,10 @@ from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.loaders import load_benchmark, load_retinamnist
+from l2rclip_lite.data.own_images.labels import Kind, UserRanks
 from l2rclip_lite.data.own_images.load import load_csv
-from l2rclip_lite.data.protocols import CHANGES, apply_protocols
+from l2rclip_lite.data.own_images.reading import Labels
+from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import read_image
 
@@ -24,7 +27,34 @@ LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
 }
 
 
-def load_dataset(name: str, **options: Any) -> OrdinalDataset:
+class Options(Changes, total=False):
+    """What some loader takes: `load_leaves`, `load_csv`, `load_benchmark`, `load_retinamnist`."""
+
+    seed: int
+    protocol_seed: int
+    size: int
+    pixels: int
+    root: str | Path | None
+    lists: str | Path | None
+    category: str | None
+    protocol: str | None
+    fold: int | None
+    folds: int | None
+    labels: Labels | None
+    ranks: UserRanks | int
+    template: str | None
+    unit: str
+    labels_are: Kind
+    path_column: str
+    label_column: str
+    group_column: str
+    split_column: str
+    val_share: float
+    allow_empty_ranks: bool
+    allow_missing: bool
+
+
+def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
     """Return a data set by its name.
 
     Args:
@@ -52,11 +82,13 @@ def load_dataset(name: str, **options: Any) -> OrdinalDataset:
         hint = f"; did you mean {near[0]}?" if near else "."
         choices = ", ".join(LOADERS)
         raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}{hint}")
-    changes = {key: options.pop(key) for key in CHANGES if key in options}
-    protocol_seed = options.pop("protocol_seed", 0)
+
+    arguments: dict[str, Any] = dict(options)
+    changes: Any = {key: arguments.pop(key) for key in CHANGES if key in arguments}
+    protocol_seed = arguments.pop("protocol_seed", 0)
 
     try:
-        data = LOADERS[name](**options)
+        data = LOADERS[name](**arguments)
         if changes:
             data = apply_protocols(data, protocol_seed, **changes)
         return data

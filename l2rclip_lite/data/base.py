@@ -301,7 +301,7 @@ class OrdinalDataset:
             )
 
     @classmethod
-    def from_datasets(
+    def from_datasets(  # noqa: PLR0913  (an entry point)
         cls,
         datasets: Sequence[Any],
         ranks: Ranks,

@@ -22,7 +22,7 @@ from l2rclip_lite.errors import InputError
 
 
 @validated
-def load_benchmark(
+def load_benchmark(  # noqa: PLR0913  (an entry point)
     name: str,
     root: str | Path | None = None,
     lists: str | Path | None = None,

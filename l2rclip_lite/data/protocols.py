@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict, Unpack
 
 import numpy as np
 from pydantic import Field, SkipValidation
@@ -338,14 +338,26 @@ CHANGES: dict[str, Any] = {  # in the order in which they are made
 }
 
 
-def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> OrdinalDataset:
+class Changes(TypedDict, total=False):
+    """The number or text of each change; None and False for nothing."""
+
+    subject_disjoint: bool
+    rebin: int | None
+    hold_out: int | None
+    label_shift: str | None
+    long_tail: float | None
+    few_shot: int | None
+
+
+def apply_protocols(
+    data: OrdinalDataset, seed: int = 0, **changes: Unpack[Changes]
+) -> OrdinalDataset:
     """Make the chosen changes in the order of `CHANGES`, whatever the order they are written in.
 
     Args:
         data: Any data set.
         seed: Decides every draw, and which ranks are held out.
-        options: The names of changes with their number or text, such as `few_shot=4`; True for
-            `subject_disjoint`, None and False for nothing.
+        changes: See the functions of this module: `few_shot=4` calls `few_shot` with 4.
 
     Returns:
         The changed data set, or `data` itself if nothing was chosen.
@@ -362,7 +374,7 @@ def apply_protocols(data: OrdinalDataset, seed: int = 0, **options: Any) -> Ordi
         True
     """
     for name, change in CHANGES.items():
-        value = options.get(name)
+        value = changes.get(name)
         if value is None or value is False:
             continue
 

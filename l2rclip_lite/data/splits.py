@@ -47,7 +47,7 @@ def check_groups(table: pd.DataFrame) -> None:
 
 
 def _one_spelling(group: str) -> str:
-    """Return what all spellings of a group share: a number without needless zeros, a text in NFC."""
+    """Return what all spellings of a group share: a number without extra zeros, a text in NFC."""
     text = composed(group)
     if re.fullmatch(r"[+-]?\d{1,99}([.]\d{0,99})?", text) is None:
         return text

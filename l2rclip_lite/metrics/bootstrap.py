@@ -6,6 +6,16 @@ from typing import Any
 import numpy as np
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics.answers import (
+    Answers,
+    PerImage,
+    absolute_error,
+    is_right,
+    is_right_or_neighbour,
+    is_within,
+    rank_steps,
+    squared_error,
+)
 from l2rclip_lite.metrics.checks import (
     Indices,
     Probabilities,
@@ -15,24 +25,16 @@ from l2rclip_lite.metrics.checks import (
     checked_probabilities,
 )
 from l2rclip_lite.metrics.scores import (
-    Answers,
     Counts,
-    PerImage,
-    absolute_error,
     auc,
     calibration_error,
     epsilon_loss,
     error_by_rank,
-    is_right,
-    is_right_or_neighbour,
-    is_within,
     kendall,
     medians,
     once,
-    rank_steps,
     rps_of_images,
     spearman,
-    squared_error,
     weighted_kappa,
 )
 from l2rclip_lite.ranks import Ranks
@@ -48,7 +50,7 @@ MEANS: dict[str, Callable[[Answers], PerImage]] = {
 }
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (an entry point)
     probabilities: Probabilities,
     target: Indices,
     ranks: Ranks,
@@ -59,30 +61,34 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Compute every metric, for the most probable rank, for the median and for the expected value Σ_k p_k r_k.
+    """Compute every metric: of the most probable rank, the median and the expectation Σ_k p_k r_k.
 
-    Each answer is best at what it minimises: the most probable rank at accuracy, the median at MAE, the expected value at
-    RMSE (Gneiting 2011).
+    Each answer is best at what it minimises: the most probable rank at accuracy, the median at MAE,
+    the expected value at RMSE (Gneiting 2011).
 
     Args:
-        probabilities: A row of K for each image. The lowest of several equal maxima is the prediction.
+        probabilities: A row of K for each image. The lowest of several equal maxima is the
+            prediction.
         target: Rank indices.
         ranks: The label space.
         deviations: σ of each image's labels; adds `epsilon_error`.
-        groups: Whom each image shows. The bootstrap then draws groups, not images: images of one group are alike.
-        intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of all metrics but
-            `auc` and rank correlations: these would sort all images for every resample.
+        groups: Whom each image shows. The bootstrap then draws groups, not images: images of one
+            group are alike.
+        intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
+            all metrics but `auc` and rank correlations: these would sort all images for every
+                resample.
         resamples: Bootstrap draws.
         seed: Seed of the draws, see `resampled`.
 
     Returns:
-        `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`, `cs@5`, `qwk`,
-        `spearman`, `kendall`, `amae`, `mmae` of the most probable rank, and the same with `_median` and `_expected`. A
-        `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every model.
+        `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`,
+        `cs@5`, `qwk`, `spearman`, `kendall`, `amae`, `mmae` of the most probable rank, and the same
+        with `_median` and `_expected`. A `cs@k` with k ≥ r_K − r_1 is left out: it is 1 for every
+        model.
 
     Raises:
-        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not one group per
-            image, no resample for an interval, or a negative seed.
+        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
+            one group per image, no resample for an interval, or a negative seed.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -131,10 +137,11 @@ def resampled(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Scores:
-    """Compute the metrics that `evaluate` gives intervals: of the sample itself, then of each bootstrap resample.
+    """Compute the metrics with intervals in `evaluate`: of the sample, then of each resample.
 
-    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so two methods that
-    answered the same images, with one seed, are paired: the difference of their scores is that of one resample.
+    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so
+    two methods that answered the same images, with one seed, are paired: the difference of their
+    scores is that of one resample.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")

@@ -30,8 +30,8 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         last: The highest rank index, where they must be rank indices.
 
     Raises:
-        InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value that is not
-            finite, or an index outside [0, `last`].
+        InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value
+            that is not finite, or an index outside [0, `last`].
 
     Example:
         >>> numbers([0.5, 1], "y_pred")
@@ -104,7 +104,8 @@ def checked_probabilities(
         ranks: The label space.
 
     Raises:
-        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1 within 0.01.
+        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1
+            within 0.01.
 
     Example:
         >>> checked_probabilities(

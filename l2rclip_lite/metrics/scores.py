@@ -1,11 +1,11 @@
 """One function a metric: of one sample, and where that is no mean over images, of resamples, too.
 
-A metric that is a mean over images has a function for the loss of one image, such as `absolute_error`
-for `mae`. `bootstrap` weighs the same losses by how often a resample drew each image.
+A metric that is a mean over images has a function for the loss of one image, such as
+`absolute_error` for `mae`. `bootstrap` weighs the same losses by how often a resample drew each
+image.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,17 @@ from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics.answers import (
+    Answers,
+    PerImage,
+    absolute_error,
+    in_unit,
+    is_right,
+    is_right_or_neighbour,
+    is_within,
+    rank_steps,
+    squared_error,
+)
 from l2rclip_lite.metrics.checks import (
     SLACK,
     Indices,
@@ -27,96 +38,8 @@ from l2rclip_lite.metrics.checks import (
 )
 from l2rclip_lite.ranks import Ranks
 
-PerImage: TypeAlias = np.ndarray
-Counts: TypeAlias = Float[np.ndarray, "image resample"]  # how often each resample drew each image
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Predictions beside the truth, on the three scales that `l2rclip_lite.metrics` describes.
-
-    Args:
-        true: True rank index of each image.
-        nearest: Rank index that is nearest to the prediction.
-        error: Prediction − truth, in the unit of the ranks.
-        steps: |prediction − truth|, in ranks.
-        value: Prediction, in the unit of the ranks.
-    """
-
-    true: PerImage
-    nearest: PerImage
-    error: PerImage
-    steps: PerImage
-    value: PerImage
-
-    @classmethod
-    def of(cls, y_true: object, y_pred: object, ranks: Ranks) -> "Answers":
-        """Compare predictions with the truth.
-
-        Raises:
-            InputError: As `numbers`, or not one prediction per true rank.
-
-        Example:
-            >>> ages = Ranks.integers(16, 18, template="{rank} years old")
-            >>> answers = Answers.of([0, 2], [16.4, 17.0], ages)
-            >>> answers.nearest.tolist(), answers.steps.round(1).tolist()
-            ([0, 1], [0.4, 1.0])
-        """
-        true = numbers(y_true, "y_true", last=len(ranks) - 1)
-        value = in_unit(y_pred, "y_pred", ranks)
-        check_paired(true, value)
-
-        values = np.array(ranks.values)
-        position = np.interp(value, values, np.arange(len(ranks)))
-        middles = (values[1:] + values[:-1]) / 2
-        return cls(
-            true=true,
-            nearest=np.searchsorted(middles, value),
-            error=value - values[true],
-            steps=np.abs(position - true),
-            value=value,
-        )
-
-
-def in_unit(labels: object, name: str, ranks: Ranks) -> PerImage:
-    """Return rank indices (whole numbers) or values (floats) as values in the unit of the ranks."""
-    array = numbers(labels, name)
-    if array.dtype.kind == "f":
-        return array
-    return np.take(ranks.values, numbers(array, name, last=len(ranks) - 1))
-
-
-# ---- means over images: the loss of one image, then the metric
-
-
-def absolute_error(answers: Answers) -> PerImage:
-    """Return |ŷ_i − r_{y_i}|."""
-    return np.abs(answers.error)
-
-
-def squared_error(answers: Answers) -> PerImage:
-    """Return (ŷ_i − r_{y_i})²."""
-    return np.asarray(answers.error**2)
-
-
-def rank_steps(answers: Answers) -> PerImage:
-    """Return the distance from the true rank, in ranks."""
-    return answers.steps
-
-
-def is_right(answers: Answers) -> PerImage:
-    """Return whether the nearest rank is the true one."""
-    return np.asarray(answers.nearest == answers.true)
-
-
-def is_right_or_neighbour(answers: Answers) -> PerImage:
-    """Return whether the nearest rank is the true one or next to it."""
-    return np.asarray(np.abs(answers.nearest - answers.true) <= 1)
-
-
-def is_within(answers: Answers, k: float) -> PerImage:
-    """Return whether |ŷ_i − r_{y_i}| ≤ k, in the unit of the ranks."""
-    return np.asarray(absolute_error(answers) <= k + SLACK)
+# How often each resample drew each image.
+Counts: TypeAlias = Float[np.ndarray, "image resample"]
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -131,7 +54,7 @@ def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Mean absolute error in rank steps, whatever the distance of neighbours; in [0, K−1], 0 is perfect.
+    """Mean absolute error in rank steps, whatever the gap of neighbours; in [0, K−1], 0 is perfect.
 
     Example:
         >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
@@ -141,7 +64,7 @@ def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Root mean squared error, √mean_i (ŷ_i − r_{y_i})², in `ranks.unit`; at least `mae`, 0 is perfect.
+    """Root mean squared error, √mean_i (ŷ_i − r_{y_i})², in `ranks.unit`; at least `mae`.
 
     Example:
         >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
@@ -163,7 +86,9 @@ def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Share of images whose (nearest) rank is the true one or its neighbour, in [0, 1]; used by Adience.
+    """Share of images whose (nearest) rank is the true one or its neighbour, in [0, 1].
+
+    Adience is reported by it.
 
     Example:
         >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
@@ -173,7 +98,9 @@ def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
-    """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, k in `ranks.unit`; in [0, 1].
+    """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, in [0, 1].
+
+    Prediction and k are in `ranks.unit`.
 
     Raises:
         InputError: k is negative or no number.
@@ -188,10 +115,11 @@ def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
 
 
 def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Quadratic weighted kappa over rank indices, 1 − Σ (i−j)² O_ij / Σ (i−j)² E_ij; in [−1, 1], chance 0.
+    """Quadratic weighted kappa, 1 − Σ (i−j)² O_ij / Σ (i−j)² E_ij; in [−1, 1], chance 0.
 
-    O counts (truth, prediction) pairs, E is the product of its margins over B. A tool that numbers only the
-    ranks it sees moves rank 5 next to rank 1 and gives 2/3 here. Source: Cohen 1968.
+    i and j are rank indices. O counts (truth, prediction) pairs, E is the product of its margins
+    over B. A tool that numbers only the ranks it sees moves rank 5 next to rank 1 and gives 2/3
+    here. Source: Cohen 1968.
 
     Example:
         >>> six = Ranks.integers(0, 5, template="grade {rank}")
@@ -203,7 +131,7 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Spearman's ρ: the Pearson correlation of mid-ranks; in [−1, 1], 0.0 if either side is constant.
+    """Spearman's ρ: the Pearson correlation of mid-ranks; in [−1, 1], 0.0 if one side is constant.
 
     Example:
         >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
@@ -215,7 +143,8 @@ def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
     """Kendall's τ_b = (C − D) / √((N − T_y)(N − T_ŷ)); in [−1, 1], 0.0 if either side is constant.
 
-    Of the N pairs of images, C stand in the same order, D in the opposite one; T_y and T_ŷ tie on one side.
+    Of the N pairs of images, C stand in the same order, D in the opposite one; T_y and T_ŷ tie on
+    one side.
 
     Example:
         >>> round(kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}")), 4)
@@ -225,9 +154,10 @@ def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """Average over the ranks present in `y_true` of their mean absolute error in rank steps; in [0, K−1].
+    """Mean absolute error in rank steps of each rank, averaged over the ranks; in [0, K−1].
 
-    Every rank weighs the same however rare. Source: Baccianella, Esuli and Sebastiani 2009.
+    The average is over the ranks present in `y_true`: each weighs the same, however rare. Source:
+    Baccianella, Esuli and Sebastiani 2009.
 
     Example:
         >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
@@ -238,7 +168,9 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
-    """The largest of the per-rank errors that `amae` averages, in rank steps. Source: Cruz-Ramírez 2014.
+    """The largest of the per-rank errors that `amae` averages, in rank steps.
+
+    Source: Cruz-Ramírez 2014.
 
     Example:
         >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
@@ -255,8 +187,8 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
         y_true: Rank indices, or the mean label μ of each image as floats in `ranks.unit`.
         y_pred: Rank indices, or floats in `ranks.unit`.
         ranks: The label space.
-        deviations: Standard deviation σ ≥ 0 of the labels of each image, in `ranks.unit`. σ = 0 is the
-            limit: 0 for an exact prediction, 1 for any other.
+        deviations: Standard deviation σ ≥ 0 of the labels of each image, in `ranks.unit`. σ = 0 is
+            the limit: 0 for an exact prediction, 1 for any other.
 
     Raises:
         InputError: A negative or missing deviation.
@@ -277,7 +209,8 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
 def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
     """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
 
-    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein 1969.
+    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein
+    1969.
 
     Example:
         >>> four = Ranks.integers(0, 3, template="grade {rank}")
@@ -291,16 +224,17 @@ def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
 
 def rps_of_images(true: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Return the ranked probability score of each image, of what `checked_probabilities` returns."""
+    """Return the ranked probability score of each image; p comes from `checked_probabilities`."""
     cumulative = p.cumsum(axis=1)
     truth = true[:, None] <= np.arange(p.shape[1])
     return np.asarray(((cumulative - truth) ** 2).sum(axis=1))
 
 
 def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
-    """Expected calibration error of the top label, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
+    """Expected calibration error, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
 
-    The bins (lo, hi] of the largest probability have equal width 1/`bins`. Source: Guo et al. 2017.
+    It is that of the most probable rank. The bins (lo, hi] of the largest probability have equal
+    width 1/`bins`. Source: Guo et al. 2017.
 
     Raises:
         InputError: No bin.
@@ -316,12 +250,13 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
 
 
 def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
-    """Area under the ROC curve, one rank against the rest, averaged over the ranks; in [0, 1], chance 0.5.
+    """Area under the ROC curve of one rank against the rest, averaged; in [0, 1], chance 0.5.
 
-    Of all pairs of an image of rank k and one of another rank: the share in which the first has the larger p_k,
-    ties one half. The mean is over the ranks that occur in `y_true`, each with the same weight. Where all K do, it
-    is the AUC of MedMNIST; a single rank leaves no pair, and the result is 0.5. It does not know that the ranks are
-    ordered. Sources: Hanley and McNeil 1982; Yang et al. 2023 (MedMNIST v2).
+    Of all pairs of an image of rank k and one of another rank: the share in which the first has the
+    larger p_k, ties one half. The mean is over the ranks that occur in `y_true`, each with the same
+    weight. Where all K do, it is the AUC of MedMNIST; a single rank leaves no pair, and the result
+    is 0.5. It does not know that the ranks are ordered. Sources: Hanley and McNeil 1982; Yang et
+    al. 2023 (MedMNIST v2).
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -345,7 +280,9 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
 
 def medians(p: np.ndarray) -> np.ndarray:
-    """The median rank of each row of probabilities, the lowest k with Σ_{j≤k} p_j ≥ ½: the best answer under MAE.
+    """The median rank of each row of probabilities, the lowest k with Σ_{j≤k} p_j ≥ ½.
+
+    It is the best answer under MAE.
 
     Example:
         >>> medians(np.array([[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]]))
@@ -371,8 +308,8 @@ def sums_by_group(values: PerImage, group: PerImage, counts: Counts) -> np.ndarr
 def weighted_kappa(answers: Answers, counts: Counts) -> Float[np.ndarray, " resample"]:
     """Return `qwk` of each resample.
 
-    Σ (i−j)² E_ij is multiplied out: with margins of B images it is Σ y² + Σ ŷ² − 2 Σ y Σ ŷ / B. It is 0
-    only if all y and ŷ are one rank; Σ (i−j)² O_ij is 0 then, too.
+    Σ (i−j)² E_ij is multiplied out: with margins of B images it is Σ y² + Σ ŷ² − 2 Σ y Σ ŷ / B. It
+    is 0 only if all y and ŷ are one rank; Σ (i−j)² O_ij is 0 then, too.
     """
     y, y_hat = answers.true, answers.nearest
     size = counts.sum(axis=0)
@@ -383,7 +320,7 @@ def weighted_kappa(answers: Answers, counts: Counts) -> Float[np.ndarray, " resa
 
 
 def error_by_rank(answers: Answers, counts: Counts) -> Float[np.ndarray, "rank resample"]:
-    """Return the mean distance in ranks of the images of each true rank; NaN where there is none."""
+    """Return the mean distance in ranks of the images of each true rank; NaN without images."""
     images = sums_by_group(np.ones(len(answers.true)), answers.true, counts)
     steps = sums_by_group(answers.steps, answers.true, counts)
     return np.asarray(steps / np.where(images > 0, images, np.nan))

@@ -132,7 +132,7 @@ class Towers(nn.Module, ABC):
 
     @abstractmethod
     def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
-        """Return unit text features by the tower's own path, which `encode_embeddings` must match."""
+        """Return unit text features by the tower's own path; `encode_embeddings` must match it."""
 
     @abstractmethod
     def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:

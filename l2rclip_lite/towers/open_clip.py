@@ -1,6 +1,6 @@
 """The adapter that puts an open_clip model behind `Towers`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +188,7 @@ def load_open_clip(
             file = _hub_weights(model, tag, hub)
 
         if state is not None:
-            with torch.device("meta"):  # names and shapes cost no memory
-                template = _build(model, tag, image_size)
-            _check_state(OpenClipTowers(template, tokenizer), state)
+            _check_state(state, _shapes(model, tag, image_size, tokenizer))
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -270,7 +268,7 @@ def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
 
 
 def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
-    """Return the safetensors file of a tag; open_clip would take a pickle where a repository has none.
+    """Return the safetensors file of a tag, where open_clip might take a pickle.
 
     Raises:
         InputError: A tag that is no repository on the hub, or one without a safetensors file.
@@ -297,9 +295,16 @@ def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
         raise InputError(no_safetensors) from error
 
 
-def _check_state(template: Towers, state: Named) -> None:
+def _shapes(model: str, tag: str, image_size: int | None, tokenizer: Any) -> dict[str, torch.Size]:
+    """Return names and shapes of the state of such towers; no memory is taken for them."""
+    with torch.device("meta"):
+        built = _build(model, tag, image_size)
+    towers = OpenClipTowers(built, tokenizer)
+    return {name: value.shape for name, value in towers.state_dict().items()}
+
+
+def _check_state(state: Named, expected: Mapping[str, torch.Size]) -> None:
     """Refuse a state that is not the whole one of such towers."""
-    expected = {name: value.shape for name, value in template.state_dict().items()}
     for name in sorted(expected.keys() | state.keys()):
         if name not in state or name not in expected or state[name].shape != expected[name]:
             raise InputError(

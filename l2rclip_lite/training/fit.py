@@ -33,7 +33,7 @@ from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 
-def fit(
+def fit(  # noqa: PLR0913  (an entry point)
     data: OrdinalDataset | Sequence[Any],
     config: Config,
     out: str | Path,
@@ -184,6 +184,7 @@ def choose_device(config: Config) -> torch.device:
     device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(
-            f"device: no {config.device!r} device is visible here; use device='cpu' or 'auto' (--device)."
+            f"device: no {config.device!r} device is visible here; "
+            "use device='cpu' or 'auto' (--device)."
         )
     return device

@@ -64,7 +64,7 @@ class Stage:
         InputError: A checkpoint that is damaged, or was written by another number of processes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (settings, by name)
         self,
         number: int,
         parameters: Mapping[str, nn.Parameter],
@@ -91,18 +91,16 @@ class Stage:
         self.target = data.targets["val"]
         self.image_names = data.names
 
+        n_train = len(data.targets["train"])
         self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
-        self.own_images = min(batch_size or self.config.batch_size, len(data.targets["train"]))
+        self.own_images = min(batch_size or self.config.batch_size, n_train)
         self.step_images = batch_size or step_size(self.config.batch_size)
-        self.epoch_steps = math.ceil(len(data.targets["train"]) / self.step_images)
+        self.epoch_steps = math.ceil(n_train / self.step_images)
         self.steps = self.epoch_steps * epochs
 
-        self.optimizer = torch.optim.Adam(
-            parameter_groups(self.parameters, lr, factors or {}),
-            lr,
-            weight_decay=self.config.weight_decay,
-            fused=True,
-        )
+        groups = parameter_groups(self.parameters, lr, factors or {})
+        decay = self.config.weight_decay
+        self.optimizer = torch.optim.Adam(groups, lr, weight_decay=decay, fused=True)
         self.best = copies(self.parameters)
         self.best_score = (math.inf, math.inf)
         self.taken = 0

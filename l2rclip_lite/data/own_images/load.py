@@ -17,7 +17,7 @@ from l2rclip_lite.errors import InputError
 
 
 @validated
-def load_csv(
+def load_csv(  # noqa: PLR0913  (an entry point)
     root: str | Path | None = None,
     labels: Labels | None = None,
     ranks: UserRanks = None,

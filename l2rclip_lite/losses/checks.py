@@ -1,0 +1,63 @@
+"""Types of the losses, and what they ask of their arguments."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
+
+Batch = Float[Tensor, "batch dim"]  # unit features, one row per image
+Texts = Float[Tensor, "rank dim"]
+Targets = Int[Tensor, " batch"]
+Labels = Float[Tensor, " batch"] | Int[Tensor, " batch"]
+Values = Float[Tensor, " rank"]
+Scale = float | Float[Tensor, ""]
+Loss = Float[Tensor, ""]
+
+
+def checked_target(target: Tensor, rows: int | None = None, *, values: bool = False) -> Tensor:
+    """Return targets as indices of 64 bits; a device is not waited for.
+
+    Bytes or booleans would be a mask in place of indices, and a second axis a table of pairs: both
+    give another loss without a word.
+
+    Args:
+        target: One per image.
+        rows: How many images there are, where that is known.
+        values: Whether values of ranks, which may be fractions, do as well as indices.
+
+    Raises:
+        InputError: Another shape, or another kind of number.
+
+    Example:
+        >>> checked_target(torch.tensor([1, 0], dtype=torch.uint8))
+        tensor([1, 0])
+        >>> checked_target(torch.tensor([[1.0]]))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: losses: target is float32[1, 1]; give one whole number per
+        image.
+    """
+    kind = target.dtype
+    as_they_are = values and kind.is_floating_point
+    is_whole = not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+    one_each = target.ndim == 1 and rows in (None, len(target))
+    if not (one_each and (is_whole or as_they_are)):
+        shape = f"{str(kind).removeprefix('torch.')}{list(target.shape)}"
+        wanted = "number" if values else "whole number"
+        images = f" of {rows}" if rows is not None else ""
+        raise InputError(f"losses: target is {shape}; give one {wanted} per image{images}.")
+    return target if as_they_are else target.long()
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Refuse a setting that is misspelt, which would quietly mean another one."""
+    if value not in choices:
+        words = ", ".join(map(repr, choices))
+        raise InputError(f"losses: {name} is {value!r:.80}; give one of {words}.")
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Return at least fp32: half precision cannot hold the square of a small distance."""
+    return x if x.dtype == torch.float64 else x.float()

@@ -1,0 +1,259 @@
+r"""The cross-modal ordinal pairwise loss, in the two forms that were released.
+
+It pulls an image to the text of its own rank and pushes it away from the others, the further the
+more their ranks differ.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from l2rclip_lite.losses.checks import (
+    Batch,
+    Labels,
+    Loss,
+    Targets,
+    Texts,
+    Values,
+    check_choice,
+    checked_target,
+    full_precision,
+)
+from l2rclip_lite.ranks import cyclic_permutation
+
+Normalise = Literal["batch", "global"]
+Order = Literal["true", "blind", "shuffled"]
+
+
+def distances(
+    a: Float[Tensor, "row dim"], b: Float[Tensor, "column dim"]
+) -> Float[Tensor, "row column"]:
+    r"""Return all distances $\lVert a_i-b_j\rVert$, with a finite gradient where two points meet.
+
+    Example:
+        >>> distances(torch.eye(2), torch.eye(2)).round(decimals=4)
+        tensor([[0.0000, 1.4142],
+                [1.4142, 0.0000]])
+    """
+    squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
+    return squared.clamp_min(1e-12).sqrt()
+
+
+def rank_weights(
+    target: Targets, values: Values, normalise: Normalise = "batch", order: Order = "true"
+) -> Float[Tensor, "batch rank"]:
+    r"""Compute the ordinal weight $\omega_{ik} = |r_{y_i}-r_k|/M$ (official `loss/ordinal_ce.py`).
+
+    Args:
+        target: Rank index of each image.
+        values: Value of each rank.
+        normalise: M is the largest gap in this `batch` (as released; it changes from batch to
+            batch) or of the whole label space (`global`; the same image always gets the same
+            weight).
+        order: `true`; `blind` sets every weight to 1, which leaves the diversity without order;
+            `shuffled` gives text k the value of rank π(k) of `ranks.cyclic_permutation`, which
+            keeps no rank in place, the negative control.
+
+    Returns:
+        Weights in [0, 1] (`blind`: all 1).
+
+    Raises:
+        InputError: Targets that are no row of whole numbers, or another word for a setting.
+
+    Example:
+        >>> rank_weights(torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0]))
+        tensor([[0.0000, 0.5000, 1.0000],
+                [0.5000, 0.0000, 0.5000]])
+    """
+    target = checked_target(target)
+    check_choice("normalise", normalise, get_args(Normalise))
+    check_choice("order", order, get_args(Order))
+    if order == "blind":
+        return torch.ones(len(target), len(values), device=values.device)
+
+    gap = (values[target][:, None] - values).abs()
+    largest = gap.max() if normalise == "batch" else values[-1] - values[0]
+    weights = gap / largest.clamp_min(1e-12)
+
+    if order == "shuffled":
+        permutation = cyclic_permutation(len(values)).to(weights.device)
+        weights = weights[:, permutation]
+    return weights
+
+
+def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
+    r"""Return the mean squared distance of an image to its own text, in [0, 4].
+
+    It is the first term of `ordinal_pairwise_loss`.
+
+    Example:
+        >>> float(tightness(torch.eye(2), torch.eye(2), torch.tensor([0, 0])))  # (0 + 2) / 2
+        1.0
+    """
+    target = checked_target(target, len(image))
+    with torch.autocast(image.device.type, enabled=False):
+        own_text = full_precision(text)[target]
+        return (full_precision(image) - own_text).square().sum(1).mean()
+
+
+def diversity(
+    image: Batch,
+    text: Texts,
+    target: Targets,
+    values: Values,
+    *,
+    normalise: Normalise = "batch",
+    order: Order = "true",
+    push_power: int = 1,
+) -> Loss:
+    r"""Return the mean weighted distance of an image to all texts, in [0, 2] for p = 1.
+
+    It is the second term of `ordinal_pairwise_loss`.
+
+    Example:
+        >>> point = torch.eye(2)
+        >>> push = diversity(point, point, torch.tensor([0, 1]), torch.arange(2.0))
+        >>> round(float(push), 4)  # sqrt 2 / 2
+        0.7071
+    """
+    target = checked_target(target, len(image))
+    check_choice("push_power", push_power, (1, 2))
+    with torch.autocast(image.device.type, enabled=False):
+        weights = rank_weights(target, full_precision(values), normalise, order)
+        distance = distances(full_precision(image), full_precision(text))
+        return (weights * distance**push_power).mean()
+
+
+def ordinal_pairwise_loss(
+    image: Batch,
+    text: Texts,
+    target: Targets,
+    values: Values,
+    *,
+    normalise: Normalise = "batch",
+    order: Order = "true",
+    push_power: int = 1,
+) -> Loss:
+    r"""Return the cross-modal ordinal pairwise loss of stage 2.
+
+    $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2
+    - \frac{1}{BK}\sum_{i,k}\omega_{ik}\lVert z_i-t_k\rVert^{p}$$
+
+    | paper | official | here |
+    |---|---|---|
+    | tightness | `tightness` | `tightness`, in [0, 4] |
+    | diversity | `diversity` | `diversity`, in [0, 2] for p = 1 |
+    | ω | `weight` | `rank_weights` |
+
+    The loss may be negative; that is right, not an error. It is finite for every batch: a batch of
+    one and a batch of one label included.
+
+    Source: L2RCLIP section 3.3; official `loss/ordinal_ce.py`.
+
+    Args:
+        image: Unit image features.
+        text: Unit text features, one per rank.
+        target: Rank index of each image.
+        values: Value of each rank, increasing.
+        normalise: See `rank_weights`.
+        order: See `rank_weights`.
+        push_power: p = 1 as released, 2 as the derivation from cross-entropy has it.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        InputError: Not one whole number per image as target, or another word for a setting.
+
+    Example:
+        >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+        >>> text = torch.stack([angle.cos(), angle.sin()], dim=1)
+        >>> perfect = ordinal_pairwise_loss(
+        ...     text[[0, 2]], text, torch.tensor([0, 2]), torch.arange(3.0)
+        ... )
+        >>> round(float(perfect), 6)  # -(1 + 2 sqrt 3) / 6
+        -0.744017
+    """
+    pull = tightness(image, text, target)
+    push = diversity(
+        image,
+        text,
+        target,
+        values,
+        normalise=normalise,
+        order=order,
+        push_power=push_power,
+    )
+    return pull - push
+
+
+def ordinal_pairwise_loss_stage1(
+    image: Batch,
+    text: Batch,
+    anchor: Batch,
+    target: Labels,
+    *,
+    symmetric: bool = False,
+    blind: bool = False,
+) -> Loss:
+    r"""Return the cross-modal ordinal pairwise loss of stage 1.
+
+    $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
+    - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}\lVert t_i-t_j\rVert
+    + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|y_i-y_j|-m}{M}$$
+
+    with m and M the least and largest gap over the pairs. As released, only pairs i < j of a matrix
+    that is not symmetric are used, so shuffling the batch changes the loss; `symmetric=True` uses
+    all i ≠ j and does not. Where all labels agree the released code divides 0 by 0 and where the
+    batch is one it fails; here the push is 0 and the tightness remains.
+
+    Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights`
+    does in stage 2. For the shuffled order pass shuffled values as `target`, such as
+    `values[cyclic_permutation(K)][y]`: images and texts then follow one consistent, wrong order, in
+    which a pair of one rank still has no gap.
+
+    Source: official `loss/ordinal_ce_stage1.py`.
+
+    Args:
+        image: Unit image features z.
+        text: Unit text features t, row i of the rank of image i.
+        anchor: Unit text features g that images are pulled to; with one prompt for both, pass
+            `text`.
+        target: Rank value (or index, if ranks are evenly spaced) of each image.
+        symmetric: Whether to use all ordered pairs.
+        blind: Whether to push every pair alike, whatever the ranks.
+
+    Returns:
+        A scalar, in [-3, 2].
+
+    Raises:
+        InputError: Not one number per image as target.
+
+    Example:
+        >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+        >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
+        >>> loss = ordinal_pairwise_loss_stage1(point, point, point, torch.arange(3.0))
+        >>> round(float(loss), 6)  # -sqrt 3 / 4
+        -0.433013
+    """
+    target = checked_target(target, len(image), values=True)
+    with torch.autocast(image.device.type, enabled=False):
+        image = full_precision(image)
+        text = full_precision(text)
+        anchor = full_precision(anchor)
+        pull = 0.5 * (image - anchor).square().sum(1).mean()
+
+        pairs = torch.ones(len(target), len(target), dtype=torch.bool, device=image.device).triu(1)
+        if symmetric:
+            pairs = pairs | pairs.T
+        gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
+        if not len(gap):  # a batch of one
+            return pull
+
+        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
+        if blind:
+            weight = torch.ones_like(gap)
+        push = distances(image, text) + 0.5 * distances(text, text)
+        return pull - (weight * push[pairs]).mean()

@@ -1,0 +1,182 @@
+"""Where a model comes from, and how it is kept: built, read, written, published."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from torch import Tensor
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.devices import usable_device
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.model_file import (
+    MODEL,
+    ModelFile,
+    find_model_file,
+    named_config,
+    unusable,
+    upload,
+)
+from l2rclip_lite.prompts import build_prompts
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.text_side import TextSide
+from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.hub import NotAllowedError
+from l2rclip_lite.towers.load import load_towers
+
+
+class Pretrained(TextSide):
+    """A model that can be built by name, written to a file, and read from a run or a hub."""
+
+    head: KernelHead | None
+
+    @classmethod
+    def build(
+        cls,
+        ranks: Ranks,
+        config: Config,
+        image_size: int | None = None,
+        *,
+        allow_download: bool = True,
+        commits: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Build a fresh model.
+
+        Args:
+            ranks: The ordered label space.
+            config: How to build it; it names the towers.
+            image_size: What the data set suggests, where the config says nothing.
+            allow_download: Whether weights that this machine lacks may be downloaded.
+            commits: Of repositories on the Hugging Face hub, see `load_towers`.
+
+        Raises:
+            InputError: Towers that cannot be had, see `load_towers`.
+        """
+        towers = load_towers(
+            config.towers,
+            weights=config.weights,
+            image_size=config.image_size or image_size,
+            seed=config.seed,
+            allow_download=allow_download,
+            commits=commits,
+        )
+        return cls(towers, ranks, config)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Return what training may have changed, and the whole towers where no name brings them."""
+        if self.towers.rebuildable:
+            return self._learned_tensors()
+        return self.state_dict()
+
+    def _learned_tensors(self) -> dict[str, Tensor]:
+        """Return the state without the towers that stayed frozen."""
+        state = self.state_dict()
+        frozen = "towers.text." if self.config.image_side == "tower" else "towers."
+        return {name: value for name, value in state.items() if not name.startswith(frozen)}
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write `model.safetensors`: `stored_tensors`, with config and ranks as metadata."""
+        file = Path(folder) / MODEL
+        content = ModelFile(
+            config=replace(self.config, image_size=self.towers.image_size),
+            ranks=self.ranks,
+            tensors=self.stored_tensors(),
+            decoder="softmax" if self.head is None else self.head.decoder,
+            commits=self.towers.commits,
+        )
+        content.write(file)
+        return file
+
+    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+        """Publish the model and its card on the Hugging Face hub, in one commit.
+
+        `hf auth login` comes before.
+
+        Args:
+            name: `USER/NAME`; made where it is not there yet.
+            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+            private: Whether nobody else may see a repository that is made; None leaves that to the
+                hub.
+
+        Returns:
+            The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            Path(folder, "README.md").write_text(card, encoding="utf-8")
+            return upload(folder, name, private=private)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str = "main",
+        towers: str | None = None,
+        weights: str | Path | None = None,
+        allow_download: bool = False,
+    ) -> Self:
+        """Load a trained model.
+
+        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
+        weights are on this machine. Whatever else it names has to be allowed or named by the
+        caller. Tensors of 16 bits become float32.
+
+        Args:
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships
+                with the package; a run directory of that name comes first.
+            device: Where to put it.
+            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
+                a branch.
+            towers: The towers, as `load_towers` takes them, in place of those that the file names;
+                they may be downloaded.
+            weights: A local safetensors file of their weights. A path in the file is never
+                followed.
+            allow_download: Whether weights and tokenizer that the file names may be downloaded from
+                the Hugging Face hub, at the commit that the file names, where it does.
+
+        Raises:
+            InputError: No model there, a file that is not one of ours or is damaged, something that
+                would be downloaded without leave, or a device that is not here.
+        """
+        place = usable_device(device)
+        file = find_model_file(name, revision)
+        content = ModelFile.read(file)
+
+        try:
+            loaded = content.load_towers(towers, weights, allow_download=allow_download)
+            content.check(loaded)
+            config = named_config(content.config, towers, weights)
+            return cls._from_file(replace(content, config=config), loaded).to(place)
+        except NotAllowedError as error:
+            raise InputError(f"{file}: {error}") from error
+        except Exception as error:  # a file may be anything; the user sees one sentence
+            raise unusable(file, error) from error
+
+    @classmethod
+    def _from_file(cls, content: ModelFile, towers: Towers) -> Self:
+        """Build the model of a checked file on its towers."""
+        # Its texts are in the file; to encode its prompts is the only step whose memory no size in
+        # the file bounds.
+        features = content.tensors["rank_features"]
+        model = cls(towers, content.ranks, content.config, rank_features=features)
+        if content.has_prompts:
+            model.prompts = build_prompts(towers, content.ranks, content.config)
+            model._remember_text()
+        model.head = content.head()
+
+        state = model.state_dict()
+        expected = state if content.tower_state else model._learned_tensors()
+        unmatched = sorted(expected.keys() ^ content.tensors.keys())
+        if unmatched:
+            raise ValueError(f"{unmatched[0]} is missing, or not a tensor of this model")
+        for name, value in content.tensors.items():
+            if value.dtype != state[name].dtype:
+                raise ValueError(f"{name} must be of type {state[name].dtype}")
+
+        model.load_state_dict(content.tensors, strict=False)  # frozen towers may not be in the file
+        return model
