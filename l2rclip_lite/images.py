@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,21 @@ KINDS = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
 )
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor
+
+
+@runtime_checkable
+class MapStyle(Protocol):
+    """A sequence, or a map-style dataset of torch."""
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Return one item."""
+
+
+Images: TypeAlias = ImageLike | MapStyle  # one, a folder of them, or many
 
 
 class Augment(nn.Module):
@@ -303,10 +318,29 @@ def image_list(images: Any) -> Any:
     if isinstance(images, Tensor | np.ndarray):
         return [images] if images.ndim in (0, 2, 3) else images
 
+    if hasattr(images, "iloc") and images.ndim == 1:
+        return images.tolist()  # pandas would count by label
+
     single = isinstance(images, bytes | bytearray | Image.Image | Mapping)
-    table = hasattr(images, "iloc") and images.ndim == 2
+    table = hasattr(images, "iloc")
     sequence = hasattr(images, "__len__") and hasattr(images, "__getitem__")
     return images if sequence and not (single or table) else [images]
+
+
+def paths_of(images: MapStyle) -> list[str | Path]:
+    """Return the paths of images; none where not each is a path.
+
+    Example:
+        >>> paths_of(["a.png", "b.png"]), paths_of(["a.png", Image.new("L", (4, 4))])
+        (['a.png', 'b.png'], [])
+    """
+    paths: list[str | Path] = []
+    for index in range(len(images)):
+        image = images[index]
+        if not isinstance(image, str | Path):
+            return []
+        paths.append(image)
+    return paths
 
 
 def images_in(folder: str | os.PathLike[str]) -> list[Path]:

@@ -1,9 +1,7 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +13,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
-from l2rclip_lite.images import ResizedImages, image_list
+from l2rclip_lite.images import Images, MapStyle, ResizedImages, image_list, paths_of
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
@@ -39,6 +37,7 @@ class L2RCLIP(Pretrained):
         rank_features: K fixed text features, in place of prompts.
 
     Example:
+        >>> from l2rclip_lite.towers.load import load_towers
         >>> ranks = Ranks(("low", "high"), (0, 1), template="a leaf with {rank} damage")
         >>> model = L2RCLIP(load_towers("tiny/random"), ranks, Config(heads=2))
         >>> model(torch.zeros(3, 3, 64, 64)).shape
@@ -135,7 +134,7 @@ class L2RCLIP(Pretrained):
     @torch.no_grad()
     def encode(
         self,
-        images: Any,
+        images: Images,
         *,
         backbone: bool | None = None,
         batch_size: int = 32,
@@ -186,7 +185,7 @@ class L2RCLIP(Pretrained):
 
     def predict(
         self,
-        images: Any,
+        images: Images,
         *,
         batch_size: int = 32,
         workers: int = 0,
@@ -210,14 +209,14 @@ class L2RCLIP(Pretrained):
             InputError: No image at all, one that is missing or cannot be read, or an answer that is
                 not finite.
         """
-        images = image_list(images)
-        if not len(images):
+        sequence: MapStyle = image_list(images)
+        if not len(sequence):
             raise InputError(
                 "predict: no image given; pass at least one, or a folder that holds some."
             )
 
         features = self.encode(
-            images,
+            sequence,
             batch_size=batch_size,
             workers=workers,
             cache=cache,
@@ -229,7 +228,4 @@ class L2RCLIP(Pretrained):
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )
 
-        paths: Sequence[str | Path] = ()
-        if all(isinstance(image, str | Path) for image in images):
-            paths = [*images]
-        return Prediction.of(probabilities, self.ranks, paths, float(self.conformal))
+        return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -27,6 +27,8 @@ from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import NotAllowedError
 from l2rclip_lite.towers.load import load_towers
 
+Model = TypeVar("Model", bound="Pretrained")
+
 
 class Pretrained(TextSide):
     """A model that can be built by name, written to a file, and read from a run or a hub."""
@@ -35,14 +37,14 @@ class Pretrained(TextSide):
 
     @classmethod
     def build(
-        cls,
+        cls: type[Model],
         ranks: Ranks,
         config: Config,
         image_size: int | None = None,
         *,
         allow_download: bool = True,
         commits: Mapping[str, str] | None = None,
-    ) -> Self:
+    ) -> Model:
         """Build a fresh model.
 
         Args:
@@ -111,7 +113,7 @@ class Pretrained(TextSide):
 
     @classmethod
     def from_pretrained(
-        cls,
+        cls: type[Model],
         name: str | Path,
         *,
         device: str = "cpu",
@@ -119,7 +121,7 @@ class Pretrained(TextSide):
         towers: str | None = None,
         weights: str | Path | None = None,
         allow_download: bool = False,
-    ) -> Self:
+    ) -> Model:
         """Load a trained model.
 
         Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
@@ -158,7 +160,7 @@ class Pretrained(TextSide):
             raise unusable(file, error) from error
 
     @classmethod
-    def _from_file(cls, content: ModelFile, towers: Towers) -> Self:
+    def _from_file(cls: type[Model], content: ModelFile, towers: Towers) -> Model:
         """Build the model of a checked file on its towers."""
         # Its texts are in the file; to encode its prompts is the only step whose memory no size in
         # the file bounds.

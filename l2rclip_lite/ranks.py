@@ -257,8 +257,7 @@ def is_plain(text: str) -> bool:
 def check_names(names: Sequence[str], template: str) -> None:
     """Refuse names and a template that make no sentences, one for each rank."""
     if len(names) < 2:
-        given = f"got {len(names)}: {list(names)}"
-        raise InputError(f"ranks: at least two ranks are needed, {given}.")
+        raise InputError(f"ranks: at least two ranks are needed, got {len(names)}: {list(names)}.")
     check_count(len(names))
     if not all(name.strip() for name in names):
         raise InputError("ranks: a rank name is empty; every rank needs a name.")

@@ -10,6 +10,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.data.map_style import OwnImages
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.images import MapStyle
 from l2rclip_lite.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
@@ -149,7 +150,7 @@ class Split(Dataset[tuple[Any, int]]):
         return image, self.targets[position]
 
     @classmethod
-    def from_dataset(cls, dataset: Any, name: str = "image") -> "Split":
+    def from_dataset(cls, dataset: MapStyle, name: str = "image") -> "Split":
         """Return a map-style dataset of (image, rank index) as a split.
 
         Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
@@ -200,7 +201,7 @@ class Split(Dataset[tuple[Any, int]]):
             deviations=_rows(self.deviations, chosen),
         )
 
-    def __add__(self, other: Dataset[tuple[Any, int]]) -> "Split":  # type: ignore[override]
+    def __add__(self, other: MapStyle) -> "Split":  # type: ignore[override]
         """Return this split's images, then the other's; a column of only one of them is dropped.
 
         Example:
@@ -279,7 +280,6 @@ class OrdinalDataset:
 
     def __post_init__(self) -> None:
         """Refuse what training or a metric would trip over later."""
-        last = len(self.ranks) - 1
         for split in SPLITS:
             part = self.split(split)
             if not len(part):
@@ -287,7 +287,8 @@ class OrdinalDataset:
                     f"{self.name}: the {split} split is empty; give it at least one image."
                 )
             for path, target in zip(part.paths, part.targets, strict=True):
-                if not 0 <= target <= last:
+                if not 0 <= target < len(self.ranks):
+                    last = len(self.ranks) - 1
                     raise InputError(
                         f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it."
                     )
@@ -303,7 +304,7 @@ class OrdinalDataset:
     @classmethod
     def from_datasets(  # noqa: PLR0913  (an entry point)
         cls,
-        datasets: Sequence[Any],
+        datasets: Sequence[MapStyle],
         ranks: Ranks,
         *,
         name: str = "own",

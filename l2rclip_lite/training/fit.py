@@ -24,6 +24,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.freezing import freezing_table
+from l2rclip_lite.images import MapStyle
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
@@ -34,7 +35,7 @@ from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage
 
 
 def fit(  # noqa: PLR0913  (an entry point)
-    data: OrdinalDataset | Sequence[Any],
+    data: OrdinalDataset | Sequence[MapStyle],
     config: Config,
     out: str | Path,
     *,
@@ -107,7 +108,7 @@ def fit(  # noqa: PLR0913  (an entry point)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
 
-def _with_ranks(data: OrdinalDataset | Sequence[Any], ranks: Ranks | None) -> OrdinalDataset:
+def _with_ranks(data: OrdinalDataset | Sequence[MapStyle], ranks: Ranks | None) -> OrdinalDataset:
     """Return what `fit` trains on, and refuse ranks that are missing or contradict it."""
     if isinstance(data, OrdinalDataset):
         if ranks is not None and ranks != data.ranks:
