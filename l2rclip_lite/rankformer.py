@@ -84,9 +84,11 @@ class RankFormer(nn.Module):
         x = self.norm(embeddings)
         words = tokens.words
         if self.axis == "rank":
-            x, words = x.transpose(0, 1), words.T
+            x = x.transpose(0, 1)
+            words = words.T
         elif self.axis == "joint":
-            x, words = x.flatten(0, 1)[None], words.flatten()[None]
+            x = x.flatten(0, 1)[None]
+            words = words.flatten()[None]
 
         pairs = words.numel() * words.shape[1]
         if pairs > MAX_PAIRS:

@@ -311,7 +311,8 @@ def weighted_kappa(answers: Answers, counts: Counts) -> Float[np.ndarray, " resa
     Σ (i−j)² E_ij is multiplied out: with margins of B images it is Σ y² + Σ ŷ² − 2 Σ y Σ ŷ / B. It
     is 0 only if all y and ŷ are one rank; Σ (i−j)² O_ij is 0 then, too.
     """
-    y, y_hat = answers.true, answers.nearest
+    y = answers.true
+    y_hat = answers.nearest
     size = counts.sum(axis=0)
     terms = np.stack([y, y_hat, y**2 + y_hat**2, (y - y_hat) ** 2]).astype(float)
     sum_y, sum_y_hat, squares, observed = terms @ counts

@@ -114,7 +114,8 @@ def _names(ranks: str | Sequence[str | int | float]) -> list[str]:
 
     ends = re.fullmatch(r"\s*(-?\d{1,99})\s*:\s*(-?\d{1,99})\s*", ranks)
     if ends is not None:
-        first, last = int(ends[1]), int(ends[2])
+        first = int(ends[1])
+        last = int(ends[2])
         if first > last:
             raise InputError(f"ranks: {first}:{last} runs downwards; write {last}:{first}.")
         check_count(last - first + 1)
