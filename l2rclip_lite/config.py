@@ -192,7 +192,7 @@ class Config:
             >>> Config(preset="paper", lambda_push=0.5).loss_weights()
             LossWeights(lambda1=1.0, lambda_push=0.5, lambda_tight=1.0, lambda_rps=0.0)
         """
-        weights = dict(PRESETS[self.preset])
+        weights = LossWeights(**PRESETS[self.preset])._asdict()
 
         for name in weights:
             own = getattr(self, name)

@@ -10,13 +10,15 @@ does. `supcon` and `rank-n-contrast` train features; a linear probe on them answ
 answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from importlib.util import find_spec
 
 import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.losses import Outputs
@@ -37,13 +39,28 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device
 
 CORAL = "coral_pytorch"
+
+# Text features of a model that answer as they are.
+TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {
+    "zero-shot": bare_sentences,
+    "zero-shot-raw": partial(bare_sentences, raw=True),
+}
+# Heads that are fitted on the image features and the rank indices of each split.
+HEADS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]] = {
+    "linear-probe": linear_probe,
+    "ridge": ridge,
+}
+PROBES = (*TEXTS, *HEADS)
+# Losses.
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
     "coral": Objective(5, losses.coral_loss, head=coral_outputs, decoder="coral", needs=CORAL),
@@ -80,15 +97,15 @@ OBJECTIVES: dict[str, Objective] = {
     "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=ordinalclip_inverse_outputs),
     "rps": Objective(27, ranked_probability_loss, adds=True),
 }
-PROBES = ("zero-shot", "zero-shot-raw", "linear-probe", "ridge")
-# Their losses have no gradient on a frozen tower.
-FEATURES_ONLY = ("ordinal-entropy", "supcon", "rank-n-contrast")
 ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
 
 
 def _frozen_names() -> list[str]:
-    """Return the names of the objectives that can leave the image tower as it is."""
-    names = [name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY]
+    """Return the names of the objectives that can leave the image tower as it is.
+
+    A loss that reads features alone has no gradient on a frozen tower.
+    """
+    names = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
     return [name for name in names if name not in ALIASES]
 
 
@@ -198,20 +215,18 @@ def train_baseline(
         images.
     """
     name = one_name(name)
-    objective = OBJECTIVES.get(name.removesuffix(FROZEN))
 
-    if name in ("zero-shot", "zero-shot-raw"):
-        text = bare_sentences(model, raw=name == "zero-shot-raw")
-        baseline = baseline_model(model, text=text)
-    elif name == "linear-probe":
-        head = linear_probe(data.backbone, data.targets, model.ranks)
+    if name in TEXTS:
+        baseline = baseline_model(model, text=TEXTS[name](model))
+    elif name in HEADS:
+        head = HEADS[name](data.backbone, data.targets, model.ranks)
         baseline = baseline_model(model, head=head)
-    elif objective is None:
-        baseline = baseline_model(model, head=ridge(data.backbone, data.targets, model.ranks))
-    elif name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
-        baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
     else:
-        baseline = train_objective(name, objective, model, data, run, quiet)
+        objective = OBJECTIVES[name.removesuffix(FROZEN)]
+        if name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
+            baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
+        else:
+            baseline = train_objective(name, objective, model, data, run, quiet)
 
     calibrate(baseline, data.encode(baseline, "val"), data.targets["val"])
     return baseline
