@@ -189,8 +189,9 @@ class Config:
         """Return the weights that training uses: your own, and those of the preset for the others.
 
         Example:
-            >>> Config(preset="paper", lambda_push=0.5).loss_weights()
-            LossWeights(lambda1=1.0, lambda_push=0.5, lambda_tight=1.0, lambda_rps=0.0)
+            >>> weights = Config(preset="paper", lambda_push=0.5).loss_weights()
+            >>> weights.lambda_push, weights.lambda_tight
+            (0.5, 1.0)
         """
         weights = LossWeights(**PRESETS[self.preset])._asdict()
 

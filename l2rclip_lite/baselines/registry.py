@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from l2rclip_lite.baselines import losses
+from l2rclip_lite.baselines import losses, probes
 from l2rclip_lite.baselines.losses import Outputs
 from l2rclip_lite.baselines.objective import (
     FROZEN,
@@ -32,7 +32,6 @@ from l2rclip_lite.baselines.objective import (
     ordinalclip_inverse_outputs,
     ordinalclip_outputs,
 )
-from l2rclip_lite.baselines.probes import bare_sentences, linear_probe, ridge
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
 from l2rclip_lite.calibration import calibrate
@@ -51,13 +50,13 @@ CORAL = "coral_pytorch"
 
 # Text features of a model that answer as they are.
 TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {
-    "zero-shot": bare_sentences,
-    "zero-shot-raw": partial(bare_sentences, raw=True),
+    "zero-shot": probes.bare_sentences,
+    "zero-shot-raw": partial(probes.bare_sentences, raw=True),
 }
 # Heads that are fitted on the image features and the rank indices of each split.
 HEADS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]] = {
-    "linear-probe": linear_probe,
-    "ridge": ridge,
+    "linear-probe": probes.linear_probe,
+    "ridge": probes.ridge,
 }
 PROBES = (*TEXTS, *HEADS)
 # Losses.

@@ -1,0 +1,193 @@
+"""The recipes of CONTRIBUTING.md: each is applied to a copy of the tree, and its command proves it, or finds the mistake."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import chapters
+import nbformat
+import page_rules
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TEXT = (chapters.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+BELOW = ", below this line:"
+FILES = ("pyproject.toml", "README.md", "_toc.yml")
+FOLDERS = ("l2rclip_lite", "book", "tests", "tools", "experiments")
+HEAVY = ("*.ipynb", "*.png", "*.npz", "*.gz", "_extra", "_static", "__pycache__")
+
+# The recipe, and a mistake in it: what a hurried reader may write, and what he wrote it in place of.
+CASES: dict[str, tuple[str, tuple[str, str] | None]] = {
+    "loss": ("A loss of L2RCLIP", None),
+    "loss with a wrong number": ("A loss of L2RCLIP", ("        1.0\n", "        0.5\n")),
+    "loss without its term": (
+        "A loss of L2RCLIP",
+        ("loss = loss + weights.lambda_expectation * expectation", "pass"),
+    ),
+    "baseline loss": ("A baseline loss", None),
+    "baseline loss with a wrong number": ("A baseline loss", ("0.7798", "0.7797")),
+    "baseline": ("A baseline that is no loss", None),
+    "data set": ("A data set", None),
+    "data set with a wrong fold": ("A data set", ("FOLD: 1\n", "FOLD: 0\n")),
+}
+GOOD = [case for case, (_, mistake) in CASES.items() if mistake is None]
+WRONG = [case for case in CASES if case not in GOOD]
+
+
+def blocks(title: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a recipe: language, and lines without the indent of their list."""
+    section = TEXT.split(f"### {title}\n")[1].split("\n### ")[0]
+    found = []
+    for indent, language, body in BLOCK.findall(section):
+        lines = [line.removeprefix(indent) for line in body.splitlines()]
+        found.append((language, "\n".join(lines) + "\n"))
+    return found
+
+
+def write(block: str, root: Path) -> None:
+    """Write the lines of a block into its file, where its first line says."""
+    header, _, body = block.partition("\n")
+    name = header.removeprefix("# ")
+    file = root / name.removesuffix(BELOW)
+
+    if name.endswith(BELOW):
+        text = file.read_text(encoding="utf-8")
+        anchor = body.partition("\n")[0]
+        assert text.splitlines().count(anchor) == 1, f"{file.name} has not one line {anchor!r}"
+        file.write_text(text.replace(f"{anchor}\n", body), encoding="utf-8")
+    elif file.exists():
+        empty_lines = "\n\n" if file.suffix == ".py" else "\n"
+        file.write_text(file.read_text(encoding="utf-8") + empty_lines + body, encoding="utf-8")
+    else:
+        file.write_text(body, encoding="utf-8")
+
+
+def copy_of_the_tree(root: Path) -> Path:
+    """Copy what the commands read; `.venv` leads to the environment of this test."""
+    root.mkdir()
+    for name in FILES:
+        shutil.copy(chapters.ROOT / name, root)
+    for name in FOLDERS:
+        shutil.copytree(chapters.ROOT / name, root / name, ignore=shutil.ignore_patterns(*HEAVY))
+    (root / ".venv").symlink_to(sys.prefix)
+    return root
+
+
+def shell(command: str, root: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a copy, whose packages come before the installed ones."""
+    environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    environment |= {"PYTHONPATH": f"{root}:{root / 'book'}", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, shell=True, cwd=root, env=environment, capture_output=True, text=True
+    )
+
+
+def follow(case: str, root: Path) -> "subprocess.CompletedProcess[str]":
+    """Apply a recipe to a copy of the tree, with its mistake if it has one, and run its command."""
+    title, mistake = CASES[case]
+    copy_of_the_tree(root)
+    *edits, (language, command) = blocks(title)
+    assert language == "bash"
+
+    for _, block in edits:
+        written = block.replace(*mistake) if mistake else block
+        write(written, root)
+    return shell(command, root)
+
+
+@pytest.fixture(scope="module")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Future["subprocess.CompletedProcess[str]"]]]:
+    """Every case, two at a time."""
+    folder = tmp_path_factory.mktemp("recipes")
+    with ThreadPoolExecutor(2) as pool:
+        yield {case: pool.submit(follow, case, folder / case.replace(" ", "-")) for case in CASES}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_a_recipe_passes_its_own_command(
+    case: str, runs: dict[str, Future["subprocess.CompletedProcess[str]"]]
+) -> None:
+    """As it is printed."""
+    run = runs[case].result()
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_the_command_finds_a_mistake(
+    case: str, runs: dict[str, Future["subprocess.CompletedProcess[str]"]]
+) -> None:
+    """Exit status 1 of pytest: a test failed, and not the command."""
+    assert runs[case].result().returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "command", "text"),
+    [
+        ("A loss of L2RCLIP", "fit --help", "--lambda-expectation"),
+        ("A baseline loss", "baselines --help", "rps, focal; with -frozen"),
+        ("A baseline that is no loss", "baselines --help", "ridge, frequencies. On a tower"),
+        ("A data set", "fit --help", "or bananas."),
+        ("A data set", "data bananas", "name      bananas\ntitle     Bananas by the day"),
+    ],
+)
+def test_the_command_line_has_what_a_recipe_added(
+    title: str, command: str, text: str, tmp_path: Path
+) -> None:
+    """Its help and its cards read the registries."""
+    root = copy_of_the_tree(tmp_path / "tree")
+    for _, block in blocks(title)[:-1]:
+        write(block, root)
+    run = shell(f".venv/bin/python -m l2rclip_lite {command}", root)
+    assert run.returncode == 0, run.stderr
+    assert text in re.sub(r"[ \n│]+", " ", run.stdout) or text in run.stdout
+
+
+def test_what_the_recipes_add_is_written_as_the_linter_wants_it(tmp_path: Path) -> None:
+    """All recipes in one tree."""
+    root = copy_of_the_tree(tmp_path / "tree")
+    for title, mistake in CASES.values():
+        if mistake is None:
+            for _, block in blocks(title)[:-1]:
+                write(block, root)
+    ruff = ".venv/bin/python -m ruff"
+    run = shell(f"{ruff} check -q . && {ruff} format -q --check .", root)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
+    """The command of the recipe, then the page of the template: in the table of contents, in the README, executed."""
+    root = copy_of_the_tree(tmp_path / "tree")
+    (_, begin), (_, prove) = blocks("A chapter")
+    number = f"{len(chapters.sources()) + 1:02}"
+    assert prove == f"make execute CHAPTER={number} && make verify CHAPTER={number}\n"
+
+    run = shell(f"{begin.strip()} && .venv/bin/python tools/execute.py {number}", root)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    source = root / "book" / f"{number}_calibration.py"
+    page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert chapters.stale(source) is None
+    assert page_rules.problems(page) == []
+    assert page_rules.broken_contract(page) == []
+    assert page_rules.unbound_numbers(page) == []
+
+    toc = (root / "_toc.yml").read_text(encoding="utf-8")
+    before, after = toc.split(f"      - file: book/{source.stem}\n")
+    assert before.splitlines()[-1] == f"      - file: book/{chapters.sources()[-1].stem}"
+    assert "caption: Reference" in after
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert f"{number}. [Honest probabilities](https://" in readme
+
+
+def test_the_lines_of_the_guide_are_short() -> None:
+    """A terminal of 120 columns shows them whole."""
+    assert [line for line in TEXT.splitlines() if len(line) > 120] == []
