@@ -1,5 +1,7 @@
 """The baselines' losses on any batch; their numbers: docstrings and oracles."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.baselines.losses import ordinal_entropy_loss, rank_n_contrast_loss
-from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines.losses import (
+    coral_loss,
+    corn_loss,
+    dldl_v2_loss,
+    mean_variance_loss,
+    ordinal_entropy_loss,
+    ordinalclip_loss,
+    rank_n_contrast_loss,
+    sord_loss,
+    supcon_loss,
+)
 
 
 def test_ordinal_entropy_of_ranks_at_one_position() -> None:
@@ -26,35 +37,37 @@ def test_rank_n_contrast_as_released() -> None:
     assert float(rank_n_contrast_loss(views, label)) == pytest.approx(1.815708, abs=1e-6)
 
 
-def batch_loss(name: str, outputs: Tensor, target: Tensor) -> Tensor:
-    """The loss of a batch as training has it; the outputs are also the features."""
-    objective = OBJECTIVES[name]
-    answers = outputs[:, 1:] if objective.decoder in ("coral", "corn") else outputs
-    return objective.batch_loss(
-        answers,
-        target,
-        position=torch.arange(5.0, dtype=outputs.dtype),
-        features=F.normalize(outputs, dim=1),
-        scale=torch.tensor(20.0, dtype=outputs.dtype),
-    )
+LOSSES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    lambda x, y: coral_loss(x[:, 1:], y),
+    lambda x, y: corn_loss(x[:, 1:], y),
+    sord_loss,
+    lambda x, y: dldl_v2_loss(x, y, torch.arange(5.0)),
+    lambda x, y: mean_variance_loss(x, y, torch.arange(5.0)),
+    lambda x, y: ordinal_entropy_loss(F.normalize(x, dim=1), y, torch.arange(5.0)),
+    lambda x, y: supcon_loss(F.normalize(x, dim=1), y, 20.0),
+    # in single precision the distance of two equal images is as large as 1e-3, and another one in another order
+    lambda x, y: rank_n_contrast_loss(x.double(), y.double()),
+    ordinalclip_loss,
+)
 
 
 @given(target=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_any_batch_trains(name: str, target: list[int], seed: int) -> None:
+@pytest.mark.parametrize("loss", LOSSES)
+def test_any_batch_trains(
+    loss: Callable[[Tensor, Tensor], Tensor], target: list[int], seed: int
+) -> None:
     """One image, one label, equal images: a finite loss with a finite gradient that does not depend on the order."""
     generator = torch.Generator().manual_seed(seed)
-    # in single precision the distance of two equal images is as large as 1e-3, and another one in another order
-    outputs = torch.randn(len(target), 5, generator=generator, dtype=torch.float64)
+    outputs = torch.randn(len(target), 5, generator=generator)
     outputs[-1] = outputs[0]
     outputs.requires_grad_()
     label = torch.tensor(target)
-    value = batch_loss(name, outputs, label)
+    value = loss(outputs, label)
     torch.autograd.backward(value)
     assert value.isfinite()
     assert outputs.grad is not None
     assert outputs.grad.isfinite().all()
     order = torch.randperm(len(target), generator=generator)
-    assert float(batch_loss(name, outputs[order], label[order]).detach()) == pytest.approx(
+    assert float(loss(outputs[order], label[order]).detach()) == pytest.approx(
         float(value.detach()), abs=1e-5
     )

@@ -104,7 +104,7 @@ def test_a_preset_decides_what_nobody_has_set(steps: list[tuple[str, dict[str, A
 
     expected = PRESETS[own.get("preset", "recommended")]
     for name, weight in config.loss_weights()._asdict().items():
-        assert weight == (expected.get(name, 0.0) if own.get(name) is None else own[name])
+        assert weight == (expected[name] if own.get(name) is None else own[name])
 
     default = 6 if own.get("image_side") == "kernel" else 30
     assert config.stage1_epochs() == (default if own.get("epochs1") is None else own["epochs1"])
