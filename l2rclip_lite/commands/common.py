@@ -140,7 +140,7 @@ class DataOptions:
 
 
 def data_set_names() -> str:
-    """Return the names of all data sets as a sentence has them; `data.DATA_SETS` waits for torch."""
+    """Return the names of all data sets, read from their file: `data.DATA_SETS` needs torch."""
     table = tomllib.loads(DATA_SETS_FILE.read_text(encoding="utf-8"))
     names = ["csv (your own)" if name == "csv" else name for name in table]
     return f"{', '.join(names[:-1])} or {names[-1]}."

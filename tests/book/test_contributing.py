@@ -1,4 +1,7 @@
-"""The recipes of CONTRIBUTING.md: each is applied to a copy of the tree, and its command proves it, or finds the mistake."""
+"""The recipes of CONTRIBUTING.md, applied to copies of the tree.
+
+The command of a recipe passes, and fails where a line of the recipe is wrong.
+"""
 
 import os
 import re
@@ -23,7 +26,7 @@ FILES = ("pyproject.toml", "README.md", "_toc.yml")
 FOLDERS = ("l2rclip_lite", "book", "tests", "tools", "experiments")
 HEAVY = ("*.ipynb", "*.png", "*.npz", "*.gz", "_extra", "_static", "__pycache__")
 
-# The recipe, and a mistake in it: what a hurried reader may write, and what he wrote it in place of.
+# The recipe, and a mistake: a text of the recipe, and what is written in its place.
 CASES: dict[str, tuple[str, tuple[str, str] | None]] = {
     "loss": ("A loss of L2RCLIP", None),
     "baseline loss": ("A baseline loss", None),
@@ -160,7 +163,7 @@ def test_what_was_added_is_written_as_the_linter_wants_it(everything: Path) -> N
 
 
 def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
-    """The command of the recipe, then the page of the template: in the table of contents, in the README, executed."""
+    """As the template has it: executed, in the table of contents, in the README."""
     root = copy_of_the_tree(tmp_path / "tree")
     (_, begin), (_, prove) = blocks("A chapter")
     number = f"{len(chapters.sources()) + 1:02}"

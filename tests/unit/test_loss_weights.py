@@ -1,4 +1,4 @@
-"""Each weight of `LossWeights` reaches the loss of its stage, and any batch can be trained on, whichever terms there are."""
+"""Each weight of `LossWeights` reaches the loss of its stage, and any batch can be trained on."""
 
 from dataclasses import replace
 

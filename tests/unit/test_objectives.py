@@ -1,4 +1,4 @@
-"""Every row of the registry of losses keeps its rules, and every loss can be trained on any batch."""
+"""Every row of the registry of losses keeps its rules, and every loss trains on any batch."""
 
 import pytest
 import torch
