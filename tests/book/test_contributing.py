@@ -42,11 +42,11 @@ WRONG = [case for case in CASES if case not in GOOD]
 def blocks(title: str) -> list[tuple[str, str]]:
     """The fenced blocks of a recipe: language, and lines without the indent of their list."""
     section = TEXT.split(f"### {title}\n")[1].split("\n### ")[0]
-    found = []
+    fenced = []
     for indent, language, body in BLOCK.findall(section):
         lines = [line.removeprefix(indent) for line in body.splitlines()]
-        found.append((language, "\n".join(lines) + "\n"))
-    return found
+        fenced.append((language, "\n".join(lines) + "\n"))
+    return fenced
 
 
 def write(block: str, root: Path) -> None:
