@@ -46,20 +46,19 @@ from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device
 
-CORAL = "coral_pytorch"
+FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]
 
-# Text features of a model that answer as they are.
-TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {
+TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
     "zero-shot": probes.bare_sentences,
     "zero-shot-raw": partial(probes.bare_sentences, raw=True),
 }
-# Heads that are fitted on the image features and the rank indices of each split.
-HEADS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]] = {
+HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
     "linear-probe": probes.linear_probe,
     "ridge": probes.ridge,
 }
 PROBES = (*TEXTS, *HEADS)
-# Losses.
+
+CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
     "coral": Objective(5, losses.coral_loss, head=coral_outputs, decoder="coral", needs=CORAL),
