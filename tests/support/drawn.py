@@ -16,12 +16,13 @@ from l2rclip_lite.files import write_text
 CSV_RANKS = ("fresh", "ripe", "overripe")
 PARTS = ("train", "train", "train", "val", "test")
 # The first line of a list, "" where it has none, and how a list names an image and its label; of MORPH by protocol.
-# Any other data set has a CSV file of the columns of its card.
 SETTING_A, BY_PATH = (
     ("race gender age filename database", "0 1 {label} {name} morph"),
     "../../datasets/Morph/image/{name} {label}",
 )
 LISTS = {
+    # a CSV file of the columns that the data set declares, but for those named below
+    **{name: (",".join(facts.columns), "{name},{label}") for name, facts in DATA_SETS.items()},
     "bracol": ("id,severity", "{number},{label}"),
     "morph rs-partial": SETTING_A,
     "morph three-fold": SETTING_A,
@@ -67,9 +68,7 @@ def _write_lists(facts: DataSet, folder: Path) -> None:
             _draw(folder / path, rank / (ranks - 1))
             rows.append(row | {"name": "/".join(path.split("/")[-facts.keep :])})
         for title, protocol in facts.protocols.items():
-            plain = (",".join(facts.columns), "{name},{label}")
-            name = facts.card.name
-            header, form = LISTS.get(f"{name} {title}") or LISTS.get(name, plain)
+            header, form = LISTS.get(f"{facts.card.name} {title}") or LISTS[facts.card.name]
             for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
                 chosen = [
                     row
