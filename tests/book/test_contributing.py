@@ -40,7 +40,7 @@ WRONG = [case for case in CASES if case not in GOOD]
 
 def blocks(title: str) -> list[tuple[str, str]]:
     """The fenced blocks of a recipe: language, and lines without the indent of their list."""
-    section = TEXT.split(f"### {title}\n")[1].split("\n### ")[0]
+    section = re.split(r"\n###? ", TEXT.split(f"### {title}\n")[1])[0]
     fenced = []
     for indent, language, body in BLOCK.findall(section):
         lines = [line.removeprefix(indent) for line in body.splitlines()]
