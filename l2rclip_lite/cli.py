@@ -1,7 +1,8 @@
 """The command `l2rclip`: fit, baselines, compare, report, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is
-imported when a command runs, so that help and a misspelt option answer at once.
+imported when a command runs, so that help and a misspelt option answer at once; the help of
+`baselines` alone waits for the names in its registry.
 """
 
 import functools
@@ -17,7 +18,7 @@ from typing import Annotated, Any, Union
 import tyro
 from pydantic import ValidationError
 
-from l2rclip_lite.commands.baselines import baselines
+from l2rclip_lite.commands.baselines import baselines, help_text
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.commands.data import data
 from l2rclip_lite.commands.doctor import doctor
@@ -114,7 +115,10 @@ def parse(words: Sequence[str]) -> Command:
         description = None
         if words[:1] != [command.__name__]:  # only the one that was named shows its examples
             description = str(command.__doc__).partition("\n")[0]
-        subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=description)
+        constructor = _deferred(command)
+        if command is baselines and description is None and {"-h", "--help"} & {*words}:
+            constructor.__doc__ = help_text()
+        subcommand = tyro.conf.subcommand(constructor=constructor, description=description)
         commands.append(Annotated[Any, subcommand])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
 

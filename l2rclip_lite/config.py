@@ -17,16 +17,6 @@ Images = Annotated[int, Field(ge=1, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
-# `paper` has the terms of the losses that the authors released (github.com/raywang335/L2RCLIP): in
-# `loss/ordinal_ce.py` all weights are 1. The rest of their recipe, and how to set it, is a table in
-# book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
-# preferred.
-PRESETS: dict[str, dict[str, float]] = {
-    "recommended": {"lambda1": 1.0, "lambda_push": 0.0, "lambda_tight": 0.0, "lambda_rps": 1.0},
-    "paper": {"lambda1": 1.0, "lambda_push": 1.0, "lambda_tight": 1.0, "lambda_rps": 0.0},
-}
-EPOCHS1 = {"tower": 30, "kernel": 6}  # of stage 1, by what trains in stage 2
-
 
 class LossWeights(NamedTuple):
     """The weights of the losses, each 0 or more; 0 leaves a term out.
@@ -42,6 +32,19 @@ class LossWeights(NamedTuple):
     lambda_push: float
     lambda_tight: float
     lambda_rps: float
+
+
+# `paper` has the terms of the losses that the authors released (github.com/raywang335/L2RCLIP): in
+# `loss/ordinal_ce.py` all weights are 1. The rest of their recipe, and how to set it, is a table in
+# book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
+# preferred.
+PRESETS: dict[str, dict[str, float]] = {
+    "recommended": LossWeights(
+        lambda1=1.0, lambda_push=0.0, lambda_tight=0.0, lambda_rps=1.0
+    )._asdict(),
+    "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0)._asdict(),
+}
+EPOCHS1 = {"tower": 30, "kernel": 6}  # of stage 1, by what trains in stage 2
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -189,8 +192,9 @@ class Config:
         """Return the weights that training uses: your own, and those of the preset for the others.
 
         Example:
-            >>> Config(preset="paper", lambda_push=0.5).loss_weights()
-            LossWeights(lambda1=1.0, lambda_push=0.5, lambda_tight=1.0, lambda_rps=0.0)
+            >>> weights = Config(preset="paper", lambda_push=0.5).loss_weights()
+            >>> weights.lambda_push, weights.lambda_tight
+            (0.5, 1.0)
         """
         weights = dict(PRESETS[self.preset])
 

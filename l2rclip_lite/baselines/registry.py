@@ -10,15 +10,17 @@ does. `supcon` and `rank-n-contrast` train features; a linear probe on them answ
 answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from importlib.util import find_spec
 
 import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
-from l2rclip_lite.baselines import losses
+from l2rclip_lite.baselines import losses, probes
 from l2rclip_lite.baselines.losses import Outputs
 from l2rclip_lite.baselines.objective import (
     FROZEN,
@@ -30,18 +32,31 @@ from l2rclip_lite.baselines.objective import (
     ordinalclip_inverse_outputs,
     ordinalclip_outputs,
 )
-from l2rclip_lite.baselines.probes import bare_sentences, linear_probe, ridge
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device
+
+FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]
+
+TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
+    "zero-shot": probes.bare_sentences,
+    "zero-shot-raw": partial(probes.bare_sentences, raw=True),
+}
+HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
+    "linear-probe": probes.linear_probe,
+    "ridge": probes.ridge,
+}
+PROBES = (*TEXTS, *HEADS)
 
 CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
@@ -80,15 +95,15 @@ OBJECTIVES: dict[str, Objective] = {
     "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=ordinalclip_inverse_outputs),
     "rps": Objective(27, ranked_probability_loss, adds=True),
 }
-PROBES = ("zero-shot", "zero-shot-raw", "linear-probe", "ridge")
-# Their losses have no gradient on a frozen tower.
-FEATURES_ONLY = ("ordinal-entropy", "supcon", "rank-n-contrast")
 ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
 
 
 def _frozen_names() -> list[str]:
-    """Return the names of the objectives that can leave the image tower as it is."""
-    names = [name + FROZEN for name in OBJECTIVES if name not in FEATURES_ONLY]
+    """Return the names of the objectives that can leave the image tower as it is.
+
+    A loss that reads features alone has no gradient on a frozen tower.
+    """
+    names = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
     return [name for name in names if name not in ALIASES]
 
 
@@ -198,20 +213,18 @@ def train_baseline(
         images.
     """
     name = one_name(name)
-    objective = OBJECTIVES.get(name.removesuffix(FROZEN))
 
-    if name in ("zero-shot", "zero-shot-raw"):
-        text = bare_sentences(model, raw=name == "zero-shot-raw")
-        baseline = baseline_model(model, text=text)
-    elif name == "linear-probe":
-        head = linear_probe(data.backbone, data.targets, model.ranks)
+    if name in TEXTS:
+        baseline = baseline_model(model, text=TEXTS[name](model))
+    elif name in HEADS:
+        head = HEADS[name](data.backbone, data.targets, model.ranks)
         baseline = baseline_model(model, head=head)
-    elif objective is None:
-        baseline = baseline_model(model, head=ridge(data.backbone, data.targets, model.ranks))
-    elif name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
-        baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
     else:
-        baseline = train_objective(name, objective, model, data, run, quiet)
+        objective = OBJECTIVES[name.removesuffix(FROZEN)]
+        if name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
+            baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
+        else:
+            baseline = train_objective(name, objective, model, data, run, quiet)
 
     calibrate(baseline, data.encode(baseline, "val"), data.targets["val"])
     return baseline

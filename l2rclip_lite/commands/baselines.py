@@ -26,11 +26,9 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: ridge, linear-probe, zero-shot, zero-shot-raw. On a tower
-    that is trained: cross-entropy, rps, sord, coral, corn, dldl-v2, mean-variance, ordinal-entropy,
-    supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse; with -frozen behind the name,
-    as in sord-frozen, on fixed features. linear-probe may also be called cross-entropy-frozen; it
-    is kept, and stands in every table, as linear-probe.
+    On fixed image features, in seconds: {probes}. On a tower that is trained: {objectives};
+    with -frozen behind the name, as in sord-frozen, on fixed features. linear-probe may also be
+    called cross-entropy-frozen; it is kept, and stands in every table, as linear-probe.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
     `export` take it by --method NAME.
@@ -70,6 +68,17 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     if missing:
         _train(missing, directory, trained, data_of(run, how), how)
     compare(run)
+
+
+def help_text() -> str:
+    """Return the docstring of `baselines` with the names that the registry has."""
+    from l2rclip_lite.baselines.registry import OBJECTIVES, PROBES
+
+    names = {"{probes}": ", ".join(PROBES), "{objectives}": ", ".join(OBJECTIVES)}
+    text = str(baselines.__doc__)
+    for placeholder, listed in names.items():
+        text = text.replace(placeholder, listed)
+    return text
 
 
 def _train(

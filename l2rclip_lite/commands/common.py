@@ -1,17 +1,16 @@
 """Words of the command line that several commands share, and the table that they print."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-if TYPE_CHECKING:
-    pass
-
 OURS = "L2RCLIP"  # a row of a table
 PLACES = ("root", "labels", "lists")  # what `Place` may name
+DATA_SETS_FILE = Path(__file__).parents[1] / "data" / "benchmarks.toml"
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
@@ -140,7 +139,15 @@ class DataOptions:
     """Seed of what the six options above draw or choose."""
 
 
-Name = Annotated[str | None, tyro.conf.Positional]
+def data_set_names() -> str:
+    """Return the names of all data sets, read from their file: `data.DATA_SETS` needs torch."""
+    table = tomllib.loads(DATA_SETS_FILE.read_text(encoding="utf-8"))
+    names = ["csv (your own)" if name == "csv" else name for name in table]
+    return f"{', '.join(names[:-1])} or {names[-1]}."
+
+
+DataSet = Annotated[str, tyro.conf.arg(help=data_set_names())]
+Name = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(help=data_set_names())]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
 DATA = DataOptions()
 

@@ -15,7 +15,7 @@ def data(
 
     Try:
       l2rclip data
-          the twelve data sets
+          all data sets
       l2rclip data morph
           its card: source, licence, terms, known leakage, protocols and folds
       l2rclip data morph --download DIR/datalists
@@ -28,8 +28,7 @@ def data(
           decode every image of your own and list all faults; exit code 2 if `fit` would refuse them
 
     Args:
-        name: leaves, csv, bracol, bracol-area, retinamnist, apples81, hc18, morph, clap2015,
-            adience, hci or aesthetics.
+        name: One of the data sets.
         leakage: Print what training and test share.
         check: Decode every image, and print sizes, modes, copies across splits, and all that cannot
             be read.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from l2rclip_lite.commands.common import DATA, Data, load_options, table
+from l2rclip_lite.commands.common import DATA, Data, DataSet, load_options, table
 from l2rclip_lite.config import Config
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    dataset: str,
+    dataset: DataSet,
     out: str,
     # Never with a default: the fields' own follow the preset.
     config: Annotated[Config, tyro.conf.arg(name="")],
@@ -44,8 +44,7 @@ def fit(
     A run that was stopped continues from its last complete epoch: give the same command again.
 
     Args:
-        dataset: leaves, csv (your own), bracol, bracol-area, retinamnist, apples81, hc18, morph,
-            clap2015, adience, hci or aesthetics.
+        dataset: One of the data sets.
         out: The run directory: new, or of the same run.
         quiet: Print nothing but the last line.
         cache: Keep image features of the untrained tower in this folder, and take them from there.

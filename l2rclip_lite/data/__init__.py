@@ -58,9 +58,8 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
     """Return a data set by its name.
 
     Args:
-        name: "leaves" (generated, nothing to download), "bracol" and "bracol-area" (real coffee
-            leaves), "csv" (your own), "retinamnist", "apples81", "hc18", "morph", "clap2015",
-            "adience", "hci" or "aesthetics".
+        name: A key of `benchmarks.DATA_SETS`: "leaves" (generated, nothing to download), "csv"
+            (your own), or a published one such as "bracol".
         options: What the loader of that name takes (`load_leaves`, `load_csv`, `load_benchmark`,
             …), and what `protocols.apply_protocols` takes, with `protocol_seed` for its seed:
             `few_shot=4` keeps four training images per rank.

@@ -1,4 +1,4 @@
-"""What is known about each of the twelve data sets before an image is seen.
+"""What is known about each data set before an image is seen.
 
 The table itself is `benchmarks.toml`.
 """

@@ -41,8 +41,7 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
     github.com/raywang335/L2RCLIP, commit 168fd4b. BRACOL's five folds are those of its authors.
 
     Args:
-        name: "bracol", "bracol-area", "apples81", "hc18", "morph", "clap2015", "adience", "hci" or
-            "aesthetics".
+        name: A key of `DATA_SETS` with published lists, such as "bracol" or "morph".
         root: A folder that holds the images, anywhere below it; None gives counts, but no image.
         lists: The folder of the official lists; `root/datalists` if None, of the first four `root`.
         category: Of aesthetics: "animals", "nature", "people" or "urban".

@@ -21,10 +21,9 @@ SETTING_A, BY_PATH = (
     "../../datasets/Morph/image/{name} {label}",
 )
 LISTS = {
+    # a CSV file of the columns that the data set declares, but for those named below
+    **{name: (",".join(facts.columns), "{name},{label}") for name, facts in DATA_SETS.items()},
     "bracol": ("id,severity", "{number},{label}"),
-    "bracol-area": ("file,lesion_percent", "{name},{label}"),
-    "apples81": ("file,count", "{name},{label}"),
-    "hc18": ("file,week", "{name},{label}"),
     "morph rs-partial": SETTING_A,
     "morph three-fold": SETTING_A,
     "morph random": ("", BY_PATH),

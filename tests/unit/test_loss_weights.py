@@ -1,0 +1,63 @@
+"""Each weight of `LossWeights` reaches the loss of its stage, and any batch can be trained on."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from l2rclip_lite.config import Config, LossWeights
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.training.stages import stage1_loss, stage2_loss
+
+NAMES = LossWeights._fields
+
+
+@pytest.fixture(scope="module")
+def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
+    """A model that nobody trains; the tests change its weights of losses."""
+    return L2RCLIP.build(leaves.ranks, small)
+
+
+def both_stages(model: L2RCLIP, weights: dict[str, float], z: Tensor, y: Tensor) -> Tensor:
+    """The sum of both stages' losses under these weights; the others are 0."""
+    model.config = replace(model.config, **dict.fromkeys(NAMES, 0.0) | weights)
+    values = model.ranks.values_tensor()
+    text = model.rank_features
+    return stage1_loss(model, z, text, y, values) + stage2_loss(model, z, y, values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_weight_of_two_adds_its_term_twice(name: str, model: L2RCLIP) -> None:
+    """The loss rises by the term with weight 1, and by twice that with 2."""
+    y = torch.tensor([0, 1, 3])
+    z = F.normalize(model.rank_features[[1, 1, 4]] + model.rank_features[[0, 2, 3]], dim=1)
+
+    loss = [both_stages(model, {name: weight}, z, y).detach() for weight in (0.0, 1.0, 2.0)]
+    term = float(loss[1] - loss[0])
+
+    assert abs(term) > 1e-3
+    assert float(loss[2] - loss[0]) == pytest.approx(2 * term, rel=1e-2)
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
+@pytest.mark.parametrize("name", NAMES)
+def test_any_batch_has_a_finite_gradient(
+    name: str, labels: list[int], seed: int, model: L2RCLIP
+) -> None:
+    """A batch of one, of one label, with ranks absent, and an image that lies on its text."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.tensor(labels)
+    z = torch.randn(len(labels), model.towers.dim, generator=generator)
+    z[0] = model.rank_features[labels[0]]
+    z = F.normalize(z, dim=1).requires_grad_()
+
+    loss = both_stages(model, {name: 1.0}, z, y)
+    (gradient,) = torch.autograd.grad(loss, z)
+
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
