@@ -1,8 +1,7 @@
 """The command `l2rclip`: fit, baselines, compare, report, predict, evaluate, export, data, doctor.
 
 What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is
-imported when a command runs, so that help and a misspelt option answer at once; the help of
-`baselines` alone waits for the names in its registry.
+imported when a command runs, so that help and a misspelt option answer at once.
 """
 
 import functools

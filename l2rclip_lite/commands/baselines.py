@@ -1,7 +1,9 @@
 """`l2rclip baselines`: train other methods on the data of a finished run."""
 
+import ast
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2rclip_lite.commands.common import How, Names, Reading, Run
@@ -71,14 +73,20 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
 
 
 def help_text() -> str:
-    """Return the docstring of `baselines` with the names that the registry has."""
-    from l2rclip_lite.baselines.registry import OBJECTIVES, PROBES
+    """Return the docstring of `baselines` with the names that the registry has.
 
-    names = {"{probes}": ", ".join(PROBES), "{objectives}": ", ".join(OBJECTIVES)}
+    They are read from its source: to import it would take seconds.
+    """
+    source = Path(__file__).parents[1] / "baselines" / "registry.py"
+    names: dict[str, str] = {}
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=table), value=ast.Dict(keys=keys)):
+                names[table] = ", ".join(ast.literal_eval(key) for key in keys if key)
+
     text = str(baselines.__doc__)
-    for placeholder, listed in names.items():
-        text = text.replace(placeholder, listed)
-    return text
+    text = text.replace("{probes}", f"{names['TEXTS']}, {names['HEADS']}")
+    return text.replace("{objectives}", names["OBJECTIVES"])
 
 
 def _train(
