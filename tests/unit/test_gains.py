@@ -160,9 +160,14 @@ def verdicts(claims: pd.DataFrame) -> list[str]:
     return claims.loc[claims["data"] == MEAN, "verdict"].tolist()
 
 
-def test_three_sets_make_one_claim(runs: pd.DataFrame, claimed: pd.DataFrame) -> None:
+@pytest.fixture(scope="module")
+def claims(runs: pd.DataFrame, claimed: pd.DataFrame) -> pd.DataFrame:
+    """The three claims, and the rows of their sets."""
+    return judge_claims(runs, claimed)
+
+
+def test_three_sets_make_one_claim(claims: pd.DataFrame) -> None:
     """The gain is the mean of the sets."""
-    claims = judge_claims(runs, claimed)
     sets = claims[claims["data"] != MEAN]
     means = claims[claims["data"] == MEAN]
 
@@ -173,9 +178,8 @@ def test_three_sets_make_one_claim(runs: pd.DataFrame, claimed: pd.DataFrame) ->
     assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
 
 
-def test_holm_counts_three_claims(runs: pd.DataFrame, claimed: pd.DataFrame) -> None:
+def test_holm_counts_three_claims(claims: pd.DataFrame) -> None:
     """The least p is 2/10,001; of two claims that have it, both count three times that."""
-    claims = judge_claims(runs, claimed)
     holm = claims.loc[claims["data"] == MEAN, "holm"].tolist()
     assert holm[:2] == pytest.approx([6 / 10_001, 6 / 10_001])
 
