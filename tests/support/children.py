@@ -1,4 +1,6 @@
-"""What tests do in another process: it comes from a server without threads, so that it inherits no held lock.
+"""Work that tests do in another process.
+
+It comes from a server without threads, so that it inherits no lock that is held.
 
 Nor does it have pytest's type checks, which would cut the graph of a model that is compiled.
 """
@@ -144,7 +146,7 @@ def attempt(files: list[Path], memory: int) -> None:
 
 
 def keep_or_read() -> None:
-    """Check that images kept in memory, or read by this process or a worker, give the same numbers."""
+    """Check that images kept in memory, or read by a process or a worker, are the same."""
     *splits, ranks = painted()
     data = OrdinalDataset.from_datasets(splits, ranks)
     histories = []
@@ -187,7 +189,7 @@ METHODS = ("stage 2", "coral", "supcon")
 
 
 def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
-    """Train each of METHODS for three epochs, alone or with another process, and keep the weights."""
+    """Train each of METHODS for three epochs, alone or with another process."""
     if rank is not None:
         join(rank, port)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Shared by tests/faults: the long form, the record of what was tried, the judge, and damage to bytes."""
+"""Shared by tests/faults: the long form, the record of cases, the judge, damage to bytes."""
 
 import math
 import os

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def folder_of(name: str) -> Path | None:
-    """Return the folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above this one."""
+    """Return the folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above."""
     places = []
     if "L2RCLIP_DATA" in os.environ:
         places.append(Path(os.environ["L2RCLIP_DATA"]))

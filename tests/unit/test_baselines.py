@@ -1,4 +1,4 @@
-"""Every baseline, on sixty leaves or on features made by hand: it learns, it lacks a rank, it is killed."""
+"""Every baseline: it learns, answers with a rank absent, and goes on after it was killed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,6 @@ from l2rclip_lite.baselines import (
 )
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import bare_sentences
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
 from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
@@ -31,19 +30,14 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import fit_linear_heads
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
-from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import Stage
 
 UNEVEN = Ranks(
     ("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years"
-)
-FIVE = Ranks(
-    ("no", "very low", "low", "high", "very high"), (0, 1, 2, 3, 4), "a leaf with {rank} damage"
 )
 
 
@@ -234,7 +228,7 @@ def test_a_frozen_baseline_learns_what_can_be_learned(name: str, arc: Material) 
 
 
 def test_two_names_of_a_method_are_one_method(arc: Material) -> None:
-    """Cross-entropy on frozen features is logistic regression; the second name is listed nowhere."""
+    """Cross-entropy on frozen features is logistic regression; one name is listed nowhere."""
     assert ALIASES == {"cross-entropy-frozen": "linear-probe"}
     assert not ALIASES.keys() & {*BASELINES}
     check_baselines(["cross-entropy-frozen"])
@@ -344,67 +338,3 @@ def test_coral_of_two_ranks_is_logistic_regression() -> None:
     expected = oracle.fit(x, target.numpy()).predict_proba(x)[:, 1]
 
     assert head(z).sigmoid().numpy()[:, 0] == pytest.approx(expected, abs=1e-4)
-
-
-# --- CoOp and OrdinalCLIP -----------------------------------------------------------------------
-
-
-def test_interpolation_by_hand() -> None:
-    """Five ranks, base ranks at 0, 2 and 4, inverse distances.
-
-    Rank 0: 1/ε, ½, ¼, nearly 1, 0, 0; rank 1: 1, 1, ⅓ over 2⅓. A single base rank is every rank.
-    """
-    inverse = interpolation_weights(5, 3, "inverse")
-    assert inverse[:2].flatten().tolist() == pytest.approx([1, 0, 0, 3 / 7, 3 / 7, 1 / 7], abs=1e-4)
-    assert interpolation_weights(4, 1).tolist() == [[1], [1], [1], [1]]
-
-
-@pytest.mark.parametrize("base_ranks", [1, 3, 9])
-def test_the_sentence_holds_the_blend(tiny: Towers, base_ranks: int) -> None:
-    """All sentences are equal but for one vector, the blended one.
-
-    "very low" has two tokens and "low" one; here each rank has one, so no sentence is longer.
-    """
-    prompts = InterpolatedPrompts(tiny, FIVE, base_ranks=base_ranks, context_length=2, seed=3)
-    words = prompts.embeddings()
-    slots = prompts.prompt_tokens.rank_words
-    others = words[~slots].view(5, -1)
-
-    assert prompts.base.shape == (min(base_ranks, 5), tiny.width)
-    assert slots.sum(1).tolist() == [1] * 5
-    assert torch.equal(words[slots], prompts.weights @ prompts.base)
-    assert torch.equal(others[1:], others[:-1])
-
-    # one seed draws both: equal rows would be one vector
-    rows = torch.cat([prompts.context, prompts.base])
-    correlations = torch.corrcoef(rows) - torch.eye(len(rows))
-    assert correlations.abs().max() < 0.7
-
-
-@pytest.mark.parametrize(
-    ("method", "expected"),
-    [("coop", {"prompts.context"}), ("ordinalclip", {"prompts.context", "prompts.base"})],
-)
-def test_gradients_reach_context_and_base_ranks_and_nothing_of_a_fixed_head(
-    method: str, expected: set[str], tiny: Towers
-) -> None:
-    """Which gives the same logits."""
-    tiny.requires_grad_(False)
-    model = L2RCLIP(tiny, FIVE, Config(heads=2))
-    head = PromptHead(model, InterpolatedPrompts)
-    if method == "coop":
-        head = PromptHead(model, RankPrompts, rankformer=False)
-    images = torch.eye(3, tiny.dim)
-
-    logits = head(images)
-    torch.autograd.backward(logits.square().sum())
-
-    moved = set()
-    for name, parameter in head.named_parameters():
-        if parameter.grad is not None and parameter.grad.any():
-            moved.add(name)
-    assert moved == expected
-
-    fixed = head.fixed()
-    assert torch.allclose(fixed(images), logits)
-    assert not any(parameter.requires_grad for parameter in fixed.parameters())

@@ -34,7 +34,7 @@ seeds = st.integers(0, 2**31)
 
 
 def drawn(seed: int, images: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits, and targets that follow them at temperature 2, inside the bounds of the fit."""
+    """Return logits, and targets that follow them at temperature 2."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(scale=3, size=(images, 3))
     targets = [rng.choice(3, p=row) for row in temper(logits, 2.0)]

@@ -1,4 +1,4 @@
-"""The command line around its commands: misspelt words, help, signals, and what reaches the terminal."""
+"""The command line around its commands: misspelt words, help, signals, the terminal."""
 
 import io
 import os
@@ -189,7 +189,7 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_sigterm_ends_a_command_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks are released, the bar leaves its line, one sentence follows, the handler is put back."""
+    """Locks are released, the bar leaves its line, a sentence follows, the handler is put back."""
     released = list[str]()
 
     def wait_for_the_signal() -> None:

@@ -14,9 +14,9 @@ from l2rclip_lite.config import PRESETS, Config, Controls
 
 NAN = float("nan")
 REFUSED = (
-    ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0), ("lr1", NAN),
-    ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01), ("warmup", 1.0), ("heads", 0),
-    ("image_size", 7), ("threads", 0), ("axis", "ranks"), ("controls", {"order": "shufled"}),
+    ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0),
+    ("lr1", NAN), ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01),
+    ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("threads", 0), ("axis", "ranks"), ("controls", {"order": "shufled"}),
     ("controls", {"push_power": 3}), ("epochs", 3),
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
 
 
 def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() -> None:
-    """Whoever changes one changes every run that does not name it: then the results are to be made anew."""
+    """Whoever changes one changes every run that does not name it, and makes the results anew."""
     expected = {
         "context_length": 4,
         "axis": "rank",

@@ -19,7 +19,7 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import stage1_loss, stage2_loss
 
 VALUES = torch.arange(5.0)
-# A batch without the lowest and the highest rank: its largest gap to any rank is 3, that of all is 4.
+# A batch without the lowest and the highest rank: its largest gap is 3, that of all ranks 4.
 TARGETS = torch.tensor([1, 3, 2, 2, 1])
 
 
@@ -152,7 +152,7 @@ def test_without_rankformer_the_context_alone_learns(plain: L2RCLIP) -> None:
 
 
 def test_texts_that_are_not_centred_lie_close_together(plain: L2RCLIP) -> None:
-    """Of a small random tower the mean cosine is above 0.9; centred, the sum of cosines is small."""
+    """Of a small random tower the mean cosine is above 0.9; centred, it is small."""
     model = controlled(plain, Controls(centre=False))
     apart = plain.rank_features @ plain.rank_features.T
     close = model.rank_features @ model.rank_features.T

@@ -1,4 +1,4 @@
-"""The doctor: OK lines only on a healthy machine; what can break gives a FAIL line with its cure."""
+"""The doctor: OK lines on a healthy machine, and a FAIL line with its cure for each fault."""
 
 import resource
 from importlib import metadata
@@ -26,7 +26,7 @@ def test_a_healthy_machine_is_all_ok(
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file as weights, two packages too old and too new, a file for a folder, a driver that raises."""
+    """Other weights, packages too old and too new, a file for a folder, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 

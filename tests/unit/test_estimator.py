@@ -1,4 +1,4 @@
-"""The scikit-learn estimator: scikit-learn's own checks and tools, and the answers of the package."""
+"""The scikit-learn estimator: scikit-learn's checks and tools, the answers of the package."""
 
 import pickle
 from copy import deepcopy

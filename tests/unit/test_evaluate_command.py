@@ -155,7 +155,7 @@ def test_a_record_that_leads_out_of_the_current_folder_is_not_followed(
 def test_every_place_outside_is_asked_for_at_once_and_followed_from_above(
     drawn_run: DrawnRun, copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root and table in one sentence; where they lie below the current folder no option is needed."""
+    """Root and table in one sentence; below the current folder no option is needed."""
     labels = drawn_run.root / "labels.csv"
     source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
     set_source(copied_run, source | {"labels": str(labels)})

@@ -67,7 +67,7 @@ def written(
     graphs: list[Any] = []
     make_graph = torch.onnx.export
 
-    def record(*arguments: Any, **settings: Any) -> Any:
+    def record(*arguments: object, **settings: object) -> Any:
         graphs.append(make_graph(*arguments, **settings))
         return graphs[-1]
 

@@ -1,4 +1,4 @@
-"""Features that were kept are taken only whole, finite, and for the images and the tower they are of."""
+"""Features that were kept are taken only whole, finite, and for their images and tower."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -216,7 +216,7 @@ def two_folders(tmp_path: Path) -> str:
 def test_an_image_folder_is_not_read_for_its_labels(
     two_folders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor a part or a sum of one; changed `targets` do not reach its items, so they do not count."""
+    """Nor a part or a sum of one; changed `targets` do not reach its items."""
     dataset = ImageFolder(two_folders, target_transform=lambda label: 1 - label)
     dataset.targets = [9, 9, 9, 9]
     sum_of_parts = ConcatDataset([Subset(dataset, [3, 0]), Subset(dataset, [2])])

@@ -1,4 +1,4 @@
-"""Gains against SciPy and by hand: images, runs, three claims, shares of the order; and the figures."""
+"""Gains against SciPy and by hand: images, runs, three claims, shares of the order, figures."""
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def test_rows_of_two_studies_are_not_paired() -> None:
 
 
 def test_interval_and_p_by_scipy() -> None:
-    """The ratio of two paired means, up to what 10,000 draws leave open; p is near that of a normal curve."""
+    """The ratio of two paired means, up to the noise of 10,000 draws; p as of a normal curve."""
     rng = np.random.default_rng(0)
     other = rng.gamma(2, size=300)
     one = other * rng.normal(0.97, 0.3, 300)
@@ -89,7 +89,7 @@ def test_images_of_one_subject_are_drawn_together() -> None:
 
 
 def test_the_same_image_twice_narrows_no_interval_by_subject() -> None:
-    """Under the name of one tree it says nothing new: the interval is that of one image per tree."""
+    """Under the name of one tree it is no news: the interval is that of one image per tree."""
     rng = np.random.default_rng(1)
     once = scores(one=rng.uniform(1, 2, 60), other=rng.uniform(1, 2, 60))
     shots = []

@@ -25,7 +25,7 @@ from l2rclip_lite.towers.load import load_towers
 class Handler(BaseHTTPRequestHandler):
     """Creating, committing and downloading.
 
-    `server.commits` holds the files of each commit, `server.requested` the paths that were asked for.
+    `server.commits` holds the files of each commit, `server.requested` the paths asked for.
     """
 
     server: Any
@@ -84,7 +84,7 @@ def names_of(requested: list[str]) -> set[str]:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The stand-in in place of huggingface.co, as the variable HF_ENDPOINT puts it there for a new process."""
+    """The stand-in in the place of the hub, where HF_ENDPOINT puts it for a new process."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)

@@ -1,4 +1,4 @@
-"""Images of more or fewer than 8 bits a channel: the upper eight count, and no image turns black."""
+"""Images of other than 8 bits a channel: the upper eight count, and no image turns black."""
 
 import io
 import struct

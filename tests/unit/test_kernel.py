@@ -53,7 +53,7 @@ def objective(flat: np.ndarray, x: np.ndarray, kernel: np.ndarray, ridge: float)
 
 
 def test_another_optimiser_finds_the_same_and_there_the_slope_is_zero() -> None:
-    """BFGS on differences, in other coordinates, from a start drawn at random; and the head's own slope."""
+    """BFGS on differences, in other coordinates, from a random start; and the head's own slope."""
     head = list(fit_kernel_heads(Z, Y, KERNEL, [0.1, 0.01]))[1]
     weight = head.weight.double().numpy().ravel()
     problem = (inputs(head), KERNEL.double().numpy(), 0.01)

@@ -1,4 +1,4 @@
-"""The losses on a fixture drawn by seed (the numbers of the released code), and laws of any batch."""
+"""The losses on a fixture drawn by seed, as the released code has them; laws of any batch."""
 
 import math
 from collections.abc import Callable
@@ -273,7 +273,7 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=9)
     step=st.floats(0.01, 100),
 )
 def test_laws_of_any_batch(labels: list[int], seed: int, shift: int, step: float) -> None:
-    """One image, one label, ranks absent, an image that lies on its text: loss and gradient are finite.
+    """One image, one label, ranks absent, an image on its text: loss and gradient are finite.
 
     Ranks 16 … 20 in place of 0 … 4, or in months in place of years, change nothing. Nor does the
     order of the batch, except in the released stage 1, which `symmetric` repairs.

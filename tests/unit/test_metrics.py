@@ -70,7 +70,7 @@ def test_a_value_beyond_the_scale_is_cut_off_in_ranks_only() -> None:
 
 
 def test_integers_are_ranks_and_floats_are_values() -> None:
-    """Age 18 is rank 2 of 16 … 20: as an integer 2, as a float 18.0; the float 2.0 is a two-year-old."""
+    """Age 18 is rank 2 of 16 … 20: as an integer 2, as a float 18.0; 2.0 is a two-year-old."""
     ages = Ranks.integers(16, 20, template="{rank}")
     assert metrics.mae([2], [2], ages) == metrics.mae([2], [18.0], ages) == 0.0
     assert metrics.mae([2], [2.0], ages) == 16.0
@@ -109,7 +109,7 @@ def test_auc_sees_the_order_of_very_small_numbers() -> None:
 
 
 def test_epsilon_error_by_hand() -> None:
-    """One σ off costs 1 − e^(−1/2), exact costs 0; σ = 0 costs 0 if exact and 1 if not. Indices are ranks."""
+    """One σ off costs 1 − e^(−1/2), exact costs 0; with σ = 0 all else costs 1."""
     ages = Ranks.integers(16, 30, template="{rank}")
     assert metrics.epsilon_error([18.5], [2], ages, [0.5]) == pytest.approx(1 - math.exp(-0.5))
     assert metrics.epsilon_error([1, 1], [17.0, 17.5], ages, [0.0, 0.0]) == 0.5
@@ -163,17 +163,17 @@ HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
     [
         (lambda: metrics.cs_at([0], [0], grades(2), k=-1), "k is -1; give a distance ≥ 0"),
         (lambda: metrics.cs_at([0], [0], grades(2), k=math.nan), "k is nan"),
-        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number from 1"),
+        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number"),
         (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=2.5), "bins is 2.5"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), intervals=True, resamples=0), "resamples is 0"),
-        (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number from 0"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a"]), "1 groups, 2 images"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a", None]), "groups is None in row 1"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=[math.nan, 1]), "groups is nan in row 0"),
-        (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of diff"),
+        (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of"),
         (lambda: evaluate(ROWS, HIDDEN, grades(2)), "y_true has masked cells; leave out these"),
         (lambda: metrics.mae([0, 1], HIDDEN, grades(2)), "y_pred has masked cells"),
-        (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in row 1"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in"),
     ],
 )  # fmt: skip
 def test_a_setting_that_means_nothing_is_refused(call: Callable[[], object], message: str) -> None:
@@ -195,7 +195,7 @@ def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_evaluate_agrees_with_each_function() -> None:
-    """Every key is the function of its name, on the most probable rank, the median or the expected value."""
+    """Every key is the function of its name: on the most probable rank, median or expectation."""
     ranks = Ranks.integers(16, 22, template="{rank}")
     target, p = sample(60, 7)
     sigma = np.linspace(0.5, 3, 60)
@@ -238,7 +238,7 @@ def test_the_three_answers_of_a_row_by_hand() -> None:
 
 
 def test_equal_rows_stay_tied() -> None:
-    """A model with one answer for all images orders nothing, whatever the last bit of Σ_k p_k r_k."""
+    """One answer for all images orders nothing, whatever the last bit of Σ_k p_k r_k."""
     p = np.tile(np.random.default_rng(0).dirichlet(np.ones(61)), (97, 1))
     scores = evaluate(p, np.arange(97) % 61, grades(61))
     assert (scores["spearman_expected"], scores["kendall_expected"]) == (0.0, 0.0)
@@ -285,7 +285,7 @@ def test_every_metric_of_a_resample_is_that_of_the_images_it_drew(
 
 
 def test_blocks_change_neither_the_draws_nor_the_interval() -> None:
-    """5,000 images × 900 resamples are two blocks; the draws are those of one call of `integers`."""
+    """5,000 images × 900 resamples are two blocks; the draws are those of one call."""
     target, p = sample(5000, 2)
     rows = np.random.default_rng(3).integers(5000, size=(900, 5000))
     errors = p.argmax(1) != target

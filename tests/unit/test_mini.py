@@ -1,4 +1,4 @@
-"""The offline towers: real weights in the right network, MiniLM's own text path, a refitted alignment."""
+"""The offline towers: real weights in the right network, MiniLM's text path, the alignment."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_the_file_in_the_package_is_what_the_script_fits(names: tuple[Tensor, Te
 
 
 def test_ridge_by_hand() -> None:
-    """W = 2·I, T = I of two names, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
+    """W = 2·I, T = I, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
     fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
     assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
     assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))

@@ -1,4 +1,4 @@
-"""L2RCLIP as an ordinary module: in a plain loop, compiled, in DDP, saved, loaded, and predicting."""
+"""L2RCLIP as an ordinary module: in a plain loop, compiled, in DDP, saved and loaded."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_logits_and_text_features_follow_the_context(model: L2RCLIP, pixels: Ten
 
 @pytest.mark.slow
 def test_it_compiles_wraps_hooks_and_round_trips() -> None:
-    """torch.compile in one graph, DDP (one process), a forward hook and a state_dict: each gives the same logits."""
+    """torch.compile in one graph, DDP, a forward hook and a state_dict: the same logits."""
     assert children.ended(children.compile_and_wrap) == 0
 
 
@@ -314,7 +314,7 @@ def test_a_number_below_its_least_is_refused(model: L2RCLIP) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) -> None:
-    """`model.half()` as PyTorch has it; also the model that ships, which has a head and the towers `mini`."""
+    """Also the model that ships, which has a head and the towers `mini`."""
     for any_model in (model, L2RCLIP.from_pretrained("leaves")):
         exact = any_model.predict(images(3)).probabilities
         half = any_model.to(dtype).predict(images(3)).probabilities

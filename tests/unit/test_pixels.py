@@ -9,7 +9,7 @@ from l2rclip_lite.towers.base import Towers
 
 
 def test_images_are_squeezed_never_cropped(tiny: Towers) -> None:
-    """A grey image with a red left and a blue right edge keeps both; a centre crop would cut them away."""
+    """A grey image keeps its red left and its blue right edge; a crop would cut them away."""
     picture = Image.new("RGB", (400, 100), "grey")
     picture.paste("red", (0, 0, 40, 100))
     picture.paste("blue", (360, 0, 400, 100))
@@ -34,7 +34,7 @@ def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
 
 
 def test_transform_is_squash_and_normalise_and_augments_by_torchs_seed(tiny: Towers) -> None:
-    """Without training it is deterministic; with it, the same global seed gives the same picture."""
+    """Without training it is deterministic; with it, a seed gives the same picture."""
     picture = Image.radial_gradient("L").rotate(10, fillcolor=200)
     plain: Tensor = tiny.transform()(picture)
     assert torch.equal(plain, tiny.transform()(picture))

@@ -1,4 +1,4 @@
-"""The source of both packages of the wheel: nothing that Windows lacks, and imports that go one way."""
+"""The source of both packages: nothing that Windows lacks, and imports that go one way."""
 
 import ast
 import graphlib

@@ -200,7 +200,7 @@ def test_json_keeps_a_name_that_would_steer_a_terminal(model: Path, here: Path) 
 def test_a_list_on_stdin_is_cut_at_line_feeds_alone(
     model: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes that are not UTF-8, U+0085 and U+2028 are parts of a name; lists of Windows are read."""
+    """Bytes that are no UTF-8, U+0085 and U+2028 belong to a name; Windows' lists are read."""
     names = [b"caf\xe9.png", "a\x85b.png".encode(), "a\u2028b.png".encode(), b"end.png"]
     for name in names:
         paint(name)

@@ -19,7 +19,7 @@ from l2rclip_lite.training.fit import fit
 
 
 def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
-    """Return the exit codes of two processes that train together, as `accelerate launch` starts them."""
+    """Return the exit codes of two processes that train together, as accelerate starts them."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]

@@ -99,7 +99,7 @@ def looped(former: RankFormer, embeddings: np.ndarray, words: np.ndarray) -> np.
 @pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("depth", [1, 2])
 def test_the_equation_word_by_word(axis: Axis, depth: int) -> None:
-    """Every axis, one block and two, sentences of three lengths: equal to the loop, which sees words alone.
+    """Sentences of three lengths: equal to the loop, which sees words alone.
 
     Start, end and padding are untouched.
     """

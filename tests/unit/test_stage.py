@@ -1,4 +1,4 @@
-"""One stage: its steps, the length of a gradient, the epoch that is kept, and a loss that runs away."""
+"""One stage: its steps, the length of a gradient, the epoch that is kept, a runaway loss."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Both stages of training: what learns, what the loss is, and what is said where they cannot go on."""
+"""Both stages of training: what learns, the losses, the log, and where memory runs out."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -178,7 +178,7 @@ def test_an_epoch_on_cached_features_has_at_most_32_steps(
     assert data.feature_batch_size(model.config) == 4
 
 
-# --- what is said -------------------------------------------------------------------------------
+# --- the log, and memory ------------------------------------------------------------------------
 
 
 def test_each_epoch_is_a_line_of_a_log_file(

@@ -1,4 +1,4 @@
-"""Rows of a study: the figures of `fit`, no trace of one arm in the next, and unseen ranks apart."""
+"""Rows of a study: the figures of `fit`, no trace of another arm, unseen ranks apart."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -102,7 +102,7 @@ def test_tuned_towers_go_back_to_their_start(
 def test_the_images_of_a_row_add_up_to_it(
     leaves: OrdinalDataset, towers: Towers, config: Config
 ) -> None:
-    """Mean RPS, mean error of the median and share of hits; only ours has the order of its texts."""
+    """Mean RPS, error of the median and share of hits; only ours has the order of texts."""
     study = Study(leaves, towers, config, image_features(leaves, towers))
     arms = [Arm("full"), Arm("sord", "sord-frozen"), Arm("median-rank", "median-rank")]
     rows = list(study.rows(arms, {"few_shot": 4}))
@@ -170,7 +170,7 @@ def faces(train: list[int], test: list[int]) -> OrdinalDataset:
 
 
 def test_seen_and_unseen_by_hand() -> None:
-    """Ranks 1 and 2 were never trained on. Test images of ranks 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
+    """Ranks 1 and 2 were never trained on: test images 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
 
     Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3.
     """

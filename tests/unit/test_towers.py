@@ -27,7 +27,7 @@ TINY = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("
 
 
 class NoStart:
-    """A stand-in for SigLIP's tokenizer: no start token, and an end token that is the padding, too."""
+    """A stand-in for SigLIP's tokenizer: no start token, and one token for end and padding."""
 
     def __call__(self, texts: list[str], context_length: int) -> Tensor:
         """Ids of words, padded."""
@@ -205,7 +205,7 @@ def test_vectors_in_the_slots_of_the_context_are_read_as_words(adapted: Adapted)
 
 @pytest.mark.slow
 def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) -> None:
-    """ViT-S-32-alt with weights of seed 3 in a safetensors file: loaded, they give open_clip's features."""
+    """ViT-S-32-alt with weights of seed 3 in a file: loaded, they give open_clip's features."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = open_clip.create_model("ViT-S-32-alt").eval()

@@ -42,7 +42,7 @@ WRONG = {
 
 
 def mypy(code: str, folder: Path) -> str:
-    """Return what mypy --strict says of a file of a user, with the settings and cache of `make lint`."""
+    """Return the report of mypy on a file of a user, with the settings of `make lint`."""
     file = folder / "user.py"
     file.write_text(code)
     options = ["--no-error-summary", "--show-error-codes", "--hide-error-context"]
@@ -53,7 +53,7 @@ def mypy(code: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_twenty_lines_of_a_user_pass_and_five_wrong_calls_do_not(tmp_path: Path) -> None:
-    """One run of mypy: the first part has no error, each line of the second has the one expected."""
+    """The first part has no error, each line of the second has the one expected."""
     first = len(USER.splitlines()) + 1
     report = mypy(USER + "\n".join(WRONG), tmp_path)
     errors = [line for line in report.splitlines() if "error:" in line]
