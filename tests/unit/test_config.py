@@ -16,8 +16,8 @@ NAN = float("nan")
 REFUSED = (
     ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0),
     ("lr1", NAN), ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01),
-    ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("threads", 0), ("axis", "ranks"), ("controls", {"order": "shufled"}),
-    ("controls", {"push_power": 3}), ("epochs", 3),
+    ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("threads", 0), ("axis", "ranks"),
+    ("controls", {"order": "shufled"}), ("controls", {"push_power": 3}), ("epochs", 3),
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """From an image to the pixels of a tower: squeezed, augmented, normalised."""
 
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor
