@@ -1,4 +1,4 @@
-"""What every test gets: one torch thread, no hub, no window, and examples that are the same in each run."""
+"""Settings of every test: one torch thread, no hub, no window, the same examples in each run."""
 
 import kernels
 
@@ -22,40 +22,44 @@ hypothesis.settings.load_profile("project")
 
 @pytest.fixture(autouse=True)
 def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests marked `untyped` see what a user sees, who runs the package without type checks."""
-    off = "untyped" in request.keywords
-    jaxtyping.config.update("jaxtyping_disable", off)
+    """Switch type checks off in tests marked `untyped`: users run the package without them."""
+    untyped = "untyped" in request.keywords
+    jaxtyping.config.update("jaxtyping_disable", untyped)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def _real(name: str) -> Path:
-    """A folder of real data, or a skip with the reason."""
+def real_folder(name: str) -> Path:
+    """Return a folder of real data, or skip the test with the reason."""
     folder = real_data.folder_of(name)
-    return folder if folder else pytest.skip(real_data.missing(name))
+    if folder is None:
+        pytest.skip(real_data.missing(name))
+    return folder
 
 
 @pytest.fixture(scope="session")
 def official() -> Path:
     """The official split lists."""
-    return _real("datalists")
+    return real_folder("datalists")
 
 
 @pytest.fixture(scope="session")
 def real_bracol() -> Path:
     """The real coffee leaves."""
-    return _real("bracol_severity")
+    return real_folder("bracol_severity")
 
 
 @pytest.fixture(scope="session")
 def real_retinamnist() -> Path:
     """The published RetinaMNIST file's folder."""
-    return _real("retinamnist")
+    return real_folder("retinamnist")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests that need a GPU where there is none."""
-    if not torch.cuda.is_available():
-        for item in items:
-            if "gpu" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    if torch.cuda.is_available():
+        return
+
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))

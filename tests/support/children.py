@@ -1,4 +1,6 @@
-"""What tests do in another process: it comes from a server without threads, so that it inherits no lock that is held.
+"""Work that tests do in another process.
+
+It comes from a server without threads, so that it inherits no lock that is held.
 
 Nor does it have pytest's type checks, which would cut the graph of a model that is compiled.
 """
@@ -13,6 +15,7 @@ import resource
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from typing import Any
 import torch
 from faults import painted
 from PIL import Image
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from l2rclip_lite import images
@@ -42,33 +46,67 @@ SET: dict[str, Any] = {
     "epochs2": 2,
     "batch_size": 16,
     "heads": 2,
+    "hidden": 32,
+    "threads": 1,
 }
-SET |= {"hidden": 32, "threads": 1}
 CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["l2rclip_lite.training.fit", "open_clip"])
 
 
-def start(what: Callable[..., None], *given: Any) -> BaseProcess:
-    """A child that does it."""
-    child = SERVER.Process(target=what, args=given)
+def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a child that calls the function."""
+    child = SERVER.Process(target=target, args=arguments)
     child.start()
     return child
 
 
-def ended(what: Callable[..., None], *given: Any) -> int | None:
-    """Exit code of a child that was let be; minus the signal that killed it."""
-    child = start(what, *given)
+def ended(target: Callable[..., None], *arguments: object) -> int | None:
+    """Return the exit code of a child that was let be; minus the signal that killed it."""
+    child = start(target, *arguments)
     child.join(120)
     return child.exitcode
 
 
-def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> None:
-    """Train; at write number `at` something happens, or no file may have more than `limit` bytes."""
-    real, writes = os.fsync, itertools.count(1)
+# --- one process --------------------------------------------------------------------------------
 
-    def fsync(descriptor: int) -> None:
+
+def train(
+    out: Path,
+    at: int = 0,
+    fault: str = "",
+    limit: int | None = None,
+    batch_size: int = CONFIG.batch_size,
+) -> None:
+    """Train, with an accident at write number `at`, or at most `limit` bytes a file."""
+    if at:
+        disturb_write(at, fault, out)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    *splits, ranks = painted()
+    try:
+        fit(splits, replace(CONFIG, batch_size=batch_size), out, ranks=ranks, quiet=True)
+    except InputError as error:
+        out.with_name("said").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def disturb_write(at: int, fault: str, out: Path) -> None:
+    """Let write number `at` meet an accident.
+
+    Args:
+        at: Counted from 1.
+        fault: `gone` removes the run directory, `kill` ends this process when half of the file is
+            written, and a name of `errno` is the error of the system.
+        out: The run directory.
+    """
+    sync = os.fsync
+    writes = itertools.count(1)
+
+    def disturbed(descriptor: int) -> None:
         if next(writes) == at:
             if fault == "gone":
                 shutil.rmtree(out, ignore_errors=True)
@@ -78,54 +116,72 @@ def train(out: Path, at: int = 0, fault: str = "", limit: int | None = None) -> 
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
                 raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
-        real(descriptor)
+        sync(descriptor)
 
-    os.fsync = fsync
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    try:
-        fit(painted()[:3], CONFIG, out, ranks=painted()[3], quiet=True)
-    except InputError as error:
-        out.with_name("said").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
+    os.fsync = disturbed
 
 
 def attempt(files: list[Path], memory: int) -> None:
-    """With so much more memory than now: load one model after the other, and predict; beside each, what came of it."""
-    now = (
-        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        * resource.getpagesize()
-    )
-    resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
+    """Load one model after the other and predict, and write beside each what came of it.
+
+    Args:
+        files: Model files, each in a folder of its own.
+        memory: Bytes that the process may take beyond those that it has now.
+    """
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
     for file in files:
-        said = "it dies"
+        outcome = "it dies"
         try:
-            file.with_name("said").write_text(said, encoding="utf-8")
+            file.with_name("said").write_text(outcome, encoding="utf-8")
             L2RCLIP.from_pretrained(file.parent).predict([PHOTO])
-            said = "used"
+            outcome = "used"
         except InputError as error:
-            said = f"refused: {error}"
+            outcome = f"refused: {error}"
         except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-        file.with_name("said").write_text(said, encoding="utf-8", errors="replace")
+            outcome = f"{type(error).__name__}: {error}"
+        file.with_name("said").write_text(outcome, encoding="utf-8", errors="replace")
+
+
+def keep_or_read() -> None:
+    """Check that images kept in memory, or read by a process or a worker, are the same."""
+    *splits, ranks = painted()
+    data = OrdinalDataset.from_datasets(splits, ranks)
+    histories = []
+
+    for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
+        images.IN_MEMORY = limit
+        model = L2RCLIP.build(ranks, replace(CONFIG, epochs2=1, workers=workers))
+        loaded = TrainingData.load(data, model)
+
+        n_kept = 40 if limit else 0
+        assert len(loaded.images["train"].kept) == n_kept
+        histories.append(train_stage2(model, loaded))
+
+    assert histories[0] == histories[1] == histories[2]
+
+
+# --- two processes ------------------------------------------------------------------------------
 
 
 def join(rank: int, port: int) -> None:
     """Be one of two processes, as `accelerate launch` starts them."""
-    world = {
-        "WORLD_SIZE": "2",
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "ACCELERATE_USE_CPU": "true",
-    }
-    os.environ.update(world, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(
+        WORLD_SIZE="2",
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        ACCELERATE_USE_CPU="true",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
 
 
-def train_together(out: Path, rank: int, port: int) -> None:
+def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
     """Train one run together with another process."""
     join(rank, port)
-    train(out)
+    train(out, batch_size=batch_size)
 
 
 # every term of stage 2, and losses that compare the images of a batch with each other
@@ -133,12 +189,13 @@ METHODS = ("stage 2", "coral", "supcon")
 
 
 def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
-    """Train each of METHODS for three epochs, alone or with another process, and keep the weights."""
+    """Train each of METHODS for three epochs, alone or with another process."""
     if rank is not None:
         join(rank, port)
     torch.set_num_threads(1)
-    ranks = painted()[3]
-    parts = [split[:37] for split in painted()[:3]]  # no multiple of any batch size
+
+    *splits, ranks = painted()
+    parts = [split[:37] for split in splits]  # no multiple of any batch size
     data = OrdinalDataset.from_datasets(parts, ranks)
     # Adam and clipping hide the length of a gradient; beside a decay it shows
     config = Config.from_dict(
@@ -148,17 +205,18 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
     )
     choose_device(config)
 
-    start = L2RCLIP.build(ranks, config)
-    loaded = TrainingData.load(data, start)
+    untrained = L2RCLIP.build(ranks, config)
+    loaded = TrainingData.load(data, untrained)
 
     for method in METHODS:
-        model = copy.deepcopy(start)
+        model = copy.deepcopy(untrained)
         run = RunDirectory(out / method)
         if method == "stage 2":
             history = train_stage2(model, loaded, run=run)
         else:
             model = train_baseline(method, model, loaded, run=run)
             history = []
+
         if not rank:
             model.save_pretrained(run.folder)
             write_json(run.folder / "history.json", history)
@@ -167,13 +225,18 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
 def poison(out: Path, rank: int, port: int) -> None:
     """Train stage 2 with another process; an image that only the second one reads is not finite."""
     join(rank, port)
-    ranks = painted()[3]
-    data = OrdinalDataset.from_datasets(painted()[:3], ranks)
     choose_device(CONFIG)
+
+    *splits, ranks = painted()
     model = L2RCLIP.build(ranks, CONFIG)
-    loaded = TrainingData.load(data, model)
+    loaded = TrainingData.load(OrdinalDataset.from_datasets(splits, ranks), model)
     normalize = model.towers.normalize
-    model.towers.normalize = lambda pixels: normalize(pixels) * (math.inf if rank else 1)
+    factor = math.inf if rank else 1.0
+
+    def normalize_and_poison(pixels: Tensor) -> Tensor:
+        return normalize(pixels) * factor
+
+    model.towers.normalize = normalize_and_poison
     try:
         train_stage2(model, loaded)
     except TrainingError as error:
@@ -182,41 +245,40 @@ def poison(out: Path, rank: int, port: int) -> None:
     os._exit(0)
 
 
-def keep_or_read() -> None:
-    """Images kept in memory, or read in each epoch, by this process or by a worker: the same numbers."""
-    data = OrdinalDataset.from_datasets(painted()[:3], painted()[3])
-    histories = []
-    for limit, workers in ((2**31, 0), (0, 0), (0, 1)):
-        images.IN_MEMORY = limit
-        one = L2RCLIP.build(data.ranks, Config(**SET | {"epochs2": 1}, workers=workers))
-        loaded = TrainingData.load(data, one)
-        assert len(loaded.images["train"].kept) == (40 if limit else 0)
-        histories.append(train_stage2(one, loaded))
-    assert histories[0] == histories[1] == histories[2]
+# --- torch's own ways ---------------------------------------------------------------------------
 
 
 def compile_and_wrap() -> None:
-    """torch.compile in one graph, a state_dict in another model, a forward hook, DDP of one process: the same logits."""
-    ranks, config = Ranks(("new", "old"), (0, 1), template="a {rank} tyre"), Config(**SET)
-    model, other = (L2RCLIP.build(ranks, config) for _ in range(2))
-    pixels = torch.rand(2, 3, 64, 64)
-    freeze(
-        model, "stage 2"
-    )  # before texts are encoded: torch rounds otherwise where a weight learns
+    """Check that a compiled, copied, hooked and wrapped model gives the logits of the plain one."""
+    ranks = Ranks(("new", "old"), (0, 1), template="a {rank} tyre")
+    config = Config(**SET)
+    model = L2RCLIP.build(ranks, config)
+    # before texts are encoded: torch rounds otherwise where a weight learns
+    freeze(model, "stage 2")
     with torch.no_grad():
         for value in model.state_dict().values():
             value += 0.1
-    plain, seen = model(pixels).detach(), []
+    pixels = torch.rand(2, 3, 64, 64)
+    logits = model(pixels).detach()
+
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    assert torch.allclose(compiled(pixels), plain, atol=1e-4)
+    assert torch.allclose(compiled(pixels), logits, atol=1e-4)
+
+    other = L2RCLIP.build(ranks, config)
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other(pixels), plain)
-    model.register_forward_hook(lambda module, given, out: seen.append(out.shape))
-    torch.distributed.init_process_group(
-        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
-    )
+    assert torch.equal(other(pixels), logits)
+
+    shapes: list[tuple[int, ...]] = []
+
+    def record_shape(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        shapes.append(tuple(output.shape))
+
+    model.register_forward_hook(record_shape)
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     wrapped = DistributedDataParallel(model)
     wrapped(pixels).sum().backward()
-    assert torch.allclose(wrapped(pixels), plain, atol=1e-5)
+
+    assert torch.allclose(wrapped(pixels), logits, atol=1e-5)
     assert all(p.grad is not None for p in model.towers.image.parameters())
-    assert seen == [(2, 2), (2, 2)]
+    assert shapes == [(2, 2), (2, 2)]

@@ -1,6 +1,6 @@
-"""A small drawn folder in the layout of a data set, so that its whole path runs without owning the data set.
+"""A small drawn folder in the layout of a data set, for those who do not own the data set.
 
-The images are drawn from the label: a run on one shows that the files are read and that a model learns from them.
+The images are drawn from the label, so a model can learn from them.
 """
 
 import zlib
@@ -15,11 +15,9 @@ from l2rclip_lite.files import write_text
 
 CSV_RANKS = ("fresh", "ripe", "overripe")
 PARTS = ("train", "train", "train", "val", "test")
-# The first line of a list, "" where it has none, and how a list names an image and its label; of MORPH by protocol.
-SETTING_A, BY_PATH = (
-    ("race gender age filename database", "0 1 {label} {name} morph"),
-    "../../datasets/Morph/image/{name} {label}",
-)
+# Header of a list, "" where it has none, and a row of it; of MORPH by protocol.
+SETTING_A = ("race gender age filename database", "0 1 {label} {name} morph")
+BY_PATH = "../../datasets/Morph/image/{name} {label}"
 LISTS = {
     # a CSV file of the columns that the data set declares, but for those named below
     **{name: (",".join(facts.columns), "{name},{label}") for name, facts in DATA_SETS.items()},
@@ -33,13 +31,15 @@ LISTS = {
     "hci": ("", "./images/{name} {label}s"),
     "aesthetics": ("", "{name}\t{label}.0"),
 }
+Row = dict[str, str | int | float]
 IMAGES = 80  # of a benchmark, or of one of its categories; four show one subject
 
 
 def make_fixture(name: str, folder: Path) -> Path:
-    """Write a drawn folder that `load_dataset(name, root=folder)` reads, for every fold and protocol but of retinamnist.
+    """Write a drawn folder that `load_dataset(name, root=folder)` reads.
 
-    Fewer than 400 images, and the lists in `datalists`.
+    It has fewer than 400 images, and in `datalists` the lists of every fold and protocol.
+    RetinaMNIST has no such layout.
     """
     if name == "csv":
         _write_table(folder)
@@ -49,40 +49,52 @@ def make_fixture(name: str, folder: Path) -> Path:
 
 
 def _write_lists(facts: DataSet, folder: Path) -> None:
-    """The list files of every protocol, and an image for every name in them."""
-    ranks = len(facts.ranks or ())
-    levels = min(
-        ranks, 16
-    )  # so many ranks take turns, for 7 has no factor in common with 5, 8 and 16
+    """Write the list files of every protocol, and an image for every name in them."""
+    lists = folder
+    if facts.lists:
+        lists = folder / "datalists" / facts.lists
+
     for section, category in enumerate(facts.categories or ("",)):
-        rows = []
-        for number in range(IMAGES):
-            rank = 7 * number % levels * (ranks - 1) // (levels - 1)
-            row = {
-                "number": IMAGES * section + number,
-                "subject": f"{number // 4:06}",
-                "shot": number % 4,
-            }
-            row |= {"label": facts.first + facts.step * rank, "part": PARTS[5 * number // IMAGES]}
-            path = facts.example.format(**row)
-            _draw(folder / path, rank / (ranks - 1))
-            rows.append(row | {"name": "/".join(path.split("/")[-facts.keep :])})
+        rows = _draw_images(facts, folder, IMAGES * section)
+
         for title, protocol in facts.protocols.items():
             header, form = LISTS.get(f"{facts.card.name} {title}") or LISTS[facts.card.name]
-            for (place, file), fold in product(enumerate(protocol.files), protocol.folds or (0,)):
-                chosen = [
-                    row
-                    for number, row in enumerate(rows)
-                    if _place(number, protocol, fold) == place
-                ]
-                lines = [*filter(None, [header]), *(form.format(**row) for row in chosen)]
-                lists = folder / "datalists" / facts.lists if facts.lists else folder
+            folds = protocol.folds or (0,)
+
+            for (place, file), fold in product(enumerate(protocol.files), folds):
+                lines = [header] if header else []
+                for number, row in enumerate(rows):
+                    if _place(number, protocol, fold) == place:
+                        lines.append(form.format(**row))
                 target = lists / file.format(fold=fold, category=category)
                 write_text(target, "\n".join(lines))
 
 
+def _draw_images(facts: DataSet, folder: Path, first: int) -> list[Row]:
+    """Write the images of a category; return the entries of each for a row of a list."""
+    n_ranks = len(facts.ranks or ())
+    # so many ranks take turns, for 7 has no factor in common with 5, 8 and 16
+    levels = min(n_ranks, 16)
+
+    rows = []
+    for number in range(IMAGES):
+        rank = 7 * number % levels * (n_ranks - 1) // (levels - 1)
+        row: Row = {
+            "number": first + number,
+            "subject": f"{number // 4:06}",
+            "shot": number % 4,
+            "label": facts.first + facts.step * rank,
+            "part": PARTS[5 * number // IMAGES],
+        }
+        path = facts.example.format(**row)
+        row["name"] = "/".join(path.split("/")[-facts.keep :])
+        _draw(folder / path, rank / (n_ranks - 1))
+        rows.append(row)
+    return rows
+
+
 def _place(number: int, protocol: Protocol, fold: int) -> int:
-    """Which of the list files of a protocol an image is in."""
+    """Return which of the list files of a protocol an image is in."""
     if protocol.cut == "second":
         return int(number // 5 % 5 == fold)
     if protocol.by_subject:
@@ -91,25 +103,28 @@ def _place(number: int, protocol: Protocol, fold: int) -> int:
 
 
 def _write_table(folder: Path) -> None:
-    """A CSV file and its images, 12 of each of three ranks."""
+    """Write a CSV file and its images, 12 of each of three ranks."""
     lines = ["path,label"]
     for number in range(12 * len(CSV_RANKS)):
-        rank, path = number % len(CSV_RANKS), f"images/{number:02}.png"
+        rank = number % len(CSV_RANKS)
+        path = f"images/{number:02}.png"
         lines.append(f"{path},{CSV_RANKS[rank]}")
         _draw(folder / path, rank / (len(CSV_RANKS) - 1))
     write_text(folder / "labels.csv", "\n".join(lines))
 
 
 def _draw(file: Path, position: float) -> None:
-    """Write a disc that grows and turns from blue to red as its position among the ranks goes from 0 to 1."""
+    """Write a disc that grows and turns from blue to red as its position goes from 0 to 1."""
     file.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(zlib.crc32(file.name.encode()))
+
     x, y = np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 64))
     left, top = generator.uniform(-0.08, 0.08, 2)  # the middle always lies in it
     disc = np.hypot(x - left, y - top) < 0.15 + 0.7 * position
-    cold, warm = np.array([70.0, 110.0, 190.0]), np.array([200.0, 80.0, 50.0])
-    painted = np.where(
-        disc[..., None], cold + position * (warm - cold), generator.uniform(90, 170, 3)
-    )
+
+    cold = np.array([70.0, 110.0, 190.0])
+    warm = np.array([200.0, 80.0, 50.0])
+    background = generator.uniform(90, 170, 3)
+    painted = np.where(disc[..., None], cold + position * (warm - cold), background)
     noisy = painted + generator.normal(0, 6, painted.shape)
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file)

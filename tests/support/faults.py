@@ -1,4 +1,4 @@
-"""What the tests of tests/faults share: the long form, the record of what was tried, the judge, and damage to bytes."""
+"""Shared by tests/faults: the long form, the record of cases, the judge, damage to bytes."""
 
 import math
 import os
@@ -22,90 +22,86 @@ KILLS: list[dict[str, object]] = []  # where each killed run was
 
 
 def many(short: int, long: int) -> settings:
-    """So many Hypothesis examples; the long form draws others each time."""
-    quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-    return settings(max_examples=long if LONG else short, derandomize=not LONG, **quiet)
+    """Return settings for so many Hypothesis examples; the long form draws others each time."""
+    return settings(
+        max_examples=long if LONG else short,
+        derandomize=not LONG,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @contextmanager
 def judged(fault: str, *, must: bool = True, about: str = "") -> Iterator[None]:
-    """Count a case: it must end in an InputError that says something or, unless `must`, in no error."""
+    """Count a case, and check how it ends.
+
+    Args:
+        fault: The class of fault that it counts for.
+        must: Whether it must end in an InputError; otherwise no error will do, too.
+        about: What the sentence must hold.
+    """
     TRIED[fault] += 1
     try:
         yield
     except (InputError, ValidationError) as error:  # pydantic's names the setting
-        said = str(error)  # the command line makes one short printable line of it
+        sentence = str(error)  # the command line makes one short printable line of it
     else:
         assert not must, "accepted"
         return
-    assert about in said, said
-    assert len(said.split()) > 3, said
+
+    assert about in sentence, sentence
+    assert len(sentence.split()) > 3, sentence
 
 
 @cache
 def painted() -> tuple[list[Any], list[Any], list[Any], Ranks]:
-    """Three small splits of (image, rank), painted once, and their ranks."""
+    """Return three small splits of (image, rank), painted once, and their ranks."""
     leaves = load_dataset("leaves", size=60, pixels=64)
     return list(leaves.train), list(leaves.val), list(leaves.test), leaves.ranks
 
 
-TEXTS = '" , ; # -1 NaN 1e999 ../ /etc/passwd C:\\ ~ http://x/ é null {rank} \\\\server\\share\\'.split()  # noqa: SIM905
-TEXTS += ["\0", "\r", "\n\n", "\t", "\ufeff", "\x1b[2J", "9" * 5000, "[" * 20_000, '{"a":' * 20_000]
+TEXTS = ['"', ",", ";", "#", "-1", "NaN", "1e999", "é", "null", "{rank}"]
+TEXTS += ["../", "/etc/passwd", "C:\\", "~", "http://x/", "\\\\server\\share\\"]
+TEXTS += ["\0", "\r", "\n\n", "\t", "\ufeff", "\x1b[2J"]
+TEXTS += ["9" * 5000, "[" * 20_000, '{"a":' * 20_000]
 SNIPPETS = [text.encode() for text in TEXTS] + [b"\xff\xfe"]
 
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """A copy after one to three accidents: bits, cuts, repeats, foreign bytes, another encoding."""
+    """Draw a copy after one to three accidents.
+
+    They are a flipped bit, a cut, a part that is lost or repeated, another encoding from somewhere
+    on, and foreign bytes.
+    """
     for _ in range(draw(st.integers(1, 3))):
-        start, end = sorted(
-            draw(st.tuples(st.integers(0, len(content)), st.integers(0, len(content))))
-        )
-        short = content[start : min(end, start + 40)]
+        place = st.integers(0, len(content))
+        start, end = sorted(draw(st.tuples(place, place)))
+        part = content[start : min(end, start + 40)]
+
         match draw(st.integers(0, 6)):
-            case 0 if short:
-                short, new = short[:1], bytes([short[0] ^ 1 << draw(st.integers(0, 7))])
+            case 0 if part:
+                part = part[:1]
+                new = bytes([part[0] ^ 1 << draw(st.integers(0, 7))])
             case 1:
-                short, new = content[start:], b""
+                part = content[start:]
+                new = b""
             case 2:
-                new = short * draw(st.sampled_from((0, 2)))
+                new = part * draw(st.sampled_from((0, 2)))
             case 3:
-                other = draw(st.sampled_from(("utf-16", "utf-7", "cp500")))
-                short = content[start:]
-                new = short.decode("utf-8", "replace").encode(other, "replace")
+                encoding = draw(st.sampled_from(("utf-16", "utf-7", "cp500")))
+                part = content[start:]
+                new = part.decode("utf-8", "replace").encode(encoding, "replace")
             case _:
                 new = draw(st.sampled_from(SNIPPETS))
-        content = content[:start] + new + content[start + len(short) :]
+
+        content = content[:start] + new + content[start + len(part) :]
     return content
 
 
-HOSTILE: list[Any] = [
-    None,
-    True,
-    False,
-    -1,
-    0,
-    1,
-    3,
-    2**31,
-    2**63,
-    10**400,
-    -0.5,
-    1e308,
-    math.nan,
-    math.inf,
-]
-HOSTILE += [
-    "",
-    "x",
-    "../x",
-    "\0",
-    "\x1b[2J",
-    "\ud800",
-    "{rank}",
-    "tiny/random",
-    "cuda",
-    "é" * 5_000,
-    "a,b",
-]
+HOSTILE: list[Any] = [None, True, False]
+HOSTILE += [-1, 0, 1, 3, 2**31, 2**63, 10**400, -0.5, 1e308, math.nan, math.inf]
+HOSTILE += ["", "x", "../x", "\0", "\x1b[2J", "\ud800", "{rank}", "tiny/random", "cuda", "a,b"]
+HOSTILE += ["é" * 5_000]
 HOSTILE += [[], [[]], {}, {"a": 1}, ["a", "b"], [0, 1, 2], [1e400, 2, 3], ["a"] * 3, [None] * 3]

@@ -1,4 +1,4 @@
-"""The playground's JavaScript, run by node, and what its page says."""
+"""The playground's JavaScript, run by node, and the states and snippets of its page."""
 
 import contextlib
 import html
@@ -19,44 +19,62 @@ MODULES = ("losses", "ordinality", "state")
 
 
 def node() -> str:
-    """The program, or a skip with the reason."""
-    found = shutil.which("node")
-    return (
-        found
-        if found
-        else pytest.skip("node is not installed: the formulas in JavaScript are not tested")
-    )
+    """Return the path of node, or skip the test with the reason."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("node is not installed: the formulas in JavaScript are not tested")
+    return program
 
 
-def js(expression: str, **values: Any) -> Any:
-    """The value of a function over the modules, called with `values`."""
-    imports = [
-        f"import * as {name} from {json.dumps((FOLDER / f'{name}.mjs').as_uri())};"
-        for name in MODULES
-    ]
-    read = "const given = JSON.parse(await new Response(process.stdin).text());"
-    script = "\n".join([*imports, read, f"console.log(JSON.stringify(({expression})(given)));"])
-    command = [node(), "--input-type=module", "--eval", script]
-    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
+def run_node(options: list[str], stdin: str) -> Any:
+    """Return the JSON that node prints."""
+    done = subprocess.run([node(), *options], input=stdin, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def js(expression: str, **values: object) -> Any:
+    """Return the value of a JavaScript function over the modules.
+
+    Args:
+        expression: The function, of one object that is taken apart: `({ a, b }) => a + b`.
+        values: The entries of that object.
+    """
+    lines = []
+    for name in MODULES:
+        address = json.dumps((FOLDER / f"{name}.mjs").as_uri())
+        lines.append(f"import * as {name} from {address};")
+    lines.append("const values = JSON.parse(await new Response(process.stdin).text());")
+    lines.append(f"console.log(JSON.stringify(({expression})(values)));")
+
+    return run_node(["--input-type=module", "--eval", "\n".join(lines)], json.dumps(values))
 
 
 def first_hits(site: Path, queries: list[str]) -> list[str]:
-    """The page that a built book's own search lists first for each query, without a browser."""
-    files = ("_static/language_data.js", "_static/searchtools.js", "searchindex.js")
-    stub = """const DOCUMENTATION_OPTIONS = {}, SPHINX_HIGHLIGHT_ENABLED = false, _ready = () => {}, _ = text => text;
-        const document = {getElementById: () => null};"""
-    ask = f"""console.log(JSON.stringify({json.dumps(queries)}.map(
-        query => Search._performSearch(...Search._parseQuery(query)).at(-1)?.[0] ?? null)));"""
-    script = "\n;".join([stub, *((site / name).read_text(encoding="utf-8") for name in files), ask])
-    done = subprocess.run([node(), "-"], input=script, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """Return the page that a built book's own search lists first for each query.
+
+    There is no browser, so a stub stands in the place of the page.
+    """
+    stub = """
+        const DOCUMENTATION_OPTIONS = {}, SPHINX_HIGHLIGHT_ENABLED = false;
+        const _ready = () => {}, _ = text => text;
+        const document = {getElementById: () => null};
+    """
+    ask = f"""
+        const firstHit = query =>
+            Search._performSearch(...Search._parseQuery(query)).at(-1)?.[0] ?? null;
+        console.log(JSON.stringify({json.dumps(queries)}.map(firstHit)));
+    """
+    scripts = [stub]
+    for name in ("_static/language_data.js", "_static/searchtools.js", "searchindex.js"):
+        scripts.append((site / name).read_text(encoding="utf-8"))
+    scripts.append(ask)
+
+    return run_node(["-"], "\n;".join(scripts))
 
 
 def printed(script: str) -> str:
-    """What a Python script prints."""
+    """Return what a Python script prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(script, "snippet", "exec"), {"__name__": "snippet"})
@@ -64,8 +82,7 @@ def printed(script: str) -> str:
 
 
 def buttons(part: str) -> list[str]:
-    """The states behind the buttons in the page's prose, of one of the two parts."""
-    found = re.findall(
-        rf'data-part="{part}" data-state="([^"]+)"', PAGE.read_text(encoding="utf-8")
-    )
-    return [html.unescape(state) for state in found]
+    """Return the states behind the buttons in the page's prose, of one of its two parts."""
+    page = PAGE.read_text(encoding="utf-8")
+    states = re.findall(rf'data-part="{part}" data-state="([^"]+)"', page)
+    return [html.unescape(state) for state in states]

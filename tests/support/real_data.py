@@ -5,12 +5,20 @@ from pathlib import Path
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above this one."""
-    places = [Path(os.environ["L2RCLIP_DATA"])] if "L2RCLIP_DATA" in os.environ else []
-    places += [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]
-    return next((place / name for place in places if (place / name).is_dir()), None)
+    """Return the folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above."""
+    places = []
+    if "L2RCLIP_DATA" in os.environ:
+        places.append(Path(os.environ["L2RCLIP_DATA"]))
+    for folder in Path(__file__).resolve().parents:
+        places.append(folder / "shared" / "data")
+
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    return None
 
 
 def missing(name: str) -> str:
-    """Why a test that needs the folder is skipped."""
-    return f"there is no {name} under $L2RCLIP_DATA or shared/data in a folder above; see `l2rclip data --help`"
+    """Return why a test that needs the folder is skipped."""
+    places = "$L2RCLIP_DATA or shared/data in a folder above"
+    return f"there is no {name} under {places}; see `l2rclip data --help`"

@@ -1,36 +1,56 @@
 """The command line driven in this process, and small edits of the files of a run."""
 
+import csv
 import io
+import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2rclip_lite import cli
 
 Change = Callable[[list[str]], list[str]]
 
 
-class Said(NamedTuple):
-    """What a command did."""
+class Outcome(NamedTuple):
+    """Exit code and both streams of a command."""
 
     code: int
     out: str
     err: str
 
 
-def run(*words: str | Path) -> Said:
-    """Drive the command line."""
-    out, err = io.StringIO(), io.StringIO()
+def run(*words: str | Path) -> Outcome:
+    """Run a command line in this process."""
+    out = io.StringIO()
+    err = io.StringIO()
+
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.main([str(word) for word in words])
-    return Said(code, out.getvalue(), err.getvalue())
+
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def refused(said: Said, *parts: str) -> None:
-    """Check for exit code 2 and one sentence on stderr with these words."""
-    assert (said.code, said.err.count("\n")) == (2, 1), said.err
-    assert all(part in said.err for part in parts), said.err
+def refused(outcome: Outcome, *parts: str) -> None:
+    """Check for exit code 2, nothing on stdout, and one sentence on stderr with these parts."""
+    assert (outcome.code, outcome.out) == (2, ""), outcome
+    assert outcome.err.startswith("error: "), outcome.err
+    assert outcome.err.count("\n") == 1, outcome.err  # so no traceback either
+
+    for part in parts:
+        assert part in outcome.err, outcome.err
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """Return one object per line of JSON, as `predict` prints them."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, a dict each."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def edit(file: Path, change: Change) -> None:
@@ -53,4 +73,8 @@ def cell(row: int, column: str, value: str) -> Change:
 
 def renamed(old: str, new: str) -> Change:
     """Rename a column."""
-    return lambda lines: [lines[0].replace(old, new), *lines[1:]]
+
+    def change(lines: list[str]) -> list[str]:
+        return [lines[0].replace(old, new), *lines[1:]]
+
+    return change

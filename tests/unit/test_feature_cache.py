@@ -1,4 +1,4 @@
-"""Features that were kept are taken only whole, finite, and for the images and the tower they are of."""
+"""Features that were kept are taken only whole, finite, and for their images and tower."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +16,79 @@ from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers.open_clip import OpenClipTowers
 
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
 IMAGES = [Image.fromarray(pixels) for pixels in NOISE]
 
 
+RANKS = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
+
+
 @pytest.fixture
 def model(tiny: Towers) -> L2RCLIP:
     """An untrained one."""
-    return L2RCLIP(tiny, Ranks(("low", "high"), (0, 1), template="a {rank} grade"), Config(heads=2))
+    return L2RCLIP(tiny, RANKS, Config(heads=2))
+
+
+# --- what is taken and what is computed ---------------------------------------------------------
+
+
+@pytest.fixture
+def n_encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of images in every batch that open_clip's towers have encoded."""
+    sizes: list[int] = []
+    encode = OpenClipTowers.backbone
+
+    def count(self: OpenClipTowers, pixels: Tensor) -> Tensor:
+        sizes.append(len(pixels))
+        return encode(self, pixels)
+
+    monkeypatch.setattr(OpenClipTowers, "backbone", count)
+    return sizes
+
+
+def test_the_features_of_images_are_computed_once(
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
+) -> None:
+    """Of these images in this order, whatever the model beside the tower."""
+    features = model.encode(IMAGES, backbone=True, cache=tmp_path)
+    other = L2RCLIP(model.towers, RANKS, Config(heads=2, seed=1))
+
+    assert torch.equal(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
+    assert n_encoded == [4]
+
+
+def test_other_images_and_other_towers_have_features_of_their_own(
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
+) -> None:
+    """Nothing is taken for another thing."""
+    features = model.encode(IMAGES, backbone=True, cache=tmp_path)
+    other = L2RCLIP(load_towers("tiny/random", seed=1), RANKS, Config(heads=2))
+
+    assert torch.allclose(model.encode(IMAGES[1:], backbone=True, cache=tmp_path), features[1:])
+    assert not torch.allclose(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
+    assert n_encoded == [4, 3, 4]
+
+
+def test_images_are_told_apart_by_their_content_not_by_their_names(
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
+) -> None:
+    """A file that was replaced under its old name is encoded anew."""
+    files = [tmp_path / f"{index}.png" for index in range(4)]
+    for image, file in zip(IMAGES, files, strict=True):
+        image.save(file)
+    features = model.encode(files, backbone=True, cache=tmp_path / "cache")
+
+    files[0].write_bytes(files[1].read_bytes())
+    replaced = model.encode(files, backbone=True, cache=tmp_path / "cache")
+
+    assert torch.equal(replaced[0], features[1])
+    assert n_encoded == [4, 4]
+
+
+# --- damage -------------------------------------------------------------------------------------
 
 
 def damaged(change: Callable[[Tensor], Tensor]) -> Callable[[Path], None]:
@@ -44,8 +108,8 @@ def without_metadata(file: Path) -> None:
 
 def of_other_images(file: Path) -> None:
     """A whole file, under the name of another."""
-    other = [path for path in file.parent.iterdir() if path != file]
-    file.write_bytes(other[0].read_bytes())
+    (other,) = [path for path in file.parent.iterdir() if path != file]
+    file.write_bytes(other.read_bytes())
 
 
 def under_another_name(file: Path) -> None:
@@ -77,7 +141,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 def test_a_damaged_cache_is_written_anew_with_a_line(
     kind: str, model: L2RCLIP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wrong rows were taken; wrong shapes, types and keys were tracebacks."""
+    """Wrong rows were taken once; wrong shapes, types and keys were tracebacks."""
     features = model.encode(IMAGES, backbone=True, cache=tmp_path)
     (file,) = tmp_path.iterdir()
     model.encode(IMAGES[::-1], backbone=True, cache=tmp_path)

@@ -28,7 +28,7 @@ RANKS = Ranks(("low", "high"), (0.0, 1.0), template="a {rank} grade")
 
 
 def draw(seed: int) -> Image.Image:
-    """Noise."""
+    """Return noise of 8 x 8 pixels."""
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -38,9 +38,10 @@ def folder(tmp_path: Path) -> Path:
     """Twelve PNG files and their labels."""
     root = tmp_path / "photos"
     root.mkdir()
-    for index in range(12):
-        draw(index).save(root / f"{index:02d}.png")
     names = [f"{index:02d}.png" for index in range(12)]
+    for index, name in enumerate(names):
+        draw(index).save(root / name)
+
     splits = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
     table = pd.DataFrame({"path": names, "label": [0, 1] * 6, "split": splits})
     table.to_csv(root / "labels.csv", index=False)
@@ -48,15 +49,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> OrdinalDataset:
-    """The folder as a data set."""
+    """Return the folder as a data set."""
     return load_dataset("csv", root=str(folder))
 
 
 def in_memory(*, first: int = 0, label: int = 0) -> OrdinalDataset:
-    """Three datasets of one's own, without names."""
-    parts = [[(draw(10 * part + i), i % 2) for i in range(4)] for part in range(3)]
-    parts[2][0] = (draw(20 + first), label)
-    return OrdinalDataset.from_datasets(parts, RANKS)
+    """Return three datasets of one's own, without names.
+
+    Args:
+        first: Seed of the first test image.
+        label: Its label.
+    """
+    train = [(draw(i), i % 2) for i in range(4)]
+    val = [(draw(10 + i), i % 2) for i in range(4)]
+    test = [(draw(20 + first), label), *((draw(20 + i), i % 2) for i in range(1, 4))]
+    return OrdinalDataset.from_datasets([train, val, test], RANKS)
 
 
 def test_files_are_known_by_their_bytes_and_nothing_is_decoded(
@@ -64,8 +71,10 @@ def test_files_are_known_by_their_bytes_and_nothing_is_decoded(
 ) -> None:
     """The same files elsewhere are the same; one that changed is not, in any split or part."""
     before = load(folder)
-    stored, part = fingerprint(before), fingerprint(few_shot(before, 2))
+    stored = fingerprint(before)
+    part = fingerprint(few_shot(before, 2))
     moved = shutil.copytree(folder, folder.with_name("moved"))
+
     monkeypatch.setattr(Image, "open", None)
     assert fingerprint(load(moved)) == stored
     assert fingerprint(few_shot(load(moved), 2)) == part != stored
@@ -83,6 +92,7 @@ def test_a_list_is_loaded_without_looking_at_the_files(folder: Path) -> None:
     """55,134 rows are a matter of a second; a file that is no image is met when a run begins."""
     (folder / "03.png").write_bytes(b"")
     data = load(folder)
+
     os.remove(folder / "03.png")
     os.mkfifo(folder / "03.png")
     with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png does not exist"):
@@ -102,12 +112,19 @@ def test_generated_leaves_are_known_by_what_they_follow_from(
 ) -> None:
     """Size and seed; no leaf is drawn for it."""
     monkeypatch.setattr("l2rclip_lite.data.leaves.paint_leaf", None)
-    small, large = (load_dataset("leaves", size=60, pixels=side) for side in (64, 96))
+    small = load_dataset("leaves", size=60, pixels=64)
+    large = load_dataset("leaves", size=60, pixels=96)
+
     assert fingerprint(small) == fingerprint(load_dataset("leaves", size=60, pixels=64))
     assert difference(fingerprint(small), fingerprint(large)) == "other images"
+
+
+def test_leaves_of_another_painter_are_other_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same size and seed: the number of the painter counts."""
+    stored = fingerprint(load_dataset("leaves", size=60, pixels=64))
     monkeypatch.setattr("l2rclip_lite.data.leaves.PAINTER", 2)
-    assert difference(fingerprint(small), fingerprint(small)) == ""
-    assert fingerprint(load_dataset("leaves", size=60, pixels=64)) != fingerprint(large)
+    repainted = fingerprint(load_dataset("leaves", size=60, pixels=64))
+    assert difference(stored, repainted) == "other images"
 
 
 def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> None:
@@ -116,31 +133,45 @@ def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> N
     run.folder.mkdir()
     run.claim(load(folder), Config(), None)
     run.claim(load(folder), Config(), None)
+
     shutil.copy(folder / "00.png", folder / "01.png")
     with pytest.raises(InputError, match="holds a run on other images under the same names; bring"):
         run.claim(load(folder), Config(), None)
 
 
-def test_what_reads_the_data_of_a_run_again_sees_other_images(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """So do `evaluate`, `baselines` and `report`; a run of release 0.2 knows names alone."""
+@pytest.fixture
+def claimed(folder: Path, tmp_path: Path) -> RunDirectory:
+    """The directory of a run on that folder."""
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), {"name": "csv", "root": str(folder)})
+    return run
+
+
+def test_commands_that_read_the_data_of_a_run_refuse_other_images(
+    folder: Path, claimed: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as `evaluate`, `baselines` and `report`."""
     where = Place(root=str(folder))
-    assert data_of(str(run.folder), where).train.paths == load(folder).train.paths
+    assert data_of(str(claimed.folder), where).train.paths == load(folder).train.paths
     assert capsys.readouterr().err == ""
 
     shutil.copy(folder / "00.png", folder / "01.png")
     with pytest.raises(InputError, match="run: data with other images now; pass the old --root"):
-        data_of(str(run.folder), where)
+        data_of(str(claimed.folder), where)
 
-    record = json.loads(run.config.read_text())
+
+def test_a_run_of_release_0_2_has_names_alone_and_a_warning_says_so(
+    folder: Path, claimed: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other images under these names are taken, by `evaluate` and by `fit`."""
+    shutil.copy(folder / "00.png", folder / "01.png")
+    record = json.loads(claimed.config.read_text())
     record["dataset"]["fingerprint"] = record["dataset"]["fingerprint"].split(":")[1]
-    run.config.write_text(json.dumps(record))
-    assert len(data_of(str(run.folder), where).train) == 6
-    run.claim(load(folder), Config(), None)
+    claimed.config.write_text(json.dumps(record))
+
+    assert len(data_of(str(claimed.folder), Place(root=str(folder))).train) == 6
+    claimed.claim(load(folder), Config(), None)
     assert capsys.readouterr().err.count("of an earlier release, whose record has the names") == 2
 
 
@@ -153,11 +184,11 @@ class Counted:
         self.n_read = 0
 
     def __len__(self) -> int:
-        """Four images."""
+        """Return 4."""
         return 4
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        """Two of each rank."""
+        """Return an image of rank 0, 0, 1 or 1."""
         self.n_read += 1
         return draw(index), index // 2
 
@@ -167,35 +198,46 @@ def test_labels_are_those_of_the_items_and_each_is_read_once() -> None:
     dataset = Counted()
     split = Split.from_dataset(dataset)
     assert split.targets == (0, 0, 1, 1)
+
     fingerprint(OrdinalDataset.from_datasets((split, split[::2], split + split), RANKS))
     assert [image.getpixel((0, 0)) for image, _ in split]
     assert dataset.n_read == 4
 
 
+@pytest.fixture
+def two_folders(tmp_path: Path) -> str:
+    """Two images in a folder `a`, two in a folder `b`."""
+    for index, name in enumerate("aabb"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        draw(index).save(tmp_path / name / f"{index}.png")
+    return str(tmp_path)
+
+
 def test_an_image_folder_is_not_read_for_its_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_folders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor a part or a sum of one; changed `targets` do not reach its items, so they do not count."""
-    for index in range(4):
-        (tmp_path / "ab"[index // 2]).mkdir(exist_ok=True)
-        draw(index).save(tmp_path / "ab"[index // 2] / f"{index}.png")
-    dataset = ImageFolder(str(tmp_path), target_transform=lambda label: 1 - label)
+    """Nor a part or a sum of one; changed `targets` do not reach its items."""
+    dataset = ImageFolder(two_folders, target_transform=lambda label: 1 - label)
     dataset.targets = [9, 9, 9, 9]
+    sum_of_parts = ConcatDataset([Subset(dataset, [3, 0]), Subset(dataset, [2])])
+
     monkeypatch.setattr(Image, "open", None)
     assert Split.from_dataset(dataset).targets == (1, 1, 0, 0)
-    sum_of_parts = ConcatDataset([Subset(dataset, [3, 0]), Subset(dataset, [2])])
     assert Split.from_dataset(sum_of_parts).targets == (0, 1, 0)
 
-    class Reversed(ImageFolder):
-        """A subclass that gives other labels."""
 
-        def __getitem__(self, index: int) -> Any:
-            """An image and its label, from 2."""
-            image, label = super().__getitem__(index)
-            return image, label + 2
+class Shifted(ImageFolder):
+    """A subclass that gives other labels."""
 
-    monkeypatch.undo()
-    assert Split.from_dataset(Reversed(str(tmp_path))).targets == (2, 2, 3, 3)
+    def __getitem__(self, index: int) -> Any:
+        """Return an image and its label, from 2."""
+        image, label = super().__getitem__(index)
+        return image, label + 2
+
+
+def test_a_subclass_of_an_image_folder_is_read_for_its_labels(two_folders: str) -> None:
+    """It may give any."""
+    assert Split.from_dataset(Shifted(two_folders)).targets == (2, 2, 3, 3)
 
 
 @pytest.mark.parametrize(

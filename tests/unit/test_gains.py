@@ -1,4 +1,4 @@
-"""Gains against SciPy and by hand: images, runs, three claims, shares of the hand-made order; and what the figures show."""
+"""Gains against SciPy and by hand: images, runs, three claims, shares of the order, figures."""
 
 import numpy as np
 import pandas as pd
@@ -23,154 +23,220 @@ from l2rclip_lite.errors import InputError
 
 
 def scores(data: str = "hc18", run: int = 0, **arms: object) -> pd.DataFrame:
-    """A row per image and arm, images named by their place."""
+    """Return a row per image and arm; an image is named by its place."""
     wide = pd.DataFrame(arms).rename_axis("path").reset_index()
-    return wide.melt("path", var_name="arm", value_name="rps").assign(
-        data=data, run=run, path=lambda t: t["path"].astype(str) + ".png"
-    )
+    long = wide.melt("path", var_name="arm", value_name="rps")
+    return long.assign(data=data, run=run, path=long["path"].astype(str) + ".png")
 
 
 def test_an_image_counts_once_and_only_where_both_arms_saw_it() -> None:
     """Image 0: (1 + 3)/2 against (2 + 6)/2. Image 1 lacks b in run 1, so run 0 alone counts."""
-    images = pd.concat(
-        [scores(a=[1.0, 5], b=[2.0, 7]), scores(run=1, a=[3.0, 99], b=[6.0, np.nan])]
-    )
+    first_run = scores(a=[1.0, 5], b=[2.0, 7])
+    second_run = scores(run=1, a=[3.0, 99], b=[6.0, np.nan])
+    images = pd.concat([first_run, second_run])
+
     assert paired_scores(images, ["a", "b"]).values.tolist() == [[2, 4], [5, 7]]
-    found = compare_arms(images, "a", "b")
-    assert found["gain"].tolist() == pytest.approx([100 * (1 - 7 / 11)] * 2)
+    gains = compare_arms(images, "a", "b")["gain"]
+    assert gains.tolist() == pytest.approx([100 * (1 - 7 / 11)] * 2)
+
+
+def test_arms_that_share_no_image_have_no_gain() -> None:
+    """Such as one that is not there."""
+    images = scores(a=[1.0, 5], b=[2.0, 7])
     assert paired_scores(images, ["a", "c"]).empty
     assert compare_arms(images, "a", "c").empty
+
+
+def test_rows_of_two_studies_are_not_paired() -> None:
+    """An image and arm would have two scores of one run."""
+    images = scores(a=[1.0, 5], b=[2.0, 7])
     with pytest.raises(InputError, match="select one study and one condition"):
         paired_scores(pd.concat([images, images]), ["a", "b"])
 
 
 def test_interval_and_p_by_scipy() -> None:
-    """The ratio of two paired means, up to what 10,000 draws leave open; p is near that of a normal curve."""
+    """The ratio of two paired means, up to the noise of 10,000 draws; p as of a normal curve."""
     rng = np.random.default_rng(0)
     other = rng.gamma(2, size=300)
     one = other * rng.normal(0.97, 0.3, 300)
-    found = compare_arms(scores(one=one, other=other), "one", "other").iloc[0]
 
-    def saved(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
+    def gain(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
         return 100 * (1 - one.mean(axis) / other.mean(axis))
 
-    right = stats.bootstrap(
-        (one, other), saved, paired=True, method="percentile", n_resamples=20_000, rng=rng
-    )
-    assert found["gain"] == pytest.approx(saved(one, other))
-    assert (found["low"], found["high"]) == pytest.approx(
-        tuple(right.confidence_interval), abs=0.15
-    )
-    assert found["seen"] == pytest.approx(
-        (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * right.standard_error, rel=0.04
-    )
-    assert found["p"] == pytest.approx(
-        2 * stats.norm.sf(found["gain"] / right.standard_error), abs=0.02
+    row = compare_arms(scores(one=one, other=other), "one", "other").iloc[0]
+    oracle = stats.bootstrap(
+        (one, other), gain, paired=True, method="percentile", n_resamples=20_000, rng=rng
     )
 
+    error = oracle.standard_error
+    detectable = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error
+    p = 2 * stats.norm.sf(row["gain"] / error)
+    assert row["gain"] == pytest.approx(gain(one, other))
+    assert (row["low"], row["high"]) == pytest.approx(tuple(oracle.confidence_interval), abs=0.15)
+    assert row["seen"] == pytest.approx(detectable, rel=0.04)
+    assert row["p"] == pytest.approx(p, abs=0.02)
 
-def test_images_of_one_tree_are_drawn_together() -> None:
-    """Twice the same image under one tree's name says nothing new: the interval is that of one image per tree.
 
-    One image of tree a, three of b: a draw is twice a, twice b, or both, and then each image weighs the same.
+def test_images_of_one_subject_are_drawn_together() -> None:
+    """One image of tree a, three of b: a draw is twice a, twice b, or both.
+
+    Of both each image weighs the same: (1 + 3 · 5)/4 = 4.
     """
     rng = np.random.default_rng(1)
-    assert set(resampled_means(np.array([[1.0], [5], [5], [5]]), list("abbb"), rng).ravel()) == {
-        1,
-        4,
-        5,
-    }
-    one, other = rng.uniform(1, 2, 60), rng.uniform(1, 2, 60)
-    names = [f"images/DSC_0{shot}_tree{tree}_{shot}.jpg" for shot in (1, 2) for tree in range(60)]
-    twice = pd.concat([scores(one=one, other=other)] * 2).assign(
-        path=lambda t: [names[int(path[:-4]) + 60 * (i >= 120)] for i, path in enumerate(t["path"])]
-    )
-    single = compare_arms(scores(one=one, other=other), "one", "other").iloc[0]
-    naive, honest = (
-        compare_arms(twice, "one", "other", by_subject=by).iloc[0] for by in (False, True)
-    )
-    assert honest[["low", "high"]].tolist() == pytest.approx(
-        single[["low", "high"]].tolist(), abs=0.5
-    )
+    images = np.array([[1.0], [5], [5], [5]])
+    means = resampled_means(images, list("abbb"), rng)
+    assert set(means.ravel()) == {1, 4, 5}
+
+
+def test_the_same_image_twice_narrows_no_interval_by_subject() -> None:
+    """Under the name of one tree it is no news: the interval is that of one image per tree."""
+    rng = np.random.default_rng(1)
+    once = scores(one=rng.uniform(1, 2, 60), other=rng.uniform(1, 2, 60))
+    shots = []
+    for shot in (1, 2):
+        trees = once["path"].str.removesuffix(".png")
+        shots.append(once.assign(path=f"images/DSC_0{shot}_tree" + trees + f"_{shot}.jpg"))
+    twice = pd.concat(shots)
+
+    single = compare_arms(once, "one", "other").iloc[0]
+    naive = compare_arms(twice, "one", "other", by_subject=False).iloc[0]
+    honest = compare_arms(twice, "one", "other", by_subject=True).iloc[0]
+
+    assert honest["low"] == pytest.approx(single["low"], abs=0.5)
+    assert honest["high"] == pytest.approx(single["high"], abs=0.5)
     assert single["seen"] / naive["seen"] == pytest.approx(2**0.5, rel=0.05)
 
 
 def test_runs_by_hand() -> None:
-    """Gains 10, 20, 30 %: s² = 100; 20 test images per 60 training images: error √(100 (1/3 + 1/3)), t₂ = 4.303."""
-    arms = {"one": [9.0, 8, 7], "other": [10.0] * 3}
-    table = scores(**arms).assign(run=[0, 1, 2] * 2, n=20, n_train=60)
-    found = run_interval(table, "one", "other").iloc[0]
-    reach = 4.302653 * (200 / 3) ** 0.5
-    assert found[["runs", "run_gain", "run_low", "run_high"]].tolist() == pytest.approx(
-        [3, 20, 20 - reach, 20 + reach]
-    )
-    assert found["run_p"] == pytest.approx(2 * stats.t.sf(20 / (200 / 3) ** 0.5, 2))
-    assert np.isnan(run_interval(table[table["run"] == 0], "one", "other")["run_low"][0])
+    """Gains of 10, 20 and 30 %: s² = 100.
+
+    20 test images per 60 training images: the error is √(100 (1/3 + 1/3)), and t₂ = 4.303.
+    """
+    table = scores(one=[9.0, 8, 7], other=[10.0] * 3).assign(run=[0, 1, 2] * 2, n=20, n_train=60)
+    error = (200 / 3) ** 0.5
+    reach = 4.302653 * error
+
+    row = run_interval(table, "one", "other").iloc[0]
+    assert (row["runs"], row["run_gain"]) == (3, pytest.approx(20))
+    assert row["run_low"] == pytest.approx(20 - reach)
+    assert row["run_high"] == pytest.approx(20 + reach)
+    assert row["run_p"] == pytest.approx(2 * stats.t.sf(20 / error, 2))
+
+    one_run = run_interval(table[table["run"] == 0], "one", "other").iloc[0]
+    assert np.isnan(one_run["run_low"])
 
 
-def three_sets(**arms: float) -> pd.DataFrame:
-    """Scores around a mean for each arm, with little noise, on the three sets of the claims."""
+# --- three claims -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def claimed() -> pd.DataFrame:
+    """Images of the three sets of the claims: each arm has a mean, with little noise."""
+    means = {
+        "words": 1.0,
+        "shuffled words": 2.0,
+        "L2RCLIP": 2.0,
+        "cross-entropy": 1.0,
+        "after stage 1": 1.0,
+        "blind order": 1.0,
+    }
     rng = np.random.default_rng(2)
-    parts = [
-        scores(data, **{arm: mean + rng.normal(0, 0.1, 40) for arm, mean in arms.items()})
-        for data in MANY
-    ]
+    parts = []
+    for data in MANY:
+        noisy = {arm: mean + rng.normal(0, 0.1, 40) for arm, mean in means.items()}
+        parts.append(scores(data, **noisy))
     return pd.concat(parts)
 
 
-def test_three_sets_make_one_claim_and_holm_counts_three() -> None:
-    """The gain is the mean of the sets; p = 2/10,001 at the least, times 3, 2, 1 by Holm; one missing set is no verdict."""
-    arms = {"words": 1.0, "shuffled words": 2.0, "L2RCLIP": 2.0, "cross-entropy": 1.0}
-    images = three_sets(**arms | {"after stage 1": 1.0, "blind order": 1.0})
-    table = (
-        images.groupby(["data", "run", "arm"], as_index=False)["rps"]
-        .mean()
-        .assign(n=40, n_train=80)
-    )
-    found = judge_claims(table, images)
-    sets, means = (found[(found["data"] == MEAN) == is_mean] for is_mean in (False, True))
-    assert means["gain"].tolist() == pytest.approx(
-        sets.groupby("row", sort=False)["gain"].mean().tolist()
-    )
-    assert means["verdict"].tolist() == ["better", "worse", "not shown"]
-    assert means["holm"].tolist()[:2] == pytest.approx([6 / 10_001, 6 / 10_001])
+@pytest.fixture(scope="module")
+def runs(claimed: pd.DataFrame) -> pd.DataFrame:
+    """One row per set and arm."""
+    means = claimed.groupby(["data", "run", "arm"], as_index=False)["rps"].mean()
+    return means.assign(n=40, n_train=80)
+
+
+def verdicts(claims: pd.DataFrame) -> list[str]:
+    """Return the verdict of each claim."""
+    return claims.loc[claims["data"] == MEAN, "verdict"].tolist()
+
+
+@pytest.fixture(scope="module")
+def claims(runs: pd.DataFrame, claimed: pd.DataFrame) -> pd.DataFrame:
+    """The three claims, and the rows of their sets."""
+    return judge_claims(runs, claimed)
+
+
+def test_three_sets_make_one_claim(claims: pd.DataFrame) -> None:
+    """The gain is the mean of the sets."""
+    sets = claims[claims["data"] != MEAN]
+    means = claims[claims["data"] == MEAN]
+
+    expected = sets.groupby("row", sort=False)["gain"].mean()
     assert len(sets) == len(CLAIMS) * len(MANY)
-    assert gain_table(found, "claim").splitlines()[2].endswith("| < 0.001 | better |")
-    late = judge_claims(table, images, ["main/bracol-area-19", "few/hc18-0"])
-    assert late.loc[late["data"] == MEAN, "verdict"].tolist() == ["incomplete"] * 3
-    assert "better" in set(judge_claims(table, images, ["main/bracol-4", "few/hc18-0"])["verdict"])
-    only = images[(images["arm"].isin(["words", "shuffled words"])) & (images["data"] != "hc18")]
-    part = judge_claims(table, only)
-    assert part.loc[part["data"] == MEAN, "verdict"].tolist() == ["incomplete"]
-    assert part["holm"].dropna().tolist() == pytest.approx([6 / 10_001])
+    assert means["gain"].tolist() == pytest.approx(expected.tolist())
+    assert verdicts(claims) == ["better", "worse", "not shown"]
+    assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
+
+
+def test_holm_counts_three_claims(claims: pd.DataFrame) -> None:
+    """The least p is 2/10,001; of two claims that have it, both count three times that."""
+    holm = claims.loc[claims["data"] == MEAN, "holm"].tolist()
+    assert holm[:2] == pytest.approx([6 / 10_001, 6 / 10_001])
+
+
+def test_a_claim_that_lacks_a_set_has_no_verdict(runs: pd.DataFrame, claimed: pd.DataFrame) -> None:
+    """Holm still counts three."""
+    of_words = claimed["arm"].isin(["words", "shuffled words"])
+    claims = judge_claims(runs, claimed[of_words & (claimed["data"] != "hc18")])
+    assert verdicts(claims) == ["incomplete"]
+    assert claims["holm"].dropna().tolist() == pytest.approx([6 / 10_001])
+
+
+def test_a_claim_waits_for_the_runs_that_are_late(
+    runs: pd.DataFrame, claimed: pd.DataFrame
+) -> None:
+    """Of the main study on its three sets; those of another study do not count."""
+    late = judge_claims(runs, claimed, ["main/bracol-area-19", "few/hc18-0"])
+    others = judge_claims(runs, claimed, ["main/bracol-4", "few/hc18-0"])
+    assert verdicts(late) == ["incomplete"] * 3
+    assert "better" in verdicts(others)
+
+
+# --- shares and figures -------------------------------------------------------------------------
 
 
 def test_shares_by_hand() -> None:
-    """None 2, numbers 1, words 1.5: half the way. Shuffled words 2.5 go back; without numbers there is no share."""
+    """None 2, numbers 1, words 1.5: half the way. Shuffled words, 2.5, go back."""
     exact = {
         "cross-entropy": [2.0, 2],
         "numbers": [1.0, 1],
         "words": [1.5, 1.5],
         "shuffled words": [2.5, 2.5],
     }
+    shares = {"cross-entropy": 0, "numbers": 100, "words": 50, "shuffled words": -50}
+
     steps = order_steps(scores(**exact), ["words", "shuffled words", "after stage 1"])
-    assert steps.set_index("arm")["share"].to_dict() == {
-        "cross-entropy": 0, "numbers": 100, "words": 50, "shuffled words": -50
-    }  # fmt: skip
+
+    assert steps.set_index("arm")["share"].to_dict() == shares
     assert steps[["low", "high"]].values.tolist() == [[2, 2], [1, 1], [1.5, 1.5], [2.5, 2.5]]
-    assert order_steps(scores(words=[1.0], **{"cross-entropy": [2.0]}), ["words"]).empty
+
+
+def test_without_numbers_there_is_no_share() -> None:
+    """Nothing says how long the way is."""
+    arms = {"words": [1.0], "cross-entropy": [2.0]}
+    assert order_steps(scores(**arms), ["words"]).empty
 
 
 def test_the_staircase_writes_shares_and_points_to_what_is_far_away() -> None:
     """One panel; the median rank beyond the edge is an arrow; no rows are no panels."""
-    images = scores(
-        **{
-            "cross-entropy": [2.0, 2],
-            "numbers": [1.0, 1],
-            "words": [1.5, 1.5],
-            "median-rank": [9.0, 9],
-        }
-    )
+    arms = {
+        "cross-entropy": [2.0, 2],
+        "numbers": [1.0, 1],
+        "words": [1.5, 1.5],
+        "median-rank": [9.0, 9],
+    }
+    images = scores(**arms)
+
     figure = evidence.staircase(order_steps(images, ["words", "median-rank"]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["50 %", "100 %", "9.00 →"]
     empty = evidence.staircase(order_steps(images.iloc[:0], []))
@@ -179,16 +245,11 @@ def test_the_staircase_writes_shares_and_points_to_what_is_far_away() -> None:
 
 def test_intervals_are_where_the_numbers_say() -> None:
     """Two sets and their mean on one line, each in its colour, in the order of the book."""
-    gains = pd.DataFrame(
-        {
-            "row": "words",
-            "data": ["hc18", "apples81", MEAN],
-            "gain": [5.0, 3, 4],
-            "low": 1,
-            "high": 7,
-        }
-    )
+    columns = {"row": "words", "data": ["hc18", "apples81", MEAN], "gain": [5.0, 3, 4]}
+    gains = pd.DataFrame(columns).assign(low=1, high=7)
+
     axis = evidence.intervals(gains, label="saved").axes[0]
+
     marks = [c for c in axis.collections if c.get_zorder() == 3]
     assert [c.get_offsets()[0][0] for c in marks] == [3, 5, 4]
     assert to_hex(marks[1].get_facecolor()[0]) == evidence.DATA["hc18"][1]

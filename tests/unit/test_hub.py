@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,62 +23,79 @@ from l2rclip_lite.towers.load import load_towers
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The requests that creating, committing and downloading need; `server.commits` holds the files of each commit."""
+    """Creating, committing and downloading.
+
+    `server.commits` holds the files of each commit, `server.requested` the paths asked for.
+    """
 
     server: Any
 
-    def answer(self, code: int, body: bytes, **headers: str) -> None:
-        """One response."""
+    def respond(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Send a response; to HEAD without its body."""
         self.send_response(code)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body if self.command != "HEAD" else b"")
+
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def do_POST(self) -> None:
-        """A new repository, the question how to send files, or a commit."""
+        """Make a repository, say how files are sent, or store a commit."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         first, *lines = map(json.loads, body.splitlines())
-        said = {"url": "http://127.0.0.1/ann/leaves", "success": True, "commitUrl": self.path}
-        how = {"uploadMode": "regular", "shouldIgnore": False}
-        said["files"] = [file | how for file in first.get("files", [])]
+
+        answer = {"url": "http://127.0.0.1/ann/leaves", "success": True, "commitUrl": self.path}
+        upload = {"uploadMode": "regular", "shouldIgnore": False}
+        answer["files"] = [file | upload for file in first.get("files", [])]
+
         if "/commit/" in self.path:
-            files = {
-                line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines
-            }
-            said["commitOid"] = f"{len(self.server.commits):040x}"
-            self.server.commits[said["commitOid"]] = files
-        self.answer(200, json.dumps(said).encode())
+            files = {}
+            for line in lines:
+                file = line["value"]
+                files[file["path"]] = base64.b64decode(file["content"])
+            commit = f"{len(self.server.commits):040x}"
+            self.server.commits[commit] = files
+            answer["commitOid"] = commit
+
+        self.respond(200, json.dumps(answer).encode())
 
     def do_GET(self) -> None:
-        """A file of a commit; main is the last one."""
-        self.server.asked.append(self.path)
-        oid, _, file = self.path.rpartition("/resolve/")[2].partition("/")
-        oid = max(self.server.commits) if oid == "main" else oid
-        content = self.server.commits.get(oid, {}).get(file)
+        """Send a file of a commit; main is the last one."""
+        self.server.requested.append(self.path)
+        commit, _, file = self.path.rpartition("/resolve/")[2].partition("/")
+        if commit == "main":
+            commit = max(self.server.commits)
+
+        content = self.server.commits.get(commit, {}).get(file)
         if content is None:
-            self.answer(404, b"", X_Error_Code="EntryNotFound")
+            self.respond(404, b"", {"X-Error-Code": "EntryNotFound"})
         else:
-            self.answer(200, content, ETag=f'"{oid}"', X_Repo_Commit=oid)
+            self.respond(200, content, {"ETag": f'"{commit}"', "X-Repo-Commit": commit})
 
     do_HEAD = do_GET  # noqa: N815
 
 
+def names_of(requested: list[str]) -> set[str]:
+    """Return the names of the files that were asked for."""
+    return {path.rpartition("/")[2] for path in requested if "/resolve/" in path}
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The stand-in in place of huggingface.co, as the variable HF_ENDPOINT puts it there for a new process."""
+    """The stand-in in the place of the hub, where HF_ENDPOINT puts it for a new process."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
-        settings = {
-            "ENDPOINT": address,
-            "HUGGINGFACE_CO_URL_TEMPLATE": template,
-            "HF_HUB_OFFLINE": False,
-        }
-        for name, value in (settings | {"HF_HUB_CACHE": str(tmp_path)}).items():
-            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
         monkeypatch.setattr(hf_api.api, "endpoint", address)
-        server.commits, server.asked = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}, []
+
+        server.commits = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}
+        server.requested = []
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -88,12 +105,14 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
     """Two files in one commit; a pinned revision stays what it was when the repository goes on."""
     ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
     model = L2RCLIP.build(ranks, Config(towers="tiny/random", heads=2, hidden=16, device="cpu"))
+
     model.temperature.fill_(2)
     first = model.push_to_hub("ann/leaves", "# A card\n")
     model.temperature.fill_(3)
     second = model.push_to_hub("ann/leaves", "# A card\n")
-    assert hub.commits[first]["README.md"] == b"# A card\n"
+
     assert hub.commits[first].keys() == {"model.safetensors", "README.md"}
+    assert hub.commits[first]["README.md"] == b"# A card\n"
     pixels = torch.zeros(1, 3, 64, 64)
     for revision, temperature in ((first, 2), (second, 3), ("main", 3)):
         loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
@@ -101,23 +120,26 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
         assert torch.equal(loaded(pixels), model(pixels))
 
 
-def test_of_a_strangers_repository_one_file_is_asked_for(hub: Any) -> None:
-    """The pickle there is never fetched; what is not there is said in one sentence."""
+def test_of_a_repository_one_file_is_asked_for(hub: Any) -> None:
+    """A pickle there is never fetched; that the file is not there is one sentence."""
     for name in ("eve/pickles", "no name"):
-        with pytest.raises(
-            InputError, match=rf"^hf-hub:{name}: no model\.safetensors \(.*\); check name\.$"
-        ):
+        sentence = rf"^hf-hub:{name}: no model\.safetensors \(.*\); check name\.$"
+        with pytest.raises(InputError, match=sentence):
             L2RCLIP.from_pretrained(f"hf-hub:{name}")
-    assert {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path} == {
-        "model.safetensors"
-    }
+    assert names_of(hub.requested) == {"model.safetensors"}
 
 
-PINNED, LATER = "1" * 40, "2" * 40
+# --- towers of the hub --------------------------------------------------------------------------
+
+PINNED = "1" * 40
+LATER = "2" * 40
+RANKS = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
+PIXELS = torch.zeros(1, 3, 64, 64)
+TAGS = {"web": {"hf_hub": "ann/pocket/"}, "pickled": {"hf_hub": "eve/pocket/"}}
 
 
 def published(seed: int) -> bytes:
-    """The weights of an open_clip model as a safetensors file."""
+    """Return the weights of an open_clip model as a safetensors file."""
     config = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -126,40 +148,57 @@ def published(seed: int) -> bytes:
 
 @pytest.fixture
 def pocket(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An open_clip model whose weights are on the hub, once as safetensors and once as a pickle only."""
+    """An open_clip model whose weights are on the hub, as safetensors and as a pickle only."""
     source = Path(l2rclip_lite.__file__).with_name("tiny.json")
     (tmp_path / "pocket.json").write_text(source.read_text("utf-8"), encoding="utf-8")
     open_clip.add_model_config(tmp_path / "pocket.json")
-    tags = {"web": {"hf_hub": "ann/pocket/"}, "pickled": {"hf_hub": "eve/pocket/"}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "pocket", tags)
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda model, tag: TAGS[tag])
+    monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda model: list(TAGS))
     hub.commits[PINNED] = {"open_clip_model.safetensors": published(seed=1)}
     return "pocket/web"
 
 
-def test_towers_of_the_hub_are_downloaded_once_and_pinned(
-    hub: Any, pocket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run keeps the commit of its towers: whoever allows it gets these, also when the repository has gone on."""
-    ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
-    config = Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
-    with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
-        L2RCLIP.build(ranks, config, allow_download=False)
-    assert hub.asked == []
+@pytest.fixture
+def config(pocket: str) -> Config:
+    """A frozen image tower of the hub."""
+    return Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
 
-    model = L2RCLIP.build(ranks, config)
-    assert {path.rpartition("/")[2] for path in hub.asked} == {"open_clip_model.safetensors"}
+
+def test_towers_of_the_hub_are_downloaded_only_where_that_is_allowed(
+    hub: Any, config: Config
+) -> None:
+    """The sentence names model and repository."""
+    with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
+        L2RCLIP.build(RANKS, config, allow_download=False)
+    assert hub.requested == []
+
+
+def test_towers_of_the_hub_are_downloaded_once(hub: Any, config: Config, tmp_path: Path) -> None:
+    """One file; the model that is saved finds it on this machine."""
+    model = L2RCLIP.build(RANKS, config)
     model.save_pretrained(tmp_path / "run")
-    pixels = torch.zeros(1, 3, 64, 64)
-    hub.asked.clear()
-    assert torch.equal(L2RCLIP.from_pretrained(tmp_path / "run")(pixels), model(pixels))
-    assert hub.asked == []
+    assert names_of(hub.requested) == {"open_clip_model.safetensors"}
+
+    hub.requested.clear()
+    loaded = L2RCLIP.from_pretrained(tmp_path / "run")
+    assert torch.equal(loaded(PIXELS), model(PIXELS))
+    assert hub.requested == []
+
+
+def test_a_model_keeps_the_commit_of_its_towers(
+    hub: Any, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine gets these, if its user allows it, also when the repository has gone on."""
+    model = L2RCLIP.build(RANKS, config)
+    model.save_pretrained(tmp_path / "run")
 
     hub.commits[LATER] = {"open_clip_model.safetensors": published(seed=2)}
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "another machine"))
     with pytest.raises(InputError, match="--allow-download on the command line"):
         L2RCLIP.from_pretrained(tmp_path / "run")
+
     loaded = L2RCLIP.from_pretrained(tmp_path / "run", allow_download=True)
-    assert torch.equal(loaded(pixels), model(pixels))
+    assert torch.equal(loaded(PIXELS), model(PIXELS))
     assert loaded.towers.commits == {"ann/pocket": PINNED}
 
 
@@ -170,4 +209,4 @@ def test_a_tag_that_is_a_pickle_is_refused(hub: Any, pocket: str) -> None:
         InputError, match=r"^towers: 'pocket/pickled' is published as a pickle only"
     ):
         load_towers("pocket/pickled")
-    assert not any(path.endswith(".bin") for path in hub.asked)
+    assert not any(path.endswith(".bin") for path in hub.requested)

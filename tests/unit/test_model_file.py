@@ -3,7 +3,7 @@
 import json
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,19 @@ BIG = "ViT-bigG-14/laion2b_s39b_b160k"
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """Hosts that somebody wants to reach, on a machine that is online and has no file of the hub."""
-    hosts: list[Any] = []
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """Hosts that were asked for, on a machine that is online and has no file of the hub."""
+    requested: list[object] = []
 
-    def refuse(*host: Any, **_: Any) -> None:
-        hosts.append(host)
+    def refuse(*host: object, **_: object) -> None:
+        requested.append(host)
         raise OSError("no network here")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    return hosts
+    return requested
 
 
 @pytest.fixture
@@ -57,24 +57,29 @@ def pocket(tmp_path: Path) -> str:
 
 
 def written(folder: Path, change: Callable[[ModelFile], ModelFile]) -> Path:
-    """The folder of a good model file that was changed, and whose own words are not checked."""
+    """Return the folder of a good model file, after a change that is not checked."""
     file = L2RCLIP.build(RANKS, CONFIG).save_pretrained(folder)
     change(ModelFile.read(file)).write(file)
     return folder
 
 
-def naming(folder: Path, towers: str, weights: str | None = None) -> Path:
-    """The folder of a file that names other towers."""
-    return written(
-        folder,
-        lambda content: replace(
-            content, config=replace(content.config, towers=towers, weights=weights)
-        ),
-    )
+def naming(
+    folder: Path,
+    towers: str,
+    weights: str | None = None,
+    commits: Mapping[str, str] | None = None,
+) -> Path:
+    """Return the folder of a file that names other towers."""
+
+    def name_towers(content: ModelFile) -> ModelFile:
+        config = replace(content.config, towers=towers, weights=weights)
+        return replace(content, config=config, commits=dict(commits or {}))
+
+    return written(folder, name_towers)
 
 
 def changed(content: ModelFile, name: str, tensor: torch.Tensor) -> ModelFile:
-    """A file with another tensor."""
+    """Return a file with another tensor."""
     return replace(content, tensors={**content.tensors, name: tensor})
 
 
@@ -97,7 +102,7 @@ def test_a_file_asks_no_network_and_no_other_file(
     towers: str,
     weights: str | None,
     sentence: str,
-    asked: list[Any],
+    hosts: list[object],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -114,72 +119,81 @@ def test_a_file_asks_no_network_and_no_other_file(
 
     assert str(caught.value).startswith(f"{tmp_path / MODEL}: ")
     assert sentence in str(caught.value)
-    assert asked == []
+    assert hosts == []
 
 
-@pytest.mark.parametrize("word", [{"allow_download": True}, {"towers": BIG}])
-def test_the_callers_word_asks_for_one_safetensors_file(
-    word: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("allow_download", "towers"), [(True, None), (False, BIG)], ids=["allowed", "named"]
+)
+def test_what_the_caller_allows_is_one_safetensors_file(
+    allow_download: bool,
+    towers: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At the commit that the file names; a hub that does not answer is one sentence, too."""
     repository = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
-    wanted: list[Any] = []
+    requested: list[tuple[str, ...]] = []
 
-    def download(*what: str, revision: str) -> None:
-        wanted.append((*what, revision))
+    def download(repository: str, name: str, *, revision: str) -> None:
+        requested.append((repository, name, revision))
         raise OSError("no network here")
 
-    written(
-        tmp_path,
-        lambda content: replace(
-            content, config=replace(content.config, towers=BIG), commits={repository: "a" * 40}
-        ),
-    )
+    naming(tmp_path, BIG, commits={repository: "a" * 40})
     monkeypatch.setattr(hub, "hf_hub_download", download)
+
     with pytest.raises(InputError, match=r"could not be loaded \(no network here\)"):
-        L2RCLIP.from_pretrained(tmp_path, **word)
-    assert wanted == [(repository, "open_clip_model.safetensors", "a" * 40)]
+        L2RCLIP.from_pretrained(tmp_path, towers=towers, allow_download=allow_download)
+    assert requested == [(repository, "open_clip_model.safetensors", "a" * 40)]
 
 
-def test_the_watch_is_not_deaf(asked: list[Any]) -> None:
+def test_the_watch_is_not_deaf(hosts: list[object]) -> None:
     """Whoever asks for a host is seen."""
     with pytest.raises(OSError, match="no network here"):
         socket.create_connection(("localhost", 9))
-    assert asked
+    assert hosts
 
 
-def test_a_commit_in_a_file_is_a_commit(asked: list[Any], tmp_path: Path) -> None:
+def test_a_commit_in_a_file_is_a_commit(hosts: list[object], tmp_path: Path) -> None:
     """A branch, which can change later, or a path, is refused before anything is looked for."""
-    written(
-        tmp_path,
-        lambda content: replace(
-            content, config=replace(content.config, towers=BIG), commits={"a/b": "../../main"}
-        ),
-    )
+    naming(tmp_path, BIG, commits={"a/b": "../../main"})
     with pytest.raises(InputError, match="is no commit of 'a/b'"):
         L2RCLIP.from_pretrained(tmp_path, allow_download=True)
-    assert asked == []
+    assert hosts == []
 
 
-def test_towers_that_no_name_brings_back_are_in_the_file(pocket: str, tmp_path: Path) -> None:
-    """Random ones, and those of a local file, which may be gone: loaded, they answer the same."""
-    save_file(load_towers("tiny/random", seed=5).text.state_dict(), tmp_path / "no.safetensors")
+def assert_round_trip(model: L2RCLIP, folder: Path) -> None:
+    """Check that a saved model answers the same, also after it was loaded and saved once more."""
+    loaded = L2RCLIP.from_pretrained(folder)
+    assert torch.equal(loaded(PIXELS), model(PIXELS))
+    text = model.towers.encode_text(["a leaf"])
+    assert torch.equal(loaded.towers.encode_text(["a leaf"]), text)
+
+    loaded.save_pretrained(folder)
+    assert torch.equal(L2RCLIP.from_pretrained(folder)(PIXELS), model(PIXELS))
+
+
+def test_random_towers_are_in_the_file(pocket: str, tmp_path: Path) -> None:
+    """No name brings them back."""
+    config = replace(CONFIG, towers=f"{pocket}/random", image_side="kernel")
+    model = L2RCLIP.build(RANKS, config)
+    model.save_pretrained(tmp_path)
+    assert_round_trip(model, tmp_path)
+
+
+def test_towers_of_a_local_file_are_in_the_file(pocket: str, tmp_path: Path) -> None:
+    """The local one may be gone."""
     local = tmp_path / "w.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(9)
-        config = json.loads((tmp_path / "pocket.json").read_text("utf-8"))
-        save_file(open_clip.CustomTextCLIP(**config).state_dict(), local)
+        sizes = json.loads((tmp_path / "pocket.json").read_text("utf-8"))
+        save_file(open_clip.CustomTextCLIP(**sizes).state_dict(), local)
 
-    for towers, weights in ((f"{pocket}/random", None), (pocket, str(local))):
-        config = replace(CONFIG, towers=towers, weights=weights, image_side="kernel")
-        model = L2RCLIP.build(RANKS, config)
-        model.save_pretrained(tmp_path)
-        local.unlink(missing_ok=weights is None) if weights else None
-        loaded = L2RCLIP.from_pretrained(tmp_path)
-        assert torch.equal(loaded(PIXELS), model(PIXELS))
-        assert loaded.towers.encode_text(["a leaf"]).equal(model.towers.encode_text(["a leaf"]))
-        loaded.save_pretrained(tmp_path)
-        assert torch.equal(L2RCLIP.from_pretrained(tmp_path)(PIXELS), model(PIXELS))
+    config = replace(CONFIG, towers=pocket, weights=str(local), image_side="kernel")
+    model = L2RCLIP.build(RANKS, config)
+    model.save_pretrained(tmp_path)
+    local.unlink()
+    assert_round_trip(model, tmp_path)
 
 
 def test_a_file_that_pretends_to_hold_its_towers(
@@ -189,12 +203,12 @@ def test_a_file_that_pretends_to_hold_its_towers(
     naming(tmp_path, "EVA02-E-14-plus/random")
     content = ModelFile.read(tmp_path / MODEL)
     changed(content, "towers.text.text_projection", torch.zeros(1)).write(tmp_path / MODEL)
-    real = open_clip.CustomTextCLIP
+    make = open_clip.CustomTextCLIP
     devices = []
 
-    def build(**config: Any) -> torch.nn.Module:
+    def build(**sizes: object) -> torch.nn.Module:
         devices.append(torch.get_default_device().type)
-        return real(**config)
+        return make(**sizes)
 
     monkeypatch.setattr(open_clip, "CustomTextCLIP", build)
     with pytest.raises(InputError, match=r"image\..* is missing, or of another shape"):
@@ -210,13 +224,13 @@ def test_a_file_that_pretends_to_hold_its_towers(
         ({"context_length": 64}, r"prompts\.context is missing, or not of the shape \(64, 64\)"),
     ],
 )
-def test_sizes_are_known_before_memory_is_taken(
+def test_sizes_are_compared_before_memory_is_taken(
     settings: dict[str, Any],
     sentence: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of RankFormer and context: compared with the file before prompts are built."""
+    """Of RankFormer and context, before prompts are built."""
     written(
         tmp_path,
         lambda content: replace(content, config=replace(content.config, **settings)),
@@ -226,19 +240,17 @@ def test_sizes_are_known_before_memory_is_taken(
         L2RCLIP.from_pretrained(tmp_path)
 
 
-def test_many_ranks_of_which_one_is_long(tmp_path: Path) -> None:
+def test_many_ranks_of_which_one_is_long_are_refused(tmp_path: Path) -> None:
     """10,000 sentences padded to 60 tokens: sixty times the memory that the file takes."""
     count = 10_000
     names = [str(number) for number in range(count - 1)] + ["very " * 60]
     many = Ranks(tuple(names), tuple(range(count)), template="{rank}")
-    written(
-        tmp_path,
-        lambda content: replace(
-            changed(content, "rank_features", torch.zeros(count, 64)),
-            ranks=many,
-            config=replace(content.config, axis="token"),
-        ),
-    )
+
+    def with_many_ranks(content: ModelFile) -> ModelFile:
+        content = changed(content, "rank_features", torch.zeros(count, 64))
+        return replace(content, ranks=many, config=replace(content.config, axis="token"))
+
+    written(tmp_path, with_many_ranks)
     with pytest.raises(InputError, match=r"10000 sentences of \d+ tokens are too long for it"):
         L2RCLIP.from_pretrained(tmp_path)
 
@@ -273,11 +285,11 @@ def test_other_warnings_are_heard_while_towers_are_built(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Random weights, which were asked for, are no reason to warn, nor to silence anybody."""
-    real = open_clip.CustomTextCLIP
+    make = open_clip.CustomTextCLIP
 
-    def build(**config: Any) -> torch.nn.Module:
+    def build(**sizes: object) -> torch.nn.Module:
         logging.warning("from another thread")
-        return real(**config)
+        return make(**sizes)
 
     monkeypatch.setattr(open_clip, "CustomTextCLIP", build)
     load_towers("tiny/random")

@@ -1,151 +1,198 @@
 """RankPrompts: where the context stands, what the start is, and where gradients go."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.rankformer import Axis
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 
-AGES = Ranks.integers(
-    18, 23, template="a photo of a {rank} years old face"
-)  # one word and two: two lengths
+# one word and two: two lengths
+AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")
 
 
-def spread(features: torch.Tensor) -> torch.Tensor:
-    """By hand: less the mean over ranks, unit length."""
+@pytest.fixture(params=["tiny", "mini"])
+def towers(request: pytest.FixtureRequest) -> Towers:
+    """Random towers of CLIP, and the offline default."""
+    return request.getfixturevalue(request.param)
+
+
+def centred(features: torch.Tensor) -> torch.Tensor:
+    """Return features less their mean over the ranks, of unit length, by hand."""
     moved = features - features.sum(0) / len(features)
     return moved / moved.square().sum(1, keepdim=True).sqrt()
 
 
-@pytest.mark.parametrize("name", ["tiny", "mini"])
-def test_without_context_and_rankformer_it_is_the_text_tower(
-    name: str, request: pytest.FixtureRequest
-) -> None:
-    """The bare prompts are `encode_text` of the sentences, centred on request."""
-    towers: Towers = request.getfixturevalue(name)
-    with torch.no_grad():
-        plain = towers.encode_text(AGES.sentences)
-        bare = RankPrompts(towers, AGES, context_length=0, rankformer=False, centre=False)
-        assert torch.allclose(bare(towers), plain, atol=1e-6)
-        full = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16)
-        assert not torch.allclose(full(towers), spread(plain), atol=1e-3), (
-            "context and alpha move it"
-        )
-        apart = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16, centre=False)
-        assert torch.allclose(full(towers), spread(apart(towers)), atol=1e-5)
+# --- the texts ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["tiny", "mini"])
-def test_context_vectors_that_spell_words_are_these_words(
-    name: str, request: pytest.FixtureRequest
-) -> None:
-    """Put the embeddings of "a very old" into the context: the features are those of the longer sentence.
+@torch.no_grad()
+def test_without_context_and_rankformer_it_is_the_text_tower(towers: Towers) -> None:
+    """The bare prompts are `encode_text` of the sentences."""
+    bare = RankPrompts(towers, AGES, context_length=0, rankformer=False, centre=False)
+    assert torch.allclose(bare(towers), towers.encode_text(AGES.sentences), atol=1e-6)
 
-    It pins placement, positions, mask and the slot of the end token, which is another in each rank.
+
+@torch.no_grad()
+def test_context_and_rankformer_move_the_texts_and_centring_is_last(towers: Towers) -> None:
+    """Context and α change the sentences from the start."""
+    plain = towers.encode_text(AGES.sentences)
+    full = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16)
+    raw = RankPrompts(towers, AGES, context_length=4, heads=2, hidden=16, centre=False)
+    assert not torch.allclose(full(towers), centred(plain), atol=1e-3)
+    assert torch.allclose(full(towers), centred(raw(towers)), atol=1e-5)
+
+
+@torch.no_grad()
+def test_context_vectors_that_spell_words_are_these_words(towers: Towers) -> None:
+    """With the embeddings of "a very old" the features are those of the longer sentence.
+
+    This checks placement, positions, mask and the slot of the end token, which differs by rank.
     """
-    towers: Towers = request.getfixturevalue(name)
     prompts = RankPrompts(towers, AGES, context_length=3, rankformer=False, centre=False)
-    with torch.no_grad():
-        prompts.context.copy_(towers.embed(towers.tokenize(["a very old"]).ids)[0, 1:4])
-        longer = towers.encode_text([f"a very old {sentence}" for sentence in AGES.sentences])
-        assert torch.allclose(prompts(towers), longer, atol=1e-6)
+    words = towers.embed(towers.tokenize(["a very old"]).ids)[0, 1:4]
+    prompts.context.copy_(words)
+
+    longer = towers.encode_text([f"a very old {sentence}" for sentence in AGES.sentences])
+    assert torch.allclose(prompts(towers), longer, atol=1e-6)
 
 
 def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
-    """Same seed, same start, whatever was drawn before; and torch's own generator is left alone.
+    """Same seed, same start, whatever was drawn before; torch's own generator is left alone.
 
     MiniLM's word embeddings have 0.056 a dimension, CLIP's 0.02: the start follows the tower.
     """
     before = torch.random.get_rng_state()
-    one = RankPrompts(mini, AGES, context_length=16, heads=2, hidden=16, seed=5)
+    prompts = RankPrompts(mini, AGES, context_length=16, heads=2, hidden=16, seed=5)
     assert torch.equal(before, torch.random.get_rng_state())
+
     torch.rand(7)
-    same, other = (
-        RankPrompts(mini, AGES, context_length=16, heads=2, hidden=16, seed=seed) for seed in (5, 6)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
-    assert not torch.equal(one.context, other.context)
-    words = one.template_embeddings[one.tokens.words]
-    assert float(one.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
+    same = RankPrompts(mini, AGES, context_length=16, heads=2, hidden=16, seed=5)
+    other = RankPrompts(mini, AGES, context_length=16, heads=2, hidden=16, seed=6)
+    for first, second in zip(prompts.parameters(), same.parameters(), strict=True):
+        assert torch.equal(first, second)
+    assert not torch.equal(prompts.context, other.context)
+
+    words = prompts.template_embeddings[prompts.tokens.words]
+    assert float(prompts.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
 
 
 def test_the_towers_are_used_not_owned(tiny: Towers) -> None:
-    """No tower parameter appears among the prompts' own, or stage 1 would train it and every file would hold it twice."""
+    """Stage 1 would train their parameters, and every file would hold them twice."""
     prompts = RankPrompts(tiny, AGES, heads=2, hidden=16)
     names = {name.split(".")[0] for name, _ in prompts.named_parameters()}
     assert names == {"context", "rankformer"}
     assert {name.split(".")[0] for name in prompts.state_dict()} == names
 
 
-def test_gradients_are_finite_differences_and_reach_every_rank() -> None:
-    """In float64: the gradient of one feature by context and RankFormer is what a small step measures.
+# --- gradients ----------------------------------------------------------------------------------
 
-    Each single rank pulls on the context and on α, and no parameter of the frozen towers gets a gradient.
-    """
+
+class Double(NamedTuple):
+    """Frozen towers and prompts in float64, and a direction in the space of the features."""
+
+    towers: Towers
+    prompts: RankPrompts
+    direction: torch.Tensor
+
+    def feature(self, rank: int) -> torch.Tensor:
+        """Return how far the text of a rank lies in that direction."""
+        return self.prompts(self.towers)[rank] @ self.direction
+
+    def watched(self) -> dict[str, torch.nn.Parameter]:
+        """Return a parameter of each kind."""
+        rankformer = self.prompts.rankformer
+        return {
+            "context": self.prompts.context,
+            "alpha": rankformer.alpha,
+            "last layer": rankformer.ffn[0][2].weight,
+            "query, key, value": rankformer.attend[0].in_proj_weight,
+        }
+
+
+@pytest.fixture
+def double() -> Double:
+    """Prompts whose last layer, which starts at zero, has weights."""
     towers = load_towers("tiny/random").double().requires_grad_(False)
     prompts = RankPrompts(towers, AGES, context_length=2, heads=2, hidden=8, centre=False).double()
-    assert prompts.rankformer is not None
-    last = prompts.rankformer.ffn[0][2].weight
-    torch.nn.init.normal_(last, std=0.1)
-    direction = torch.randn(
-        towers.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    watched = {"context": prompts.context, "alpha": prompts.rankformer.alpha, "last layer": last}
-    watched["query, key, value"] = prompts.rankformer.attend[0].in_proj_weight
+    torch.nn.init.normal_(prompts.rankformer.ffn[0][2].weight, std=0.1)
+
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(towers.dim, generator=generator, dtype=torch.float64)
+    return Double(towers, prompts, direction)
+
+
+def test_each_single_rank_has_a_gradient_by_context_and_rankformer(double: Double) -> None:
+    """And no parameter of the frozen towers gets one."""
     for rank in range(len(AGES)):
-        prompts.zero_grad()
-        (prompts(towers)[rank] @ direction).backward()
-        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in watched.values()), rank
-    for name, parameter in watched.items():
-        assert parameter.grad is not None
+        double.prompts.zero_grad()
+        double.feature(rank).backward()
+        for name, parameter in double.watched().items():
+            assert parameter.grad is not None, (rank, name)
+            assert parameter.grad.any(), (rank, name)
+    assert all(parameter.grad is None for parameter in double.towers.parameters())
+
+
+def test_gradients_are_finite_differences(double: Double) -> None:
+    """Of the largest component of each parameter, by a small step up and down."""
+    double.feature(-1).backward()
+    step = 1e-5
+
+    for name, parameter in double.watched().items():
         index = int(parameter.grad.abs().argmax())
-        flat, step, found = parameter.data.view(-1), 1e-5, []
-        for sign in (1, -1):
-            flat[index] += sign * step
-            found.append(float((prompts(towers)[-1] @ direction).detach()))
-            flat[index] -= sign * step
-        assert float(parameter.grad.view(-1)[index]) == pytest.approx(
-            (found[0] - found[1]) / (2 * step), rel=1e-5
-        ), name
-    assert all(p.grad is None for p in towers.parameters())
+        flat = parameter.data.view(-1)
+        flat[index] += step
+        above = float(double.feature(-1).detach())
+        flat[index] -= 2 * step
+        below = float(double.feature(-1).detach())
+        flat[index] += step
+
+        slope = (above - below) / (2 * step)
+        assert float(parameter.grad.view(-1)[index]) == pytest.approx(slope, rel=1e-5), name
 
 
-def test_shuffled_sentences_are_those_of_other_ranks(tiny: Towers) -> None:
-    """Rank k gets the sentence of π(k) = 4, 5, 1, 2, 0, 3 (K = 6), whatever attends to whom: nothing else changes."""
-    order = cyclic_permutation(6)
-    for axis in ("token", "rank", "joint"):
-        true, other = (
-            RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis, shuffled=shuffled)  # type: ignore[arg-type]
-            for shuffled in (False, True)
-        )
-        for prompts in (true, other):
-            assert prompts.rankformer is not None
-            torch.nn.init.constant_(prompts.rankformer.ffn[0][2].weight, 0.02)
-        assert torch.allclose(other(tiny), true(tiny)[order], atol=1e-5), axis
-        assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
+# --- controls and limits ------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_is_refused(tiny: Towers) -> None:
-    """Start, 70 words, rank and end are 73 tokens; four more fit into CLIP's 77, five do not. Heads share 64 dimensions."""
+@pytest.mark.parametrize("axis", ["token", "rank", "joint"])
+def test_shuffled_sentences_are_those_of_other_ranks(axis: Axis, tiny: Towers) -> None:
+    """Rank k gets the sentence of π(k), for K = 6 of 4, 5, 1, 2, 0, 3; nothing else changes."""
+    true = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)
+    other = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis, shuffled=True)
+    for prompts in (true, other):
+        torch.nn.init.constant_(prompts.rankformer.ffn[0][2].weight, 0.02)
+
+    assert torch.allclose(other(tiny), true(tiny)[cyclic_permutation(6)], atol=1e-5)
+    assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
+
+
+def test_a_context_that_does_not_fit_is_refused(tiny: Towers) -> None:
+    """Start, 70 words, rank and end are 73 tokens: four more fit into CLIP's 77, five do not."""
     ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
     RankPrompts(tiny, ranks, context_length=4, rankformer=False)(tiny)
     with pytest.raises(InputError, match="77"):
         RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(tiny: Towers) -> None:
+    """They share 64 dimensions."""
     with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
         RankPrompts(tiny, AGES, heads=3)
 
 
 def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
-    """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many at once, 9 · 2,000² along the ranks are few."""
-    ranks = Ranks(
-        tuple(f"grade {k}" for k in range(2000)), tuple(range(2000)), template="a very {rank}"
-    )
-    options = {"heads": 2, "hidden": 32}
-    with pytest.raises(
-        InputError, match="'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
-    ):
-        RankPrompts(tiny, ranks, axis="joint", **options)(tiny)
-    assert RankPrompts(tiny, ranks, axis="token", **options)(tiny).shape == (2000, 64)
+    """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many; within sentences few."""
+    names = tuple(f"grade {k}" for k in range(2000))
+    ranks = Ranks(names, tuple(range(2000)), template="a very {rank}")
+
+    sentence = "'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
+    with pytest.raises(InputError, match=sentence):
+        RankPrompts(tiny, ranks, axis="joint", heads=2, hidden=32)(tiny)
+
+    features = RankPrompts(tiny, ranks, axis="token", heads=2, hidden=32)(tiny)
+    assert features.shape == (2000, 64)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from l2rclip_lite.errors import InputError
@@ -11,23 +11,23 @@ from l2rclip_lite.ranks import REVERSING, Ranks, composed, number_words
 
 
 def test_the_words_are_those_of_inflect() -> None:
-    """Every number to 129, some to 1,100 and round ones beyond, without hyphens and commas: each costs a token."""
+    """Every number to 129, some to 1,100 and some beyond; hyphens and commas would cost a token."""
     engine = pytest.importorskip("inflect", reason="inflect is in the extra `dev`").engine()
-    beyond = [10**n + rest for n in range(3, 9) for rest in (-1, 0, 1, 11, 100, 512)]
-    for number in (
-        *range(-21, 130),
-        *range(130, 1101, 7),
-        *beyond,
-        1930,
-        77_016,
-        999_999,
-        10**9 - 1,
-    ):
+    numbers = [*range(-21, 130), *range(130, 1101, 7), 1930, 77_016, 999_999, 10**9 - 1]
+    for exponent in range(3, 9):
+        for rest in (-1, 0, 1, 11, 100, 512):
+            numbers.append(10**exponent + rest)
+
+    for number in numbers:
         words = engine.number_to_words(str(number), andword="")
         assert number_words(number) == words.replace("-", " ").replace(",", ""), number
-    for number in (10**9, -(10**9)):
-        with pytest.raises(InputError, match="name such ranks yourself"):
-            number_words(number)
+
+
+@pytest.mark.parametrize("number", [10**9, -(10**9)])
+def test_a_number_of_ten_digits_has_no_words(number: int) -> None:
+    """Whoever has such ranks names them."""
+    with pytest.raises(InputError, match="name such ranks yourself"):
+        number_words(number)
 
 
 REFUSED = {
@@ -60,9 +60,11 @@ def test_what_is_no_label_space_is_refused_in_one_sentence(message: str) -> None
     names, values, template = REFUSED[message]
     with pytest.raises(InputError) as caught:
         Ranks(names, tuple(float(value) for value in values), template=template)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith(".")
+
+    sentence = str(caught.value)
+    assert message in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
 
 
 @pytest.mark.untyped
@@ -100,25 +102,26 @@ NAMES = st.text(TEXT, min_size=1).filter(str.strip)
     names=st.lists(NAMES, min_size=2, max_size=6, unique_by=composed),
     start=st.floats(-1e6, 1e6),
     steps=st.lists(st.floats(0.5, 100), min_size=6, max_size=6),
-    template=st.tuples(st.text(TEXT), st.text(TEXT)).filter(
-        lambda pair: "{rank}" not in pair[0] + pair[1]
-    ),
+    before=st.text(TEXT),
+    after=st.text(TEXT),
 )
-def test_json_and_back(
-    names: list[str], start: float, steps: list[float], template: tuple[str, str]
+def test_ranks_survive_json(
+    names: list[str], start: float, steps: list[float], before: str, after: str
 ) -> None:
-    """Any names (braces and other scripts too) and uneven values survive JSON, and stand in their sentence."""
-    before, after = template
+    """With any names, also with braces and of other scripts, which stand in their sentence."""
+    assume("{rank}" not in before + after)
     values = [start]
     for step in steps[: len(names) - 1]:
         values.append(values[-1] + step)
+
     ranks = Ranks(tuple(names), tuple(values), template=before + "{rank}" + after, unit="µm")
+
     assert Ranks.from_dict(json.loads(json.dumps(ranks.to_dict()))) == ranks
     assert ranks.sentences == [before + name + after for name in names]
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "sentence"),
     [
         ((0, 1e-30, 2e-30), "the values 0.0 and 1e-30 are too close to be told apart"),
         ((0, 1, 1e30), r"the value 1e\+30 is too large"),
@@ -128,8 +131,8 @@ def test_json_and_back(
     ],
 )
 def test_values_that_single_precision_mixes_up_are_refused(
-    values: tuple[float, ...], said: str
+    values: tuple[float, ...], sentence: str
 ) -> None:
-    """With the first the ordinal weights would all be 0 without a word, with the last a loss would be 0/0."""
-    with pytest.raises(InputError, match=said):
+    """With the first the ordinal weights would all be 0, with the last a loss would be 0/0."""
+    with pytest.raises(InputError, match=sentence):
         Ranks(("low", "middle", "high"), values, template="a {rank} grade")

@@ -69,24 +69,30 @@ def test_a_file_of_a_run_is_a_file(folder: Path, tmp_path: Path, name: str, kind
     """A pipe would be waited for, for ever."""
     file = folder / name
     file.replace(tmp_path / "moved")
-    make = {
-        "pipe": os.mkfifo,
-        "link": lambda path: path.symlink_to(tmp_path / "moved"),
-        "loop": lambda path: path.symlink_to(path),
-        "folder": Path.mkdir,
-    }
-    make[kind](file)
-    kind = "link" if kind == "loop" else kind
-    refused(run("report", folder, "--out", tmp_path / "page.html"), f"{name}: is a {kind}")
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to(tmp_path / "moved")
+        case "loop":
+            file.symlink_to(file)
+        case "folder":
+            file.mkdir()
+
+    outcome = run("report", folder, "--out", tmp_path / "page.html")
+
+    description = kind.replace("loop", "link")
+    refused(outcome, f"{name}: is a {description}")
     assert not (tmp_path / "page.html").exists()
 
 
 @needs_posix
 def test_models_are_not_read_through_links(folder: Path, tmp_path: Path) -> None:
-    """`predict` and `evaluate`, of the run and of a baseline; a method is a name, not a way."""
+    """`predict` and `evaluate`, of the run and of a baseline; a method is a name, not a path."""
     (folder / "model.safetensors").replace(tmp_path / "model.safetensors")
     (folder / "model.safetensors").symlink_to(tmp_path / "model.safetensors")
     refused(run("predict", folder, "a.png"), "model.safetensors: is a link")
+
     (folder / "baselines" / "ridge").replace(tmp_path / "ridge")
     (folder / "baselines" / "ridge").symlink_to(tmp_path / "ridge")
     refused(run("evaluate", folder, "--method", "ridge"), "ridge: is a link")
@@ -110,10 +116,10 @@ def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind
             target.mkdir()
         case "link":
             target.symlink_to(tmp_path / "elsewhere")
-    before = target.lstat()
-    refused(run("report", folder, "--out", target), f"{target}: is a {kind}")
-    assert target.lstat().st_ino == before.st_ino
+    inode = target.lstat().st_ino
 
+    refused(run("report", folder, "--out", target), f"{target}: is a {kind}")
+    assert target.lstat().st_ino == inode
     with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
         write_text(target, "text")
 
@@ -124,7 +130,9 @@ def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind
 def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) -> None:
     """Beside any file that is written; other names, links and files that are not ours stay."""
     hour_ago = time.time() - 3600
-    dead, live, young = (tmp_path / f".l2r-{name}" for name in ("dead", "live", "young"))
+    dead = tmp_path / ".l2r-dead"
+    live = tmp_path / ".l2r-live"
+    young = tmp_path / ".l2r-young"
     for folder in (dead, live, young, tmp_path / ".l2rather", tmp_path / "l2r-mine"):
         folder.mkdir()
         (folder / LOCK).touch()
@@ -136,6 +144,7 @@ def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) ->
     with FileLock(live / LOCK):
         os.utime(live, (hour_ago, hour_ago))
         write_text(tmp_path / "export.onnx", "whole")
+
     left = {path.name for path in tmp_path.iterdir()}
     others = {".l2rather", "l2r-mine", ".l2r-linked"}
     assert left == others | {"export.onnx", ".l2r-live", ".l2r-young"}
@@ -156,25 +165,46 @@ def test_a_writer_holds_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- images are known by their names ------------------------------------------------------------
+# --- images are paired by their names -----------------------------------------------------------
+
+
+def sort_rows(lines: list[str]) -> list[str]:
+    """Sort the rows of a table below its header."""
+    return [lines[0], *sorted(lines[1:])]
+
+
+def reverse_rows(lines: list[str]) -> list[str]:
+    """Turn the rows of a table round, below its header."""
+    return [lines[0], *reversed(lines[1:])]
+
+
+def without_intervals(table: str) -> list[str]:
+    """Return the words of a table but for its intervals, which are of other draws each time."""
+    return re.sub(r"\[[^]]+\]", "", table).split()
 
 
 def test_the_order_of_rows_does_not_count(folder: Path) -> None:
     """Sorted by hand, one file backwards: the same scores and the same differences."""
     before = run("compare", folder).out
     assert re.search(r"^ridge ", before, flags=re.M)
-    for file in folder.rglob("predictions.csv"):
-        edit(file, lambda lines: [lines[0], *sorted(lines[1:])])
-    edit(folder / "predictions.csv", lambda lines: [lines[0], *reversed(lines[1:])])
-    after = run("compare", folder).out
-    points = [re.sub(r"\[[^]]+\]", "", text).split() for text in (before, after)]
-    assert points[0] == points[1]  # intervals are of other draws
 
-    shutil.copy(folder / "predictions.csv", folder / "baselines" / "ridge")  # its own answers
-    edit(folder / "predictions.csv", lambda lines: [lines[0], *sorted(lines[1:])])
+    for file in folder.rglob("predictions.csv"):
+        edit(file, sort_rows)
+    edit(folder / "predictions.csv", reverse_rows)
+
+    after = run("compare", folder).out
+    assert without_intervals(after) == without_intervals(before)
+
+
+def test_the_same_answers_in_another_order_differ_by_nothing(folder: Path) -> None:
+    """Each difference is that of one image."""
+    shutil.copy(folder / "predictions.csv", folder / "baselines" / "ridge")
+    edit(folder / "baselines" / "ridge" / "predictions.csv", reverse_rows)
+    edit(folder / "predictions.csv", sort_rows)
+
     lines = run("compare", folder).out.splitlines()
     differences = [line for line in lines if line.startswith("ridge")][2:]
-    assert [line.count("[0.000, 0.000]") for line in differences] == [3, 2]  # paired by name
+    assert [line.count("[0.000, 0.000]") for line in differences] == [3, 2]
 
 
 def test_a_report_shows_the_images_of_its_rows(
@@ -182,22 +212,27 @@ def test_a_report_shows_the_images_of_its_rows(
 ) -> None:
     """Of a table that was sorted by hand, each picture stands above its own row."""
     plots = pytest.importorskip("l2rclip_book.plots")
-    shown, gallery = [], plots.gallery
+    draw_gallery = plots.gallery
+    drawn: list[Split] = []
 
     def record(split: Split, *rest: object) -> object:
-        shown.append(split)
-        return gallery(split, *rest)
+        drawn.append(split)
+        return draw_gallery(split, *rest)
 
     monkeypatch.setattr(plots, "gallery", record)
-    edit(folder / "predictions.csv", lambda lines: [lines[0], *sorted(lines[1:], reverse=True)])
+    edit(folder / "predictions.csv", sort_rows)
+    edit(folder / "predictions.csv", reverse_rows)
     assert run("report", folder, "--out", tmp_path / "page.html").code == 0
 
+    (worst,) = drawn
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     table = page[page.index("<h2>Worst images") :]
-    assert re.findall(r"<td>(leaves/[^<]*)</td>", table) == list(shown[0].paths)
-    pixels = {path: leaves.test[k][0].tobytes() for k, path in enumerate(leaves.test.paths)}
-    for index, path in enumerate(shown[0].paths):
-        assert shown[0][index][0].tobytes() == pixels[path]
+    assert re.findall(r"<td>(leaves/[^<]*)</td>", table) == list(worst.paths)
+
+    test_images = [image for image, _ in leaves.test]
+    images = dict(zip(leaves.test.paths, test_images, strict=True))
+    for path, (image, _) in zip(worst.paths, worst, strict=True):
+        assert image.tobytes() == images[path].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +259,7 @@ def test_other_images_or_labels_are_not_compared(
 
 
 def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
-    """Each records its data; one of an earlier release has no record, and is taken."""
+    """Each records its data; so is one without a record."""
     config = folder / "baselines" / "ridge" / "config.json"
     record = json.loads(config.read_text())
     assert record["dataset"] == json.loads((folder / "config.json").read_text())["dataset"]
@@ -234,23 +269,34 @@ def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
     for command in ("compare", "baselines"):
         refused(run(command, folder), "ridge: was trained on other data", "train it again")
     refused(run("evaluate", folder, "--method", "ridge"), "ridge: was trained on other data")
+
     config.unlink()
     refused(run("compare", folder), "ridge: has no record of its data", "train it again")
 
 
-def test_a_baseline_that_was_stopped_goes_on_with_its_own_data_only(folder: Path) -> None:
-    """Without its last file it is trained again to the same bytes, but not on other data."""
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_baseline_that_was_stopped_is_finished_to_the_same_bytes(folder: Path) -> None:
+    """Killed after its last file, or before."""
     ridge = folder / "baselines" / "ridge"
-    before = {path.name: path.read_bytes() for path in ridge.iterdir()}
-    (ridge / "checkpoint").mkdir()  # killed after its last file: it is finished but for this
-    assert run("baselines", folder, "ridge").code == 0
-    assert {path.name: path.read_bytes() for path in ridge.iterdir()} == before
+    before = contents(ridge)
 
-    for name in ("predictions.csv", "model.safetensors"):
-        (ridge / name).unlink()
+    (ridge / "checkpoint").mkdir()
     assert run("baselines", folder, "ridge").code == 0
-    assert {path.name: path.read_bytes() for path in ridge.iterdir()} == before
+    assert contents(ridge) == before
 
+    (ridge / "predictions.csv").unlink()
+    (ridge / "model.safetensors").unlink()
+    assert run("baselines", folder, "ridge").code == 0
+    assert contents(ridge) == before
+
+
+def test_a_baseline_that_was_stopped_does_not_go_on_with_other_data(folder: Path) -> None:
+    """As its record says."""
+    ridge = folder / "baselines" / "ridge"
     (ridge / "predictions.csv").unlink()
     record = json.loads((ridge / "config.json").read_text())
     record["dataset"]["fingerprint"] = "0" * 64
@@ -263,11 +309,12 @@ def test_a_folder_that_is_no_baseline_never_stands_for_the_run(folder: Path) -> 
     before = run("compare", folder).out
     shutil.copytree(folder / "baselines" / "ridge", folder / "baselines" / "L2RCLIP")
     (folder / "baselines" / ".DS_Store").touch()
-    said = run("compare", folder)
-    assert (said.code, said.out) == (0, before)
-    assert re.fullmatch(
-        r"warning: the folder 'L2RCLIP' in .*/baselines is no baseline .*\n", said.err
-    )
+
+    outcome = run("compare", folder)
+
+    warning = r"warning: the folder 'L2RCLIP' in .*/baselines is no baseline .*\n"
+    assert (outcome.code, outcome.out) == (0, before)
+    assert re.fullmatch(warning, outcome.err)
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.json", "history.csv", "predictions.csv"])
@@ -293,9 +340,8 @@ def test_the_model_of_another_run_is_not_scored(folder: Path, small: Config) -> 
         other.save_pretrained(place)
     refused(run("evaluate", folder), "is not the model of this run: another ranks")
     refused(run("compare", folder), "is not the model of this run: another ranks")
-    refused(
-        run("evaluate", folder, "--method", "ridge"), "ridge/model.safetensors: is not the model"
-    )
+    of_ridge = run("evaluate", folder, "--method", "ridge")
+    refused(of_ridge, "ridge/model.safetensors: is not the model")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions.csv"])
@@ -303,7 +349,8 @@ def test_a_baseline_that_is_not_complete_is_named_and_trained(folder: Path, name
     """A table without its row says why, and `baselines` brings the row back."""
     before = run("compare", folder).out
     (folder / "baselines" / "ridge" / name).unlink()
-    said = run("compare", folder)
-    assert "ridge" not in said.out
-    assert "baselines/ridge is not complete and is left out" in said.err
+
+    outcome = run("compare", folder)
+    assert "ridge" not in outcome.out
+    assert "baselines/ridge is not complete and is left out" in outcome.err
     assert run("baselines", folder, "ridge").out == before

@@ -17,6 +17,18 @@ from l2rclip_lite.results import write_predictions
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.run_schema import read_history, read_metrics, read_predictions
 
+
+def in_turn(*changes: Change) -> Change:
+    """Make one change after the other."""
+
+    def change(lines: list[str]) -> list[str]:
+        for each in changes:
+            lines = each(lines)
+        return lines
+
+    return change
+
+
 PREDICTIONS: dict[str, tuple[Change, str]] = {
     "empty": (lambda lines: [], "is empty"),
     "header only": (lambda lines: lines[:1], "has no row"),
@@ -36,12 +48,12 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     "half a rank": (cell(3, "true_rank", "1.5"), "row 3: true_rank is '1.5'"),
     "no rank": (cell(2, "low_rank", ""), "row 2: low_rank is ''"),
     "another median": (
-        lambda lines: cell(3, "high_rank", "4")(cell(3, "median_rank", "4")(lines)),
+        in_turn(cell(3, "median_rank", "4"), cell(3, "high_rank", "4")),
         "row 3: median_rank 4 is not that of its row",
     ),
     "a signed rank": (cell(4, "high_rank", "-0"), "row 4: high_rank is '-0'"),
     "an interval reversed": (
-        lambda lines: cell(4, "high_rank", "0")(cell(4, "low_rank", "4")(lines)),
+        in_turn(cell(4, "low_rank", "4"), cell(4, "high_rank", "0")),
         "row 4: low_rank 4 is above high_rank",
     ),
     "not a number": (cell(2, "p_3", "x"), "row 2: p_3 is 'x', not a number"),
@@ -61,7 +73,8 @@ def test_damaged_predictions_are_refused_by_row(
     change, sentence = PREDICTIONS[damage]
     file = folder / "predictions.csv"
     edit(file, change)
-    with pytest.raises(InputError, match=f"^{re.escape(str(file))}.*{sentence}.*restore the file"):
+    whole = f"^{re.escape(str(file))}.*{sentence}.*restore the file"
+    with pytest.raises(InputError, match=whole):
         read_predictions(file, leaves.ranks)
 
 
@@ -72,8 +85,11 @@ def test_an_answer_that_is_not_the_most_probable_is_refused(
     file = folder / "predictions.csv"
 
     def reverse(lines: list[str]) -> list[str]:
-        rows = [line.split(",") for line in lines[1:]]
-        return [lines[0], *(",".join(row[:-5] + row[:-6:-1]) for row in rows)]
+        reversed_rows = [lines[0]]
+        for line in lines[1:]:
+            cells = line.split(",")
+            reversed_rows.append(",".join(cells[:-5] + cells[:-6:-1]))
+        return reversed_rows
 
     edit(file, reverse)
     with pytest.raises(InputError, match=r"row \d+: .* is not (the most probable|that of its row)"):
@@ -180,7 +196,9 @@ def test_names_survive_in_predictions_csv(
     model = L2RCLIP.from_pretrained(pristine_run)
     image = Image.new("RGB", (8, 8))
     part = Split([name, "NA"], [0, 1], [image, image], subjects=[f"of {name}", "007"])
+
     write_predictions(RunDirectory(tmp_path), model, part, torch.full((2, 5), 0.2))
+
     table = RunDirectory(tmp_path).read_predictions(leaves.ranks)
     assert table["path"].tolist() == [name, "NA"]
     assert table["subject"].tolist() == [f"of {name}", "007"]

@@ -1,5 +1,6 @@
-"""Rows of a study: they are what `fit` measures, no arm leaves a trace in the next, and unseen ranks count apart."""
+"""Rows of a study: the figures of `fit`, no trace of another arm, unseen ranks apart."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,34 +49,42 @@ def towers() -> Towers:
 
 
 def timeless(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without what a clock says."""
+    """Return a row without its seconds, and without its images."""
     return {name: value for name, value in row.items() if name not in ("seconds", "images")}
 
 
 def test_rows_are_what_fit_measures(
     leaves: OrdinalDataset, towers: Towers, config: Config, tmp_path: Path
 ) -> None:
-    """L2RCLIP and a baseline, trained by `fit` and `run_baseline` from images, by `Study` from features by path."""
-    expected = {"L2RCLIP": fit(leaves, config, tmp_path / "run", quiet=True).metrics["test"]}
+    """Of L2RCLIP and a baseline: these train from images, a study from features by path."""
+    run = fit(leaves, config, tmp_path / "run", quiet=True)
     answers = run_baseline("coop-frozen", leaves, config)
-    expected["coop"] = evaluate(answers, torch.tensor(leaves.test.targets), leaves.ranks)
+    expected = {
+        "L2RCLIP": run.metrics["test"],
+        "coop": evaluate(answers, torch.tensor(leaves.test.targets), leaves.ranks),
+    }
+
     study = Study(leaves, towers, config, image_features(leaves, towers))
     for row in study.rows([Arm("L2RCLIP"), Arm("coop", "coop-frozen")]):
+        arm = row["arm"]
         for metric in METRICS:
-            assert row[metric] == pytest.approx(expected[row["arm"]][metric], abs=1e-5), (
-                row["arm"],
-                metric,
-            )
+            assert row[metric] == pytest.approx(expected[arm][metric], abs=1e-5), (arm, metric)
 
 
 def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Config) -> None:
-    """Each arm alone, all in one order, all in the other: the same rows, though arms share stage 1 where they can."""
+    """Alone, or in one order or the other: the same rows, though arms share stage 1."""
     features = image_features(leaves, towers)
-    forward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS)]
-    backward = [timeless(row) for row in Study(leaves, towers, config, features).rows(ARMS[::-1])]
-    alone = [
-        timeless(row) for arm in ARMS for row in Study(leaves, towers, config, features).rows([arm])
-    ]
+
+    def rows_of(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+        study = Study(leaves, towers, config, features)
+        return [timeless(row) for row in study.rows(arms)]
+
+    forward = rows_of(ARMS)
+    backward = rows_of(ARMS[::-1])
+    alone = []
+    for arm in ARMS:
+        alone += rows_of([arm])
+
     assert forward == backward[::-1] == alone
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
@@ -83,26 +92,24 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
 def test_tuned_towers_go_back_to_their_start(
     leaves: OrdinalDataset, towers: Towers, config: Config
 ) -> None:
-    """With `image_side="tower"` each arm moves the tower that they share: the second time gives the same row."""
+    """With `image_side="tower"` each arm moves the tower that they share."""
     tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
     study = Study(leaves, towers, tuned, image_features(leaves, towers))
-    first, again = (timeless(row) for row in study.rows([Arm("full"), Arm("full")]))
-    assert first == again
+    first, second = study.rows([Arm("full"), Arm("full")])
+    assert timeless(first) == timeless(second)
 
 
 def test_the_images_of_a_row_add_up_to_it(
     leaves: OrdinalDataset, towers: Towers, config: Config
 ) -> None:
-    """Mean RPS, mean error of the median and share of hits; only ours has the order of its texts."""
+    """Mean RPS, error of the median and share of hits; only ours has the order of texts."""
     study = Study(leaves, towers, config, image_features(leaves, towers))
     arms = [Arm("full"), Arm("sord", "sord-frozen"), Arm("median-rank", "median-rank")]
     rows = list(study.rows(arms, {"few_shot": 4}))
+
     assert {row["n_train"] for row in rows} == {20}
-    assert (
-        ["text_gap" in row for row in rows]
-        == ["val_rps" in row for row in rows]
-        == [True, False, False]
-    )
+    assert ["text_gap" in row for row in rows] == [True, False, False]
+    assert ["val_rps" in row for row in rows] == [True, False, False]
     for row in rows:
         images = row["images"]
         assert list(images["path"]) == list(leaves.test.paths)
@@ -113,27 +120,37 @@ def test_the_images_of_a_row_add_up_to_it(
 def test_features_are_kept_and_checked(
     leaves: OrdinalDataset, towers: Towers, tmp_path: Path
 ) -> None:
-    """From a file the same vectors, whatever the fold; a file of other images, or half a file, is refused with its name."""
-    file, other = tmp_path / "features.safetensors", tmp_path / "other.safetensors"
-    fresh, kept = image_features(leaves, towers, file), image_features(leaves, towers, file)
-    assert (
-        fresh.keys()
-        == kept.keys()
-        == {p for s in ("train", "val", "test") for p in leaves.split(s).paths}
-    )
-    assert all(torch.equal(fresh[path], kept[path]) for path in fresh)
-    # another fold writes the same bytes
+    """From a file come the same vectors; another fold of the same images writes the same bytes."""
+    file = tmp_path / "features.safetensors"
+    computed = image_features(leaves, towers, file)
+    kept = image_features(leaves, towers, file)
+
+    paths = {*leaves.train.paths, *leaves.val.paths, *leaves.test.paths}
+    assert computed.keys() == kept.keys() == paths
+    for path in paths:
+        assert torch.equal(computed[path], kept[path]), path
+
+    other = tmp_path / "other.safetensors"
     image_features(replace(leaves, train=leaves.test, test=leaves.train), towers, other)
     assert other.read_bytes() == file.read_bytes()
+
+
+def test_features_of_other_images_or_half_a_file_are_refused(
+    leaves: OrdinalDataset, towers: Towers, tmp_path: Path
+) -> None:
+    """By the name of the file."""
+    file = tmp_path / "features.safetensors"
+    image_features(leaves, towers, file)
     with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
         image_features(load_dataset("leaves", size=90, pixels=64), towers, file)
+
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match=r"features\.safetensors: damaged"):
         image_features(leaves, towers, file)
 
 
-def test_conditions() -> None:
-    """Other words keep the values; an unknown way to name ranks is refused."""
+def test_ranks_are_named_by_digits_and_not_in_an_unknown_way() -> None:
+    """Of five bins of twenty ranks."""
     leaves = load_dataset("leaves", ranks=20, size=60)
     digits = reworded(leaves, names="digits", rebin=5)
     assert digits.ranks.sentences[0] == "a photo of a leaf with 0 to 9 damage"
@@ -142,23 +159,20 @@ def test_conditions() -> None:
 
 
 def faces(train: list[int], test: list[int]) -> OrdinalDataset:
-    """A data set of these labels; the first training image is the validation split."""
-    parts = [
-        Split(
-            [f"{name}{i}" for i in range(len(labels))],
-            labels,
-            [Image.new("L", (1, 1))] * len(labels),
-        )
-        for name, labels in (("train", train), ("val", train[:1]), ("test", test))
-    ]
+    """Return a data set of these labels; its first training image is also that of validation."""
+
+    def split(name: str, labels: list[int]) -> Split:
+        images = [Image.new("L", (1, 1))] * len(labels)
+        return Split([f"{name}{index}" for index in range(len(labels))], labels, images)
+
+    parts = (split("train", train), split("val", train[:1]), split("test", test))
     return OrdinalDataset("faces", *parts, RANKS, Card("faces"), allow_empty_ranks=True)
 
 
 def test_seen_and_unseen_by_hand() -> None:
-    """Ranks 1 and 2 were never trained on. Test images of ranks 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
+    """Ranks 1 and 2 were never trained on: test images 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
 
-    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3. Where no
-    test image shows an unseen rank there is nothing to say, and nothing of seen ranks where there are none.
+    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3.
     """
     data = faces([0, 3, 0], [0, 1, 3, 2, 2])
     assert unseen_ranks(data) == [1, 2]
@@ -166,8 +180,12 @@ def test_seen_and_unseen_by_hand() -> None:
     assert (scores["n_seen"], scores["n_unseen"]) == (2, 3)
     assert (scores["mae_seen"], scores["mae_unseen"]) == pytest.approx((15, 50 / 3))
     assert (scores["accuracy_seen"], scores["accuracy_unseen"]) == pytest.approx((1 / 2, 1 / 3))
+
+
+def test_without_a_test_image_of_either_kind_there_is_no_score_of_it() -> None:
+    """All ranks were seen, or none of those that are tested."""
     certain = torch.eye(4)[[0, 1, 2]]
     assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
-    assert {name.split("_")[-1] for name in seen_and_unseen(certain, faces([3], [0, 1, 2]))} == {
-        "unseen"
-    }
+
+    scores = seen_and_unseen(certain, faces([3], [0, 1, 2]))
+    assert {name.split("_")[-1] for name in scores} == {"unseen"}

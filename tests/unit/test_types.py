@@ -42,28 +42,28 @@ WRONG = {
 
 
 def mypy(code: str, folder: Path) -> str:
-    """Return what mypy --strict says of a file of a user, with the settings and cache of `make lint`."""
+    """Return the report of mypy on a file of a user, with the settings of `make lint`."""
     file = folder / "user.py"
     file.write_text(code)
-    words = ["-m", "mypy", "--no-error-summary", "--show-error-codes", "--hide-error-context"]
-    done = subprocess.run(
-        [sys.executable, *words, str(file)], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    options = ["--no-error-summary", "--show-error-codes", "--hide-error-context"]
+    command = [sys.executable, "-m", "mypy", *options, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     return done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_twenty_lines_of_a_user_pass_and_five_wrong_calls_do_not(tmp_path: Path) -> None:
-    """One run of mypy: the first part has no error, each line of the second has the one expected."""
+    """The first part has no error, each line of the second has the one expected."""
     first = len(USER.splitlines()) + 1
-    errors = [
-        line for line in mypy(USER + "\n".join(WRONG), tmp_path).splitlines() if "error:" in line
-    ]
+    report = mypy(USER + "\n".join(WRONG), tmp_path)
+    errors = [line for line in report.splitlines() if "error:" in line]
+
     for number, (call, code) in enumerate(WRONG.items(), first):
         of_line = [line for line in errors if f"user.py:{number}:" in line]
         assert of_line, f"mypy accepts {call}"
         assert any(kind in of_line[0] for kind in code.split("|")), of_line
         errors = [line for line in errors if line not in of_line]
+
     assert errors == []
 
 

@@ -1,0 +1,178 @@
+"""The scientific controls: what each one changes, by its direction or by its value.
+
+A control that did nothing would be reported as no effect. Of `select` and `clip` see test_stage.py.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import stage1_loss, stage2_loss
+
+VALUES = torch.arange(5.0)
+# A batch without the lowest and the highest rank: its largest gap is 3, that of all ranks 4.
+TARGETS = torch.tensor([1, 3, 2, 2, 1])
+
+
+@pytest.fixture(scope="module")
+def config(small: Config) -> Config:
+    """Only the terms that a control may change: contrastive + ordinal, and cross-entropy − push."""
+    return replace(small, lambda1=1.0, lambda_tight=0.0, lambda_push=1.0, lambda_rps=0.0)
+
+
+@pytest.fixture(scope="module")
+def plain(leaves: OrdinalDataset, config: Config) -> L2RCLIP:
+    """The model without a control."""
+    return L2RCLIP.build(leaves.ranks, config)
+
+
+def controlled(plain: L2RCLIP, controls: Controls) -> L2RCLIP:
+    """Return a model that differs by its controls alone."""
+    return L2RCLIP.build(plain.ranks, replace(plain.config, controls=controls))
+
+
+@pytest.fixture(scope="module")
+def images(plain: L2RCLIP) -> Tensor:
+    """Features of five images, by seed."""
+    generator = torch.Generator().manual_seed(0)
+    return F.normalize(torch.randn(5, plain.towers.dim, generator=generator), dim=1)
+
+
+def loss1(model: L2RCLIP, z: Tensor, y: Tensor = TARGETS) -> float:
+    """Return the loss of a batch in stage 1, on the texts as they are."""
+    return float(stage1_loss(model, z, model.rank_features, y, VALUES).detach())
+
+
+def push(model: L2RCLIP, z: Tensor) -> float:
+    """Return what a batch of stage 2 is pushed apart: cross-entropy less the loss."""
+    cross_entropy = F.cross_entropy(model.scale * z @ model.rank_features.T, TARGETS)
+    return float((cross_entropy - stage2_loss(model, z, TARGETS, VALUES)).detach())
+
+
+def distances(model: L2RCLIP, z: Tensor) -> Tensor:
+    """Return the distance of every image to every text."""
+    return torch.cdist(z, model.rank_features, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def gaps() -> Tensor:
+    """Return how many ranks lie between every image and every text."""
+    return (TARGETS[:, None] - VALUES).abs()
+
+
+# --- losses -------------------------------------------------------------------------------------
+
+
+def test_without_a_control_the_push_follows_the_gap(plain: L2RCLIP, images: Tensor) -> None:
+    """In shares of the largest gap of the batch."""
+    by_hand = (gaps() / 3 * distances(plain, images)).mean()
+    assert push(plain, images) == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def test_blind_order_pushes_every_pair_alike(plain: L2RCLIP, images: Tensor) -> None:
+    """Stage 2 by the mean distance; stage 1, where every weight grows to 1, has the lower loss."""
+    blind = controlled(plain, Controls(order="blind"))
+    assert push(blind, images) == pytest.approx(float(distances(plain, images).mean()), rel=1e-4)
+    assert loss1(blind, images) < loss1(plain, images)
+
+
+def test_shuffled_order_pushes_by_the_gap_to_another_rank(plain: L2RCLIP, images: Tensor) -> None:
+    """The rank k is pushed as π(k) would be."""
+    shuffled = controlled(plain, Controls(order="shuffled"))
+    weights = gaps()[:, cyclic_permutation(5)] / 3
+    by_hand = (weights * distances(plain, images)).mean()
+    assert push(shuffled, images) == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def test_the_global_gap_pushes_less_where_a_batch_lacks_an_end(
+    plain: L2RCLIP, images: Tensor
+) -> None:
+    """The largest gap is 4 in place of 3."""
+    normalised = controlled(plain, Controls(normalise="global"))
+    assert push(normalised, images) == pytest.approx(3 / 4 * push(plain, images), rel=1e-4)
+
+
+def test_the_push_of_power_2_takes_squared_distances(plain: L2RCLIP, images: Tensor) -> None:
+    """As the derivation from cross-entropy has it."""
+    squared = controlled(plain, Controls(push_power=2))
+    by_hand = (gaps() / 3 * distances(plain, images) ** 2).mean()
+    assert push(squared, images) == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def test_the_plain_contrastive_loss_takes_each_pair_for_itself(
+    plain: L2RCLIP, images: Tensor
+) -> None:
+    """CLIP's two cross-entropies, in which images of one rank are each other's negatives."""
+    contrastive = controlled(plain, Controls(contrastive="plain"))
+    without_order = replace(contrastive.config, lambda1=0.0)
+    model = L2RCLIP.build(plain.ranks, without_order)
+
+    logits = model.scale * images @ model.rank_features[TARGETS].T
+    pairs = torch.arange(5)
+    by_hand = F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)
+    assert loss1(model, images) == pytest.approx(float(by_hand.detach()), rel=1e-5)
+
+
+def test_symmetric_pairs_make_stage_1_independent_of_the_order_of_a_batch(
+    plain: L2RCLIP, images: Tensor
+) -> None:
+    """As released, image i meets text j only for i < j."""
+    symmetric = controlled(plain, Controls(symmetric=True))
+    turned = images.flip(0)
+    targets = TARGETS.flip(0)
+
+    assert loss1(symmetric, turned, targets) == pytest.approx(loss1(symmetric, images), abs=1e-5)
+    assert abs(loss1(plain, turned, targets) - loss1(plain, images)) > 1e-4
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def test_shuffled_sentences_are_those_of_other_ranks(plain: L2RCLIP) -> None:
+    """The rank k has the text of π(k)."""
+    shuffled = controlled(plain, Controls(shuffled=True))
+    expected = plain.rank_features[cyclic_permutation(5)]
+    assert torch.allclose(shuffled.rank_features, expected, atol=1e-5)
+    assert not torch.allclose(shuffled.rank_features, plain.rank_features, atol=1e-2)
+
+
+def test_without_rankformer_the_context_alone_learns(plain: L2RCLIP) -> None:
+    """In stage 1."""
+    model = controlled(plain, Controls(rankformer=False))
+    assert set(freeze(model, "stage 1")) == {"prompts.context"}
+    assert len(freeze(plain, "stage 1")) > 1
+
+
+def test_texts_that_are_not_centred_lie_close_together(plain: L2RCLIP) -> None:
+    """Of a small random tower the mean cosine is above 0.9; centred, it is small."""
+    model = controlled(plain, Controls(centre=False))
+    apart = plain.rank_features @ plain.rank_features.T
+    close = model.rank_features @ model.rank_features.T
+    assert float(close.mean()) > 0.9
+    assert float(apart.mean()) < 0.1
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("light", "same"), [(False, True), (True, False)])
+def test_without_light_augmentation_only_flips(
+    light: bool, same: bool, plain: L2RCLIP, leaves: OrdinalDataset
+) -> None:
+    """A flip moves pixels and changes none, so their mean stays."""
+    model = controlled(plain, Controls(light=light))
+    data = TrainingData.load(leaves, model)
+    batch = next(data.batches(model, torch.Generator().manual_seed(0)))
+
+    stored = torch.stack([data.images["train"][row][0] for row in batch.rows.tolist()])
+    expected = model.towers.normalize(stored.float() / 255)
+    means = (batch.images.mean((1, 2, 3)), expected.mean((1, 2, 3)))
+    assert torch.allclose(*means, atol=1e-5) == same

@@ -1,0 +1,124 @@
+"""Several processes that train one run, and what needs a process of its own."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import children
+import pytest
+from safetensors.torch import load_file
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import read_json
+from l2rclip_lite.model_file import MODEL
+from l2rclip_lite.training import stage as stage_module
+from l2rclip_lite.training.fit import fit
+
+
+def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
+    """Return the exit codes of two processes that train together, as accelerate starts them."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+
+    pair = [children.start(target, *arguments, rank, port) for rank in range(2)]
+    for child in pair:
+        child.join(120)
+    return [child.exitcode for child in pair]
+
+
+def largest_difference(one: Path, two: Path) -> float:
+    """Return how far the weights of two models are apart.
+
+    The bias of attention is left out: that of its keys has no gradient but rounding, and Adam makes
+    a step of it.
+    """
+    first = load_file(one / MODEL)
+    second = load_file(two / MODEL)
+    assert first.keys() == second.keys()
+
+    names = [name for name in first if not name.endswith("attn.in_proj_bias")]
+    return max(float((first[name] - second[name]).abs().max()) for name in names)
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_run_that_one_would_write(tmp_path: Path) -> None:
+    """16 images in each of two are 32 in one: one run directory, and the same weights."""
+    assert run_two(children.train_together, tmp_path / "two", 16) == [0, 0]
+    assert children.ended(children.train, tmp_path / "one", 0, "", None, 32) == 0
+
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert {path.name for path in (tmp_path / "two").iterdir()} == names
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+@pytest.mark.slow
+def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
+    """37 images by 16, or by 8 in each of two processes, are the same steps: the last has 5.
+
+    Every term of stage 2, the ordinal weight of a batch, a head beside the tower, and a loss that
+    compares two views of all images: the weights differ by rounding. They moved by 4e-5, and a
+    second process that trained on other images, or by half the gradient, would differ by 1e-5 or
+    more.
+    """
+    one = tmp_path / "one"
+    two = tmp_path / "two"
+    assert run_two(children.train_methods, two, 8) == [0, 0]
+    assert children.ended(children.train_methods, one, 16) == 0
+
+    for method in children.METHODS:
+        assert largest_difference(one / method, two / method) < 1e-6, method
+
+    of_one = [row["loss"] for row in read_json(one / "stage 2" / "history.json")]
+    of_two = [row["loss"] for row in read_json(two / "stage 2" / "history.json")]
+    assert of_two == pytest.approx(of_one)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
+    """Only the second one reads the broken image; the first must not wait for it for ever."""
+    assert run_two(children.poison, tmp_path / "run") == [2, 2]
+
+    first = (tmp_path / "said 0").read_text(encoding="utf-8")
+    second = (tmp_path / "said 1").read_text(encoding="utf-8")
+    assert first == second
+    assert first.startswith("stage 2, epoch 1, step 1: the loss is nan for the images train/0")
+
+
+@pytest.mark.parametrize("batch_size", [16, 64])
+def test_a_run_is_resumed_by_as_many_processes_as_began_it(
+    batch_size: int,
+    leaves: OrdinalDataset,
+    small: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Steps, and so the schedule and the draws of an epoch, are those of their number.
+
+    Of 64 images a step, one process and two take as many steps, and draw otherwise all the same.
+    """
+    config = replace(small, batch_size=batch_size)
+
+    def stop_in_stage_2(row: dict[str, float]) -> None:
+        if row["stage"] == 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        fit(leaves, config, tmp_path / "run", quiet=True, on_epoch=stop_in_stage_2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_module, "step_size", lambda batch_size: 2 * batch_size)  # of two
+        with pytest.raises(InputError) as error:
+            fit(leaves, config, tmp_path / "run", quiet=True)
+    assert f"begun with {batch_size} images a step, by 1 process(es)" in str(error.value)
+
+    assert fit(leaves, config, tmp_path / "run", quiet=True).history[-1]["epoch"] == 2
+
+
+@pytest.mark.slow
+def test_images_that_do_not_fit_into_memory_are_read_anew() -> None:
+    """Kept or read in each epoch, by one process or by workers: the same numbers."""
+    assert children.ended(children.keep_or_read) == 0

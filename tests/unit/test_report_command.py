@@ -1,0 +1,113 @@
+"""`l2rclip report`: one page that holds all it shows, asks no server and runs no script."""
+
+import io
+import re
+import shutil
+from base64 import b64decode
+from html import escape
+from pathlib import Path
+
+import pytest
+from drawn_run import DrawnRun
+from PIL import Image
+from run_files import refused, run
+
+PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
+ACTIVE = r"<script|<a |<link|https?:|url\(|</pre>.*</pre>"
+HOSTILE_CARD = "---\nlibrary_name: hub\n---\n</pre><script>alert(1)</script>"
+HOSTILE_NAME = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def hostile_run(drawn_run: DrawnRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in a folder `a & b` with a script in its card, and its own answers as a baseline."""
+    folder = tmp_path_factory.mktemp("report") / "a & b"
+    shutil.copytree(drawn_run.out, folder)
+    shutil.copytree(drawn_run.out, folder / "baselines" / "ridge")
+    (folder / "README.md").write_text(HOSTILE_CARD, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(drawn_run: DrawnRun, hostile_run: Path) -> str:
+    """The report of that run with its images."""
+    file = hostile_run.with_name("page.html")
+    outcome = run("report", hostile_run, "--out", file, "--root", drawn_run.root)
+    assert outcome == (0, f"{file}: open it in a browser\n", "")
+    return file.read_text(encoding="utf-8")
+
+
+def test_the_page_holds_its_four_pictures(page: str) -> None:
+    """The last one shows the worst images."""
+    pictures = re.findall(PICTURE, page)
+    assert page.count("<img") == len(pictures) == 4
+    for picture in pictures:
+        assert Image.open(io.BytesIO(b64decode(picture))).width > 300
+
+
+def test_the_page_asks_no_server_and_runs_nothing(page: str) -> None:
+    """What others wrote stays text; the head of the model card, meant for a hub, is left out."""
+    assert not re.search(ACTIVE, page)
+    assert "library_name" not in page
+    for word in ("ridge", "after stage 1", "a &amp; b"):
+        assert f">{word}</" in page
+
+
+def test_the_page_shows_differences_and_intervals(page: str) -> None:
+    """Its own answers under another name differ in no score."""
+    start = page.index("Difference from L2RCLIP")
+    differences = page[start : page.index("<h2>Training")]
+    assert differences.count("0.000 <small>[0.000, 0.000]</small>") == 5
+    assert re.search(r"test images they hold \d of 6, and \d\.\d of the 3 ranks on average", page)
+
+
+def test_every_table_of_the_page_can_be_scrolled(page: str) -> None:
+    """On a phone, and by the keyboard."""
+    scrolled = re.findall(r'<div class="scroll" tabindex="0"><table', page)
+    assert page.count("<table") == len(scrolled) == 3
+
+
+def test_where_the_images_are_not_followed_a_sentence_says_so(hostile_run: Path) -> None:
+    """Three pictures, and how to get the fourth."""
+    outcome = run("report", hostile_run)
+    assert "the page shows no image" in outcome.err
+
+    text = (hostile_run / "report.html").read_text(encoding="utf-8")
+    assert text.count("<img") == 3
+    assert "add --root" in text
+
+
+def test_a_hostile_name_of_an_image_stays_text(
+    drawn_run: DrawnRun, hostile_run: Path, tmp_path: Path
+) -> None:
+    """The images are no longer those of the run, and so are not shown."""
+    folder = Path(shutil.copytree(hostile_run, tmp_path / "run"))
+    for file in folder.rglob("predictions.csv"):
+        answers = file.read_text(encoding="utf-8")
+        hostile = re.sub(r"^images/", HOSTILE_NAME, answers, flags=re.M)
+        file.write_text(hostile, encoding="utf-8")
+
+    page = tmp_path / "page.html"
+    outcome = run("report", folder, "--out", page, "--root", drawn_run.root)
+    assert "is no test image of the data" in outcome.err
+
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(ACTIVE, text)
+    assert text.count("<img") == 3
+    assert text.count(escape(HOSTILE_NAME)) >= 6
+
+
+def test_without_a_library_for_figures_the_report_is_refused(
+    drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence names it."""
+    monkeypatch.setattr("l2rclip_lite.commands.report.find_spec", lambda name: None)
+    refused(run("report", drawn_run.out), "seaborn is not installed")
+
+
+def test_the_report_is_written_by_an_entry_point(
+    drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is installed that provides one, a sentence says so."""
+    monkeypatch.setattr("l2rclip_lite.commands.report.entry_points", lambda group: ())
+    refused(run("report", drawn_run.out), "report: nothing that is installed writes one")
