@@ -122,9 +122,7 @@ def test_every_bad_row_is_named(images: Path, text: str, sentence: str) -> None:
         (b"", "No columns to parse"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(
-    tmp_path: Path, content: bytes, sentence: str
-) -> None:
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     """A column twice, another encoding than UTF-8, nothing at all."""
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(InputError, match=sentence):
