@@ -181,11 +181,10 @@ def lies(good: bytes) -> dict[str, bytes]:
     """Return what somebody may send; each must be refused."""
     parts = Parts(good)
     files = lying_tensors(good) | lying_headers(good)
-    for ranks in LYING_RANKS:
-        files[f"ranks {str(ranks)[:40]}"] = parts.with_state("ranks", ranks)
-    for config in LYING_CONFIGS:
-        files[f"config {str(config)[:40]}"] = parts.with_state("config", config)
-    assert len(files) == 12 + 13 + len(LYING_RANKS) + len(LYING_CONFIGS)
+    for number, ranks in enumerate(LYING_RANKS):
+        files[f"ranks {number}: {str(ranks)[:40]}"] = parts.with_state("ranks", ranks)
+    for number, config in enumerate(LYING_CONFIGS):
+        files[f"config {number}: {str(config)[:40]}"] = parts.with_state("config", config)
     return files
 
 
