@@ -71,15 +71,15 @@ def arms_of(unit: dict[str, Any]) -> Iterator[tuple[Arm, Config]]:
 @pytest.mark.parametrize("preset", ["page", "smoke", "sweep"])
 def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
     """Of the study, the condition and the arm together; a method is one that we have."""
-    n_arms = 0
+    arms = set()
     for name, unit in every_unit(preset, folders).items():
         for arm, config in arms_of(unit):
-            n_arms += 1
+            arms.add((name, arm.name, config))
             assert config.seed == unit["seed"], name
             assert arm.method in METHODS, name
             if arm.method in BASELINES:
                 check_baselines([arm.method], config)
-    assert n_arms >= 170
+    assert len(arms) >= 170
 
 
 def test_a_sweep_has_two_hundred_different_runs(folders: Path) -> None:
