@@ -132,7 +132,7 @@ def test_a_setting_is_one_row_however_many_lines_its_meaning_has(html: Path) -> 
 
 @pytest.mark.slow
 def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
-    """Absolute addresses below the published one, and a card that is there at the size that chats expect."""
+    """Absolute addresses below the published one, and a card of the size that chats expect."""
     page = read(html / "book" / "glossary.html")
     assert f'<link rel="canonical" href="{BASE}book/glossary.html"' in page
     assert '<meta property="og:title" content="Glossary" />' in page
@@ -187,7 +187,7 @@ def test_an_inline_equation_keeps_its_marks() -> None:
 
 
 def test_the_typefaces_are_here_with_their_licence() -> None:
-    """Every file that the style sheet names exists, none is left over, and together they are small."""
+    """Every file that the style sheet names exists, none is left over, all are small."""
     css = read(chapters.BOOK / "_static" / "book.css")
     fonts = chapters.BOOK / "_static" / "fonts"
     named = set(re.findall(r'url\("fonts/([^"]+)"\)', css))

@@ -124,7 +124,10 @@ def image_numbers(figure: Figure) -> list[float]:
 
 def bar_heights(figure: Figure) -> list[list[float]]:
     """Return the heights of the bars of each panel."""
-    return [[round(float(bar.get_height()), 6) for bar in axes.patches] for axes in figure.axes]
+    panels = []
+    for axes in figure.axes:
+        panels.append([round(float(bar.get_height()), 6) for bar in axes.patches])
+    return panels
 
 
 def frame_ranks(figure: Figure) -> list[int]:

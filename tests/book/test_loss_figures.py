@@ -19,7 +19,7 @@ RANK0 = torch.tensor([0])
 
 
 def by_distance(z: Tensor, t: Tensor) -> Tensor:
-    """Cross-entropy of an image of rank 0 at scale 5, as a function of distances: z·t = 1 − d²/2."""
+    """Return cross-entropy of an image of rank 0 at scale 5, by distances: z·t = 1 − d²/2."""
     return F.cross_entropy(-5 * distances(z, t) ** 2 / 2, RANK0)
 
 

@@ -25,7 +25,7 @@ BOOK = chapters.ROOT / "book"
 
 
 def random_case(number: int, draw: np.random.Generator) -> dict[str, Any]:
-    """Return a batch of 1 to 6 images, 3 to 7 ranks, 2 to 8 dimensions, and the options of a loss."""
+    """Return 1 to 6 images, 3 to 7 ranks, 2 to 8 dimensions, and the options of a loss."""
     ranks, batch, dim = draw.integers((3, 1, 2), (8, 7, 9)).tolist()
     text = F.normalize(torch.tensor(draw.standard_normal((ranks, dim))))
     image = F.normalize(torch.tensor(draw.standard_normal((batch, dim))))
@@ -156,7 +156,7 @@ class End(NamedTuple):
     loss: float
 
 
-def slide(link: str, **changes: Any) -> End:
+def slide(link: str, changes: dict[str, Any] | None = None) -> End:
     """Let the image slide to rest, change the state, and let it slide again."""
     call = """({ link, changes }) => {
         const slid = from => ({ ...from, image: losses.slide(from).at(-1) });
@@ -164,7 +164,7 @@ def slide(link: str, **changes: Any) -> End:
         const beyond = end.image - end.texts[end.own];
         return [beyond, losses.answer(end).rank, losses.measure(end).sum.loss];
     }"""
-    return End(*js(call, link=link, changes=changes))
+    return End(*js(call, link=link, changes=changes or {}))
 
 
 def test_try_1_an_image_rests_a_little_beyond_its_own_text() -> None:
@@ -176,8 +176,8 @@ def test_try_1_an_image_rests_a_little_beyond_its_own_text() -> None:
 def test_try_2_order_decides_where_an_image_rests() -> None:
     """Blind: beside its text; true: on it; shuffled: astray, at a higher loss."""
     _, second, *_ = buttons("loss")
-    true = slide(second, order="true")
-    shuffled = slide(second, order="shuffled")
+    true = slide(second, {"order": "true"})
+    shuffled = slide(second, {"order": "shuffled"})
     assert 3 < abs(slide(second).beyond) < 10
     assert true.beyond == pytest.approx(0, abs=0.01)
     assert abs(shuffled.beyond) > 5
@@ -188,7 +188,7 @@ def test_try_3_cross_entropy_goes_on_and_on() -> None:
     """Where the ordinal loss stays near its text."""
     third = buttons("loss")[2]
     assert slide(third).beyond < -45
-    assert abs(slide(third, loss="ordinal").beyond) < 10
+    assert abs(slide(third, {"loss": "ordinal"}).beyond) < 10
 
 
 def test_try_4_the_own_rank_loses_and_there_are_two_ways_out() -> None:
@@ -196,8 +196,8 @@ def test_try_4_the_own_rank_loses_and_there_are_two_ways_out() -> None:
     fourth = buttons("loss")[3]
     fan = js("() => state.ARRANGEMENTS.fan.angles(5)")
     assert slide(fourth).rank != 2
-    assert slide(fourth, loss="both").rank == 2
-    assert slide(fourth, texts=fan).rank == 2
+    assert slide(fourth, {"loss": "both"}).rank == 2
+    assert slide(fourth, {"texts": fan}).rank == 2
 
 
 def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:

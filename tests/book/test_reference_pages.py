@@ -47,7 +47,7 @@ def blocks_without_source(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=attrgetter("stem"))
 def test_a_number_on_a_page_that_is_not_executed_has_a_source(page: Path) -> None:
-    """A result is read from `book/results` by a directive; what is typed is quoted from somebody."""
+    """A result is read from `book/results` by a directive; what is typed is quoted."""
     assert blocks_without_source(page.read_text(encoding="utf-8")) == []
 
 
@@ -113,7 +113,7 @@ def test_the_foot_of_a_chapter_names_the_runner_that_failed(tmp_path: Path) -> N
 
 
 def test_a_docstring_becomes_markdown_below_its_signature() -> None:
-    """A list of arguments, an example as code; a method inside its class; nothing of what is private."""
+    """A list of arguments, an example as code, a method inside its class, nothing private."""
     source = """
 class Box:
     '''A box.

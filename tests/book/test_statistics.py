@@ -91,7 +91,7 @@ def test_a_difference_below_the_precision_of_floats_is_a_tie() -> None:
 
 @given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
 def test_the_cheapest_answers_are_mode_median_and_mean(weights: list[int]) -> None:
-    """On a scale of uneven steps; no more than half of the mass may lie on either side of a median."""
+    """On uneven steps; at most half of the mass lies on either side of a median."""
     values = np.array([0.0, 1, 3, 4, 9])
     p = np.array(weights) / sum(weights)
     mode, median, mean = (expected_price(p, values, power)[2] for power in (0, 1, 2))
@@ -115,7 +115,7 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
 
 
 def test_a_second_shot_is_found_across_splits() -> None:
-    """Image 1 again, lighter and cropped, as the test image; images of one grey are like no other."""
+    """Image 1 again, lighter and cropped, is the test image; images of one grey are no copies."""
     noise = np.random.default_rng(0).integers(0, 200, size=(4, 8, 8, 3), dtype=np.uint8)
     scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
     second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)

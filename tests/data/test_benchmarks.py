@@ -66,7 +66,8 @@ def test_the_record_of_morph_names_the_setting_and_the_validation(lists: Path) -
     )
 
 
-# What the lists share, of each fold: subjects of the test part, those also in training, their images.
+# What the lists share, of each fold: subjects of the test part, those also in training, their
+# images.
 # "random" reads the official files settingC and "subject-exclusive" settingD: the figures show
 # which is which.
 SHARED = {

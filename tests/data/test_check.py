@@ -1,4 +1,4 @@
-"""`l2rclip data csv --check`: exact copies are faults, near ones named, large images decoded singly."""
+"""`l2rclip data csv --check`: exact copies are faults, near ones are named."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Downloads are whole and right, or not there at all; the archives come from a server of this machine."""
+"""Downloads are whole and right, or not there at all; a local server has the archives."""
 
 import hashlib
 import io

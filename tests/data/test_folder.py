@@ -201,7 +201,8 @@ def test_a_folder_without_labels_and_without_ranks_is_refused(images: Path) -> N
 
 def test_what_is_no_image_of_a_rank_is_counted(tmp_path: Path) -> None:
     """An empty folder, images too deep, and images beside the folders: none goes silently."""
-    touch_all(tmp_path, [f"{rank}/{n}.png" for rank in ("low", "high") for n in range(12)])
+    touch_all(tmp_path, [f"low/{number}.png" for number in range(12)])
+    touch_all(tmp_path, [f"high/{number}.png" for number in range(12)])
     touch_all(tmp_path, ["high/2020/a.png", "high/2020/b.png", "beside.png", "odd/.hidden/c.png"])
     (tmp_path / "middle").mkdir()
 

@@ -1,8 +1,9 @@
-"""What a label of one's own table means: a name, a value or an index, by rule; else it is refused."""
+"""A label of one's own table is a name, a value or an index, by rule; else it is refused."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,7 +24,7 @@ def table_of(labels: tuple[Any, ...], splits: tuple[str, ...] = SPLITS) -> pd.Da
         {
             "path": [f"{row}.png" for row in range(n_rows)],
             "label": list(labels) * len(splits),
-            "split": [split for split in splits for _ in labels],
+            "split": np.repeat(splits, len(labels)),
         }
     )
 

@@ -1,4 +1,4 @@
-"""What training and test share, counted by hand; the published figures are in test_benchmarks.py."""
+"""What splits share, counted by hand; the published figures are in test_benchmarks.py."""
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.describe import leakage

@@ -24,7 +24,7 @@ from l2rclip_lite.errors import InputError
 def test_the_share_of_damage_is_in_the_bin_of_the_rank(
     ranks: int, position: float, seed: int, pixels: int
 ) -> None:
-    """Any number of ranks, any seed, any size: lesions stay on the blade and cover what the rank says."""
+    """Any ranks, any seed, any size: lesions stay on the blade and cover what the rank says."""
     rank = int(position * ranks)
     edges = share_edges(ranks)
     leaf = paint_leaf(np.random.default_rng(seed), edges[rank], edges[rank + 1], pixels=pixels)

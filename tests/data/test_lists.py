@@ -163,7 +163,7 @@ def test_every_dialect_gives_the_same_names_labels_and_row_numbers(
     prefix: str,
     header: bool,
 ) -> None:
-    """Separators, line ends, blank lines, folders before a name, a header below a byte-order mark."""
+    """Separators, line ends, blank lines, folders before a name, a header after a BOM."""
     lines = [f"{prefix}{name}{separator}{label}" for name, label in rows.items()]
     text = (end * (1 + n_blank)).join(lines)
     if header:

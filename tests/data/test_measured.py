@@ -1,5 +1,6 @@
 """Lesion areas, apples and fetal heads: published counts, folds by group, the owners' layout."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,8 +61,11 @@ def test_every_image_is_tested_once_and_validates_once(
 ) -> None:
     """Over the folds."""
     _, folds = measured
-    tested = [path for data in folds for path in data.test.paths]
-    validated = [path for data in folds for path in data.val.paths]
+    tested: list[str] = []
+    validated: list[str] = []
+    for data in folds:
+        tested += data.test.paths
+        validated += data.val.paths
     assert sorted(tested) == sorted(set(tested))
     assert sorted(validated) == sorted(tested)
 
@@ -202,7 +206,7 @@ def test_a_mask_is_measured_in_percent_of_the_leaf(leaves: Path) -> None:
 
     owners_labels.main(["bracol-area", str(leaves)])
     data = load_dataset("bracol-area", root=leaves)
-    ranks = dict(cell for split in stems_and_ranks(data) for cell in split)
+    ranks = dict(itertools.chain(*stems_and_ranks(data)))
     assert [ranks[str(number)] for number in range(10)] == [0, 7, 13, *[20] * 7]
 
 

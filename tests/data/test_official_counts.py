@@ -58,7 +58,7 @@ def test_the_largest_protocol_takes_each_image_of_the_card_equally_often(name: s
 
 
 def test_the_official_letters_are_swapped_in_files_and_figures() -> None:
-    """SettingC is the random cut, where most people of the test are in training; settingD is by person."""
+    """SettingC is random, so most people of its test are in training; settingD is by person."""
     protocols = DATA_SETS["morph"].protocols
     assert all("settingC" in file for file in protocols["random"].files)
     assert all("settingD" in file for file in protocols["subject-exclusive"].files)
@@ -70,7 +70,7 @@ def test_the_official_letters_are_swapped_in_files_and_figures() -> None:
 
 
 def test_validation_is_clean() -> None:
-    """No listed file is on two sides; by-subject protocols validate on people who are not in training."""
+    """No file is on two sides; protocols by person validate on people who are not in training."""
     assert (LEAKAGE[["test_shared_files", "val_shared_files"]] == 0).all().all()
     by_person = LEAKAGE["protocol"].eq("subject-exclusive") | LEAKAGE["data"].eq("adience")
     assert by_person.sum() == 10

@@ -19,7 +19,7 @@ sys.exit(main(["fit", *data.split(), *training.split()]))
 
 
 def test_the_default_path_asks_no_network(tmp_path: Path) -> None:
-    """Towers, sentences, both stages and the model card, without the switch that these tests set."""
+    """Towers, sentences, both stages and the model card, without the switch of these tests."""
     env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run(
         [sys.executable, "-c", CHILD], cwd=tmp_path, env=env, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Settings, ranks, the files of a run, the words of a command: of another type, damaged, hostile."""
+"""Settings, ranks, files of a run, words of a command: of another type, damaged, hostile."""
 
 import json
 import os

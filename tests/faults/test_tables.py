@@ -1,4 +1,4 @@
-"""Labels files, split lists and folders of all data sets: damaged, hostile, or leading elsewhere."""
+"""Labels files, split lists and folders of all data sets: damaged, hostile, leading elsewhere."""
 
 import os
 from pathlib import Path

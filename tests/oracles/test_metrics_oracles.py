@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn, skordinal, torchmetrics and plain loops; against SciPy in `unit`."""
+"""The metrics against scikit-learn, skordinal, torchmetrics and plain loops."""
 
 import numpy as np
 import pytest
