@@ -163,7 +163,7 @@ class Box:
         ("model.L2RCLIP.predict", "method", {"L2RCLIP.predict"}),
     ],
 )
-def test_names_in_prose_that_lead_to_the_reference(
+def test_some_names_in_prose_lead_to_the_reference(
     name: str, kind: str, short_names: set[str]
 ) -> None:
     """A function with or without its module, a setting alone, no bare method."""

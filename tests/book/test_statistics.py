@@ -27,7 +27,7 @@ def test_ranks_on_an_arc_are_in_order_on_all_three_counts() -> None:
     assert ordinality(arc) == pytest.approx({"gap": 1.0, "triplets": 1.0, "component": 1.0})
 
 
-def test_ordinality_of_three_ranks_out_of_order() -> None:
+def test_ranks_out_of_order_score_by_the_share_that_is_in_order() -> None:
     """Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½.
 
     Of two comparisons d01 < d02 ties (½) and d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have
@@ -53,7 +53,7 @@ def test_two_ranks_and_a_row_of_zeros_have_no_ordinality(rows: np.ndarray, sente
         ordinality(rows)
 
 
-def test_ordinality_by_loops() -> None:
+def test_ordinality_agrees_with_scipy_scikit_learn_and_a_loop() -> None:
     """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over triples."""
     angle = np.linspace(0, 2, 9)
     rows = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.ones(9)], 1)
@@ -72,14 +72,14 @@ def test_ordinality_by_loops() -> None:
     assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_p_value_of_six_differences() -> None:
+def test_a_p_value_counts_the_signings_that_are_as_extreme() -> None:
     """With 1, 2, −3, 4, 5, 0: of 2⁵ signings 5 have a rank sum of at most 3, on either side."""
     comparison = compare([10] * 6, [11, 12, 7, 14, 15, 10])
     assert comparison.difference == 1.5
     assert comparison.p == pytest.approx(10 / 32)
 
 
-def test_the_interval_of_two_differences() -> None:
+def test_an_interval_holds_both_ends_of_few_draws() -> None:
     """The mean of two draws from {0, 2} is 0, 1 or 2 with chance ¼, ½, ¼: both ends are inside."""
     assert compare([1, 1], [1, 3])[:3] == (1, 0, 2)
 
@@ -100,7 +100,7 @@ def test_the_cheapest_answers_are_mode_median_and_mean(weights: list[int]) -> No
     assert mean == pytest.approx(p @ values, abs=0.005)
 
 
-def test_holm_of_four_p_values() -> None:
+def test_holm_multiplies_sorted_p_values_and_never_falls() -> None:
     """0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1; the last may not fall below the one before."""
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
 

@@ -108,8 +108,10 @@ def test_morph_leaks_as_the_data_notes_say(morph: tuple[str, list[OrdinalDataset
     protocol, folds = morph
     counts = [leakage(data) for data in folds]
 
-    names = ("test_subjects", "test_shared_subjects", "test_images_of_shared")
-    assert [tuple(count[name] for name in names) for count in counts] == SHARED[protocol]
+    shared = pd.DataFrame(counts)[
+        ["test_subjects", "test_shared_subjects", "test_images_of_shared"]
+    ]
+    assert [*shared.itertuples(index=False, name=None)] == SHARED[protocol]
 
     for count in counts:
         assert count["test_shared_files"] == 0
@@ -274,7 +276,7 @@ BRACOL = {  # counts of the tests, from the project's data notes
 
 
 @pytest.mark.parametrize("fold", BRACOL)
-def test_the_authors_folds_of_bracol(real_bracol: Path, fold: int) -> None:
+def test_bracol_has_the_folds_of_its_authors(real_bracol: Path, fold: int) -> None:
     """All 1,685 rows as in the labels file that was made from the authors' own code."""
     data = load_dataset("bracol", root=real_bracol, fold=fold)
     labels = pd.read_csv(real_bracol / "labels.csv")
@@ -290,7 +292,7 @@ def test_the_authors_folds_of_bracol(real_bracol: Path, fold: int) -> None:
     assert not data.upright
 
 
-def test_the_published_retinamnist(real_retinamnist: Path) -> None:
+def test_retinamnist_is_the_published_one(real_retinamnist: Path) -> None:
     """Counts of the data notes, pixels and labels in the file's order."""
     data = load_dataset("retinamnist", root=real_retinamnist)
     assert data.counts("train") == [486, 128, 206, 194, 66]

@@ -81,7 +81,7 @@ def test_mean_variance_adds_two_moments_to_cross_entropy(labels: list[int], seed
 
 
 @given(labels=LABELS, seed=SEEDS)
-def test_ordinal_entropy_as_released(labels: list[int], seed: int) -> None:
+def test_ordinal_entropy_is_that_of_the_released_code(labels: list[int], seed: int) -> None:
     """Tightness to the centres of the present ranks, minus weighted distances of the centres.
 
     Weights are (gap − least) / largest over pairs a < b; an image alone in its rank is left out.
@@ -108,7 +108,7 @@ def test_ordinal_entropy_as_released(labels: list[int], seed: int) -> None:
 
 
 @given(labels=LABELS, seed=SEEDS)
-def test_rank_n_contrast_as_published(labels: list[int], seed: int) -> None:
+def test_rank_n_contrast_is_the_published_sum(labels: list[int], seed: int) -> None:
     """Every anchor, every partner, every rival at least as far from the anchor in label."""
     features, target = draw(labels, seed)
     n = len(labels)
@@ -127,7 +127,7 @@ def test_rank_n_contrast_as_published(labels: list[int], seed: int) -> None:
 
 
 @given(labels=LABELS, seed=SEEDS)
-def test_ordinalclip_as_released(labels: list[int], seed: int) -> None:
+def test_ordinalclip_is_that_of_the_released_code(labels: list[int], seed: int) -> None:
     """Of each present rank, its column over the batch against ten times its indicator."""
     logits, target = draw(labels, seed)
     present = sorted(set(labels))
