@@ -9,17 +9,19 @@ left out, so that five folds take minutes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import torch
 import tyro
+from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.commands.common import DataOptions
-from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel
@@ -35,36 +37,52 @@ def main(options: DataOptions) -> None:
     """
     options_set = {key: value for key, value in asdict(options).items() if value}
     config = Config(image_side="kernel", epochs1=0)
-    features = {}
+    features: dict[str, Tensor] = {}
     rows = []
     for fold in range(1, FOLDS + 1):
         data = load_dataset("csv", **options_set, folds=FOLDS, fold=fold)
         model = L2RCLIP.build(data.ranks, config)
-        for part in () if features else (data.train, data.val, data.test):
-            features |= dict(zip(part.paths, model.encode(part, backbone=True), strict=True))
-        wide = {
-            split: torch.stack([features[path] for path in data.split(split).paths])
-            for split in SPLITS
-        }
-        targets = {split: torch.tensor(data.split(split).targets) for split in SPLITS}
-        loaded = TrainingData.of(wide, targets, model)
-        train_kernel(model, loaded)
-        calibrate(model, wide["val"], targets["val"])
-        p = model.probabilities(wide["test"])
-        true = targets["test"]
-        prediction = Prediction.of(p, data.ranks, conformal=float(model.conformal))
-        inside = ((prediction.low <= true) & (true <= prediction.high)).double()
-        width = (prediction.high - prediction.low + 1).double()
-        row = {
-            "data": Path(options_set["root"]).name,
-            "fold": fold,
-            "ranks": len(data.ranks),
-            "val": len(wide["val"]),
-        }
-        rows.append(
-            row | {"test": len(true), "inside": float(inside.mean()), "width": float(width.mean())}
-        )
+        if not features:
+            for part in (data.train, data.val, data.test):
+                features |= dict(zip(part.paths, model.encode(part, backbone=True), strict=True))
+
+        row = {"data": Path(options_set["root"]).name, "fold": fold}
+        rows.append(row | measure(model, data, features))
     print(pd.DataFrame(rows).round(4).to_csv(index=False), end="")
+
+
+def measure(
+    model: L2RCLIP, data: OrdinalDataset, features: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Train the head, calibrate it, and return the coverage and width of its test intervals.
+
+    Args:
+        model: It is changed.
+        data: One fold.
+        features: Those of the image tower, by the path of an image.
+    """
+    backbone = {}
+    targets = {}
+    for split in SPLITS:
+        part = data.split(split)
+        backbone[split] = torch.stack([features[path] for path in part.paths])
+        targets[split] = torch.tensor(part.targets)
+
+    train_kernel(model, TrainingData.of(backbone, targets, model))
+    calibrate(model, backbone["val"], targets["val"])
+
+    probabilities = model.probabilities(backbone["test"])
+    target = targets["test"]
+    interval = Prediction.of(probabilities, data.ranks, conformal=float(model.conformal))
+    inside = ((interval.low <= target) & (target <= interval.high)).double()
+    width = (interval.high - interval.low + 1).double()
+    return {
+        "ranks": len(data.ranks),
+        "val": len(targets["val"]),
+        "test": len(target),
+        "inside": float(inside.mean()),
+        "width": float(width.mean()),
+    }
 
 
 if __name__ == "__main__":

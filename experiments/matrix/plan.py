@@ -1,4 +1,6 @@
-"""What `studies.yaml` and `sweep.yaml` say, as units of work. Needs only PyYAML, so Snakemake's own environment reads it.
+"""What `studies.yaml` and `sweep.yaml` say, as units of work.
+
+It needs only PyYAML, so that Snakemake's own environment reads it.
 
 python experiments/matrix/plan.py                 what there is to run
 python experiments/matrix/plan.py --preset smoke  the same in miniature
@@ -16,20 +18,30 @@ from typing import Any
 
 import yaml
 
-STUDIES, SWEEP = (Path(__file__).with_name(name) for name in ("studies.yaml", "sweep.yaml"))
+STUDIES = Path(__file__).with_name("studies.yaml")
+SWEEP = Path(__file__).with_name("sweep.yaml")
 PRESETS = ("page", "smoke", "sweep")
-# In miniature: every study, arm and condition, one run each, on generated leaves and with tiny random towers.
-SMOKE_RANKS = {"bracol-area": 21, "apples81": 20, "hc18": 27, "bracol": 5, "retinamnist": 5}
-SMOKE_RANKS |= {"leaves5": 5, "leaves20": 20, "leaves62": 62}
+# In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
+# random towers.
+SMOKE_RANKS = {
+    "bracol-area": 21,
+    "apples81": 20,
+    "hc18": 27,
+    "bracol": 5,
+    "retinamnist": 5,
+    "leaves5": 5,
+    "leaves20": 20,
+    "leaves62": 62,
+}
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
 
 
 def read(preset: str = "page") -> dict[str, Any]:
-    """The plan of a preset.
+    """Return the plan of a preset.
 
     Args:
-        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds; "sweep", a grid of
-            settings.
+        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds;
+            "sweep", a grid of settings.
 
     Raises:
         ValueError: Another preset, or two combinations of a sweep with one name.
@@ -38,21 +50,18 @@ def read(preset: str = "page") -> dict[str, Any]:
         raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
     if preset == "sweep":
         return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
+
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
         for name, ranks in SMOKE_RANKS.items():
-            load = {
-                "name": "leaves",
-                "ranks": ranks,
-                "size": 110 if ranks == 5 else 8 * ranks,
-                "pixels": 64,
-            }
+            size = 110 if ranks == 5 else 8 * ranks
+            load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
             plan["data"][name] = {"load": load, "run": "seed", "runs": 1}
     return plan
 
 
 def grid(sweep: dict[str, Any]) -> dict[str, Any]:
-    """A sweep as a plan: every combination of the grid is a study of one arm, named after its values.
+    """Return a sweep as a plan: every combination is a study of one arm, named after its values.
 
     Args:
         sweep: `data`, `settings` and `grid`, as `sweep.yaml` explains them.
@@ -62,104 +71,155 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
     """
     studies: dict[str, Any] = {}
     for values in itertools.product(*sweep["grid"].values()):
-        pairs = dict(zip(sweep["grid"], values, strict=True))
-        named = (
-            f"{key.split('.')[-1]}-{str(value).replace('.', 'p')}" for key, value in pairs.items()
-        )
-        name = re.sub(r"[^a-z0-9]+", "-", "-".join(named).lower())
+        combination = dict(zip(sweep["grid"], values, strict=True))
+        name = _name(combination)
         if name in studies:
             raise ValueError(
                 f"sweep.yaml: two combinations are named {name}; write their values in another way"
             )
-        own: dict[str, Any] = {}
-        for key, value in pairs.items():
+
+        settings: dict[str, Any] = {}
+        for key, value in combination.items():
             part, _, control = key.partition(".")
-            own = merged(own, {part: {control: value} if control else value})
-        said = ", ".join(f"{key} {value}" for key, value in pairs.items())
+            settings = merged(settings, {part: {control: value}} if control else {part: value})
+
+        title = ", ".join(f"{key} {value}" for key, value in combination.items())
         studies[name] = {
-            "question": said,
+            "question": title,
             "data": list(sweep["data"]),
-            "settings": own,
-            "arms": {said: {}},
+            "settings": settings,
+            "arms": {title: {}},
         }
     return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
 
 
+def _name(combination: dict[str, Any]) -> str:
+    """Return the name of a study in a path: `controls.order: true` is `order-true`."""
+    words = []
+    for key, value in combination.items():
+        words += [key.split(".")[-1], str(value).replace(".", "p")]
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower())
+
+
 def merged(*parts: dict[str, Any]) -> dict[str, Any]:
-    """Settings of which the later ones win; `controls` are merged name by name."""
+    """Return settings of which the later ones win; `controls` are merged name by name."""
     whole: dict[str, Any] = {}
     for part in parts:
         controls = whole.get("controls", {}) | part.get("controls", {})
-        whole |= part | ({"controls": controls} if controls else {})
+        whole |= part
+        if controls:
+            whole["controls"] = controls
     return whole
 
 
 def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
-    """Every unit of a plan, in the order of its studies.
+    """Return every unit of a plan, in the order of its studies.
 
     Args:
         plan: From `read`.
-        data_folder: Units whose images are not in it are left out; None leaves out all that need a folder.
+        data_folder: Units whose images are not in it are left out; None leaves out all that need a
+            folder.
 
     Returns:
         `study`, `data` and `run` of each unit; runs count from 0.
     """
     every = []
-    for study, what in plan["studies"].items():
-        names = plan["groups"][what["data"]] if isinstance(what["data"], str) else what["data"]
+    for study, facts in plan["studies"].items():
+        names = facts["data"]
+        if isinstance(names, str):
+            names = plan["groups"][names]
+
         for name in names:
-            about = plan["data"][name]
-            if "folder" in about and not (data_folder and (data_folder / about["folder"]).is_dir()):
+            data = plan["data"][name]
+            if _is_missing(data, data_folder):
                 continue
-            most = (
-                about["runs"] if "runs" in about else len(about["folds"]) * about.get("repeats", 1)
-            )
-            limit = what.get("runs", most)  # one number, or one for some data sets
-            runs = min(most, limit.get(name, most) if isinstance(limit, dict) else limit)
-            every += [{"study": study, "data": name, "run": run} for run in range(runs)]
+            n_runs = _n_runs(data)
+            limit = facts.get("runs", n_runs)  # one number, or one for some data sets
+            if isinstance(limit, dict):
+                limit = limit.get(name, n_runs)
+            for run in range(min(n_runs, limit)):
+                every.append({"study": study, "data": name, "run": run})
     return every
+
+
+def _is_missing(data: dict[str, Any], data_folder: Path | None) -> bool:
+    """Return whether a data set needs a folder that is not there."""
+    if "folder" not in data:
+        return False
+    return data_folder is None or not (data_folder / data["folder"]).is_dir()
+
+
+def _n_runs(data: dict[str, Any]) -> int:
+    """Return how many runs a data set allows: seeds, or folds and their repeats."""
+    if "runs" in data:
+        return data["runs"]
+    return len(data["folds"]) * data.get("repeats", 1)
 
 
 def unit(
     plan: dict[str, Any], study: str, data: str, run: int, preset: str, data_folder: Path | None
 ) -> dict[str, Any]:
-    """Everything that a unit needs to know.
+    """Return everything that a unit needs to know.
 
     Returns:
-        `load` (arguments of `load_dataset`), `fold`, `seed`, `settings` (of `Config`), `arms` and `conditions` (each a
-        condition and its own settings).
+        `load` (arguments of `load_dataset`), `fold`, `seed`, `settings` (of `Config`), `arms` and
+        `conditions` (each a condition and its own settings).
     """
-    what, about = copy.deepcopy(plan["studies"][study]), plan["data"][data]
-    load, fold = dict(about["load"]), None
-    if about["run"] == "fold":  # each repeat draws its folds anew
-        load["fold"] = fold = about["folds"][run % len(about["folds"])]
-        load |= {"seed": run // len(about["folds"])} if "repeats" in about else {}
-    elif load["name"] == "leaves":
-        load["seed"] = run  # other images, not only another start
-    if "folder" in about and data_folder:
-        load["root"] = str(data_folder / about["folder"])
+    facts = copy.deepcopy(plan["studies"][study])
+    data_facts = plan["data"][data]
+    load = _load(data_facts, run, data_folder)
+
     settings = merged(
-        plan["settings"], about.get("settings", {}), what.get("settings", {}), {"seed": run}
+        plan["settings"], data_facts.get("settings", {}), facts.get("settings", {}), {"seed": run}
     )
-    arms = {name: {"method": name} if arm is None else arm for name, arm in what["arms"].items()}
-    conditions = [(one, one.pop("settings", {})) for one in what.get("conditions", [{}])]
+    arms = {name: {"method": name} if arm is None else arm for name, arm in facts["arms"].items()}
+    conditions = [
+        (condition, condition.pop("settings", {})) for condition in facts.get("conditions", [{}])
+    ]
     if preset == "smoke":
         settings = merged(settings, SMOKE_SETTINGS)
-        for own in [own for _, own in conditions] + [
-            arm.setdefault("settings", {}) for arm in arms.values()
-        ]:
-            own.update({key: min(own[key], 1) for key in ("epochs1", "epochs2") if key in own})
-        for condition, _ in conditions:
-            if "long_tail" in condition:  # so few images have no longer tail
-                condition["long_tail"] = min(condition["long_tail"], 4)
+        _shrink(arms, conditions)
+
     return {
         "load": load,
-        "fold": fold,
+        "fold": load["fold"] if data_facts["run"] == "fold" else None,
         "seed": run,
         "settings": settings,
         "conditions": conditions,
         "arms": arms,
     }
+
+
+def _load(data: dict[str, Any], run: int, data_folder: Path | None) -> dict[str, Any]:
+    """Return the arguments of `load_dataset` for one run."""
+    load = dict(data["load"])
+    if data["run"] == "fold":
+        repeat, place = divmod(run, len(data["folds"]))
+        load["fold"] = data["folds"][place]
+        if "repeats" in data:
+            load["seed"] = repeat  # each repeat draws its folds anew
+    elif load["name"] == "leaves":
+        load["seed"] = run  # other images, not only another start
+
+    if "folder" in data and data_folder:
+        load["root"] = str(data_folder / data["folder"])
+    return load
+
+
+def _shrink(
+    arms: dict[str, dict[str, Any]], conditions: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    """Change the arms and conditions of a study so that a run takes seconds."""
+    own_settings = [settings for _, settings in conditions]
+    own_settings += [arm.setdefault("settings", {}) for arm in arms.values()]
+    for settings in own_settings:
+        for name in ("epochs1", "epochs2"):
+            if name in settings:
+                settings[name] = min(settings[name], 1)
+
+    for condition, _ in conditions:
+        if "long_tail" in condition:  # so few images have no longer tail
+            condition["long_tail"] = min(condition["long_tail"], 4)
 
 
 def main() -> None:
@@ -170,12 +230,13 @@ def main() -> None:
     parser.add_argument("--preset", default="page", choices=PRESETS)
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     options = parser.parse_args()
+
     plan = read(options.preset)
     every = units(plan, options.data)
-    for study, what in plan["studies"].items():
-        mine = [one for one in every if one["study"] == study]
-        rows = len(what["arms"]) * len(what.get("conditions", [{}]))
-        print(f"{study:<18}{len(mine):>3} units of {rows:>2} rows  {what['question']}")
+    for study, facts in plan["studies"].items():
+        n_units = sum(unit["study"] == study for unit in every)
+        n_rows = len(facts["arms"]) * len(facts.get("conditions", [{}]))
+        print(f"{study:<18}{n_units:>3} units of {n_rows:>2} rows  {facts['question']}")
     print(f"{len(every)} units in all")
 
 

@@ -1,14 +1,16 @@
-"""Train rows of a results table again, and say whether every metric is the same.
+r"""Train rows of a results table again, and print whether every metric is the same.
 
     python experiments/matrix/rerun.py book/results/matrix.csv --rows 3 --draw 1 --data DATA
-    python experiments/matrix/rerun.py book/results/matrix.csv --where "study == 'main' and arm == 'words'"
+    python experiments/matrix/rerun.py book/results/matrix.csv \
+        --where "study == 'main' and arm == 'words'"
 
-Rows are drawn at random by --draw among those that --where chooses. On a CPU of the kind that made the table, with the
-code of its commit, the image features have the same hash, and every number is the same. Another CPU rounds differently,
-and training makes the difference larger. `book/results/matrix_again.csv` holds rows from such a CPU: with a frozen tower
-nine of ten moved by less than 0.01 % of their RPS, and one by 2 %; with a tuned tower half moved by more than 3 %. A line
-that differs says whether its features are those of the table, as the JSON file beside it has them.
-Exit status 1 where a metric differs by more than --tolerance.
+Rows are drawn at random by --draw among those that --where chooses. On a CPU of the kind that made
+the table, with the code of its commit, the image features have the same hash, and every number is
+the same. Another CPU rounds differently, and training makes the difference larger.
+`book/results/matrix_again.csv` holds rows from such a CPU: with a frozen tower nine of ten moved by
+less than 0.01 % of their RPS, and one by 2 %; with a tuned tower half moved by more than 3 %. A
+line that differs says whether its features are those of the table, as the JSON file beside it has
+them. Exit status 1 where a metric differs by more than --tolerance.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ import plan as planning
 from collect import feature_hashes
 from work import Work
 
-SAME = ("seconds", "commit", "study", "data", "run")  # what a rerun need not, or cannot, repeat
+NOT_REPEATED = ("seconds", "commit", "study", "data", "run")
 
 
-def again(
+def train_again(
     row: dict[str, Any], data_folder: Path | None, preset: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train a row of the table again.
@@ -49,12 +51,15 @@ def again(
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.0) -> list[str]:
-    """The columns in which two rows differ, with both values."""
+    """Return the columns in which two rows differ, with both values."""
     different = []
     for name, value in old.items():
-        other = "" if pd.isna(new.get(name, "")) else new.get(name, "")
-        if name in SAME:
+        if name in NOT_REPEATED:
             continue
+
+        other = new.get(name, "")
+        if pd.isna(other):
+            other = ""
         try:
             equal = abs(float(value) - float(other)) <= tolerance
         except ValueError:
@@ -81,23 +86,28 @@ def main() -> None:
         "--preset", default="page", choices=planning.PRESETS, help="that of the table"
     )
     options = parser.parse_args()
+
     table = pd.read_csv(
         options.table, dtype={"level": str, "condition": str}, keep_default_na=False
     )
-    table = table.query(options.where) if options.where else table
-    known = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))["features"]
-    bad = 0
-    for row in table.sample(min(options.rows, len(table)), random_state=options.draw).to_dict(
-        "records"
-    ):
-        new, hashes = again(row, options.data, options.preset)
-        where = f"{row['study']}/{row['data']}-{row['seed']} {row['condition']} {row['arm']}"
-        if wrong := differences(row, new, options.tolerance):
-            bad += 1
-            rounding = "the same" if hashes.items() <= known.items() else "rounded in another way"
-            wrong.append(f"image features {rounding}")
-        print(f"{where}: {'; '.join(wrong) or 'the same'}", flush=True)
-    sys.exit(bool(bad))
+    if options.where:
+        table = table.query(options.where)
+    drawn = table.sample(min(options.rows, len(table)), random_state=options.draw)
+    origin = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))
+
+    all_same = True
+    for row in drawn.to_dict("records"):
+        new, hashes = train_again(row, options.data, options.preset)
+        different = differences(row, new, options.tolerance)
+        if different:
+            all_same = False
+            same_features = hashes.items() <= origin["features"].items()
+            rounding = "the same" if same_features else "rounded in another way"
+            different.append(f"image features {rounding}")
+
+        title = f"{row['study']}/{row['data']}-{row['seed']} {row['condition']} {row['arm']}"
+        print(f"{title}: {'; '.join(different) or 'the same'}", flush=True)
+    sys.exit(not all_same)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # One unit of the matrix
 #
-# One study on one data set and one fold or seed: every arm under every condition. `experiments/Snakefile` runs this notebook
-# once per unit with papermill and keeps it, executed, as the log of the unit; where an arm fails, the notebook shows where,
-# and no row is written. `studies.yaml` says what the studies are.
+# One study on one data set and one fold or seed: every arm under every condition.
+# `experiments/Snakefile` runs this notebook once per unit with papermill and keeps it, executed, as
+# the log of the unit; where an arm fails, the notebook shows where, and no row is written.
+# `studies.yaml` says what the studies are.
 
 # %% tags=["parameters"]
 STUDY = "main"  # a study of studies.yaml
@@ -52,17 +53,13 @@ work = Work(unit, DATA, Path(CACHE) if CACHE else None)
 print(f"{len(work.features)} images, {len(work.data.ranks)} ranks")
 
 # %%
-rows, images = [], []
+key = {"study": STUDY, "data": DATA, "run": RUN}
+rows = []
+images = []
 for row in work.rows():
-    about = {
-        "study": STUDY,
-        "data": DATA,
-        "run": RUN,
-        "arm": row["arm"],
-        "condition": row["condition"],
-    }
-    images.append(row.pop("images").assign(**about))
-    rows.append({"study": STUDY, "data": DATA, "run": RUN} | row | {"commit": COMMIT})
+    scores = row.pop("images")
+    images.append(scores.assign(**key, arm=row["arm"], condition=row["condition"]))
+    rows.append(key | row | {"commit": COMMIT})
     print(
         f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
         f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s",
@@ -73,11 +70,11 @@ for row in work.rows():
 table = pd.DataFrame(rows)
 assert not any(math.isnan(value) for value in table["mae"]), "an error is missing"
 write_text(Path(OUT), table.to_csv(index=False))
-scores = pd.concat(images).to_csv(index=False, float_format="%.4f")
-write_text(Path(OUT).with_suffix(".images.csv"), scores)
+image_scores = pd.concat(images).to_csv(index=False, float_format="%.4f")
+write_text(Path(OUT).with_suffix(".images.csv"), image_scores)
 versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn")}
-made = {"unit": unit, "versions": versions, "commit": COMMIT}
-write_json(Path(OUT).with_suffix(".json"), made | {"card": work.data.card.to_dict()})
+origin = {"unit": unit, "versions": versions, "commit": COMMIT, "card": work.data.card.to_dict()}
+write_json(Path(OUT).with_suffix(".json"), origin)
 
 # %%
 table.pivot_table("rps", "arm", "condition", sort=False).round(3)

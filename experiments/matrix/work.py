@@ -1,4 +1,4 @@
-"""The work of one unit: the same few lines for the notebook that runs it and for the script that checks a row again."""
+"""The work of one unit, for the notebook that runs it and the script that checks a row again."""
 
 from __future__ import annotations
 
@@ -27,44 +27,55 @@ class Work:
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
         torch.set_num_threads(1)  # the rows do not depend on the machine's cores
         threadpool_limits(1)  # nor do those of scikit-learn
-        self.unit, self.data = unit, load_dataset(**unit["load"])
+        self.unit = unit
+        self.data = load_dataset(**unit["load"])
+
         config = Config(**unit["settings"])
         size = config.image_size or self.data.image_size
         self.towers = load_towers(config.towers, weights=config.weights, image_size=size, seed=0)
-        drawn = f"-{unit['seed']}" if unit["load"]["name"] == "leaves" else ""
+
+        parts = [name]
+        if unit["load"]["name"] == "leaves":  # another seed is other images
+            parts.append(str(unit["seed"]))
         tower = f"{config.weights or config.towers}-{self.towers.image_size}"
-        file = f"{name}{drawn}-{re.sub(r'[^A-Za-z0-9.]+', '-', tower)}.safetensors"
-        self.features = image_features(self.data, self.towers, cache / file if cache else None)
+        parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", tower))
+        file = cache / f"{'-'.join(parts)}.safetensors" if cache else None
+        self.features = image_features(self.data, self.towers, file)
 
     def rows(
         self, arm: str | None = None, condition: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Rows of metrics, as soon as each is known.
+        """Yield rows of metrics, each as soon as it is computed.
 
         Args:
             arm: Only this one; None trains all.
             condition: Only this one, as `words` spells it; None takes all.
         """
-        arms = [
-            Arm(name, **about) for name, about in self.unit["arms"].items() if arm in (None, name)
-        ]
+        arms = []
+        for name, fields in self.unit["arms"].items():
+            if arm in (None, name):
+                arms.append(Arm(name, **fields))
+
         for change, settings in self.unit["conditions"]:
             if condition not in (None, words(change)):
                 continue
+
             config = Config(**merged(self.unit["settings"], settings))
             factor, level = next(iter(change.items()), ("", ""))
-            about = {
+            origin = {
                 "fold": self.unit["fold"],
                 "seed": self.unit["seed"],
                 "factor": factor,
                 "level": level,
+                "condition": words(change),
             }
-            for row in Study(self.data, self.towers, config, self.features).rows(arms, change):
-                yield about | {"condition": words(change)} | row
+            study = Study(self.data, self.towers, config, self.features)
+            for row in study.rows(arms, change):
+                yield origin | row
 
 
 def words(condition: dict[str, Any]) -> str:
-    """A condition as the results spell it.
+    """Return a condition as the results spell it.
 
     Example:
         >>> words({"few_shot": 4})

@@ -1,11 +1,10 @@
-"""The built book: a page for each entry, the right links, a policy in each page, nothing from another host."""
+"""The built book: its pages, links and policies, and nothing from another host."""
 
 import base64
 import dataclasses
 import hashlib
 import re
 import shutil
-import struct
 import subprocess
 import tomllib
 from pathlib import Path
@@ -19,65 +18,82 @@ import security
 import theme_fixes
 from bs4 import BeautifulSoup
 from in_node import first_hits
+from PIL import Image
 
 import l2rclip_lite
 from l2rclip_lite.config import Config, Controls
 
-URLS = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-    "urls"
-]
+PYPROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+URLS = PYPROJECT["project"]["urls"]
 ADDRESS = URLS["Repository"]
 BASE = project.book_address(URLS)
 
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book, built from a clean state with warnings as errors."""
+    """Return the book, built from a clean state with warnings as errors."""
     return build.build(out=tmp_path_factory.mktemp("book"))
 
 
 def read(path: Path) -> str:
-    """A page's HTML."""
+    """Return the text of a page."""
     return path.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
-    """Chapters link to their notebook here and in Colab, other pages offer no Colab; edit opens what people edit."""
+    """Chapters link to their notebook here and in Colab; edit opens what people edit."""
     assert chapters.missing_pages(html) == []
+    repository = ADDRESS.removeprefix("https://github.com/")
     for source in chapters.sources():
         page = read(html / "book" / f"{source.stem}.html")
-        repository = ADDRESS.removeprefix("https://github.com/")
         notebook = f"{repository}/blob/main/book/{source.stem}.ipynb"
         assert f"https://colab.research.google.com/github/{notebook}" in page
         assert f"{ADDRESS}/edit/main/book/{source.stem}.py" in page
         assert f'href="../_sources/book/{source.stem}.ipynb"' in page
+
+
+@pytest.mark.slow
+def test_a_page_that_is_no_chapter_offers_no_colab(html: Path) -> None:
+    """There is nothing to run."""
     page = read(html / "book" / "glossary.html")
     assert "btn-colab" not in page
     assert f"{ADDRESS}/edit/main/book/glossary.md" in page
 
 
+def own_pages(html: Path) -> list[Path]:
+    """Return the pages of the book, without those that lie in files of others."""
+    return [path for path in html.rglob("*.html") if "_static" not in path.parts]
+
+
 @pytest.mark.slow
-def test_every_page_loads_nothing_foreign_and_has_a_policy_for_its_own_scripts(html: Path) -> None:
-    """Local scripts, styles and images; a policy before anything that loads, with the hash of each inline script."""
-    for path in html.rglob("*.html"):
-        if "_static" in path.parts:
-            continue
-        page = read(path)
-        for tag in re.findall(r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]*>", page):
+def test_every_page_loads_nothing_foreign(html: Path) -> None:
+    """Scripts, styles and images are local."""
+    loads = r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]*>"
+    for path in own_pages(html):
+        for tag in re.findall(loads, read(path)):
             assert not re.search(r"(?:src|href)=\"(?:https?:)?//", tag), f"{path.name}: {tag}"
-        found = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)" />', page)
-        assert found
-        assert not re.search(r"<(?:script|link|style|img)\b", page[: found.start()]), path
-        assert "'unsafe-inline'" not in found[1].replace("style-src 'self' 'unsafe-inline'", "")
-        assert ("unsafe-eval" in found[1]) == (path.name == "browser.html")
+
+
+@pytest.mark.slow
+def test_every_page_has_a_policy_for_its_own_scripts(html: Path) -> None:
+    """Before anything that loads, with the hash of each inline script."""
+    for path in own_pages(html):
+        page = read(path)
+        meta = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)" />', page)
+        assert meta, path
+        assert not re.search(r"<(?:script|link|style|img)\b", page[: meta.start()]), path
+
+        policy = meta[1]
+        assert "'unsafe-inline'" not in policy.replace("style-src 'self' 'unsafe-inline'", "")
+        assert ("unsafe-eval" in policy) == (path.name == "browser.html")
         for script in re.findall(r"<script>(.*?)</script>", page, re.S):
             digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-            assert f"'sha256-{digest}'" in found[1], path
+            assert f"'sha256-{digest}'" in policy, path
 
 
 def rows_left_as_text(page: str) -> list[str]:
-    """Lines of a page's text that should be rows of a table: `| a | b |`, outside tables, code and formulas."""
+    """Return lines that should be rows of a table: `| a | b |` outside tables, code, formulas."""
     article = BeautifulSoup(page, "html.parser").find("article")
     if article is None:  # the search, a redirect
         return []
@@ -89,18 +105,20 @@ def rows_left_as_text(page: str) -> list[str]:
 
 def test_a_row_of_a_table_in_a_paragraph_is_seen() -> None:
     """Bars in code, formulas and tables are none."""
-    fine = r"<pre>| a |</pre><p><span class='math'>\n|x| + |y|\n</span></p><table><td>| a |</td></table>"
+    code = "<pre>| a |</pre>"
+    formula = "<p><span class='math'>\n|x| + |y|\n</span></p>"
+    table = "<table><td>| a |</td></table>"
+    fine = code + formula + table
     assert rows_left_as_text(f"<article>{fine}</article>") == []
-    assert rows_left_as_text(f"<article>{fine}<p>so\n| α | 0.1 |\n</p></article>") == [
-        "| α | 0.1 |"
-    ]
+    paragraph = "<p>so\n| α | 0.1 |\n</p>"
+    assert rows_left_as_text(f"<article>{fine}{paragraph}</article>") == ["| α | 0.1 |"]
 
 
 @pytest.mark.slow
 def test_no_page_shows_a_row_of_a_table_as_text(html: Path) -> None:
     """A cell of a printed table that holds a line break would end the table there."""
-    found = {path.name: rows_left_as_text(read(path)) for path in (html / "book").glob("*.html")}
-    assert {name: rows for name, rows in found.items() if rows} == {}
+    for path in (html / "book").glob("*.html"):
+        assert rows_left_as_text(read(path)) == [], path.name
 
 
 @pytest.mark.slow
@@ -108,30 +126,34 @@ def test_a_setting_is_one_row_however_many_lines_its_meaning_has(html: Path) -> 
     """The tables of settings have a row for each field, and nothing else."""
     page = BeautifulSoup(read(html / "book" / "hyperparameters.html"), "html.parser")
     names = [row.find("td").get_text() for row in page.select("table.settings tbody tr")]
-    fields = [field.name for kind in (Config, Controls) for field in dataclasses.fields(kind)]
+    fields = [field.name for field in dataclasses.fields(Config) + dataclasses.fields(Controls)]
     assert names == [name for name in fields if name != "controls"]
 
 
 @pytest.mark.slow
 def test_a_shared_page_shows_its_title_summary_and_card(html: Path) -> None:
-    """Absolute addresses below the published one, and a card that is there at the size that chats expect."""
+    """Absolute addresses below the published one, and a card of the size that chats expect."""
     page = read(html / "book" / "glossary.html")
     assert f'<link rel="canonical" href="{BASE}book/glossary.html"' in page
-    for name, content in (("title", "Glossary"), ("image", f"{BASE}_static/social.png")):
-        assert f'<meta property="og:{name}" content="{content}" />' in page
+    assert '<meta property="og:title" content="Glossary" />' in page
+    assert f'<meta property="og:image" content="{BASE}_static/social.png" />' in page
     assert re.search(r'<meta property="og:description" content="\w.+" />', page)
-    assert struct.unpack(">II", (html / "_static" / "social.png").read_bytes()[16:24]) == (
-        1200,
-        630,
-    )
+
+    with Image.open(html / "_static" / "social.png") as card:
+        assert card.size == (1200, 630)
 
 
 @pytest.mark.slow
-def test_addresses_that_are_no_pages_help_their_reader(html: Path) -> None:
-    """The root leads to the first page and keeps an anchor; every link of 404.html is right at any depth."""
+def test_the_root_leads_to_the_first_page(html: Path) -> None:
+    """And keeps an anchor."""
     page = read(html / "index.html")
     assert '<meta http-equiv="refresh" content="0; url=book/index.html" />' in page
     assert 'location.replace("book/index.html" + location.hash)' in page
+
+
+@pytest.mark.slow
+def test_the_links_of_the_page_for_wrong_addresses_are_right_at_any_depth(html: Path) -> None:
+    """They start at the root of the host."""
     root = urlsplit(BASE).path
     links = re.findall(r'(?:href|src)="([^"#]+)"', read(html / "404.html"))
     own = [link for link in links if not link.startswith("https://")]
@@ -144,17 +166,20 @@ def test_addresses_that_are_no_pages_help_their_reader(html: Path) -> None:
 def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
     """Over https; noopener beside what `rel` says; the theme's handlers are gone."""
     page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
-    link = (
+    links = (
         '<a rel="nofollow" href="//a.org/b">x</a><a href="http://c.org">y</a><a href="c.html">z</a>'
     )
-    made = security.guarded(page + link, "a.html")
-    assert '<button data-press="print">' in made
-    closed = '<a rel="nofollow noopener" href="//a.org/b">x</a><a rel="noopener" href="https://c.org">y</a>'
-    assert made.endswith(closed + '<a href="c.html">z</a>')
+    guarded = security.guarded(page + links, "a.html")
+    assert '<button data-press="print">' in guarded
+    assert guarded.endswith(
+        '<a rel="nofollow noopener" href="//a.org/b">x</a>'
+        '<a rel="noopener" href="https://c.org">y</a>'
+        '<a href="c.html">z</a>'
+    )
 
 
 def test_an_inline_equation_keeps_its_marks() -> None:
-    """No line may begin with the full stop after a symbol, nor end with the bracket before it; alone it is left alone."""
+    """No line may begin with the full stop after a symbol, nor end with the bracket before it."""
     k = '<span class="math notranslate nohighlight">\\(k\\)</span>'
     assert theme_fixes.mended(f"of {k} and ({k}), {k} end") == (
         f'of {k} and <span class="together">({k}),</span> {k} end'
@@ -162,11 +187,11 @@ def test_an_inline_equation_keeps_its_marks() -> None:
 
 
 def test_the_typefaces_are_here_with_their_licence() -> None:
-    """Every file that the style sheet names exists, none is left over, and together they are small."""
-    css, fonts = read(chapters.BOOK / "_static" / "book.css"), chapters.BOOK / "_static" / "fonts"
-    assert set(re.findall(r'url\("fonts/([^"]+)"\)', css)) == {
-        path.name for path in fonts.glob("*.woff2")
-    }
+    """Every file that the style sheet names exists, none is left over, all are small."""
+    css = read(chapters.BOOK / "_static" / "book.css")
+    fonts = chapters.BOOK / "_static" / "fonts"
+    named = set(re.findall(r'url\("fonts/([^"]+)"\)', css))
+    assert named == {path.name for path in fonts.glob("*.woff2")}
     assert "SIL OPEN FONT LICENSE" in read(fonts / "LICENSE")
     assert sum(path.stat().st_size for path in fonts.iterdir()) < 400_000
     assert not re.search(r"url\([\"']?(?:https?:)?//", css)
@@ -193,32 +218,41 @@ def test_the_search_finds_what_readers_ask_for(html: Path) -> None:
 
 
 @pytest.mark.slow
-def test_public_names_have_a_place_and_prose_leads_there(html: Path) -> None:
-    """What `import l2rclip_lite` offers stands on the API page; a name in a chapter, and a setting, are links."""
+def test_public_names_stand_on_the_api_page(html: Path) -> None:
+    """What `import l2rclip_lite` offers."""
     page = read(html / "book" / "api.html")
     for name in l2rclip_lite.__all__:
         assert f'id="{getattr(l2rclip_lite, name).__module__}.{name}"' in page
-    assert 'href="hyperparameters.html#config-lambda-tight"><code' in read(
-        html / "book" / "05_losses.html"
-    )
+
+
+@pytest.mark.slow
+def test_names_and_settings_in_a_chapter_lead_to_their_reference(html: Path) -> None:
+    """A setting to its row, a class to its docstring."""
+    losses = read(html / "book" / "05_losses.html")
+    assert 'href="hyperparameters.html#config-lambda-tight"><code' in losses
     assert 'id="config-lambda-tight"' in read(html / "book" / "hyperparameters.html")
-    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in read(
-        html / "book" / "04_rankformer.html"
-    )
+    rankformer = read(html / "book" / "04_rankformer.html")
+    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in rankformer
 
 
-def test_make_book_executes_and_builds_beside_the_tree(tmp_path: Path) -> None:
-    """Fresh pages are shown in a copy; `make execute` alone writes into the repository."""
-    (book := tmp_path / "project" / "book").mkdir(parents=True)
+def test_fresh_pages_are_shown_in_a_copy_of_the_project(tmp_path: Path) -> None:
+    """The tree stays as it is; other pages are copied, the environment is not."""
+    book = tmp_path / "project" / "book"
+    book.mkdir(parents=True)
     for folder in (tmp_path / "pages", book, tmp_path / "project" / ".venv"):
         folder.mkdir(exist_ok=True)
         (folder / "01_x.ipynb").write_text(folder.name, encoding="utf-8")
     (book / "02_y.ipynb").write_text("kept", encoding="utf-8")
+
     copy = build.with_pages(tmp_path / "pages", tmp_path / "copy", tmp_path / "project")
     assert (copy / "book" / "01_x.ipynb").read_text(encoding="utf-8") == "pages"
     assert (copy / "book" / "02_y.ipynb").read_text(encoding="utf-8") == "kept"
     assert (book / "01_x.ipynb").read_text(encoding="utf-8") == "book"
     assert not (copy / ".venv").exists()
+
+
+def test_make_book_executes_beside_the_tree() -> None:
+    """`make execute` alone writes into the repository."""
     planned = subprocess.run(
         ["make", "--dry-run", "book"], cwd=chapters.ROOT, capture_output=True, text=True
     ).stdout

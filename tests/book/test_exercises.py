@@ -1,4 +1,4 @@
-"""The checks of exercises: the book's answer is right, and a wrong one gets a sentence that leads on."""
+"""The checks of exercises: the book's answer is right, a wrong one gets a sentence that leads on."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ from page_rules import tags
 
 pytestmark = pytest.mark.slow
 
-# Chapter, an answer that looks right and is not, and what its reader must be told.
+# Chapter, an answer that looks right and is not, and words of the sentence that its reader gets.
 WRONG = [
     (
         "04",
@@ -274,43 +274,52 @@ JUDGED = sorted({number for number, *_ in WRONG})
 
 
 def global_names(table: symtable.SymbolTable) -> set[str]:
-    """The names that a piece of code, or what is defined in it, takes from outside its functions."""
-    top = table.get_type() == "module"
-    found = {
-        s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())
-    }
-    return found.union(*map(global_names, table.get_children()))
+    """Return the names that code, or what is defined in it, takes from outside its functions."""
+    is_module = table.get_type() == "module"
+    names = set()
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (is_module or symbol.is_global()):
+            names.add(symbol.get_name())
+    return names.union(*map(global_names, table.get_children()))
 
 
 def code_of(cell: NotebookNode) -> str:
-    """A code cell at the smallest profile, without magics and without the results of studies."""
+    """Return a cell's code at the smallest profile, without magics and results of studies."""
     code = re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE)
     code = code.replace('PROFILE = "page"', 'PROFILE = "smoke"')
     return code.replace('RESULTS = ""', 'RESULTS = "nowhere"')
 
 
 def needed(cells: list[NotebookNode], targets: list[NotebookNode]) -> list[NotebookNode]:
-    """Those of the cells on whose names the targets depend, directly or not, and the targets."""
+    """Return the cells on whose names the targets depend, directly or not, and the targets."""
     names: set[str] = set()
     kept = []
     for cell in reversed(cells):
         table = symtable.symtable(code_of(cell), "", "exec")
-        made = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-        if cell in targets or made & names:
+        defined = {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_assigned() or symbol.is_imported()
+        }
+        if cell in targets or defined & names:
             names |= global_names(table)
             kept.append(cell)
     return kept[::-1]
 
 
-def said(code: str, names: dict[str, Any]) -> str:
-    """What a piece of code prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as heard:
+def output_of(code: str, names: dict[str, Any]) -> str:
+    """Return what a piece of code prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(code, names)
-    return heard.getvalue()
+    return output.getvalue()
 
 
 class Exercises:
-    """The exercises of a chapter, after the cells that they need: its names, and what each check says on the page."""
+    """The exercises of a chapter, after the cells that they need.
+
+    `names` are those that the chapter defines; `solutions` and `drafts` are the verdicts of the
+    checks on the answers that the page unfolds, and on those that it shows.
+    """
 
     def __init__(self, number: str) -> None:
         page = jupytext.read(chapters.sources([number])[0]).cells
@@ -319,12 +328,18 @@ class Exercises:
         judging = [
             cell for cell in page[start:] if re.search(r"^check_|^def check_", cell.source, re.M)
         ]
+
         self.names: dict[str, Any] = {"__name__": f"chapter {number}"}
-        self.solutions, self.drafts = [], []
+        self.solutions: list[str] = []
+        self.drafts: list[str] = []
         for cell in needed(cells, judging):
-            printed = said(code_of(cell), self.names)
-            if re.search(r"^check_", cell.source, re.MULTILINE):
-                (self.solutions if "hide-cell" in tags(cell) else self.drafts).append(printed)
+            verdict = output_of(code_of(cell), self.names)
+            if not re.search(r"^check_", cell.source, re.MULTILINE):
+                continue
+            if "hide-cell" in tags(cell):
+                self.solutions.append(verdict)
+            else:
+                self.drafts.append(verdict)
         self.precision = torch.get_default_dtype()
 
 
@@ -333,12 +348,12 @@ exercises = cache(Exercises)
 
 @pytest.fixture
 def chapter(number: str) -> Iterator[Exercises]:
-    """The chapter of a test, with its default precision for as long as the test runs."""
+    """Return the chapter of a test, with its default precision for as long as the test runs."""
     precision = torch.get_default_dtype()
     try:
-        found = exercises(number)
-        torch.set_default_dtype(found.precision)
-        yield found
+        chapter = exercises(number)
+        torch.set_default_dtype(chapter.precision)
+        yield chapter
     finally:
         torch.set_default_dtype(precision)
 
@@ -347,15 +362,17 @@ def chapter(number: str) -> Iterator[Exercises]:
 def test_the_books_answers_are_right_and_its_drafts_are_not(chapter: Exercises) -> None:
     """A page shows each exercise with a draft, and unfolds an answer."""
     assert len(chapter.solutions) >= 2
-    assert [text for text in chapter.solutions if not text.startswith("right")] == []
-    assert [text for text in chapter.drafts if "not yet" not in text] == []
+    for verdict in chapter.solutions:
+        assert verdict.startswith("right")
+    for verdict in chapter.drafts:
+        assert "not yet" in verdict
 
 
 @pytest.mark.parametrize(("number", "answer", "lead"), WRONG)
 def test_a_wrong_answer_is_refused_and_its_reader_led_on(
     chapter: Exercises, answer: str, lead: str
 ) -> None:
-    """Also one that only looks right: the numbers of the right one, by a way that the exercise forbids."""
-    verdict = said(inspect.cleandoc(answer), dict(chapter.names))
+    """Also one with the right numbers, by a way that the exercise forbids."""
+    verdict = output_of(inspect.cleandoc(answer), dict(chapter.names))
     assert verdict.startswith("not yet")
     assert lead in " ".join(verdict.split())

@@ -1,6 +1,7 @@
-"""The parameter files of chapter 08: each fits the chapter, the loaders and the counts, and costs what it says."""
+"""The parameter files of chapter 08: each fits the chapter, the loaders and the counts."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,81 +22,126 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError
 
 FILES = sorted((chapters.ROOT / "experiments").glob("*.yaml"))
-each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+LOAD_OPTIONS = ("PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
+SETTINGS = ("TOWERS", "EPOCHS1", "EPOCHS2", "BATCH_SIZE", "PRECISION")
+SCORES = {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The parameters of a file."""
+    """Return the parameters of a file."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
+PARAMETERS = {file.stem: read(file) for file in FILES}
+
+
+def lower(parameters: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return those of the parameters that are set, as the package spells them."""
+    return {name.lower(): parameters[name] for name in names if name in parameters}
+
+
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names in the parameters cell of chapter 08."""
-    plain = tmp_path_factory.mktemp("chapter") / "07.ipynb"
-    nbformat.write(jupytext.read(chapters.BOOK / "08_training_runs.py"), plain)
-    return set(papermill.inspect_notebook(plain))
+def chapter_parameters(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Return the names in the parameters cell of chapter 08."""
+    notebook = tmp_path_factory.mktemp("chapter") / "08.ipynb"
+    nbformat.write(jupytext.read(chapters.BOOK / "08_training_runs.py"), notebook)
+    return set(papermill.inspect_notebook(notebook))
 
 
-def test_the_chapter_names_its_parameters_and_no_others(known: set[str]) -> None:
-    """What chapter 08 refuses follows from `KNOWN`; a profile must be one of three."""
-    assert set(KNOWN) == known
+def test_the_chapter_names_its_parameters_and_no_others(chapter_parameters: set[str]) -> None:
+    """What chapter 08 refuses follows from `KNOWN`."""
+    assert set(KNOWN) == chapter_parameters
+
+
+def test_a_profile_is_one_of_three() -> None:
+    """The sentence names them."""
     with pytest.raises(InputError, match="PROFILE 'ful' is unknown; choose smoke, page, full"):
         check_parameters({"PROFILE": "ful"})
 
 
-@each_file
-def test_file_fits_the_chapter_and_the_package(file: Path, known: set[str], tmp_path: Path) -> None:
-    """Every name is a parameter of chapter 08, every value one that the package takes; numbers have a source."""
-    given = read(file)
-    assert given.keys() <= known
-    assert given["PROFILE"] == "full"
-    check_baselines(given.get("BASELINES", ()))
-    settings = ("TOWERS", "EPOCHS1", "EPOCHS2", "BATCH_SIZE", "PRECISION")
-    Config(
-        **{name.lower(): given[name] for name in settings if name in given},
-        **given.get("SETTINGS", {}),
-    )
-    names = ("PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
-    load = {name.lower(): given[name] for name in names if name in given} | given.get(
-        "DATA_OPTIONS", {}
-    )
-    name = given["DATASET"]
-    if name == "retinamnist":  # only the published file will do
-        assert not load
-    else:
-        load |= (
-            {"size": 60} if name == "leaves" else {"root": make_fixture(name, tmp_path / "data")}
-        )
-        assert len(load_dataset(name, **load).test) > 0
-    for row in given["PUBLISHED"]:
-        numbers = row.keys() - {"method", "source"}
-        assert numbers <= {"accuracy", "accuracy_sd", "mae", "mae_sd", "auc", "epsilon_error"}
-        assert bool(numbers) == (row["source"] != "not obtained")
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_name_in_a_file_is_a_parameter_of_the_chapter(
+    name: str, chapter_parameters: set[str]
+) -> None:
+    """A file runs all of it."""
+    assert PARAMETERS[name].keys() <= chapter_parameters
+    assert PARAMETERS[name]["PROFILE"] == "full"
 
 
-def test_every_data_set_protocol_and_fold_is_covered() -> None:
-    """One file at least for each protocol; FOLDS are all of its folds and FOLD is the first."""
-    covered = set()
-    for given in map(read, FILES):
-        covered.add((given["DATASET"], given.get("PROTOCOL", "")))
-        folds = DATA_SETS[given["DATASET"]].protocols[given.get("PROTOCOL", "")].folds
-        assert tuple(given.get("FOLDS", ())) == (tuple(folds) if len(folds) > 1 else ())
-        assert given.get("FOLD") == (folds[0] if len(folds) > 1 else None)
-    assert covered == {
-        (name, protocol) for name, about in DATA_SETS.items() for protocol in about.protocols
-    }
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_settings_of_a_file_are_a_config_and_baselines_that_there_are(name: str) -> None:
+    """Checked as the chapter does, before anything is trained."""
+    parameters = PARAMETERS[name]
+    check_baselines(parameters.get("BASELINES", ()))
+    Config(**lower(parameters, SETTINGS), **parameters.get("SETTINGS", {}))
 
 
-@each_file
-def test_cost_follows_from_the_counts(file: Path) -> None:
-    """Images and operations in the head of a ViT-B/16 file are those of the counts and the epochs."""
-    given, text = read(file), " ".join(file.read_text(encoding="utf-8").replace("\n#", " ").split())
-    if given["TOWERS"] == "mini":
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_data_of_a_file_can_be_loaded(name: str, tmp_path: Path) -> None:
+    """From a drawn folder in the layout of the data set."""
+    parameters = PARAMETERS[name]
+    options = lower(parameters, LOAD_OPTIONS) | parameters.get("DATA_OPTIONS", {})
+    data_set = parameters["DATASET"]
+    if data_set == "retinamnist":  # only the published file will do
+        assert not options
         return
+
+    if data_set == "leaves":
+        options["size"] = 60
+    else:
+        options["root"] = make_fixture(data_set, tmp_path / "data")
+    assert len(load_dataset(data_set, **options).test) > 0
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_published_number_has_a_source(name: str) -> None:
+    """A row without numbers says that they were not obtained."""
+    for row in PARAMETERS[name]["PUBLISHED"]:
+        scores = row.keys() - {"method", "source"}
+        assert scores <= SCORES
+        assert bool(scores) == (row["source"] != "not obtained")
+
+
+def test_every_data_set_and_protocol_is_covered() -> None:
+    """By one file at least."""
+    covered = {
+        (parameters["DATASET"], parameters.get("PROTOCOL", ""))
+        for parameters in PARAMETERS.values()
+    }
+    protocols = set()
+    for name, facts in DATA_SETS.items():
+        protocols.update((name, protocol) for protocol in facts.protocols)
+    assert covered == protocols
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_folds_are_all_of_the_protocol_and_the_first_is_run(name: str) -> None:
+    """FOLDS are for a loop in a shell; where there is one split, neither is set."""
+    parameters = PARAMETERS[name]
+    protocols = DATA_SETS[parameters["DATASET"]].protocols
+    folds = protocols[parameters.get("PROTOCOL", "")].folds
+    if len(folds) > 1:
+        assert parameters["FOLDS"] == list(folds)
+        assert parameters["FOLD"] == folds[0]
+    else:
+        assert not parameters.get("FOLDS")
+        assert parameters.get("FOLD") is None
+
+
+@pytest.mark.parametrize("file", FILES, ids=attrgetter("stem"))
+def test_the_cost_in_the_head_of_a_file_follows_from_the_counts(file: Path) -> None:
+    """Images and operations of a ViT-B/16; the offline towers cost next to nothing."""
+    parameters = PARAMETERS[file.stem]
+    if parameters["TOWERS"] == "mini":
+        return
+
     counts = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv")
-    n, v, m = images_of(given, counts)
-    work = FORWARD * (2 * given["EPOCHS2"] * (3 * n + v) + 2 * (n + v + m))
-    assert f" {n:,} training images x {given['EPOCHS2']} epochs, for L2RCLIP and again for" in text
-    stated = re.search(r"cross-entropy: ([\d.]+) PFLOP", text)
-    assert float(stated[1]) == pytest.approx(work / 1e15, rel=0.01, abs=0.05)
+    train, val, test = images_of(parameters, counts)
+    epochs = parameters["EPOCHS2"]
+    operations = FORWARD * (2 * epochs * (3 * train + val) + 2 * (train + val + test))
+
+    head = " ".join(file.read_text(encoding="utf-8").replace("\n#", " ").split())
+    assert f" {train:,} training images x {epochs} epochs, for L2RCLIP and again for" in head
+    written = re.search(r"cross-entropy: ([\d.]+) PFLOP", head)
+    assert written is not None
+    assert float(written[1]) == pytest.approx(operations / 1e15, rel=0.01, abs=0.05)

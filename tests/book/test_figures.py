@@ -1,4 +1,4 @@
-"""Every figure is drawn once, from data made by hand, and shows what matters: read off its axes, not off its pixels."""
+"""Every figure is drawn once, from data made by hand; what it shows is read off its axes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,10 +37,8 @@ CURVE = own_data.reliability(
 )
 LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
-BYTES, STRIPS = (
-    np.stack([np.asarray(image).T for image in IMAGES]),
-    {"a": [0, 2, 3], "b": [1, 0, 3]},
-)
+PIXELS = np.stack([np.asarray(image).T for image in IMAGES])
+STRIPS = {"a": [0, 2, 3], "b": [1, 0, 3]}
 ORDERS = ("true", "blind", "shuffled")
 ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
@@ -57,71 +55,100 @@ SCORES = {
 
 
 def log_axes() -> Figure:
-    """Across, many powers of ten; up, less than one."""
+    """Draw axes: across, many powers of ten; up, less than one."""
     with plots.style():
         figure = Figure()
         figure.subplots().set(xscale="log", yscale="log", xlim=(1e-5, 1e7), ylim=(0.2, 0.7))
     return figure
 
 
+# --- what is read off a figure --------------------------------------------------------------------
+
+
 def ticks(figure: Figure) -> list[str]:
-    """What is written at the ticks of all panels and colour bars."""
-    sides = [side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)]
-    return [
-        t.get_text() for side in sides for t in side.get_ticklabels(which="both") if t.get_text()
-    ]
+    """Return what is written at the ticks of all panels and colour bars."""
+    labels = []
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels += [label.get_text() for label in axis.get_ticklabels(which="both")]
+    return [label for label in labels if label]
+
+
+def first_three_ticks(figure: Figure) -> list[str]:
+    """Return the names of three ranks."""
+    return ticks(figure)[:3]
+
+
+def powers_of_ten(figure: Figure) -> list[str]:
+    """Return the labels inside a horizontal axis of seven."""
+    return ticks(figure)[1:6]
 
 
 def texts(figure: Figure) -> list[str]:
-    """What is written in the first panel."""
+    """Return what is written in the first panel."""
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def below(figure: Figure) -> list[str]:
-    """The panels' labels of the horizontal axis."""
-    return [axis.get_xlabel() for axis in figure.axes]
+def second_and_third_text(figure: Figure) -> list[str]:
+    """Return what is written on two words."""
+    return texts(figure)[1:3]
 
 
-def marks(figure: Figure) -> list[Any]:
-    """Places of the dots in the first panel, one list for each call that drew some."""
-    drawn = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
-    return [np.asarray(each.get_offsets()).round(6).tolist() for each in drawn]
+def horizontal_labels(figure: Figure) -> list[str]:
+    """Return the panels' labels of the horizontal axis."""
+    return [axes.get_xlabel() for axes in figure.axes]
+
+
+def dots(figure: Figure) -> list[Any]:
+    """Return the places of the dots in the first panel, one list for each call that drew some."""
+    drawn = [dots for dots in figure.axes[0].collections if isinstance(dots, PathCollection)]
+    return [np.asarray(dots.get_offsets()).round(6).tolist() for dots in drawn]
 
 
 def cells(figure: Figure) -> list[float]:
-    """What the heat map of the first panel shows, in reading order."""
+    """Return what the heat map of the first panel shows, in reading order."""
     return np.asarray(figure.axes[0].collections[0].get_array()).ravel().tolist()
 
 
-def images(figure: Figure) -> list[float]:
-    """The number of the image in each panel; -1 where there is none."""
-    return [
-        float(axis.images[0].get_array()[0, 0, 0] / 10) if axis.images else -1
-        for axis in figure.axes
-    ]
+def image_numbers(figure: Figure) -> list[float]:
+    """Return the number of the image in each panel; -1 where there is none."""
+    numbers = []
+    for axes in figure.axes:
+        if axes.images:
+            grey = axes.images[0].get_array()[0, 0, 0]
+            numbers.append(float(grey / 10))
+        else:
+            numbers.append(-1)
+    return numbers
 
 
-def bars(figure: Figure) -> list[list[float]]:
-    """The heights of the bars of each panel."""
-    return [[round(float(bar.get_height()), 6) for bar in axis.patches] for axis in figure.axes]
+def bar_heights(figure: Figure) -> list[list[float]]:
+    """Return the heights of the bars of each panel."""
+    panels = []
+    for axes in figure.axes:
+        panels.append([round(float(bar.get_height()), 6) for bar in axes.patches])
+    return panels
 
 
 def frame_ranks(figure: Figure) -> list[int]:
-    """The rank whose colour the frame of each image has."""
+    """Return the rank whose colour the frame of each image has."""
     colours = [to_hex(colour) for colour in plots.rank_colours(3)]
-    return [
-        colours.index(to_hex(axis.spines["left"].get_edgecolor()))
-        for axis in figure.axes
-        if axis.images
-    ]
+    framed = [axes for axes in figure.axes if axes.images]
+    return [colours.index(to_hex(axes.spines["left"].get_edgecolor())) for axes in framed]
 
 
-# figure, what it is given, what is read off it, what that must be
+def highest_bin(figure: Figure) -> float:
+    """Return the largest count of the fourth panel's histogram."""
+    return figure.axes[3].lines[0].get_ydata().max()
+
+
+# figure, its arguments, what is read off it, what that must be
 FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], Any], Any]] = [
     # the first two images of each rank stand in its column; none shows rank 1
-    (partial(plots.contact_sheet, rows=2), (SPLIT, RANKS), images, [1, -1, 0, 2, -1, 3]),
-    # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, ties, and the lower error decides
-    (plots.training_curves, (HISTORY, RANKS), marks, [[[2, 0.9], [5, 0.6]]]),
+    (partial(plots.contact_sheet, rows=2), (SPLIT, RANKS), image_numbers, [1, -1, 0, 2, -1, 3]),
+    # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, ties, and the lower
+    # error decides
+    (plots.training_curves, (HISTORY, RANKS), dots, [[[2, 0.9], [5, 0.6]]]),
     # of two lows one is called high
     (
         plots.confusion,
@@ -133,19 +160,19 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (
         plots.confusion,
         ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY),
-        lambda f: ticks(f)[:3],
+        first_three_ticks,
         [*MONEY.names],
     ),
-    (log_axes, (), lambda f: ticks(f)[1:6], ["10⁻⁵", "0.001", "0.1", "10", "1,000"]),
+    (log_axes, (), powers_of_ten, ["10⁻⁵", "0.001", "0.1", "10", "1,000"]),
     (
         plots.gallery,
         (SPLIT, CHANCES, RANKS, [3, 1]),
-        bars,
+        bar_heights,
         [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]],
     ),
-    (plots.image_grid, (IMAGES, list("abcde")), images, [0, 1, 2, 3, 4, -1, -1, -1]),
+    (plots.image_grid, (IMAGES, list("abcde")), image_numbers, [0, 1, 2, 3, 4, -1, -1, -1]),
     # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
-    (own_data.reliability_diagram, ({"T": CURVE},), marks, [[[0.7, 0.5], [0.9, 1]]]),
+    (own_data.reliability_diagram, ({"T": CURVE},), dots, [[[0.7, 0.5], [0.9, 1]]]),
     # ranks begin at 0, 20 and 40 %, and an edge opens its rank
     (
         metrics.threshold_scale,
@@ -154,21 +181,31 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
         [0, 1, 2],
     ),
     # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each
-    (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS), below, ["", "squares add up to 0.5"]),
+    (
+        metrics.staircases,
+        ({"far": [0.5, 0, 0.5]}, 0, RANKS),
+        horizontal_labels,
+        ["", "squares add up to 0.5"],
+    ),
     # images are discs, and each of the three ranks has a diamond
     (
         partial(embed.clouds, columns=1),
         ({"A": embed.Cloud(FLAT, LABELS, FLAT[:3])}, RANKS),
-        marks,
+        dots,
         [FLAT.tolist(), FLAT[:3].tolist()],
     ),
     # in the order of their points from left to right
-    (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS), images, [-1, 2, 3, 0, 1, 3, 0]),
+    (
+        embed.thumbnails,
+        (FLAT, LABELS, PIXELS, STRIPS, RANKS),
+        image_numbers,
+        [-1, 2, 3, 0, 1, 3, 0],
+    ),
     # two of the starts on the circle end in one bin
     (
         losses.free_texts,
         (dict.fromkeys(ORDERS, on_circle(0, 90).expand(4, 2, 2)), dict.fromkeys(ORDERS, ENDS)),
-        lambda figure: figure.axes[3].lines[0].get_ydata().max(),
+        highest_bin,
         2,
     ),
     # two context vectors after the start; 3 words, 2 context, 1 start and end, 0 padding
@@ -177,7 +214,7 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (
         former.movement_figure,
         ({"a": READ["rank"][1:]}, SPELT[1:]),
-        lambda f: texts(f)[1:3],
+        second_and_third_text,
         ["a\n1.00", "very\n2.00"],
     ),
     (
@@ -190,37 +227,42 @@ FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], A
     (
         template_figures.score_rows,
         (SCORES,),
-        marks,
+        dots,
         [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]],
     ),
 ]
 
 
-def brightness(colour: str) -> float:
-    """Relative luminance as WCAG defines it, plus the 0.05 of its contrast ratio."""
+def luminance(colour: str) -> float:
+    """Return the relative luminance as WCAG defines it, plus the 0.05 of its contrast ratio."""
     rgb = np.array(to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05
 
 
+def contrast(colour: str, page: str) -> float:
+    """Return the contrast ratio of two colours."""
+    dark, light = sorted((luminance(colour), luminance(page)))
+    return light / dark
+
+
 @pytest.mark.parametrize("page", ["#ffffff", "#12161b"])
 def test_colours_hold_on_a_light_and_a_dark_page(page: str) -> None:
-    """Figures have no ground of their own; `#12161b` is the dark page in `book/_static/book.css`."""
-    marks = [colour for colour, _ in METHODS.values()] + [colour for _, colour, _ in DATA.values()]
-    for colour, least in [
-        (plots.INK, 3.9),
-        *((colour, 2.5) for colour in (*plots.COLOURS.values(), *marks)),
-    ]:
-        dark, light = sorted((brightness(colour), brightness(page)))
-        assert light / dark >= least, colour
+    """Figures have no ground of their own; `#12161b` is the dark page of `_static/book.css`."""
+    assert contrast(plots.INK, page) >= 3.9
+    colours = [*plots.COLOURS.values()]
+    colours += [colour for colour, _ in METHODS.values()]
+    colours += [colour for _, colour, _ in DATA.values()]
+    for colour in colours:
+        assert contrast(colour, page) >= 2.5, colour
 
 
-@pytest.mark.parametrize(("draw", "data", "seen", "expected"), FIGURES)
+@pytest.mark.parametrize(("draw", "data", "read", "expected"), FIGURES)
 def test_a_figure_shows_its_data(
-    draw: Callable[..., Figure], data: tuple[Any, ...], seen: Callable[[Figure], Any], expected: Any
+    draw: Callable[..., Figure], data: tuple[Any, ...], read: Callable[[Figure], Any], expected: Any
 ) -> None:
-    """The comment above each row says why."""
+    """The comment above each row of `FIGURES` says why."""
     figure = draw(*data)
     figure.draw_without_rendering()
-    assert seen(figure) == expected
+    assert read(figure) == expected
     assert not [label for label in ticks(figure) if "$" in label and label not in MONEY.names]

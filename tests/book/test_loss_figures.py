@@ -19,7 +19,7 @@ RANK0 = torch.tensor([0])
 
 
 def by_distance(z: Tensor, t: Tensor) -> Tensor:
-    """Cross-entropy of an image of rank 0 at scale 5, as a function of distances: z·t = 1 − d²/2."""
+    """Return cross-entropy of an image of rank 0 at scale 5, by distances: z·t = 1 − d²/2."""
     return F.cross_entropy(-5 * distances(z, t) ** 2 / 2, RANK0)
 
 
@@ -42,7 +42,7 @@ def test_the_forces_of_all_texts_are_the_force_on_the_image(
 
 
 def test_three_points_that_push_each_other_alike_end_120_degrees_apart() -> None:
-    """Order-blind spread on a circle: the regular triangle, chords √3; L = −(1 + ½) √3 where images lie on texts."""
+    """Order-blind spread on a circle: the regular triangle, chords √3; L = −(1 + ½) √3."""
 
     def spread(t: Tensor) -> Tensor:
         return ordinal_pairwise_loss_stage1(t, t, t, torch.arange(3.0), blind=True)
@@ -50,5 +50,9 @@ def test_three_points_that_push_each_other_alike_end_120_degrees_apart() -> None
     way = walk(spread, on_circle(0, 20, 50)[None], steps=200, rate=0.3)
     assert torch.allclose(way.norm(dim=-1), torch.ones(1, dtype=torch.float64))
     assert float(spread(way[-1, 0])) == pytest.approx(-1.5 * math.sqrt(3), abs=1e-5)
+
+
+def test_a_walk_starts_on_the_circle() -> None:
+    """Points of another length are refused."""
     with pytest.raises(InputError, match="not of unit length"):
-        walk(spread, 2 * on_circle(0, 20, 50)[None], steps=1, rate=0.3)
+        walk(Tensor.sum, 2 * on_circle(0, 20, 50)[None], steps=1, rate=0.3)

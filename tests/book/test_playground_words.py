@@ -1,7 +1,8 @@
-"""The words of the playground: their data against the script that makes them, their scores against `ordinality`."""
+"""The words of the playground: their data against the script, their scores against `ordinality`."""
 
 import json
 import math
+import re
 
 import numpy as np
 import playground_data
@@ -15,59 +16,79 @@ WORDS = json.loads((FOLDER / "words.json").read_text(encoding="utf-8"))
 SETS = {each["key"]: each for each in WORDS["sets"]}
 
 
-def test_the_data_file_is_small_and_complete_and_the_page_scores_it_as_the_package_does() -> None:
-    """At most 300 kB, K(K−1)/2 cosines per template; from cosines rounded to 1e-6 the scores agree to 1e-4."""
+def test_the_data_file_is_small_and_complete() -> None:
+    """At most 300 kB; K(K−1)/2 cosines a template, and one template more than the script's."""
     assert (FOLDER / "words.json").stat().st_size <= 300_000
     assert list(SETS) == list(playground_data.SETS)
-    found = js(
-        """({ sets, unit }) => sets.map(({ names, templates }) => templates.map(({ cosines }) => {
+    for key, stored in SETS.items():
+        count = len(stored["names"])
+        assert stored["shuffled"] == cyclic_permutation(count).tolist()
+        assert len(stored["templates"]) == len(playground_data.SETS[key]["templates"]) + 1
+        for template in stored["templates"]:
+            assert len(template["cosines"]) == math.comb(count, 2)
+
+
+def test_the_page_scores_words_as_the_package_does() -> None:
+    """From cosines rounded to 1e-6 the scores agree to 1e-4."""
+    call = """({ sets, unit }) => sets.map(({ names, templates }) =>
+        templates.map(({ cosines }) => {
             const raw = ordinality.unfold(cosines, names.length, unit);
-            return { raw: ordinality.scorer(raw)(), centred: ordinality.scorer(ordinality.centre(raw))() };
-        }))""",
-        **WORDS,
-    )
-    for ours, stored in zip(found, WORDS["sets"], strict=True):
-        assert stored["shuffled"] == cyclic_permutation(len(stored["names"])).tolist()
-        assert len(stored["templates"]) == len(playground_data.SETS[stored["key"]]["templates"]) + 1
-        for scores, template in zip(ours, stored["templates"], strict=True):
-            assert len(template["cosines"]) == math.comb(len(stored["names"]), 2)
-            for kind in ("raw", "centred"):
-                assert scores[kind] == pytest.approx(template[kind], abs=1e-4), stored["key"]
+            const centred = ordinality.centre(raw);
+            return { raw: ordinality.scorer(raw)(), centred: ordinality.scorer(centred)() };
+        }))"""
+    for scores_of_set, stored in zip(js(call, **WORDS), WORDS["sets"], strict=True):
+        for scores, template in zip(scores_of_set, stored["templates"], strict=True):
+            assert scores["raw"] == pytest.approx(template["raw"], abs=1e-4), stored["key"]
+            assert scores["centred"] == pytest.approx(template["centred"], abs=1e-4), stored["key"]
 
 
 @pytest.mark.slow
 def test_the_data_are_what_the_script_makes() -> None:
-    """One rank set anew: cosines to 3e-6 (machines differ in float32), scores and words the same; and its copied script."""
+    """One rank set anew: cosines to 3e-6, since machines differ in float32; words the same."""
     stored = SETS["severity"]
     made = playground_data.rank_set(
         load_towers("mini"), "severity", playground_data.SETS["severity"]
     )
-    for now, then in zip(made["templates"], stored["templates"], strict=True):
-        assert now["template"] == then["template"]
-        assert np.abs(np.subtract(now["cosines"], then["cosines"])).max() <= 3
-        for kind in ("raw", "centred"):
-            assert now[kind] == pytest.approx(then[kind], abs=1e-4)
+    for new, old in zip(made["templates"], stored["templates"], strict=True):
+        assert new["template"] == old["template"]
+        assert np.abs(np.subtract(new["cosines"], old["cosines"])).max() <= 3  # in 1e-6
+        assert new["raw"] == pytest.approx(old["raw"], abs=1e-4)
+        assert new["centred"] == pytest.approx(old["centred"], abs=1e-4)
     assert made | {"templates": stored["templates"]} == stored
-    call = "({ names, template }) => [true, false].map(kind => state.wordsScript(names, template, kind))"
-    scripts = js(call, names=stored["names"], template=stored["templates"][0]["template"])
-    for script, kind in zip(scripts, ("centred", "raw"), strict=True):
-        expected = pytest.approx(stored["templates"][0][kind], abs=1e-4)
-        assert json.loads(printed(script).replace("'", '"')) == expected
 
 
-def test_what_the_page_says_about_the_words_is_so() -> None:
-    """Tens make squares in words and not in digits."""
-    states = [dict(part.split("=") for part in state.split("&")) for state in buttons("words")]
-    assert [state["set"] for state in states] == ["ages-words", "ages-digits", "retina"]
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["raw", "centred"])
+def test_the_script_that_the_page_offers_prints_the_score(kind: str) -> None:
+    """It is run with the package."""
+    stored = SETS["severity"]
+    template = stored["templates"][0]
+    script = js(
+        "({ names, template, centred }) => state.wordsScript(names, template, centred)",
+        names=stored["names"],
+        template=template["template"],
+        centred=kind == "centred",
+    )
+    scores = json.loads(printed(script).replace("'", '"'))
+    assert scores == pytest.approx(template[kind], abs=1e-4)
+
+
+def test_the_buttons_of_the_page_lead_to_three_sets() -> None:
+    """In the order of the prose."""
+    sets = [re.search(r"set=([\w-]+)", state)[1] for state in buttons("words")]
+    assert sets == ["ages-words", "ages-digits", "retina"]
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"), [("ages-words", 0.5, 1), ("ages-digits", -0.1, 0.1)]
+)
+def test_tens_make_squares_in_words_and_one_band_in_digits(
+    key: str, low: float, high: float
+) -> None:
+    """How much closer an age is to the next one where both are in the same ten."""
     call = "({ cosines, unit }) => ordinality.centre(ordinality.unfold(cosines, 62, unit))"
-    tens = np.array(
-        [age % 10 == 9 for age in range(20, 77)]
-    )  # 29 and 30, 39 and 40, … are in different tens
-    for key, low, high in (("ages-words", 0.5, 1), ("ages-digits", -0.1, 0.1)):
-        cosines = np.array(
-            js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"])
-        )
-        following = np.diag(cosines, 1)[4:]  # of each age from 20 on and the next one
-        assert low < following[~tens].mean() - following[tens].mean() < high, (
-            "one square per ten, or one band"
-        )
+    cosines = js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"])
+
+    next_age = np.diag(np.array(cosines), 1)[4:]  # of each age from 20 on and the next one
+    new_ten = np.arange(20, 77) % 10 == 9  # 29 and 30, 39 and 40, …
+    assert low < next_age[~new_ten].mean() - next_age[new_ten].mean() < high

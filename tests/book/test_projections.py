@@ -1,4 +1,4 @@
-"""What lies behind the plots of features, derived by hand."""
+"""Layouts behind the plots of features, derived by hand."""
 
 import numpy as np
 import pytest
@@ -8,22 +8,23 @@ from l2rclip_lite.errors import InputError
 
 
 def noise(batch: int, dim: int, seed: int = 0) -> np.ndarray:
-    """Normal random points."""
+    """Return normal random points."""
     return np.random.default_rng(seed).standard_normal((batch, dim))
 
 
 def test_a_mirrored_and_turned_layout_turns_back_and_keeps_its_size() -> None:
-    """A quarter turn and a mirror are undone exactly; a layout of twice the size stays twice as large."""
+    """A quarter turn and a mirror are undone; a layout of twice the size stays twice as large."""
     flat = noise(20, 2)
-    mirrored = flat @ np.array([[0.0, 1.0], [1.0, 0.0]]) @ np.array([[0.0, 1.0], [-1.0, 0.0]])
-    np.testing.assert_allclose(turned_like(mirrored + 5, flat), flat - flat.mean(0), atol=1e-9)
-    np.testing.assert_allclose(
-        turned_like(2 * mirrored, flat), 2 * (flat - flat.mean(0)), atol=1e-9
-    )
+    centred = flat - flat.mean(0)
+    mirror = np.array([[0.0, 1.0], [1.0, 0.0]])
+    quarter_turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    moved = flat @ mirror @ quarter_turn
+    np.testing.assert_allclose(turned_like(moved + 5, flat), centred, atol=1e-9)
+    np.testing.assert_allclose(turned_like(2 * moved, flat), 2 * centred, atol=1e-9)
 
 
 def test_water_must_be_wide_and_an_island_large() -> None:
-    """A row of 20 points is one island; without four inner points it is two; four points that lie apart are none."""
+    """A row of 20 points is one island, without four inner ones two; four points apart are none."""
     row = np.stack([np.linspace(0, 1, 20), np.zeros(20)], axis=1)
     assert islands(row, gap=0.06) == 1
     assert islands(np.delete(row, range(8, 12), axis=0), gap=0.06) == 2

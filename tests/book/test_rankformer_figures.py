@@ -1,4 +1,4 @@
-"""What RankFormer lets words see and how far they moved: counted by hand."""
+"""Which words RankFormer reads, and how far it moves them: counted by hand."""
 
 import pytest
 import torch
@@ -9,22 +9,32 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Tokens
 from l2rclip_lite.towers.load import load_towers
 
-# Words by number; 0 is start, end or padding. "a leaf with no", "a leaf with very low", "a leaf with low".
+# Words by number: "a leaf with no", "a leaf with very low", "a leaf with low".
+# 0 is start, end or padding.
 IDS = torch.tensor([[0, 1, 2, 3, 4, 0, 0], [0, 1, 2, 3, 5, 6, 0], [0, 1, 2, 3, 6, 0, 0]])
 WORDS = IDS > 0
 TOKENS = Tokens(IDS, torch.arange(7) < WORDS.sum(1, keepdim=True) + 2, WORDS, WORDS)
 EMBEDDED = torch.randn(7, 16, generator=torch.Generator().manual_seed(1))[IDS]
 
 
-@pytest.mark.parametrize(("axis", "seen"), [("token", 5), ("rank", 3), ("joint", 13)])
-def test_who_sees_whom(axis: Axis, seen: int) -> None:
-    """Asked for "very", slot 4 of sentence 1: its sentence has 5 words, its slot 3, and there are 4 + 5 + 4 in all."""
+def attentive(axis: Axis) -> RankFormer:
+    """Return a RankFormer with random weights that reads along an axis."""
     torch.manual_seed(0)
-    model = woken(RankFormer(16, heads=2, hidden=32, axis=axis))
-    gradient = read_by(model, EMBEDDED, TOKENS, rank=1, slot=4)
-    assert int((gradient > 0).sum()) == seen
+    return woken(RankFormer(16, heads=2, hidden=32, axis=axis))
+
+
+@pytest.mark.parametrize(("axis", "n_read"), [("token", 5), ("rank", 3), ("joint", 13)])
+def test_a_word_reads_its_sentence_its_slot_or_all(axis: Axis, n_read: int) -> None:
+    """Of "very", slot 4 of sentence 1: 5 words in its sentence, 3 in its slot, 4 + 5 + 4 in all."""
+    gradient = read_by(attentive(axis), EMBEDDED, TOKENS, rank=1, slot=4)
+    assert int((gradient > 0).sum()) == n_read
     assert float(gradient[~WORDS].abs().sum()) == 0
-    changed = changed_ranks(model, EMBEDDED, TOKENS)
+
+
+@pytest.mark.parametrize("axis", ["token", "rank", "joint"])
+def test_a_rank_changes_others_unless_sentences_are_read_alone(axis: Axis) -> None:
+    """Each changes itself the most, which counts as 1."""
+    changed = changed_ranks(attentive(axis), EMBEDDED, TOKENS)
     assert torch.equal(changed.diagonal(), torch.ones(3))
     assert (changed == 1).sum() == 3
     assert (changed > 0).all() == (axis != "token")

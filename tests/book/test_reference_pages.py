@@ -1,10 +1,12 @@
-"""The pages that are not executed: their numbers come from results files or name a source, their sentences are real."""
+"""The pages that are not executed: their numbers have a source, their sentences are real."""
 
 import ast
+import itertools
 import json
 import re
 import shlex
 import tomllib
+from operator import attrgetter
 from pathlib import Path
 from shutil import copy
 from types import SimpleNamespace
@@ -27,55 +29,77 @@ from l2rclip_lite.cli import main
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 
 
-def _unsourced(text: str) -> list[str]:
-    """Paragraphs and table rows that hold a decimal or a per cent and cite nobody, directly or in the paragraph before."""
-    found, cited = [], False
-    for block in re.split(
-        r"\n\s*\n", NOT_PROSE.sub(" ", re.sub(r"\{cite:?[pt]?\}`[^`]*`", " CITED ", text))
-    ):
-        here = "CITED" in block
-        if NUMBER.search(block) and not (here or cited):
-            found.append(block.strip()[:80])
-        cited = here
-    return found
+def blocks_without_source(text: str) -> list[str]:
+    """Return paragraphs and tables that hold a decimal or a per cent and cite nobody.
+
+    A citation in the paragraph before counts.
+    """
+    text = re.sub(r"\{cite:?[pt]?\}`[^`]*`", " CITED ", text)
+    blocks = re.split(r"\n\s*\n", NOT_PROSE.sub(" ", text))
+
+    without_source = []
+    for before, block in itertools.pairwise(["", *blocks]):
+        cited = "CITED" in before or "CITED" in block
+        if NUMBER.search(block) and not cited:
+            without_source.append(block.strip()[:80])
+    return without_source
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", PAGES, ids=attrgetter("stem"))
 def test_a_number_on_a_page_that_is_not_executed_has_a_source(page: Path) -> None:
-    """A result is read from `book/results` by a directive; what is typed is quoted from somebody."""
-    assert _unsourced(page.read_text(encoding="utf-8")) == []
+    """A result is read from `book/results` by a directive; what is typed is quoted."""
+    assert blocks_without_source(page.read_text(encoding="utf-8")) == []
 
 
 def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
     """Each message in a first column stands in the source; with … between its parts."""
     text = (chapters.BOOK / "troubleshooting.md").read_text(encoding="utf-8")
-    firsts = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
-    quoted = [part for first in firsts for part in re.findall(r"`([^`]+)`", first)]
-    places = [chapters.ROOT / name for name in ("l2rclip_lite", "tools", "book/_ext")]
-    code = "\n".join(path.read_text("utf-8") for place in places for path in place.rglob("*.py"))
-    joined = re.sub(r'"\s*\n\s*f?"', "", code)  # a sentence may go on in the next line
+    quoted = []
+    for line in text.splitlines():
+        if line.startswith("| "):
+            first_column = line.split("|")[1]
+            quoted += re.findall(r"`([^`]+)`", first_column)
     assert len(quoted) > 8
-    assert [part for part in quoted if part not in joined] == []
+
+    files = [*(chapters.ROOT / "l2rclip_lite").rglob("*.py")]
+    files += (chapters.ROOT / "tools").rglob("*.py")
+    files += (chapters.BOOK / "_ext").rglob("*.py")
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # a sentence may go on in the next line
+    assert [part for part in quoted if part not in code] == []
 
 
-def test_the_results_table_gives_mean_and_spread() -> None:
-    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread. The ± stays on one line."""
+def test_a_summary_gives_mean_and_spread() -> None:
+    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread."""
     rows = pd.DataFrame(
         {"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]}
     )
-    found = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
-    assert found == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
+    summary = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
+    assert summary == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
+
+
+def ignore(path: str) -> None:
+    """Stand in for what Sphinx does with a file that a page depends on."""
+
+
+def test_the_directive_of_results_shows_a_file() -> None:
+    """Of `book/results`."""
     directives.register_directive("results-table", tables.ResultsTable)
-    env = SimpleNamespace(srcdir=str(chapters.ROOT), note_dependency=lambda path: None)
-    page = ".. results-table:: results/browser.csv\n   :methods: fp32\n   :metrics: accuracy=accuracy\n"
+    env = SimpleNamespace(srcdir=str(chapters.ROOT), note_dependency=ignore)
+    page = (
+        ".. results-table:: results/browser.csv\n"
+        "   :methods: fp32\n"
+        "   :metrics: accuracy=accuracy\n"
+    )
     text = publish_doctree(page, settings_overrides={"env": env}).astext()
     assert re.search(r"0\.\d{3}$", text)
 
 
-def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
-    """Proved but for one runner; an edit since voids the proof."""
+def test_the_foot_of_a_chapter_names_the_runner_that_failed(tmp_path: Path) -> None:
+    """An edit since voids the proof."""
     (tmp_path / "results").mkdir()
-    (source := tmp_path / "01_x.py").write_text("# %%\n", encoding="utf-8")
+    source = tmp_path / "01_x.py"
+    source.write_text("# %%\n", encoding="utf-8")
     runners = {name: {"ok": name != "nbval", "seconds": 1} for name in tables.RUNNERS}
     proof = {
         "source": chapters.source_hash(source),
@@ -89,7 +113,7 @@ def test_the_line_at_the_foot_of_a_chapter(tmp_path: Path) -> None:
 
 
 def test_a_docstring_becomes_markdown_below_its_signature() -> None:
-    """A list of arguments, an example as code; a method inside its class; nothing of what is private."""
+    """A list of arguments, an example as code, a method inside its class, nothing private."""
     source = """
 class Box:
     '''A box.
@@ -113,28 +137,39 @@ class Box:
 """
     (box,) = api.public(ast.parse(source))
     assert api.described(box) == (
-        "`````{py:class} Box(side: float=1)\n\nA box.\n\n**Arguments**\n\n- `side`: Its side,\n    in metres.\n\n"
-        "**Example**\n\n```pycon\n>>> Box(2)\n```\n\n````{py:property} volume\n\nCubic metres.\n````\n`````"
+        "`````{py:class} Box(side: float=1)\n\n"
+        "A box.\n\n"
+        "**Arguments**\n\n"
+        "- `side`: Its side,\n    in metres.\n\n"
+        "**Example**\n\n"
+        "```pycon\n>>> Box(2)\n```\n\n"
+        "````{py:property} volume\n\n"
+        "Cubic metres.\n"
+        "````\n"
+        "`````"
     )
 
 
-def test_names_in_prose_that_lead_to_the_reference() -> None:
-    """A function with or without its module; a setting alone only where it is no everyday word; no bare method."""
-    kinds = {
-        "losses.tightness": "function",
-        "config.Config.lr1": "attribute",
-        "config.Config.seed": "attribute",
-    }
-    kinds["model.L2RCLIP.predict"] = "method"
-    objects = {
-        f"l2rclip_lite.{n}": SimpleNamespace(docname="p", node_id=n, objtype=k)
-        for n, k in kinds.items()
-    }
-    short = {name for name in api.targets(objects) if name.count(".") < 2}
-    assert short == {
-        *("tightness", "losses.tightness", "l2rclip_lite.tightness"),
-        *("lr1", "Config.lr1", "Config.seed", "L2RCLIP.predict"),
-    }
+@pytest.mark.parametrize(
+    ("name", "kind", "short_names"),
+    [
+        (
+            "losses.tightness",
+            "function",
+            {"tightness", "losses.tightness", "l2rclip_lite.tightness"},
+        ),
+        ("config.Config.lr1", "attribute", {"lr1", "Config.lr1"}),
+        ("config.Config.seed", "attribute", {"Config.seed"}),  # an everyday word
+        ("model.L2RCLIP.predict", "method", {"L2RCLIP.predict"}),
+    ],
+)
+def test_some_names_in_prose_lead_to_the_reference(
+    name: str, kind: str, short_names: set[str]
+) -> None:
+    """A function with or without its module, a setting alone, no bare method."""
+    entry = SimpleNamespace(docname="p", node_id=name, objtype=kind)
+    targets = api.targets({f"l2rclip_lite.{name}": entry})
+    assert {target for target in targets if target.count(".") < 2} == short_names
 
 
 def test_the_api_page_lists_what_the_package_itself_offers() -> None:
@@ -154,27 +189,32 @@ def test_the_readme_leads_to_every_chapter_and_to_its_notebook_on_colab() -> Non
         assert f"](https://colab.research.google.com/github/{notebook})" in README
 
 
-def test_the_links_and_pictures_of_the_readme_are_absolute_and_lead_to_files_of_the_repository() -> (
-    None
-):
-    """A package index shows the README where no relative link leads anywhere; a picture comes as a file, not as a page."""
-    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    repository = project["project"]["urls"]["Repository"]
-    name = repository.removeprefix("https://github.com/")
-    links = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README)
-    assert len(links) > 40
-    for picture, link in links:
+LINKS = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README)  # a picture starts with "!"
+PYPROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+REPOSITORY = PYPROJECT["project"]["urls"]["Repository"]
+REPOSITORY_NAME = REPOSITORY.removeprefix("https://github.com/")
+
+
+def test_the_links_of_the_readme_are_absolute() -> None:
+    """A package index shows the README where no relative link leads anywhere."""
+    assert len(LINKS) > 40
+    for _, link in LINKS:
         assert link.startswith("https://"), link
-        if name not in link:
+
+
+def test_links_of_the_readme_into_the_repository_lead_to_its_files() -> None:
+    """A picture comes as a file, not as a page."""
+    pages = (
+        f"{REPOSITORY}/blob/main/",
+        f"https://colab.research.google.com/github/{REPOSITORY_NAME}/blob/main/",
+    )
+    pictures = (f"https://raw.githubusercontent.com/{REPOSITORY_NAME}/main/",)
+    for picture, link in LINKS:
+        if REPOSITORY_NAME not in link:
             continue
-        pages = (
-            f"{repository}/blob/main/",
-            f"https://colab.research.google.com/github/{name}/blob/main/",
-        )
-        places = (f"https://raw.githubusercontent.com/{name}/main/",) if picture else pages
-        place = next((place for place in places if link.startswith(place)), None)
-        assert place, link
-        assert (chapters.ROOT / link.removeprefix(place)).is_file(), link
+        starts = [start for start in (pictures if picture else pages) if link.startswith(start)]
+        assert starts, link
+        assert (chapters.ROOT / link.removeprefix(starts[0])).is_file(), link
 
 
 @pytest.mark.slow
@@ -194,11 +234,14 @@ def test_the_commands_of_the_readme_do_what_they_say(
     monkeypatch.chdir(tmp_path)
     make_fixture("csv", tmp_path / "photos")
     copy(tmp_path / "photos/images/00.png", tmp_path / "photo.jpg")
+    quick = ["--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--heads", "2"]
+
     block = re.findall(r"## Your own images\s*```\n(.*?)```", README, re.DOTALL)[0]
     for line in block.replace("\\\n", " ").splitlines():
-        words = shlex.split(line)[1:]
-        quick = ["--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--heads", "2"]
-        assert main(words + (quick if words[0] == "fit" else [])) == 0, capsys.readouterr().err
+        _, *words = shlex.split(line)
+        if words[0] == "fit":
+            words += quick
+        assert main(words) == 0, capsys.readouterr().err
     assert Path("runs/mine/report.html").is_file()
 
 

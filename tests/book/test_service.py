@@ -1,48 +1,74 @@
-"""The service that chapter 10 shows: its lines are run, and asked from four threads at once."""
+"""The service of chapter 10: its lines are run, and asked from four threads at once."""
 
 import io
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import chapters
 import pytest
+from PIL import Image
 
 from l2rclip_lite import L2RCLIP, load_dataset
 
-pytest.importorskip("fastapi")
+TestClient = pytest.importorskip("fastapi.testclient").TestClient
 CHAPTER = (chapters.BOOK / "10_your_own_images.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_a_hundred_images_four_at_once_get_the_answers_of_the_model() -> None:
-    """By the checkpoint that ships; what is no image is refused in a sentence, and the service goes on."""
-    from fastapi.testclient import TestClient
+def code_of_the_service() -> str:
+    """Return the lines of the chapter, with the checkpoint that ships."""
+    _, section = CHAPTER.split("## In a service")
+    block = re.findall(r"```python\n(.*?)# ```", section, re.DOTALL)[0]
+    return re.sub(r"^# ?", "", block, flags=re.MULTILINE).replace("runs/leaves", "leaves")
 
-    block = re.findall(
-        r"```python\n(.*?)# ```", CHAPTER.partition("## In a service")[2], re.DOTALL
-    )[0]
-    code = re.sub(r"^# ?", "", block, flags=re.MULTILINE).replace("runs/leaves", "leaves")
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """Return a client of the service."""
     names: dict[str, Any] = {}
-    exec(compile(code, "service.py", "exec"), names)
-    client, model = TestClient(names["app"]), L2RCLIP.from_pretrained("leaves")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 14
+    exec(compile(code_of_the_service(), "service.py", "exec"), names)
+    return TestClient(names["app"])
 
+
+def ask(client: Any, content: bytes) -> Any:
+    """Send an image."""
+    return client.post("/grade", content=content, headers={"content-type": "image/png"})
+
+
+def png(image: Image.Image) -> bytes:
+    """Return the file of an image."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_service_is_fourteen_lines() -> None:
+    """The chapter promises so."""
+    lines = [line for line in code_of_the_service().splitlines() if line.strip()]
+    assert len(lines) <= 14
+
+
+@pytest.mark.slow
+def test_a_hundred_images_four_at_once_get_the_answers_of_the_model(client: Any) -> None:
+    """Of the checkpoint that ships."""
     data = load_dataset("leaves", size=60, pixels=64)
     leaves = [image for image, _ in data.train][:10]
-    expected = model.predict(leaves).to_frame().to_dict("records")
+    expected = L2RCLIP.from_pretrained("leaves").predict(leaves).to_frame().to_dict("records")
 
-    def ask(number: int) -> Any:
-        leaves[number % 10].save(file := io.BytesIO(), "PNG")
-        headers = {"content-type": "image/png"}
-        return client.post("/grade", content=file.getvalue(), headers=headers)
+    files = [png(leaves[number % 10]) for number in range(100)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(partial(ask, client), files))
 
-    with ThreadPoolExecutor(4) as four:
-        answers = list(four.map(ask, range(100)))
-    assert {answer.status_code for answer in answers} == {200}
     for number, answer in enumerate(answers):
-        assert json.loads(answer.text) == pytest.approx(expected[number % 10], abs=1e-5)
-    refused = client.post("/grade", content=b"no image", headers={"content-type": "image/png"})
-    assert (refused.status_code, refused.json()) == (422, {"detail": "send one image file"})
-    assert ask(0).status_code == 200
+        assert answer.status_code == 200
+        assert answer.json() == pytest.approx(expected[number % 10], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_what_is_no_image_is_refused_and_the_service_goes_on(client: Any) -> None:
+    """In a sentence."""
+    refused = ask(client, b"no image")
+    assert refused.status_code == 422
+    assert refused.json() == {"detail": "send one image file"}
+    assert ask(client, png(Image.new("RGB", (64, 64), "green"))).status_code == 200

@@ -1,10 +1,9 @@
-"""Statistics of the chapters: worked by hand, against SciPy and scikit-learn, and what holds for any runs."""
+"""Statistics of the chapters: worked by hand, against SciPy and scikit-learn, and for any runs."""
 
 import itertools
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
@@ -12,6 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
+from l2rclip_book.loss_geometry import on_circle
 from l2rclip_book.metric_figures import expected_price
 from l2rclip_book.statistics import compare, holm, near_duplicates, ordinality
 from l2rclip_lite.data.base import OrdinalDataset
@@ -19,73 +19,95 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
-figures = st.integers(0, 40).map(lambda tenths: tenths / 10)  # coarse, so that runs tie
-runs = st.lists(st.tuples(figures, figures, st.sampled_from("abc")), min_size=1, max_size=8)
 
 
-def test_ordinality_of_an_arc_a_shuffle_and_a_point() -> None:
-    """An arc of 0°, 20°, … 80° is in order on all three counts; identical rows give 0, ½, 0.
+def test_ranks_on_an_arc_are_in_order_on_all_three_counts() -> None:
+    """At 0°, 20°, … 80°, of any length."""
+    arc = 7 * on_circle(0, 20, 40, 60, 80)
+    assert ordinality(arc) == pytest.approx({"gap": 1.0, "triplets": 1.0, "component": 1.0})
 
-    Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½. Of two comparisons d01 < d02 ties (½) and
-    d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have mid-ranks 1½, 1½, 3 and 1½, 3, 1½: ρ = −½. On the
-    first component the ranks have the order 1, 0, 2: ρ = 1 − 6 · 2 / 24 = ½.
+
+def test_ranks_out_of_order_score_by_the_share_that_is_in_order() -> None:
+    """Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½.
+
+    Of two comparisons d01 < d02 ties (½) and d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have
+    mid-ranks 1½, 1½, 3 and 1½, 3, 1½: ρ = −½. On the first component the ranks have the order
+    1, 0, 2: ρ = 1 − 6 · 2 / 24 = ½.
     """
-    arc = np.radians([[0, 20, 40, 60, 80]]).T
-    perfect = ordinality(torch.tensor(7 * np.hstack([np.cos(arc), np.sin(arc)])))
-    assert perfect == pytest.approx({"gap": 1.0, "triplets": 1.0, "component": 1.0})
-    mixed = np.radians([[60, 0, 120]]).T
-    found = ordinality(np.hstack([np.cos(mixed), np.sin(mixed)]))
-    assert found == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
+    scores = ordinality(on_circle(60, 0, 120))
+    assert scores == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
+
+
+def test_identical_rows_have_no_order() -> None:
+    """Every comparison ties."""
     assert ordinality(np.ones((5, 8))) == {"gap": 0.0, "triplets": 0.5, "component": 0.0}
-    for bad, message in (
-        (np.ones((2, 4)), "three or more"),
-        (np.array([[1.0], [0], [1]]), "row 1 is zero"),
-    ):
-        with pytest.raises(InputError, match=message):
-            ordinality(bad)
 
 
-def test_ordinality_by_loops() -> None:
-    """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over the triples."""
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [(np.ones((2, 4)), "three or more"), (np.array([[1.0], [0], [1]]), "row 1 is zero")],
+)
+def test_two_ranks_and_a_row_of_zeros_have_no_ordinality(rows: np.ndarray, sentence: str) -> None:
+    """There is nothing to compare, or no direction."""
+    with pytest.raises(InputError, match=sentence):
+        ordinality(rows)
+
+
+def test_ordinality_agrees_with_scipy_scikit_learn_and_a_loop() -> None:
+    """Nine noisy points on a curve: SciPy's Spearman, scikit-learn's PCA, a loop over triples."""
     angle = np.linspace(0, 2, 9)
     rows = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.ones(9)], 1)
     rows += 0.25 * np.random.default_rng(0).normal(size=(9, 3))
     d = cdist(rows, rows, "cosine")
+
     i, j = np.triu_indices(9, 1)
-    triples = itertools.combinations(range(9), 3)
-    held = [inner < d[i, k] for i, j, k in triples for inner in (d[i, j], d[j, k])]
+    gap = stats.spearmanr(j - i, d[i, j]).statistic
+    in_order = []
+    for a, b, c in itertools.combinations(range(9), 3):
+        in_order += [d[a, b] < d[a, c], d[b, c] < d[a, c]]
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     component = stats.spearmanr(PCA(1).fit_transform(unit)[:, 0], range(9)).statistic
-    expected = {"gap": stats.spearmanr(j - i, d[i, j]).statistic, "triplets": np.mean(held)}
-    assert ordinality(rows) == pytest.approx(expected | {"component": abs(component)}, abs=1e-12)
+
+    expected = {"gap": gap, "triplets": np.mean(in_order), "component": abs(component)}
+    assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
 
 
-def test_comparisons_by_hand() -> None:
-    """With 1, 2, −3, 4, 5, 0 one way saved: of 2⁵ signings 5 have a rank sum of at most 3, on either side.
+def test_a_p_value_counts_the_signings_that_are_as_extreme() -> None:
+    """With 1, 2, −3, 4, 5, 0: of 2⁵ signings 5 have a rank sum of at most 3, on either side."""
+    comparison = compare([10] * 6, [11, 12, 7, 14, 15, 10])
+    assert comparison.difference == 1.5
+    assert comparison.p == pytest.approx(10 / 32)
 
-    The mean of two draws from {0, 2} is 0, 1 or 2 with chance ¼, ½, ¼: both ends are in the 95 %. 0.1 + 0.2 is not 0.3 in
-    floats, and still a tie.
-    """
-    mixed = compare([10] * 6, [11, 12, 7, 14, 15, 10])
-    assert (mixed.difference, mixed.p) == (1.5, pytest.approx(10 / 32))
+
+def test_an_interval_holds_both_ends_of_few_draws() -> None:
+    """The mean of two draws from {0, 2} is 0, 1 or 2 with chance ¼, ½, ¼: both ends are inside."""
     assert compare([1, 1], [1, 3])[:3] == (1, 0, 2)
+
+
+def test_a_difference_below_the_precision_of_floats_is_a_tie() -> None:
+    """0.1 + 0.2 is not 0.3 in floats."""
     assert compare([0.1 + 0.2, 0.1], [0.3, 0.1]) == (0, 0, 0, 1)
 
 
 @given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
 def test_the_cheapest_answers_are_mode_median_and_mean(weights: list[int]) -> None:
-    """On a scale of uneven steps; no more than half of the mass may lie on either side of a median."""
-    values, p = np.array([0.0, 1, 3, 4, 9]), np.array(weights) / sum(weights)
+    """On uneven steps; at most half of the mass lies on either side of a median."""
+    values = np.array([0.0, 1, 3, 4, 9])
+    p = np.array(weights) / sum(weights)
     mode, median, mean = (expected_price(p, values, power)[2] for power in (0, 1, 2))
     assert mode == values[p.argmax()]
     assert max(p[values < median].sum(), p[values > median].sum()) <= 0.5 + 1e-6
     assert mean == pytest.approx(p @ values, abs=0.005)
 
 
-@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0, 0.99))
-def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha: float) -> None:
-    """By hand: 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, and the last may not fall below the one before."""
+def test_holm_multiplies_sorted_p_values_and_never_falls() -> None:
+    """0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1; the last may not fall below the one before."""
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+
+
+@given(p=st.lists(st.floats(0, 1), max_size=8), alpha=st.floats(0, 0.99))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha: float) -> None:
+    """As many hypotheses, from the smallest p on."""
     rejected = 0
     while rejected < len(p) and sorted(p)[rejected] * (len(p) - rejected) <= alpha:
         rejected += 1
@@ -93,17 +115,18 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
 
 
 def test_a_second_shot_is_found_across_splits() -> None:
-    """Image 1 again, lighter and cropped, as the test image; images of one grey are like no other."""
+    """Image 1 again, lighter and cropped, is the test image; images of one grey are no copies."""
     noise = np.random.default_rng(0).integers(0, 200, size=(4, 8, 8, 3), dtype=np.uint8)
     scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
     second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)
     flat = Image.new("RGB", (20, 20), "grey")
-    parts = [
-        [(image, 0) for image in part]
-        for part in ([*scenes[:3], flat, flat], [scenes[3]], [second])
-    ]
-    data = OrdinalDataset.from_datasets(parts, THREE, allow_empty_ranks=True)
-    found = near_duplicates(data)
-    assert found[["first_split", "second_split"]].values.tolist() == [["train", "test"]]
-    assert found["first"][0] == data.train.paths[1]
-    assert 0.92 <= found["similarity"][0] < 1
+
+    train = [(image, 0) for image in (*scenes[:3], flat, flat)]
+    splits = (train, [(scenes[3], 0)], [(second, 0)])
+    data = OrdinalDataset.from_datasets(splits, THREE, allow_empty_ranks=True)
+    (pair,) = near_duplicates(data).to_dict("records")
+
+    assert pair["first_split"] == "train"
+    assert pair["second_split"] == "test"
+    assert pair["first"] == data.train.paths[1]
+    assert 0.92 <= pair["similarity"] < 1

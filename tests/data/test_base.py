@@ -16,61 +16,107 @@ from l2rclip_lite.ranks import Ranks
 RANKS = Ranks(("low", "middle", "high"), (0.0, 1.0, 2.0), template="{rank} damage")
 
 
-def made(*targets: int) -> Split:
-    """Images whose red is their place."""
+def red_images(*targets: int) -> Split:
+    """Return a split of images, all of Anna, whose red is their place."""
     images = [Image.new("RGB", (2, 2), (place, 0, 0)) for place in range(len(targets))]
     paths = [f"{place}.png" for place in range(len(targets))]
     return Split(paths, targets, images, subjects=["anna"] * len(targets))
 
 
+def reds(split: Split) -> list[int]:
+    """Return the red of each image."""
+    return [image.getpixel((0, 0))[0] for image, _ in split]
+
+
 def test_a_split_goes_through_a_data_loader() -> None:
     """Images by PIL, a transform to tensors, batches by the default collation."""
-    split = replace(made(0, 2, 1, 1), transform=pil_to_tensor)
+    split = replace(red_images(0, 2, 1, 1), transform=pil_to_tensor)
     images, targets = zip(*DataLoader(split, batch_size=3), strict=True)
     assert torch.cat(targets).tolist() == [0, 2, 1, 1]
     assert torch.cat(images)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_parts_and_sums_keep_images_and_columns_together() -> None:
-    """Also a part of a sum of parts; a column that one side lacks goes; deviations go with the old labels."""
-    one, two = made(0, 1, 2), replace(made(2, 2), subjects=None, deviations=[0.5, 1.5])
-    both = (one[::-1] + two).subset([0, 4, 3])
-    assert (both.paths, both.targets) == (("2.png", "1.png", "0.png"), (2, 2, 2))
-    assert both.subjects is both.deviations is None
-    assert [image.getpixel((0, 0))[0] for image, _ in both] == [2, 1, 0]
-    assert (one + one).subjects == ("anna",) * 6
-    assert two[-1][0].getpixel((0, 0)) == (1, 0, 0)
+def test_a_part_of_a_sum_of_parts_keeps_images_paths_and_targets_together() -> None:
+    """Turned round, added, and three of the five picked."""
+    first = red_images(0, 1, 2)
+    second = red_images(2, 2)
+    picked = (first[::-1] + second).subset([0, 4, 3])
+    assert picked.paths == ("2.png", "1.png", "0.png")
+    assert picked.targets == (2, 2, 2)
+    assert reds(picked) == [2, 1, 0]
+    assert second[-1][0].getpixel((0, 0)) == (1, 0, 0)
+
+
+def test_a_sum_keeps_the_columns_that_both_sides_have() -> None:
+    """A column that one side lacks goes."""
+    first = red_images(0, 1, 2)
+    second = replace(red_images(2, 2), subjects=None, deviations=[0.5, 1.5])
+    assert (first + first).subjects == ("anna",) * 6
+    assert (first + second).subjects is None
+    assert (first + second).deviations is None
+
+
+def test_a_split_has_one_target_for_each_path() -> None:
+    """The sentence counts both."""
     with pytest.raises(InputError, match="2 paths but 1 targets; give one per image"):
-        replace(two, targets=[0])
+        replace(red_images(2, 2), targets=[0])
 
 
 class Labelled:
-    """A stranger's dataset with `targets`, as torchvision has them."""
+    """Two images of another library's dataset with `targets`, as torchvision has them."""
 
     targets = torch.tensor([1, 0])
 
     def __len__(self) -> int:
-        """Two of them."""
+        """Return the number of images."""
         return 2
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        """An image of its own width."""
-        turn = getattr(self, "target_transform", int)
-        return Image.new("L", (index + 1, 1)), int(turn(self.targets[index]))
+        """Return an image of its own width, and its target."""
+        return Image.new("L", (index + 1, 1)), int(self.targets[index])
 
 
-def test_any_map_style_dataset_becomes_a_split() -> None:
-    """A list of pairs, a dataset with `targets`, tensors; its images are read when asked for."""
-    pairs = [(Image.new("L", (1, 1)), 2), (Image.new("L", (2, 1)), 0)]
-    assert Split.from_dataset(pairs, "mine").paths == ("mine/00000", "mine/00001")
-    theirs = Split.from_dataset(Labelled())
-    assert (theirs.targets, theirs[1][0].size) == ((1, 0), (2, 1))
-    turned = Labelled()
-    turned.target_transform = lambda target: 1 - target  # type: ignore[attr-defined]
-    assert Split.from_dataset(turned).targets == (0, 1)
+class Reversed(Labelled):
+    """The same with other targets in its items, as a `target_transform` makes them."""
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its other target."""
+        image, target = super().__getitem__(index)
+        return image, 1 - target
+
+
+PAIRS = [(Image.new("L", (1, 1)), 2), (Image.new("L", (2, 1)), 0)]
+
+
+def test_a_list_of_pairs_becomes_a_split() -> None:
+    """Its images get numbered paths."""
+    split = Split.from_dataset(PAIRS, "mine")
+    assert split.paths == ("mine/00000", "mine/00001")
+    assert split.targets == (2, 0)
+
+
+def test_a_dataset_with_targets_becomes_a_split() -> None:
+    """Images are read when they are asked for."""
+    split = Split.from_dataset(Labelled())
+    assert split.targets == (1, 0)
+    assert split[1][0].size == (2, 1)
+
+
+def test_a_transform_of_targets_counts() -> None:
+    """What the items have is right, not what `targets` lists."""
+    assert Split.from_dataset(Reversed()).targets == (0, 1)
+
+
+def test_tensors_become_a_split() -> None:
+    """As `TensorDataset` has them."""
     tensors = TensorDataset(torch.zeros(3, 3, 4, 4), torch.tensor([0, 1, 2]))
     assert Split.from_dataset(tensors)[2][0].shape == (3, 4, 4)
-    data = OrdinalDataset.from_datasets((tensors, pairs, Labelled()), RANKS)
+
+
+def test_three_datasets_of_three_kinds_are_one_data_set() -> None:
+    """Each split counts its own ranks."""
+    tensors = TensorDataset(torch.zeros(3, 3, 4, 4), torch.tensor([0, 1, 2]))
+    data = OrdinalDataset.from_datasets((tensors, PAIRS, Labelled()), RANKS)
     assert [data.counts(name) for name in SPLITS] == [[1, 1, 1], [1, 0, 1], [1, 1, 0]]
 
 
@@ -81,7 +127,7 @@ class Broken(Labelled):
         self.fault = fault
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        """An image, then the fault."""
+        """Return an image, then raise the fault."""
         if index == 1:
             raise self.fault
         return super().__getitem__(index)
@@ -107,7 +153,7 @@ def test_an_item_that_cannot_be_read_is_named(fault: Exception) -> None:
     assert caught.value.__cause__ is fault
 
 
-def test_who_interrupts_is_not_told_of_an_image() -> None:
+def test_an_interrupt_is_not_blamed_on_an_image() -> None:
     """Ctrl-C stays what it is."""
     with pytest.raises(KeyboardInterrupt):
         Split.from_dataset(Broken(KeyboardInterrupt()))
@@ -134,10 +180,10 @@ def test_each_image_has_a_path_of_its_own(paths: object, sentence: str) -> None:
 
 
 class Endless(Labelled):
-    """A dataset that has no length today."""
+    """A dataset whose length is not known."""
 
     def __len__(self) -> int:
-        """Nobody knows."""
+        """Raise, as a stream does."""
         raise NotImplementedError
 
 
@@ -147,7 +193,8 @@ class Endless(Labelled):
         ({"image": 1}, "train: dict has no length or no items; give a map-style dataset"),
         ("ab", "train: str has no length"),
         (Endless(), "train: Endless has no length"),
-        ([{"image": 1, "label": 2}], "train/00000: an item is dict, not .image, rank index.; give pairs"),
+        ([{"image": 1, "label": 2}],
+         "train/00000: an item is dict, not .image, rank index.; give pairs"),
         (["ab"], "train/00000: an item is str, not .image, rank index."),
     ],
 )  # fmt: skip
@@ -175,15 +222,33 @@ def test_names_alone_are_no_ranks(ranks: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"val": made(0)[:0]}, "tiny: the val split is empty; give it at least one image"),
-        ({"test": made(0, 3)}, "tiny: 1.png has rank 3, not 0 to 2; correct it"),
-        ({"test": made(-1)}, "tiny: 0.png has rank -1"),
-        ({"train": made(0, 2)}, r"no training image has rank 1 \('middle'\).*allow_empty_ranks"),
+        ({"val": red_images(0)[:0]}, "tiny: the val split is empty; give it at least one image"),
+        ({"test": red_images(0, 3)}, "tiny: 1.png has rank 3, not 0 to 2; correct it"),
+        ({"test": red_images(-1)}, "tiny: 0.png has rank -1"),
+        (
+            {"train": red_images(0, 2)},
+            r"no training image has rank 1 \('middle'\).*allow_empty_ranks",
+        ),
     ],
 )
 def test_what_training_would_trip_over_is_refused(change: dict[str, Split], sentence: str) -> None:
     """One sentence, before anything is read."""
-    data = OrdinalDataset("tiny", made(0, 1, 2), made(1), made(2), RANKS, Card("tiny"))
+    data = OrdinalDataset(
+        "tiny", red_images(0, 1, 2), red_images(1), red_images(2), RANKS, Card("tiny")
+    )
     with pytest.raises(InputError, match=sentence):
         replace(data, **change)
-    assert replace(data, train=made(0, 2), allow_empty_ranks=True).counts("train") == [1, 0, 1]
+
+
+def test_a_rank_without_training_images_may_be_allowed() -> None:
+    """By `allow_empty_ranks`, as a study of unseen ranks does."""
+    data = OrdinalDataset(
+        "tiny",
+        red_images(0, 2),
+        red_images(1),
+        red_images(2),
+        RANKS,
+        Card("tiny"),
+        allow_empty_ranks=True,
+    )
+    assert data.counts("train") == [1, 0, 1]

@@ -1,5 +1,6 @@
-"""Columns and cells of one's own table: found in any capitals, once, as text; nothing else is converted."""
+"""Columns and cells of one's own table: read in any capitals, once, as text, and not converted."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,32 +8,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
 
-
-def load(root: Path, table: pd.DataFrame | None = None, **options: Any) -> OrdinalDataset:
-    """Twelve empty images of two ranks; the table is `labels.csv` if none is passed."""
-    for number in range(12):
-        (root / f"{number}.png").touch()
-    return load_dataset("csv", root=root, labels=table, **options)
-
-
-def frame(**columns: Any) -> pd.DataFrame:
-    """One row an image; these columns come on top, or in place of those."""
-    rows = range(12)
-    usual = {"path": [f"{row}.png" for row in rows], "label": [row % 2 for row in rows]}
-    return pd.DataFrame({**usual, **columns})
-
-
+PATHS = [f"{row}.png" for row in range(12)]
+LABELS = [row % 2 for row in range(12)]
+GROUPS = [*"aabbccddeeff"]
 SPLIT = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
-GROUP = [*"aabbccddeeff"]
 
 
-def test_capitals_in_a_column_name_are_read_and_said(tmp_path: Path) -> None:
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Return a folder of twelve empty images."""
+    for name in PATHS:
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_column_name_in_capitals_is_read_and_recorded(images: Path) -> None:
     """`Group` and ` SPLIT ` count: no random split follows, and the record names both."""
-    data = load(tmp_path, frame(**{"Group": GROUP, " SPLIT ": SPLIT}))
-    assert data.train.paths == tuple(f"{row}.png" for row in range(6))
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, "Group": GROUPS, " SPLIT ": SPLIT})
+
+    data = load_dataset("csv", root=images, labels=table)
+
+    assert data.train.paths == tuple(PATHS[:6])
     assert data.test.subjects == tuple("eeff")
     assert data.protocol[:2] == (
         "the column 'Group' is read as group",
@@ -41,83 +40,112 @@ def test_capitals_in_a_column_name_are_read_and_said(tmp_path: Path) -> None:
     assert "split by the table" in data.protocol
 
 
+def write_with_a_second_column(file: Path, role: str, name: str, second: str) -> None:
+    """Write a table whose column for `role` is called `name`, and once more `second`."""
+    columns = {"path": PATHS, "label": LABELS, "group": GROUPS, "split": SPLIT}
+    header = [name if column == role else column for column in columns] + [second]
+    rows = zip(*columns.values(), columns[role], strict=True)
+    lines = [",".join(header), *(",".join(map(str, cells)) for cells in rows)]
+    file.write_text("\n".join(lines))
+
+
 @pytest.mark.parametrize("role", ["path", "label", "group", "split"])
-@pytest.mark.parametrize("again", ["{}", "{}.upper()", " {} "])
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, role: str, again: str) -> None:
-    """In the same letters or others; also under a name that the user chose."""
-    second = role.upper() if "upper" in again else again.format(role)
-    for name, options in ((role, {}), (f"my {role}", {f"{role}_column": f"my {role}"})):
-        other = second.replace(role, name).replace(role.upper(), name.upper())
-        header = ["path", "label", "group", "split"]
-        header[header.index(role)] = name
-        lines = [",".join([*header, other])]
-        for row in range(12):
-            cells = [f"{row}.png", str(row % 2), GROUP[row], SPLIT[row]]
-            lines.append(",".join([*cells, cells[["path", "label", "group", "split"].index(role)]]))
-        (tmp_path / "labels.csv").write_text("\n".join(lines))
-        with pytest.raises(InputError, match=f"labels.csv: write the column '{name}' once, in"):
-            load(tmp_path, **options)
+@pytest.mark.parametrize("respell", [str, str.upper, " {} ".format])
+def test_a_column_that_is_there_twice_is_refused(
+    images: Path, role: str, respell: Callable[[str], str]
+) -> None:
+    """In the same letters, in capitals, with spaces around it."""
+    write_with_a_second_column(images / "labels.csv", role, role, respell(role))
+    with pytest.raises(InputError, match=f"labels.csv: write the column '{role}' once, in"):
+        load_dataset("csv", root=images)
+
+
+@pytest.mark.parametrize("role", ["path", "label", "group", "split"])
+@pytest.mark.parametrize("respell", [str, str.upper, " {} ".format])
+def test_a_column_of_ones_own_name_that_is_there_twice_is_refused(
+    images: Path, role: str, respell: Callable[[str], str]
+) -> None:
+    """`label_column="my label"` asks for one such column."""
+    name = f"my {role}"
+    write_with_a_second_column(images / "labels.csv", role, name, respell(name))
+    with pytest.raises(InputError, match=f"labels.csv: write the column '{name}' once, in"):
+        load_dataset("csv", root=images, **{f"{role}_column": name})
 
 
 @pytest.mark.parametrize(
     ("one", "two"),
     [("1", "1.0"), ("1", "01"), ("7.5", "+7.50"), ("Ren\u00e9", "Rene\u0301")],
 )
-def test_a_group_is_written_in_one_way(tmp_path: Path, one: str, two: str) -> None:
+def test_two_spellings_of_a_group_are_refused(images: Path, one: str, two: str) -> None:
     """A patient with two spellings would be learned from and tested on."""
-    table = frame(group=[*"abcdefghij", one, two])
+    groups = [*"abcdefghij", one, two]
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, "group": groups})
     with pytest.raises(InputError) as caught:
-        load(tmp_path, table)
-    assert f"DataFrame row 11: the group {two!a} is written {one!a} in DataFrame row 10" in str(
-        caught.value
-    )
+        load_dataset("csv", root=images, labels=table)
+    sentence = f"DataFrame row 11: the group {two!a} is written {one!a} in DataFrame row 10"
+    assert sentence in str(caught.value)
 
-    long = "1234567890" * 4
-    data = load(tmp_path, frame(group=[*"abcdefgh", "1E3", "1000", f"{long}1", f"{long}2"]))
+
+def test_groups_that_look_like_one_large_number_stay_apart(images: Path) -> None:
+    """`1E3` is no spelling of `1000`, and forty-one digits are compared to the last."""
+    digits = "1234567890" * 4
+    groups = [*"abcdefgh", "1E3", "1000", f"{digits}1", f"{digits}2"]
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, "group": groups})
+    data = load_dataset("csv", root=images, labels=table)
     assert "by group (12 of them)" in " ".join(data.protocol)
 
 
-def test_a_column_called_path_1_is_no_second_path(tmp_path: Path) -> None:
+def test_a_column_called_path_1_is_no_second_path(images: Path) -> None:
     """Pandas would call a second column `path` by that name."""
-    frame(**{"path.1": range(12)}).to_csv(tmp_path / "labels.csv", index=False)
-    assert load(tmp_path).counts("test") == [1, 1]
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, "path.1": range(12)})
+    table.to_csv(images / "labels.csv", index=False)
+    assert load_dataset("csv", root=images).counts("test") == [1, 1]
 
 
 @pytest.mark.parametrize("split", ["Train", "TRAIN", "validation", "valid", "x"])
-def test_another_word_for_a_split_is_refused(tmp_path: Path, split: str) -> None:
+def test_another_word_for_a_split_is_refused(images: Path, split: str) -> None:
     """Three words are splits; spaces around them do not matter."""
+    splits = [split, " train ", *SPLIT[2:]]
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, "split": splits})
     with pytest.raises(InputError, match=f"row 0: the split '{split}' is none of train, val, test"):
-        load(tmp_path, frame(split=[split, " train ", *SPLIT[2:]]))
+        load_dataset("csv", root=images, labels=table)
 
 
-def test_bytes_that_are_no_text_matter_only_where_they_are_used(tmp_path: Path) -> None:
-    """A thumbnail in an unused column is left alone; a path in UTF-8 bytes is text."""
-    thumbnails = [b"\xff\xd8"] * 12
-    paths = [f"{row}.png".encode() for row in range(12)]
-    assert load(tmp_path, frame(thumbnail=thumbnails, path=paths)).train.paths[0].endswith(".png")
+def test_a_path_in_utf_8_bytes_is_text_and_other_bytes_may_lie_beside_it(images: Path) -> None:
+    """A thumbnail in a column that is not used is left alone."""
+    paths = [path.encode() for path in PATHS]
+    table = pd.DataFrame({"path": paths, "label": LABELS, "thumbnail": [b"\xff\xd8"] * 12})
+    data = load_dataset("csv", root=images, labels=table)
+    assert data.train.paths[0] in PATHS
+
+
+def test_a_label_in_bytes_that_are_no_text_is_refused(images: Path) -> None:
+    """Bytes matter where they are used."""
+    table = pd.DataFrame({"path": PATHS, "label": [b"\xff\xd8"] * 12})
     with pytest.raises(InputError, match="DataFrame row 0: the label is bytes that are not UTF-8"):
-        load(tmp_path, frame(label=thumbnails))
+        load_dataset("csv", root=images, labels=table)
 
 
 @pytest.mark.parametrize("label", [np.array([1]), [1], {"grade": 1}])
-def test_a_cell_is_one_word_or_number(tmp_path: Path, label: Any) -> None:
+def test_a_cell_is_one_word_or_number(images: Path, label: Any) -> None:
     """Labels as arrays, as MedMNIST has them, are named by row and type."""
+    table = pd.DataFrame({"path": PATHS, "label": [label] * 12})
     kind = type(label).__name__
     with pytest.raises(InputError, match=f"row 0: the label is of type {kind}, .*write one word"):
-        load(tmp_path, frame(label=[label] * 12))
+        load_dataset("csv", root=images, labels=table)
 
 
 @pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\x1b", "\u2028", "\x85", "\udce9"])
-def test_a_path_has_no_control_character(tmp_path: Path, character: str) -> None:
+def test_a_path_has_no_control_character(images: Path, character: str) -> None:
     """It would break the lines of predictions.csv, or the terminal."""
-    paths = [f"a{character}b.png", *frame()["path"][1:]]
+    table = pd.DataFrame({"path": [f"a{character}b.png", *PATHS[1:]], "label": LABELS})
     with pytest.raises(InputError, match=r"row 0: the path .* has a control character; rename"):
-        load(tmp_path, frame(path=paths))
+        load_dataset("csv", root=images, labels=table)
 
 
-def test_a_table_that_links_to_itself_is_no_file(tmp_path: Path) -> None:
-    """One sentence, and so for a name that is too long for the file system."""
+@pytest.mark.parametrize("name", ["ring.csv", f"{'x' * 5000}.csv"], ids=["a ring", "too long"])
+def test_a_table_that_cannot_be_a_file_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    """A link to itself, and a name that is too long for the file system."""
     (tmp_path / "ring.csv").symlink_to("ring.csv")
-    for labels in ("ring.csv", f"{'x' * 5000}.csv"):
-        with pytest.raises(InputError, match="there is no such file"):
-            load_dataset("csv", root=tmp_path, labels=labels)
+    with pytest.raises(InputError, match="there is no such file"):
+        load_dataset("csv", root=tmp_path, labels=name)

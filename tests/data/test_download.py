@@ -1,4 +1,4 @@
-"""Downloads are whole and right, or not there at all; the archives come from a server of this machine."""
+"""Downloads are whole and right, or not there at all; a local server has the archives."""
 
 import hashlib
 import io
@@ -17,9 +17,8 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.download import download
 from l2rclip_lite.errors import InputError
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # sockets that torch.hub left open
+# torch.hub leaves sockets open
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 LISTS = {
     "LICENSE": b"MIT",
     "hci/1930s.txt": b"a.jpg 1930s\n",
@@ -28,15 +27,15 @@ LISTS = {
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A server that says nothing."""
+    """A server that prints no log."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Drop the line."""
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder, and the address at which its files are."""
+    """Return a folder, and the address at which its files are."""
     folder = tmp_path / "served"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
@@ -47,7 +46,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def pack(file: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> None:
-    """A repository as GitHub packs it."""
+    """Write a repository as GitHub packs it."""
     with tarfile.open(file, "w:gz") as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(f"name-168fd4b/{name}")
@@ -55,97 +54,142 @@ def pack(file: Path, files: dict[str, bytes], links: dict[str, str] | None = Non
             archive.addfile(entry, io.BytesIO(content))
         for name, target in (links or {}).items():
             entry = tarfile.TarInfo(f"name-168fd4b/{name}")
-            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            entry.type = tarfile.SYMTYPE
+            entry.linkname = target
             archive.addfile(entry)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+    """Return every file below a folder."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in files}
 
 
 def digest(content: bytes) -> str:
-    """SHA-256."""
+    """Return SHA-256."""
     return hashlib.sha256(content).hexdigest()
 
 
-def test_lists_land_where_they_belong(
-    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Known by their digests, wherever the archive has them; a changed, linked or missing list leaves nothing."""
+@pytest.fixture
+def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the digests of `LISTS` for those of the official lists."""
+    folder = tmp_path / "digests"
+    folder.mkdir()
+    lines = [f"{digest(content)}  {name}\n" for name, content in LISTS.items()]
+    (folder / "official_lists.sha256").write_text("".join(lines))
+    monkeypatch.setattr(module, "DIGESTS", folder)
+
+
+@pytest.mark.usefixtures("digests")
+def test_lists_are_recognised_by_their_digests(served: tuple[Path, str], tmp_path: Path) -> None:
+    """Wherever the archive has them; nothing else is taken, and nothing leaves the folder."""
     folder, url = served
-    known = "".join(f"{digest(content)}  {name}\n" for name, content in LISTS.items())
-    (tmp_path / "official_lists.sha256").write_text(known)
-    monkeypatch.setattr(module, "DIGESTS", tmp_path)
-    moved = {f"datalist/{name}": content for name, content in LISTS.items()} | {
-        "../../escape.txt": b"x"
-    }
-    pack(folder / "a.tar.gz", moved | {"weights.bin": bytes(3 * 2**20)})
+    moved = {f"datalist/{name}": content for name, content in LISTS.items()}
+    others = {"../../escape.txt": b"x", "weights.bin": bytes(3 * 2**20)}
+    pack(folder / "a.tar.gz", moved | others)
+
     root = tmp_path / "new" / "lists"
     assert download("morph", root, url=f"{url}a.tar.gz") == root
     assert contents(root) == LISTS
     assert [path.name for path in root.parent.iterdir()] == ["lists"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digests", "new", "served"]
+
+
+def test_a_folder_that_holds_something_is_left_alone(
+    served: tuple[Path, str], tmp_path: Path
+) -> None:
+    """A download never mixes with what is there."""
+    root = tmp_path / "lists"
+    root.mkdir()
+    (root / "mine.txt").touch()
     with pytest.raises(InputError, match="lists already holds something"):
-        download("morph", root, url=f"{url}a.tar.gz")
-    pack(folder / "changed.tar.gz", LISTS | {"hci/1930s.txt": b"a.jpg 1940s\n"})
-    pack(folder / "linked.tar.gz", {"LICENSE": b"MIT"}, {"hci/1930s.txt": "/etc/hostname"})
-    (folder / "half.tar.gz").write_bytes((folder / "changed.tar.gz").read_bytes()[:150])
-    (folder / "text.tar.gz").write_bytes(b"<html>not an archive</html>" * 100)
-    for name, sentence in (
+        download("morph", root, url=f"{served[1]}a.tar.gz")
+
+
+@pytest.mark.usefixtures("digests")
+@pytest.mark.parametrize(
+    ("archive", "sentence"),
+    [
         ("changed", "1 files are missing or changed, such as hci/1930s.txt"),
         ("linked", "2 files are missing"),
         ("half", "cannot be fetched"),
         ("text", "cannot be fetched"),
         ("nowhere", "cannot be fetched"),
-    ):
-        with pytest.raises(InputError, match=sentence) as caught:
-            download("hci", tmp_path / "other", url=f"{url}{name}.tar.gz")
-        assert "\n" not in str(caught.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "new",
-        "official_lists.sha256",
-        "served",
-    ]
-
-
-def test_one_file_is_compared_with_its_digest(
-    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ],
+)
+def test_an_archive_that_is_not_the_published_one_leaves_nothing(
+    served: tuple[Path, str], tmp_path: Path, archive: str, sentence: str
 ) -> None:
-    """RetinaMNIST, into an empty folder, too; what is generated or yours cannot be downloaded."""
+    """A list changed, a link in place of one, a file cut off, another file, none at all."""
+    folder, url = served
+    pack(folder / "changed.tar.gz", LISTS | {"hci/1930s.txt": b"a.jpg 1940s\n"})
+    pack(folder / "linked.tar.gz", {"LICENSE": b"MIT"}, {"hci/1930s.txt": "/etc/hostname"})
+    (folder / "half.tar.gz").write_bytes((folder / "changed.tar.gz").read_bytes()[:150])
+    (folder / "text.tar.gz").write_bytes(b"<html>not an archive</html>" * 100)
+
+    with pytest.raises(InputError, match=sentence) as caught:
+        download("hci", tmp_path / "lists", url=f"{url}{archive}.tar.gz")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digests", "served"]
+
+
+def test_one_file_is_compared_with_its_digest(served: tuple[Path, str], tmp_path: Path) -> None:
+    """Other arrays under the name of RetinaMNIST leave not even a folder."""
     folder, url = served
     (folder / "a.npz").write_bytes(b"six arrays")
     with pytest.raises(InputError, match="cannot be fetched"):
         download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz")
     assert not (tmp_path / "eyes").exists()
-    known = replace(DATA_SETS["retinamnist"], sha256=digest(b"six arrays"))
-    monkeypatch.setitem(DATA_SETS, "retinamnist", known)
-    (tmp_path / "eyes").mkdir()
-    fetched = contents(download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz"))
-    assert fetched == {"retinamnist.npz": b"six arrays"}
-    for name in ("csv", "hc18"):
-        with pytest.raises(
-            InputError, match=f"{name}: nothing to download; `l2rclip data {name}` says"
-        ):
-            download(name, tmp_path / "new")
 
 
-def test_the_digests_are_those_of_the_real_files(
-    served: tuple[Path, str],
-    official: Path,
-    real_bracol: Path,
-    real_retinamnist: Path,
-    tmp_path: Path,
+def test_one_file_lands_in_an_empty_folder(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """46 lists and their licence, 1,685 leaves, and the arrays, packed as published, come out byte for byte."""
+    """Under the name that the loader looks for."""
+    folder, url = served
+    (folder / "a.npz").write_bytes(b"six arrays")
+    facts = replace(DATA_SETS["retinamnist"], sha256=digest(b"six arrays"))
+    monkeypatch.setitem(DATA_SETS, "retinamnist", facts)
+    (tmp_path / "eyes").mkdir()
+
+    root = download("retinamnist", tmp_path / "eyes", url=f"{url}a.npz")
+    assert contents(root) == {"retinamnist.npz": b"six arrays"}
+
+
+@pytest.mark.parametrize("name", ["csv", "hc18"])
+def test_what_nobody_publishes_in_one_file_cannot_be_downloaded(tmp_path: Path, name: str) -> None:
+    """The sentence says where to read on."""
+    sentence = f"{name}: nothing to download; `l2rclip data {name}` says"
+    with pytest.raises(InputError, match=sentence):
+        download(name, tmp_path / "new")
+
+
+def test_the_digests_are_those_of_the_real_lists(
+    served: tuple[Path, str], official: Path, tmp_path: Path
+) -> None:
+    """46 lists and their licence, packed as published, come out byte for byte."""
     folder, url = served
     lists = contents(official)
     pack(folder / "lists.tar.gz", {f"datalist/{name}": content for name, content in lists.items()})
     assert contents(download("adience", tmp_path / "lists", url=f"{url}lists.tar.gz")) == lists
-    (folder / "eyes.npz").write_bytes((real_retinamnist / "retinamnist.npz").read_bytes())
-    assert download("retinamnist", tmp_path / "eyes", url=f"{url}eyes.npz")
+
+
+def test_the_digest_is_that_of_the_real_arrays(
+    served: tuple[Path, str], real_retinamnist: Path, tmp_path: Path
+) -> None:
+    """The published file of RetinaMNIST."""
+    folder, url = served
+    arrays = (real_retinamnist / "retinamnist.npz").read_bytes()
+    (folder / "eyes.npz").write_bytes(arrays)
+    root = download("retinamnist", tmp_path / "eyes", url=f"{url}eyes.npz")
+    assert contents(root) == {"retinamnist.npz": arrays}
+
+
+def test_the_digests_are_those_of_the_real_leaves(
+    served: tuple[Path, str], real_bracol: Path, tmp_path: Path
+) -> None:
+    """1,685 leaves and two tables."""
+    folder, url = served
     pack(folder / "leaves.tar.gz", contents(real_bracol))
-    assert len(contents(download("bracol", tmp_path / "bracol", url=f"{url}leaves.tar.gz"))) == 1687
+    root = download("bracol", tmp_path / "bracol", url=f"{url}leaves.tar.gz")
+    assert len(contents(root)) == 1687

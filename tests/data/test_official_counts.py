@@ -1,7 +1,7 @@
-"""The committed counts of the official lists, where the lists themselves are absent: totals, swapped letters, leakage.
+"""The committed counts of the official lists: totals, swapped letters, leakage.
 
-`book/results/data_sets.csv` and `.json` are what `tools/count_ranks.py` counted; test_benchmarks.py compares them with
-the loaders where the lists are there.
+`book/results/data_sets.csv` and `.json` are what `tools/count_ranks.py` counted, so these tests run
+without the lists; test_benchmarks.py compares them with the loaders where the lists are there.
 """
 
 import json
@@ -20,7 +20,7 @@ LISTED = [name for name, facts in DATA_SETS.items() if facts.lists]
 
 
 def images(name: str, protocol: str) -> list[int]:
-    """The images of each fold or category of a protocol, all splits together."""
+    """Return the images of each fold or category of a protocol, all splits together."""
     table = COUNTS[(COUNTS["data"] == name) & (COUNTS["protocol"] == protocol)]
     sums = table.groupby(["category", "fold"], sort=False)[list(SPLITS)].sum().sum(axis=1)
     return [int(count) for count in sums]
@@ -47,31 +47,31 @@ def test_totals_are_those_of_the_cards() -> None:
     assert set(images("hci", "")) == {1325}
     assert images("clap2015", "test") == [4691]
     assert sum(images("aesthetics", "official")) == 13316
-    for name in ("morph", "clap2015", "adience", "hci", "aesthetics"):
-        largest = max(sum(images(name, protocol)) for protocol in DATA_SETS[name].protocols)
-        total = int(DATA_SETS[name].images.split()[0].replace(",", ""))
-        assert largest % total == 0
+
+
+@pytest.mark.parametrize("name", ["morph", "clap2015", "adience", "hci", "aesthetics"])
+def test_the_largest_protocol_takes_each_image_of_the_card_equally_often(name: str) -> None:
+    """Once, or once in each fold."""
+    largest = max(sum(images(name, protocol)) for protocol in DATA_SETS[name].protocols)
+    total = int(DATA_SETS[name].images.split()[0].replace(",", ""))
+    assert largest % total == 0
 
 
 def test_the_official_letters_are_swapped_in_files_and_figures() -> None:
-    """SettingC is the random cut, where most people of the test are in training; settingD is by person."""
+    """SettingC is random, so most people of its test are in training; settingD is by person."""
     protocols = DATA_SETS["morph"].protocols
     assert all("settingC" in file for file in protocols["random"].files)
     assert all("settingD" in file for file in protocols["subject-exclusive"].files)
-    morph = LEAKAGE[LEAKAGE["data"] == "morph"]
-    shared = {
-        protocol: table["test_shared_subjects"].tolist()
-        for protocol, table in morph.groupby("protocol")
-    }
-    assert shared["random"] == [7137, 7102, 7215, 7154, 7151]
-    assert shared["subject-exclusive"] == [82, 88, 72, 62, 61]
+
+    morph = LEAKAGE[LEAKAGE["data"] == "morph"].set_index("protocol")
+    shared = morph["test_shared_subjects"]
+    assert shared["random"].tolist() == [7137, 7102, 7215, 7154, 7151]
+    assert shared["subject-exclusive"].tolist() == [82, 88, 72, 62, 61]
 
 
 def test_validation_is_clean() -> None:
-    """No listed file is on two sides; by-subject protocols validate on people who are not in training."""
+    """No file is on two sides; protocols by person validate on people who are not in training."""
     assert (LEAKAGE[["test_shared_files", "val_shared_files"]] == 0).all().all()
-    by_subject = LEAKAGE[
-        LEAKAGE["protocol"].eq("subject-exclusive") | LEAKAGE["data"].eq("adience")
-    ]
-    assert len(by_subject) == 10
-    assert (by_subject["val_shared_subjects"] == 0).all()
+    by_person = LEAKAGE["protocol"].eq("subject-exclusive") | LEAKAGE["data"].eq("adience")
+    assert by_person.sum() == 10
+    assert (LEAKAGE[by_person]["val_shared_subjects"] == 0).all()

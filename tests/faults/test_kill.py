@@ -1,4 +1,4 @@
-"""Runs that are killed, starved or disturbed: one sentence at most, no half file, and the same bytes in the end."""
+"""Runs that are killed, starved or disturbed: one sentence at most, no half file, the same end."""
 
 import hashlib
 import itertools
@@ -22,9 +22,14 @@ from l2rclip_lite.files import read_json, read_tensors
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 KILLED = "SIGKILL at a random moment of `fit`"
 FULL = "no space, no right, or an error of the disk at each write"
-FAULTS = {"kill": "SIGKILL when half of a file is written, for each file of a run", "ENOSPC": FULL}
-FAULTS |= {"gone": "the run directory is removed during the run"}
-FAULTS |= {"EROFS": FULL, "EACCES": FULL, "EIO": FULL} if LONG else {}
+FAULTS = {
+    "kill": "SIGKILL when half of a file is written, for each file of a run",
+    "ENOSPC": FULL,
+    "gone": "the run directory is removed during the run",
+}
+if LONG:
+    FAULTS |= {"EROFS": FULL, "EACCES": FULL, "EIO": FULL}
+N_KILLS = 200 if LONG else 2
 
 
 class Calm(NamedTuple):
@@ -34,155 +39,216 @@ class Calm(NamedTuple):
     seconds: float
 
 
-def files_of(out: Path) -> dict[str, str]:
-    """SHA-256 of every file of a run, but of the seconds that it took."""
-    files = (file for file in out.rglob("*") if file.is_file() and file.name != ".l2r-lock")
+def digests(out: Path) -> dict[str, str]:
+    """Return SHA-256 of every file of a run, but of the seconds that it took."""
+    files = [file for file in out.rglob("*") if file.is_file() and file.name != ".l2r-lock"]
     contents = {file.relative_to(out).as_posix(): file.read_bytes() for file in files}
-    if (out / "metrics.json").is_file():
-        contents["metrics.json"] = repr(read_json(out / "metrics.json") | {"seconds": 0}).encode()
+    if "metrics.json" in contents:
+        metrics = read_json(out / "metrics.json") | {"seconds": 0}
+        contents["metrics.json"] = repr(metrics).encode()
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def whole(out: Path) -> set[str]:
-    """The names in a run directory, after every file under its own name was read to its end."""
-    for file in (
-        path for path in out.rglob("*") if path.is_file() and not path.parent.name.startswith(".")
-    ):
+def read_every_file(out: Path) -> None:
+    """Read every file under its own name to its end; one that is cut off raises an error."""
+    for file in out.rglob("*"):
+        if not file.is_file() or file.parent.name.startswith("."):
+            continue
         if file.suffix == ".json":
             read_json(file)
         elif file.suffix == ".safetensors":
             read_tensors(file)
         elif file.suffix == ".csv":
             assert file.read_bytes().endswith(b"\n"), file
-    return {path.name for path in out.rglob("*")}
+
+
+def last_step(out: Path) -> str:
+    """Return the file that says how far a run came."""
+    names = {path.name for path in out.rglob("*")}
+    steps = ("metrics.json", "model.safetensors", "stage2.safetensors", "stage1.safetensors")
+    return next((step for step in steps if step in names), "nothing")
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """What all others must end in."""
+    """Return the run that all others must end in."""
     out = tmp_path_factory.mktemp("calm") / "run"
-    assert ended(train, out.with_name("first")) == 0  # the server starts
-    began = time.monotonic()
+    assert ended(train, out.with_name("first")) == 0  # the server of processes starts
+    start_time = time.monotonic()
     assert ended(train, out) == 0
-    return Calm(files_of(out), time.monotonic() - began)
+    return Calm(digests(out), time.monotonic() - start_time)
 
 
-def test_killed_at_random_moments(calm: Calm, tmp_path: Path) -> None:
-    """Again and again, until a run is through; in the long form 200 times, wherever that is."""
-    draw, kills = random.Random(time.time_ns() if LONG else 1), 0
-    for number in itertools.count():
-        out = tmp_path / str(number)
-        while (child := start(train, out)).is_alive():
-            delay = draw.uniform(0, 1.05 * calm.seconds)
-            child.join(delay)
-            if not child.is_alive():
-                break
-            child.kill()
-            child.join()
-            names = whole(out)
-            steps = (
-                "metrics.json",
-                "model.safetensors",
-                "stage2.safetensors",
-                "stage1.safetensors",
-            )
-            left = next((name for name in steps if name in names), "nothing")
-            KILLS.append({"share": round(min(1, delay / calm.seconds), 3), "left": left})
-            TRIED[KILLED], kills = TRIED[KILLED] + 1, kills + 1
-        assert child.exitcode == 0
-        assert files_of(out) == calm.files
+def kill_until_it_ends(out: Path, draw: random.Random, seconds: float) -> int:
+    """Start a run and kill it at random moments until it is through; return the number of kills."""
+    kills = 0
+    while True:
+        child = start(train, out)
+        delay = draw.uniform(0, 1.05 * seconds)
+        child.join(delay)
+        if not child.is_alive():
+            assert child.exitcode == 0
+            return kills
+
+        child.kill()
+        child.join()
+        read_every_file(out)
+        KILLS.append({"share": round(min(1, delay / seconds), 3), "left": last_step(out)})
+        TRIED[KILLED] += 1
+        kills += 1
+
+
+def test_a_run_that_is_killed_at_random_moments_ends_in_the_same_bytes(
+    calm: Calm, tmp_path: Path
+) -> None:
+    """Twice at least; in the long form 200 times, at other moments each time."""
+    draw = random.Random(time.time_ns() if LONG else 1)
+    kills = 0
+    while kills < N_KILLS:
+        out = tmp_path / "run"
+        kills += kill_until_it_ends(out, draw, calm.seconds)
+        assert digests(out) == calm.files
         shutil.rmtree(out)
-        if kills >= (200 if LONG else 2):
-            return
 
 
 def test_what_a_kill_left_is_cleared(calm: Calm, tmp_path: Path) -> None:
-    """Killed after its last file was written: the same command takes the checkpoint and half a file away."""
+    """After its last file: the same command takes the checkpoint and half a file away."""
     out = tmp_path / "run"
     assert ended(train, out) == 0
     for name in ("checkpoint/stage2.safetensors", ".l2r-x7/model.safetensors"):
         (out / name).parent.mkdir()
         (out / name).touch()
+
     assert ended(train, out) == 0
-    assert files_of(out) == calm.files
+    assert digests(out) == calm.files
     TRIED[KILLED] += 1
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_at_each_write(calm: Calm, tmp_path: Path, fault: str) -> None:
-    """At the first write of the first life, the second of the second ... of one run; in the long form of a run each.
+def refusal(out: Path) -> InputError:
+    """Return the error that a child wrote down beside its run."""
+    return InputError(out.with_name("said").read_text(encoding="utf-8"))
 
-    What is kept is whole, what is said is a sentence, and without the fault the same command ends in the same bytes.
+
+def run_with_a_fault_at_write(number: int, fault: str, out: Path) -> int | None:
+    """Disturb one write of a run, read what is left, and return the exit code."""
+    code = ended(train, out, number, fault)
+    if code == 0:
+        return code
+
+    with judged(FAULTS[fault], must=fault != "kill", about=str(out.parent)):
+        if fault != "kill":
+            raise refusal(out)
+    read_every_file(out)
+    return code
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "gone"])
+def test_a_fault_at_each_write_leaves_whole_files_and_a_run_that_goes_on(
+    calm: Calm, tmp_path: Path, fault: str
+) -> None:
+    """At the first write of the first life, the second of the second, and so on, of one run.
+
+    A life takes up where the one before stopped; the last one has fewer writes left.
     """
-    for at in itertools.count(1):
-        out = tmp_path / (f"run{at}" if LONG else "run")
-        code = ended(train, out, at, fault)
-        if code == 0:  # so many writes were not left
+    out = tmp_path / "run"
+    for number in itertools.count(1):
+        code = run_with_a_fault_at_write(number, fault, out)
+        if code == 0:
             break
         assert code == (-signal.SIGKILL if fault == "kill" else 2)
-        with judged(FAULTS[fault], must=fault != "kill", about=str(tmp_path)):
-            if fault != "kill":
-                raise InputError((tmp_path / "said").read_text(encoding="utf-8"))
-        whole(out)
-        if LONG or fault == "gone":
-            assert ended(train, out) == 0
-            assert files_of(out) == calm.files
-            shutil.rmtree(out)
-            if at == 3 and not LONG:
-                return
-    assert files_of(out) == calm.files
+    assert digests(out) == calm.files
 
 
-def test_a_disk_that_is_too_small(calm: Calm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", FAULTS if LONG else ["gone"])
+def test_after_a_fault_at_any_write_the_same_command_ends_in_the_same_bytes(
+    calm: Calm, tmp_path: Path, fault: str
+) -> None:
+    """A run of its own for each write; in the short form the first three."""
+    for number in itertools.count(1) if LONG else range(1, 4):
+        out = tmp_path / f"run{number}"
+        code = run_with_a_fault_at_write(number, fault, out)
+        if code == 0:  # there are not so many writes
+            assert digests(out) == calm.files
+            break
+        assert code == (-signal.SIGKILL if fault == "kill" else 2)
+        assert ended(train, out) == 0
+        assert digests(out) == calm.files
+        shutil.rmtree(out)
+
+
+def test_a_disk_that_is_too_small_is_one_sentence(calm: Calm, tmp_path: Path) -> None:
     """The system itself refuses to write on in the middle of a file; then there is room."""
     out = tmp_path / "run"
     for limit in range(200, 1_000_000, 40_000 if LONG else 400_000):
         if ended(train, out, 0, "", limit) == 0:
             break
         with judged("a disk that is too small for the run", about="run"):
-            raise InputError((tmp_path / "said").read_text(encoding="utf-8"))
-        whole(out)
+            raise refusal(out)
+        read_every_file(out)
+
     assert ended(train, out) == 0
-    assert files_of(out) == calm.files
+    assert digests(out) == calm.files
 
 
-def test_a_second_writer_is_refused(calm: Calm, tmp_path: Path) -> None:
-    """The first is stopped meanwhile, so that it cannot end; it is not disturbed."""
+def test_a_second_writer_is_refused_and_the_first_is_not_disturbed(
+    calm: Calm, tmp_path: Path
+) -> None:
+    """The first is stopped meanwhile, so that it cannot end."""
     out = tmp_path / "run"
     first = start(train, out)
     while first.is_alive() and not (out / "config.json").is_file():
         time.sleep(0.001)
-    os.kill(first.pid or 0, signal.SIGSTOP)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGSTOP)
+
     assert ended(train, out) == 2
-    with judged(
-        "a second `fit` on the directory of a running one", about="another process writes this run"
-    ):
-        raise InputError((tmp_path / "said").read_text(encoding="utf-8"))
-    os.kill(first.pid or 0, signal.SIGCONT)
+    fault = "a second `fit` on the directory of a running one"
+    with judged(fault, about="another process writes this run"):
+        raise refusal(out)
+
+    os.kill(first.pid, signal.SIGCONT)
     first.join(120)
     assert first.exitcode == 0
-    assert files_of(out) == calm.files
+    assert digests(out) == calm.files
+
+
+def interrupt_fit(
+    out: Path, number: signal.Signals, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Send a signal to `l2rclip fit` so long after its first checkpoint, and wait for its end."""
+    command = [sys.executable, "-m", "l2rclip_lite", "fit", "--dataset", "leaves", "--size", "60"]
+    command += ["--pixels", "64", "--device", "cpu", "--quiet", "--out", str(out)]
+    for name, value in SET.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    ) as process:
+        while process.poll() is None and not (out / "checkpoint").exists():
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=30)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_the_command(tmp_path: Path, number: signal.Signals) -> None:
-    """Either ends it within seconds, in one sentence; exit code 128 and the signal's number, as shells have it."""
-    command = [sys.executable, "-m", "l2rclip_lite", "fit", "--dataset", "leaves", "--size", "60"]
-    command += ["--pixels", "64", "--device", "cpu", "--quiet", "--out", str(tmp_path / "run")]
-    command += [
-        word for name, value in SET.items() for word in (f"--{name.replace('_', '-')}", str(value))
-    ]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+def test_an_interrupt_ends_the_command_in_one_sentence(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Within seconds; the exit code is 128 and the signal's number, as shells have it."""
+    out = tmp_path / "run"
     for attempt in range(10 if LONG else 1):
-        with subprocess.Popen(command, stderr=-1, stdout=-1, text=True, env=environment) as run:
-            while run.poll() is None and not (tmp_path / "run" / "checkpoint").exists():
-                time.sleep(0.01)
-            time.sleep(attempt * 0.2)
-            run.send_signal(number)
-            _, said = run.communicate(timeout=30)
-        if run.returncode == 0:
+        result = interrupt_fit(out, number, seconds=attempt * 0.2)
+        if result.returncode == 0:
             break
-        assert (run.returncode, said.count("\n")) == (128 + number, 1), said
-        assert not (tmp_path / "run" / ".l2r-lock").exists()
+        assert result.returncode == 128 + number, result.stderr
+        assert result.stderr.count("\n") == 1, result.stderr
+        assert not (out / ".l2r-lock").exists()
+        read_every_file(out)
         TRIED["Ctrl-C or SIGTERM to the command"] += 1
-        whole(tmp_path / "run")

@@ -1,10 +1,11 @@
-"""Numbers at the edge: data that is hardly there, values that floats can hardly hold, steps that are not finite, leaks."""
+"""Numbers at the edge: hardly any data, extreme values, steps that are not finite, leaks."""
 
 import gc
+import itertools
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.results import Run
 from l2rclip_lite.training.fit import fit
 
 TINY = Config(
@@ -34,157 +36,203 @@ TINY = Config(
     threads=1,
 )
 EDGE = "tiny or degenerate data, rank values and settings at the edge"
-EACH = [0, 1, 2] * 3
-MANY = [n % 50 * 20 for n in range(60)]
-CASES: list[tuple[str, Sequence[Sequence[int]], Sequence[float], dict[str, Any]]] = [
-    ("one label everywhere", ([1] * 6, [1] * 3, [1] * 3), (0, 1, 2), {}),
-    ("one image per split", ([0], [1], [2]), (0, 1, 2), {}),
-    ("a last batch of one", ([*EACH[:8], 0], EACH, EACH), (-1e9, 0, 1e-6), {}),
-    ("a wild learning rate", (EACH, EACH, EACH), (0, 1, 2), {"lr1": 1e6, "lr2": 1e6}),
-    ("black images", (EACH, EACH, EACH), (0, 1, 1e9), {"batch_size": 1}),
-    (
-        "no gap",
-        ([0, 2] * 4, EACH, EACH),
-        (-30, -20, -10.5),
-        {"precision": "bf16", "batch_size": 2**31 - 1},
-    ),
-    (
-        "heavy losses",
-        (EACH, EACH, EACH),
-        (0, 1, 2),
-        {"preset": "paper", "lambda1": 1e6, "lambda_rps": 1e6, "weight_decay": 1e6},
-    ),
-    (
-        "denormal rates",
-        (EACH, EACH, EACH),
-        (0, 1, 2),
-        {"lr1": 1e-310, "lr2": 1e-310, "context_length": 0},
-    ),
-    (
-        "plain",
-        (EACH, EACH, EACH),
-        (0, 1, 2),
-        {"controls": {"contrastive": "plain", "order": "blind"}},
-    ),
-    ("derived", (EACH, EACH, EACH), (0, 1, 2), {"controls": {"push_power": 2, "symmetric": True}}),
-    (
-        "shuffled",
-        (EACH, EACH, EACH),
-        (0, 1, 2),
-        {"controls": {"order": "shuffled", "normalise": "global"}},
-    ),
-    ("a thousand ranks", (MANY, MANY, MANY), range(1000), {"batch_size": 16}),
-]
+EACH = (0, 1, 2) * 3  # labels of a split
+SPARSE = [n % 50 * 20 for n in range(60)]
 
 
-Splits = list[list[tuple[Image.Image, int]]]
+@dataclass(frozen=True)
+class Case:
+    """Labels of the three splits, the values of the ranks, and settings."""
+
+    train: Sequence[int] = EACH
+    val: Sequence[int] = EACH
+    test: Sequence[int] = EACH
+    values: Sequence[float] = (0, 1, 2)
+    black: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def data(labels: Sequence[Sequence[int]] = (EACH, EACH, EACH), *, black: bool = False) -> Splits:
-    """Three splits of noise, or of nothing at all."""
-    noise = np.random.default_rng(0)
-    return [
-        [
-            (Image.fromarray(noise.integers(0, 1 if black else 256, (64, 64, 3), np.uint8)), k)
-            for k in split
-        ]
-        for split in labels
-    ]
+TRAINS = {
+    "one label everywhere": Case(train=[1] * 6, val=[1] * 3, test=[1] * 3),
+    "one image per split": Case(train=[0], val=[1], test=[2]),
+    "a last batch of one": Case(train=[*EACH[:8], 0], values=(-1e9, 0, 1e-6)),
+}
+MAY_STOP = {"a wild learning rate": Case(settings={"lr1": 1e6, "lr2": 1e6})}
+if LONG:
+    TRAINS |= {
+        "black images": Case(values=(0, 1, 1e9), black=True, settings={"batch_size": 1}),
+        "no gap": Case(
+            train=[0, 2] * 4,
+            values=(-30, -20, -10.5),
+            settings={"precision": "bf16", "batch_size": 2**31 - 1},
+        ),
+        "denormal rates": Case(settings={"lr1": 1e-310, "lr2": 1e-310, "context_length": 0}),
+        "plain": Case(settings={"controls": {"contrastive": "plain", "order": "blind"}}),
+        "derived": Case(settings={"controls": {"push_power": 2, "symmetric": True}}),
+        "shuffled": Case(settings={"controls": {"order": "shuffled", "normalise": "global"}}),
+        "a thousand ranks": Case(
+            SPARSE, SPARSE, SPARSE, values=range(1000), settings={"batch_size": 16}
+        ),
+    }
+    MAY_STOP["heavy losses"] = Case(
+        settings={"preset": "paper", "lambda1": 1e6, "lambda_rps": 1e6, "weight_decay": 1e6}
+    )
+
+Images = list[tuple[Image.Image, int]]
 
 
-def ends(
-    out: Path, images: Any, config: Config, values: Sequence[float], *, may_stop: bool = False
-) -> None:
-    """A run in finite figures, or with a sentence that says where it stopped."""
+def noise_of(case: Case) -> list[Images]:
+    """Return three splits of noise, or of black."""
+    generator = np.random.default_rng(0)
+    brightest = 0 if case.black else 255
+    splits = []
+    for labels in (case.train, case.val, case.test):
+        split = []
+        for label in labels:
+            pixels = generator.integers(0, brightest + 1, (64, 64, 3), np.uint8)
+            split.append((Image.fromarray(pixels), label))
+        splits.append(split)
+    return splits
+
+
+def fit_case(case: Case, out: Path) -> Run:
+    """Train a case in seconds."""
+    names = tuple(f"grade {rank}" for rank in range(len(case.values)))
+    ranks = Ranks(names, tuple(case.values), "a {rank} leaf")
+    data = OrdinalDataset.from_datasets(noise_of(case), ranks, allow_empty_ranks=True)
+    config = Config.from_dict(TINY.to_dict() | dict(case.settings))
     TRIED[EDGE] += 1
-    ranks = Ranks(tuple(f"grade {k}" for k in range(len(values))), tuple(values), "a {rank} leaf")
-    splits = OrdinalDataset.from_datasets(images, ranks, allow_empty_ranks=True)
+    return fit(data, config, out, quiet=True)
+
+
+def check_finite(run: Run) -> None:
+    """Assert that every figure of a run is one."""
+    for split in ("val", "test"):
+        for name, value in run.metrics[split].items():
+            assert math.isfinite(value), name
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_a_run_at_the_edge_ends_in_finite_figures(tmp_path: Path, name: str) -> None:
+    """Nothing warns."""
+    check_finite(fit_case(TRAINS[name], tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", MAY_STOP)
+def test_a_run_with_an_absurd_rate_or_weight_ends_in_finite_figures_or_a_sentence(
+    tmp_path: Path, name: str
+) -> None:
+    """The sentence says where it stopped, and what to change."""
     try:
-        run = fit(splits, config, out, quiet=True)
+        run = fit_case(MAY_STOP[name], tmp_path / "run")
     except TrainingError as error:
-        if not may_stop or "; " not in str(error):
+        if "; " not in str(error):
             raise
     else:
-        assert all(
-            math.isfinite(value)
-            for split in ("val", "test")
-            for value in run.metrics[split].values()
-        )
-
-
-@pytest.mark.parametrize(("name", "labels", "values", "changed"), CASES[: None if LONG else 4])
-def test_at_the_edge(
-    tmp_path: Path, name: str, labels: Any, values: Sequence[float], changed: dict[str, Any]
-) -> None:
-    """Nothing warns; where a rate or a weight is absurd, the run may stop with a sentence."""
-    images, config = (
-        data(labels, black=name == "black images"),
-        Config.from_dict(TINY.to_dict() | changed),
-    )
-    ends(tmp_path / "run", images, config, values, may_stop=name.startswith(("a wild", "heavy")))
+        check_finite(run)
 
 
 @pytest.mark.parametrize("step", range(1, 7) if LONG else [5])
-@pytest.mark.parametrize("bad", ["loss", "gradient"])
-def test_a_poisoned_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, step: int
+@pytest.mark.parametrize("poison", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_stops_the_run_which_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str, step: int
 ) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
     config = replace(TINY, epochs2=2, lambda_rps=1.0)
     ranks = Ranks(("a", "b", "c"), (0, 1, 2), "a {rank} leaf")
-    whole = fit(data(), config, tmp_path / "whole", ranks=ranks, quiet=True)
-    calls, real = iter(range(1, 99)), losses.ranked_probability_loss
+    images = noise_of(Case())
+    whole = fit(images, config, tmp_path / "whole", ranks=ranks, quiet=True)
+
+    steps = itertools.count(1)
+    ranked_probability_loss = losses.ranked_probability_loss
 
     def poisoned(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        loss = real(logits, target)
-        if next(calls) != step:
+        loss = ranked_probability_loss(logits, target)
+        if next(steps) != step:
             return loss
-        gap = logits - logits.detach()  # 0, but the slope of its root is not
-        return loss * math.inf if bad == "loss" else loss + gap.square().sum().sqrt()
+        if poison == "loss":
+            return loss * math.inf
+        zero = logits - logits.detach()  # the slope of its root is infinite
+        return loss + zero.square().sum().sqrt()
 
-    monkeypatch.setattr(losses, "ranked_probability_loss", poisoned)
-    where = f"stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}"
-    with pytest.raises(TrainingError, match=rf"^{where}: .*; "):
-        fit(data(), config, tmp_path / "run", ranks=ranks, quiet=True)
-    monkeypatch.undo()
-    again = fit(data(), config, tmp_path / "run", ranks=ranks, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(losses, "ranked_probability_loss", poisoned)
+        where = f"stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}"
+        with pytest.raises(TrainingError, match=rf"^{where}: .*; "):
+            fit(images, config, tmp_path / "run", ranks=ranks, quiet=True)
+
+    resumed = fit(images, config, tmp_path / "run", ranks=ranks, quiet=True)
+    assert resumed.history == whole.history
     timeless = {"seconds": None}
-    assert (again.metrics | timeless, again.history) == (whole.metrics | timeless, whole.history)
+    assert resumed.metrics | timeless == whole.metrics | timeless
     TRIED["a loss or a gradient that is not finite in one step"] += 1
 
 
-KINDS = {"good": 0.5, "nan": math.nan, "inf": math.inf, "sum": 2.0, "negative": -0.2}
+GRADES = Ranks(("a", "b", "c"), (0, 1, 2), "grade {rank}")
+IMPOSSIBLE = {"not a number": math.nan, "infinite": math.inf, "too large": 2.0, "negative": -0.2}
+FAULT = "metrics of probabilities that are none"
 
 
-@many(short=60, long=4_000)
-@given(st.sampled_from(sorted(KINDS)), st.integers(0, 6), st.integers(0, 2**31), st.booleans())
-def test_probabilities_that_are_none(kind: str, size: int, seed: int, same: bool) -> None:
-    """Not finite, negative, of another sum: refused; one image, one label, certain rows: finite figures."""
-    draw = np.random.default_rng(seed)
-    rows = draw.dirichlet([0.1, 1, 1], size=size)
-    target = np.full(size, seed % 3) if same else draw.integers(0, 3, size)
-    if size and kind != "good":
-        rows[draw.integers(size), draw.integers(3)] = KINDS[kind]
-    ranks = Ranks(("a", "b", "c"), (0, 1, 2), "grade {rank}")
-    with judged("metrics of probabilities that are none", must=not size or kind != "good"):
-        found = metrics.evaluate(rows, target, ranks, intervals=True, resamples=20, seed=seed % 9)
-        assert all(math.isfinite(value) for value in found.values()), found
+def drawn_answers(size: int, seed: int, same_label: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of probabilities, some nearly certain, and targets."""
+    generator = np.random.default_rng(seed)
+    rows = generator.dirichlet([0.1, 1, 1], size=size)
+    if same_label:
+        return rows, np.full(size, seed % 3)
+    return rows, generator.integers(0, 3, size)
+
+
+@many(short=48, long=3_200)
+@given(
+    kind=st.sampled_from(sorted(IMPOSSIBLE)),
+    size=st.integers(1, 6),
+    seed=st.integers(0, 2**31),
+    same_label=st.booleans(),
+)
+def test_rows_that_are_no_probabilities_are_refused(
+    kind: str, size: int, seed: int, same_label: bool
+) -> None:
+    """One number that is not finite, negative, or too large for its row."""
+    rows, target = drawn_answers(size, seed, same_label)
+    rows[seed % size, seed % 3] = IMPOSSIBLE[kind]
+    with judged(FAULT):
+        metrics.evaluate(rows, target, GRADES, intervals=True, resamples=20, seed=seed % 9)
+
+
+@pytest.mark.parametrize("same_label", [False, True])
+def test_metrics_of_no_images_are_refused(same_label: bool) -> None:
+    """There is nothing to average."""
+    rows, target = drawn_answers(0, 0, same_label)
+    with judged(FAULT):
+        metrics.evaluate(rows, target, GRADES, intervals=True, resamples=20)
+
+
+@many(short=12, long=800)
+@given(size=st.integers(1, 6), seed=st.integers(0, 2**31), same_label=st.booleans())
+def test_metrics_of_few_images_are_finite(size: int, seed: int, same_label: bool) -> None:
+    """One image, one label, certain rows; a resample may be refused in a sentence."""
+    rows, target = drawn_answers(size, seed, same_label)
+    with judged(FAULT, must=False):
+        scores = metrics.evaluate(rows, target, GRADES, intervals=True, resamples=20, seed=seed % 9)
+        for name, value in scores.items():
+            assert math.isfinite(value), name
 
 
 @pytest.mark.skipif(
     not LONG or not os.path.exists("/proc/self/statm"), reason="minutes, on Linux: make faults"
 )
-def test_nothing_grows(tmp_path: Path) -> None:
-    """The same four runs again and again in one process: after a warm-up neither memory nor open files grow."""
-    sizes, handles = [], []
+def test_neither_memory_nor_open_files_grow(tmp_path: Path) -> None:
+    """The same four runs, ten times in one process, after a warm-up."""
+    changes = ({}, {"image_side": "kernel"}, {"precision": "bf16"}, {"batch_size": 9})
+    memory_pages = []
+    open_files = []
     for number in range(40):
-        changed = ({}, {"image_side": "kernel"}, {"precision": "bf16"}, {"batch_size": 9})[
-            number % 4
-        ]
-        ends(tmp_path / str(number), data(), replace(TINY, **changed), (0, 1, 2))
+        check_finite(fit_case(Case(settings=changes[number % 4]), tmp_path / str(number)))
         gc.collect()
-        sizes.append(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))
-        handles.append(len(os.listdir("/proc/self/fd")))
-    assert np.median(sizes[-8:]) <= 1.05 * np.median(sizes[16:24])
-    assert max(handles[16:]) <= max(handles[:16])
+        statm = Path("/proc/self/statm").read_text(encoding="ascii")
+        memory_pages.append(int(statm.split()[1]))
+        open_files.append(len(os.listdir("/proc/self/fd")))
+
+    assert np.median(memory_pages[-8:]) <= 1.05 * np.median(memory_pages[16:24])
+    assert max(open_files[16:]) <= max(open_files[:16])
     TRIED["runs in one process: memory and open files"] += 40

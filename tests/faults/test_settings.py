@@ -1,10 +1,10 @@
-"""Settings, label spaces, the files of a run and the words of a command: of another type, damaged, hostile."""
+"""Settings, ranks, files of a run, words of a command: of another type, damaged, hostile."""
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -34,18 +34,23 @@ TINY = Config(
     threads=1,
 )
 OTHER = "settings and rank names of another type or size"
-FILES = "config.json, metrics.json and history.csv of a run, damaged, or a folder, pipe or link in their place"
+FILES = (
+    "config.json, metrics.json and history.csv of a run, damaged, "
+    "or a folder, pipe or link in their place"
+)
 CHECKPOINT = "a checkpoint of another run"
 
 
 @many(short=300, long=25_000)
 @given(
-    st.sampled_from(sorted(Config().to_dict())),
-    st.sampled_from(sorted(RANKS.to_dict())),
-    st.sampled_from(HOSTILE),
+    setting=st.sampled_from(sorted(Config().to_dict())),
+    part=st.sampled_from(sorted(RANKS.to_dict())),
+    value=st.sampled_from(HOSTILE),
 )
-def test_a_value_of_another_kind(setting: str, part: str, value: Any) -> None:
-    """JSON, YAML and notebooks hold anything; what is accepted comes back from its JSON."""
+def test_a_value_of_another_kind_is_refused_or_comes_back_from_its_json(
+    setting: str, part: str, value: Any
+) -> None:
+    """JSON, YAML and notebooks hold anything."""
     with judged(OTHER, must=False):
         config = Config.from_dict(Config().to_dict() | {setting: value})
         assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
@@ -54,129 +59,182 @@ def test_a_value_of_another_kind(setting: str, part: str, value: Any) -> None:
         assert len(set(ranks.sentences)) == len(ranks.values) >= 2
 
 
-def again(out: Path) -> None:
-    """Ask for the run in a directory."""
-    fit(painted()[:3], TINY, out, ranks=painted()[3], quiet=True)
+def ask_for_run(out: Path) -> None:
+    """Train the run of a directory, or take it up where it stopped."""
+    train, val, test, ranks = painted()
+    fit((train, val, test), TINY, out, ranks=ranks, quiet=True)
+
+
+class Finished(NamedTuple):
+    """A run directory, and the content of its files."""
+
+    out: Path
+    files: dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """A run, and the content of its files."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a run that is through."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    again(out)
-    return out, {
-        name: (out / name).read_bytes() for name in ("config.json", "metrics.json", "history.csv")
-    }
+    ask_for_run(out)
+    names = ("config.json", "metrics.json", "history.csv")
+    return Finished(out, {name: (out / name).read_bytes() for name in names})
 
 
-def replaced(state: Any, data: st.DataObject) -> Any:
-    """The same JSON with one node, at any depth, replaced or removed."""
-    if isinstance(state, dict) and state and data.draw(st.integers(0, 4)):
-        key = data.draw(st.sampled_from(sorted(state)))
-        rest = {name: value for name, value in state.items() if name != key}
-        return rest | ({key: replaced(state[key], data)} if data.draw(st.integers(0, 5)) else {})
-    return data.draw(st.sampled_from(HOSTILE))
+def replaced(state: Any, choice: st.DataObject) -> Any:
+    """Return the same JSON with one node, at any depth, replaced or removed."""
+    go_deeper = isinstance(state, dict) and state and choice.draw(st.integers(0, 4)) > 0
+    if not go_deeper:
+        return choice.draw(st.sampled_from(HOSTILE))
+
+    name = choice.draw(st.sampled_from(sorted(state)))
+    if choice.draw(st.integers(0, 5)) == 0:
+        return {key: value for key, value in state.items() if key != name}
+    return state | {name: replaced(state[name], choice)}
 
 
 @many(short=60, long=12_000)
-@given(st.data())
-def test_a_damaged_file_of_a_run(
-    finished: tuple[Path, dict[str, bytes]], data: st.DataObject
+@given(choice=st.data())
+def test_a_run_with_a_damaged_file_goes_on_or_is_refused(
+    finished: Finished, choice: st.DataObject
 ) -> None:
-    """The run is asked for again, as after a power cut; the model itself is tried in test_models.py."""
-    out, files = finished
-    name = data.draw(st.sampled_from(sorted(files)))
-    content = data.draw(damaged(files[name]))
-    if name.endswith("json") and data.draw(st.booleans()):
-        content = json.dumps(replaced(json.loads(files[name]), data)).encode()
-    (out / name).write_bytes(content)
+    """As after a power cut; the model itself is tried in test_models.py."""
+    name = choice.draw(st.sampled_from(sorted(finished.files)))
+    content = choice.draw(damaged(finished.files[name]))
+    if name.endswith("json") and choice.draw(st.booleans()):
+        content = json.dumps(replaced(json.loads(finished.files[name]), choice)).encode()
+    file = finished.out / name
+    file.write_bytes(content)
+
     try:
-        with judged(FILES, must=False), patch.object(L2RCLIP, "from_pretrained"):
-            again(out)
+        with pytest.MonkeyPatch.context() as patch, judged(FILES, must=False):
+            patch.setattr(L2RCLIP, "from_pretrained", lambda *_, **__: None)  # takes a second
+            ask_for_run(finished.out)
     finally:
-        (out / name).write_bytes(files[name])
+        file.write_bytes(finished.files[name])
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def link_to_itself(path: Path) -> None:
+    """Make a ring."""
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, link_to_itself])
 @pytest.mark.parametrize("name", ["config.json", "metrics.json"])
-def test_no_file_in_the_place_of_one(
-    finished: tuple[Path, dict[str, bytes]], name: str, kind: str
+def test_a_folder_pipe_or_ring_in_the_place_of_a_file_is_no_file(
+    finished: Finished, name: str, make: Callable[[Path], None]
 ) -> None:
     """A pipe would wait for ever."""
-    out, files = finished
-    (out / name).unlink()
-    {"folder": os.mkdir, "pipe": os.mkfifo, "link": lambda path: path.symlink_to(name)}[kind](
-        out / name
-    )
+    file = finished.out / name
+    file.unlink()
+    make(file)
     try:
         with judged(FILES, must=name == "config.json"):
-            again(out)
+            ask_for_run(finished.out)
     finally:
-        (out / name).rmdir() if (out / name).is_dir() else (out / name).unlink(missing_ok=True)
-        (out / name).write_bytes(files[name])
+        if file.is_dir():
+            file.rmdir()
+        else:
+            file.unlink(missing_ok=True)
+        file.write_bytes(finished.files[name])
 
 
-ZEROS = torch.zeros(3, 2)
-
-
-FOREIGN: dict[str, dict[str, Any]] = {
-    "shape": {"now/weight": ZEROS},
-    "type": {"now/weight": ZEROS.T.int()},
-    "not a number": {"best/weight": ZEROS.T / 0},
-    "moments": {"adam.exp_avg/weight": ZEROS[:1]},
-    "missing": {"now/weight": None},
+ZEROS = torch.zeros(2, 3)  # a weight of Linear(3, 2)
+FOREIGN = {
+    "shape": ("now/weight", torch.zeros(3, 2)),
+    "type": ("now/weight", ZEROS.int()),
+    "not a number": ("best/weight", ZEROS / 0),
+    "moments": ("adam.exp_avg/weight", torch.zeros(1, 2)),
 }
 
 
-@pytest.mark.parametrize("what", FOREIGN)
-def test_a_checkpoint_from_elsewhere(tmp_path: Path, what: str) -> None:
-    """It would be spread over the parameters."""
+@pytest.fixture
+def layer() -> nn.Linear:
+    """Return a layer with a gradient."""
     layer = nn.Linear(3, 2, bias=False)
-    optimizer = torch.optim.Adam(layer.parameters())
     layer(torch.ones(1, 3)).sum().backward()
+    return layer
+
+
+@pytest.fixture
+def optimizer(layer: nn.Linear) -> torch.optim.Adam:
+    """Return an optimizer after its first step."""
+    optimizer = torch.optim.Adam(layer.parameters())
     optimizer.step()
-    parameters, file = dict(layer.named_parameters()), tmp_path / "stage1.safetensors"
-    best = {name: value.detach().clone() for name, value in parameters.items()}
-    save_checkpoint(file, parameters, best, optimizer, [])
-    tensors, about = read_tensors(file)
-    save_tensors(
-        file, {name: v for name, v in (tensors | FOREIGN[what]).items() if v is not None}, about
-    )
+    return optimizer
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, layer: nn.Linear, optimizer: torch.optim.Adam) -> Path:
+    """Return the checkpoint of that step."""
+    file = tmp_path / "stage1.safetensors"
+    best = {"weight": layer.weight.detach().clone()}
+    save_checkpoint(file, dict(layer.named_parameters()), best, optimizer, [])
+    return file
+
+
+def refuse_checkpoint(file: Path, layer: nn.Linear, optimizer: torch.optim.Adam) -> None:
+    """Assert that the checkpoint is not spread over the parameters."""
+    best = {"weight": layer.weight.detach().clone()}
     with judged(CHECKPOINT, about="stage1.safetensors"):
-        load_checkpoint(file, parameters, best, optimizer)
+        load_checkpoint(file, dict(layer.named_parameters()), best, optimizer)
 
 
-def test_a_checkpoint_with_another_record(tmp_path: Path) -> None:
-    """Of a run that was stopped after stage 1: how many epochs are done, and with which scores."""
-    stop = patch("l2rclip_lite.training.fit.train_stage2", side_effect=KeyboardInterrupt)
-    with stop, pytest.raises(KeyboardInterrupt):
-        again(tmp_path)
+@pytest.mark.parametrize("difference", FOREIGN)
+def test_a_checkpoint_of_other_parameters_is_refused(
+    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam, difference: str
+) -> None:
+    """Of another shape or type, not finite, or with moments of another shape."""
+    name, tensor = FOREIGN[difference]
+    tensors, record = read_tensors(checkpoint)
+    save_tensors(checkpoint, tensors | {name: tensor}, record)
+    refuse_checkpoint(checkpoint, layer, optimizer)
+
+
+def test_a_checkpoint_that_lacks_a_parameter_is_refused(
+    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam
+) -> None:
+    """Of a smaller model."""
+    tensors, record = read_tensors(checkpoint)
+    del tensors["now/weight"]
+    save_tensors(checkpoint, tensors, record)
+    refuse_checkpoint(checkpoint, layer, optimizer)
+
+
+def test_a_checkpoint_with_another_record_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many epochs are done, and with which scores: of a run that was stopped after stage 1."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("l2rclip_lite.training.fit.train_stage2", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ask_for_run(tmp_path)
+    monkeypatch.undo()
+
     file = tmp_path / "checkpoint" / "stage1.safetensors"
-    for about in ({}, {"about": "["}, {"about": "{}"}, {"about": '["h"]'}, {"about": "null"}):
-        save_tensors(file, read_tensors(file)[0], about)
+    tensors, _ = read_tensors(file)
+    for record in ({}, {"about": "["}, {"about": "{}"}, {"about": '["h"]'}, {"about": "null"}):
+        save_tensors(file, tensors, record)
         with judged(CHECKPOINT, about="stage1.safetensors"):
-            again(tmp_path)
+            ask_for_run(tmp_path)
 
 
-WORDS = ["fit", "predict", "evaluate", "export", "data", "baselines", "--out", "--ranks", "--seed"]
-WORDS += [
-    "csv",
-    ".",
-    "/nowhere",
-    "",
-    "--",
-    "-1",
-    "1e400",
-    "x" * 100_000,
+WORDS = [
+    *("fit", "predict", "evaluate", "export", "data", "baselines"),
+    *("--out", "--ranks", "--seed", "--", "-1", "1e400"),
+    *("csv", ".", "/nowhere", "", "\n"),
     "a\x1b[2J\udcff",
-    "\n",
+    "x" * 100_000,
     "[" * 9999,
 ]
 
 
 @many(short=25, long=1_500)
-@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
-def test_hostile_words(words: list[str]) -> None:
-    """Exit code 2, and no other end."""
+@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
+def test_hostile_words_end_in_exit_code_2(words: list[str]) -> None:
+    """And in no other way."""
     with judged("hostile words on the command line", must=False):
         assert cli.main([*words, "--no-such-option"]) == 2

@@ -1,4 +1,4 @@
-"""The baselines' losses and readouts against other libraries, and against plain loops over the released code's sums."""
+"""The baselines' losses and readouts against other libraries, and against plain loops."""
 
 import itertools
 import math
@@ -23,128 +23,156 @@ from l2rclip_lite.baselines.losses import (
 )
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities
 
-CASES = {
-    "labels": st.lists(st.integers(0, 5), min_size=2, max_size=8),
-    "seed": st.integers(0, 2**31),
-}
-PLACES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])
+LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=8)
+SEEDS = st.integers(0, 2**31)
+VALUES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])
 
 
 def draw(labels: list[int], seed: int) -> tuple[Tensor, Tensor]:
-    """Six random outputs an image, and its label."""
+    """Return six random outputs for each image, and the labels."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(len(labels), 6, generator=generator, dtype=torch.float64), torch.tensor(
-        labels
-    )
+    outputs = torch.randn(len(labels), 6, generator=generator, dtype=torch.float64)
+    return outputs, torch.tensor(labels)
 
 
-@given(**CASES)
-def test_soft_labels_and_moments(labels: list[int], seed: int) -> None:
-    """SORD, DLDL-v2 and Mean-Variance, one image and one rank at a time."""
-    logits, target = draw(labels, seed)
-    total = dict.fromkeys(("sord", "dldl", "mean-variance"), 0.0)
-    for f, y in zip(logits.numpy(), labels, strict=True):
-        p = np.exp(f) / np.exp(f).sum()
-        sord = np.exp(-np.abs(np.arange(6) - y))
-        gauss = np.exp(-((PLACES - PLACES[y]) ** 2) / (2 * 1.5**2))
-        q = gauss / gauss.sum()
-        mean = sum(p[k] * PLACES[k] for k in range(6))
-        total["sord"] -= sum(sord[k] / sord.sum() * math.log(p[k]) for k in range(6))
-        total["dldl"] += sum(q[k] * math.log(q[k] / p[k]) for k in range(6)) + abs(mean - PLACES[y])
-        variance = sum(p[k] * (PLACES[k] - mean) ** 2 for k in range(6))
-        total["mean-variance"] += (
-            -math.log(p[y]) + 0.2 * (mean - PLACES[y]) ** 2 / 2 + 0.05 * variance
-        )
-    places = torch.tensor(PLACES)
-    found = {
-        "sord": sord_loss(logits, target),
-        "dldl": dldl_v2_loss(logits, target, places, 1.5),
-        "mean-variance": mean_variance_loss(logits, target, places),
-    }
-    for name, value in found.items():
-        assert float(value) == pytest.approx(total[name] / len(labels), rel=1e-9), name
-
-
-@given(**CASES)
-def test_ordinal_entropy_as_released(labels: list[int], seed: int) -> None:
-    """Centres of the present ranks, pairs a < b, weights (gap − least)/largest; images alone in their rank left out."""
-    drawn, target = draw(labels, seed)
-    z = F.normalize(drawn, dim=1)
-    centres = {k: F.normalize(z[target == k].mean(0), dim=0) for k in sorted(set(labels))}
-    near = [
-        float((z[i] - centres[y]).square().sum())
-        for i, y in enumerate(labels)
-        if labels.count(y) > 1
-    ]
-    pairs = list(itertools.combinations(centres, 2))
-    gaps = [PLACES[b] - PLACES[a] for a, b in pairs]
-    apart = [float((centres[a] - centres[b]).norm()) for a, b in pairs]
-    weighted = [(gap - min(gaps)) / max(gaps) * d for gap, d in zip(gaps, apart, strict=True)]
-    plain = (np.mean(near) if near else 0.0) - (np.mean(weighted) if weighted else 0.0)
-    found = ordinal_entropy_loss(z, target, torch.tensor(PLACES))
-    assert float(found) == pytest.approx(float(plain), abs=1e-6)
-
-
-@given(**CASES)
-def test_rank_n_contrast_as_published(labels: list[int], seed: int) -> None:
-    """Every anchor, every partner, every rival at least as far from the anchor in label."""
-    features, target = draw(labels, seed)
-    n, total = len(labels), 0.0
-    far = torch.cdist(features, features).numpy()
-    for i, j in itertools.permutations(range(n), 2):
-        rivals = [
-            math.exp(-far[i, k] / 2)
-            for k in range(n)
-            if k != i and abs(labels[i] - labels[k]) >= abs(labels[i] - labels[j])
-        ]
-        total += far[i, j] / 2 + math.log(sum(rivals))
-    assert float(rank_n_contrast_loss(features, target.double())) == pytest.approx(
-        total / (n * (n - 1)), rel=1e-6
-    )
-
-
-@given(**CASES)
-def test_ordinalclip_as_released(labels: list[int], seed: int) -> None:
-    """For each present rank, softmax over the batch of its column against softmax of ten times its indicator."""
+@given(labels=LABELS, seed=SEEDS)
+def test_sord_is_cross_entropy_against_soft_labels(labels: list[int], seed: int) -> None:
+    """q_k ∝ exp(−|k − y|), one image and one rank at a time."""
     logits, target = draw(labels, seed)
     total = 0.0
-    for k in sorted(set(labels)):
+    for p, y in zip(logits.softmax(1).numpy(), labels, strict=True):
+        q = np.exp(-np.abs(np.arange(6) - y))
+        q = q / q.sum()
+        for k in range(6):
+            total -= q[k] * math.log(p[k])
+    assert float(sord_loss(logits, target)) == pytest.approx(total / len(labels), rel=1e-9)
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_dldl_is_a_divergence_from_a_gaussian_and_the_error_of_the_mean(
+    labels: list[int], seed: int
+) -> None:
+    """KL(q ‖ p) + |E[v] − v_y|, with a standard deviation of 1.5 for q."""
+    logits, target = draw(labels, seed)
+    total = 0.0
+    for p, y in zip(logits.softmax(1).numpy(), labels, strict=True):
+        q = np.exp(-((VALUES - VALUES[y]) ** 2) / (2 * 1.5**2))
+        q = q / q.sum()
+        for k in range(6):
+            total += q[k] * math.log(q[k] / p[k])
+        total += abs(p @ VALUES - VALUES[y])
+    loss = dldl_v2_loss(logits, target, torch.tensor(VALUES), 1.5)
+    assert float(loss) == pytest.approx(total / len(labels), rel=1e-9)
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_mean_variance_adds_two_moments_to_cross_entropy(labels: list[int], seed: int) -> None:
+    """−log p_y + 0.2 (E[v] − v_y)² / 2 + 0.05 Var[v]."""
+    logits, target = draw(labels, seed)
+    total = 0.0
+    for p, y in zip(logits.softmax(1).numpy(), labels, strict=True):
+        mean = p @ VALUES
+        variance = p @ (VALUES - mean) ** 2
+        total -= math.log(p[y])
+        total += 0.2 * (mean - VALUES[y]) ** 2 / 2
+        total += 0.05 * variance
+    loss = mean_variance_loss(logits, target, torch.tensor(VALUES))
+    assert float(loss) == pytest.approx(total / len(labels), rel=1e-9)
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_ordinal_entropy_is_that_of_the_released_code(labels: list[int], seed: int) -> None:
+    """Tightness to the centres of the present ranks, minus weighted distances of the centres.
+
+    Weights are (gap − least) / largest over pairs a < b; an image alone in its rank is left out.
+    """
+    outputs, target = draw(labels, seed)
+    z = F.normalize(outputs, dim=1)
+    centres = {k: F.normalize(z[target == k].mean(0), dim=0) for k in sorted(set(labels))}
+
+    near = []
+    for i, y in enumerate(labels):
+        if labels.count(y) > 1:
+            near.append(float((z[i] - centres[y]).square().sum()))
+
+    pairs = list(itertools.combinations(centres, 2))
+    gaps = [VALUES[b] - VALUES[a] for a, b in pairs]
+    apart = []
+    for (a, b), gap in zip(pairs, gaps, strict=True):
+        weight = (gap - min(gaps)) / max(gaps)
+        apart.append(weight * float((centres[a] - centres[b]).norm()))
+
+    plain = (np.mean(near) if near else 0.0) - (np.mean(apart) if apart else 0.0)
+    loss = ordinal_entropy_loss(z, target, torch.tensor(VALUES))
+    assert float(loss) == pytest.approx(float(plain), abs=1e-6)
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_rank_n_contrast_is_the_published_sum(labels: list[int], seed: int) -> None:
+    """Every anchor, every partner, every rival at least as far from the anchor in label."""
+    features, target = draw(labels, seed)
+    n = len(labels)
+    distance = torch.cdist(features, features).numpy()
+
+    total = 0.0
+    for i, j in itertools.permutations(range(n), 2):
+        rivals = 0.0
+        for k in range(n):
+            if k != i and abs(labels[i] - labels[k]) >= abs(labels[i] - labels[j]):
+                rivals += math.exp(-distance[i, k] / 2)
+        total += distance[i, j] / 2 + math.log(rivals)
+
+    loss = rank_n_contrast_loss(features, target.double())
+    assert float(loss) == pytest.approx(total / (n * (n - 1)), rel=1e-6)
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_ordinalclip_is_that_of_the_released_code(labels: list[int], seed: int) -> None:
+    """Of each present rank, its column over the batch against ten times its indicator."""
+    logits, target = draw(labels, seed)
+    present = sorted(set(labels))
+    divergence = 0.0
+    for k in present:
         goal = torch.tensor([10.0 * (y == k) for y in labels], dtype=torch.float64).softmax(0)
-        total += float((goal * (goal.log() - logits[:, k].log_softmax(0))).sum())
-    plain = float(F.cross_entropy(logits, target)) + total / len(set(labels))
+        column = logits[:, k].log_softmax(0)
+        divergence += float((goal * (goal.log() - column)).sum())
+
+    plain = float(F.cross_entropy(logits, target)) + divergence / len(present)
     assert float(ordinalclip_loss(logits, target)) == pytest.approx(plain, rel=1e-9)
 
 
 def test_pytorch_metric_learning_agrees_on_supcon() -> None:
-    """Its SupConLoss at temperature 1/s leaves the anchor itself out of both sums, and images without a partner."""
-    losses = pytest.importorskip("pytorch_metric_learning.losses")
-    drawn, target = draw([0, 1, 2, 2, 5, 1, 1], 3)
-    features = F.normalize(drawn, dim=1)
-    expected = losses.SupConLoss(temperature=1 / 5)(features, target)
+    """Its SupConLoss leaves the anchor itself out of both sums, and images without a partner."""
+    library = pytest.importorskip("pytorch_metric_learning.losses")
+    outputs, target = draw([0, 1, 2, 2, 5, 1, 1], 3)
+    features = F.normalize(outputs, dim=1)
+    expected = library.SupConLoss(temperature=1 / 5)(features, target)
     assert float(supcon_loss(features, target, 5.0)) == pytest.approx(float(expected), rel=1e-6)
 
 
-@given(**CASES)
+@given(labels=LABELS, seed=SEEDS)
 def test_dlordinal_agrees_on_corn(labels: list[int], seed: int) -> None:
     """The loss comes from coral-pytorch; dlordinal has one of its own."""
-    oracle = pytest.importorskip("dlordinal.losses").CORNLoss(num_classes=6)
-    logits, target = draw(labels, seed)
-    assert float(corn_loss(logits[:, 1:], target)) == pytest.approx(
-        float(oracle(logits[:, 1:], target))
-    )
+    library = pytest.importorskip("dlordinal.losses")
+    outputs, target = draw(labels, seed)
+    logits = outputs[:, 1:]
+    expected = library.CORNLoss(num_classes=6)(logits, target)
+    assert float(corn_loss(logits, target)) == pytest.approx(float(expected))
 
 
-@given(**CASES)
+def median_rank(probabilities: Tensor) -> Tensor:
+    """Return the first k with P(y ≤ k) ≥ ½ of each row."""
+    return (probabilities.cumsum(1) < 0.5).sum(1)
+
+
+@given(labels=LABELS, seed=SEEDS)
 def test_coral_pytorch_reads_the_median_of_our_row(labels: list[int], seed: int) -> None:
-    """Its rank, the number of survivals above ½, is the first k with P(y ≤ k) ≥ ½."""
-    oracle = pytest.importorskip("coral_pytorch.dataset")
-    logits = (
-        draw(labels, seed)[0][:, 1:].sort(dim=1, descending=True).values
-    )  # CORAL's biases in order
-    coral = oracle.proba_to_label(logits.sigmoid())
-    corn = oracle.corn_label_from_logits(logits)
-    for rows, expected in (
-        (coral_probabilities(logits), coral),
-        (corn_probabilities(logits), corn),
-    ):
-        assert torch.equal((rows.cumsum(1) < 0.5).sum(1), expected)
+    """Its rank is the number of survivals above ½."""
+    library = pytest.importorskip("coral_pytorch.dataset")
+    outputs, _ = draw(labels, seed)
+    logits = outputs[:, 1:].sort(dim=1, descending=True).values  # CORAL's biases are in order
+
+    coral = library.proba_to_label(logits.sigmoid())
+    corn = library.corn_label_from_logits(logits)
+    assert torch.equal(median_rank(coral_probabilities(logits)), coral)
+    assert torch.equal(median_rank(corn_probabilities(logits)), corn)

@@ -1,0 +1,165 @@
+"""Splits that one's own table leaves open are drawn, by rank and by group, and recorded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2rclip_lite.data import load_dataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.splits import deal, stratified
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Return a folder of a hundred empty images."""
+    for number in range(100):
+        (tmp_path / f"{number}.png").touch()
+    return tmp_path
+
+
+def table_of(n_patients: int = 0, splits: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a hundred rows of five ranks in which patients and splits, if any, take turns."""
+    number = np.arange(100)
+    table = pd.DataFrame({"path": [f"{n}.png" for n in number], "label": number % 5})
+    if n_patients:
+        table["group"] = [f"p{n % n_patients}" for n in number]
+    if splits:
+        table["split"] = [splits[n % len(splits)] for n in number]
+    return table
+
+
+def sizes(data: OrdinalDataset) -> list[int]:
+    """Return the images of the three splits."""
+    return [len(data.split(split)) for split in SPLITS]
+
+
+THREE_TRAIN_ONE_TEST = ("train", "train", "test", "train")
+ONE_EACH = ("train", "val", "test")
+
+
+@pytest.mark.parametrize(
+    ("splits", "options", "expected", "sentence"),
+    [
+        ((), {}, [70, 15, 15], "split 70/15/15 within every rank, seed 0"),
+        ((), {"val_share": 0.25, "seed": 3}, [60, 25, 15],
+         "split 60/25/15 within every rank, seed 3"),
+        (THREE_TRAIN_ONE_TEST, {}, [65, 10, 25],
+         "split by the table; "
+         "validation: 10 of the 75 training images within every rank, seed 0"),
+        ((), {"folds": 4, "fold": 2}, [65, 10, 25],
+         "fold 2 of 4 within every rank, seed 0; validation: 10 of the 75"),
+        (ONE_EACH, {"folds": 4}, [65, 10, 25],
+         "seed 0, not the splits of the table; validation"),
+    ],
+)  # fmt: skip
+def test_splits_without_groups_have_their_exact_shares_and_every_rank(
+    images: Path,
+    splits: tuple[str, ...],
+    options: dict[str, Any],
+    expected: list[int],
+    sentence: str,
+) -> None:
+    """Each rank has twenty images; the record says how they were drawn."""
+    data = load_dataset("csv", root=images, labels=table_of(splits=splits), **options)
+    assert sizes(data) == expected
+    assert sentence in "; ".join(data.protocol)
+    assert all(min(data.counts(split)) > 0 for split in SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "splits", "options", "expected", "sentence"),
+    [
+        (33, (), {}, [70, 15, 15], "split 70/15/15 by group (33 of them) and rank, seed 0"),
+        # of three groups of a rank one, as of three images
+        (20, THREE_TRAIN_ONE_TEST, {}, [50, 25, 25],
+         "validation: 25 of the 75 training images by group and rank, seed 0"),
+        (33, (), {"folds": 5}, [68, 12, 20],
+         "fold 1 of 5 by group (33 of them) and rank, seed 0"),
+    ],
+)  # fmt: skip
+def test_a_drawn_split_keeps_groups_whole(
+    images: Path,
+    n_patients: int,
+    splits: tuple[str, ...],
+    options: dict[str, Any],
+    expected: list[int],
+    sentence: str,
+) -> None:
+    """Shares are met to within a group or so, and nobody is in two splits."""
+    table = table_of(n_patients, splits)
+    data = load_dataset("csv", root=images, labels=table, **options)
+
+    assert sizes(data) == pytest.approx(expected, abs=4)
+    assert sentence in "; ".join(data.protocol)
+    assert all(min(data.counts(split)) > 0 for split in SPLITS)
+
+    shared = {count for name, count in leakage(data).items() if "shared" in name}
+    assert shared == {0}
+
+
+def test_splits_of_the_table_stay_and_groups_that_they_cut_are_counted(images: Path) -> None:
+    """The table's own splits win over its groups."""
+    table = table_of(n_patients=7, splits=ONE_EACH)
+    data = load_dataset("csv", root=images, labels=table)
+    assert sizes(data) == [34, 33, 33]
+    assert "7 groups are in more than one split: --leakage" in "; ".join(data.protocol)
+
+
+@pytest.mark.parametrize("n_patients", [0, 33])
+@pytest.mark.parametrize("folds", [None, 4])
+def test_the_seed_decides_what_is_drawn(images: Path, n_patients: int, folds: int | None) -> None:
+    """Same seed, same test images; another seed, others; with folds and groups, too."""
+    table = table_of(n_patients)
+    first, second, other = (
+        load_dataset("csv", root=images, labels=table, folds=folds, seed=seed) for seed in (0, 0, 9)
+    )
+    assert first.test.paths == second.test.paths
+    assert first.test.paths != other.test.paths
+
+
+@pytest.mark.parametrize("splits", [THREE_TRAIN_ONE_TEST, ONE_EACH])
+def test_another_seed_leaves_the_tests_of_the_table_alone(
+    images: Path, splits: tuple[str, ...]
+) -> None:
+    """Only what the table leaves open is drawn."""
+    table = table_of(splits=splits)
+    one = load_dataset("csv", root=images, labels=table, seed=0)
+    other = load_dataset("csv", root=images, labels=table, seed=9)
+    assert one.test.paths == other.test.paths
+
+
+RANKS_AND_GROUPS = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=60
+)
+
+
+@given(rows=RANKS_AND_GROUPS, seed=st.integers(0, 9))
+def test_folds_never_cut_a_group(rows: list[tuple[int, int]], seed: int) -> None:
+    """Each group is in one part, whatever the groups."""
+    ranks = [rank for rank, _ in rows]
+    groups = [f"g{group}" for _, group in rows]
+    parts = deal(groups, ranks, [0.25] * 4, [seed])
+    assert len({*zip(groups, parts.tolist(), strict=True)}) == len(set(groups))
+
+
+@given(rows=RANKS_AND_GROUPS, seed=st.integers(0, 9))
+def test_training_keeps_every_rank(rows: list[tuple[int, int]], seed: int) -> None:
+    """Whatever the groups."""
+    ranks = [rank for rank, _ in rows]
+    groups = [f"g{group}" for _, group in rows]
+    splits = stratified(ranks, [seed], groups=groups)
+    trained = {rank for rank, split in zip(ranks, splits, strict=True) if split == "train"}
+    assert trained == set(ranks)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_of_equal_groups_each_part_has_its_share_to_within_one(seed: int) -> None:
+    """Forty groups of one image: 28, 6 and 6."""
+    parts = deal(np.arange(40), [0] * 40, [0.7, 0.15, 0.15], [seed])
+    assert np.abs(np.bincount(parts, minlength=3) - [28, 6, 6]).max() <= 1
