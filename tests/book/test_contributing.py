@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 TEXT = (chapters.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 BELOW = ", below this line:"
+ABOVE = ", above this line:"
 TYPE_CHECKS = re.compile(r"^.*--jaxtyping-packages.*\n", re.MULTILINE)
 FILES = ("pyproject.toml", "README.md", "_toc.yml")
 FOLDERS = ("l2rclip_lite", "book", "tests", "tools", "experiments")
@@ -50,14 +51,14 @@ def blocks(title: str) -> list[tuple[str, str]]:
 
 
 def write(block: str, root: Path) -> None:
-    """Write the lines of a block into its file, where its first line says."""
+    """Write the lines of a block into its file, at the place that its header names."""
     header, _, body = block.partition("\n")
     name = header.removeprefix("# ")
-    file = root / name.removesuffix(BELOW)
+    file = root / name.removesuffix(BELOW).removesuffix(ABOVE)
 
-    if name.endswith(BELOW):
+    if name.endswith((BELOW, ABOVE)):
         text = file.read_text(encoding="utf-8")
-        anchor = body.partition("\n")[0]
+        anchor = body.splitlines()[0 if name.endswith(BELOW) else -1]
         assert text.splitlines().count(anchor) == 1, f"{file.name} has not one line {anchor!r}"
         file.write_text(text.replace(f"{anchor}\n", body), encoding="utf-8")
     elif file.exists():

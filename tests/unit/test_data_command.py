@@ -30,7 +30,7 @@ def words_of_lines(outcome: Outcome) -> list[str]:
 def test_the_list_names_every_data_set() -> None:
     """Twelve, in the order of their table."""
     lines = run("data").out.splitlines()
-    assert [line.split()[0] for line in lines[-12:]] == [*DATA_SETS]
+    assert [line.split()[0] for line in lines[-len(DATA_SETS) :]] == [*DATA_SETS]
 
 
 def test_a_card_fits_the_terminal_and_tells_the_options() -> None:
