@@ -48,21 +48,21 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):
         raise SystemExit(f"the book needs jupyter-book 1, found {version}: run `make install`")
+
     out = out or root
     for name in ("html", ".doctrees"):  # a doctree kept from a failed build would hide its warnings
         shutil.rmtree(out / "_build" / name, ignore_errors=True)
-    command = [
-        str(Path(sys.executable).parent / "jupyter-book"),
-        "build",
-        str(root),
-        "--path-output",
-        str(out),
-    ]
-    status = subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "-q"]).returncode
+
+    jupyter_book = str(Path(sys.executable).parent / "jupyter-book")
+    command = [jupyter_book, "build", str(root), "--path-output", str(out)]
+    command += ["-W", "-n", "--keep-going", "--all", "-q"]
+    status = subprocess.run(command).returncode
     if status:
         raise SystemExit(f"jupyter-book failed with status {status}; see the warnings above")
+
     html = out / "_build" / "html"
-    if missing := chapters.missing_pages(html, root):
+    missing = chapters.missing_pages(html, root)
+    if missing:
         raise SystemExit(f"the build reported success but made no {', '.join(missing)}")
     return html
 
@@ -73,5 +73,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
     pages = parser.parse_args().pages
-    source = with_pages(pages, chapters.ROOT / "_build" / "source") if pages else chapters.ROOT
+
+    source = chapters.ROOT
+    if pages:
+        source = with_pages(pages, chapters.ROOT / "_build" / "source")
     print(build(source, chapters.ROOT) / "index.html")
