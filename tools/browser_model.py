@@ -82,9 +82,9 @@ def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any
 def quantise(file: str | Path) -> Path:
     """Write `model.int8.onnx` beside `model.onnx`, with weights of 8 bits.
 
-    Activations are rounded to 8 bits while it runs. Depthwise convolutions hold few weights and are slow in whole numbers; they and the last two
-    products, which make the probabilities, stay in single precision. Weights are unsigned:
-    onnxruntime has fast kernels for those only.
+    Activations are rounded to 8 bits while it runs. Depthwise convolutions hold few weights and are
+    slow in whole numbers; they and the last two products, which make the probabilities, stay in
+    single precision. Weights are unsigned: onnxruntime has fast kernels for those only.
 
     Args:
         file: What `export_onnx` wrote.
