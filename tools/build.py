@@ -1,4 +1,4 @@
-"""Build the book from the executed pages: clean state, warnings as errors, a page for each _toc.yml entry.
+"""Build the book from the executed pages: from a clean state, with warnings as errors.
 
 python tools/build.py                        the pages of the repository -> _build/html
 python tools/build.py --pages _build/pages   pages of that folder in place of theirs
@@ -21,7 +21,7 @@ APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared",
 
 
 def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
-    """Copy what a book is built from, with the executed notebooks of another folder in place of its own.
+    """Copy the sources of a book, with the executed notebooks of another folder for its own.
 
     Args:
         pages: A folder of notebooks; a chapter that is not in it keeps the page it has.
@@ -39,7 +39,11 @@ def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
 
 
 def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
-    """Build the book of `root` into `out`/_build (default: `root`) and return the folder of its pages.
+    """Build the book of `root` into `out`/_build and return the folder of its pages.
+
+    Args:
+        root: The project.
+        out: Default: `root`.
 
     Raises:
         SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and

@@ -6,7 +6,7 @@
     python tools/execute.py --jobs 2             two chapters at a time, the longest first
     python tools/execute.py --check              say whether the pages belong to their sources
 
-Only the profile `page` without other parameters is written into the book; anything else needs --out.
+Only the profile `page` without other parameters is written into the book; all else needs --out.
 """
 
 from __future__ import annotations
@@ -177,10 +177,11 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
     }
     page.metadata[page_rules.STAMP] = made
 
+    source_id = made["source"][:12]
+    package = f"package {made['version']} `{made['package'][:12]}`"
     text = (
         f"---\n*This page was made by `tools/execute.py` from `book/{source.name}` (source "
-        f"`{made['source'][:12]}`, package {made['version']} `{made['package'][:12]}`) with profile "
-        f"`{profile}` in {made['seconds']} s on {device}; "
+        f"`{source_id}`, {package}) with profile `{profile}` in {made['seconds']} s on {device}; "
         f"Python {made['python']}, torch {made['torch']}.*"
     )
     footer = nbformat.v4.new_markdown_cell(

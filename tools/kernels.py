@@ -1,4 +1,4 @@
-"""The environment that kernels inherit from the scripts and from pytest, and patience with their start."""
+"""The environment that kernels inherit from scripts and pytest, and repeated starts."""
 
 from __future__ import annotations
 

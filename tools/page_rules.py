@@ -175,7 +175,7 @@ def output_problems(output: NotebookNode) -> Iterator[str]:
 
 
 def _leaks(cell: NotebookNode) -> Iterator[str]:
-    """Yield the first name or path of a machine in a cell's metadata, and the first in its outputs."""
+    """Yield the first name or path of a machine in the metadata, and the first in the outputs."""
     leaked = leak(json.dumps(cell.metadata))
     if leaked:
         yield f"its metadata shows a path or name of this machine: {leaked!r}"

@@ -2,7 +2,7 @@
 
     python tools/verify.py                       every chapter
     python tools/verify.py 05                    one
-    python tools/verify.py --jobs 2 --record     two at a time; then keep the result for the status page
+    python tools/verify.py --jobs 2 --record     two at a time; keep the result for the status page
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text

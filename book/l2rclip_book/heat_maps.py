@@ -52,16 +52,15 @@ def heat_maps(
         for place, (title, table) in enumerate(tables.items()):
             is_left = place % columns == 0
             is_lowest = place + columns >= len(tables)
-            values = np.asarray(table)
             sns.heatmap(
-                values,
+                np.asarray(table),
                 ax=axes[place],
                 cmap=cmap,
                 vmin=-1.0,
                 vmax=1.0,
                 square=True,
                 cbar=False,
-                annot=digits is not None and np.round(values, digits) + 0.0,  # without -0.0
+                annot=digits is not None and np.round(table, digits) + 0.0,  # without -0.0
                 fmt=f".{digits}f",
                 yticklabels=names if is_left else False,
                 xticklabels=names if below and is_lowest else False,
@@ -70,8 +69,8 @@ def heat_maps(
             axes[place].tick_params(length=0)
             axes[place].tick_params("y", rotation=0)
 
-        for axis in axes[len(tables) :]:
-            axis.remove()
+        for empty in axes[len(tables) :]:
+            empty.remove()
         shown = list(axes[: len(tables)])
         mesh = shown[0].collections[0]
         figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)

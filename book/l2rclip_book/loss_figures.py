@@ -131,7 +131,8 @@ def _draw_forces(
             "shrinkA": 0,
             "shrinkB": 0,
         }
-        axis.text(*(end + 0.15 * direction), name, ha="center", va="center", fontsize=9)
+        x, y = (end + 0.15 * direction).tolist()
+        axis.text(x, y, name, ha="center", va="center", fontsize=9)
         axis.annotate("", end.tolist(), start.tolist(), arrowprops=arrow, zorder=5)
 
 
@@ -139,10 +140,11 @@ def _draw_image(
     axis: Axes, image: Float[Tensor, " 2"], colour: tuple[float, float, float, float]
 ) -> None:
     """Draw the image as a star in the colour of its rank, and its name beside it."""
-    axis.scatter(
-        *image, marker="*", s=230, color=colour, edgecolor="white", linewidth=1.1, zorder=6
-    )
-    axis.text(*(0.74 * image), "image", ha="center", va="center", fontsize=8.5)
+    x, y = image.tolist()
+    axis.scatter(x, y, marker="*", s=230, color=colour, edgecolor="white", linewidth=1.1, zorder=6)
+
+    x, y = (0.74 * image).tolist()
+    axis.text(x, y, "image", ha="center", va="center", fontsize=8.5)
 
 
 def free_texts(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
@@ -184,7 +185,7 @@ def _draw_gap(axis: Axes, total: Float[np.ndarray, " rank"], target: int) -> Non
     axis.set_xlabel(f"squares add up to {squares.sum():.3g}")
 
 
-def _name_ranks(axis: Axes, places: Sequence[float] | range, ranks: Ranks) -> None:
+def _name_ranks(axis: Axes, places: ArrayLike, ranks: Ranks) -> None:
     """Write the name of each rank below its place, slanting."""
     axis.set_xticks(places, ranks.names, rotation=30, ha="right", rotation_mode="anchor")
 

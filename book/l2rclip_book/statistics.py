@@ -151,8 +151,8 @@ def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
 
     p = 1.0
     if saved.any():
-        p = wilcoxon(saved[saved != 0]).pvalue
-    return Comparison(float(saved.mean()), float(low), float(high), float(p))
+        p = float(wilcoxon(saved[saved != 0]).pvalue)
+    return Comparison(float(saved.mean()), float(low), float(high), p)
 
 
 def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:

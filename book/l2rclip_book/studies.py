@@ -23,18 +23,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
+from l2rclip_book.conditions import reworded
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import PRESETS, Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.protocols import apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.results import judge
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
@@ -100,7 +100,9 @@ def image_features(
         InputError: An image or the file cannot be read, or the file holds other images.
     """
     splits = [data.split(name) for name in SPLITS]
-    listed = [path for split in splits for path in split.paths]
+    listed: list[str] = []
+    for split in splits:
+        listed += split.paths
     paths = sorted(listed)  # in every fold the same batches, and so the same rounding
 
     if file is not None and file.is_file():
@@ -117,46 +119,6 @@ def image_features(
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
-
-
-def reworded(
-    data: OrdinalDataset,
-    *,
-    template: str | None = None,
-    names: str | None = None,
-    seed: int = 0,
-    **changes: float | str | bool | None,
-) -> OrdinalDataset:
-    """Put a data set under another condition: other sentences, then changes of its images.
-
-    Args:
-        data: Any data set.
-        template: Another sentence with `{rank}` in it.
-        names: "digits" calls every rank by its value.
-        seed: Of the changes.
-        changes: See `protocols.apply_protocols`.
-
-    Raises:
-        InputError: A change that cannot be made.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> leaves = load_dataset("leaves", size=60)
-        >>> reworded(leaves, template="grade {rank}", names="digits").ranks.sentences[1]
-        'grade 1'
-    """
-    if names not in (None, "digits"):
-        raise InputError(f"names: {names!r} is unknown; the only choice is 'digits'.")
-
-    ranks = data.ranks
-    if names == "digits":
-        digits = tuple(f"{value:g}" for value in ranks.values)
-        ranks = Ranks(digits, ranks.values, ranks.template, unit=ranks.unit)
-    if template:
-        ranks = Ranks(ranks.names, ranks.values, template, unit=ranks.unit)
-    if ranks is not data.ranks:
-        data = replace(data, ranks=ranks)
-    return apply_protocols(data, seed=seed, **changes)
 
 
 def unseen_ranks(data: OrdinalDataset) -> list[int]:
@@ -341,7 +303,7 @@ class Study:
         """Train both stages of L2RCLIP, and leave the shared towers as they were."""
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         if model.config.stage1_epochs() and model.prompts is not None:
-            self._train_stage1(model, inputs, condition)
+            self._train_stage1(model, model.prompts, inputs, condition)
 
         facts: dict[str, Any] = {}
         if model.config.image_side == "kernel":
@@ -361,9 +323,10 @@ class Study:
             facts[f"text_{name}"] = value
         return probabilities, facts
 
-    def _train_stage1(self, model: L2RCLIP, inputs: TrainingData, condition: str) -> None:
-        """Train the prompts, or take them from an arm that had the same stage 1."""
-        prompts = model.prompts
+    def _train_stage1(
+        self, model: L2RCLIP, prompts: RankPrompts, inputs: TrainingData, condition: str
+    ) -> None:
+        """Train the prompts of a model, or take them from an arm that had the same stage 1."""
         key = (condition, stage1_config(model.config))
         if key not in self._stage1:
             train_stage1(model, inputs, quiet=self.quiet)

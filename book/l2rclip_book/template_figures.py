@@ -111,8 +111,8 @@ def _draw_bands(axis: Axes, scores: Mapping[str, Scores]) -> None:
 
 def _draw_rings(axis: Axes, scores: Mapping[str, Scores]) -> None:
     """Draw the scores of the same network with random weights."""
-    values = []
-    rows = []
+    values: list[float] = []
+    rows: list[str] = []
     for row, score in scores.items():
         values += score.untrained
         rows += [row] * len(score.untrained)

@@ -3,7 +3,8 @@
     python tools/bench/bench.py                        every row -> book/results/speed.json
     python tools/bench/bench.py --only metrics,help    two rows, the others in the file stay
     python tools/bench/bench.py --device cuda          -> book/results/speed-cuda.json
-    python tools/bench/bench.py --quick                tiny towers: do the rows run? -> runs/bench-quick.json
+    python tools/bench/bench.py --quick                tiny towers: do the rows run?
+                                                       -> runs/bench-quick.json
 
 A figure is a ratio of medians of calls that were measured in turns (see timing.py). Nothing else
 should run on the machine.

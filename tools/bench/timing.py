@@ -1,4 +1,4 @@
-"""Time calls in turns, so that a busy moment of the machine hits all of them, and measure memory."""
+"""Time calls in turns, so that a busy moment of the machine hits all of them; measure memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows about the use of the package: its start, its answers, its metrics, images read from files."""
+"""Rows about the use of the package: its start, its answers, its metrics, its reading of files."""
 
 from __future__ import annotations
 
