@@ -170,11 +170,9 @@ def compare_arms(
     rows = []
     draws_by_set = []
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        paths = scores.index.get_level_values("path")
+        groups = scores.index.get_level_values("path").to_numpy()
         if by_subject:
-            groups = paths.str.extract(SUBJECT).bfill(axis=1)[0].to_numpy()
-        else:
-            groups = paths.to_numpy()
+            groups = pd.Series(groups).str.extract(SUBJECT).bfill(axis=1)[0].to_numpy()
 
         draws = _gain(resampled_means(scores.to_numpy(), groups, generator))
         gain = _gain(scores.mean().to_numpy())
