@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import torch
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from l2rclip_book.plots import rank_colours
 from l2rclip_lite import Config, evaluate, fit, load_dataset
@@ -43,33 +46,45 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
 }
 CONFIG = Config(**SETTINGS)
-KEPT = [f"{name}{end}" for name in ("accuracy", "mae", "qwk") for end in ("", "_low", "_high")]
+SCORES = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "mae",
+    "mae_low",
+    "mae_high",
+    "qwk",
+    "qwk_low",
+    "qwk_high",
+)
 
 
 def draw_leaf(file: Path) -> None:
-    """A leaf of the middle rank, by the package's generator."""
+    """Write a leaf of the middle rank, by the package's generator."""
     test = load_dataset("leaves", ranks=5, size=60, seed=0, pixels=320).test
     leaf = test[list(test.targets).index(2)][0]
     write_atomically(file, lambda path: leaf.save(path, format="PNG", optimize=True))
 
 
 def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Probabilities of the test images, and one line of browser.csv."""
+    """Return the probabilities of the test images, and one line of browser.csv."""
     session = open_session(file)
     probabilities = np.array([answer(session, image)[0] for image, _ in data.test])
     scores = evaluate(
         torch.tensor(probabilities), torch.tensor(data.test.targets), data.ranks, intervals=True
     )
     row = {"method": method, "MB": round(file.stat().st_size / 1e6, 3), "n": len(data.test)}
-    return probabilities, row | {name: round(scores[name], 6) for name in KEPT}
+    for name in SCORES:
+        row[name] = round(scores[name], 6)
+    return probabilities, row
 
 
 def quantise(file: str | Path) -> Path:
-    """Write `model.int8.onnx` beside `model.onnx`: weights of 8 bits, activations rounded to 8 bits while it runs.
+    """Write `model.int8.onnx` beside `model.onnx`, with weights of 8 bits.
 
-    Depthwise convolutions hold few weights and are slow in whole numbers; they and the last two
-    products, which make the probabilities, stay in single precision. Weights are unsigned:
-    onnxruntime has fast kernels for those only.
+    Activations are rounded to 8 bits while it runs. Depthwise convolutions hold few weights and are
+    slow in whole numbers; they and the last two products, which make the probabilities, stay in
+    single precision. Weights are unsigned: onnxruntime has fast kernels for those only.
 
     Args:
         file: What `export_onnx` wrote.
@@ -77,27 +92,42 @@ def quantise(file: str | Path) -> Path:
     Returns:
         The new file, about a third of the size.
     """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
     model = onnx.load(file)
-    depthwise = [
-        n.name for n in model.graph.node if any(a.name == "group" and a.i > 1 for a in n.attribute)
-    ]
-    last = [n.name for n in model.graph.node if n.op_type in ("Gemm", "MatMul")][-2:]
+    depthwise = [node.name for node in model.graph.node if _is_grouped(node)]
+    products = [node.name for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     add_pre_process_metadata(model)  # torch has done what a warning would ask for
+
+    def write(path: Path) -> None:
+        quantize_dynamic(
+            model,
+            path,
+            weight_type=QuantType.QUInt8,
+            nodes_to_exclude=[*depthwise, *products[-2:]],
+        )
+
     out = Path(file).with_suffix(".int8.onnx")
-    options = {"nodes_to_exclude": [*depthwise, *last]}
-    write_atomically(
-        out, lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8, **options)
-    )
+    write_atomically(out, write)
     return out
 
 
+def _is_grouped(node: onnx.NodeProto) -> bool:
+    """Return whether a node is a convolution in groups, as depthwise ones are."""
+    return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
+
+
 def sha256(file: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def page_facts(data: OrdinalDataset) -> dict[str, Any]:
+    """Return what the page shows of its model: the model's own description, colours and size."""
+    model = PAGE / "model.onnx"
+    description = open_session(model).get_modelmeta().custom_metadata_map[KEY]
+    facts = json.loads(description)
+    facts["colours"] = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
+    facts["bytes"] = model.stat().st_size
+    return facts
 
 
 def main(folder: str) -> None:
@@ -105,45 +135,42 @@ def main(folder: str) -> None:
     torch.set_num_threads(1)
     source = {"name": "bracol", "root": str(Path(folder, "bracol_severity").absolute()), "fold": 1}
     data = load_dataset(**source)
-    out = ROOT / "runs" / "browser"
-    model = fit(data, CONFIG, out, source=source).model
+    model = fit(data, CONFIG, ROOT / "runs" / "browser", source=source).model
+
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")
-        difference, checked = export_onnx(model, file, (image for image, _ in data.test))
+        difference, n_checked = export_onnx(model, file, (image for image, _ in data.test))
         full, full_row = measured("fp32", file, data)
         small_file = quantise(file)
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
-    colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    about = json.loads(
-        open_session(PAGE / "model.onnx").get_modelmeta().custom_metadata_map[KEY]
-    ) | {
-        "colours": colours,
-        "bytes": (PAGE / "model.onnx").stat().st_size,
-    }
-    write_json(PAGE / "model.json", about)
+
+    write_json(PAGE / "model.json", page_facts(data))
     draw_leaf(PAGE / "leaf.png")
     table = pd.DataFrame([full_row, small_row])
     write_text(RESULTS / "browser.csv", table.to_csv(index=False, lineterminator="\n"))
-    counts = {split: len(data.split(split)) for split in ("train", "val", "test")}
-    changed = {
+
+    changes = {
         "changed_ranks": round(float((full.argmax(1) != small.argmax(1)).mean()), 4),
         "largest_change": round(float(np.abs(full - small).max()), 4),
     }
+    counts = {split: len(data.split(split)) for split in ("train", "val", "test")}
     facts = {
         "data": {"name": "bracol", "fold": 1, "counts": counts},
         "config": CONFIG.to_dict(),
         "seed": CONFIG.seed,
         "temperature": float(model.temperature),
         "difference_from_pytorch": float(f"{difference:.2g}"),
-        "checked_images": checked,
-        "int8": changed,
+        "checked_images": n_checked,
+        "int8": changes,
         "model_sha256": sha256(PAGE / "model.onnx"),
         "results": json.loads(table.to_json(orient="records")),
     }
     write_json(RESULTS / "browser.json", facts)
-    print(table.to_string(index=False), json.dumps(changed), sep="\n")
+    print(table.to_string(index=False), json.dumps(changes), sep="\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__)
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])

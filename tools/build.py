@@ -1,4 +1,4 @@
-"""Build the book from the executed pages: clean state, warnings as errors, a page for each _toc.yml entry.
+"""Build the book from the executed pages: from a clean state, with warnings as errors.
 
 python tools/build.py                        the pages of the repository -> _build/html
 python tools/build.py --pages _build/pages   pages of that folder in place of theirs
@@ -21,7 +21,7 @@ APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared",
 
 
 def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
-    """Copy what a book is built from, with the executed notebooks of another folder in place of its own.
+    """Copy the sources of a book, with the executed notebooks of another folder for its own.
 
     Args:
         pages: A folder of notebooks; a chapter that is not in it keeps the page it has.
@@ -39,7 +39,11 @@ def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
 
 
 def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
-    """Build the book of `root` into `out`/_build (default: `root`) and return the folder of its pages.
+    """Build the book of `root` into `out`/_build and return the folder of its pages.
+
+    Args:
+        root: The project.
+        out: Default: `root`.
 
     Raises:
         SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and
@@ -48,21 +52,21 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):
         raise SystemExit(f"the book needs jupyter-book 1, found {version}: run `make install`")
+
     out = out or root
     for name in ("html", ".doctrees"):  # a doctree kept from a failed build would hide its warnings
         shutil.rmtree(out / "_build" / name, ignore_errors=True)
-    command = [
-        str(Path(sys.executable).parent / "jupyter-book"),
-        "build",
-        str(root),
-        "--path-output",
-        str(out),
-    ]
-    status = subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "-q"]).returncode
+
+    jupyter_book = str(Path(sys.executable).parent / "jupyter-book")
+    command = [jupyter_book, "build", str(root), "--path-output", str(out)]
+    command += ["-W", "-n", "--keep-going", "--all", "-q"]
+    status = subprocess.run(command).returncode
     if status:
         raise SystemExit(f"jupyter-book failed with status {status}; see the warnings above")
+
     html = out / "_build" / "html"
-    if missing := chapters.missing_pages(html, root):
+    missing = chapters.missing_pages(html, root)
+    if missing:
         raise SystemExit(f"the build reported success but made no {', '.join(missing)}")
     return html
 
@@ -73,5 +77,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
     pages = parser.parse_args().pages
-    source = with_pages(pages, chapters.ROOT / "_build" / "source") if pages else chapters.ROOT
+
+    source = chapters.ROOT
+    if pages:
+        source = with_pages(pages, chapters.ROOT / "_build" / "source")
     print(build(source, chapters.ROOT) / "index.html")

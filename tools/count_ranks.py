@@ -3,16 +3,16 @@ r"""Count the images of every rank in every benchmark, and what test shares with
     python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR \
         --apples81 DIR --hc18 DIR --out book/results/data_sets.csv
 
-Numbers are written, and no row of a list.
-DIR are the official lists (`l2rclip data morph --download DIR`) and the folders of the others. No
-image is opened. The CSV has one row per rank; the JSON beside it has the leakage of every fold. The
-chapter on data sets draws both.
+Numbers are written, and no row of a list. DIR are the official lists (`l2rclip data morph
+--download DIR`) and the folders of the others. No image is opened. The CSV has one row per rank;
+the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,42 @@ KEYS = ("protocol", "category", "fold")
 
 
 def benchmarks(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """Arguments of `load_dataset` for every data set, protocol, category and fold but those of the user's own."""
+    """Yield arguments of `load_dataset` for every benchmark, protocol, category and fold."""
     for name, facts in DATA_SETS.items():
-        if name == "csv":
+        if name == "csv":  # of the user's own
             continue
-        here = (
-            {"root": folders[name]}
-            if name in folders
-            else {}
-            if name == "leaves"
-            else {"lists": folders["lists"]}
-        )
-        for protocol, cut in facts.protocols.items():
-            for category in facts.categories or (None,):
-                for fold in cut.folds or (None,):
-                    about = dict(zip(KEYS, (protocol or None, category, fold), strict=True))
-                    yield (
-                        {"name": name}
-                        | here
-                        | {key: value for key, value in about.items() if value is not None}
-                    )
+
+        place = {"lists": folders["lists"]}
+        if name in folders:
+            place = {"root": folders[name]}
+        elif name == "leaves":
+            place = {}
+
+        for protocol, split in facts.protocols.items():
+            folds = split.folds or (None,)
+            categories = facts.categories or (None,)
+            for category, fold in product(categories, folds):
+                choice = {"protocol": protocol or None, "category": category, "fold": fold}
+                chosen = {key: value for key, value in choice.items() if value is not None}
+                yield {"name": name} | place | chosen
+
+
+def count(source: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the images of each rank of a data set, a row per rank, and its leakage.
+
+    Args:
+        source: Arguments of `load_dataset`.
+    """
+    data = load_dataset(**source)
+    names = {"data": data.name} | {key: source.get(key) for key in KEYS}
+    columns = {
+        "rank": range(len(data.ranks)),
+        "name": data.ranks.names,
+        "value": data.ranks.values,
+    }
+    for split in SPLITS:
+        columns[split] = data.counts(split)
+    return pd.DataFrame({**names, **columns}), names | {"unit": data.ranks.unit} | leakage(data)
 
 
 def main() -> None:
@@ -57,23 +73,19 @@ def main() -> None:
     )
     for name in ("lists", "retinamnist", "bracol", "bracol-area", "apples81", "hc18", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    folders = {name.replace("_", "-"): path for name, path in vars(parser.parse_args()).items()}
+    options = vars(parser.parse_args())
+    folders = {name.replace("_", "-"): path for name, path in options.items()}
+
     tables = []
-    shared = []
+    leakages = []
     for source in benchmarks(folders):
-        data = load_dataset(**source)
-        about = {"data": data.name} | {key: source.get(key) for key in KEYS}
-        names = {
-            "rank": range(len(data.ranks)),
-            "name": data.ranks.names,
-            "value": data.ranks.values,
-        }
-        counts = {split: data.counts(split) for split in SPLITS}
-        tables.append(pd.DataFrame({**about, **names, **counts}))
-        shared.append(about | {"unit": data.ranks.unit} | leakage(data))
+        table, shared = count(source)
+        tables.append(table)
+        leakages.append(shared)
+
     table = pd.concat(tables, ignore_index=True).astype({"fold": "Int64"})
     write_text(folders["out"], table.to_csv(index=False, float_format="%g"))
-    write_json(folders["out"].with_suffix(".json"), {"leakage": shared})
+    write_json(folders["out"].with_suffix(".json"), {"leakage": leakages})
     print(table.groupby(["data", *KEYS], dropna=False)[list(SPLITS)].sum())
 
 

@@ -6,7 +6,7 @@
     python tools/execute.py --jobs 2             two chapters at a time, the longest first
     python tools/execute.py --check              say whether the pages belong to their sources
 
-Only the profile `page` without other parameters is written into the book; anything else needs --out.
+Only the profile `page` without other parameters is written into the book; all else needs --out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -49,36 +50,62 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
         SystemExit: for a misspelt parameter, a chapter that fails, or a page that may not be
             published.
     """
+    start = time.perf_counter()
+    page = run(source, parameters)
+    stamp(page, source, parameters["PROFILE"], time.perf_counter() - start)
+
+    wrong = [text for text in page_rules.problems(page) if not text.startswith("the profile is")]
+    if wrong:
+        kept = keep(nbformat.writes(page), source)
+        message = f"{source.name} ran, but its page ({kept}) may not be published:"
+        raise SystemExit("\n- ".join([message, *wrong]))
+
+    write(page, out)
+    return page
+
+
+def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
+    """Run a chapter with `parameters` and return the notebook as it is published, without a stamp.
+
+    Raises:
+        SystemExit: for a misspelt parameter, or a chapter that fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.ipynb"
         done = Path(folder) / "done.ipynb"
         nbformat.write(read(source), plain)
-        parameters_of_source = papermill.inspect_notebook(plain)
-        if unknown := sorted(
-            set(parameters) - set(parameters_of_source)
-        ):  # papermill itself only warns
-            have = ", ".join(parameters_of_source) or "none: it lacks a cell tagged `parameters`"
-            raise SystemExit(f"{source.name} has no parameter {', '.join(unknown)}; it has {have}")
-        start = time.perf_counter()
-        options = {"kernel_name": "python3", "cwd": str(source.parent), "progress_bar": False}
-        try:
-            kernels.started(
-                lambda: papermill.execute_notebook(plain, done, dict(parameters), **options)
+        check_parameters(source, plain, parameters)
+
+        def start() -> NotebookNode:
+            return papermill.execute_notebook(
+                plain,
+                done,
+                dict(parameters),
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=False,
             )
+
+        try:
+            kernels.started(start)
         except PapermillExecutionError as error:
             kept = keep(done.read_text(encoding="utf-8"), source)
             message = f"{error}\n{source.name} failed at the cell above; the whole run is in {kept}"
             raise SystemExit(message) from None
-        page = clean(nbformat.read(done, as_version=4))
-    stamp(page, source, parameters["PROFILE"], time.perf_counter() - start)
-    wrong = [text for text in page_rules.problems(page) if not text.startswith("the profile is")]
-    if wrong:
-        kept = keep(nbformat.writes(page), source)
-        raise SystemExit(
-            "\n- ".join([f"{source.name} ran, but its page ({kept}) may not be published:", *wrong])
-        )
-    write(page, out)
-    return page
+        return clean(nbformat.read(done, as_version=4))
+
+
+def check_parameters(source: Path, notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that a chapter lacks; papermill itself only warns.
+
+    Raises:
+        SystemExit: for a misspelt parameter.
+    """
+    own = papermill.inspect_notebook(notebook)
+    unknown = sorted(set(parameters) - set(own))
+    if unknown:
+        have = ", ".join(own) or "none: it lacks a cell tagged `parameters`"
+        raise SystemExit(f"{source.name} has no parameter {', '.join(unknown)}; it has {have}")
 
 
 def keep(notebook: str, source: Path) -> Path:
@@ -90,32 +117,39 @@ def keep(notebook: str, source: Path) -> Path:
 
 
 def read(source: Path) -> NotebookNode:
-    """Read the percent source; a cell's id follows from its text, so that equal cells keep their id."""
+    """Read the percent source.
+
+    The id of a cell follows from its text, so that a cell that stays keeps its id.
+    """
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     notebook.nbformat = 4
     notebook.nbformat_minor = 5
-    seen: dict[str, int] = {}
+
+    counts: Counter[str] = Counter()
     for cell in notebook.cells:
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
-        seen[key] = seen.get(key, 0) + 1
-        cell["id"] = key if seen[key] == 1 else f"{key}-{seen[key]}"
+        counts[key] += 1
+        cell["id"] = key
+        if counts[key] > 1:
+            cell["id"] = f"{key}-{counts[key]}"
     return notebook
 
 
 def clean(page: NotebookNode) -> NotebookNode:
     """Remove what papermill adds: injected cell, its metadata, time stamps, empty tags."""
     page.cells = [cell for cell in page.cells if "injected-parameters" not in page_rules.tags(cell)]
-    language = {
-        key: value for key, value in page.metadata.language_info.items() if key != "version"
-    }
+    language = dict(page.metadata.language_info)
+    language.pop("version", None)
     page.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
+
     count = 0
     for cell in page.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         if not page_rules.tags(cell):
             cell.metadata.pop("tags", None)
+
         if cell.cell_type == "code" and cell.execution_count is not None:
             count += 1
             cell.execution_count = count
@@ -127,24 +161,27 @@ def clean(page: NotebookNode) -> NotebookNode:
 
 def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> None:
     """Write the provenance into the metadata and, for readers, into a last Markdown cell."""
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name(0)
+    else:
+        device = f"CPU, threads: {os.environ.get('OMP_NUM_THREADS', 'all')}"
     made = {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
         "version": l2rclip_lite.__version__,
         "profile": profile,
         "seconds": round(seconds),
-        "device": torch.cuda.get_device_name(0)
-        if torch.cuda.is_available()
-        else f"CPU, threads: {threads}",
+        "device": device,
         "python": platform.python_version(),
         "torch": torch.__version__.split("+")[0],
     }
     page.metadata[page_rules.STAMP] = made
+
+    source_id = made["source"][:12]
+    package = f"package {made['version']} `{made['package'][:12]}`"
     text = (
         f"---\n*This page was made by `tools/execute.py` from `book/{source.name}` (source "
-        f"`{made['source'][:12]}`, package {made['version']} `{made['package'][:12]}`) with profile "
-        f"`{profile}` in {made['seconds']} s on {made['device']}; "
+        f"`{source_id}`, {package}) with profile `{profile}` in {made['seconds']} s on {device}; "
         f"Python {made['python']}, torch {made['torch']}.*"
     )
     footer = nbformat.v4.new_markdown_cell(
@@ -154,10 +191,14 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
 
 
 def write(page: NotebookNode, out: Path) -> None:
-    """Write atomically, unless the old file differs only in the seconds (a re-run then leaves git clean)."""
+    """Write atomically, unless the old file differs only in the seconds.
+
+    So a second run leaves git clean.
+    """
     nbformat.validate(page)
     if out.exists() and timeless(nbformat.read(out, as_version=4)) == timeless(page):
         return
+
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(".part")
     part.write_text(nbformat.writes(page) + "\n", encoding="utf-8")
@@ -165,18 +206,18 @@ def write(page: NotebookNode, out: Path) -> None:
 
 
 def timeless(page: NotebookNode) -> dict[str, Any]:
-    """What a page holds besides the seconds it took."""
-    made = {
-        key: value
-        for key, value in page.metadata.get(page_rules.STAMP, {}).items()
-        if key != "seconds"
-    }
+    """Return what a page holds besides the seconds it took."""
+    made = dict(page.metadata.get(page_rules.STAMP, {}))
+    made.pop("seconds", None)
     cells = [cell for cell in page.cells if page_rules.FOOTER_TAG not in page_rules.tags(cell)]
     return {"stamp": made, "cells": cells, "kernel": page.metadata.get("kernelspec")}
 
 
 def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool]:
-    """Run named commands, `jobs` at a time, print what each said when it ends, and say which went well."""
+    """Run named commands, `jobs` at a time, and return which went well.
+
+    The output of each is printed when it ends.
+    """
 
     def one(name: str) -> tuple[str, bool]:
         done = subprocess.run(commands[name], capture_output=True, text=True)
@@ -187,8 +228,8 @@ def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool
         return dict(pool.map(one, commands))
 
 
-def main() -> int:
-    """Parse the command line; the status is 1 if a chapter failed or, with --check, if a page is not current."""
+def _parser() -> argparse.ArgumentParser:
+    """Return the options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -202,37 +243,60 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="only say whether the pages are current"
     )
+    return parser
+
+
+def check(sources: Sequence[Path]) -> int:
+    """Print which pages are not current; the status is 1 if there is one."""
+    reasons = [chapters.stale(source) for source in sources]
+    failures = [f"FAIL {reason}: run `make execute`" for reason in reasons if reason]
+    print("\n".join(failures) or "every page is current")
+    return int(bool(failures))
+
+
+def execute_side_by_side(sources: Sequence[Path], options: argparse.Namespace) -> int:
+    """Run each chapter by a process of its own; the status is 1 if one failed."""
+    shared = ["--profile", options.profile]
+    if options.out:
+        shared += ["--out", str(options.out)]
+    for name, value in options.extra:
+        shared += ["-p", name, value]
+
+    commands = {path.stem: [sys.executable, __file__, path.stem, *shared] for path in sources}
+    went_well = side_by_side(commands, options.jobs)
+    return int(not all(went_well.values()))
+
+
+def main() -> int:
+    """Parse the command line and run the chapters.
+
+    The status is 1 if a chapter failed or, with --check, if a page is not current.
+    """
+    parser = _parser()
     options = parser.parse_args()
     sources = chapters.sources(options.chapter)
     if options.check:
-        old = [why for why in map(chapters.stale, sources) if why]
-        print(
-            "\n".join(f"FAIL {why}: run `make execute`" for why in old) or "every page is current"
-        )
-        return int(bool(old))
-    parameters = {"PROFILE": options.profile} | {
-        name: yaml.safe_load(value) for name, value in options.extra
-    }
+        return check(sources)
+
+    parameters = {"PROFILE": options.profile}
+    for name, value in options.extra:
+        parameters[name] = yaml.safe_load(value)
     if options.out is None and parameters != {"PROFILE": "page"}:
         parser.error(
             "only the profile `page` without other parameters is written into the book; "
             "give --out FOLDER"
         )
+
     sources = chapters.slowest_first(sources)
     if options.jobs > 1 and len(sources) > 1:
-        same = ["--profile", options.profile, *(["--out", str(options.out)] if options.out else [])]
-        same += [word for pair in options.extra for word in ("-p", *pair)]
-        commands = {path.stem: [sys.executable, __file__, path.stem, *same] for path in sources}
-        return int(not all(side_by_side(commands, options.jobs).values()))
+        return execute_side_by_side(sources, options)
+
     kernels.prepare_environment()
     for source in sources:
         out = (options.out or source.parent) / f"{source.stem}.ipynb"
         page = execute(source, out, parameters)
         seconds = page.metadata[page_rules.STAMP]["seconds"]
-        print(
-            f"{source.stem}: {seconds} s at {options.profile} -> {out}",
-            flush=True,
-        )
+        print(f"{source.stem}: {seconds} s at {options.profile} -> {out}", flush=True)
     return 0
 
 

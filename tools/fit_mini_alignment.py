@@ -1,4 +1,4 @@
-"""Make `l2rclip_lite/mini_alignment.safetensors`: join the two towers of `mini` by their 1,000 common names.
+"""Make `l2rclip_lite/mini_alignment.safetensors`: join the two towers of `mini` by 1,000 names.
 
 python tools/fit_mini_alignment.py       about five seconds, and no image
 """
@@ -15,5 +15,6 @@ RIDGE = 10.0
 
 if __name__ == "__main__":
     _, classifier, texts = prototypes(load_towers("mini"))
-    about = {"template": NAME_TEMPLATE, "ridge": f"{RIDGE:g}"}
-    save_file(fit_alignment(classifier, texts, RIDGE), ALIGNMENT, metadata=about)
+    alignment = fit_alignment(classifier, texts, RIDGE)
+    metadata = {"template": NAME_TEMPLATE, "ridge": f"{RIDGE:g}"}
+    save_file(alignment, ALIGNMENT, metadata=metadata)

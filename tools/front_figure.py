@@ -1,8 +1,9 @@
-"""Draw the result on the front page and in the README, and write the table of the three claims, from `book/results`.
+"""Draw the result on the front page and in the README, and write the table of the three claims.
 
-    python tools/front_figure.py             write book/_static/results.png and book/_static/claims.md
+    python tools/front_figure.py             write book/_static/results.png and claims.md beside it
 
-The figure carries the SHA-256 of the table that it was drawn from, so that a stale one is noticed.
+Both are made from `book/results`. The figure carries the SHA-256 of the table that it was drawn
+from, so that a stale one is noticed.
 """
 
 from __future__ import annotations
@@ -11,25 +12,29 @@ import hashlib
 
 import chapters
 
+from l2rclip_book.evidence import STEPS, finding, staircase
+from l2rclip_book.gains import MANY, gain_table, judge_claims, order_steps, read_results
+
 PICTURE = chapters.BOOK / "_static" / "results.png"
 CLAIMS = chapters.BOOK / "_static" / "claims.md"
 TABLE = chapters.BOOK / "results" / "matrix.csv"
 
 
 def table_hash() -> str:
-    """SHA-256 of the results that the figure shows."""
+    """Return the SHA-256 of the results that the figure shows."""
     return hashlib.sha256(TABLE.read_bytes()).hexdigest()
 
 
 def main() -> None:
     """Write the figure and the table; print both findings."""
-    from l2rclip_book.evidence import STEPS, finding, staircase
-    from l2rclip_book.gains import MANY, gain_table, judge_claims, order_steps, read_results
-
     table, images, missing = read_results(str(TABLE.parent))
-    table, images = (rows[rows["study"] == "main"] for rows in (table, images))
+    table = table[table["study"] == "main"]
+    images = images[images["study"] == "main"]
+
     steps = order_steps(images[images["data"].isin(MANY)], list(STEPS))
-    staircase(steps).savefig(PICTURE, dpi=150, metadata={"Software": None, "Source": table_hash()})
+    metadata = {"Software": None, "Source": table_hash()}
+    staircase(steps).savefig(PICTURE, dpi=150, metadata=metadata)
+
     claims = gain_table(judge_claims(table, images, missing), "RPS saved, % [95 % interval]")
     CLAIMS.write_text(claims + "\n", encoding="utf-8")
     print(f"{finding(steps)}\n\n{claims}")

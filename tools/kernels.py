@@ -1,4 +1,4 @@
-"""The environment that kernels inherit from the scripts and from pytest, and patience with their start."""
+"""The environment that kernels inherit from scripts and pytest, and repeated starts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
-STILLBORN = "Kernel died before replying"  # what jupyter_client says
+STILLBORN = "Kernel died before replying"  # the error of jupyter_client
 
 
 def prepare_environment() -> None:
-    """One thread, no hub, and nothing from the caller's shell that would change a page."""
+    """Set one thread and no hub, and drop what would change a page from the caller's shell."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # tqdm.auto, which the Hugging Face libraries import, warns in every notebook that has no
-    # ipywidgets.
+    # tqdm.auto, of the Hugging Face libraries, warns in every notebook that has no ipywidgets
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures
 

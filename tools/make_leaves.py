@@ -2,8 +2,9 @@
 
     python tools/make_leaves.py     -> l2rclip_lite/leaves.safetensors, minutes on one core
 
-A kernel head on the frozen image tower of `mini`, and five fixed text features: some kilobytes. The towers are those that
-pip installs; the leaves are drawn, so it is a first answer to play with and no grader of real plants.
+A kernel head on the frozen image tower of `mini`, and five fixed text features: some kilobytes. The
+towers are those that pip installs; the leaves are drawn, so it is a first answer to play with and
+no grader of real plants.
 """
 
 from __future__ import annotations
@@ -28,17 +29,16 @@ SHIPPED = Path(l2rclip_lite.__file__).with_name("leaves.safetensors")
 
 
 def main() -> None:
-    """Train, and keep what a reader needs."""
+    """Train, keep the file that is shipped, and print its test scores."""
     data = load_dataset("leaves", ranks=5, size=SIZE, pixels=96, seed=SEED)
     with tempfile.TemporaryDirectory() as folder:
         run = fit(data, CONFIG, Path(folder) / "run")
         run.model.prompts = None  # their text features stay
         file = run.model.save_pretrained(folder)
         write_atomically(SHIPPED, lambda path: shutil.copyfile(file, path))
-    for name, row in {
-        "leaves": run.metrics["test"],
-        "median rank": run.metrics["median_rank"],
-    }.items():
+
+    for name, key in (("leaves", "test"), ("median rank", "median_rank")):
+        row = run.metrics[key]
         print(f"{name:<12} test MAE {row['mae']:.2f}, accuracy {row['accuracy']:.2f}")
 
 

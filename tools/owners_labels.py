@@ -1,4 +1,4 @@
-"""Write labels.csv from what the owners of three data sets publish instead: masks, boxes, a head circumference.
+"""Write labels.csv from the masks, boxes or circumferences that the owners of data publish.
 
     python tools/owners_labels.py NAME ROOT
 
@@ -24,7 +24,7 @@ from l2rclip_lite.images import read_image
 
 
 def labels(root: Path, facts: DataSet) -> pd.DataFrame:
-    """The two columns that labels.csv of this data set has.
+    """Return the two columns that labels.csv of this data set has.
 
     Raises:
         InputError: No such files, or one that cannot be used.
@@ -34,10 +34,12 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
     if not files:
         missing = f"there is no {facts.original['files']} below {root}"
         raise InputError(f"{facts.card.name}: {missing}; name the owners' folder.")
+
     columns = facts.original.get("columns")
     if columns is None:
         rows = [(f"{file.stem.removesuffix('_mask')}.jpg", measure(file)) for file in files]
         return pd.DataFrame(rows, columns=[name, label])
+
     table = read_table(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")
     numbers = np.polynomial.polynomial.polyval(lengths, facts.original["polynomial"])
@@ -45,38 +47,52 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
 
 
 def measure(file: Path) -> float:
-    """Percent of a leaf that is ill in a mask (red ill, green healthy), or the number of boxes in a text file."""
+    """Measure a mask or a file of boxes."""
     if file.suffix == ".png":
-        pixels = np.asarray(read_image(file))
-        ill, healthy = (int((pixels[..., channel] > 127).sum()) for channel in (0, 1))
-        if not ill + healthy:
-            raise InputError(f"{file}: the mask shows no leaf, neither red nor green; replace it.")
-        return 100 * ill / (ill + healthy)
-    rows = [
-        line.split()
-        for line in file.read_text("utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 5:
+        return measure_mask(file)
+    return count_boxes(file)
+
+
+def measure_mask(file: Path) -> float:
+    """Return the percent of a leaf that is ill in a mask, where red is ill and green healthy.
+
+    Raises:
+        InputError: The mask shows no leaf.
+    """
+    pixels = np.asarray(read_image(file))
+    n_ill = int((pixels[..., 0] > 127).sum())
+    n_healthy = int((pixels[..., 1] > 127).sum())
+    if n_ill + n_healthy == 0:
+        raise InputError(f"{file}: the mask shows no leaf, neither red nor green; replace it.")
+    return 100 * n_ill / (n_ill + n_healthy)
+
+
+def count_boxes(file: Path) -> int:
+    """Return the number of boxes in a text file, one a line.
+
+    Raises:
+        InputError: A line is no box.
+    """
+    lines = file.read_text("utf-8", errors="replace").splitlines()
+    boxes = [line.split() for line in lines if line.strip()]
+    for number, box in enumerate(boxes, 1):
+        if len(box) != 5:
             raise InputError(
-                f"{file} row {number}: a box is a class and four numbers, not {row!r:.60}; mend it."
+                f"{file} row {number}: a box is a class and four numbers, not {box!r:.60}; mend it."
             )
-    return len(rows)
+    return len(boxes)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Write ROOT/labels.csv."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "name", choices=[name for name, facts in DATA_SETS.items() if facts.original]
-    )
+    names = [name for name, facts in DATA_SETS.items() if facts.original]
+    parser.add_argument("name", choices=names)
     parser.add_argument("root", type=Path)
     options = parser.parse_args(arguments)
-    write_text(
-        options.root / "labels.csv",
-        labels(options.root, DATA_SETS[options.name]).to_csv(index=False),
-    )
+
+    table = labels(options.root, DATA_SETS[options.name])
+    write_text(options.root / "labels.csv", table.to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Try the wheel in dist as a stranger would: the README's ten lines, in an empty environment with no other package.
+"""Try the wheel in dist by the README's ten lines, in an empty environment.
 
-    python tools/release.py           with the lowest torch that pyproject.toml allows, then with the newest
+    python tools/release.py           with the lowest torch that pyproject.toml allows, then with
+                                      the newest
 
-Where uv is to find torch is said by its own variables, such as UV_TORCH_BACKEND=cpu or UV_FIND_LINKS=folder.
+uv finds torch by its own variables, such as UV_TORCH_BACKEND=cpu or UV_FIND_LINKS=folder.
 """
 
 from __future__ import annotations
@@ -21,15 +22,13 @@ LARGEST = 5e6  # bytes of the wheel
 
 
 def lowest() -> list[str]:
-    """The oldest torch and torchvision that the package says it runs with."""
-    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
-    return [
-        f"{line.replace('>=', '==')}.*"
-        for line in project["dependencies"]
-        if line.startswith("torch")
-    ]
+    """Return pins of the oldest torch and torchvision with which the package runs."""
+    text = (chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    pins = []
+    for requirement in tomllib.loads(text)["project"]["dependencies"]:
+        if requirement.startswith("torch"):
+            pins.append(f"{requirement.replace('>=', '==')}.*")
+    return pins
 
 
 def attempt(wheel: Path, pins: list[str]) -> None:
@@ -41,21 +40,23 @@ def attempt(wheel: Path, pins: list[str]) -> None:
     readme = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
     code, shown = re.findall(r"```python\n(.*?)```\s*```\n(.*?)```", readme, re.DOTALL)[0]
     uv = [sys.executable, "-m", "uv", "-q"]
-    clean = {"PYTHONPATH": ""}
+
     with tempfile.TemporaryDirectory() as folder:
         python = str(Path(folder, "env", "bin", "python"))
         run([*uv, "venv", "--python", sys.executable, str(Path(folder, "env"))])
         run([*uv, "pip", "install", "--python", python, str(wheel), *pins])
         packages = run([*uv, "pip", "freeze", "--python", python]).splitlines()
+
         start = time.monotonic()
-        said = run([python, "-c", code], Path(folder), clean)
-        took = time.monotonic() - start
-    if said != shown:
-        raise SystemExit(f"the README shows {shown!r}, the wheel prints {said!r}")
+        printed = run([python, "-c", code], Path(folder), {"PYTHONPATH": ""})
+        seconds = time.monotonic() - start
+
+    if printed != shown:
+        raise SystemExit(f"the README shows {shown!r}, the wheel prints {printed!r}")
     torch = next(line for line in packages if line.startswith("torch=="))
     print(
         f"{torch}, {len(packages)} packages in all: the README's ten lines print what it shows, "
-        f"in {took:.0f} s"
+        f"in {seconds:.0f} s"
     )
 
 
@@ -65,5 +66,6 @@ if __name__ == "__main__":
         raise SystemExit(
             f"{wheel.name} has {wheel.stat().st_size:,} bytes; {LARGEST:,.0f} are the most"
         )
+
     for pins in (lowest(), []):
         attempt(wheel, pins)

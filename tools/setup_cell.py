@@ -1,9 +1,9 @@
-"""Write the one set-up cell into every chapter: it lets a notebook run where the package is not installed, as on Colab.
+"""Write the set-up cell into every chapter, which installs the package where it is missing.
 
     python tools/setup_cell.py
 
-Version and address come from pyproject.toml, so a chapter installs the wheel of its own release,
-with the bounds of the package and nothing besides.
+It is missing on Colab, say. Version and address come from pyproject.toml, so a chapter installs the
+wheel of its own release, with the bounds of the package and nothing besides.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 
 
 def address() -> str:
-    """Where the wheel of this version is published."""
-    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    """Return the address at which the wheel of this version is published."""
+    text = (chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
     version = project["version"]
     repository = project["urls"]["Repository"]
     return f"{repository}/releases/download/v{version}/l2rclip_lite-{version}-py3-none-any.whl"
 
 
 def renew(source: str) -> str:
-    """A chapter's source with today's set-up cell.
+    """Return a chapter's source with the set-up cell of this release.
 
     Raises:
         SystemExit: the source has no cell tagged `setup`, or several.
     """
-    new, n_cells = EXISTING.subn(lambda _: OPENING + CELL.format(address=address()), source)
+    cell = OPENING + CELL.format(address=address())
+    new, n_cells = EXISTING.subn(lambda _: cell, source)
     if n_cells != 1:
         raise SystemExit(f'a chapter has one cell `# %% tags=["setup"]`; {n_cells} were found')
     return new

@@ -2,12 +2,13 @@
 
     python tools/verify.py                       every chapter
     python tools/verify.py 05                    one
-    python tools/verify.py --jobs 2 --record     two at a time; then keep the result for the status page
+    python tools/verify.py --jobs 2 --record     two at a time; keep the result for the status page
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text
 book       Jupyter Book, warnings as errors, one HTML page for each entry of _toc.yml -> _build/html
-colab      an empty folder, the notebook alone, which installs the wheel by its own set-up cell; profile `smoke`
+colab      an empty folder, the notebook alone, which installs the wheel by its own set-up cell;
+           profile `smoke`
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ import setup_cell
 
 PROOFS = chapters.ROOT / "_build" / "proofs"
 RECORD = chapters.BOOK / "results" / "proof.json"
+PARTS = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "l2rclip_lite",
+    "book/l2rclip_book",
+)  # of a wheel
 ALONE = """
 import sys, nbformat, nbclient
 name, address, wheel = sys.argv[1:]
@@ -58,11 +66,14 @@ def papermill(source: Path) -> str:
 
 def nbval(source: Path) -> str:
     """Run the committed page again and compare each output text with the committed one."""
-    if why := chapters.stale(source):
-        raise SystemExit(why)
-    options = ["--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
-    options += ["--nbval-sanitize-with", str(chapters.ROOT / "tests" / "book" / "nbval.ini")]
-    command = [sys.executable, "-m", "pytest", *options, str(source.with_suffix(".ipynb"))]
+    reason = chapters.stale(source)
+    if reason:
+        raise SystemExit(reason)
+
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
+    command += ["-p", "no:cacheprovider", "-o", "addopts="]
+    command += ["--nbval-sanitize-with", str(chapters.ROOT / "tests" / "book" / "nbval.ini")]
+    command.append(str(source.with_suffix(".ipynb")))
     output = kernels.started(lambda: run(command, cwd=chapters.ROOT))
     return output.strip().splitlines()[-1].strip("= ")
 
@@ -76,58 +87,75 @@ def book(source: Path) -> str:
 
 
 def colab(source: Path) -> str:
-    """Execute the notebook alone in an empty folder; its set-up cell installs the wheel beside the installed stack."""
+    """Execute the notebook alone in an empty folder, where its set-up cell installs the wheel.
+
+    The wheel comes beside the installed stack.
+    """
+    wheel = make_wheel()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text).resolve()
-        venv.create(folder / "env")
-        python = folder / "env" / "bin" / "python"
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
-        # The stack of this environment without our editable install: .pth files in a folder that a
-        # .pth names are not read.
-        (site / "stack.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        wheel = make_wheel()
+        python, site = make_stack(folder / "env")
         content = folder / "content"
         content.mkdir()
         shutil.copy(source.with_suffix(".ipynb"), content)
-        command = [
-            str(python),
-            "-c",
-            ALONE,
-            f"{source.stem}.ipynb",
-            setup_cell.address(),
-            wheel.as_uri(),
-        ]
-        environment = {
-            "PYTHONPATH": "",
-            "PIP_NO_INDEX": "1",
-        }  # what the wheel asks for must be there already
+
+        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb"]
+        command += [setup_cell.address(), wheel.as_uri()]
+        # what the wheel asks for must be there already
+        environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}
         shown = kernels.started(lambda: run(command, cwd=content, env=environment))
+
         package = Path(shown.splitlines()[-1])
         if not package.is_relative_to(site):
             raise SystemExit(f"the notebook imported {package}, not the wheel")
     return f"{wheel.name} alone in an empty folder"
 
 
+def make_stack(folder: Path) -> tuple[Path, Path]:
+    """Make an environment with the packages of this one, but for our editable install.
+
+    Returns:
+        Its interpreter, and the folder into which it installs.
+    """
+    venv.create(folder)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    # .pth files in a folder that a .pth names are not read
+    (site / "stack.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "bin" / "python", site
+
+
 def make_wheel() -> Path:
-    """The wheel of the source as it is, built from a copy that holds only what it needs (no stale build/)."""
-    parts = ("pyproject.toml", "README.md", "LICENSE", "l2rclip_lite", "book/l2rclip_book")
-    files = [
-        f for part in parts for f in (chapters.ROOT / part, *(chapters.ROOT / part).rglob("*.*"))
-    ]
+    """Build the wheel of the source as it is, or return the one that is not older.
+
+    It is built from a copy that holds only what it needs (no stale build/).
+    """
     made = list(PROOFS.glob("*.whl"))
-    if made and made[0].stat().st_mtime > max(file.stat().st_mtime for file in files):
+    if made and made[0].stat().st_mtime > _newest_change():
         return made[0]
+
     PROOFS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PROOFS) as text:
         copy = Path(text)
-        for part in parts:
-            from_ = chapters.ROOT / part
-            to = copy / part
-            shutil.copytree(from_, to) if from_.is_dir() else shutil.copy(from_, to)
+        for part in PARTS:
+            original = chapters.ROOT / part
+            if original.is_dir():
+                shutil.copytree(original, copy / part)
+            else:
+                shutil.copy(original, copy / part)
+
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         run([*pip, "-w", text, text])
         (built,) = copy.glob("*.whl")
         return built.replace(PROOFS / built.name)
+
+
+def _newest_change() -> float:
+    """Return the time of the last change of a file that the wheel is built from."""
+    times = []
+    for part in PARTS:
+        original = chapters.ROOT / part
+        times += [file.stat().st_mtime for file in (original, *original.rglob("*.*"))]
+    return max(times)
 
 
 def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -154,7 +182,7 @@ RUNNERS: dict[str, Callable[[Path], str]] = {
 
 
 def prove(source: Path, runner: str) -> dict[str, Any]:
-    """Run one runner, print OK or FAIL, and say which and why."""
+    """Run one runner, print OK or FAIL with the reason, and return its entry in the record."""
     start = time.perf_counter()
     try:
         note = RUNNERS[runner](source)
@@ -162,37 +190,47 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     except (SystemExit, RuntimeError) as error:
         note = str(error)
         good = False
-    took = round(time.perf_counter() - start)
-    print(f"{'OK  ' if good else 'FAIL'} {source.stem} {runner} {took} s: {note}", flush=True)
-    return {"ok": good, "seconds": took, "note": note.splitlines()[0]}
+
+    seconds = round(time.perf_counter() - start)
+    verdict = "OK  " if good else "FAIL"
+    print(f"{verdict} {source.stem} {runner} {seconds} s: {note}", flush=True)
+    return {"ok": good, "seconds": seconds, "note": note.splitlines()[0]}
 
 
 def prove_chapter(source: Path) -> bool:
-    """Prove one chapter but for the book, and write what came out, with the hashes of what was proved."""
+    """Prove one chapter but for the book, and write the result with the hashes of its parts."""
     runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
     proof = {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
         "runners": runners,
     }
+
     PROOFS.mkdir(parents=True, exist_ok=True)
     (PROOFS / f"{source.stem}.json").write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return all(runner["ok"] for runner in runners.values())
 
 
 def record(sources: list[Path], html: dict[str, Any]) -> None:
-    """Keep the proof of these chapters in `RECORD`, beside that of others; the book is built once for all."""
-    kept = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    """Keep the proof of these chapters in `RECORD`, beside that of others.
+
+    The book is built once for all.
+    """
+    kept = {}
+    if RECORD.exists():
+        kept = json.loads(RECORD.read_text(encoding="utf-8"))
     for source in sources:
-        kept[source.stem] = json.loads((PROOFS / f"{source.stem}.json").read_text(encoding="utf-8"))
-        kept[source.stem]["runners"]["book"] = html
+        proof = json.loads((PROOFS / f"{source.stem}.json").read_text(encoding="utf-8"))
+        proof["runners"]["book"] = html
+        kept[source.stem] = proof
+
     present = {source.stem for source in chapters.sources()}
     kept = {name: kept[name] for name in sorted(kept) if name in present}
     RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
-    """Parse the command line; build the book once, run the other runners on every chapter asked for."""
+    """Parse the command line; run the runners on every chapter asked for, the book once for all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -203,6 +241,7 @@ def main() -> int:
     )
     parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
+
     kernels.prepare_environment()
     sources = chapters.slowest_first(chapters.sources(options.chapter))
     if len(sources) > 1:
@@ -210,6 +249,7 @@ def main() -> int:
         good = all(execute.side_by_side(alone, options.jobs).values())
     else:
         good = prove_chapter(sources[0])
+
     if not options.no_book:
         html = prove(sources[0], "book")
         good = good and html["ok"]

@@ -1,8 +1,9 @@
-"""A CLIP without a single image: a linear map from the rows of a classifier to the names of its classes."""
+"""A CLIP without a single image: a linear map from an image classifier's rows to its class names."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,12 +13,13 @@ from torch import Tensor
 from l2rclip_lite.towers.mini import MiniTowers, find_image_weights, load_backbone
 
 NAME_TEMPLATE = "a photo of a {}"
+BATCH_SIZE = 50  # names that are encoded at once
 
 
 def prototypes(
     towers: MiniTowers, number: int = 1000
 ) -> tuple[list[str], Float[Tensor, "name feature"], Float[Tensor, "name dim"]]:
-    """Class names, rows W of the image classifier, and text embeddings T of the same things.
+    """Return class names, their rows W of the image classifier, and their text embeddings T.
 
     Args:
         towers: `load_towers("mini")`; only their text side is used.
@@ -28,28 +30,38 @@ def prototypes(
         The names; the 1,280 weights of the classifier per name; MiniLM's 384 numbers for "a photo
         of a NAME", of unit length and before any centring.
     """
-    at = torch.arange(number) * len(IMAGENET_CLASSNAMES) // number
-    names = [IMAGENET_CLASSNAMES[index] for index in at]
-    plain = copy.deepcopy(towers)
-    plain.text.get_buffer("mean").zero_()
-    by_length = sorted(
-        range(number), key=lambda index: len(names[index])
-    )  # little padding in a batch
-    texts = torch.empty(number, towers.dim)
-    with torch.inference_mode():
-        for start in range(0, number, 50):
-            chosen = by_length[start : start + 50]
-            texts[chosen] = plain.encode_text(
-                [NAME_TEMPLATE.format(names[index]) for index in chosen]
-            )
+    classes = torch.arange(number) * len(IMAGENET_CLASSNAMES) // number
+    names = [IMAGENET_CLASSNAMES[index] for index in classes]
+    texts = _embed_names(towers, names)
+
     classifier = load_backbone(find_image_weights(), classifier=True).get_submodule("classifier")
-    return (names, classifier.get_parameter("weight").detach()[at], texts)
+    rows = classifier.get_parameter("weight").detach()[classes]
+    return names, rows, texts
+
+
+def _embed_names(towers: MiniTowers, names: Sequence[str]) -> Float[Tensor, "name dim"]:
+    """Return the unit embedding of "a photo of a NAME" for each name, before any centring."""
+    uncentred = copy.deepcopy(towers)
+    uncentred.text.get_buffer("mean").zero_()
+
+    # names of similar length share a batch, which then holds little padding
+    by_length = sorted(range(len(names)), key=lambda index: len(names[index]))
+    texts = torch.empty(len(names), towers.dim)
+
+    with torch.inference_mode():
+        for start in range(0, len(names), BATCH_SIZE):
+            batch = by_length[start : start + BATCH_SIZE]
+            sentences = [NAME_TEMPLATE.format(names[index]) for index in batch]
+            texts[batch] = uncentred.encode_text(sentences)
+    return texts
 
 
 def fit_alignment(
     classifier: Float[Tensor, "name feature"], texts: Float[Tensor, "name dim"], ridge: float = 10.0
 ) -> dict[str, Tensor]:
-    r"""The linear map from image features to the text space, from names alone: $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
+    r"""Fit the linear map from image features to the text space, from names alone.
+
+    It is $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
 
     Args:
         classifier: W, one row of the image classifier a name.
@@ -59,9 +71,10 @@ def fit_alignment(
     Returns:
         `projection` (dim × feature) and `text_mean` (dim).
     """
-    mean = texts.mean(0)
+    text_mean = texts.mean(0)
+    centred = (texts - text_mean).double()
+
     rows = classifier.double()
-    centred = (texts - mean).double()
     gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
     projection = centred.T @ torch.linalg.solve(gram, rows)
-    return {"projection": projection.float().contiguous(), "text_mean": mean}
+    return {"projection": projection.float().contiguous(), "text_mean": text_mean}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binom
 
@@ -19,7 +20,7 @@ AFTER = COLOURS["stage 1"]  # with a temperature
 def reliability(
     y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
 ) -> pd.DataFrame:
-    """The reliability curve: how often the most probable rank is right, beside how sure the model was of it.
+    """Compute the reliability curve: accuracy of the most probable rank, by its probability.
 
     Args:
         y_true: Rank indices.
@@ -41,20 +42,26 @@ def reliability(
         [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
     """
     true, p = checked_probabilities(y_true, probabilities, ranks)
-    edges = np.linspace(0, 1, bins + 1)
     table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
+
+    edges = np.linspace(0, 1, bins + 1)
     table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
     curve = table.groupby("bin").agg(
         count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
     )
-    curve["low"], curve["high"] = edges[curve.index], edges[curve.index + 1]
-    for name, q in (("chance_low", 0.025), ("chance_high", 0.975)):
-        curve[name] = binom.ppf(q, curve["count"], curve["confidence"]) / curve["count"]
+    curve["low"] = edges[curve.index]
+    curve["high"] = edges[curve.index + 1]
+
+    for name, quantile in (("chance_low", 0.025), ("chance_high", 0.975)):
+        n_right = binom.ppf(quantile, curve["count"], curve["confidence"])
+        curve[name] = n_right / curve["count"]
     return curve.reset_index(drop=True)
 
 
 def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Accuracy over confidence, one panel per model: dots on the diagonal are as right as they are sure.
+    """Draw accuracy over confidence, one panel per model, above the number of images.
+
+    On the diagonal a model is right as often as it is sure.
 
     Args:
         curves: From `reliability`, by panel title.
@@ -63,32 +70,42 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
     with style():
         figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
         axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
-        for (above, below), (title, curve), colour in zip(
-            axes.T, curves.items(), (BEFORE, AFTER), strict=False
-        ):
-            sure = curve["confidence"]
-            right = curve["accuracy"]
-            above.plot([0, 1], [0, 1], color=COLOURS["reference"], linewidth=1, linestyle="--")
-            honest = {"color": COLOURS["ink"], "alpha": 0.35, "label": "95 % range if it were true"}
-            above.vlines(sure, curve["chance_low"], curve["chance_high"], linewidth=7, **honest)
-            above.vlines(sure, right, sure, color=colour, linewidth=1.6)
-            above.scatter(sure, right, color=colour, s=34, zorder=4, label="share that is right")
+
+        panels = zip(axes.T, curves.items(), (BEFORE, AFTER), strict=False)
+        for (above, below), (title, curve), colour in panels:
+            _draw_accuracy(above, curve, colour)
             above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
-            width = 0.86 * (curve["high"] - curve["low"])
-            below.bar(
-                (curve["low"] + curve["high"]) / 2,
-                curve["count"],
-                width=width,
-                color=colour,
-                alpha=0.75,
-            )
+            _draw_counts(below, curve, colour)
             below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
+
         axes[0, 0].set_ylabel("share of right answers")
         axes[1, 0].set_ylabel("images")
-        figure.legend(
-            *axes[0, 0].get_legend_handles_labels(),
-            loc="outside lower right",
-            ncols=2,
-            handlelength=1.2,
-        )
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower right", ncols=2, handlelength=1.2)
     return figure
+
+
+def _draw_accuracy(axis: Axes, curve: pd.DataFrame, colour: str) -> None:
+    """Draw the accuracy of each bin, its distance to the diagonal, and the range of chance."""
+    confidence = curve["confidence"]
+    accuracy = curve["accuracy"]
+
+    axis.plot([0, 1], [0, 1], color=COLOURS["reference"], linewidth=1, linestyle="--")
+    axis.vlines(
+        confidence,
+        curve["chance_low"],
+        curve["chance_high"],
+        color=COLOURS["ink"],
+        alpha=0.35,
+        linewidth=7,
+        label="95 % range if it were true",
+    )
+    axis.vlines(confidence, accuracy, confidence, color=colour, linewidth=1.6)
+    axis.scatter(confidence, accuracy, color=colour, s=34, zorder=4, label="share that is right")
+
+
+def _draw_counts(axis: Axes, curve: pd.DataFrame, colour: str) -> None:
+    """Draw the number of images of each bin as a bar."""
+    middle = (curve["low"] + curve["high"]) / 2
+    width = 0.86 * (curve["high"] - curve["low"])
+    axis.bar(middle, curve["count"], width=width, color=colour, alpha=0.75)

@@ -7,11 +7,12 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import seaborn as sns
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.patches import ConnectionPatch
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
@@ -46,24 +47,26 @@ def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
     bar = figure.colorbar(
         scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015, aspect=32 * len(axes)
     )
-    step = next(
-        (
-            step
-            for step in range(1, number)
-            if (number - 1) % step == 0 and (number - 1) // step <= 6
-        ),
-        1,
-    )
-    names = (
-        [f"{value:g}" for value in ranks.values] if max(map(len, ranks.names)) > 3 else ranks.names
-    )
+
+    names = list(ranks.names)
+    if max(map(len, names)) > 3:
+        names = [f"{value:g}" for value in ranks.values]
+    step = _tick_step(number)
     bar.set_ticks(range(0, number, step), labels=names[::step])
     bar.ax.tick_params(length=0)
     bar.outline.set_visible(False)
 
 
+def _tick_step(number: int) -> int:
+    """Return the smallest step from the first of K ranks to the last in at most seven ticks."""
+    for step in range(1, number):
+        if (number - 1) % step == 0 and (number - 1) // step <= 6:
+            return step
+    return 1
+
+
 class Cloud(NamedTuple):
-    """What a panel shows: places and rank indices of images, and places of what stands for each rank, if anything."""
+    """A panel: places and rank indices of images, and, where ranks are drawn, a place for each."""
 
     places: Flat
     labels: Index
@@ -73,7 +76,7 @@ class Cloud(NamedTuple):
 def clouds(
     panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False
 ) -> Figure:
-    """One panel of coloured points per projection; what stands for a rank is a diamond on a line.
+    """Draw one panel of coloured points per projection; the ranks are diamonds on a line.
 
     Args:
         panels: By title.
@@ -86,25 +89,34 @@ def clouds(
         size = (WIDTH, 0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
-        for axis, (title, shown) in zip(axes.flat, panels.items(), strict=True):
-            cloud(axis, shown.places, shown.labels, ranks)
-            if shown.ranks is not None:
-                axis.plot(*shown.ranks.T, color=GREY, linewidth=1.0, zorder=3)
-                axis.scatter(
-                    *shown.ranks.T,
-                    c=rank_colours(len(ranks)),
-                    s=38,
-                    marker="D",
-                    edgecolor=INK,
-                    linewidth=0.9,
-                    zorder=4,
-                )
+
+        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
+            cloud(axis, panel.places, panel.labels, ranks)
+            if panel.ranks is not None:
+                _draw_ranks(axis, panel.ranks)
+
             axis.set_title(title, fontsize=9)
             axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
             if metric:
                 axis.set_aspect("equal", adjustable="datalim")
+
         rank_bar(figure, axes, ranks)
     return figure
+
+
+def _draw_ranks(axis: Axes, places: Flat) -> None:
+    """Draw a diamond for each rank, and a line through them from the lowest to the highest."""
+    axis.plot(places[:, 0], places[:, 1], color=GREY, linewidth=1.0, zorder=3)
+    axis.scatter(
+        places[:, 0],
+        places[:, 1],
+        c=rank_colours(len(places)),
+        s=38,
+        marker="D",
+        edgecolor=INK,
+        linewidth=0.9,
+        zorder=4,
+    )
 
 
 def thumbnails(
@@ -114,7 +126,7 @@ def thumbnails(
     chosen: Mapping[str, Sequence[int]],
     ranks: Ranks,
 ) -> Figure:
-    """A cloud between two strips of its images, each tied to its point, in the order of the points from left to right.
+    """Draw a cloud between two strips of its images, each tied to its point, from left to right.
 
     Args:
         flat: Places.
@@ -123,50 +135,73 @@ def thumbnails(
         chosen: Two strips, the upper one first: indices of images, as many in each, by title.
         ranks: The label space.
     """
-    number = len(next(iter(chosen.values())))
+    columns = len(next(iter(chosen.values())))
     colours = rank_colours(len(ranks))
-    side = WIDTH / number
     with style():
+        side = WIDTH / columns
         figure = Figure(figsize=(WIDTH, 2 * side + 3.9))
-        grid = figure.add_gridspec(
-            3,
-            number,
-            height_ratios=(side, 3.0, side),
-            hspace=0.12,
-            wspace=0.08,
-            left=0.02,
-            right=0.98,
-            top=0.92,
-            bottom=0.08,
-        )
+        grid = _three_rows(figure, columns, side)
         middle = figure.add_subplot(grid[1, :])
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
-        for title, height, place in zip(chosen, (0.995, 0.005), ("top", "bottom"), strict=True):
-            figure.text(0.02, height, title, va=place, fontsize=10.5)
-        for row, indices in zip((0, 2), chosen.values(), strict=True):
-            for column, index in enumerate(sorted(indices, key=lambda i: float(flat[i, 0]))):
+
+        above, below = chosen
+        figure.text(0.02, 0.995, above, va="top", fontsize=10.5)
+        figure.text(0.02, 0.005, below, va="bottom", fontsize=10.5)
+
+        for row, strip in zip((0, 2), chosen.values(), strict=True):
+            from_left = sorted(strip, key=lambda index: float(flat[index, 0]))
+            for column, index in enumerate(from_left):
                 axis = figure.add_subplot(grid[row, column])
-                axis.imshow(images[index].transpose(1, 2, 0), aspect="auto")
-                axis.set(xticks=[], yticks=[])
                 colour = colours[labels[index]]
-                axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
+                _draw_thumbnail(axis, images[index], colour)
                 axis.set_xlabel(f"{ranks.values[labels[index]]:g}", labelpad=2)
                 axis.xaxis.set_label_position("top" if row == 0 else "bottom")
-                figure.add_artist(
-                    ConnectionPatch(
-                        (0.5, row / 2),
-                        flat[index],
-                        "axes fraction",
-                        "data",
-                        axesA=axis,
-                        axesB=middle,
-                        color=INK,
-                        linewidth=0.7,
-                        alpha=0.75,
-                    )
-                )
+
+                _tie(figure, axis, row / 2, middle, flat[index])
                 middle.scatter(
                     *flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4
                 )
     return figure
+
+
+def _three_rows(figure: Figure, columns: int, side: float) -> GridSpec:
+    """Return a row of thumbnails, one for the cloud, and another of thumbnails."""
+    return figure.add_gridspec(
+        3,
+        columns,
+        height_ratios=(side, 3.0, side),
+        hspace=0.12,
+        wspace=0.08,
+        left=0.02,
+        right=0.98,
+        top=0.92,
+        bottom=0.08,
+    )
+
+
+def _draw_thumbnail(
+    axis: Axes, image: UInt8[np.ndarray, "3 height width"], colour: tuple[float, ...]
+) -> None:
+    """Draw an image in a frame of a colour."""
+    axis.imshow(image.transpose(1, 2, 0), aspect="auto")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
+
+
+def _tie(
+    figure: Figure, thumbnail: Axes, edge: float, middle: Axes, point: Float[np.ndarray, " 2"]
+) -> None:
+    """Draw a line from an edge of a thumbnail, 0 the lower and 1 the upper one, to its point."""
+    line = ConnectionPatch(
+        (0.5, edge),
+        point,
+        "axes fraction",
+        "data",
+        axesA=thumbnail,
+        axesB=middle,
+        color=INK,
+        linewidth=0.7,
+        alpha=0.75,
+    )
+    figure.add_artist(line)

@@ -1,4 +1,4 @@
-"""The two figures of the evidence: how far words go towards the hand-made order, and gains with their intervals."""
+"""The two figures of the evidence: from words to the hand-made order, and gains with intervals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from l2rclip_book.gains import MEAN, NONE, NUMBERS
 from l2rclip_book.plots import COLOURS, style
@@ -25,7 +26,7 @@ REFERENCES = 3  # so many at the end of STEPS
 
 
 def finding(steps: pd.DataFrame) -> str:
-    """What the staircase says, in one line; nothing without rows.
+    """Return in one line what the staircase shows; nothing where an arm has no rows.
 
     Example:
         >>> steps = pd.DataFrame(
@@ -34,23 +35,30 @@ def finding(steps: pd.DataFrame) -> str:
         >>> finding(steps)
         'Words save 39 to 56 % of what the numbers save; after stage 1, 75 %'
     """
-    ends = []
-    for arm in ("words", "after stage 1"):
-        shares = [f"{share:.0f}" for share in sorted(steps.loc[steps["arm"] == arm, "share"])]
-        ends.append(" to ".join(dict.fromkeys([*shares[:1], *shares[-1:]])).replace("-", "−"))
-    return (
-        f"Words save {ends[0]} % of what the numbers save; after stage 1, {ends[1]} %"
-        if all(ends)
-        else ""
-    )
+    words = _share_range(steps, "words")
+    trained = _share_range(steps, "after stage 1")
+    if not (words and trained):
+        return ""
+    return f"Words save {words} % of what the numbers save; after stage 1, {trained} %"
+
+
+def _share_range(steps: pd.DataFrame, arm: str) -> str:
+    """Return the lowest and the highest share of an arm, once if they are the same."""
+    shares = sorted(steps.loc[steps["arm"] == arm, "share"])
+    if not shares:
+        return ""
+
+    lowest = f"{shares[0]:.0f}".replace("-", "−")
+    highest = f"{shares[-1]:.0f}".replace("-", "−")
+    return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
 def staircase(steps: pd.DataFrame) -> Figure:
-    """RPS without text, with words, after stage 1 and with the hand-made order, a panel per data set.
+    """Draw RPS without text, with words, after stage 1 and with the hand-made order.
 
-    A bar is the 95 % interval of the difference to no text: one that stays left of the dashed line
-    is an error saved. The percentage is the share of the hand-made order's gain. What lies far to
-    the right is an arrow with its number.
+    There is a panel for each data set. A bar is the 95 % interval of the difference to no text: one
+    that stays left of the dashed line is an error saved. The percentage is the share of the
+    hand-made order's gain. A point far to the right is an arrow with its number.
 
     Args:
         steps: From `gains.order_steps`.
@@ -61,20 +69,12 @@ def staircase(steps: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.1 + 0.3 * len(arms)), layout="constrained")
         if not sets:
             return _nothing(figure)
+
         axes = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
         for axis, data in zip(axes, sets, strict=True):
             rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
-            stairs = rows.loc[[arm for arm in arms if arm in list(STEPS)[:-REFERENCES]]]
-            low = stairs[["low", "rps"]].min().min()
-            high = stairs[["high", "rps"]].max().max()
-            edge = high + 0.35 * (high - low)
-            axis.axvline(
-                rows.loc[NONE, "rps"], color=COLOURS["reference"], linestyle="--", linewidth=1
-            )
-            for place, (arm, row) in enumerate(rows.iterrows()):
-                _step(axis, place, str(arm), row, edge)
-            axis.set_xlim(low - 0.5 * (high - low), edge)
-            axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
+            _draw_steps(axis, rows)
+
         grid(axes, [DATA[data][0] for data in sets], "x")
         for axis in axes:
             axis.title.set_fontsize(10)
@@ -84,24 +84,66 @@ def staircase(steps: pd.DataFrame) -> Figure:
     return figure
 
 
-def _step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None:
-    """One arm in one panel of the staircase: bar, mark and share; an arrow where it is beyond the edge."""
+def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
+    """Draw the arms of one data set; the stairs alone decide how wide the panel is.
+
+    Args:
+        axis: The panel.
+        rows: A row per arm, the first on top.
+    """
+    stair_arms = list(STEPS)[:-REFERENCES]
+    stairs = rows.loc[[arm for arm in rows.index if arm in stair_arms]]
+    low = stairs[["low", "rps"]].min().min()
+    high = stairs[["high", "rps"]].max().max()
+    edge = high + 0.35 * (high - low)
+
+    no_text = rows.loc[NONE, "rps"]
+    axis.axvline(no_text, color=COLOURS["reference"], linestyle="--", linewidth=1)
+    for place, (arm, row) in enumerate(rows.iterrows()):
+        _draw_step(axis, place, str(arm), row, edge)
+
+    axis.set_xlim(low - 0.5 * (high - low), edge)
+    axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
+
+
+def _draw_step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None:
+    """Draw one arm as a bar, a mark and its share; as an arrow where it lies beyond the edge."""
     colour, marker = look(arm)
-    text = {"textcoords": "offset points", "va": "center", "fontsize": 8.5, "color": colour}
     if row["rps"] > edge:
-        axis.annotate(f"{row['rps']:.2f} →", (edge, place), (-2, 0), ha="right", **text)
-    elif np.isfinite(row["rps"]):
-        axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
-        axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, zorder=3)
-        if arm != NONE:
-            share = f"{row['share']:.0f} %".replace("-", "−")
-            worse = row["share"] < 0
-            side = {"xytext": (6 if worse else -6, 0), "ha": "left" if worse else "right"}
-            axis.annotate(share, (row["high" if worse else "low"], place), **side, **text)
+        _write_beside(axis, f"{row['rps']:.2f} →", (edge, place), -2, colour)
+        return
+    if not np.isfinite(row["rps"]):
+        return
+
+    axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
+    axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, zorder=3)
+
+    if arm != NONE:  # its share is 0
+        share = f"{row['share']:.0f} %".replace("-", "−")
+        if row["share"] < 0:
+            _write_beside(axis, share, (row["high"], place), 6, colour)
+        else:
+            _write_beside(axis, share, (row["low"], place), -6, colour)
+
+
+def _write_beside(
+    axis: Axes, text: str, place: tuple[float, float], distance: int, colour: str
+) -> None:
+    """Write a text so many points to the right of a place, or to the left where it is negative."""
+    axis.annotate(
+        text,
+        place,
+        (distance, 0),
+        textcoords="offset points",
+        ha="left" if distance > 0 else "right",
+        va="center",
+        fontsize=8.5,
+        color=colour,
+    )
 
 
 def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
-    """Gains with their 95 % intervals, a line per comparison and within it a mark per data set.
+    """Draw gains with 95 % intervals, a line per comparison and within it a mark per data set.
 
     Args:
         gains: A row per comparison and data set: `row`, `data`, `gain`, `low`, `high`; where it has
@@ -114,33 +156,19 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(dict.fromkeys(gains["row"]))
     sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
     with style():
-        figure = Figure(
-            figsize=(WIDTH, 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)), layout="constrained"
-        )
+        height = 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         if not rows:
             return _nothing(figure)
+
         axis = figure.subplots()
         axis.axvline(0, color=COLOURS["ink"], linewidth=1)
         for at, data in enumerate(sets):
-            name, colour, marker = DATA.get(data, (data, COLOURS["ink"], "D"))
-            mine = gains[gains["data"] == data]
-            places = np.array([rows.index(row) for row in mine["row"]]) + 0.7 * (
-                (at + 0.5) / len(sets) - 0.5
-            )
-            ends = mine.reindex(columns=["gain", "low", "high", "run_low", "run_high"]).clip(
-                -limit, limit
-            )
-            axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
-            axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
-            axis.scatter(
-                ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name
-            )
-            for place, gain in zip(places, mine["gain"], strict=True):
-                if abs(gain) > limit:
-                    side = {"ha": "right" if gain > 0 else "left", "va": "center", "fontsize": 8}
-                    side["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.5}
-                    side["color"] = ink_on(colour)
-                    axis.text(0.96 * limit * np.sign(gain), place, f"{gain:+.0f} %", **side)
+            own_gains = gains[gains["data"] == data]
+            shift = 0.7 * ((at + 0.5) / len(sets) - 0.5)  # the marks of a line one below the other
+            places = np.array([rows.index(row) for row in own_gains["row"]]) + shift
+            _draw_gains(axis, data, own_gains, places, limit)
+
         grid([axis], [""], "x")
         name_rows(axis, rows, 9.5)
         axis.set(xlabel=label)
@@ -149,8 +177,34 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     return figure
 
 
+def _draw_gains(
+    axis: Axes, data: str, gains: pd.DataFrame, places: NDArray[np.float64], limit: float
+) -> None:
+    """Draw the marks and intervals of one data set, with a number where a mark is off the panel."""
+    name, colour, marker = DATA.get(data, (data, COLOURS["ink"], "D"))
+    columns = ["gain", "low", "high", "run_low", "run_high"]
+    ends = gains.reindex(columns=columns).clip(-limit, limit)
+
+    axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
+    axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
+    axis.scatter(ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name)
+
+    for place, gain in zip(places, gains["gain"], strict=True):
+        if abs(gain) > limit:
+            axis.text(
+                0.96 * limit * np.sign(gain),
+                place,
+                f"{gain:+.0f} %",
+                ha="right" if gain > 0 else "left",
+                va="center",
+                fontsize=8,
+                bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
+                color=ink_on(colour),
+            )
+
+
 def _nothing(figure: Figure) -> Figure:
-    """A figure that says why it is empty."""
+    """Return the figure with a line that says why it is empty."""
     axis = figure.subplots()
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")

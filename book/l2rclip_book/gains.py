@@ -7,14 +7,15 @@ Everything is a percentage of saved RPS. On one data set, *one* saves against *o
 where RPS is the mean over the test images; an image tested in several runs counts once, by its mean
 over the runs that tested it with both arms.
 
-- Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same draw. The interval is
-  the 2.5 and 97.5 % quantile of g, and p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most
-  1.
-- **Three data sets make one claim** through the mean of their three g. In every draw images are drawn within each set,
-  and the mean of the three is kept: one interval and one p per claim. Holm corrects the three p for
-  three claims; the intervals of single sets stand beside them and carry no verdict.
-- Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and Bengio 2003,
-  doi:10.1023/A:1024068626366).
+- Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same
+  draw. The interval is the 2.5 and 97.5 % quantile of g, and
+  p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
+- **Three data sets make one claim** through the mean of their three g. In every draw images are
+  drawn within each set, and the mean of the three is kept: one interval and one p per claim. Holm
+  corrects the three p for three claims; the intervals of single sets stand beside them and carry no
+  verdict.
+- Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and
+  Bengio 2003, doi:10.1023/A:1024068626366).
 """
 
 from __future__ import annotations
@@ -50,34 +51,39 @@ SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"
 
 
 def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """What the studies left: a row per unit, arm and condition, a row per test image, and the units still missing.
+    """Read the results of the studies: a row per arm, a row per test image, and what is missing.
 
     Args:
         folder: Of `matrix.csv` and its two siblings; empty looks in `results` and `book/results`.
 
     Returns:
-        Both tables, empty where there is no such folder, and names like "main/hc18-0".
+        A table with a row per unit, arm and condition, and one with a row per test image, both
+        empty where there is no such folder; and the units still missing, like "main/hc18-0".
     """
-    for place in [Path(folder)] if folder else [Path("results"), Path("book/results")]:
+    places = [Path(folder)] if folder else [Path("results"), Path("book/results")]
+    for place in places:
         if (place / "matrix.images.csv.gz").is_file():
-            text = {"condition": str, "level": str}
-            tables = [
-                pd.read_csv(place / f"matrix{end}", dtype=text)
-                for end in (".csv", ".images.csv.gz")
-            ]
             record = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
-            rows, images = (table.fillna({"condition": ""}) for table in tables)
+            rows = _read_table(place / "matrix.csv")
+            images = _read_table(place / "matrix.images.csv.gz")
             return rows, images, record["missing"]
-    names = ["study", "data", "run", "arm", "condition", "rps"]
-    return (
-        pd.DataFrame(columns=[*names, "n", "n_train"]),
-        pd.DataFrame(columns=[*names, "path"]),
-        ["all"],
-    )
+
+    columns = ["study", "data", "run", "arm", "condition", "rps"]
+    rows = pd.DataFrame(columns=[*columns, "n", "n_train"])
+    images = pd.DataFrame(columns=[*columns, "path"])
+    return rows, images, ["all"]
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    """Read a table of results, in which an empty condition is an empty text."""
+    table = pd.read_csv(file, dtype={"condition": str, "level": str})
+    return table.fillna({"condition": ""})
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """The RPS of each test image under every arm, averaged over the runs in which all of them tested it.
+    """Return the RPS of each test image under every arm, a mean over runs.
+
+    Only the runs count in which all arms tested the image.
 
     Args:
         images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one
@@ -105,6 +111,7 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         raise InputError(
             "gains: two rows for an image of one run; select one study and one condition."
         )
+
     wide = mine.pivot(index=keys, columns="arm", values="rps").reindex(columns=list(arms)).dropna()
     return wide.groupby(level=["data", "path"]).mean()
 
@@ -112,24 +119,33 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
 def resampled_means(
     scores: Float[np.ndarray, "image arm"], groups: ArrayLike, generator: np.random.Generator
 ) -> Float[np.ndarray, "draw arm"]:
-    """Mean scores of bootstrap draws: whole groups are drawn, as many as there are, the same for every arm.
+    """Return the mean scores of bootstrap draws, the same draws for every arm.
+
+    Whole groups are drawn, as many as there are.
 
     Args:
         scores: A row per image.
         groups: Which images are drawn together, one name per image; names of their own draw images.
         generator: Of the draws; one for all data sets, so that their draws are independent.
     """
-    _, place = np.unique(np.asarray(groups), return_inverse=True)
-    size = np.bincount(place)
-    sums = np.stack([np.bincount(place, column) for column in scores.T], 1)
-    drawn = [generator.integers(len(size), size=len(size)) for _ in range(DRAWS)]
-    return np.stack([sums[index].sum(0) / size[index].sum() for index in drawn])
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    group_sizes = np.bincount(group)
+    group_sums = np.stack([np.bincount(group, column) for column in scores.T], 1)
+    n_groups = len(group_sizes)
+
+    means = []
+    for _ in range(DRAWS):
+        draw = generator.integers(n_groups, size=n_groups)
+        means.append(group_sums[draw].sum(0) / group_sizes[draw].sum())
+    return np.stack(means)
 
 
 def compare_arms(
     images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False
 ) -> pd.DataFrame:
-    """What *one* saves against *other* on each data set and on their mean, in percent; see the top of this module.
+    """Compute what *one* saves against *other* on each data set and on their mean, in percent.
+
+    The top of this module has the formulas.
 
     Args:
         images: As `paired_scores` takes them.
@@ -152,52 +168,58 @@ def compare_arms(
     """
     generator = np.random.default_rng(0)
     rows = []
-    drawn = []
-    for data, part in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        paths = part.index.get_level_values("path")
-        groups = paths.str.extract(SUBJECT).bfill(axis=1)[0] if by_subject else paths
-        drawn.append(_saved(resampled_means(part.to_numpy(), groups, generator)))
-        row = {"data": data, "images": len(part), "gain": _saved(part.mean().to_numpy())}
-        rows.append(row | _spread(drawn[-1]))
+    draws_by_set = []
+    for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
+        groups = scores.index.get_level_values("path").to_numpy()
+        if by_subject:
+            groups = pd.Series(groups).str.extract(SUBJECT).bfill(axis=1)[0].to_numpy()
+
+        draws = _gain(resampled_means(scores.to_numpy(), groups, generator))
+        gain = _gain(scores.mean().to_numpy())
+        rows.append({"data": data, "images": len(scores), "gain": gain} | _interval(draws))
+        draws_by_set.append(draws)
+
     if rows:
         total = pd.DataFrame(rows)
-        row = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
-        rows.append(row | _spread(np.mean(drawn, axis=0)))
+        mean = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
+        rows.append(mean | _interval(np.mean(draws_by_set, axis=0)))
     return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
 
 
-def _saved(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
+def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
+    """Return what the first of two arms saves against the second, in percent."""
     return 100 * (1 - means[..., 0] / means[..., 1])
 
 
-def _spread(drawn: Float[np.ndarray, " draw"]) -> dict[str, float]:
-    low, high = np.quantile(drawn, EDGES)
-    tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
+def _interval(draws: Float[np.ndarray, " draw"]) -> dict[str, float]:
+    """Return the interval, p and smallest visible gain of bootstrap draws of a gain."""
+    low, high = np.quantile(draws, EDGES)
+    tail = 1 + min((draws <= 0).sum(), (draws >= 0).sum())
     return {
         "low": low,
         "high": high,
-        "p": min(1.0, 2 * tail / (1 + len(drawn))),
-        "seen": 2.8 * drawn.std(),
+        "p": min(1.0, 2 * tail / (1 + len(draws))),
+        "seen": 2.8 * draws.std(),
     }
 
 
 def compare_pairs(
     images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, by_subject: bool = False
 ) -> pd.DataFrame:
-    """`compare_arms` of every pair that shares images, with its name in the column `row`."""
-    tables = {
-        row: compare_arms(images, *pair, by_subject=by_subject) for row, pair in pairs.items()
-    }
-    parts = [part.assign(row=row) for row, part in tables.items() if len(part)]
-    return (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else compare_arms(images, "", "").assign(row="")
-    )
+    """Return `compare_arms` of every pair that shares images, with its name in the column `row`."""
+    parts = []
+    for row, (one, other) in pairs.items():
+        table = compare_arms(images, one, other, by_subject=by_subject)
+        if len(table):
+            parts.append(table.assign(row=row))
+
+    if not parts:
+        return compare_arms(images, "", "").assign(row="")
+    return pd.concat(parts, ignore_index=True)
 
 
 def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Mean gain over runs with the interval of Nadeau and Bengio, per data set.
+    """Return the mean gain over runs with the interval of Nadeau and Bengio, per data set.
 
     ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term
     would be absent.
@@ -221,26 +243,27 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """
     rows = []
     for data, part in table[table["arm"].isin([one, other])].groupby("data", sort=False):
-        wide = (
-            part.pivot(index="run", columns="arm", values="rps")
-            .reindex(columns=[one, other])
-            .dropna()
-        )
-        gains = pd.Series(_saved(wide.to_numpy()))
-        runs = len(wide)
-        if runs:
-            error = np.sqrt((1 / runs + (part["n"] / part["n_train"]).mean()) * gains.var())
-            mean = gains.mean()
-            reach = error * stats.t.ppf(0.975, runs - 1)
-            p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
-            rows.append((data, runs, mean, mean - reach, mean + reach, p))
+        scores = part.pivot(index="run", columns="arm", values="rps")
+        scores = scores.reindex(columns=[one, other]).dropna()
+        runs = len(scores)
+        if runs == 0:
+            continue
+
+        gains = pd.Series(_gain(scores.to_numpy()))
+        mean = gains.mean()
+        shared = (part["n"] / part["n_train"]).mean()  # runs share training images
+        error = np.sqrt((1 / runs + shared) * gains.var())
+
+        reach = error * stats.t.ppf(0.975, runs - 1)
+        p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
+        rows.append((data, runs, mean, mean - reach, mean + reach, p))
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 
 
 def judge_claims(
     table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """The three primary claims: every set, their mean, Holm over three, and a verdict.
+    """Judge the three primary claims: every set, their mean, Holm over three, and a verdict.
 
     Args:
         table: Rows of the study `main`.
@@ -254,22 +277,31 @@ def judge_claims(
         shown", or "incomplete" while runs are missing.
     """
     claims = compare_pairs(images[images["data"].isin(MANY)], CLAIMS)
-    runs = pd.concat([run_interval(table, *pair).assign(row=row) for row, pair in CLAIMS.items()])
-    claims = claims.merge(runs, how="left", on=["row", "data"])
+    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in CLAIMS.items()]
+    claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
     means = claims["data"] == MEAN
-    absent = [1.0] * (len(CLAIMS) - means.sum())  # a claim without a run still counts
-    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[: means.sum()]
-    waiting = {unit.rsplit("-", 1)[0] for unit in missing} & {f"main/{data}" for data in MANY}
-    short = (claims.groupby("row")["data"].transform("size") <= len(MANY)) | bool(waiting)
-    cases = [short, claims["holm"] > 0.05, claims["gain"] > 0]
-    verdicts = np.select(cases, ["incomplete", "not shown", "better"], "worse")
+
+    n_means = means.sum()
+    absent = [1.0] * (len(CLAIMS) - n_means)  # a claim without a run still counts
+    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
+
+    primary = {f"main/{data}" for data in MANY}
+    waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
+    n_rows = claims.groupby("row")["data"].transform("size")
+    incomplete = (n_rows <= len(MANY)) | waiting
+    verdicts = np.select(
+        [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],
+        ["incomplete", "not shown", "better"],
+        "worse",
+    )
     return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
 
 
 def gain_table(gains: pd.DataFrame, title: str) -> str:
-    """Gains as a Markdown table: a line per comparison, a column per data set; with `holm` and `verdict` where known.
+    """Return gains as a Markdown table: a line per comparison, a column per data set.
 
-    No gains are a line that says so.
+    Where there are verdicts, two columns have them and their p. Without gains it is a line that
+    says so.
 
     Example:
         >>> row = {"row": "words", "data": "hc18", "gain": 5.0, "low": -1.0, "high": 9.5}
@@ -280,23 +312,32 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
     """
     if gains.empty:
         return "*No rows of these runs here.*"
-    sets = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
-    numbers = gains[["gain", "low", "high"]].values
-    text = [f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−") for gain, low, high in numbers]
-    cells = gains.assign(text=text).pivot(index="row", columns="data", values="text")
-    cells = cells.loc[gains["row"].unique(), [data for data in sets if data in cells]].rename(
-        columns=sets
-    )
+
+    texts = []
+    for gain, low, high in gains[["gain", "low", "high"]].values:
+        texts.append(f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−"))
+    cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
+
+    titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
+    shown = [data for data in titles if data in cells]
+    cells = cells.loc[gains["row"].unique(), shown].rename(columns=titles)
+
     if "verdict" in gains:
         judged = gains[gains["data"] == MEAN].set_index("row")
-        p = judged["holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
-        cells = cells.assign(**{"p (Holm)": p, "verdict": judged["verdict"]})
+        cells["p (Holm)"] = judged["holm"].map(_p_text)
+        cells["verdict"] = judged["verdict"]
+
     rows = cells.fillna("–").reset_index().values.tolist()
     return markdown_table([title, *cells.columns], rows, numbers=True)
 
 
+def _p_text(p: float) -> str:
+    """Return a p with three decimals, or that it is smaller."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """How far each arm goes from no text to the hand-made order, per data set.
+    """Compute how far each arm goes from no text to the hand-made order, per data set.
 
     The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers)
     %: 0 for `NONE`, 100 for `NUMBERS`.
@@ -309,21 +350,37 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
         `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
     """
-    rows = []
     generator = np.random.default_rng(0)
+    parts = []
     for data, part in images.groupby("data", sort=False):
-        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in set(part["arm"])]
-        if {NONE, NUMBERS} - set(present):
+        trained = set(part["arm"])
+        if not {NONE, NUMBERS} <= trained:
             continue
+
+        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
         scores = paired_scores(part, present)
+        paths = scores.index.get_level_values("path")
         mean = scores.mean().to_numpy()
-        drawn = resampled_means(scores.to_numpy(), scores.index.get_level_values("path"), generator)
-        change = drawn - drawn[:, :1]
+
+        draws = resampled_means(scores.to_numpy(), paths, generator)
+        change = draws - draws[:, :1]
         share = 100 * change / change[:, 1:2]
-        ends = [*np.quantile(change, EDGES, axis=0) + mean[0], *np.quantile(share, EDGES, axis=0)]
-        shares = 100 * (mean - mean[0]) / (mean[1] - mean[0])
-        rows += [
-            (data, *row) for row in zip(present, mean, *ends[:2], shares, *ends[2:], strict=True)
-        ]
-    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
-    return pd.DataFrame(rows, columns=columns)
+        low, high = np.quantile(change, EDGES, axis=0) + mean[0]
+        share_low, share_high = np.quantile(share, EDGES, axis=0)
+
+        stairs = {
+            "data": data,
+            "arm": present,
+            "rps": mean,
+            "low": low,
+            "high": high,
+            "share": 100 * (mean - mean[0]) / (mean[1] - mean[0]),
+            "share_low": share_low,
+            "share_high": share_high,
+        }
+        parts.append(pd.DataFrame(stairs))
+
+    if not parts:
+        columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)

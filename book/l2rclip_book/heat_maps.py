@@ -1,4 +1,4 @@
-"""Heat maps, one panel per table and one colour scale for all: similarity, attention, gradient alignment."""
+"""Heat maps, one panel per table and one colour scale for all: similarity, attention, alignment."""
 
 from __future__ import annotations
 
@@ -18,26 +18,23 @@ Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 
 def heat_maps(
     tables: Mapping[str, Table],
-    names: Sequence[str] | Mapping[str, Sequence[str]],
+    names: Sequence[str],
     *,
     columns: int = 3,
     height: float = 2.4,
-    limit: float = 1.0,
     cmap: str = "RdBu_r",
     label: str = "cosine",
     below: bool = False,
     digits: int | None = None,
 ) -> Figure:
-    """Square tables side by side, coloured from -limit to limit.
+    """Draw square tables side by side, coloured from -1 to 1.
 
     Args:
         tables: By panel title.
-        names: Of the rows, which are also the columns. One sequence for all tables is written at
-            the outer panels only; a mapping by panel title, at each of them. An empty name leaves
-            its row unlabelled.
+        names: Of the rows, which are also the columns; written at the outer panels. An empty name
+            leaves its row unlabelled.
         columns: Panels per row.
         height: Of a row of panels, inches.
-        limit: Colours end at ±limit.
         cmap: A diverging colour map.
         label: Of the colour bar.
         below: Whether columns are named, too.
@@ -48,34 +45,33 @@ def heat_maps(
         'mine'
     """
     rows = -(-len(tables) // columns)
-    each = isinstance(names, Mapping)
-    look = {"cmap": cmap, "vmin": -limit, "vmax": limit, "square": True, "cbar": False}
     with style():
         figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
+
         for place, (title, table) in enumerate(tables.items()):
-            axis = axes[place]
-            values = np.asarray(table)
-            own = names[title] if isinstance(names, Mapping) else names
-            down = own if each or place % columns == 0 else False
-            across = own if below and (each or place + columns >= len(tables)) else False
-            texts = digits is not None and np.round(values, digits) + 0.0  # without -0.0
+            is_left = place % columns == 0
+            is_lowest = place + columns >= len(tables)
             sns.heatmap(
-                values,
-                ax=axis,
-                annot=texts,
+                np.asarray(table),
+                ax=axes[place],
+                cmap=cmap,
+                vmin=-1.0,
+                vmax=1.0,
+                square=True,
+                cbar=False,
+                annot=digits is not None and np.round(table, digits) + 0.0,  # without -0.0
                 fmt=f".{digits}f",
-                yticklabels=down,
-                xticklabels=across,
-                **look,
+                yticklabels=names if is_left else False,
+                xticklabels=names if below and is_lowest else False,
             )
-            axis.set_title(title)
-            axis.tick_params(length=0)
-            axis.tick_params("y", rotation=0)
-        for axis in axes[len(tables) :]:
-            axis.remove()
+            axes[place].set_title(title)
+            axes[place].tick_params(length=0)
+            axes[place].tick_params("y", rotation=0)
+
+        for empty in axes[len(tables) :]:
+            empty.remove()
         shown = list(axes[: len(tables)])
-        figure.colorbar(
-            shown[0].collections[0], ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30
-        )
+        mesh = shown[0].collections[0]
+        figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
     return figure

@@ -1,4 +1,4 @@
-r"""What a loss does to a point: the force of each text, and points that follow their forces.
+r"""The force that a loss exerts on a point, and points that follow their forces.
 
 For unit vectors $z\cdot t=1-\lVert z-t\rVert^2/2$, so every loss between images and texts here is a
 function of distances, and its force on an image acts along the lines to the texts: a pull along
@@ -21,7 +21,7 @@ Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
-    """Unit vectors of the plane at these angles, in float64.
+    """Return the unit vectors of the plane at these angles, in float64.
 
     Example:
         >>> on_circle(0, 90).round(decimals=6).tolist()
@@ -36,10 +36,11 @@ def text_forces(
     image: Float[Tensor, "1 dim"],
     text: Float[Tensor, "rank dim"],
 ) -> Float[Tensor, "rank dim"]:
-    r"""The force that each text exerts on one image: $\partial L/\partial t_k$, for a loss of distances.
+    r"""Compute the force that each text exerts on one image, for a loss of distances.
 
-    Such a loss pulls and pushes both ends of a line alike, so the force of text k on the image is the opposite of the
-    force on text k; together they are $-\partial L/\partial z$.
+    It is $\partial L/\partial t_k$. Such a loss pulls and pushes both ends of a line alike, so the
+    force of text k on the image is the opposite of the force on text k; together they are
+    $-\partial L/\partial z$.
 
     Args:
         loss: A function of one image and the texts that depends on their distances alone.
@@ -62,7 +63,7 @@ def text_forces(
 def tangential(
     force: Float[Tensor, "*point dim"], at: Float[Tensor, "*point dim"]
 ) -> Float[Tensor, "*point dim"]:
-    r"""The part of a force that moves a point on the sphere: $f-(f\cdot z)\,z$.
+    r"""Return the part of a force that moves a point on the sphere: $f-(f\cdot z)\,z$.
 
     Example:
         >>> tangential(torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0]])).tolist()
@@ -74,39 +75,39 @@ def tangential(
 def along_circle(
     loss: Loss, degrees: Float[Tensor, " angle"]
 ) -> tuple[Float[Tensor, " angle"], Float[Tensor, " angle"]]:
-    """A loss of one image while the image runs round the circle, and its tangential force.
+    """Compute the loss of one image all round the circle, and its tangential force.
 
     Args:
         loss: A function of one unit feature, shape (1, 2).
         degrees: Places of the image.
 
     Returns:
-        Values, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
+        Losses, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
 
     Example:
         >>> value, force = along_circle(
         ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
         ... )
-        >>> (
-        ...     value.round(decimals=6).tolist(),
-        ...     force.round(decimals=6).tolist(),
-        ... )  # 2 - 2 cos φ and -2 sin φ
-        ([0.0, 2.0], [-0.0, -2.0])
+        >>> value.round(decimals=6).tolist()  # 2 - 2 cos φ
+        [0.0, 2.0]
+        >>> force.round(decimals=6).tolist()  # -2 sin φ
+        [-0.0, -2.0]
     """
 
-    def at(angle: Tensor) -> Tensor:
+    def loss_at(angle: Tensor) -> Tensor:
         return loss(torch.stack([angle.cos(), angle.sin()])[None])
 
-    angle = torch.deg2rad(degrees.double())
+    angles = torch.deg2rad(degrees.double())
     # `ranks.cyclic_permutation` draws its permutation by seed, the same for each angle
-    gradient, value = torch.func.vmap(torch.func.grad_and_value(at), randomness="same")(angle)
+    measure = torch.func.vmap(torch.func.grad_and_value(loss_at), randomness="same")
+    gradient, value = measure(angles)
     return value, -gradient
 
 
 def walk(
     loss: Loss, start: Float[Tensor, "start point dim"], steps: int, rate: float
 ) -> Float[Tensor, "step start point dim"]:
-    """Points that follow their forces on the unit sphere, from many starts at once.
+    """Let points follow their forces on the unit sphere, from many starts at once.
 
     Args:
         loss: A function of unit vectors, shape (point, dim).
@@ -132,9 +133,11 @@ def walk(
         raise InputError(
             "walk: a start is not of unit length; use torch.nn.functional.normalize first."
         )
+
     gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
-    way = [start]
+    places = [start]
     for _ in range(steps):
-        force = tangential(-gradient(way[-1]), way[-1])
-        way.append(F.normalize(way[-1] + rate * force, dim=-1))
-    return torch.stack(way)
+        place = places[-1]
+        force = tangential(-gradient(place), place)
+        places.append(F.normalize(place + rate * force, dim=-1))
+    return torch.stack(places)

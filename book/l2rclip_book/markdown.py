@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def _cell(content: object) -> str:
-    """Return what a cell holds as one line of Markdown."""
+    """Return the content of a cell as one line of Markdown."""
     one_line = " ".join(str(content).split())
     return one_line.replace("|", r"\|")
 
@@ -33,14 +33,18 @@ def markdown_table(
         | --- | --- |
         | alpha | strength of \|R'\| |
     """
-    rows = [list(row) for row in rows]
+    lines = [_line([_cell(title) for title in head])]
+    other_columns = ["--:" if numbers else "---"] * (len(head) - 1)
+    lines.append(_line(["---", *other_columns]))
+
     for row in rows:
         if len(row) != len(head):
-            raise ValueError(f"a row of {len(row)} cells in a table of {len(head)} columns: {row}")
-    other_columns = ["--:" if numbers else "---"] * (len(head) - 1)
-    lines = [
-        [_cell(title) for title in head],
-        ["---", *other_columns],
-        *([_cell(content) for content in row] for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            problem = f"a row of {len(row)} cells in a table of {len(head)} columns"
+            raise ValueError(f"{problem}: {list(row)}")
+        lines.append(_line([_cell(content) for content in row]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"

@@ -7,11 +7,14 @@ are red.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
@@ -28,13 +31,12 @@ DECODERS = {
     "median": (1, BLUE, "o"),
     "expectation": (2, WRONG, "D"),
 }
-TURNED = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def threshold_scale(
     images: Sequence[Image.Image], shares: Sequence[float], edges: Sequence[float], ranks: Ranks
 ) -> Figure:
-    """Images of growing damage above the quantity itself, which thresholds cut into ranks.
+    """Draw images of growing damage above the quantity itself, which thresholds cut into ranks.
 
     Args:
         images: Least damage first.
@@ -42,50 +44,63 @@ def threshold_scale(
         edges: The K + 1 thresholds, as shares.
         ranks: The label space.
     """
-    cuts = 100 * np.array(edges)
+    thresholds = 100 * np.array(edges)
     colours = rank_colours(len(ranks))
     step = 0.96 / len(images)
     with style():
         figure = Figure(figsize=(WIDTH, 2.95))
         ruler = figure.add_axes((0.02, 0.2, 0.96, 0.13))
-        for rank, (name, low, high) in enumerate(
-            zip(ranks.names, cuts[:-1], cuts[1:], strict=True)
-        ):
-            ruler.axvspan(low, high, color=colours[rank], linewidth=0)
-            if high - low > 0.9 * len(name):  # no room for a name in a narrow rank
-                middle = {
-                    "ha": "center",
-                    "va": "center",
-                    "fontsize": 9.5,
-                    "color": ink_on(colours[rank]),
-                }
-                ruler.text((low + high) / 2, 0.5, name, **middle)
-        ruler.set(
-            xlim=(-1.4, cuts[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %"
-        )
-        ruler.set_xticks(cuts[1:], [f"{cut:g}" for cut in cuts[1:]])
-        ruler.spines[["left", "bottom"]].set_visible(False)
+        _draw_ruler(ruler, thresholds, ranks)
+
         for place, (image, share) in enumerate(zip(images, shares, strict=True)):
+            percent = 100 * share
+            rank = int(np.searchsorted(thresholds[1:-1], percent, side="right"))
+
             axis = figure.add_axes((0.02 + step * (place + 0.04), 0.5, 0.92 * step, 0.47))
             axis.imshow(np.asarray(image), aspect="auto")
-            colour = colours[int(np.searchsorted(cuts[1:-1], 100 * share, side="right"))]
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
-            ends = {
-                "xyA": (0.5, 0),
-                "coordsA": "axes fraction",
-                "xyB": (100 * share, 1),
-                "coordsB": "data",
-            }
-            figure.add_artist(
-                ConnectionPatch(**ends, axesA=axis, axesB=ruler, color=colour, linewidth=1.3)
+            axis.spines[:].set(visible=True, color=colours[rank], linewidth=2.4)
+
+            line = ConnectionPatch(
+                xyA=(0.5, 0),
+                coordsA="axes fraction",
+                xyB=(percent, 1),
+                coordsB="data",
+                axesA=axis,
+                axesB=ruler,
+                color=colours[rank],
+                linewidth=1.3,
             )
-            ruler.plot(100 * share, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
+            figure.add_artist(line)
+            ruler.plot(percent, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
     return figure
 
 
+def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: Ranks) -> None:
+    """Draw each rank from its lower to its upper threshold, with its name where there is room."""
+    colours = rank_colours(len(ranks))
+    ends = pairwise(thresholds)
+    for name, colour, (low, high) in zip(ranks.names, colours, ends, strict=True):
+        axis.axvspan(low, high, color=colour, linewidth=0)
+        if high - low > 0.9 * len(name):
+            axis.text(
+                (low + high) / 2,
+                0.5,
+                name,
+                ha="center",
+                va="center",
+                fontsize=9.5,
+                color=ink_on(colour),
+            )
+
+    axis.set(xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[])
+    axis.set(xlabel="damaged share of the leaf, %")
+    axis.set_xticks(thresholds[1:], [f"{threshold:g}" for threshold in thresholds[1:]])
+    axis.spines[["left", "bottom"]].set_visible(False)
+
+
 def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
-    """One row per image: a dot on its true rank, and an arrow to the answer where that is another.
+    """Draw one row per image: a dot on its true rank, and an arrow to a wrong answer.
 
     Args:
         true: Rank indices.
@@ -93,79 +108,94 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
         ranks: The label space.
 
     Example:
-        >>> axis = arrows([0, 1, 2], [0, 0, 2], Ranks.integers(0, 2, template="grade {rank}")).axes[
-        ...     0
-        ... ]
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> axis = arrows([0, 1, 2], [0, 0, 2], three).axes[0]
         >>> [text.get_text() for text in axis.texts if text.get_text()]
         ['−1']
     """
-    tip = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
+    n_images = len(true)
     colours = rank_colours(len(ranks))
+    arrow = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
     with style():
-        figure = Figure(figsize=(5.2, 0.27 * len(true) + 0.6), layout="constrained")
+        figure = Figure(figsize=(5.2, 0.27 * n_images + 0.6), layout="constrained")
         axis = figure.subplots()
-        axis.scatter(true, range(len(true)), s=75, c=[colours[rank] for rank in true], zorder=3)
-        for row, (rank, said) in enumerate(zip(true, answers, strict=True)):
-            if said != rank:
-                axis.annotate("", (said, row), (rank, row), arrowprops=tip, zorder=4)
-                signed = f"{said - rank:+d}".replace("-", "−")
-                axis.text(len(ranks) - 0.6, row, signed, fontsize=9.5, color=WRONG, va="center")
+        axis.scatter(true, range(n_images), s=75, c=[colours[rank] for rank in true], zorder=3)
+
+        for row, (rank, answer) in enumerate(zip(true, answers, strict=True)):
+            if answer != rank:
+                axis.annotate("", (answer, row), (rank, row), arrowprops=arrow, zorder=4)
+                error = f"{answer - rank:+d}".replace("-", "−")
+                axis.text(len(ranks) - 0.6, row, error, fontsize=9.5, color=WRONG, va="center")
+
         axis.set_xticks(range(len(ranks)), ranks.names)
-        axis.set(
-            xlim=(-0.4, len(ranks) - 0.3), ylim=(len(true) - 0.5, -0.5), yticks=[], ylabel="images"
-        )
+        axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(n_images - 0.5, -0.5))
+        axis.set(yticks=[], ylabel="images")
         axis.spines["left"].set_visible(False)
         grid([axis], [""], "x")
     return figure
 
 
 def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -> Figure:
-    """Probabilities of one image above their running sum, and the gap that RPS squares and adds up.
+    """Draw probabilities above their running sum, and the gap that RPS squares and adds up.
 
     Args:
         rows: K probabilities by panel title.
         target: The true rank index.
         ranks: The label space.
     """
-    at = np.arange(len(ranks))
-    edges = np.arange(len(ranks) + 1)
-    truth = (at >= target).astype(float)
     with style():
         figure = Figure(figsize=(3.4 * len(rows), 3.9), layout="constrained")
         axes = figure.subplots(
             2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
         )
+
         for (above, below), (title, row) in zip(axes.T, rows.items(), strict=True):
-            bars = above.bar(at, row, color=rank_colours(len(ranks)), width=0.75)
+            bars = above.bar(range(len(ranks)), row, color=rank_colours(len(ranks)), width=0.75)
             bars[target].set(edgecolor=WRONG, linewidth=2.2)
             above.set_title(title)
-            total = np.cumsum(row)
-            charge = (np.cumsum(row) - truth) ** 2
-            gap = {"width": 1, "align": "edge", "color": WRONG, "alpha": 0.15, "linewidth": 0}
-            below.bar(at, total - truth, bottom=truth, **gap)
-            below.stairs(truth, edges, color=INK, linewidth=1.6, baseline=None)
-            below.stairs(total, edges, color=WRONG, linewidth=2.0, baseline=None)
-            for rank in np.flatnonzero(charge > 1e-9):
-                middle = (total[rank] + truth[rank]) / 2
-                below.text(
-                    rank + 0.5,
-                    middle,
-                    f"{charge[rank]:.3g}",
-                    fontsize=8.5,
-                    ha="center",
-                    va="center",
-                )
-            below.set_xlabel(f"squares add up to {charge.sum():.3g}")
-            below.set_xticks(at, ranks.names, **TURNED)
+            _draw_gap(below, np.cumsum(row), target)
+            _name_ranks(below, range(len(ranks)), ranks)
+
         axes[0, 0].set(ylabel="probability", ylim=(0, 1))
         axes[1, 0].set(ylabel="running sum", ylim=(0, 1.06))
     return figure
 
 
+def _draw_gap(axis: Axes, total: Float[np.ndarray, " rank"], target: int) -> None:
+    """Draw a running sum, that of the truth, and the squares of what lies between them.
+
+    Args:
+        axis: Where to draw.
+        total: The running sum of K probabilities.
+        target: The true rank index.
+    """
+    ranks = np.arange(len(total))
+    edges = np.arange(len(total) + 1)
+    truth = (ranks >= target).astype(float)
+    gap = total - truth
+    axis.bar(ranks, gap, bottom=truth, width=1, align="edge", color=WRONG, alpha=0.15, linewidth=0)
+    axis.stairs(truth, edges, color=INK, linewidth=1.6, baseline=None)
+    axis.stairs(total, edges, color=WRONG, linewidth=2.0, baseline=None)
+
+    squares = gap**2
+    for rank in np.flatnonzero(squares > 1e-9):
+        middle = (total[rank] + truth[rank]) / 2
+        text = f"{squares[rank]:.3g}"
+        axis.text(rank + 0.5, middle, text, fontsize=8.5, ha="center", va="center")
+    axis.set_xlabel(f"squares add up to {squares.sum():.3g}")
+
+
+def _name_ranks(axis: Axes, places: ArrayLike, ranks: Ranks) -> None:
+    """Write the name of each rank below its place, slanting."""
+    axis.set_xticks(places, ranks.names, rotation=30, ha="right", rotation_mode="anchor")
+
+
 def expected_price(
     p: Float[np.ndarray, " rank"], values: Float[np.ndarray, " rank"], power: int
 ) -> tuple[Float[np.ndarray, " answer"], Float[np.ndarray, " answer"], float]:
-    """The price of answering a, Σ_k p_k |a − r_k|^power, or Σ_k p_k 1[a ≠ r_k] for power 0; and the cheapest a.
+    """Compute the price of each answer a, Σ_k p_k |a − r_k|^power, and the cheapest a.
+
+    For power 0 the price is Σ_k p_k 1[a ≠ r_k].
 
     Args:
         p: K probabilities.
@@ -177,22 +207,25 @@ def expected_price(
         answers; else all ranks and 2,001 points between the first and the last.
 
     Example:
-        >>> row, grades = np.array([0.5, 0.1, 0.4]), np.arange(3.0)
+        >>> row = np.array([0.5, 0.1, 0.4])
+        >>> grades = np.arange(3.0)
         >>> [round(expected_price(row, grades, power)[2], 2) for power in (0, 1, 2)]
         [0.0, 0.0, 0.9]
     """
-    a = np.union1d(np.linspace(values[0], values[-1], 2001), values) if power else values
-    distance = np.abs(a[:, None] - values)
-    price = ((distance**power if power else distance > 0) * p).sum(1)
-    return (
-        a,
-        price,
-        float(a[price.round(9).argmin()]),
-    )  # rounded: float noise must not choose between medians
+    if power == 0:
+        a = values
+        cost = np.abs(a[:, None] - values) > 0
+    else:
+        a = np.union1d(np.linspace(values[0], values[-1], 2001), values)
+        cost = np.abs(a[:, None] - values) ** power
+
+    price = (cost * p).sum(1)
+    cheapest = price.round(9).argmin()  # rounded: float noise must not choose between medians
+    return a, price, float(a[cheapest])
 
 
 def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
-    """One row of probabilities, the three answers that can be read off it, and what each answer costs.
+    """Draw a row of probabilities, its three answers, and the cost of every possible answer.
 
     Each curve of `expected_price` is divided by its highest point, and a mark shows its lowest.
 
@@ -212,19 +245,21 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
         left.bar(values, p, color=rank_colours(len(ranks)), width=0.7 * np.diff(values).min())
         left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
+
         for name, (power, colour, marker) in DECODERS.items():
             a, price, best = expected_price(p, values, power)
-            right.plot(
-                a, price / price.max(), color=colour, linewidth=1.8, linestyle="-" if power else ":"
-            )
-            right.scatter(
-                best, price.min() / price.max(), s=64, color=colour, marker=marker, zorder=3
-            )
+            line = "-" if power else ":"
+            highest = price.max()
+            right.plot(a, price / highest, color=colour, linewidth=1.8, linestyle=line)
+            lowest = price.min() / highest
+            right.scatter(best, lowest, s=64, color=colour, marker=marker, zorder=3)
+
             height = (1.29 - 0.09 * power) * p.max()
             left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
             left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)
-        for axis in (left, right):
-            axis.set_xticks(values, ranks.names, **TURNED)
+
+        _name_ranks(left, values, ranks)
+        _name_ranks(right, values, ranks)
         right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
         figure.legend(loc="outside upper center", ncols=3, fontsize=9)
         grid((left, right), ["What the model says", "What an answer costs"], "y")

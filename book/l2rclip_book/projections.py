@@ -1,4 +1,4 @@
-"""What lies behind a plot of features: a UMAP layout, one way up for all layouts, and how far a layout may be believed."""
+"""UMAP layouts of features, turned alike, and measures of how far a layout may be believed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def umap_layout(
     seed: int = 0,
     epochs: int | None = None,
 ) -> Flat:
-    """A UMAP layout in two dimensions.
+    """Compute a UMAP layout in two dimensions.
 
     UMAP gets its lists of neighbours ready made: to find them itself, it compiles code for five
     seconds.
@@ -45,18 +45,20 @@ def umap_layout(
     if not (2 <= neighbours <= len(points) and 0 <= min_dist <= 1):
         ranges = f"neighbours from 2 to {len(points)}, min_dist from 0 to 1"
         raise InputError(f"umap: {ranges}; not {neighbours} and {min_dist}.")
+
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # it warns of TensorFlow, and of points that cannot be added later
+        # it warns of TensorFlow, and of points that cannot be added later
+        warnings.simplefilter("ignore")
         try:
             from umap import UMAP
         except ImportError as error:
             raise InputError(
                 "umap: umap-learn is not installed; run: pip install umap-learn"
             ) from error
-        distance, index = NearestNeighbors(n_neighbors=neighbours).fit(points).kneighbors(points)
-        layout = UMAP(
+
+        search = NearestNeighbors(n_neighbors=neighbours).fit(points)
+        distance, index = search.kneighbors(points)
+        umap = UMAP(
             n_neighbors=neighbours,
             min_dist=min_dist,
             n_epochs=epochs,
@@ -64,17 +66,20 @@ def umap_layout(
             n_jobs=1,
             precomputed_knn=(index.astype(np.int32), distance.astype(np.float32), None),
             force_approximation_algorithm=True,  # else it ignores the lists of a small set
-        ).fit_transform(points.astype(np.float32))
+        )
+        layout = umap.fit_transform(points.astype(np.float32))
     return np.asarray(layout, dtype=float)
 
 
 def turned_like(flat: Flat, reference: Flat) -> Flat:
-    """A layout moved, turned and mirrored, never stretched, to lie like another one of the same points (Procrustes).
+    """Move, turn and mirror a layout, never stretch it, to lie like another of the same points.
+
+    The turn is the solution of the orthogonal Procrustes problem.
 
     Example:
-        >>> turned_like(
-        ...     np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[-9.0, 0.0], [9.0, 0.0]])
-        ... ).round(6).tolist()
+        >>> upright = np.array([[0.0, 2.0], [0.0, 0.0]])
+        >>> lying = np.array([[-9.0, 0.0], [9.0, 0.0]])
+        >>> turned_like(upright, lying).round(6).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
     centred = flat - flat.mean(0)
@@ -83,7 +88,9 @@ def turned_like(flat: Flat, reference: Flat) -> Flat:
 
 
 def distance_agreement(points: Points, flat: Flat) -> float:
-    """Spearman's ρ of the distances between all pairs of points and between their places in a plot; in [−1, 1].
+    """Compute Spearman's ρ between the distances of points and those of their places in a plot.
+
+    It is taken over all pairs of points, and lies in [−1, 1].
 
     Example:
         >>> line = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
@@ -94,7 +101,9 @@ def distance_agreement(points: Points, flat: Flat) -> float:
 
 
 def islands(flat: Flat, *, gap: float = 0.05) -> int:
-    """How many islands of five points or more an eye sees in a layout: water is wider than `gap` of its extent.
+    """Count the islands of five points or more in a layout.
+
+    Between two islands lies water that is wider than `gap` of the layout's extent.
 
     Args:
         flat: Places.
@@ -106,7 +115,6 @@ def islands(flat: Flat, *, gap: float = 0.05) -> int:
         2
     """
     distance = squareform(pdist(flat))
-    island = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed").fit_predict(
-        distance
-    )
-    return int((np.bincount(island) >= 5).sum())
+    clustering = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed")
+    island_sizes = np.bincount(clustering.fit_predict(distance))
+    return int((island_sizes >= 5).sum())

@@ -1,17 +1,17 @@
-"""Rank sentences as grids of words: what each slot is, what a word sees, how far words moved."""
+"""Rank sentences as grids of words: kinds of slots, what a word reads, how far words moved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import seaborn as sns
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.typing import ColorType
 from torch import Tensor
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
@@ -26,7 +26,7 @@ SEEN = "#f2b8a6"
 
 
 def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
-    """Which slots hold words."""
+    """Return which slots hold words."""
     return ~np.isin(np.array(spelt), (START, END, PADDING))
 
 
@@ -35,39 +35,49 @@ def sentence_grid(
     spelt: Spelt | np.ndarray,
     values: Float[np.ndarray, "rank slot"] | Int[np.ndarray, "rank slot"],
     cmap: Colormap,
-    **scale: Any,
+    norm: Normalize | None = None,
 ) -> None:
-    """Sentences as a heat map with their words in it: one row per rank, one column per slot.
+    """Draw sentences as a heat map with their words in it: one row per rank, one column per slot.
 
     Args:
         axis: Where to draw.
         spelt: Text of each slot.
-        values: What the colour says.
+        values: What the colour shows.
         cmap: Of the values.
-        **scale: `vmin` and `vmax`, or `norm`; by default colours count from 0.
+        norm: Of the values; by default they are numbers of the colours, from 0.
     """
-    look = {"linewidths": 1, "linecolor": COLOURS["ink"], "xticklabels": False}
-    look |= {"annot_kws": {"fontsize": 8}, "fmt": "", "cbar": False}
-    scale = scale or {"vmin": 0, "vmax": cmap.N - 1}
-    sns.heatmap(values, ax=axis, annot=np.array(spelt), cmap=cmap, **look, **scale)
+    if norm is None:
+        norm = Normalize(0, cmap.N - 1)
+    sns.heatmap(
+        values,
+        ax=axis,
+        annot=np.array(spelt),
+        cmap=cmap,
+        norm=norm,
+        linewidths=1,
+        linecolor=COLOURS["ink"],
+        xticklabels=False,
+        annot_kws={"fontsize": 8},
+        fmt="",
+        cbar=False,
+    )
     for text, colour in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
         text.set_color(ink_on(colour))
+
     axis.tick_params(length=0, rotation=0, pad=9)
     for rank, colour in enumerate(rank_colours(len(spelt))):
         axis.add_patch(Rectangle((-0.1, rank + 0.08), 0.1, 0.84, color=colour, clip_on=False))
 
 
-def _frame(axis: Axes, rank: int, slot: int, colour: Any) -> None:
-    """A frame around one slot."""
-    axis.add_patch(
-        Rectangle(
-            (slot + 0.04, rank + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4
-        )
-    )
+def _frame(axis: Axes, rank: int, slot: int, colour: ColorType) -> None:
+    """Draw a frame around one slot."""
+    corner = (slot + 0.04, rank + 0.06)
+    frame = Rectangle(corner, 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4)
+    axis.add_patch(frame)
 
 
 def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: int) -> Figure:
-    """What each slot of every rank sentence is, and who may change it.
+    """Draw the kind of each slot of every rank sentence, and who may change it.
 
     Args:
         spelt: Words of the template, from `rankformer_views.spellings`.
@@ -79,23 +89,28 @@ def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: in
     kinds = np.where(_is_word(rows), 3, 1)
     kinds[:, 1 : 1 + context] = 2
     kinds[np.array(rows) == PADDING] = 0
-    handles = [
-        Patch(facecolor=WORD, label="word: RankFormer reads and changes it"),
-        Patch(
-            facecolor=WORD, edgecolor=COLOURS["ink"], linewidth=1.8, label="word of the rank's name"
-        ),
-        Patch(facecolor=CONTEXT, label="context: learned, one for all ranks"),
-        Patch(facecolor=FIXED, label="start, end: never read, never changed"),
-    ]
+
     with style():
         figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 1.05), layout="constrained")
         axis = figure.subplots()
         sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
+
         colours = rank_colours(len(rows))
         for rank, slot in rank_words.nonzero().tolist():
             _frame(axis, rank, slot + context, colours[rank])
-        figure.legend(handles=handles, loc="outside lower left", ncols=2)
+        figure.legend(handles=_kinds_of_slots(), loc="outside lower left", ncols=2)
     return figure
+
+
+def _kinds_of_slots() -> list[Patch]:
+    """Return the legend of `token_grid`."""
+    ink = COLOURS["ink"]
+    return [
+        Patch(facecolor=WORD, label="word: RankFormer reads and changes it"),
+        Patch(facecolor=WORD, edgecolor=ink, linewidth=1.8, label="word of the rank's name"),
+        Patch(facecolor=CONTEXT, label="context: learned, one for all ranks"),
+        Patch(facecolor=FIXED, label="start, end: never read, never changed"),
+    ]
 
 
 def axes_figure(
@@ -104,7 +119,7 @@ def axes_figure(
     spelt: Spelt,
     asked: tuple[int, int],
 ) -> Figure:
-    """Left, the words that one word reads; right, which ranks change with the words of another.
+    """Draw the words that one word reads, and which ranks change with the words of another.
 
     Args:
         reads: `rankformer_views.read_by` of the asked word, by axis.
@@ -112,32 +127,41 @@ def axes_figure(
         spelt: Words of the template.
         asked: Rank and slot of the word.
     """
+    height = (0.32 * len(spelt) + 0.6) * len(reads)
     with style():
-        figure = Figure(
-            figsize=(WIDTH, (0.32 * len(spelt) + 0.6) * len(reads)), layout="constrained"
-        )
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
+
         for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
             kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
             sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
             _frame(left, *asked, COLOURS["stage 2"])
             left.set_title(f"axis {title}: what the framed word reads")
-            moved = changes[title].numpy() > 1e-6
-            cells = {
-                "cmap": ListedColormap([PAPER, SEEN]),
-                "linewidths": 1,
-                "linecolor": COLOURS["ink"],
-            }
-            sns.heatmap(moved, ax=right, vmin=0, vmax=1, square=True, cbar=False, **cells)
-            right.spines[:].set_visible(True)
-            right.tick_params(rotation=0)
-            right.set_title("who changes", loc="center")
-            right.set(ylabel="disturbed rank", xlabel="changed rank")
+            _draw_changes(right, changes[title].numpy() > 1e-6)
     return figure
 
 
+def _draw_changes(axis: Axes, changed: Bool[np.ndarray, "rank rank"]) -> None:
+    """Draw which ranks change with which."""
+    sns.heatmap(
+        changed,
+        ax=axis,
+        cmap=ListedColormap([PAPER, SEEN]),
+        vmin=0,
+        vmax=1,
+        square=True,
+        cbar=False,
+        linewidths=1,
+        linecolor=COLOURS["ink"],
+    )
+    axis.spines[:].set_visible(True)
+    axis.tick_params(rotation=0)
+    axis.set_title("who changes", loc="center")
+    axis.set(ylabel="disturbed rank", xlabel="changed rank")
+
+
 def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spelt) -> Figure:
-    """How far each word moved, in its own length, on one logarithmic scale for all axes.
+    """Draw how far each word moved, in its own length, on one logarithmic scale for all axes.
 
     Args:
         moves: `rankformer_views.movement` after training, by axis.
@@ -145,24 +169,28 @@ def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spe
     """
     cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=FIXED)
     words = _is_word(spelt)
+    height = (0.44 * len(spelt) + 0.42) * len(moves)
     with style():
-        figure = Figure(
-            figsize=(WIDTH, (0.44 * len(spelt) + 0.42) * len(moves)), layout="constrained"
-        )
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
+
         for axis, (title, moved) in zip(axes, moves.items(), strict=True):
-            texts = [
-                [f"{text}\n{far:.2f}" for text, far in zip(*row, strict=True)]
-                for row in zip(spelt, moved.tolist(), strict=True)
-            ]
-            texts = np.where(words, texts, spelt)
+            texts = np.where(words, _with_movement(spelt, moved), spelt)
             values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
-            sentence_grid(axis, texts, values, cmap, norm=LogNorm(0.125, 8))
+            sentence_grid(axis, texts, values, cmap, LogNorm(0.125, 8))
             axis.set_title(f"axis {title}")
+
         label = "moved, in lengths of the word"
-        bar = figure.colorbar(
-            axes[0].collections[0], ax=list(axes), shrink=0.6, aspect=30, label=label
-        )
+        mesh = axes[0].collections[0]
+        bar = figure.colorbar(mesh, ax=list(axes), shrink=0.6, aspect=30, label=label)
         bar.set_ticks([0.125, 0.25, 0.5, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
         bar.ax.minorticks_off()
     return figure
+
+
+def _with_movement(spelt: Spelt, moved: Float[Tensor, "rank token"]) -> list[list[str]]:
+    """Return the text of each slot and below it how far it moved."""
+    rows = []
+    for texts, lengths in zip(spelt, moved.tolist(), strict=True):
+        rows.append([f"{text}\n{x:.2f}" for text, x in zip(texts, lengths, strict=True)])
+    return rows

@@ -1,4 +1,4 @@
-"""What RankFormer lets words see, and how far they moved."""
+"""Which words RankFormer lets a word read, and how far words moved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PADDING = "·"
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
-    """Every slot as text: words as the tokenizer spells them, "start", "end", and "·" for padding.
+    """Return every slot as text: words as spelt, "start", "end", and "·" for padding.
 
     Args:
         towers: Whose tokenizer made the tokens.
@@ -36,27 +36,31 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
     """
     rows = []
     for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
-        row = [
-            token_text(towers, one) if word else PADDING
-            for one, word in zip(ids, words, strict=True)
-        ]
-        row[0], row[int(mask.sum()) - 1] = START, END
+        row = [PADDING] * len(ids)
+        for slot in words.nonzero().flatten().tolist():
+            row[slot] = token_text(towers, ids[slot])
+
+        row[0] = START
+        row[int(mask.sum()) - 1] = END
         rows.append(row)
     return rows
 
 
 def woken(former: RankFormer, seed: int = 0) -> RankFormer:
-    """The same RankFormer with random numbers in its last layer, which otherwise starts at zero and shows nothing."""
+    """Put random numbers in the last layer, which otherwise starts at zero and shows nothing."""
     last: Any = former.ffn[-1]
+    linear = last[2]
     generator = torch.Generator().manual_seed(seed)
-    nn.init.normal_(last[2].weight, std=last[2].in_features ** -0.5, generator=generator)
+    nn.init.normal_(linear.weight, std=linear.in_features**-0.5, generator=generator)
     return former
 
 
 def read_by(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int
 ) -> Float[Tensor, "rank token"]:
-    r"""How strongly one refined word depends on every slot: $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$, v random.
+    r"""Measure how strongly one refined word depends on every slot.
+
+    It is $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$ for a random v.
 
     Args:
         former: A woken or trained RankFormer.
@@ -79,7 +83,9 @@ def read_by(
 def changed_ranks(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "disturbed rank"]:
-    """How far R′ of each sentence moves when the words of one are disturbed, relative to that one's own move.
+    """Measure how far R′ of each sentence moves when the words of one are disturbed.
+
+    It is relative to the move of the disturbed sentence.
 
     Args:
         former: A woken or trained RankFormer.
@@ -91,6 +97,7 @@ def changed_ranks(
     """
     noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
     noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
+
     before = former(embeddings, tokens)
     rows = []
     for rank in range(len(embeddings)):
@@ -105,14 +112,16 @@ def changed_ranks(
 def movement(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "rank token"]:
-    r"""How far RankFormer moves each slot, in its own length: $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
+    r"""Measure how far RankFormer moves each slot, in its own length.
+
+    It is $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
 
     Example:
         >>> on = torch.ones(2, 3, dtype=torch.bool)
         >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
-        >>> movement(RankFormer(8, heads=2, alpha=0.25), torch.ones(2, 3, 8), tokens)[
-        ...     0
-        ... ]  # at the start: α
+        >>> former = RankFormer(8, heads=2, alpha=0.25)
+        >>> movement(former, torch.ones(2, 3, 8), tokens)[0]  # at the start: α
         tensor([0.2500, 0.2500, 0.2500])
     """
-    return (former(embeddings, tokens) - embeddings).norm(dim=-1) / embeddings.norm(dim=-1)
+    moved = former(embeddings, tokens) - embeddings
+    return moved.norm(dim=-1) / embeddings.norm(dim=-1)

@@ -102,7 +102,8 @@ def write_report(
     Args:
         run: A run directory.
         file: What to write.
-        judged: Its ranks; answers and resampled scores by method, see `commands.finished_run.judged`.
+        judged: Its ranks; answers and resampled scores by method, see
+            `commands.finished_run.judged`.
         read_data: Reads its data again.
 
     Returns:
@@ -154,8 +155,8 @@ def _score_parts(
     differences = {}
     for name, score in scores.items():
         if name != OURS:
-            less = {key: score[key] - scores[OURS][key] for key in SCORES}
-            differences[name] = with_intervals(less)
+            difference = {key: score[key] - scores[OURS][key] for key in SCORES}
+            differences[name] = with_intervals(difference)
     if differences:
         parts[f"Difference from {OURS}"] = _table(differences, SCORES) + PAIRED
     return parts
@@ -171,7 +172,7 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
     low = ours["low_rank"]
     high = ours["high_rank"]
     n_held = ours["true_rank"].between(low, high).sum()
-    width = (high - low + 1).mean()
+    width = (high - low + 1).mean()  # in ranks
     intervals = (
         f"<p>They are made to hold nine true ranks of ten. On the test images they hold {n_held} "
         f"of {len(ours)}, and {width:.1f} of the {len(ranks)} ranks on average.</p>"
@@ -185,12 +186,12 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
     """Return a line for each method, a column for each score with its interval below it."""
-    cells = {}
+    cells: dict[str, dict[str, str]] = {}
     for name, row in rows.items():
-        cells[escape(name)] = {
-            escape(title): cell(row, key, 3).replace(" [", " <small>[").replace("]", "]</small>")
-            for key, title in columns.items()
-        }
+        line = cells.setdefault(escape(name), {})
+        for key, title in columns.items():
+            text = cell(row, key, 3)
+            line[escape(title)] = text.replace(" [", " <small>[").replace("]", "]</small>")
     return _scrolling(pd.DataFrame(cells).T, escape=False)
 
 
@@ -202,21 +203,22 @@ def _scrolling(table: pd.DataFrame, *, index: bool = True, escape: bool = True) 
 
 
 def _image(figure: Figure) -> str:
-    """A figure within the page; the heading above it says what it shows."""
+    """Return a figure as an image within the page; the heading above it says what it shows."""
     png = io.BytesIO()
-    with warnings.catch_warnings(
-        action="ignore", category=UserWarning
-    ):  # letters that the typeface lacks
+    # of letters that the typeface lacks
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         figure.savefig(png, format="png", dpi=110)
-    return f'<img alt="" src="data:image/png;base64,{b64encode(png.getvalue()).decode()}">'
+
+    data = b64encode(png.getvalue()).decode()
+    return f'<img alt="" src="data:image/png;base64,{data}">'
 
 
 def _card(text: str) -> str:
-    """A model card without its head for a hub, its title and its table, which stand above."""
+    """Return a model card without its head for a hub, its title and its table of results."""
+    body = text.split("---", 2)[-1]
     left_out = ("#", "|", "**Test results")
-    lines = [
-        line for line in text.split("---", 2)[-1].splitlines() if not line.startswith(left_out)
-    ]
+    lines = [line for line in body.splitlines() if not line.startswith(left_out)]
+
     plain = re.sub("\n{2,}", "\n\n", escape("\n".join(lines)).strip())
     bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", plain)
     return f"<pre>{bold}</pre>"
@@ -227,6 +229,7 @@ def _worst(read_data: Callable[[], OrdinalDataset], answers: pd.DataFrame, ranks
     names = pd.Index(ranks.names)
     true = answers["true_rank"].to_numpy()
     p = probabilities_of(answers)
+
     columns = {
         "image": answers["path"],
         "true": names[true],
@@ -254,6 +257,7 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
     # as `write_text` spells a name that is no text
     stored = [path.encode("utf-8", "backslashreplace").decode() for path in test.paths]
     place = {path: index for index, path in enumerate(stored)}
+
     for path in answers["path"]:
         if path not in place:
             problem = f"{path!r} of predictions.csv is no test image of the data"

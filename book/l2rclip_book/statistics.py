@@ -1,4 +1,4 @@
-"""Statistics of the chapters: order of text features, a paired comparison, doubt, near-duplicate images."""
+"""Statistics of the chapters: order of text features, paired comparisons, near-duplicate images."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SPLITS = ("train", "val", "test")
 
 
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
-    """Spearman's ρ of every row with the same row of the other table: the Pearson correlation of mid-ranks.
+    """Compute Spearman's ρ of every row with the same row of the other table.
 
-    SciPy's `spearmanr` correlates every column with every other one; a permutation test needs
+    It is the Pearson correlation of mid-ranks. SciPy's `spearmanr` correlates every column with every other one; a permutation test needs
     thousands of pairs.
 
     Args:
@@ -35,25 +35,27 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         Values in [−1, 1]; 0.0 where either side is constant.
 
     Example:
-        >>> spearman_rho(
-        ...     np.array([[0, 1, 2], [0, 0, 0]]), np.array([[1, 2, 9], [1, 2, 9]])
-        ... ).tolist()
+        >>> left = np.array([[0, 1, 2], [0, 0, 0]])
+        >>> right = np.array([[1, 2, 9], [1, 2, 9]])
+        >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    half = (left.shape[-1] + 1) / 2
-    a = rankdata(left, axis=-1) - half
-    b = rankdata(right, axis=-1) - half
-    size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    return np.clip((a * b).sum(-1) / np.where(size > 0, size, 1), -1, 1)
+    mean_rank = (left.shape[-1] + 1) / 2
+    a = rankdata(left, axis=-1) - mean_rank
+    b = rankdata(right, axis=-1) - mean_rank
+
+    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
+    return np.clip(rho, -1, 1)
 
 
 def ordinality(
     text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
 ) -> dict[str, float]:
-    """Three views of the order in K rank features, lowest rank first; d is the cosine distance 1 − cos.
+    """Score the order in K rank features in three ways; d is the cosine distance 1 − cos.
 
     Args:
-        text_features: One row per rank. Rows are scaled to unit length; centre them first if you
+        text_features: One row per rank, lowest rank first. Rows are scaled to unit length; centre them first if you
             use them so.
 
     Returns:
@@ -71,34 +73,55 @@ def ordinality(
         >>> ordinality(np.stack([np.cos(angle), np.sin(angle)], axis=1))
         {'gap': 1.0, 'triplets': 1.0, 'component': 1.0}
     """
-    rows = torch.as_tensor(text_features).detach().cpu().double().numpy()
-    if rows.ndim != 2 or len(rows) < 3:
-        raise InputError(
-            f"ordinality: the features have shape {rows.shape}; give three or more, one per rank."
-        )
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(length[:, 0]) & (length[:, 0] > 0)))
-    if len(bad):
-        raise InputError(f"ordinality: row {bad[0]} is zero or not finite; encode that rank again.")
-    rows = rows / length
+    rows = _unit_rows(torch.as_tensor(text_features).detach().cpu().double().numpy())
     distance = np.round(1 - rows @ rows.T, 9)  # what is left below 1e-9 is float noise: a tie
     i, j = np.triu_indices(len(rows), 1)
-    # won[i, j, k]: the outer pair (i, k) of i < j < k is farther apart than an inner one
-    outer = distance[:, None, :]
-    won = (np.sign(outer - distance[:, :, None]) + np.sign(outer - distance[None])) / 4 + 0.5
-    index = np.arange(len(rows))
-    ordered = (index[:, None, None] < index[:, None]) & (index[:, None] < index)
+    gap = spearman_rho((j - i)[None], distance[i, j][None])[0]
+
     left, scale, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     component = np.round(left[:, 0] * scale[0], 9)
+    rank = np.arange(len(rows))
     return {
-        "gap": float(spearman_rho((j - i)[None], distance[i, j][None])[0]),
-        "triplets": float(won[ordered].mean()),
-        "component": abs(float(spearman_rho(component[None], index[None])[0])),
+        "gap": float(gap),
+        "triplets": _ordered_triplets(distance),
+        "component": abs(float(spearman_rho(component[None], rank[None])[0])),
     }
 
 
+def _unit_rows(features: Float[np.ndarray, "rank dim"]) -> Float[np.ndarray, "rank dim"]:
+    """Return features of unit length.
+
+    Raises:
+        InputError: Fewer than three ranks, values that are not finite, or a row of zeros.
+    """
+    if features.ndim != 2 or len(features) < 3:
+        shape = features.shape
+        raise InputError(
+            f"ordinality: the features have shape {shape}; give three or more, one per rank."
+        )
+
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    usable = np.isfinite(length[:, 0]) & (length[:, 0] > 0)
+    if not usable.all():
+        row = np.flatnonzero(~usable)[0]
+        raise InputError(f"ordinality: row {row} is zero or not finite; encode that rank again.")
+    return features / length
+
+
+def _ordered_triplets(distance: Float[np.ndarray, "rank rank"]) -> float:
+    """Return the share of ranks i < j < k whose outer pair (i, k) is farther apart than an inner."""
+    outer = distance[:, None, :]  # of i and k, for each j
+    first = distance[:, :, None]  # of i and j
+    second = distance[None]  # of j and k
+    won = (np.sign(outer - first) + np.sign(outer - second)) / 4 + 0.5
+
+    rank = np.arange(len(distance))
+    ordered = (rank[:, None, None] < rank[:, None]) & (rank[:, None] < rank)
+    return float(won[ordered].mean())
+
+
 class Comparison(NamedTuple):
-    """What `compare` finds; a positive difference means that the first method is better."""
+    """Result of `compare`; a positive difference means that the first method is better."""
 
     difference: float  # in the unit of the metric
     low: float  # the 95 % bootstrap interval of the difference
@@ -107,10 +130,10 @@ class Comparison(NamedTuple):
 
 
 def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
-    """Mean difference other − one of two methods' errors on the same images, and how sure it is.
+    """Compute the mean difference other − one of two methods' errors on the same images.
 
-    By SciPy: the percentile bootstrap over images with 9,999 draws, and Wilcoxon's signed-rank test
-    (1945), with differences of 0 left out (p = 1 if all are).
+    Its interval is the percentile bootstrap over images with 9,999 draws, and its p that of
+    Wilcoxon's signed-rank test (1945), with differences of 0 left out (p = 1 if all are).
 
     Args:
         one: The error of the first method, one number per image.
@@ -118,20 +141,24 @@ def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
         seed: Seed of the draws.
 
     Example:
-        >>> found = compare([2, 3, 3, 4, 2], [3, 5, 6, 8, 7])
-        >>> found.difference, found.p
+        >>> comparison = compare([2, 3, 3, 4, 2], [3, 5, 6, 8, 7])
+        >>> comparison.difference, comparison.p
         (3.0, 0.0625)
     """
     saved = np.round(np.subtract(other, one), 12)  # so that float noise is no difference
     draws = bootstrap((saved,), np.mean, method="percentile", rng=np.random.default_rng(seed))
-    p = wilcoxon(saved[saved != 0]).pvalue if saved.any() else 1.0
-    return Comparison(float(saved.mean()), *map(float, draws.confidence_interval), float(p))
+    low, high = draws.confidence_interval
+
+    p = 1.0
+    if saved.any():
+        p = float(wilcoxon(saved[saved != 0]).pvalue)
+    return Comparison(float(saved.mean()), float(low), float(high), p)
 
 
 def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
-    """Holm's step-down adjustment: compare the results with α, and the chance of any false alarm stays below α.
+    """Adjust p-values by Holm's step-down method.
 
-    The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm
+    Compare the results with α, and the chance of any false alarm stays below α. The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm
     1979, https://www.jstor.org/stable/4615733.
 
     Args:
@@ -146,13 +173,16 @@ def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
+    factors = np.arange(len(p), 0, -1)  # m for the smallest, 1 for the largest
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
     return adjusted.tolist()
 
 
 def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
-    """An image as 12 × 12 grey values with mean 0 and length 1: no colour, brightness or contrast, hardly a detail.
+    """Return an image as 12 × 12 grey values with mean 0 and length 1.
+
+    It has no colour, brightness or contrast, and hardly a detail.
 
     Args:
         image: Any image.
@@ -166,18 +196,20 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
         >>> (thumbnail(half).reshape(12, 12)[0, [0, -1]] * 12).round(3).tolist()
         [1.0, -1.0]
     """
-    values = np.asarray(
-        image.convert("L").resize((12, 12), Image.Resampling.BOX), dtype=float
-    ).ravel()
+    small = image.convert("L").resize((12, 12), Image.Resampling.BOX)
+    values = np.asarray(small, dtype=float).ravel()
     values = values - values.mean()
+
     length = np.linalg.norm(values)
-    return values / length if length > 1e-9 else 0 * values
+    if length <= 1e-9:
+        return 0 * values
+    return values / length
 
 
 def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.DataFrame:
-    """Pairs of images whose thumbnails are nearly the same, the most similar first; every image is opened.
+    """Find pairs of images whose thumbnails are nearly the same, the most similar first.
 
-    It finds a second shot, another brightness, a narrow crop. It does not find the same thing from
+    Every image is opened. It finds a second shot, another brightness, a narrow crop. It does not find the same thing from
     another side: if you know what an image shows, split by that.
 
     Args:
@@ -192,14 +224,24 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
         >>> len(near_duplicates(load_dataset("leaves", size=60, pixels=64), threshold=0.95))
         0
     """
-    places = [(part, index) for part in SPLITS for index in range(len(data.split(part)))]
-    thumbs = np.stack([thumbnail(data.split(part)[index][0]) for part, index in places])
-    names = [(data.split(part).paths[index], part) for part, index in places]
-    table = []
-    for first in range(len(thumbs)):
-        cosine = thumbs[first + 1 :] @ thumbs[first]
+    images = []  # path and split of each
+    thumbnails = []
+    for name in SPLITS:
+        split = data.split(name)
+        for index, path in enumerate(split.paths):
+            image, _ = split[index]
+            images.append((path, name))
+            thumbnails.append(thumbnail(image))
+
+    pairs = []
+    thumbs = np.stack(thumbnails)
+    for first, thumb in enumerate(thumbs):
+        later = thumbs[first + 1 :]
+        cosine = later @ thumb
         for place in np.flatnonzero(cosine >= threshold):
-            table.append((float(cosine[place]), *names[first], *names[first + 1 + place]))
+            second = first + 1 + place
+            pairs.append((float(cosine[place]), *images[first], *images[second]))
+
     columns = ["similarity", "first", "first_split", "second", "second_split"]
-    pairs = pd.DataFrame(table, columns=columns)
-    return pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame(pairs, columns=columns)
+    return table.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""One colour, marker and name for each method and each data set, and what every figure over methods shares."""
+"""One colour, marker and name for each method and each data set, and parts that figures share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WIDTH = 7.8
 
 
 def look(arm: str) -> tuple[str, str]:
-    """Colour and marker of an arm; ink and a disc for one that has none.
+    """Return colour and marker of an arm; ink and a disc for one that has none.
 
     Example:
         >>> look("ridge"), look("mine")
@@ -55,19 +55,22 @@ def look(arm: str) -> tuple[str, str]:
 
 
 def ink_on(colour: ColorType) -> str:
-    """What reads on a box of that colour: white or a dark tone; ink where the box is clear.
+    """Return a colour for text on a box: white or a dark tone; ink where the box is clear.
 
     Example:
         >>> ink_on("navy"), ink_on("yellow"), ink_on("none")
         ('white', '#1f2933', '#76818e')
     """
     red, green, blue, alpha = to_rgba(colour)
-    on_box = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else DARK
-    return on_box if alpha else COLOURS["ink"]
+    if not alpha:
+        return COLOURS["ink"]
+
+    brightness = 0.3 * red + 0.59 * green + 0.11 * blue
+    return "white" if brightness < 0.55 else DARK
 
 
 def grid(axes: Iterable[Axes], titles: Sequence[str], along: str) -> None:
-    """Titles, and grid lines behind everything."""
+    """Write titles, and draw grid lines behind everything."""
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title)
         axis.grid(axis="x" if along == "x" else "y", color=GRID, linewidth=0.8)
@@ -75,6 +78,7 @@ def grid(axes: Iterable[Axes], titles: Sequence[str], along: str) -> None:
 
 
 def name_rows(axis: Axes, names: Sequence[str], size: float = 9.0) -> None:
-    """One name per row, the first on top."""
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, 44) for name in names], fontsize=size)
+    """Write one name per row, the first on top."""
+    wrapped = [textwrap.fill(name, 44) for name in names]
+    axis.set_yticks(range(len(names)), wrapped, fontsize=size)
     axis.set_ylim(len(names) - 0.5, -0.5)

@@ -1,4 +1,4 @@
-"""What a text tower knows about the order of ranks before any training, and the controls of such a score."""
+"""The order of ranks in a text tower before any training, and controls of its score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Orders = Int[np.ndarray, "order rank"]
 
 
 def token_text(towers: Towers, number: int) -> str:
-    """One token as its tokenizer spells it; `##` in front (WordPiece) continues the word before.
+    """Return a token as its tokenizer spells it; `##` in front (WordPiece) continues a word.
 
     Example:
         >>> from l2rclip_lite import load_towers
@@ -36,7 +36,7 @@ def token_text(towers: Towers, number: int) -> str:
 
 
 def token_rows(towers: Towers, ranks: Ranks) -> list[list[tuple[str, bool]]]:
-    """Every rank sentence as the tower's tokenizer cuts it, without start, end and padding.
+    """Return every rank sentence as the tower's tokenizer cuts it, without start, end and padding.
 
     Args:
         towers: Whose tokenizer to ask.
@@ -52,19 +52,15 @@ def token_rows(towers: Towers, ranks: Ranks) -> list[list[tuple[str, bool]]]:
         [('nine', True), ('teen', True), ('years', False)]
     """
     tokens = towers.tokenize(ranks.sentences, template=ranks.template)
-    rows = zip(tokens.ids.tolist(), tokens.words.tolist(), tokens.rank_words.tolist(), strict=True)
-    return [
-        [
-            (token_text(towers, number), named)
-            for number, word, named in zip(*row, strict=True)
-            if word
-        ]
-        for row in rows
-    ]
+    sentences = []
+    for ids, words, rank_words in zip(tokens.ids, tokens.words, tokens.rank_words, strict=True):
+        texts = [token_text(towers, number) for number in ids[words].tolist()]
+        sentences.append(list(zip(texts, rank_words[words].tolist(), strict=True)))
+    return sentences
 
 
 def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
-    """The same text network before training: same tokens, same layers, weights drawn anew, origin at 0.
+    """Return the same text network before training: weights drawn anew, origin at 0.
 
     Weights start as BERT's do: matrices and embeddings from N(0, 0.02²), biases 0, norms 1. Any
     order that is left comes from spelling: sentences that share words have similar features in any
@@ -87,7 +83,7 @@ def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
 
 
 def orders(count: int, draws: int, seed: int = 0) -> Orders:
-    """Orders of K names: the true one first, then all others if they are few, else seeded shuffles.
+    """Return orders of K names: the true one first, then all others if few, else seeded shuffles.
 
     Args:
         count: Number of ranks K.
@@ -105,22 +101,28 @@ def orders(count: int, draws: int, seed: int = 0) -> Orders:
     """
     if math.factorial(count) <= draws:
         return np.array(list(permutations(range(count))))
+
     generator = np.random.default_rng(seed)
-    return np.stack([np.arange(count), *(generator.permutation(count) for _ in range(draws - 1))])
+    shuffles = [generator.permutation(count) for _ in range(draws - 1)]
+    return np.stack([np.arange(count), *shuffles])
 
 
 def shuffled_gaps(
     features: Float[Tensor, "rank dim"], names: Orders
 ) -> Float[np.ndarray, " order"]:
-    """The score `gap` alone, for thousands of orders at once: the null distribution of Mantel's test.
+    """Compute the score `gap` alone, for thousands of orders at once.
+
+    It is the null distribution of Mantel's test.
 
     Example:
         >>> angle = torch.tensor([0.0, 60.0, 120.0]).double().deg2rad()
-        >>> shuffled_gaps(torch.stack([angle.cos(), angle.sin()], 1), orders(3, 6)).tolist()
+        >>> arc = torch.stack([angle.cos(), angle.sin()], 1)
+        >>> shuffled_gaps(arc, orders(3, 6)).tolist()
         [1.0, -0.5, -0.5, -0.5, -0.5, 1.0]
     """
     rows = torch.nn.functional.normalize(features.double(), dim=-1).numpy()
     distance = np.round(1 - rows @ rows.T, 9)
+
     i, j = np.triu_indices(len(rows), 1)
     gap = np.broadcast_to(j - i, (len(names), len(i)))
     return spearman_rho(gap, distance[names[:, i], names[:, j]])

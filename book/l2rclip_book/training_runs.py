@@ -1,4 +1,4 @@
-"""What chapter 8 does around a run: check its parameters, name the run, count images and operations."""
+"""Parameters of chapter 8: checks, settings and name of its run, images and operations."""
 
 from __future__ import annotations
 
@@ -52,40 +52,36 @@ VARIED = {
     "LABEL_SHIFT": "shift",
     "FOLD": "fold",
 }
-# floating-point operations of one image forward through ViT-B/16, 197 tokens of width 768 in 12
-# layers
+# floating-point operations of one image forward through ViT-B/16: 12 layers, 197 tokens of 768
 FORWARD = 2 * (12 * (12 * 768**2 * 197 + 2 * 197**2 * 768) + 196 * 768**2)
 
 
 def written(notebook: Given) -> Given:
-    """The parameters of a running notebook: what its own cell assigns, and the cell that papermill puts behind it.
+    """Return the parameters of a running notebook: those its cell or papermill's cell assigns.
 
     Args:
         notebook: Its names, `In` among them, the texts of the cells that have run.
 
     Example:
-        >>> written(
-        ...     {
-        ...         "In": ["PROFILE = 'page'; SEED = 0", "x = 1"],
-        ...         "PROFILE": "page",
-        ...         "SEED": 0,
-        ...         "x": 1,
-        ...     }
-        ... )
+        >>> cells = ["PROFILE = 'page'; SEED = 0", "x = 1"]
+        >>> written({"In": cells, "PROFILE": "page", "SEED": 0, "x": 1})
         {'PROFILE': 'page', 'SEED': 0}
         >>> written({"In": [""], "PROFILE": "page", "x": 1})  # under nbval, which keeps no texts
         {'PROFILE': 'page'}
     """
-    cells = {tuple(cell.split()[:2]): cell for cell in notebook["In"]}  # the latest of each kind
-    ours = [cells.get(start, "") for start in (("PROFILE", "="), ("#", "Parameters"))]
-    nodes = ast.walk(ast.parse("\n".join(ours)))
-    names = [node.id for node in nodes if isinstance(node, ast.Name)]
-    defined = [name for name in KNOWN if name in notebook]
-    return {name: notebook[name] for name in names or defined}
+    latest = {tuple(cell.split()[:2]): cell for cell in notebook["In"]}  # by its first two words
+    own_cell = latest.get(("PROFILE", "="), "")
+    papermill_cell = latest.get(("#", "Parameters"), "")
+    tree = ast.parse(f"{own_cell}\n{papermill_cell}")
+
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    if not names:
+        names = [name for name in KNOWN if name in notebook]
+    return {name: notebook[name] for name in names}
 
 
 def check_parameters(given: Given) -> None:
-    """Refuse what the chapter does not know.
+    """Refuse a parameter or a profile that the chapter does not have.
 
     Raises:
         InputError: A misspelt parameter or profile.
@@ -98,14 +94,17 @@ def check_parameters(given: Given) -> None:
     """
     for name in given.keys() - set(KNOWN):
         near = get_close_matches(name.upper(), KNOWN, 1)
-        fix = f"did you mean {near[0]}?" if near else f"the chapter has {', '.join(KNOWN)}."
+        fix = f"the chapter has {', '.join(KNOWN)}."
+        if near:
+            fix = f"did you mean {near[0]}?"
         raise InputError(f"parameter {name} is unknown; {fix}")
+
     if given["PROFILE"] not in PROFILES:
         raise InputError(f"PROFILE {given['PROFILE']!r} is unknown; choose {', '.join(PROFILES)}.")
 
 
 def said(given: Given, names: tuple[str, ...]) -> dict[str, Any]:
-    """The parameters that are not empty, in lower case.
+    """Return the parameters that are not empty, in lower case.
 
     Example:
         >>> said({"FOLD": 0, "LISTS": "", "CATEGORY": None}, ("FOLD", "LISTS", "CATEGORY"))
@@ -115,7 +114,7 @@ def said(given: Given, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def run_settings(given: Given) -> dict[str, Any]:
-    """What `Config` gets; a smoke run is small, whatever else is asked for.
+    """Return the settings of `Config`; a smoke run is small, whatever else is asked for.
 
     Example:
         >>> run_settings({"PROFILE": "full", "EPOCHS2": 60, "SETTINGS": {"lr1": 0.001}})
@@ -123,78 +122,75 @@ def run_settings(given: Given) -> dict[str, Any]:
     """
     profile = PROFILES[given["PROFILE"]]
     settings = profile | said(given, TRAINING) | given["SETTINGS"]
-    return (
-        settings | profile | {"towers": "mini", "weights": None}
-        if given["PROFILE"] == "smoke"
-        else settings
-    )
+    if given["PROFILE"] == "smoke":
+        settings |= profile | {"towers": "mini", "weights": None}
+    return settings
 
 
 def options(settings: Given) -> Iterator[str]:
-    """Arguments as the command line spells them.
+    """Yield arguments as the command line spells them.
 
     Example:
-        >>> list(
-        ...     options(
-        ...         {
-        ...             "lr1": 0.001,
-        ...             "augment": False,
-        ...             "ranks": ["good", "bad"],
-        ...             "controls": {"clip": False},
-        ...         }
-        ...     )
-        ... )
-        ['--lr1 0.001', '--no-augment', '--ranks good,bad', '--controls.no-clip']
+        >>> list(options({"lr1": 0.001, "augment": False, "ranks": ["good", "bad"]}))
+        ['--lr1 0.001', '--no-augment', '--ranks good,bad']
+        >>> list(options({"controls": {"clip": False}}))
+        ['--controls.no-clip']
     """
     for name, value in settings.items():
         flag = name.replace("_", "-")
+        if value is None:
+            continue
+
         if isinstance(value, dict):
             yield from options({f"{name}.{key}": inner for key, inner in value.items()})
-        elif isinstance(value, bool):
+        elif value is True:
+            yield f"--{flag}"
+        elif value is False:
             group, dot, last = flag.rpartition(".")
-            yield f"--{flag}" if value else f"--{group}{dot}no-{last}"
-        elif value is not None:
-            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            yield f"--{flag} {shlex.quote(text)}"
+            yield f"--{group}{dot}no-{last}"
+        elif isinstance(value, list | tuple):
+            yield f"--{flag} {shlex.quote(','.join(map(str, value)))}"
+        else:
+            yield f"--{flag} {shlex.quote(str(value))}"
 
 
 def run_name(given: Given) -> str:
-    """What was varied, so that the runs of a batch share one folder; the seed is added behind it.
+    """Return the name of what is varied; runs with other seeds share it, and the seed is added.
 
     Example:
-        >>> run_name(
-        ...     {"DATASET": "morph", "PROTOCOL": "label-shift", "LABEL_SHIFT": "10:0.2", "FOLD": 0}
-        ... )
+        >>> shift = {"PROTOCOL": "label-shift", "LABEL_SHIFT": "10:0.2"}
+        >>> run_name({"DATASET": "morph", **shift, "FOLD": 0})
         'morph_label-shift_shift10-0.2_fold0'
     """
-    words = [f"{VARIED[name.upper()]}{value}" for name, value in said(given, tuple(VARIED)).items()]
-    return "_".join([given["DATASET"], *words]).replace(":", "-")
+    words = [given["DATASET"]]
+    for name, value in said(given, tuple(VARIED)).items():
+        words.append(f"{VARIED[name.upper()]}{value}")
+    return "_".join(words).replace(":", "-")
 
 
 def images_of(given: Given, counts: pd.DataFrame) -> tuple[int, int, int]:
-    """Training, validation and test images of a parameter file.
+    """Count the training, validation and test images of a parameter file.
 
     Args:
         given: The file's parameters.
         counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
             and fold.
     """
-    for column, name in {
-        "data": "DATASET",
-        "protocol": "PROTOCOL",
-        "category": "CATEGORY",
-        "fold": "FOLD",
-    }.items():
-        counts = counts[counts[column] == given[name]] if name in given else counts
+    for name in ("DATASET", "PROTOCOL", "CATEGORY", "FOLD"):
+        column = "data" if name == "DATASET" else name.lower()
+        if name in given:
+            counts = counts[counts[column] == given[name]]
+
     train = counts["train"].sort_values(ascending=False).clip(upper=given.get("FEW_SHOT"))
     if "LABEL_SHIFT" in given:
-        top, share = given["LABEL_SHIFT"].split(":")
-        train.iloc[: int(top)] = (float(share) * train.iloc[: int(top)]).astype(int).clip(lower=1)
+        number, share = given["LABEL_SHIFT"].split(":")
+        largest = train.iloc[: int(number)]
+        train.iloc[: int(number)] = (float(share) * largest).astype(int).clip(lower=1)
     return int(train.sum()), int(counts["val"].sum()), int(counts["test"].sum())
 
 
 def span(seconds: float) -> str:
-    """A time as a person says it.
+    """Return a time in minutes, hours or days.
 
     Example:
         >>> span(300), span(7200), span(200_000)

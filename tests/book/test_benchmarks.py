@@ -4,9 +4,11 @@ import math
 
 import pytest
 import rows
+import setting
 import timing
+import training_rows
 
-QUICK = rows.Setting(repeats=2, quick=True)
+QUICK = setting.Setting(repeats=2, quick=True)
 
 
 def test_two_functions_are_timed_in_turns() -> None:
@@ -20,8 +22,8 @@ def test_two_functions_are_timed_in_turns() -> None:
 def test_the_bare_tower_trains_the_image_side_alone() -> None:
     """Gradients for the whole image tower and nothing else."""
     config = QUICK.config("mini", 4)
-    towers = rows.bare_towers(config)
-    rows.bare_step(config, towers)()
+    towers = training_rows.bare_towers(config)
+    training_rows.bare_step(config, towers)()
     for name, parameter in towers.named_parameters():
         assert (parameter.grad is not None) == name.startswith("image."), name
 

@@ -3,9 +3,11 @@
     python tools/bench/bench.py                        every row -> book/results/speed.json
     python tools/bench/bench.py --only metrics,help    two rows, the others in the file stay
     python tools/bench/bench.py --device cuda          -> book/results/speed-cuda.json
-    python tools/bench/bench.py --quick                tiny towers: do the rows run? -> runs/bench-quick.json
+    python tools/bench/bench.py --quick                tiny towers: do the rows run?
+                                                       -> runs/bench-quick.json
 
-A figure is a ratio of medians of things measured in turns (see timing.py). Nothing else should run on the machine.
+A figure is a ratio of medians of calls that were measured in turns (see timing.py). Nothing else
+should run on the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import ROWS, NotMeasuredError, Setting, cores
+from rows import ROWS
+from setting import NotMeasuredError, Setting, cores
 
 from l2rclip_lite.files import write_json
 
@@ -29,20 +32,37 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def machine(setting: Setting) -> str:
-    """The machine in words."""
+    """Describe the machine in words."""
+    words = [
+        _processor(),
+        f"{cores()} cores",
+        f"threads: {torch.get_num_threads()}",
+        f"torch {torch.__version__.split('+')[0]}",
+    ]
+    if setting.device == "cuda":
+        words.insert(0, torch.cuda.get_device_name())
+    return ", ".join(words)
+
+
+def _processor() -> str:
+    """Return the name of the processor, from Linux where it has one."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    words = f"{(names or [platform.processor()])[0]}, {cores()} cores, threads: {torch.get_num_threads()}"
-    words += f", torch {torch.__version__.split('+')[0]}"
-    return f"{torch.cuda.get_device_name()}, {words}" if setting.device == "cuda" else words
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
 
 
 def measured(name: str, setting: Setting) -> dict[str, Any]:
-    """One line of the results file."""
-    row, start = ROWS[name], time.perf_counter()
-    about = {"what": row.what, "unit": row.unit, "target": row.target, "direction": row.direction}
-    about |= {
+    """Measure a row and return its entry in the results file."""
+    start = time.perf_counter()
+    row = ROWS[name]
+    entry = {
+        "what": row.what,
+        "unit": row.unit,
+        "target": row.target,
+        "direction": row.direction,
         "machine": machine(setting),
         "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 1),
@@ -50,16 +70,37 @@ def measured(name: str, setting: Setting) -> dict[str, Any]:
     try:
         figure = row.measure(setting)
     except NotMeasuredError as reason:
-        return about | {"value": None, "met": None, "repeats": 0, "reason": str(reason)}
-    digits = json.dumps(about | figure | {"met": row.met(figure["value"])})
-    short = json.loads(
-        digits, parse_float=lambda text: float(f"{float(text):.5g}")
-    )  # more would be noise
-    return short | {"took_seconds": round(time.perf_counter() - start)}
+        return entry | {"value": None, "met": None, "repeats": 0, "reason": str(reason)}
+
+    text = json.dumps(entry | figure | {"met": row.met(figure["value"])})
+    entry = json.loads(text, parse_float=_five_digits)
+    return entry | {"took_seconds": round(time.perf_counter() - start)}
 
 
-def main() -> None:
-    """Measure, write, and say where."""
+def _five_digits(text: str) -> float:
+    """Return a number with five digits; more would be noise."""
+    return float(f"{float(text):.5g}")
+
+
+def _line(name: str, entry: dict[str, Any]) -> str:
+    """Return a measured row as one line."""
+    value = entry.get("reason") or format(entry["value"], ".3g")
+    verdict = {True: "met", False: "MISSED", None: "no target"}[entry["met"]]
+    return f"{name:<14}{value} {entry['unit']}  {verdict}"
+
+
+def _results_file(options: argparse.Namespace) -> Path:
+    """Return the file to write."""
+    if options.out:
+        return options.out
+    if options.quick:
+        return ROOT / "runs" / "bench-quick.json"
+    name = "speed-cuda.json" if options.device == "cuda" else "speed.json"
+    return ROOT / "book" / "results" / name
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -70,31 +111,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder that holds datalists")
     parser.add_argument("--out", type=Path, help="results file")
     parser.add_argument("--quick", action="store_true", help="only show that the rows run")
-    given = parser.parse_args()
-    names = [name.strip() for name in given.only.split(",")]
-    if unknown := set(names) - set(ROWS):
+    return parser
+
+
+def main() -> None:
+    """Measure the rows, print a line for each, and write the results."""
+    parser = _parser()
+    options = parser.parse_args()
+    names = [name.strip() for name in options.only.split(",")]
+    unknown = set(names) - set(ROWS)
+    if unknown:
         parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
-    warnings.simplefilter(
-        "ignore"
-    )  # remarks of libraries about random weights would break the lines below
+
+    # remarks of libraries about random weights would break the lines below
+    warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(given.threads)
-    setting = Setting(given.repeats, given.device, given.data, given.quick)
-    file = (
-        ROOT / "book" / "results" / ("speed-cuda.json" if given.device == "cuda" else "speed.json")
-    )
-    out = given.out or (ROOT / "runs" / "bench-quick.json" if given.quick else file)
-    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else {}
+    torch.set_num_threads(options.threads)
+    setting = Setting(options.repeats, options.device, options.data, options.quick)
+
+    out = _results_file(options)
+    rows = {}
+    if out.is_file():
+        rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
     for name in names:
-        rows[name] = found = measured(name, setting)
-        write_json(
-            out, {"device": given.device, "rows": {key: rows[key] for key in ROWS if key in rows}}
-        )
-        verdict = {True: "met", False: "MISSED", None: "no target"}[found["met"]]
-        print(
-            f"{name:<14}{found.get('reason') or format(found['value'], '.3g')} {found['unit']}  {verdict}",
-            flush=True,
-        )
+        rows[name] = measured(name, setting)
+        in_order = {key: rows[key] for key in ROWS if key in rows}
+        write_json(out, {"device": options.device, "rows": in_order})
+        print(_line(name, rows[name]), flush=True)
     print(f"written: {os.path.relpath(out)}")
 
 

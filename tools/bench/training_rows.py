@@ -1,0 +1,193 @@
+"""Rows about training: time and memory of its steps, beside those of the bare image tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from setting import GRADES, NotMeasuredError, Setting, ages, noise_images, training_data
+from timing import Call, Figure, peak_of, ratio, steps_and, summary
+from torch import Tensor, nn
+
+from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
+from l2rclip_lite.baselines.losses import ordinalclip_loss
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.images import Augment
+from l2rclip_lite.training.stages import train_stage1, train_stage2
+
+STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
+
+
+def bare_towers(config: Config) -> Towers:
+    """Load the towers once more, only the image side with gradients."""
+    towers = load_towers(config.towers, image_size=config.image_size, seed=config.seed)
+    for name, parameter in towers.named_parameters():
+        parameter.requires_grad_(name.startswith("image."))
+    return towers.to(config.device)
+
+
+def bare_step(config: Config, towers: Towers) -> Call:
+    """Return forward and backward of the image tower on a batch that is ready.
+
+    There is no text, no loss and no optimiser.
+    """
+    batch = _batch_of_noise(config.batch_size, towers)
+    pixels = towers.normalize(batch.to(config.device).float() / 255)
+    gradient = torch.ones(config.batch_size, towers.dim, device=config.device)
+    parameters = _trainable(towers)
+
+    def step() -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        with torch.autocast(config.device, torch.bfloat16, enabled=config.precision == "bf16"):
+            features = towers.encode_image(pixels)
+        torch.autograd.backward(features.float(), gradient)
+
+    return step
+
+
+def _batch_of_noise(number: int, towers: Towers) -> Tensor:
+    """Return images of noise, as bytes."""
+    return torch.stack([image for image, _ in noise_images(number, towers.image_size)])
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters with gradients."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def time_stage2(config: Config, ranks: Ranks, other: Call, repeats: int) -> list[list[float]]:
+    """Measure the seconds of stage-2 steps, and of another call in turns with them."""
+    model = L2RCLIP.build(ranks, config).to(config.device)
+    data = training_data(model, (repeats + 3) * config.batch_size)
+    return steps_and(lambda: train_stage2(model, data), other, repeats)
+
+
+def stage2_mini(setting: Setting) -> Figure:
+    """Compare a short step, whose bound is near, so that twice as many are timed."""
+    config = setting.config("mini", 16)
+    bare = bare_step(config, bare_towers(config))
+    ours, other = time_stage2(config, GRADES, bare, 2 * setting.repeats)
+    return ratio(ours, other, {"batch": 16, "towers": config.towers})
+
+
+def stage2_vit(setting: Setting) -> Figure:
+    """Compare a step of CLIP's ViT-B-16 with random weights, which cost what trained ones cost."""
+    config = setting.config("ViT-B-16/random", 64 if setting.device == "cuda" else 16)
+    bare = bare_step(config, bare_towers(config))
+    ours, other = time_stage2(config, GRADES, bare, min(5, setting.repeats))
+    return ratio(ours, other, {"batch": config.batch_size, "towers": config.towers})
+
+
+def ordinalclip(setting: Setting) -> Figure:
+    """Compare a step of OrdinalCLIP's scheme with one of stage 2.
+
+    Its one stage trains image tower and prompts together, and encodes all prompts in every step.
+    """
+    config = setting.config("mini", 16)
+    model = L2RCLIP.build(ages(62), config).to(config.device)
+    head = PromptHead(model, InterpolatedPrompts).to(config.device)
+    parameters = [*freeze(model, "stage 2").values(), *_trainable(head.prompts)]
+    optimizer = torch.optim.Adam(parameters, lr=1e-4)
+
+    batch = _batch_of_noise(16, model.towers).to(config.device)
+    target = torch.arange(16, device=config.device)
+    augment = Augment()
+
+    def step() -> None:
+        image = model.image_features(model.towers.normalize(augment(batch).float() / 255))
+        loss = ordinalclip_loss(head(model.scale * image), target)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+
+    ours, other = time_stage2(config, ages(62), step, setting.repeats)
+    return ratio(other, ours, {"batch": 16, "ranks": 62, "towers": config.towers})
+
+
+def stage1_ranks(setting: Setting) -> Figure:
+    """Measure the steepest growth of a stage-1 step between 5, 62 and 620 ranks ÷ theirs.
+
+    From the end of a step to the end of the next, as in stage 2: the work of an epoch (the prompts
+    encoded anew, the validation images) would weigh most where STEPS are fewest.
+    """
+    runs = []
+    for ranks, steps in STEPS.items():
+        model = L2RCLIP.build(ages(ranks), setting.config("mini", 16)).to(setting.device)
+        train = partial(train_stage1, model, training_data(model, 16 * (steps + 1)))
+        runs.append((steps, train))
+
+    seconds: list[list[float]] = [[] for _ in STEPS]
+    for _ in range(setting.repeats):  # in turns; the first step of each does not count
+        for column, (steps, train) in zip(seconds, runs, strict=True):
+            times, _ = steps_and(train, lambda: None, steps, warmup=0)
+            column.append(sum(times) / steps)
+
+    medians = [summary(column)["value"] for column in seconds]
+    by_ranks = dict(zip(map(str, STEPS), medians, strict=True))
+    rounds = zip(*seconds, strict=True)
+    figure = summary([growth(times) for times in rounds], {"seconds": by_ranks, "batch": 16})
+    figure["value"] = growth(medians)
+    return figure
+
+
+def growth(seconds: Sequence[float]) -> float:
+    """Return the steepest growth between neighbours of STEPS; 1 is linear.
+
+    Example:
+        >>> growth([1.0, 12.4, 62.0])
+        1.0
+    """
+    few, some, many = STEPS
+    first, second, third = seconds
+    return max(second / first / (some / few), third / second / (many / some))
+
+
+def memory(setting: Setting) -> Figure:
+    """Compare the peak memory of stage 2 with training the image tower alone.
+
+    Both are above the memory of the imports.
+    """
+    config = setting.config("mini", 16)
+    ours = []
+    bare = []
+    for _ in range(2 if setting.quick else 5):
+        ours.append(peak_of(train_ours, config))
+        bare.append(peak_of(train_bare, config))
+
+    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
+    return summary(ratios, {"mib": ours[0], "other_mib": bare[0], "batch": 16})
+
+
+def train_ours(config: Config) -> None:
+    """Run, in a child, three steps of stage 2."""
+    torch.set_num_threads(1)
+    model = L2RCLIP.build(GRADES, config)
+    train_stage2(model, training_data(model, 3 * config.batch_size))
+
+
+def train_bare(config: Config) -> None:
+    """Run, in a child, three steps of the image tower alone, with Adam and without a text tower."""
+    torch.set_num_threads(1)
+    towers = bare_towers(config)
+    del towers.text
+    step = bare_step(config, towers)
+    optimizer = torch.optim.Adam(_trainable(towers), lr=1e-4)
+
+    for _ in range(3):
+        step()
+        optimizer.step()
+
+
+def gpu(setting: Setting) -> Figure:
+    """Measure stage 2 of ViT-B-16 in bf16 as `fit` runs it, images per second."""
+    if setting.device != "cuda":
+        raise NotMeasuredError("needs a GPU: --device cuda")
+
+    config = setting.config("ViT-B-16/random", 256, precision="bf16")
+    steps, _ = time_stage2(config, GRADES, lambda: None, setting.repeats)
+    images_per_second = [config.batch_size / seconds for seconds in steps]
+    card = torch.cuda.get_device_name()
+    return summary(images_per_second, {"batch": config.batch_size, "card": card})
