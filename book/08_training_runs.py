@@ -85,9 +85,11 @@ from l2rclip_lite.results import judge, median_rank
 folder = Path(OUT or tempfile.mkdtemp()).expanduser()
 synthetic = DATASET == "leaves"
 try:
-    given = training_runs.written(globals())
-    training_runs.check_parameters(given)
-    source = training_runs.said(given, training_runs.LOADING) | DATA_OPTIONS
+    parameters = training_runs.written(globals())
+    training_runs.check_parameters(parameters)
+    source = (
+        training_runs.filled(parameters, training_runs.LOADING) | DATA_OPTIONS
+    )
     if FEW_SHOT or LABEL_SHIFT:
         source["protocol_seed"] = PROTOCOL_SEED
     if synthetic and PROFILE != "full":
@@ -96,7 +98,7 @@ try:
         raise InputError(f"ROOT is empty; give the folder of {DATASET}.")
     if not synthetic:
         source["root"] = str(Path(ROOT).expanduser().absolute())
-    config = Config(seed=SEED, **training_runs.run_settings(given))
+    config = Config(seed=SEED, **training_runs.run_settings(parameters))
     methods = [
         name
         for name in BASELINES
@@ -106,7 +108,7 @@ try:
     data = load_dataset(DATASET, **source)
 except (InputError, ValidationError) as error:
     raise SystemExit(sentence(error)) from None
-ranks, name = data.ranks, training_runs.run_name(given)
+ranks, name = data.ranks, training_runs.run_name(parameters)
 if DATASET in ("leaves", "bracol", "retinamnist", "csv"):
     columns = 3 if max(map(len, ranks.names)) > 12 else 5
     sheet = plots.contact_sheet(data.train, ranks, rows=2, columns=columns)
@@ -183,7 +185,7 @@ print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 # %%
 def train(number: int) -> tuple[dict, dict]:
     """Train with a seed, or resume or load the run in its place."""
-    config = Config(seed=number, **training_runs.run_settings(given))
+    config = Config(seed=number, **training_runs.run_settings(parameters))
     out = folder / f"{name}_seed{number}"
     known = {"name": DATASET} | source
     run = fit(data, config, out, source=known, quiet=True)
@@ -353,7 +355,7 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 words = {"dataset": DATASET} | source | ({"root": ROOT} if ROOT else {})
 if "seed" in words:
     words["data_seed"] = words.pop("seed")
-words |= training_runs.run_settings(given) | {"seed": SEED}
+words |= training_runs.run_settings(parameters) | {"seed": SEED}
 words["out"] = f"runs/{name}_seed{SEED}"
 line = " ".join(training_runs.options(words))
 print(f"l2rclip fit {line}\nl2rclip baselines {words['out']}", *methods)

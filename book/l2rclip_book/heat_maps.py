@@ -16,7 +16,7 @@ from l2rclip_book.style import WIDTH
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 
 
-def heat_maps(
+def heat_maps(  # noqa: PLR0913  (as chapters name them)
     tables: Mapping[str, Table],
     names: Sequence[str],
     *,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from l2rclip_lite.errors import InputError
 
-Given: TypeAlias = Mapping[str, Any]  # parameters of the chapter, by name
+Parameters: TypeAlias = Mapping[str, Any]  # parameters of the chapter, by name
 
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": 64, "epochs1": 2, "epochs2": 1, "threads": 1},
@@ -30,7 +30,7 @@ TRAINING = (
     "DEVICE",
     "PRECISION",
 )
-KNOWN = (
+NAMES = (
     *LOADING,
     *TRAINING,
     "PROFILE",
@@ -56,7 +56,7 @@ VARIED = {
 FORWARD = 2 * (12 * (12 * 768**2 * 197 + 2 * 197**2 * 768) + 196 * 768**2)
 
 
-def written(notebook: Given) -> Given:
+def written(notebook: Parameters) -> Parameters:
     """Return the parameters of a running notebook: those its cell or papermill's cell assigns.
 
     Args:
@@ -76,11 +76,11 @@ def written(notebook: Given) -> Given:
 
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
     if not names:
-        names = [name for name in KNOWN if name in notebook]
+        names = [name for name in NAMES if name in notebook]
     return {name: notebook[name] for name in names}
 
 
-def check_parameters(given: Given) -> None:
+def check_parameters(parameters: Parameters) -> None:
     """Refuse a parameter or a profile that the chapter does not have.
 
     Raises:
@@ -92,42 +92,46 @@ def check_parameters(given: Given) -> None:
         ...
         l2rclip_lite.errors.InputError: parameter epoch1 is unknown; did you mean EPOCHS1?
     """
-    for name in given.keys() - set(KNOWN):
-        near = get_close_matches(name.upper(), KNOWN, 1)
-        fix = f"the chapter has {', '.join(KNOWN)}."
+    for name in parameters.keys() - set(NAMES):
+        near = get_close_matches(name.upper(), NAMES, 1)
+        fix = f"the chapter has {', '.join(NAMES)}."
         if near:
             fix = f"did you mean {near[0]}?"
         raise InputError(f"parameter {name} is unknown; {fix}")
 
-    if given["PROFILE"] not in PROFILES:
-        raise InputError(f"PROFILE {given['PROFILE']!r} is unknown; choose {', '.join(PROFILES)}.")
+    if parameters["PROFILE"] not in PROFILES:
+        raise InputError(
+            f"PROFILE {parameters['PROFILE']!r} is unknown; choose {', '.join(PROFILES)}."
+        )
 
 
-def said(given: Given, names: tuple[str, ...]) -> dict[str, Any]:
+def filled(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the parameters that are not empty, in lower case.
 
     Example:
-        >>> said({"FOLD": 0, "LISTS": "", "CATEGORY": None}, ("FOLD", "LISTS", "CATEGORY"))
+        >>> filled({"FOLD": 0, "LISTS": "", "CATEGORY": None}, ("FOLD", "LISTS", "CATEGORY"))
         {'fold': 0}
     """
-    return {name.lower(): given[name] for name in names if given.get(name) not in ("", None)}
+    return {
+        name.lower(): parameters[name] for name in names if parameters.get(name) not in ("", None)
+    }
 
 
-def run_settings(given: Given) -> dict[str, Any]:
+def run_settings(parameters: Parameters) -> dict[str, Any]:
     """Return the settings of `Config`; a smoke run is small, whatever else is asked for.
 
     Example:
         >>> run_settings({"PROFILE": "full", "EPOCHS2": 60, "SETTINGS": {"lr1": 0.001}})
         {'epochs2': 60, 'lr1': 0.001}
     """
-    profile = PROFILES[given["PROFILE"]]
-    settings = profile | said(given, TRAINING) | given["SETTINGS"]
-    if given["PROFILE"] == "smoke":
+    profile = PROFILES[parameters["PROFILE"]]
+    settings = profile | filled(parameters, TRAINING) | parameters["SETTINGS"]
+    if parameters["PROFILE"] == "smoke":
         settings |= profile | {"towers": "mini", "weights": None}
     return settings
 
 
-def options(settings: Given) -> Iterator[str]:
+def options(settings: Parameters) -> Iterator[str]:
     """Yield arguments as the command line spells them.
 
     Example:
@@ -154,7 +158,7 @@ def options(settings: Given) -> Iterator[str]:
             yield f"--{flag} {shlex.quote(str(value))}"
 
 
-def run_name(given: Given) -> str:
+def run_name(parameters: Parameters) -> str:
     """Return the name of what is varied; runs with other seeds share it, and the seed is added.
 
     Example:
@@ -162,28 +166,28 @@ def run_name(given: Given) -> str:
         >>> run_name({"DATASET": "morph", **shift, "FOLD": 0})
         'morph_label-shift_shift10-0.2_fold0'
     """
-    words = [given["DATASET"]]
-    for name, value in said(given, tuple(VARIED)).items():
+    words = [parameters["DATASET"]]
+    for name, value in filled(parameters, tuple(VARIED)).items():
         words.append(f"{VARIED[name.upper()]}{value}")
     return "_".join(words).replace(":", "-")
 
 
-def images_of(given: Given, counts: pd.DataFrame) -> tuple[int, int, int]:
+def images_of(parameters: Parameters, counts: pd.DataFrame) -> tuple[int, int, int]:
     """Count the training, validation and test images of a parameter file.
 
     Args:
-        given: The file's parameters.
+        parameters: The file's parameters.
         counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
             and fold.
     """
     for name in ("DATASET", "PROTOCOL", "CATEGORY", "FOLD"):
         column = "data" if name == "DATASET" else name.lower()
-        if name in given:
-            counts = counts[counts[column] == given[name]]
+        if name in parameters:
+            counts = counts[counts[column] == parameters[name]]
 
-    train = counts["train"].sort_values(ascending=False).clip(upper=given.get("FEW_SHOT"))
-    if "LABEL_SHIFT" in given:
-        number, share = given["LABEL_SHIFT"].split(":")
+    train = counts["train"].sort_values(ascending=False).clip(upper=parameters.get("FEW_SHOT"))
+    if "LABEL_SHIFT" in parameters:
+        number, share = parameters["LABEL_SHIFT"].split(":")
         largest = train.iloc[: int(number)]
         train.iloc[: int(number)] = (float(share) * largest).astype(int).clip(lower=1)
     return int(train.sum()), int(counts["val"].sum()), int(counts["test"].sum())

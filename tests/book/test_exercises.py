@@ -1,4 +1,4 @@
-"""The checks of exercises: the book's answer is right, a wrong one gets a sentence that leads on."""
+"""The checks of exercises: the right answer passes, a wrong one gets a sentence that leads on."""
 
 import contextlib
 import inspect

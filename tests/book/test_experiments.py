@@ -14,7 +14,7 @@ import pytest
 import yaml
 from drawn import make_fixture
 
-from l2rclip_book.training_runs import FORWARD, KNOWN, check_parameters, images_of
+from l2rclip_book.training_runs import FORWARD, NAMES, check_parameters, images_of
 from l2rclip_lite import Config
 from l2rclip_lite.baselines import check_baselines
 from l2rclip_lite.data import load_dataset
@@ -49,8 +49,8 @@ def chapter_parameters(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_the_chapter_names_its_parameters_and_no_others(chapter_parameters: set[str]) -> None:
-    """What chapter 08 refuses follows from `KNOWN`."""
-    assert set(KNOWN) == chapter_parameters
+    """What chapter 08 refuses follows from `NAMES`."""
+    assert set(NAMES) == chapter_parameters
 
 
 def test_a_profile_is_one_of_three() -> None:

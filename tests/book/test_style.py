@@ -1,4 +1,4 @@
-"""What ruff cannot see in the code: values assigned in a row, late imports, names that say nothing."""
+"""What ruff cannot see: values assigned in a row, late imports, and names that say nothing."""
 
 import ast
 from collections.abc import Iterator

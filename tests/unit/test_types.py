@@ -36,6 +36,7 @@ WRONG = {
     'fit("nonsense", 3, 5, 6, 7)': "call-arg|arg-type",
     'Config(epochs1="two")': "arg-type",
     "Ranks()": "call-arg",
+    'load_dataset("leaves", sizes=60)': "call-arg",
     'load_towers("mini", size=3)': "call-arg",
     "evaluate([[0.5, 0.5]], [0])": "call-arg",
 }
@@ -52,7 +53,7 @@ def mypy(code: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_twenty_lines_of_a_user_pass_and_five_wrong_calls_do_not(tmp_path: Path) -> None:
+def test_twenty_lines_of_a_user_pass_and_six_wrong_calls_do_not(tmp_path: Path) -> None:
     """The first part has no error, each line of the second has the one expected."""
     first = len(USER.splitlines()) + 1
     report = mypy(USER + "\n".join(WRONG), tmp_path)
