@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, unreadable
+from l2rclip_lite.files import is_file
 from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
@@ -180,6 +181,8 @@ def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
             return upright_rgb(opened, stored_bits(opened))
+    except PermissionError as error:
+        raise unreadable(name, error) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
@@ -203,15 +206,13 @@ def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
-        raise InputError(
-            f"{name} cannot be used ({error.strerror}); replace or remove it."
-        ) from error
+        raise unreadable(name, error) from error
 
 
 def _file_name(path: str | os.PathLike[str], where: str) -> str:
     """Return how an error calls an image file, or raise one if it is not there."""
     name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not os.path.isfile(path):  # a pipe, too: to open one is to wait for who writes into it
+    if not is_file(path, name):  # a pipe, too: to open one is to wait for who writes into it
         raise InputError(f"{name} does not exist; correct or remove it.")
     return name
 
@@ -349,31 +350,59 @@ def images_in(folder: str | os.PathLike[str]) -> list[Path]:
     Hidden files and folders are left out.
 
     Raises:
-        InputError: A link leads out of the folder.
+        InputError: A link leads out of the folder, or one in it cannot be read.
     """
-    images, outside = images_and_links_out(folder)
-    if outside:
-        raise InputError(f"{outside[0]} leads out of {folder}; put the file itself there.")
-    return images
+    scan = scan_folder(folder)
+    if scan.unreadable:
+        raise scan.unreadable[0]
+    if scan.links_out:
+        raise InputError(f"{scan.links_out[0]} leads out of {folder}; put the file itself there.")
+    return scan.images
 
 
-def images_and_links_out(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """Return the images that lie under a folder, and the links whose targets do not.
+class FolderScan(NamedTuple):
+    """What lies under a folder, in the order of the names.
 
-    Hidden files and folders are left out.
+    Args:
+        images: Its images, and those of the folders in it.
+        links_out: Links to an image or a folder elsewhere.
+        unreadable: An error for each folder that cannot be listed or entered.
     """
+
+    images: list[Path]
+    links_out: list[Path]
+    unreadable: list[InputError]
+
+
+def scan_folder(folder: str | os.PathLike[str]) -> FolderScan:
+    """Return what lies under a folder; hidden files and folders are left out."""
     images = list[Path]()
-    outside = list[Path]()
+    links_out = list[Path]()
+    errors = list[InputError]()
     root = os.path.realpath(folder)
 
-    for path in sorted(Path(folder).rglob("*")):
-        if "/." in f"/{path.relative_to(folder).as_posix()}":
+    folders = [Path(folder)]
+    while folders:
+        parent = folders.pop()
+        try:
+            # "photos" can be opened by who may list it, "photos/." only by who may enter it, too
+            entries = [*os.scandir(os.path.join(parent, os.curdir))]
+        except OSError as error:
+            errors.append(unreadable(parent, error))
             continue
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-            if is_image or path.is_dir():
-                outside.append(path)
-        elif is_image:
-            images.append(path)
 
-    return images, outside
+        for entry in entries:
+            path = parent / entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+
+            is_image = path.suffix.lower() in IMAGE_SUFFIXES
+            if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                if is_image or os.path.isdir(path):
+                    links_out.append(path)
+            elif is_image:
+                images.append(path)
+
+    return FolderScan(sorted(images), sorted(links_out), sorted(errors, key=str))

@@ -49,6 +49,9 @@ def export(
     """
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
+    from l2rclip_lite.files import check_target
+
+    check_target(file)
     from l2rclip_lite.export import export_onnx, resizing_difference
 
     model = load_model(run, method, allow_download=allow_download)

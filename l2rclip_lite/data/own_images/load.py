@@ -14,6 +14,7 @@ from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_t
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import as_dataset, files_inside, keep_present
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import is_file
 
 
 @validated
@@ -125,7 +126,7 @@ def _read(
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Return one row for each image, what to call the rows, and sentences about them."""
     if labels is None:
-        if not os.path.isfile(root / "labels.csv"):
+        if not is_file(root / "labels.csv"):
             return images_by_folder(root)
         labels = "labels.csv"
     return own_table(root, labels, columns)
