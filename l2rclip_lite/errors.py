@@ -81,3 +81,13 @@ def printable(text: str) -> str:
             character = character.encode("unicode_escape").decode()
         characters.append(character)
     return "".join(characters)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> plural(1, "image"), plural(1234, "image")
+        ('1 image', '1,234 images')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -88,7 +88,7 @@ def check_target(file: Path) -> None:
     """
     for folder in file.parents:
         if os.path.lexists(folder) and not os.path.isdir(folder):
-            raise InputError(f"{folder}: is not a folder; choose another place.")
+            raise InputError(f"{folder}: is {kind_of(folder)}, not a folder; choose another place.")
 
     kind = kind_of(file)
     if kind not in ("", "a file"):

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -182,6 +181,7 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
     return [files.get(name.casefold(), "") for name in names]
 
 
-def _refuse(error: OSError) -> NoReturn:
-    """Refuse a folder that cannot be read."""
-    raise unreadable(error.filename, error) from error
+def _refuse(error: OSError) -> None:
+    """Refuse a folder that cannot be read; in one that is not there is no image."""
+    if not isinstance(error, FileNotFoundError):
+        raise unreadable(error.filename, error) from error
