@@ -1,4 +1,4 @@
-"""What may not be read is named, with the permissions as the cause, and never left out in silence."""
+"""What may not be read is named, with the permissions as the cause; nothing is left out in silence."""
 
 import tempfile
 from collections.abc import Iterator
@@ -36,10 +36,11 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def model(place: Path) -> L2RCLIP:
-    """A model of random weights, also there as a file, and used once, as root may import more."""
+    """A model of random weights, also there as a file."""
     ranks = Ranks(("new", "old"), (0, 1), template="a {rank} tyre")
     model = L2RCLIP.build(ranks, Config(towers="tiny/random", heads=2, hidden=32))
     model.save_pretrained(place / "model")
+    # also imports what is imported late: the user nobody may not read Python's own files
     whole = run("predict", place / "model", place / "photos")
     assert (whole.code, whole.out.count("\n"), whole.err) == (0, 9, "")
     return model
