@@ -85,8 +85,11 @@ def test_misspelt_words_are_one_sentence_with_the_nearest_right_one(
     [
         (["report", "leaves", "--out", ""], "--out is empty; give it a value"),
         (["report", "leaves", "--out="], "--out is empty; give it a value"),
-        (["evaluate", "leaves", "--root", ""], "--root is empty; give it a value"),
-        ([*FIT.split(), "--cache", ""], "--cache is empty; give it a value"),
+        (["evaluate", "runs/none", "--root", ""], "--root is empty; give it a value"),
+        (
+            ["fit", "--dataset", "csv", "--out", "x", "--cache", ""],
+            "--cache is empty; give it a value",
+        ),
         (["export", "leaves", ""], "FILE is empty; give it a name"),
         (["export", "", "leaves.onnx"], "RUN is empty; give it a name"),
     ],
