@@ -392,9 +392,10 @@ def scan_folder(folder: str | os.PathLike[str]) -> FolderScan:
             continue
 
         for entry in entries:
-            path = parent / entry.name
             if entry.name.startswith("."):
                 continue
+
+            path = parent / entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
 
