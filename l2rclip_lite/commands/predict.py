@@ -88,7 +88,7 @@ def predict(
 
 def _images_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the images that the words name, and sentences about what is left out."""
-    from l2rclip_lite.images import scan_folder
+    from l2rclip_lite.image_lists import scan_folder
 
     named: list[Path] = []
     for word in words:
