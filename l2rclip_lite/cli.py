@@ -109,6 +109,11 @@ def parse(words: Sequence[str]) -> Command:
         if "\0" in word:
             raise InputError(f"{word!r}: no path and no value holds a NUL character; leave it out.")
 
+    if any(word == "" or word.endswith("=") for word in words):  # tyro takes it for a value
+        problem = _explanation(words)
+        if problem:
+            raise InputError(problem)
+
     commands = []
     for command in COMMANDS:
         description = None

@@ -107,7 +107,11 @@ def folder(out: Path) -> str:
 
     Where the folder does not exist, the nearest one above is checked.
     """
-    place = next(parent for parent in (out, *out.parents) if parent.exists())
+    place = next(parent for parent in (out, *out.parents) if os.path.lexists(parent))
+    if place.is_symlink() and not place.exists():
+        problem = f"{place}: is a link that leads nowhere"
+        raise InputError(f"{problem}; remove it, or choose another --out")
+
     try:
         with tempfile.TemporaryFile(dir=place) as stream:
             stream.write(b"\1" * WRITTEN)

@@ -16,6 +16,19 @@ class TrainingError(RuntimeError):
     """Training cannot go on (a loss that is not a number). The message says what to do."""
 
 
+def unreadable(name: object, error: OSError) -> InputError:
+    """Return the error of a file or folder that the system does not let be read.
+
+    Example:
+        >>> raise unreadable("photos", PermissionError(13, "Permission denied"))
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: photos cannot be read (Permission denied); check the
+        permissions of it and of the folders above it.
+    """
+    fix = "check the permissions of it and of the folders above it"
+    return InputError(f"{name} cannot be read ({error.strerror}); {fix}.")
+
+
 def sentence(error: Exception) -> str:
     """Return an error as one line for the user; of pydantic's problems the first.
 
@@ -68,3 +81,13 @@ def printable(text: str) -> str:
             character = character.encode("unicode_escape").decode()
         characters.append(character)
     return "".join(characters)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> plural(1, "image"), plural(1234, "image")
+        ('1 image', '1,234 images')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import write_atomically
+from l2rclip_lite.files import check_target, write_atomically
 from l2rclip_lite.images import ResizedImages, as_rgb
 from l2rclip_lite.model import L2RCLIP
 
@@ -106,6 +106,7 @@ def export_onnx(
     for name in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(name) is None:
             raise InputError(f"export: {name} is not installed; run: {PIP}")
+    check_target(Path(file))
 
     model = in_single_precision(model)
     data = _graph(model)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, unreadable
 
 Named = Mapping[str, Tensor]
 PREFIX = ".l2r-"  # of everything that is only there while something is written
@@ -58,12 +58,38 @@ def kind_of(path: Path) -> str:
     return KINDS.get(stat.S_IFMT(mode), "a file")
 
 
+def is_file(path: str | os.PathLike[str], name: str = "") -> bool:
+    """Return whether a path names a regular file; links are followed.
+
+    Args:
+        path: The path.
+        name: How an error calls it; empty takes the path.
+
+    Raises:
+        InputError: It may be there, in a folder that may not be entered.
+
+    Example:
+        >>> is_file("/"), is_file("/there/is/no/such/file")
+        (False, False)
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise unreadable(name or path, error) from error
+    except (OSError, ValueError):
+        return False
+
+
 def check_target(file: Path) -> None:
     """Refuse to write where something other than a regular file is.
 
     Raises:
-        InputError: A device, a pipe, a folder or a link has this name.
+        InputError: A device, a pipe, a folder or a link has this name, or no folder can hold it.
     """
+    for folder in file.parents:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise InputError(f"{folder}: is {kind_of(folder)}, not a folder; choose another place.")
+
     kind = kind_of(file)
     if kind not in ("", "a file"):
         raise InputError(f"{file}: is {kind}, which no file may replace; choose another name.")

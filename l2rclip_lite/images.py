@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -14,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, unreadable
+from l2rclip_lite.files import is_file
 from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
@@ -180,6 +179,8 @@ def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
             return upright_rgb(opened, stored_bits(opened))
+    except PermissionError as error:
+        raise unreadable(name, error) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
@@ -203,15 +204,13 @@ def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
-        raise InputError(
-            f"{name} cannot be used ({error.strerror}); replace or remove it."
-        ) from error
+        raise unreadable(name, error) from error
 
 
 def _file_name(path: str | os.PathLike[str], where: str) -> str:
     """Return how an error calls an image file, or raise one if it is not there."""
     name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not os.path.isfile(path):  # a pipe, too: to open one is to wait for who writes into it
+    if not is_file(path, name):  # a pipe, too: to open one is to wait for who writes into it
         raise InputError(f"{name} does not exist; correct or remove it.")
     return name
 
@@ -300,80 +299,3 @@ def pixel_digest(image: Image.Image) -> bytes:
     for _, band in bands(image):
         digest.update(band.tobytes())
     return digest.digest()
-
-
-def image_list(images: Any) -> Any:
-    """Return a sequence of images: those of a folder, one alone, or what is a sequence already.
-
-    Args:
-        images: A folder, one image as `as_rgb` takes it, or a sequence or map-style dataset.
-
-    Example:
-        >>> len(image_list("leaf.png")), len(image_list(["a.png", "b.png"]))
-        (1, 2)
-    """
-    if isinstance(images, str | os.PathLike):
-        return images_in(images) if os.path.isdir(images) else [images]
-
-    if isinstance(images, Tensor | np.ndarray):
-        return [images] if images.ndim in (0, 2, 3) else images
-
-    if hasattr(images, "iloc") and images.ndim == 1:
-        return images.tolist()  # pandas would count by label
-
-    single = isinstance(images, bytes | bytearray | Image.Image | Mapping)
-    table = hasattr(images, "iloc")
-    sequence = hasattr(images, "__len__") and hasattr(images, "__getitem__")
-    return images if sequence and not (single or table) else [images]
-
-
-def paths_of(images: MapStyle) -> list[str | Path]:
-    """Return the paths of images; none where not each is a path.
-
-    Example:
-        >>> paths_of(["a.png", "b.png"]), paths_of(["a.png", Image.new("L", (4, 4))])
-        (['a.png', 'b.png'], [])
-    """
-    paths: list[str | Path] = []
-    for index in range(len(images)):
-        image = images[index]
-        if not isinstance(image, str | Path):
-            return []
-        paths.append(image)
-    return paths
-
-
-def images_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the images of a folder and of those in it, in the order of their names.
-
-    Hidden files and folders are left out.
-
-    Raises:
-        InputError: A link leads out of the folder.
-    """
-    images, outside = images_and_links_out(folder)
-    if outside:
-        raise InputError(f"{outside[0]} leads out of {folder}; put the file itself there.")
-    return images
-
-
-def images_and_links_out(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """Return the images that lie under a folder, and the links whose targets do not.
-
-    Hidden files and folders are left out.
-    """
-    images = list[Path]()
-    outside = list[Path]()
-    root = os.path.realpath(folder)
-
-    for path in sorted(Path(folder).rglob("*")):
-        if "/." in f"/{path.relative_to(folder).as_posix()}":
-            continue
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-            if is_image or path.is_dir():
-                outside.append(path)
-        elif is_image:
-            images.append(path)
-
-    return images, outside

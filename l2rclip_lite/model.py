@@ -13,7 +13,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.feature_cache import CachedFeatures
-from l2rclip_lite.images import Images, MapStyle, ResizedImages, image_list, paths_of
+from l2rclip_lite.image_lists import image_list, paths_of
+from l2rclip_lite.images import Images, MapStyle, ResizedImages
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained

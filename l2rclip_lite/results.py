@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.metrics import evaluate, mae, medians, rps
 from l2rclip_lite.model import L2RCLIP
@@ -193,7 +194,7 @@ def model_card(
         *_data_section(data),
         *_results_section(metrics),
         f"\n**Probabilities:** at temperature {float(model.temperature):.2f}, fitted on "
-        f"{len(data.val)} validation images.\n",
+        f"{plural(len(data.val), 'validation image')}.\n",
         _limits(data, n_test=int(metrics["test"]["n"])),
         "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or "
         "`L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. "

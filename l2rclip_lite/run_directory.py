@@ -207,7 +207,10 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problem = f"cannot be written ({reason})"
-            raise InputError(f"{self.folder}: {problem}; choose another --out.") from error
+            fix = "choose another --out"
+            if self.folder != self.root:
+                fix = "check the permissions of the run"
+            raise InputError(f"{self.folder}: {problem}; {fix}.") from error
 
         try:
             sweep_leftovers(self.folder, young=0)  # nobody else begins to write a file here now

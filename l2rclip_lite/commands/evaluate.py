@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from l2rclip_lite.commands.common import How, Labels, Method, Part, Reading, Run
 from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.commands.terminal import json_line
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import Split
@@ -61,7 +61,7 @@ def evaluate(
         return
 
     print(
-        f"{run}, {title}: {len(part)} images, temperature {temperature:.2f}, "
+        f"{run}, {title}: {plural(len(part), 'image')}, temperature {temperature:.2f}, "
         f"95 % intervals {caveat}"
     )
     print(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from l2rclip_lite.commands.common import File, Method, Place, Run, Where
 from l2rclip_lite.commands.finished_run import data_of, load_model
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,6 +49,9 @@ def export(
     """
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
+    from l2rclip_lite.files import check_target
+
+    check_target(file)
     from l2rclip_lite.export import export_onnx, resizing_difference
 
     model = load_model(run, method, allow_download=allow_download)
@@ -60,7 +63,8 @@ def export(
 
     size = file.stat().st_size / 1e6
     print(f"{file}: {size:.1f} MB, input pixels, outputs probabilities and expected")
-    print(f"largest difference from PyTorch: {largest:.1g} in a probability, on {n_images} images")
+    images_checked = plural(n_images, "image")
+    print(f"largest difference from PyTorch: {largest:.1g} in a probability, on {images_checked}")
     print(
         f"where the file resizes them itself: {resized_largest:.1g}, on average {resized_mean:.1g}"
     )

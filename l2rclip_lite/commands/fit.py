@@ -6,6 +6,7 @@ import tyro
 
 from l2rclip_lite.commands.common import DATA, Data, DataSet, load_options, table
 from l2rclip_lite.config import Config
+from l2rclip_lite.errors import plural
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
@@ -87,6 +88,6 @@ def _print_scores(run: "FinishedRun", data: "OrdinalDataset") -> None:
 
     temperature = float(run.model.temperature)
     print(
-        f"calibrated on {len(data.val)} validation images: "
+        f"calibrated on {plural(len(data.val), 'validation image')}: "
         f"temperature {temperature:.2f}, 90 % intervals"
     )

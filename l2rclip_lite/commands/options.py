@@ -144,6 +144,10 @@ def _wrong_number(
             return _no_value(after_flag[0])
         return f"{free_words[len(positional)]!r} is one word too many for `l2rclip {name}`"
 
+    for each, word in zip(positional, free_words, strict=False):
+        if not word and each.required and each.n_values != "*":
+            return f"{each.kind} is empty; give it a name"
+
     absent = [each.kind for each in missing if each in positional[len(free_words) :]]
     absent += [each.spellings[0] for each in missing if each.spellings]
     if absent:
@@ -172,6 +176,9 @@ def _no_value(flag: Parameter) -> str:
 
 def _wrong_value(spelling: str, value: str, kind: str) -> str:
     """Return why an option of this kind cannot have this value; "" if it can."""
+    if not value:
+        return f"{spelling} is empty; give it a value"
+
     if kind.startswith("{"):
         choices = kind.strip("{}").split(",")
         if value in choices:

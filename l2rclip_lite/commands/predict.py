@@ -40,9 +40,9 @@ def predict(
 
     Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and
     four numbers in the unit of the ranks: median, low and high (between them lies the true rank
-    nine times out of ten) and expected. Images that cannot be read, and links that lead out of a
-    folder, are named on stderr; the others are answered, and the exit code is 2. Training images
-    are answered too well: `evaluate` shows what to expect of new ones.
+    nine times out of ten) and expected. Images and folders that cannot be read, and links that lead
+    out of a folder, are named on stderr; the others are answered, and the exit code is 2. Training
+    images are answered too well: `evaluate` shows what to expect of new ones.
 
     In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH,
     a name of a rank after an apostrophe. What cannot be printed stands there as an escape, such as
@@ -59,15 +59,17 @@ def predict(
     """
     from l2rclip_lite.progress import Progress
 
-    paths, links_out = _images_of(images)
-    for link in links_out:
-        _complain(f"{link} leads out of its folder and is left out; put the file itself there.")
+    paths, problems = _images_of(images)
+    for problem in problems:
+        _complain(problem)
+    if not paths and problems:
+        return 2
     if not paths:
         raise InputError("predict: no image there; name images, or a folder that holds some.")
 
     model = load_model(run, method, device, allow_download=allow_download)
     header = True
-    code = 2 if links_out else 0
+    code = 2 if problems else 0
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
         try:
             answer = _answer(model, path)
@@ -84,9 +86,9 @@ def predict(
     return code
 
 
-def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Return the images that the words name, and the links that are not followed."""
-    from l2rclip_lite.images import images_and_links_out
+def _images_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the images that the words name, and sentences about what is left out."""
+    from l2rclip_lite.image_lists import scan_folder
 
     named: list[Path] = []
     for word in words:
@@ -101,15 +103,19 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[Path]]:
             named += map(Path, matches or [word])
 
     paths: list[Path] = []
-    links_out: list[Path] = []
+    problems: list[str] = []
     for path in named:
-        if path.is_dir():
-            inside, outside = images_and_links_out(path)
-            paths += inside
-            links_out += outside
-        else:
+        if not os.path.isdir(path):
             paths.append(path)
-    return paths, links_out
+            continue
+
+        scan = scan_folder(path)
+        paths += scan.images
+        for link in scan.links_out:
+            fix = "put the file itself there"
+            problems.append(f"{link} leads out of its folder and is left out; {fix}.")
+        problems += map(str, scan.unreadable)
+    return paths, problems
 
 
 def _listed_on_stdin() -> list[Path]:

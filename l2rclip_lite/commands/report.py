@@ -36,8 +36,8 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.files import check_target
 
-    write_report = _report_writer()
     check_target(target)
+    write_report = _report_writer()
     file = write_report(run, target, judged(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")
 

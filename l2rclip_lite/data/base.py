@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.data.map_style import OwnImages
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.images import MapStyle
 from l2rclip_lite.ranks import Ranks, rank_index
 
@@ -396,6 +396,7 @@ class OrdinalDataset:
         ]
         for split in SPLITS:
             counts = ", ".join(f"{count:,}" for count in self.counts(split))
-            lines.append(f"{split:<10}{len(self.split(split)):,} images; per rank: {counts}")
+            images = plural(len(self.split(split)), "image")
+            lines.append(f"{split:<10}{images}; per rank: {counts}")
         lines += [f"protocol  {step}" for step in self.protocol]
         return "\n".join(lines)

@@ -14,7 +14,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError, one_line, plural
 from l2rclip_lite.images import FORMATS, pixel_digest, read_image
 from l2rclip_lite.progress import Progress
 
@@ -221,7 +221,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
 
-    lines = [counts(data), f"\n{len(table):,} images, {readable.sum():,} can be read"]
+    lines = [counts(data), f"\n{plural(len(table), 'image')}, {readable.sum():,} can be read"]
     for column in ("size", "mode"):
         frequent = table[column][readable].value_counts().head(8)
         listed = ", ".join(f"{value}: {count:,}" for value, count in frequent.items())
@@ -233,7 +233,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
 
     near = _near_copies(table[table["fault"] == ""])
     if len(near):
-        lines.append(f"\n{len(near):,} images to look at: nearly a copy, which is no fault")
+        lines.append(f"\n{plural(len(near), 'image')} to look at: nearly a copy, which is no fault")
         lines.append(_listed(near))
 
     complete = not data.missing or bool(options.get("allow_missing"))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DataSet
 from l2rclip_lite.data.table import first_row, read_table, refuse_repeats
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, unreadable
 
 
 def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
@@ -140,7 +140,8 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
         The path of each name, "" where there is none.
 
     Raises:
-        InputError: A name that is found twice, or a link that leads out of the folder.
+        InputError: A name that is found twice, a link that leads out of the folder, or a folder
+            that cannot be read.
 
     Example:
         >>> import tempfile
@@ -157,7 +158,7 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
 
     files: dict[str, str] = {}
     # pathlib takes three times as long for 55,134 images
-    for folder, _, names_here in os.walk(root):
+    for folder, _, names_here in os.walk(root, onerror=_refuse):
         prefix: list[str] = []
         if n_folders > 0:
             prefix = [*Path(folder).parts[-n_folders:]]
@@ -178,3 +179,9 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
                 )
             files[name] = path
     return [files.get(name.casefold(), "") for name in names]
+
+
+def _refuse(error: OSError) -> None:
+    """Refuse a folder that cannot be read; in one that is not there is no image."""
+    if not isinstance(error, FileNotFoundError):
+        raise unreadable(error.filename, error) from error

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, unreadable
+from l2rclip_lite.files import is_file
 from l2rclip_lite.images import read_image
 from l2rclip_lite.ranks import Ranks
 
@@ -81,7 +82,7 @@ def read_columns(
         {'path': 'path', 'group': 'Group'}
     """
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
-    if not isinstance(source, pd.DataFrame) and not os.path.isfile(source):
+    if not isinstance(source, pd.DataFrame) and not is_file(source):
         raise InputError(
             f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
         )
@@ -92,6 +93,8 @@ def read_columns(
         raise InputError(
             f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
         ) from error
+    except PermissionError as error:
+        raise unreadable(file, error) from error
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -293,7 +296,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         )
 
     refuse_repeats(table, column)
-    return [file if os.path.isfile(file) else "" for file in files]
+    return [file if is_file(file) else "" for file in files]
 
 
 def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:

@@ -88,6 +88,27 @@ def test_misspelt_words_are_one_sentence_with_the_nearest_right_one(
     assert run(*line.split()) == (2, "", f"error: {sentence}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["report", "leaves", "--out", ""], "--out is empty; give it a value"),
+        (["report", "leaves", "--out="], "--out is empty; give it a value"),
+        (["evaluate", "runs/none", "--root", ""], "--root is empty; give it a value"),
+        (
+            ["fit", "--dataset", "csv", "--out", "x", "--cache", ""],
+            "--cache is empty; give it a value",
+        ),
+        (["export", "leaves", ""], "FILE is empty; give it a name"),
+        (["export", "", "leaves.onnx"], "RUN is empty; give it a name"),
+    ],
+)
+def test_an_empty_value_is_neither_the_current_folder_nor_no_value(
+    words: list[str], sentence: str
+) -> None:
+    """What a shell makes of "$OUT" where that is not set."""
+    assert run(*words) == (2, "", f"error: {sentence}\n")
+
+
 def test_words_that_nobody_can_explain_are_still_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence of the parser itself, without its box."""
     monkeypatch.setattr(cli, "explain", lambda command, words: "")

@@ -53,6 +53,16 @@ def test_every_failure_is_a_line_with_its_cure(
     assert "Not a directory" in failures["folder"]
 
 
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path: Path, target: str) -> None:
+    """The folder above it can be written, but no run could be made at the link, or below it."""
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    for out in (link, link / "run"):
+        with pytest.raises(InputError, match="link: is a link that leads nowhere; remove it"):
+            doctor.folder(out)
+
+
 def test_a_folder_that_takes_no_more_is_not_ok(tmp_path: Path) -> None:
     """A disk is full when a file of some size cannot be written; here a limit plays its part."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

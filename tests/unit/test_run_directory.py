@@ -17,6 +17,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.export import export_onnx
 from l2rclip_lite.files import LOCK, sweep_leftovers, write_atomically, write_text
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
@@ -122,6 +123,40 @@ def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind
     assert target.lstat().st_ino == inode
     with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
         write_text(target, "text")
+
+
+def test_nothing_is_written_below_a_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report says so before it reads the run; so does whatever else is written."""
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr("l2rclip_lite.commands.report.judged", None)
+    for target in (file / "page.html", file / "deeper" / "page.html"):
+        sentence = f"{file}: is a file, not a folder; choose another place."
+        refused(run("report", folder, "--out", target), sentence)
+        with pytest.raises(InputError, match="is a file, not a folder"):
+            write_text(target, "text")
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_an_export_is_refused_before_the_model_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """In Python before the graph is made."""
+    target = tmp_path / "model.onnx"
+    if kind == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to("elsewhere")
+
+    model = L2RCLIP.from_pretrained(folder)
+    monkeypatch.setattr("l2rclip_lite.commands.export.load_model", None)
+    refused(run("export", folder, target), f"{target}: is a {kind}, which no file may replace")
+    monkeypatch.setattr("l2rclip_lite.export._graph", None)
+    with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
+        export_onnx(model, target, [])
 
 
 # --- what a kill leaves behind ------------------------------------------------------------------

@@ -13,7 +13,8 @@ from l2rclip_lite.data.own_images.labels import Kind, UserRanks, label_space
 from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import as_dataset, files_inside, keep_present
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
+from l2rclip_lite.files import is_file
 
 
 @validated
@@ -106,7 +107,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     messages += rank_messages
     messages += draw_splits(table, folds or 0, fold or 1, val_share, seed)
     notes = f"{'; '.join(messages)}."
-    card = Card("csv", f"{len(table)} images of {title}", str(root), notes=notes)
+    card = Card("csv", f"{plural(len(table), 'image')} of {title}", str(root), notes=notes)
 
     present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
     return as_dataset(
@@ -125,7 +126,7 @@ def _read(
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Return one row for each image, what to call the rows, and sentences about them."""
     if labels is None:
-        if not os.path.isfile(root / "labels.csv"):
+        if not is_file(root / "labels.csv"):
             return images_by_folder(root)
         labels = "labels.csv"
     return own_table(root, labels, columns)

@@ -9,7 +9,8 @@ import pandas as pd
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import IMAGE_SUFFIXES, images_and_links_out
+from l2rclip_lite.image_lists import scan_folder
+from l2rclip_lite.images import IMAGE_SUFFIXES
 
 # any other file is not opened: its first line may be a secret
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
@@ -96,8 +97,12 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
     The folders may also lie below folders called train, val and test.
 
     Raises:
-        InputError: There is no such image.
+        InputError: There is no such image, or a folder that cannot be read.
     """
+    scan = scan_folder(root)
+    if scan.unreadable:
+        raise scan.unreadable[0]
+
     folders = [path for path in sorted(root.glob("*")) if path.is_dir() and path.name[0] != "."]
     in_splits = all(path.name in SPLITS for path in folders)
     pattern = "*/*" if in_splits else "*"
@@ -123,16 +128,19 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
     if in_splits:
         ranks = [path for path in sorted(root.glob("*/*")) if path.is_dir() and path.name[0] != "."]
     title = f"a folder per rank, {len(files) - len(images):,} other files left out"
-    return table, title, _left_out(root, ranks, images)
+    return table, title, _left_out(root, ranks, images, scan.images)
 
 
-def _left_out(root: Path, ranks: Sequence[Path], images: Sequence[Path]) -> list[str]:
+def _left_out(
+    root: Path, ranks: Sequence[Path], images: Sequence[Path], all_images: Sequence[Path]
+) -> list[str]:
     """Return sentences about folders of ranks without an image, and about images elsewhere.
 
     Args:
         root: The folder of all.
         ranks: The folders of the ranks.
         images: The images that are read, all directly in one of them.
+        all_images: Those that lie anywhere under `root`.
     """
     messages = []
     filled = {image.parent for image in images}
@@ -141,7 +149,7 @@ def _left_out(root: Path, ranks: Sequence[Path], images: Sequence[Path]) -> list
         messages.append(f"{len(empty):,} folders without an image: {', '.join(empty):.200}")
 
     read = set(images)
-    others = [path for path in images_and_links_out(root)[0] if path not in read]
+    others = [path for path in all_images if path not in read]
     deeper = [path for path in others if any(path.is_relative_to(folder) for folder in ranks)]
     for where, paths in (
         ("deeper than in the folder of a rank", deeper),
