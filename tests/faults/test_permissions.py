@@ -1,4 +1,4 @@
-"""What may not be read is named, with the permissions as the cause; nothing is left out in silence."""
+"""What may not be read is named with its cause, and nothing is left out in silence."""
 
 import tempfile
 from collections.abc import Iterator
