@@ -69,6 +69,22 @@ def check_target(file: Path) -> None:
         raise InputError(f"{file}: is {kind}, which no file may replace; choose another name.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are not there yet.
+
+    Raises:
+        InputError: Something other than a folder has one of these names.
+        OSError: It cannot be made.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not os.path.isdir(place):
+                kind = kind_of(place)
+                raise InputError(f"{place}: is {kind}, not a folder; choose another place.")
+            break
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
 
@@ -81,7 +97,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """
     check_target(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         sweep_leftovers(file.parent)
 
         # a full disk may not let the folder go

@@ -8,11 +8,13 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.base import Card, OrdinalDataset
+from l2rclip_lite.data.options import Seed, validated
+from l2rclip_lite.data.own_images.files import files_inside
 from l2rclip_lite.data.own_images.labels import Kind, UserRanks, label_space
 from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
 from l2rclip_lite.data.splits import draw_splits
-from l2rclip_lite.data.table import as_dataset, files_inside, keep_present
+from l2rclip_lite.data.table import as_dataset, keep_present
 from l2rclip_lite.errors import InputError
 
 
