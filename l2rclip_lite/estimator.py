@@ -323,11 +323,11 @@ def holds_images(X: Any) -> bool:
         >>> holds_images([[0.1, 0.2]])
         False
     """
-    dimensions = getattr(X, "ndim", 1)
-    if dimensions == 2 and any(map(is_image, np.asarray(X[:1]).flat)):
+    is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
+    if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
         raise InputError("X: a table of images or paths; give a list or a Series of them.")
-    if dimensions != 1:
-        return bool(dimensions == 4)
+    if getattr(X, "ndim", 1) != 1:
+        return bool(X.ndim == 4)
 
     first = next(iter(X), None) if hasattr(X, "__iter__") else None
     return isinstance(first, str) or is_image(first)

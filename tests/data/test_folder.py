@@ -14,6 +14,8 @@ from PIL import Image
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.own_images.load import load_csv
+from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.data.splits import deal, stratified
 from l2rclip_lite.errors import InputError
 
@@ -292,7 +294,10 @@ def test_every_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> Non
         ({"val_share": 0.6}, "csv: val_share: Input should be less than or equal to 0.5, not 0.6"),
         ({"seed": "0"}, "csv: seed: Input should be a valid integer, not '0'"),
         ({"labels_are": "value"}, "csv: labels_are: Input should be 'names', 'index' or 'position', not 'value'"),
-        ({"subject_disjoin": True}, "csv: subject_disjoin: Unexpected keyword argument"),
+        ({"subject_disjoin": True}, r"csv: subject_disjoin: there is no such option; did you mean subject_disjoint\?$"),
+        ({"rank": "a,b,c"}, r"csv: rank: there is no such option; did you mean ranks\?$"),
+        ({"pixels": 64}, r"csv: pixels: there is no such option; choose one of root, labels, .*, protocol_seed\.$"),
+        ({"ranks": 3}, "csv: ranks: give a list, lowest first, or a text such as 'fresh,ripe' or '0:9', not 3"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_elsewhere_is_said(
@@ -320,7 +325,12 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
     for text, sentence in (
         (b"path,label,path\n0.png,0,1.png\n", "write the column 'path' once"),
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),
-        (b"", "No columns to parse"),
+        (
+            b"",
+            "labels.csv: is empty or begins with a blank line; begin with the columns path, label",
+        ),
+        (b"\xef\xbb\xbf", "labels.csv: is empty"),
+        (b"\r\n\r\npath,label\r\n0.png,0\r\n", "labels.csv: is empty or begins with a blank line"),
     ):
         (tmp_path / "labels.csv").write_bytes(text)
         with pytest.raises(InputError, match=sentence):
@@ -358,3 +368,79 @@ def test_missing_images_can_be_left_out(tmp_path: Path) -> None:
     assert (
         "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test" in data.protocol
     )
+
+
+@pytest.mark.parametrize("cell", ['" 3.png"', " 3.png", "3.png ", "3.png"])
+@pytest.mark.parametrize("name", [" 3.png", "3.png "])
+def test_a_path_that_may_mean_two_files(tmp_path: Path, cell: str, name: str) -> None:
+    """Cells lose the spaces around them, so the label could go to the other image."""
+    write(tmp_path, f"path,label,split\n0.png,fresh,train\n{cell},ripe,test\n")
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / name, format="PNG")
+    with pytest.raises(
+        InputError, match=r"row 3: the path '3.png' may also mean a file with spaces"
+    ):
+        load(tmp_path)
+
+
+def test_spaces_in_names_of_a_folder_per_rank(tmp_path: Path) -> None:
+    """Nothing is stripped there, so both files are themselves."""
+    for rank in ("fresh", "ripe", "over ripe"):
+        (tmp_path / rank).mkdir()
+        for number in range(6):
+            for name in (f"{number}.png", f" {number}.png"):
+                (tmp_path / rank / name).touch()
+    data = load(tmp_path)
+    assert sum(len(data.split(split)) for split in SPLITS) == 36
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"labels_are": "Index"}, r"^labels_are: Input should be 'names', 'index' or 'position', not 'Index'\.$"),
+        ({"folds": 1}, r"^folds: Input should be greater than or equal to 2, not 1\.$"),
+        ({"val_share": 0.0}, r"^val_share: Input should be greater than 0, not 0\.0\.$"),
+        ({"seed": -1}, r"^seed: Input should be greater than or equal to 0, not -1\.$"),
+        ({"ranks": {"a", "b"}}, "^ranks: give a list, lowest first"),
+        ({"rank": "a,b"}, r"^rank: there is no such option; did you mean ranks\?$"),
+    ],
+)  # fmt: skip
+def test_loaders_that_are_called_themselves(options: dict[str, Any], sentence: str) -> None:
+    """They raise what their docstrings promise, in one sentence; so do the protocols."""
+    with pytest.raises(InputError, match=sentence):
+        load_csv(**options)
+    with pytest.raises(InputError, match=r"^few_shot: Input should be greater than or equal to 1"):
+        few_shot(load_dataset("leaves", size=60), 0)
+
+
+@pytest.mark.parametrize(
+    "ranks", [np.array(["0", "1", "2"]), np.arange(3), pd.Series([0, 1, 2]), range(3)]
+)
+def test_ranks_in_an_array_a_series_or_a_range(tmp_path: Path, ranks: Any) -> None:
+    """They are as good as a list."""
+    rows = [f"{row}.png,{row % 3}" for row in range(12)]
+    write(tmp_path, "\n".join(["path,label", *rows]))
+    assert load(tmp_path, ranks=ranks).ranks.values == (0, 1, 2)
+
+
+def test_no_listed_image_is_there(tmp_path: Path) -> None:
+    """What was passed already is no advice."""
+    write(tmp_path, "path,label\na.png,ripe\nb.png,fresh\n", images=0)
+    with pytest.raises(InputError, match=r"2 of the 2 .*; correct it, or name another --root\.$"):
+        load(tmp_path, allow_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ('"1,0"', "row 14: the label '1,0' has a comma; write a number with a decimal point"),
+        ('"ripe, soft"', "row 14: the label 'ripe, soft' has a comma; .*, and a name without a comma"),
+        ("1e400", "row 14: the label '1e400' is no finite number; correct it"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_nearly_numbers(tmp_path: Path, label: str, sentence: str) -> None:
+    """They are called what they are, and no rank is proposed that a comma would cut in two."""
+    rows = [f"{row}.png,{row % 3}" for row in range(12)]
+    write(tmp_path, "\n".join(["path,label", *rows, f"x.png,{label}"]))
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path, ranks=None)

@@ -38,6 +38,7 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, judge, median_rank
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.features import TrainingData
@@ -193,6 +194,27 @@ def test_a_finished_run_is_loaded_and_another_is_refused(
     with pytest.raises(InputError, match="is not a run directory"):
         fit(leaves, small, tmp_path, quiet=True)
     assert (tmp_path / ".ssh.bak").is_dir()
+
+
+def test_a_run_that_was_refused_leaves_its_folder_free(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """It wrote its config and nothing else, so the corrected call may write another."""
+    with pytest.raises(InputError, match="heads"):
+        fit(leaves, replace(small, heads=3), tmp_path, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    fit(leaves, replace(small, image_side="kernel"), tmp_path, quiet=True)
+    assert RunDirectory(tmp_path).read_record().config.model_dump()["heads"] == 2
+
+
+def test_the_config_of_something_else_is_not_overwritten(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """A folder with a config.json alone may be anybody's."""
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(InputError, match=r"config\.json"):
+        fit(leaves, small, tmp_path, quiet=True)
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "clip"}'
 
 
 def test_three_datasets_of_your_own(
