@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import save_file
 
-import l2rclip_lite
+from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
@@ -223,7 +223,7 @@ def test_sizes_are_known_before_memory_is_taken(
         tmp_path,
         lambda content: replace(content, config=replace(content.config, **settings)),
     )
-    monkeypatch.setattr(l2rclip_lite.model, "build_prompts", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(pretrained, "build_prompts", lambda *_: pytest.fail("was built"))
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.from_pretrained(tmp_path)
 

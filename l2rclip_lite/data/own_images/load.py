@@ -58,7 +58,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas.
             None takes labels.csv in `root`; if there is none, each sub-folder is a rank, also below
             folders called train, val and test.
-        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for
+        ranks: The ranks, lowest first, in a list or an array, as "fresh,ripe", or as "0:9" for
             every whole number from 0 to 9. None takes the numbers found as labels, in their order.
         template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for
             numbers "a photo of grade {rank}".
