@@ -85,7 +85,7 @@ def test_a_list_is_loaded_without_looking_at_the_files(folder: Path) -> None:
     data = load(folder)
     os.remove(folder / "03.png")
     os.mkfifo(folder / "03.png")
-    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png does not exist"):
+    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png is a pipe"):
         fingerprint(data)
 
 
@@ -115,6 +115,7 @@ def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> N
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), None)
+    run.unfinished.mkdir()
     run.claim(load(folder), Config(), None)
     shutil.copy(folder / "00.png", folder / "01.png")
     with pytest.raises(InputError, match="holds a run on other images under the same names; bring"):
@@ -128,6 +129,7 @@ def test_what_reads_the_data_of_a_run_again_sees_other_images(
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), {"name": "csv", "root": str(folder)})
+    run.unfinished.mkdir()
     where = Place(root=str(folder))
     assert data_of(str(run.folder), where).train.paths == load(folder).train.paths
     assert capsys.readouterr().err == ""
