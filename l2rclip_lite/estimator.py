@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -22,7 +23,7 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.own_images.labels import label_space, numbers
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
@@ -92,8 +93,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on images or features and their labels.
 
         Raises:
-            InputError: Names without `ranks`, a label that is no rank, too few of them, or features
-                for a tower.
+            InputError: Names without `ranks`, a label that is no rank, too few of them, features
+                for a tower, a table of images, or a setting that `Config` refuses.
         """
         images = holds_images(X)
         if images:
@@ -107,7 +108,10 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         if not images and self.image_side == "tower":
             raise InputError("X: features train no tower; give images, or image_side='kernel'.")
-        config = self._config(images)
+        try:
+            config = self._config(images)
+        except ValidationError as error:
+            raise InputError(sentence(error)) from error
         model = L2RCLIP.build(ranks, config).to(choose_device(config))
 
         parts = np.array(stratified(target, [self.seed], test=0))
@@ -310,13 +314,32 @@ def holds_images(X: Any) -> bool:
 
     Images are a sequence of paths, images of Pillow or arrays, or a batch of arrays.
 
+    Raises:
+        InputError: A table with images or paths in its first row.
+
     Example:
         >>> holds_images(["a.jpg"]), holds_images(np.zeros((2, 8, 8, 3), np.uint8))
         (True, True)
         >>> holds_images([[0.1, 0.2]])
         False
     """
+    is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
+    if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
+        raise InputError("X: a table of images or paths; give a list or a Series of them.")
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)
+
     first = next(iter(X), None) if hasattr(X, "__iter__") else None
-    return isinstance(first, str | Path | Image.Image) or getattr(first, "ndim", 0) == 3
+    return isinstance(first, str) or is_image(first)
+
+
+def is_image(cell: Any) -> bool:
+    """Return whether a cell holds an image or its path; a text that is a number is none.
+
+    Example:
+        >>> is_image("a.jpg"), is_image("0.5")
+        (True, False)
+    """
+    if isinstance(cell, str):
+        return bool(numbers([cell]).isna().all())
+    return isinstance(cell, Path | Image.Image) or getattr(cell, "ndim", 0) == 3

@@ -1,6 +1,7 @@
 """A folder of image features, named by the content of images and tower, read only if whole."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,7 @@ class CachedFeatures:
     def __init__(
         self, folder: str | Path, images: ResizedImages, encoder: str, weights: Iterable[Tensor]
     ) -> None:
+        check_cache(folder)
         digest = hashlib.sha256(encoder.encode())
         for tensor in weights:
             digest.update(_bytes(tensor.cpu()))
@@ -99,6 +101,23 @@ class CachedFeatures:
         digest = hashlib.sha256(f"{self.key} {features.dtype} {tuple(features.shape)}".encode())
         digest.update(_bytes(features))
         return {"key": self.key, "sha256": digest.hexdigest()}
+
+
+def check_cache(cache: str | Path) -> None:
+    """Refuse a cache that cannot be a folder, before an hour of encoding.
+
+    Raises:
+        InputError: It is a file, or its name cannot be that of a folder.
+    """
+    try:
+        os.listdir(cache)
+    except FileNotFoundError:
+        return  # it is made when there is something to keep
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(
+            f"cache: {str(cache)!r:.80} cannot be a folder ({reason}); name another."
+        ) from error
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -86,13 +86,33 @@ def check_target(file: Path) -> None:
     Raises:
         InputError: A device, a pipe, a folder or a link has this name, or no folder can hold it.
     """
-    for folder in file.parents:
-        if os.path.lexists(folder) and not os.path.isdir(folder):
-            raise InputError(f"{folder}: is {kind_of(folder)}, not a folder; choose another place.")
+    check_folders(file.parent)
 
     kind = kind_of(file)
     if kind not in ("", "a file"):
         raise InputError(f"{file}: is {kind}, which no file may replace; choose another name.")
+
+
+def check_folders(folder: Path) -> None:
+    """Refuse a folder that cannot be made.
+
+    Raises:
+        InputError: Something other than a folder has its name, or that of one above it.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not os.path.isdir(place):
+            raise InputError(f"{place}: is {kind_of(place)}, not a folder; choose another place.")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are not there yet.
+
+    Raises:
+        InputError: See `check_folders`.
+        OSError: It cannot be made.
+    """
+    check_folders(folder)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -107,7 +127,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """
     check_target(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         sweep_leftovers(file.parent)
 
         # a full disk may not let the folder go

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError, unreadable
-from l2rclip_lite.files import is_file
+from l2rclip_lite.files import is_file, kind_of
 from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
@@ -210,9 +211,15 @@ def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
 def _file_name(path: str | os.PathLike[str], where: str) -> str:
     """Return how an error calls an image file, or raise one if it is not there."""
     name = f"{where}: the image {path}" if where else f"the image {path}"
-    if not is_file(path, name):  # a pipe, too: to open one is to wait for who writes into it
-        raise InputError(f"{name} does not exist; correct or remove it.")
-    return name
+    if is_file(path, name):
+        return name
+
+    problem = "does not exist"
+    if os.path.exists(path):  # a pipe, say: to open one is to wait for who writes into it
+        problem = f"is {kind_of(Path(os.path.realpath(path)))}"
+    elif os.path.islink(path):
+        problem = "is a link to nothing"
+    raise InputError(f"{name} {problem}; correct or remove it.")
 
 
 def as_rgb(image: object) -> Image.Image:

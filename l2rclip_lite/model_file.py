@@ -7,6 +7,7 @@ config.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,7 +89,7 @@ class ModelFile:
                 commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
             )
         except Exception as error:  # a file may be anything; the user sees one sentence
-            raise unusable(file, error) from error
+            raise unusable(file, error, {}) from error
 
     def write(self, file: Path) -> None:
         """Write the file atomically."""
@@ -228,7 +229,7 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
             state = json.loads((stored.metadata() or {})["l2rclip"])
         return Config.from_dict(state["config"]), Ranks.from_dict(state["ranks"])
     except Exception as error:  # the file may be anything; the user sees one sentence
-        raise unusable(file, error) from error
+        raise unusable(file, error, {}) from error
 
 
 def find_model_file(name: str | Path, revision: str = "main") -> Path:
@@ -252,9 +253,9 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
             raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
 
     file = Path(name) / MODEL
-    if str(name) == "leaves" and not file.is_file():
+    if str(name) == "leaves" and not os.path.isfile(file):
         file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
-    if not file.is_file():
+    if not os.path.isfile(file):  # of Path it raises where the name is too long
         raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
     return file
 
@@ -269,14 +270,28 @@ def upload(folder: str, name: str, *, private: bool | None) -> str:
         folder: What is published.
         name: `USER/NAME`; made where it is not there yet.
         private: See `L2RCLIP.push_to_hub`.
+
+    Raises:
+        InputError: The hub cannot be reached, or does not take it.
     """
-    create_repo(name, private=private, exist_ok=True)
-    commit = upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card")
+    try:
+        create_repo(name, private=private, exist_ok=True)
+        commit = upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card")
+    except Exception as error:  # huggingface_hub passes on those of the library it asks by
+        reason = one_line(str(error))[:300].rstrip(".") or type(error).__name__
+        fix = "give USER/NAME, and call `hf auth login` before"
+        raise InputError(f"{name}: cannot be published ({reason}); {fix}.") from error
     return str(commit.oid)
 
 
-def unusable(file: Path, error: Exception) -> InputError:
-    """Return the sentence about a file that cannot be used."""
+def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> InputError:
+    """Return the sentence about a file that cannot be used, as it is or with arguments.
+
+    Args:
+        file: The file.
+        error: What it raised.
+        arguments: What a caller has named in place of what the file names; None is nothing.
+    """
     if isinstance(error, KeyError):
         reason = f"{error} is missing in it"
     elif isinstance(error, AttributeError | TypeError):
@@ -284,6 +299,11 @@ def unusable(file: Path, error: Exception) -> InputError:
     else:
         reason = sentence(error)
     reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
+
+    named = [f"{name}={str(value)!r:.99}" for name, value in arguments.items() if value is not None]
+    if named:
+        problem = f"cannot be used with {' and '.join(named)} ({reason})"
+        return InputError(f"{file}: {problem}; correct that, or leave it out.")
     return InputError(f"{file}: cannot be used ({reason}); restore it, or train again.")
 
 

@@ -105,6 +105,9 @@ class Pretrained(TextSide):
 
         Returns:
             The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
+
+        Raises:
+            InputError: The hub cannot be reached, or does not take it.
         """
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
@@ -157,7 +160,8 @@ class Pretrained(TextSide):
         except NotAllowedError as error:
             raise InputError(f"{file}: {error}") from error
         except Exception as error:  # a file may be anything; the user sees one sentence
-            raise unusable(file, error) from error
+            named = {"towers": towers, "weights": weights}
+            raise unusable(file, error, named) from error
 
     @classmethod
     def _from_file(cls: type[Model], content: ModelFile, towers: Towers) -> Model:

@@ -21,7 +21,14 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.files import LOCK, kind_of, read_bytes, sweep_leftovers, write_json
+from l2rclip_lite.files import (
+    LOCK,
+    kind_of,
+    make_folder,
+    read_bytes,
+    sweep_leftovers,
+    write_json,
+)
 from l2rclip_lite.model_file import read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
@@ -199,11 +206,13 @@ class RunDirectory:
         existed = self.folder.exists()
         lock = FileLock(self.folder / LOCK)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             lock.acquire(timeout=0)
         except Timeout:
             busy = "another process writes this run; wait for it, or choose another --out"
             raise InputError(f"{self.folder}: {busy}.") from None
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problem = f"cannot be written ({reason})"
@@ -233,11 +242,14 @@ class RunDirectory:
             InputError: The folder holds another run, or something else.
         """
         data_fingerprint = fingerprint(data)
+        visible = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
         if self.has_file(self.config):
-            self._check_claim(data_fingerprint, config)
-            return
+            if visible != {self.config.name}:
+                self._check_claim(data_fingerprint, config)
+                return
+            self.read_record()  # ours, of a run that was refused or stopped before its first epoch
 
-        if any(not path.name.startswith(".") for path in self.folder.iterdir()):
+        elif visible:
             fix = "choose a new or empty --out"
             if self.folder != self.root:
                 fix = "delete the folder and train the baseline again"

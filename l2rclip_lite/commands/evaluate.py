@@ -97,9 +97,10 @@ def _new_table(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> 
 
     Its columns are called as in the table of the run.
     """
+    from l2rclip_lite.data.own_images.files import files_inside
     from l2rclip_lite.data.own_images.labels import label_space
     from l2rclip_lite.data.own_images.reading import own_table
-    from l2rclip_lite.data.table import as_split, files_inside, first_row
+    from l2rclip_lite.data.table import as_split, first_row
 
     source = _recorded_source(run)
     root = Path(how.root or ".")

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Unpack
-
-from pydantic import ValidationError
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.loaders import load_benchmark, load_retinamnist
+from l2rclip_lite.data.options import OptionError, check_names
 from l2rclip_lite.data.own_images.labels import Kind, UserRanks
 from l2rclip_lite.data.own_images.load import load_csv
 from l2rclip_lite.data.own_images.reading import Labels
@@ -87,15 +87,11 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
     protocol_seed = arguments.pop("protocol_seed", 0)
 
     try:
+        names = signature(LOADERS[name]).parameters
+        check_names(arguments, [*names, *CHANGES, "protocol_seed"])
         data = LOADERS[name](**arguments)
         if changes:
             data = apply_protocols(data, protocol_seed, **changes)
         return data
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = first["loc"][0]
-        if not isinstance(option, str):  # a positional argument, which has no name here
-            option = error.title
-        raise InputError(
-            f"{name}: {option}: {first['msg']}, not {first['input']!r:.200}."
-        ) from error
+    except OptionError as error:
+        raise InputError(f"{name}: {error}") from error

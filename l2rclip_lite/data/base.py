@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from l2rclip_lite.data.map_style import OwnImages
@@ -16,9 +15,6 @@ from l2rclip_lite.ranks import Ranks, rank_index
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
 Cell = TypeVar("Cell")
-Seed = Annotated[int, Field(ge=0)]
-# A decorator: pydantic compares arguments with their annotations, and takes no text for a number.
-validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import OrdinalDataset, Split, validated
+from l2rclip_lite.data.base import OrdinalDataset, Split
+from l2rclip_lite.data.options import validated
 from l2rclip_lite.errors import InputError
 
 Data = Annotated[OrdinalDataset, SkipValidation]

@@ -14,6 +14,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
+from l2rclip_lite.data.protocols import CHANGES
 from l2rclip_lite.errors import InputError, one_line, plural
 from l2rclip_lite.images import FORMATS, pixel_digest, read_image
 from l2rclip_lite.progress import Progress
@@ -206,14 +207,15 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
+    if name in ("leaves", "retinamnist"):
+        raise InputError(f"{name}: its images are no files, so there is nothing to check.")
+
     lenient = dict(options)
-    if name not in ("leaves", "retinamnist"):
-        lenient["allow_missing"] = True
+    lenient["allow_missing"] = True
     data = load_dataset(name, **lenient)
     if not isinstance(data.train.images, Computed):
-        raise InputError(
-            f"{name}: no files of its own, or a protocol chose among them; check without it."
-        )
+        changes = [f"--{change.replace('_', '-')}" for change in CHANGES if change in options]
+        raise InputError(f"{name}: all images are checked; leave out {' and '.join(changes)}.")
 
     table = _examined(data)
     readable = table["fault"] == ""

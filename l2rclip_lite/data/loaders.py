@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, Protocol
 from l2rclip_lite.data.official_lists import find_images, read_lists
 from l2rclip_lite.data.official_splits import parts_of
+from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import draw_validation
 from l2rclip_lite.data.table import as_dataset, keep_present
 from l2rclip_lite.errors import InputError

@@ -14,8 +14,9 @@ from typing import Annotated, Any, TypedDict, Unpack
 import numpy as np
 from pydantic import Field
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.bins import Data, rebin
+from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 

@@ -1,6 +1,5 @@
 """A table with one row per image: read, checked row by row, and turned into a data set."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,6 @@ from l2rclip_lite.images import read_image
 from l2rclip_lite.ranks import Ranks
 
 Source = Path | pd.DataFrame
-# A line end or an escape code in a name would break the files and the terminal that repeat it; half
-# of a surrogate pair, what is left of a name that is not UTF-8, cannot be written at all.
-CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def read_table(
@@ -93,6 +89,8 @@ def read_columns(
         raise InputError(
             f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
         ) from error
+    except InputError:
+        raise
     except PermissionError as error:
         raise unreadable(file, error) from error
     except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
@@ -132,6 +130,11 @@ def _read_cells(
     separator = next((mark for mark in "\t;," if mark in line), " ")
     if header is None:
         header = needed[0].casefold() in line.casefold()
+    if not line or (header and not line.strip()):
+        raise InputError(
+            f"{source}: is empty or begins with a blank line; "
+            f"begin with the columns {', '.join(needed)}."
+        )
     if not header:
         return _read_text(source, separator, names=needed), 1
 
@@ -244,61 +247,6 @@ def first_row(table: pd.DataFrame, chosen: "pd.Series[bool]") -> dict[str, Any]:
     return row
 
 
-def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
-    """Return the file that each `path` of a table means, links followed; "" where there is none.
-
-    Args:
-        root: The folder that the paths start from.
-        table: Columns `path` and `where`.
-
-    Raises:
-        InputError: A path that is blank, has a control character or leads out of the folder, or two
-            rows that mean one file.
-
-    Example:
-        >>> files_inside(
-        ...     "data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]})
-        ... )
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the
-        folder data, as it is or by a link; copy the image itself there.
-    """
-    row = first_row(table, table["path"] == "")
-    if row:
-        raise InputError(f"{row['where']}: the path is blank; fill it in, or remove the row.")
-
-    row = first_row(table, table["path"].str.contains(CONTROL))
-    if row:
-        raise InputError(
-            f"{row['where']}: the path {row['path']!r:.200} has a control character; "
-            "rename the file and correct the path."
-        )
-
-    top = os.path.realpath(root)
-    resolved: dict[str, str] = {}  # once for each folder, as links are slow to follow
-    files = []
-    for path in table["path"]:
-        folder, name = os.path.split(path)
-        if folder not in resolved:
-            resolved[folder] = os.path.realpath(os.path.join(top, folder))
-
-        file = os.path.normpath(os.path.join(resolved[folder], name))
-        if os.path.islink(file):
-            file = os.path.realpath(file)
-        files.append(file)
-
-    column = pd.Series(files, index=table.index)
-    row = first_row(table, ~column.str.startswith(os.path.join(top, "")))
-    if row:
-        raise InputError(
-            f"{row['where']}: the path {row['path']!r:.200} leads out of the folder {root}, "
-            "as it is or by a link; copy the image itself there."
-        )
-
-    refuse_repeats(table, column)
-    return [file if is_file(file) else "" for file in files]
-
-
 def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
     """Refuse a second row of one image.
 
@@ -338,10 +286,12 @@ def keep_present(
 
     if not allow_missing or absent.all():
         first = table[absent].iloc[0]
+        fix = "correct it, name another --root, or pass --allow-missing"
+        if allow_missing:
+            fix = "correct it, or name another --root"
         raise InputError(
             f"{name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}, "
-            f"the first is {first['path']} ({first['where']}); "
-            "correct it, name another --root, or pass --allow-missing."
+            f"the first is {first['path']} ({first['where']}); {fix}."
         )
 
     counts = [f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS]

@@ -23,6 +23,7 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.feature_cache import check_cache
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.images import MapStyle
 from l2rclip_lite.model import L2RCLIP
@@ -81,7 +82,7 @@ def fit(  # noqa: PLR0913  (an entry point)
     run = RunDirectory(out)
     data = _with_ranks(data, ranks)
     if cache:
-        _check_folder(cache)
+        check_cache(cache)
     if config.upside_down is None:
         config = replace(config, upside_down=not data.upright)
 
@@ -122,19 +123,6 @@ def _with_ranks(data: OrdinalDataset | Sequence[MapStyle], ranks: Ranks | None) 
             "fit: datasets of your own need ranks=Ranks(...), the meaning of their indices."
         )
     return OrdinalDataset.from_datasets(data, ranks)
-
-
-def _check_folder(cache: str | Path) -> None:
-    """Refuse a cache that cannot be a folder, before an hour of encoding."""
-    try:
-        os.listdir(cache)
-    except FileNotFoundError:
-        return  # it is made when there is something to keep
-    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise InputError(
-            f"cache: {str(cache)!r:.80} cannot be a folder ({reason}); name another."
-        ) from error
 
 
 def _both_stages(

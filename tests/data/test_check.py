@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from l2rclip_lite.data import describe, load_dataset, read_image
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.near_copies import MAX_DISTANCE, difference_hash, nearest_copies
+from l2rclip_lite.errors import InputError
 
 
 def write_images(root: Path, images: dict[str, Image.Image]) -> Path:
@@ -111,3 +113,14 @@ def test_large_images_are_decoded_one_at_a_time(
 
     describe.check("csv", {"root": write_images(tmp_path, images)})
     assert in_main_thread == {"train_1.png", "test_0.png"}
+
+
+def test_what_cannot_be_checked_is_named(tmp_path: Path) -> None:
+    """Images that are no files, and options that take some of them away."""
+    for name in ("leaves", "retinamnist"):
+        with pytest.raises(InputError, match=rf"^{name}: its images are no files"):
+            describe.check(name, {"size": 60})
+
+    images = {f"{split}_{k}.png": leaf for split in SPLITS for k, leaf in enumerate(leaves(4, 0))}
+    with pytest.raises(InputError, match=r"^csv: all images are checked; leave out --few-shot\.$"):
+        describe.check("csv", {"root": write_images(tmp_path, images), "few_shot": 1})

@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import struct
 import zlib
 from functools import cache
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import read_image
 
 # Colours above left, above right, below left, below right.
@@ -207,3 +209,24 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     (tmp_path / "ring").symlink_to("ring")
     with judged("other files, folders, pipes and devices under an image's name"):
         read_image(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    """It is there, so "does not exist" would send the user on a search."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "dead.png").symlink_to("gone.png")
+    (tmp_path / "device.png").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+        for name, problem in {
+            "pipe.png": "is a pipe",
+            "folder.png": "is a folder",
+            "dead.png": "is a link to nothing",
+            "device.png": "is a device",
+            "socket.png": "is a socket",
+            "gone.png": "does not exist",
+        }.items():
+            with pytest.raises(InputError, match=rf"{name} {problem}; correct or remove it\.$"):
+                read_image(tmp_path / name)

@@ -255,3 +255,17 @@ def test_nothing_that_steers_the_terminal_reaches_it(monkeypatch: pytest.MonkeyP
     """
     replace_doctor(monkeypatch, lambda: print("no\x1b[2J\r\u202e\x9b 葉\nlow"))
     assert run("doctor").out == "no\\x1b[2J\\r\\u202e\\x9b 葉\nlow\n"
+
+
+@pytest.mark.parametrize("line", ["predict leaves gone.png", "baselines gone ridge", "doctor"])
+def test_several_processes_are_for_fit_alone(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process of a launcher says so, once; the others are quiet."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, expected in (("0", 2), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        code, out, err = run(*line.split())
+        assert (code, out) == (expected, "")
+        sentence = f"error: {line.split()[0]}: works in one process, not in 2; start it without "
+        assert err.startswith(sentence if rank == "0" else "")
+        assert err.count("\n") == int(rank == "0")

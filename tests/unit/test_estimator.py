@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import make_blobs
@@ -15,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from l2rclip_lite import L2RCLIPClassifier, model
+from l2rclip_lite import L2RCLIPClassifier, pretrained
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Towers
@@ -30,7 +31,7 @@ CANNOT = {
 @pytest.fixture(autouse=True)
 def _copied_towers(tiny: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model has a copy of the same towers; to make them anew takes a second."""
-    monkeypatch.setattr(model, "load_towers", lambda *_, **__: deepcopy(tiny))
+    monkeypatch.setattr(pretrained, "load_towers", lambda *_, **__: deepcopy(tiny))
 
 
 @pytest.mark.slow
@@ -159,6 +160,24 @@ def test_what_cannot_be_fitted_is_one_sentence(
     grader = L2RCLIPClassifier(**TINY | settings)
     with pytest.raises(InputError, match=sentence):
         grader.fit(np.eye(6), (y * 3)[:6])
+
+
+@pytest.mark.parametrize("cell", [Image.new("RGB", (8, 8)), "leaf.png", Path("leaf.png")])
+def test_a_table_of_images_is_no_list(cell: Any) -> None:
+    """Its column is what was meant; a table of numbers is one, also where they are texts."""
+    table = pd.DataFrame({"i": [cell] * 6})
+    for X in (table, table.to_numpy()):
+        with pytest.raises(InputError, match="^X: a table of images or paths"):
+            L2RCLIPClassifier(**TINY).fit(X, [0, 1] * 3)
+    texts = pd.DataFrame({"i": ["0.1", "0.9"] * 3})
+    assert L2RCLIPClassifier(**TINY).fit(texts, [0, 1] * 3).predict(texts).tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize("setting", [{"seed": -1}, {"device": "x"}])
+def test_a_setting_that_config_refuses_is_one_sentence(setting: dict[str, Any]) -> None:
+    """As the docstring of `fit` promises."""
+    with pytest.raises(InputError, match=rf"^config: {next(iter(setting))}=.* should be "):
+        L2RCLIPClassifier(**TINY | setting).fit(np.eye(6), [0, 1] * 3)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_a_list_is_loaded_without_looking_at_the_files(folder: Path) -> None:
 
     os.remove(folder / "03.png")
     os.mkfifo(folder / "03.png")
-    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png does not exist"):
+    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png is a pipe"):
         fingerprint(data)
 
 
@@ -132,6 +132,7 @@ def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> N
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), None)
+    run.unfinished.mkdir()
     run.claim(load(folder), Config(), None)
 
     shutil.copy(folder / "00.png", folder / "01.png")
@@ -145,6 +146,7 @@ def claimed(folder: Path, tmp_path: Path) -> RunDirectory:
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     run.claim(load(folder), Config(), {"name": "csv", "root": str(folder)})
+    run.unfinished.mkdir()
     return run
 
 

@@ -21,6 +21,7 @@ from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, judge, median_rank
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
@@ -306,3 +307,24 @@ def test_a_gpu_that_is_not_there_is_refused(
     """No slow surprise on the CPU."""
     with pytest.raises(TrainingError, match="no 'cuda' device is visible here"):
         fit(leaves, replace(small, device="cuda"), tmp_path / "run", quiet=True)
+
+
+def test_a_run_that_was_refused_leaves_its_folder_free(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """It wrote its config and nothing else, so the corrected call may write another."""
+    with pytest.raises(InputError, match="heads"):
+        fit(leaves, replace(small, heads=3), tmp_path, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    fit(leaves, replace(small, image_side="kernel"), tmp_path, quiet=True)
+    assert RunDirectory(tmp_path).read_record().config.model_dump()["heads"] == 2
+
+
+def test_the_config_of_something_else_is_not_overwritten(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """A folder with a config.json alone may be anybody's."""
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(InputError, match=r"config\.json"):
+        fit(leaves, small, tmp_path, quiet=True)
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "clip"}'

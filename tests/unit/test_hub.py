@@ -210,3 +210,14 @@ def test_a_tag_that_is_a_pickle_is_refused(hub: Any, pocket: str) -> None:
     ):
         load_towers("pocket/pickled")
     assert not any(path.endswith(".bin") for path in hub.requested)
+
+
+@pytest.mark.parametrize("name", ["../x", "leaves/../..", "", "a/b/c", "a b/c", "ann/leaves"])
+def test_what_cannot_be_published_is_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is none, or no network: here no port listens."""
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hf_api.api, "endpoint", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=rf"^{name}: cannot be published \(.*\); give USER/NAME"):
+        L2RCLIP.from_pretrained("leaves").push_to_hub(name, "# A card\n")

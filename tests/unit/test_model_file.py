@@ -12,9 +12,10 @@ import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
+from PIL import Image
 from safetensors.torch import save_file
 
-import l2rclip_lite
+from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
@@ -22,6 +23,7 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import MODEL, ModelFile
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.towers import hub
 from l2rclip_lite.towers.load import load_towers
 
@@ -235,7 +237,7 @@ def test_sizes_are_compared_before_memory_is_taken(
         tmp_path,
         lambda content: replace(content, config=replace(content.config, **settings)),
     )
-    monkeypatch.setattr(l2rclip_lite.model, "build_prompts", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(pretrained, "build_prompts", lambda *_: pytest.fail("was built"))
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.from_pretrained(tmp_path)
 
@@ -306,3 +308,43 @@ def test_numbers_that_would_turn_the_answer_round_are_refused(
     written(tmp_path, lambda content: changed(content, name, torch.tensor(value)))
     with pytest.raises(InputError, match=f"{name} must be"):
         L2RCLIP.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
+        ("leaves", {"towers": "nope"}, r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
+        ("leaves", {"weights": "nope"}, r"cannot be used with weights='nope' \(.*leave weights out\); correct that"),
+        ("leaves", {"towers": "tiny/random"}, "cannot be used with towers='tiny/random' "),
+    ],
+)  # fmt: skip
+def test_a_bad_argument_is_not_the_fault_of_the_file(
+    name: str, arguments: dict[str, str], sentence: str
+) -> None:
+    """No file is to be restored, nothing to be trained again."""
+    with pytest.raises(InputError, match=sentence) as caught:
+        L2RCLIP.from_pretrained(name, **arguments)  # type: ignore[arg-type]
+    assert "train again" not in str(caught.value)
+
+
+def test_places_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    """A name that is too long, a file, and a place below a file."""
+    model = L2RCLIP.from_pretrained("leaves")
+    image = Image.new("RGB", (8, 8))
+    file = tmp_path / "file"
+    file.touch()
+
+    for cache in ("x" * 400, file, file / "below"):
+        with pytest.raises(InputError, match=r"^cache: .* cannot be a folder \(.*\); name another"):
+            model.predict([image], cache=cache)
+    for folder in (file, file / "below" / "deeper"):
+        with pytest.raises(
+            InputError, match=r"file: is a file, not a folder; choose another place"
+        ):
+            model.save_pretrained(folder)
+        with (
+            pytest.raises(InputError, match=r"file: is a file, not a folder; choose another place"),
+            RunDirectory(folder).writing(),
+        ):
+            pass

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator
 
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError
@@ -13,7 +14,25 @@ from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
 MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
 Kind = Literal["names", "index", "position"]
-UserRanks = str | Sequence[str | int | float] | None  # how a user names the ranks
+
+
+def _plain_ranks(ranks: object) -> object:
+    """Return the ranks of an array, a Series or a range as a list; others as they are.
+
+    Raises:
+        ValueError: They are neither text nor a sequence.
+    """
+    if isinstance(ranks, np.ndarray | pd.Series | pd.Index | range):
+        return np.asarray(ranks).tolist()
+    if ranks is not None and not isinstance(ranks, Sequence):
+        raise ValueError("give a list, lowest first, or a text such as 'fresh,ripe' or '0:9'")
+    return ranks
+
+
+# how a user names the ranks
+UserRanks = Annotated[
+    str | Sequence[str | int | float] | np.ndarray | None, BeforeValidator(_plain_ranks)
+]
 
 
 def numbers(texts: Iterable[str]) -> "pd.Series[float]":
@@ -101,7 +120,7 @@ def _labels_of(ranks: Ranks) -> list[str]:
     return list(ranks.names)
 
 
-def _names(ranks: str | Sequence[str | int | float]) -> list[str]:
+def _names(ranks: str | Sequence[str | int | float] | np.ndarray) -> list[str]:
     """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9".
 
     Raises:
@@ -135,6 +154,19 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
         )
 
     labels = numbers(table["label"])
+    row = first_row(table, labels.isna() & table["label"].str.contains(","))
+    if row:
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} has a comma; "
+            "write a number with a decimal point, and a name without a comma."
+        )
+
+    row = first_row(table, np.isinf(pd.to_numeric(table["label"], errors="coerce")))
+    if row:
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r:.80} is no finite number; correct it."
+        )
+
     row = first_row(table, labels.isna())
     if row:
         words = ",".join(sorted(set(table["label"])))

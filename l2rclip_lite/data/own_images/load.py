@@ -8,11 +8,13 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.base import Card, OrdinalDataset
+from l2rclip_lite.data.options import Seed, validated
+from l2rclip_lite.data.own_images.files import files_inside
 from l2rclip_lite.data.own_images.labels import Kind, UserRanks, label_space
 from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
 from l2rclip_lite.data.splits import draw_splits
-from l2rclip_lite.data.table import as_dataset, files_inside, keep_present
+from l2rclip_lite.data.table import as_dataset, keep_present
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.files import is_file
 
@@ -57,7 +59,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas.
             None takes labels.csv in `root`; if there is none, each sub-folder is a rank, also below
             folders called train, val and test.
-        ranks: The ranks, lowest first, as a sequence, as "fresh,ripe,overripe", or as "0:9" for
+        ranks: The ranks, lowest first, in a list or an array, as "fresh,ripe", or as "0:9" for
             every whole number from 0 to 9. None takes the numbers found as labels, in their order.
         template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for
             numbers "a photo of grade {rank}".

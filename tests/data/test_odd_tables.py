@@ -1,0 +1,103 @@
+"""Tables that are nearly right: spaces in names, commas in numbers, ranks that are no list."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.own_images.load import load_csv
+from l2rclip_lite.data.protocols import few_shot
+from l2rclip_lite.errors import InputError
+
+
+def write(root: Path, table: str, images: int = 12) -> None:
+    """Write labels.csv, and images that are empty."""
+    for number in range(images):
+        (root / f"{number}.png").touch()
+    (root / "labels.csv").write_text(table)
+
+
+def load(root: Path, **options: Any) -> OrdinalDataset:
+    """Load the folder with three named ranks, or other options."""
+    return load_dataset("csv", **{"root": root, "ranks": "fresh, ripe, over ripe"} | options)
+
+
+@pytest.mark.parametrize("cell", ['" 3.png"', " 3.png", "3.png ", "3.png"])
+@pytest.mark.parametrize("name", [" 3.png", "3.png "])
+def test_a_path_that_may_mean_two_files(tmp_path: Path, cell: str, name: str) -> None:
+    """Cells lose the spaces around them, so the label could go to the other image."""
+    write(tmp_path, f"path,label,split\n0.png,fresh,train\n{cell},ripe,test\n")
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / name, format="PNG")
+    with pytest.raises(
+        InputError, match=r"row 3: the path '3.png' may also mean a file with spaces"
+    ):
+        load(tmp_path)
+
+
+def test_spaces_in_names_of_a_folder_per_rank(tmp_path: Path) -> None:
+    """Nothing is stripped there, so both files are themselves."""
+    for rank in ("fresh", "ripe", "over ripe"):
+        (tmp_path / rank).mkdir()
+        for number in range(6):
+            for name in (f"{number}.png", f" {number}.png"):
+                (tmp_path / rank / name).touch()
+    data = load(tmp_path)
+    assert sum(len(data.split(split)) for split in SPLITS) == 36
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"labels_are": "Index"}, r"^labels_are: Input should be 'names', 'index' or 'position', not 'Index'\.$"),
+        ({"folds": 1}, r"^folds: Input should be greater than or equal to 2, not 1\.$"),
+        ({"val_share": 0.0}, r"^val_share: Input should be greater than 0, not 0\.0\.$"),
+        ({"seed": -1}, r"^seed: Input should be greater than or equal to 0, not -1\.$"),
+        ({"ranks": {"a", "b"}}, "^ranks: give a list, lowest first"),
+        ({"rank": "a,b"}, r"^rank: there is no such option; did you mean ranks\?$"),
+    ],
+)  # fmt: skip
+def test_loaders_that_are_called_themselves(options: dict[str, Any], sentence: str) -> None:
+    """They raise what their docstrings promise, in one sentence; so do the protocols."""
+    with pytest.raises(InputError, match=sentence):
+        load_csv(**options)
+    with pytest.raises(InputError, match=r"^few_shot: Input should be greater than or equal to 1"):
+        few_shot(load_dataset("leaves", size=60), 0)
+
+
+@pytest.mark.parametrize(
+    "ranks", [np.array(["0", "1", "2"]), np.arange(3), pd.Series([0, 1, 2]), range(3)]
+)
+def test_ranks_in_an_array_a_series_or_a_range(tmp_path: Path, ranks: Any) -> None:
+    """They are as good as a list."""
+    rows = [f"{row}.png,{row % 3}" for row in range(12)]
+    write(tmp_path, "\n".join(["path,label", *rows]))
+    assert load(tmp_path, ranks=ranks).ranks.values == (0, 1, 2)
+
+
+def test_no_listed_image_is_there(tmp_path: Path) -> None:
+    """What was passed already is no advice."""
+    write(tmp_path, "path,label\na.png,ripe\nb.png,fresh\n", images=0)
+    with pytest.raises(InputError, match=r"2 of the 2 .*; correct it, or name another --root\.$"):
+        load(tmp_path, allow_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ('"1,0"', "row 14: the label '1,0' has a comma; write a number with a decimal point"),
+        ('"ripe, soft"', "row 14: the label 'ripe, soft' has a comma; .*, and a name without a comma"),
+        ("1e400", "row 14: the label '1e400' is no finite number; correct it"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_nearly_numbers(tmp_path: Path, label: str, sentence: str) -> None:
+    """They are called what they are, and no rank is proposed that a comma would cut in two."""
+    rows = [f"{row}.png,{row % 3}" for row in range(12)]
+    write(tmp_path, "\n".join(["path,label", *rows, f"x.png,{label}"]))
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path, ranks=None)
