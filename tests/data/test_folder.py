@@ -121,7 +121,7 @@ def test_every_bad_row_is_named(images: Path, text: str, sentence: str) -> None:
         ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*UTF-8"),
         (
             b"",
-            "labels.csv: is empty or begins with a blank line; begin with the columns path, label",
+            "labels.csv: is empty or begins with a blank line; begin with the columns",
         ),
         (b"\xef\xbb\xbf", "labels.csv: is empty"),
         (b"\r\n\r\npath,label\r\n0.png,0\r\n", "labels.csv: is empty or begins with a blank line"),
@@ -245,7 +245,8 @@ def test_what_is_no_image_of_a_rank_is_counted(tmp_path: Path) -> None:
         ({"seed": "0"}, "csv: seed: Input should be a valid integer, not '0'"),
         ({"labels_are": "value"},
          "csv: labels_are: Input should be 'names', 'index' or 'position', not 'value'"),
-        ({"subject_disjoin": True}, r"csv: subject_disjoin: there is no such option; did you mean subject_disjoint\?$"),
+        ({"subject_disjoin": True},
+         r"csv: subject_disjoin: there is no such option; did you mean subject_disjoint\?$"),
     ],
 )  # fmt: skip
 def test_what_is_missing_elsewhere_or_misspelt_is_named(

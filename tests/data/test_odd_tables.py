@@ -54,7 +54,8 @@ def test_spaces_in_names_of_a_folder_per_rank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"labels_are": "Index"}, r"^labels_are: Input should be 'names', 'index' or 'position', not 'Index'\.$"),
+        ({"labels_are": "Index"},
+         r"^labels_are: Input should be 'names', 'index' or 'position', not 'Index'\.$"),
         ({"folds": 1}, r"^folds: Input should be greater than or equal to 2, not 1\.$"),
         ({"val_share": 0.0}, r"^val_share: Input should be greater than 0, not 0\.0\.$"),
         ({"seed": -1}, r"^seed: Input should be greater than or equal to 0, not -1\.$"),
@@ -91,7 +92,8 @@ def test_no_listed_image_is_there(tmp_path: Path) -> None:
     ("label", "sentence"),
     [
         ('"1,0"', "row 14: the label '1,0' has a comma; write a number with a decimal point"),
-        ('"ripe, soft"', "row 14: the label 'ripe, soft' has a comma; .*, and a name without a comma"),
+        ('"ripe, soft"',
+         "row 14: the label 'ripe, soft' has a comma; .*, and a name without a comma"),
         ("1e400", "row 14: the label '1e400' is no finite number; correct it"),
     ],
 )  # fmt: skip

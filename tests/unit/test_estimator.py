@@ -167,7 +167,7 @@ def test_a_table_of_images_is_no_list(cell: Any) -> None:
     """Its column is what was meant; a table of numbers is one, also where they are texts."""
     table = pd.DataFrame({"i": [cell] * 6})
     for X in (table, table.to_numpy()):
-        with pytest.raises(InputError, match="^X: a table of images or paths"):
+        with pytest.raises(InputError, match=r"^X: a table of images or paths"):
             L2RCLIPClassifier(**TINY).fit(X, [0, 1] * 3)
     texts = pd.DataFrame({"i": ["0.1", "0.9"] * 3})
     assert L2RCLIPClassifier(**TINY).fit(texts, [0, 1] * 3).predict(texts).tolist() == [0, 1] * 3

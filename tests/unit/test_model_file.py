@@ -314,8 +314,10 @@ def test_numbers_that_would_turn_the_answer_round_are_refused(
     ("name", "arguments", "sentence"),
     [
         ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
-        ("leaves", {"towers": "nope"}, r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
-        ("leaves", {"weights": "nope"}, r"cannot be used with weights='nope' \(.*leave weights out\); correct that"),
+        ("leaves", {"towers": "nope"},
+         r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
+        ("leaves", {"weights": "nope"},
+         r"cannot be used with weights='nope' \(.*leave weights out\); correct that"),
         ("leaves", {"towers": "tiny/random"}, "cannot be used with towers='tiny/random' "),
     ],
 )  # fmt: skip
