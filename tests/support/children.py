@@ -14,8 +14,10 @@ import shutil
 import signal
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from faults import painted
@@ -178,6 +180,31 @@ def poison(out: Path, rank: int, port: int) -> None:
         train_stage2(model, loaded)
     except TrainingError as error:
         out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def leave(out: Path, rank: int, port: int) -> None:
+    """Train with another process; the second one ends when stage 2 begins."""
+    join(rank, port)
+    if rank:
+        patch("l2rclip_lite.training.fit.train_stage2", lambda *_, **__: os._exit(9)).start()
+    try:
+        fit(painted()[:3], CONFIG, out, ranks=painted()[3], quiet=True)
+    except TrainingError as error:
+        out.with_name("said").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def be_one_of_two(out: Path) -> None:
+    """Train under `torchrun` on a machine without a GPU, whose processes accelerate does not join."""
+    join(0, 1)
+    del os.environ["ACCELERATE_USE_CPU"]
+    try:
+        fit(painted()[:3], replace(CONFIG, device="auto"), out, ranks=painted()[3], quiet=True)
+    except TrainingError as error:
+        out.with_name("said").write_text(str(error), encoding="utf-8")
         os._exit(2)
     os._exit(0)
 

@@ -397,6 +397,23 @@ def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     assert first.startswith("stage 2, epoch 1, step 1: the loss is nan for the images train/0")
 
 
+@pytest.mark.slow
+def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
+    """In one sentence; the run goes on when both are started again."""
+    assert both(children.leave, tmp_path / "run") == [2, 9]
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert said.startswith("another process of this run has ended; start all of them again")
+    assert not (tmp_path / "run" / ".l2r-lock").exists()
+    assert both(children.train_together, tmp_path / "run") == [0, 0]
+
+
+def test_processes_that_would_train_alone_are_refused(tmp_path: Path) -> None:
+    """Each of them would write the same run."""
+    assert children.ended(children.be_one_of_two, tmp_path / "run") == 2
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert said.startswith("device: WORLD_SIZE=2 processes were started, but on cpu each")
+
+
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_a_run_is_resumed_by_as_many_processes_as_began_it(
     leaves: OrdinalDataset,
