@@ -200,6 +200,15 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     write_atomically(file, lambda path: save_file(flat, path, metadata))
 
 
+def sha256_of(file: Path) -> str:
+    """Return SHA-256 of a file."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); restore it.") from error
+
+
 def digest_of(tensors: Named, text: str = "") -> str:
     """Return SHA-256 of a text, and of tensors with their names, types and shapes.
 

@@ -14,7 +14,6 @@ import shutil
 import signal
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -191,18 +190,6 @@ def leave(out: Path, rank: int, port: int) -> None:
         patch("l2rclip_lite.training.fit.train_stage2", lambda *_, **__: os._exit(9)).start()
     try:
         fit(painted()[:3], CONFIG, out, ranks=painted()[3], quiet=True)
-    except TrainingError as error:
-        out.with_name("said").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
-
-
-def be_one_of_two(out: Path) -> None:
-    """Train under `torchrun` on a machine without a GPU, whose processes accelerate does not join."""
-    join(0, 1)
-    del os.environ["ACCELERATE_USE_CPU"]
-    try:
-        fit(painted()[:3], replace(CONFIG, device="auto"), out, ranks=painted()[3], quiet=True)
     except TrainingError as error:
         out.with_name("said").write_text(str(error), encoding="utf-8")
         os._exit(2)

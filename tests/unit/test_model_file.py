@@ -222,7 +222,9 @@ def test_sizes_are_known_before_memory_is_taken(
         tmp_path,
         lambda content: replace(content, config=replace(content.config, **settings)),
     )
-    monkeypatch.setattr(l2rclip_lite.pretrained, "build_prompts", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(
+        l2rclip_lite.pretrained, "build_prompts", lambda *_: pytest.fail("was built")
+    )
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.from_pretrained(tmp_path)
 

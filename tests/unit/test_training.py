@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import children
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -41,7 +43,7 @@ from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training.fit import choose_device, fit
 from l2rclip_lite.training.stage import Stage
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
@@ -407,11 +409,16 @@ def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     assert both(children.train_together, tmp_path / "run") == [0, 0]
 
 
-def test_processes_that_would_train_alone_are_refused(tmp_path: Path) -> None:
-    """Each of them would write the same run."""
-    assert children.ended(children.be_one_of_two, tmp_path / "run") == 2
-    said = (tmp_path / "said").read_text(encoding="utf-8")
-    assert said.startswith("device: WORLD_SIZE=2 processes were started, but on cpu each")
+def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `torchrun` starts them on a machine without a GPU; each would write the same run."""
+    PartialState(cpu=True)
+    joined = SimpleNamespace(device=torch.device("cpu"))
+    monkeypatch.setattr("l2rclip_lite.training.fit.Accelerator", lambda **_: joined)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert choose_device(Config()).type == "cpu"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
+        choose_device(Config())
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])
