@@ -9,8 +9,16 @@ from pydantic import TypeAdapter
 from torch.optim import Optimizer
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import Named, check_target, read_tensors, save_tensors
+from l2rclip_lite.files import (
+    Named,
+    check_target,
+    digest_of,
+    read_header,
+    read_tensors,
+    save_tensors,
+)
 
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam
 # history, score of the best epoch, steps taken, images per step
 Progress = tuple[list[dict[str, int | float]], tuple[float, float], int, int | None]
 PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
@@ -33,7 +41,8 @@ def save_checkpoint(
     for name, parameter in parameters.items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"adam.{key}/{name}"] = value
-    save_tensors(file, tensors, {"about": json.dumps(about)})
+    record = json.dumps(about)
+    save_tensors(file, tensors, {"about": record, "sha256": digest_of(tensors, record)})
 
 
 @torch.no_grad()
@@ -50,20 +59,25 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
     if not file.exists():
         return None
 
+    header, _ = read_header(file)
+    _check_shapes(file, header, parameters)
+
     tensors, metadata = read_tensors(file)
+    sha256 = metadata.get("sha256")  # not in those of earlier releases
+    if sha256 is not None and sha256 != digest_of(tensors, metadata.get("about", "")):
+        raise unusable(file, "its numbers are not those that were written")
     try:
         for name, value in tensors.items():
             if value.dtype != torch.float32 or not value.isfinite().all():
                 raise ValueError(f"{name} does not hold finite float32 numbers")
 
         for name, parameter in parameters.items():
-            _copy(tensors[f"now/{name}"], parameter, name)
-            _copy(tensors[f"best/{name}"], best[name], name)
+            parameter.copy_(tensors[f"now/{name}"])
+            best[name].copy_(tensors[f"best/{name}"])
 
             state = optimizer.state[parameter]
-            for key in ("exp_avg", "exp_avg_sq"):
-                state[key] = torch.empty_like(parameter)
-                _copy(tensors[f"adam.{key}/{name}"], state[key], name)
+            for key in MOMENTS:
+                state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
             # where a fused Adam wants it
             state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)
 
@@ -72,12 +86,23 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
             record = [*record, None]
         return PROGRESS.validate_python(record)
     except (LookupError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        problem = f"damaged or of another model ({error})"
-        raise InputError(f"{file}: {problem}; delete it to start this stage anew.") from error
+        raise unusable(file, str(error)) from error
 
 
-def _copy(stored: torch.Tensor, target: torch.Tensor, name: str) -> None:
-    """Copy a tensor, which must have the shape of the target."""
-    if stored.shape != target.shape:
-        raise ValueError(f"{name} has another shape")
-    target.copy_(stored)
+def _check_shapes(file: Path, header: Named, parameters: Named) -> None:
+    """Refuse a checkpoint of other parameters, before its numbers are read."""
+    expected = {}
+    for name, parameter in parameters.items():
+        for part in ("now", "best", *(f"adam.{key}" for key in MOMENTS)):
+            expected[f"{part}/{name}"] = parameter.shape
+        expected[f"adam.step/{name}"] = torch.Size()
+
+    for name in sorted(expected.keys() | header.keys()):
+        if name not in header or name not in expected or header[name].shape != expected[name]:
+            raise unusable(file, f"{name} is missing, unknown, or has another shape")
+
+
+def unusable(file: Path, reason: str) -> InputError:
+    """Return the sentence about a checkpoint that cannot be used."""
+    problem = f"damaged or of another model ({reason})"
+    return InputError(f"{file}: {problem}; delete it to start this stage anew.")

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.towers.base import Towers
 
@@ -77,12 +77,18 @@ class CachedFeatures:
             return None
 
         try:
-            tensors, metadata = read_tensors(self.file)
-            features = tensors.get(FEATURES)
-            if features is None or metadata != self._metadata(features):
+            header, metadata = read_header(self.file)
+            if header.keys() != {FEATURES} or metadata.get("key") != self.key:
                 raise InputError(f"{self.file}: damaged, or features of something else")
-            if features.ndim != 2 or len(features) != self.count or features.dtype != dtype:
-                raise InputError(f"{self.file}: {features.dtype} of shape {tuple(features.shape)}")
+            kind = header[FEATURES].dtype
+            shape = tuple(header[FEATURES].shape)
+            has_rows = len(shape) == 2 and shape[0] == self.count and shape[1] <= WIDEST
+            if not has_rows or kind != dtype:
+                raise InputError(f"{self.file}: {kind} of shape {shape}")
+
+            features = read_tensors(self.file)[0][FEATURES]
+            if metadata != self._metadata(features):
+                raise InputError(f"{self.file}: damaged, or features of something else")
             if not features.isfinite().all():
                 raise InputError(f"{self.file}: not finite")
         except InputError as error:

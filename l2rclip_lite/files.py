@@ -3,16 +3,19 @@
 A file is either the old one or the new one, never half of it, so a run can be killed at any moment.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -25,6 +28,15 @@ PREFIX = ".l2r-"  # of everything that is only there while something is written
 LOCK = f"{PREFIX}lock"
 LARGEST_JSON = 2**26  # bytes; a record of a million missing images has fewer
 LARGEST_TABLE = 2**30  # bytes of predictions.csv, such as a million images with a hundred ranks
+WIDEST = 2**16  # numbers of an image feature; those of the largest towers have 5,000
+MOST_TENSORS = 2**14  # of a file; the largest towers have 3,000
+# What a file of ours holds. Others have the type bool, which no reader of such a file accepts.
+TYPES = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+}
 YOUNG = 60.0  # seconds in which a temporary folder may not have its lock yet
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -234,23 +246,93 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     write_atomically(file, lambda path: save_file(flat, path, metadata))
 
 
-def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return all tensors of a safetensors file, and its metadata.
+def sha256_of(file: Path) -> str:
+    """Return SHA-256 of a file."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); restore it.") from error
+
+
+def digest_of(tensors: Named, text: str = "") -> str:
+    """Return SHA-256 of a text, and of tensors with their names, types and shapes.
+
+    Args:
+        tensors: By name, in any order; on any device.
+        text: What else must not change.
+    """
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        flat = value.detach().cpu().contiguous().flatten()
+        if flat.numel():
+            digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_tensors(
+    file: Path, names: Collection[str] | None = None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors of a safetensors file, and its metadata.
 
     A tensor lies where the file has it, in general at no multiple of 16 bytes; a matrix product
     from there differs in the last bit from that of the tensor that was saved. So each is copied
     into memory of its own.
 
+    Args:
+        file: The file.
+        names: Of the tensors to read; None reads all.
+
     Raises:
         InputError: No such file, or a damaged one.
+    """
+    with _opened(file) as stored:
+        if names is None:
+            names = stored.keys()  # a list: safetensors has no mapping
+        tensors = {name: stored.get_tensor(name).clone() for name in names}
+        return tensors, stored.metadata() or {}
+
+
+def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return what `read_tensors` does, with tensors on the device "meta": types and shapes.
+
+    Nobody pays for a number before its name and shape are known to be right: a file with holes
+    takes no room on a disk, and all of it in memory.
+
+    Raises:
+        InputError: No such file, or a damaged one.
+    """
+    with _opened(file) as stored:
+        shapes = {}
+        for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
+            tensor = stored.get_slice(name)
+            dtype = TYPES.get(tensor.get_dtype(), torch.bool)
+            shapes[name] = torch.empty(tensor.get_shape(), dtype=dtype, device="meta")
+        return shapes, stored.metadata() or {}
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Open a safetensors file, whose header alone is read by that.
+
+    Raises:
+        InputError: No such file, a damaged one, or one with very many tensors.
     """
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is not a file")
+
+        # safetensors takes 14 s for the header of 600,000 empty tensors
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = stream.read(min(length, LARGEST_JSON))
+        if header.count(b"{") > MOST_TENSORS:
+            raise ValueError(f"it has more than {MOST_TENSORS:,} tensors")
+
         with safe_open(file, "pt") as stored:
-            names = stored.keys()  # a list: safetensors has no mapping
-            tensors = {name: stored.get_tensor(name).clone() for name in names}
-            return tensors, stored.metadata() or {}
+            yield stored
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
         problem = f"damaged or not a safetensors file ({getattr(error, 'strerror', None) or error})"
         raise InputError(f"{file}: {problem}; delete it and run again.") from error

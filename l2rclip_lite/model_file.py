@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from huggingface_hub import create_repo, hf_hub_download, upload_folder
 from pydantic import TypeAdapter
-from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
-from l2rclip_lite.files import Named, read_tensors, save_tensors
+from l2rclip_lite.files import WIDEST, Named, read_header, read_tensors, save_tensors
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS
 from l2rclip_lite.rankformer import RankFormer
@@ -65,7 +64,23 @@ class ModelFile:
         Raises:
             InputError: A damaged file, or one that is none of ours.
         """
-        tensors, metadata = read_tensors(file)
+        header = cls.read_header(file)
+        tensors, _ = read_tensors(file, header.tensors)
+        try:
+            return replace(
+                header, tensors={name: _as_float32(name, value) for name, value in tensors.items()}
+            )
+        except ValueError as error:
+            raise unusable(file, error, {}) from error
+
+    @classmethod
+    def read_header(cls, file: Path) -> "ModelFile":
+        """Return what `read` returns, with tensors on the device "meta": types and shapes.
+
+        Raises:
+            InputError: A damaged file, or one that is none of ours.
+        """
+        tensors, metadata = read_header(file)
 
         try:
             state = json.loads(metadata["l2rclip"])
@@ -125,6 +140,8 @@ class ModelFile:
         if weight is None:
             return None
 
+        if weight.ndim != 2 or not 1 < len(weight) <= WIDEST:
+            raise ValueError(f"head.weight has a shape that no head has, {tuple(weight.shape)}")
         outputs = len(self.ranks)
         if self.decoder in ("coral", "corn"):
             outputs -= 1  # one per threshold between two ranks
@@ -133,7 +150,9 @@ class ModelFile:
     def load_towers(
         self, towers: str | None, weights: str | Path | None, *, allow_download: bool
     ) -> Towers:
-        """Load the towers that the file names, as far as it may name them.
+        """Load the towers that the file names, as far as it may name them; of a header, too.
+
+        Those whose weights the file holds are of the right shapes, and still have random numbers.
 
         It may name `mini`, `tiny/random`, towers whose weights it holds, and those whose weights
         are on this machine.
@@ -180,25 +199,46 @@ class ModelFile:
             commits=self.commits,
         )
 
-    def check(self, towers: Towers) -> None:
-        """Refuse texts and prompts that are larger than the file, before memory is taken for them.
+    def check_shapes(self, towers: Towers) -> None:
+        """Refuse tensors that are not those of the model, before memory is taken for them.
 
         Raises:
-            ValueError: Prompts or text features that do not fit config, ranks and towers.
+            ValueError: A tensor is missing, is none of this model, or does not fit config, ranks
+                and towers; or sentences that are much larger than the file.
         """
-        if not float(self.tensors["temperature"]) > 0:
-            raise ValueError("temperature must be above 0")
-        if not 0 <= float(self.tensors["conformal"]) <= 1:
-            raise ValueError("conformal must be between 0 and 1")
         features = (len(self.ranks), towers.dim)
         if self.tensors["rank_features"].shape != features:
             raise ValueError(f"rank_features must be {features[0]} ranks of {features[1]} numbers")
+
+        expected = self._expected_shapes(towers)
+        for name, shape in expected.items():
+            if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
+                raise ValueError(f"{name} is missing, or not of the shape {shape}")
+        unknown = sorted(self.tensors.keys() - expected.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not a tensor of this model")
         if not self.has_prompts:
             return
 
-        expected = {"prompts.context": (self.config.context_length, towers.width)}
-        if self.config.controls.rankformer:
-            with torch.device("meta"):  # names and shapes cost no memory
+        numbers = sum(value.numel() for value in self.tensors.values())
+        ids = towers.tokenize(self.ranks.sentences).ids
+        if ids.numel() * towers.width > max(FREE_NUMBERS, NUMBERS_PER_NUMBER * numbers):
+            raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
+
+    def _expected_shapes(self, towers: Towers) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor that the file of such a model holds, by name."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "temperature": (),
+            "conformal": (),
+            "rank_features": (len(self.ranks), towers.dim),
+        }
+        with torch.device("meta"):  # names and shapes cost no memory
+            head = self.head()
+            if head is not None:
+                shapes |= _shapes("head.", head)
+            if self.has_prompts:
+                shapes["prompts.context"] = (self.config.context_length, towers.width)
+            if self.has_prompts and self.config.controls.rankformer:
                 rankformer = RankFormer(
                     towers.width,
                     heads=self.config.heads,
@@ -206,16 +246,34 @@ class ModelFile:
                     depth=self.config.depth,
                     learn_alpha=self.config.controls.learn_alpha,
                 )
-            for name, value in rankformer.state_dict().items():
-                expected[f"prompts.rankformer.{name}"] = tuple(value.shape)
-        for name, shape in expected.items():
-            if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
-                raise ValueError(f"{name} is missing, or not of the shape {shape}")
+                shapes |= _shapes("prompts.rankformer.", rankformer)
 
-        numbers = sum(value.numel() for value in self.tensors.values())
-        ids = towers.tokenize(self.ranks.sentences).ids
-        if ids.numel() * towers.width > max(FREE_NUMBERS, NUMBERS_PER_NUMBER * numbers):
-            raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
+        for name, shape in _shapes("towers.", towers).items():
+            if self.tower_state or is_learned(name, self.config):
+                shapes[name] = shape
+        return shapes
+
+    def check_numbers(self) -> None:
+        """Refuse numbers that would turn the answer round.
+
+        Raises:
+            ValueError: A temperature or a conformal level out of its range.
+        """
+        if not float(self.tensors["temperature"]) > 0:
+            raise ValueError("temperature must be above 0")
+        if not 0 <= float(self.tensors["conformal"]) <= 1:
+            raise ValueError("conformal must be between 0 and 1")
+
+
+def is_learned(name: str, config: Config) -> bool:
+    """Return whether a tensor of a model is none of the towers that stay frozen.
+
+    Example:
+        >>> is_learned("towers.image.proj", Config()), is_learned("towers.text.proj", Config())
+        (True, False)
+    """
+    frozen = "towers.text." if config.image_side == "tower" else "towers."
+    return not name.startswith(frozen)
 
 
 def read_settings(file: Path) -> tuple[Config, Ranks]:
@@ -225,8 +283,8 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
         InputError: A damaged file, or one that is none of ours.
     """
     try:
-        with safe_open(file, "pt") as stored:
-            state = json.loads((stored.metadata() or {})["l2rclip"])
+        _, metadata = read_header(file)
+        state = json.loads(metadata["l2rclip"])
         return Config.from_dict(state["config"]), Ranks.from_dict(state["ranks"])
     except Exception as error:  # the file may be anything; the user sees one sentence
         raise unusable(file, error, {}) from error
@@ -318,6 +376,12 @@ def named_config(config: Config, towers: str | None, weights: str | Path | None)
     )
 
 
+def _shapes(prefix: str, module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a module's state, by its name behind a prefix."""
+    state = module.state_dict()
+    return {f"{prefix}{name}": tuple(value.shape) for name, value in state.items()}
+
+
 def _as_float32(name: str, value: Tensor) -> Tensor:
     """Return a tensor of a file as float32; whole numbers (counters, positions) stay as they are.
 
@@ -325,6 +389,7 @@ def _as_float32(name: str, value: Tensor) -> Tensor:
         ValueError: A number that is not finite, or another type.
     """
     whole_numbers = value.dtype == torch.int64
-    if not whole_numbers and (value.dtype not in FLOATS or not value.isfinite().all()):
+    is_finite = value.is_meta or bool(value.isfinite().all())
+    if not whole_numbers and (value.dtype not in FLOATS or not is_finite):
         raise ValueError(f"{name} must hold finite numbers of type float32, float16 or bfloat16")
     return value if whole_numbers else value.float()

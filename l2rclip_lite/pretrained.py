@@ -1,6 +1,7 @@
 """Where a model comes from, and how it is kept: built, read, written, published."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from l2rclip_lite.model_file import (
     MODEL,
     ModelFile,
     find_model_file,
+    is_learned,
     named_config,
     unusable,
     upload,
@@ -76,8 +78,7 @@ class Pretrained(TextSide):
     def _learned_tensors(self) -> dict[str, Tensor]:
         """Return the state without the towers that stayed frozen."""
         state = self.state_dict()
-        frozen = "towers.text." if self.config.image_side == "tower" else "towers."
-        return {name: value for name, value in state.items() if not name.startswith(frozen)}
+        return {name: value for name, value in state.items() if is_learned(name, self.config)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors`: `stored_tensors`, with config and ranks as metadata."""
@@ -150,22 +151,24 @@ class Pretrained(TextSide):
         """
         place = usable_device(device)
         file = find_model_file(name, revision)
-        content = ModelFile.read(file)
+        header = ModelFile.read_header(file)
+        named = {"towers": towers, "weights": weights}
+        with _in_words(file, named):
+            loaded = header.load_towers(towers, weights, allow_download=allow_download)
+            header.check_shapes(loaded)
 
-        try:
-            loaded = content.load_towers(towers, weights, allow_download=allow_download)
-            content.check(loaded)
+        content = ModelFile.read(file)
+        with _in_words(file, named):
+            content.check_numbers()
             config = named_config(content.config, towers, weights)
             return cls._from_file(replace(content, config=config), loaded).to(place)
-        except NotAllowedError as error:
-            raise InputError(f"{file}: {error}") from error
-        except Exception as error:  # a file may be anything; the user sees one sentence
-            named = {"towers": towers, "weights": weights}
-            raise unusable(file, error, named) from error
 
     @classmethod
     def _from_file(cls: type[Model], content: ModelFile, towers: Towers) -> Model:
         """Build the model of a checked file on its towers."""
+        if content.tower_state:
+            towers.load_state_dict(content.tower_state)
+
         # Its texts are in the file; to encode its prompts is the only step whose memory no size in
         # the file bounds.
         features = content.tensors["rank_features"]
@@ -176,13 +179,28 @@ class Pretrained(TextSide):
         model.head = content.head()
 
         state = model.state_dict()
-        expected = state if content.tower_state else model._learned_tensors()
-        unmatched = sorted(expected.keys() ^ content.tensors.keys())
-        if unmatched:
-            raise ValueError(f"{unmatched[0]} is missing, or not a tensor of this model")
         for name, value in content.tensors.items():
             if value.dtype != state[name].dtype:
                 raise ValueError(f"{name} must be of type {state[name].dtype}")
 
         model.load_state_dict(content.tensors, strict=False)  # frozen towers may not be in the file
         return model
+
+
+@contextmanager
+def _in_words(file: Path, named: Mapping[str, object]) -> Iterator[None]:
+    """Turn whatever a file brings about into one sentence that names it.
+
+    Args:
+        file: The model file.
+        named: Arguments of the caller, which may be the fault in its place.
+
+    Raises:
+        InputError: In the place of any other error.
+    """
+    try:
+        yield
+    except NotAllowedError as error:
+        raise InputError(f"{file}: {error}") from error
+    except Exception as error:  # a file may be anything
+        raise unusable(file, error, named) from error

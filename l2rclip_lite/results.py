@@ -159,6 +159,7 @@ def write_results(
         "seconds": {name: round(each, 1) for name, each in seconds.items()},
     }
     model.save_pretrained(run.folder)
+    run.record_model()
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
@@ -207,9 +208,9 @@ def model_card(
 
 def _ranks_section(ranks: Ranks) -> list[str]:
     """Return the lines of a model card about the ranks and their sentences."""
-    lines = [f"**Ranks, lowest first** (unit: {ranks.unit}):\n"]
+    lines = [f"**Ranks, lowest first** (unit: {as_text(ranks.unit)}):\n"]
     for name, sentence in zip(ranks.names, ranks.sentences, strict=True):
-        lines.append(f"- {name}: “{sentence}”")
+        lines.append(f"- {as_text(name)}: “{as_text(sentence)}”")
     return lines
 
 
@@ -220,7 +221,7 @@ def _data_section(data: OrdinalDataset) -> list[str]:
     for split in SPLITS:
         counts = data.counts(split)
         lines.append(f"- {split} {sum(counts)} {counts}")
-    return lines + [f"- {step}" for step in data.protocol]
+    return lines + [f"- {as_text(step)}" for step in data.protocol]
 
 
 def _results_section(metrics: Mapping[str, Any]) -> list[str]:
@@ -242,12 +243,22 @@ def _limits(data: OrdinalDataset, n_test: int) -> str:
     unseen = []
     for name, count in zip(data.ranks.names, data.counts("train"), strict=True):
         if count == 0:
-            unseen.append(name)
+            unseen.append(as_text(name))
     return (
         "**Limits:** tested on images from the same source as the training images, and on no "
         f"others; {n_test} test images, {len(data.missing)} listed images missing; "
         f"ranks without a training image: {', '.join(unseen) or 'none'}.\n"
     )
+
+
+def as_text(words: str) -> str:
+    r"""Return words of a data set as Markdown in which they are no tag, link, image or code.
+
+    Example:
+        >>> print(as_text("very low, <b>[`x`](y)"))
+        very low, &lt;b>\[\`x\`](y)
+    """
+    return words.replace("<", "&lt;").replace("[", "\\[").replace("`", "\\`")
 
 
 def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:

@@ -26,12 +26,15 @@ from l2rclip_lite.files import (
     kind_of,
     make_folder,
     read_bytes,
+    read_json,
+    sha256_of,
     sweep_leftovers,
     write_json,
 )
 from l2rclip_lite.model_file import read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
+    RESTORE,
     RunRecord,
     read_history,
     read_metrics,
@@ -66,6 +69,11 @@ class RunDirectory:
         self.model = self.folder / "model.safetensors"
         self.card = self.folder / "README.md"
         self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """The folders that a run may hold."""
+        return self.unfinished, self.folder / BASELINES_FOLDER
 
     def baseline(self, name: str) -> "RunDirectory":
         """Return the directory of a baseline of this run, there or not.
@@ -151,7 +159,18 @@ class RunDirectory:
     def read_history(self) -> list[dict[str, float]]:
         """Return the epochs of the run, see `run_schema.read_history`."""
         self.has_file(self.history)
-        return read_history(self.history)
+        history = read_history(self.history)
+
+        used = self.read_record().used  # empty in a run of an earlier release
+        planned = {1: used.get("epochs1"), 2: used.get("epochs2")}
+        if used.get("image_side") == "kernel":
+            planned[2] = 1
+        for stage, epochs in planned.items():
+            rows = sum(row["stage"] == stage for row in history)
+            if epochs is not None and rows != epochs:
+                problem = f"{rows} epochs of stage {stage}, but the run had {epochs}"
+                raise InputError(f"{self.history}: {problem}; {RESTORE}.")
+        return history
 
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images, see `run_schema.read_predictions`."""
@@ -190,9 +209,17 @@ class RunDirectory:
         differing = [name for name in names if recorded.get(name) != getattr(config, name)]
         if record.dataset.ranks not in (None, json_ready(ranks)):
             differing.append("ranks")
+        sha256 = record.model_sha256
+        if not differing and sha256 not in (None, sha256_of(self.model)):
+            differing.append("method or training")
         if differing:
             problem = f"is not the model of this run: another {', '.join(differing)}"
             raise InputError(f"{self.model}: {problem}; restore it, or train in a new folder.")
+
+    def record_model(self) -> None:
+        """Note in `config.json` which model was trained here, once it is written."""
+        record = read_json(self.config)
+        write_json(self.config, record | {"model_sha256": sha256_of(self.model)})
 
     @contextmanager
     def writing(self) -> Iterator[None]:

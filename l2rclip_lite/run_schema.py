@@ -51,6 +51,7 @@ class RunRecord(BaseModel):
     config: Settings
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
+    model_sha256: str | None = None  # of a finished run; earlier releases did not record it
 
 
 class SplitScores(BaseModel):

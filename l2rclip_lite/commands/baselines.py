@@ -126,6 +126,7 @@ def _train(
             baseline.claim(data, trained.config, source)
             fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
             fitted.save_pretrained(baseline.folder)
+            baseline.record_model()
 
             p = fitted.probabilities(loaded.encode(fitted, "test"))
             write_predictions(baseline, fitted, data.test, p)

@@ -35,8 +35,12 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.files import check_target
+    from l2rclip_lite.run_directory import RunDirectory
 
     check_target(target)
+    for folder in RunDirectory(run).folders:
+        if target.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"report: {folder} holds no page; write {target.name} elsewhere.")
     write_report = _report_writer()
     file = write_report(run, target, judged(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")

@@ -156,7 +156,8 @@ def load_open_clip(
     Args:
         name: `"MODEL/TAG"`, `"MODEL/random"`, or `"MODEL"` with `weights` or `state`.
         weights: A local safetensors file as open_clip writes it.
-        state: The whole state of such towers, in place of weights.
+        state: The whole state of such towers, in place of weights: its names and shapes are
+            compared, its numbers are for the caller to load.
         image_size: Side of the input image, pixels.
         seed: Seeds random weights.
         hub: Where tokenizer and weights come from.
@@ -202,8 +203,6 @@ def load_open_clip(
     towers.commits = hub.commits
     named_weights = weights is None and state is None
     towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
-    if state is not None:
-        towers.load_state_dict(state)
     return towers
 
 

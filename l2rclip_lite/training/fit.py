@@ -31,6 +31,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.processes import lost_process_in_words
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
@@ -74,8 +75,8 @@ def fit(  # noqa: PLR0913  (an entry point)
     Raises:
         InputError: An image that cannot be read; ranks that are missing or not those of the data; a
             directory that holds another run, or it or the cache cannot be written.
-        TrainingError: A loss that is not finite, or memory that runs out. What was computed is kept
-            in `out`.
+        TrainingError: A loss that is not finite, memory that runs out, or another process of the
+            run that has ended. What was computed is kept in `out`.
     """
     if not isinstance(config, Config):
         raise InputError(f"fit: config is of type {type(config).__name__}; give a Config(...).")
@@ -89,7 +90,8 @@ def fit(  # noqa: PLR0913  (an entry point)
     device = choose_device(config)
     main = PartialState().is_main_process
 
-    with threadpool_limits(config.threads), run.writing() if main else nullcontext():
+    alone = run.writing() if main else nullcontext()
+    with threadpool_limits(config.threads), lost_process_in_words(), alone:
         if main:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
@@ -166,7 +168,8 @@ def choose_device(config: Config) -> torch.device:
     """Return where to train.
 
     Raises:
-        TrainingError: A GPU was asked for that is not there: no slow surprise.
+        TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes
+            were started, and would not train together.
     """
     if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
@@ -175,5 +178,11 @@ def choose_device(config: Config) -> torch.device:
         raise TrainingError(
             f"device: no {config.device!r} device is visible here; "
             "use device='cpu' or 'auto' (--device)."
+        )
+    if os.environ.get("WORLD_SIZE", "1") != str(PartialState().num_processes):
+        started = f"WORLD_SIZE={os.environ['WORLD_SIZE']}"
+        raise TrainingError(
+            f"device: {started} processes were started, but on {device.type} each would train "
+            "alone; use device='cpu' (--device cpu) to train together."
         )
     return device

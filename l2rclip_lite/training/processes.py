@@ -7,15 +7,36 @@ all of them.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.distributed import DistError
 
+from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Pixels
+
+
+@contextmanager
+def lost_process_in_words() -> Iterator[None]:
+    """Turn the error of a process that waits in vain for another one into one sentence.
+
+    Raises:
+        TrainingError: In the place of an error of the connection; others pass.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # torch has a class for NCCL; gloo, of CPUs, names itself in a RuntimeError
+        if not isinstance(error, DistError) and "gloo" not in str(error):
+            raise
+        cure = "start all of them again, and the run goes on after its last complete epoch"
+        raise TrainingError(f"another process of this run has ended; {cure}.") from error
 
 
 def step_size(batch_size: int) -> int:

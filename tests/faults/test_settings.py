@@ -145,6 +145,7 @@ FOREIGN = {
     "type": ("now/weight", ZEROS.int()),
     "not a number": ("best/weight", ZEROS / 0),
     "moments": ("adam.exp_avg/weight", torch.zeros(1, 2)),
+    "more": ("now/more", ZEROS),
 }
 
 
@@ -187,7 +188,18 @@ def test_a_checkpoint_of_other_parameters_is_refused(
     """Of another shape or type, not finite, or with moments of another shape."""
     name, tensor = FOREIGN[difference]
     tensors, record = read_tensors(checkpoint)
+    del record["sha256"]  # as in those of earlier releases
     save_tensors(checkpoint, tensors | {name: tensor}, record)
+    refuse_checkpoint(checkpoint, layer, optimizer)
+
+
+def test_a_checkpoint_with_one_other_bit_is_refused(
+    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam
+) -> None:
+    """It would go on to other results."""
+    tensors, record = read_tensors(checkpoint)
+    tensors["adam.exp_avg/weight"].view(torch.int32)[0, 0] ^= 1
+    save_tensors(checkpoint, tensors, record)
     refuse_checkpoint(checkpoint, layer, optimizer)
 
 

@@ -36,6 +36,7 @@ from l2rclip_lite.freezing import freeze
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device, fit
 from l2rclip_lite.training.stages import train_stage2
@@ -241,6 +242,24 @@ def poison(out: Path, rank: int, port: int) -> None:
         train_stage2(model, loaded)
     except TrainingError as error:
         out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def leave(out: Path, rank: int, port: int) -> None:
+    """Train with another process; the second one ends when stage 2 begins."""
+    join(rank, port)
+
+    def end_here(*_: object, **__: object) -> None:
+        os._exit(9)
+
+    if rank:
+        training.train_stage2 = end_here
+    *splits, ranks = painted()
+    try:
+        fit(splits, CONFIG, out, ranks=ranks, quiet=True)
+    except TrainingError as error:
+        out.with_name("said").write_text(str(error), encoding="utf-8")
         os._exit(2)
     os._exit(0)
 

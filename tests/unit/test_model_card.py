@@ -61,3 +61,20 @@ def test_the_card_names_ranks_and_images_that_were_missing(
     assert "at temperature 1.75" in card
     assert "1 listed images missing; ranks without a training image: low." in card
     assert "- drawn by hand" in card
+
+
+def test_names_of_ranks_are_no_html(leaves: OrdinalDataset, small: Config) -> None:
+    """Whoever shows the card runs no script, follows no link and loads no image of a data set."""
+    strange = ("<script>x()</script>", "![x](//host/x.png)", "`c`", "mild & moderate", "over_ripe")
+    ranks = replace(leaves.ranks, names=strange, template="a <b>{rank} leaf", unit="<i>grade")
+    model = L2RCLIP.build(ranks, small, 64)
+    scores = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.5, "qwk": 0.6, "rps": 0.3, "ece": 0.1}
+    metrics = {"test": scores, "test_after_stage1": scores, "median_rank": scores}
+    card = model_card(model, replace(leaves, ranks=ranks, protocol=("of <img src=x>",)), metrics)
+    assert "<" not in card
+    assert "(unit: &lt;i>grade)" in card
+    assert "- &lt;script>x()&lt;/script>: “a &lt;b>&lt;script>x()&lt;/script> leaf”" in card
+    assert "- !\\[x](//host/x.png): " in card
+    assert "- \\`c\\`: " in card
+    assert "- mild & moderate: " in card
+    assert "- over_ripe: " in card

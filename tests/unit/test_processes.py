@@ -4,18 +4,21 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import children
 import pytest
+import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
 from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.training import stage as stage_module
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training.fit import choose_device, fit
 
 
 def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
@@ -86,6 +89,29 @@ def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     second = (tmp_path / "said 1").read_text(encoding="utf-8")
     assert first == second
     assert first.startswith("stage 2, epoch 1, step 1: the loss is nan for the images train/0")
+
+
+@pytest.mark.slow
+def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
+    """In one sentence; the run goes on when both are started again."""
+    assert run_two(children.leave, tmp_path / "run") == [2, 9]
+    sentence = (tmp_path / "said").read_text(encoding="utf-8")
+    assert sentence.startswith("another process of this run has ended; start all of them again")
+    assert not (tmp_path / "run" / ".l2r-lock").exists()
+    assert run_two(children.train_together, tmp_path / "run", 16) == [0, 0]
+
+
+def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `torchrun` starts them on a machine without a GPU; each would write the same run."""
+    PartialState(cpu=True)
+    alone = SimpleNamespace(device=torch.device("cpu"))
+    monkeypatch.setattr("l2rclip_lite.training.fit.Accelerator", lambda **_: alone)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert choose_device(Config()).type == "cpu"
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
+        choose_device(Config())
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])

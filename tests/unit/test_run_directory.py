@@ -366,6 +366,15 @@ def test_a_report_is_written_over_no_file_of_another_kind(folder: Path) -> None:
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("place", ["baselines", "baselines/ridge", "checkpoint"])
+def test_a_report_is_written_into_no_folder_of_the_run(folder: Path, place: str) -> None:
+    """A page there would be taken for a baseline, or deleted with the checkpoint."""
+    before = sorted(folder.rglob("*"))
+    page = folder / place / "x.html"
+    refused(run("report", folder, "--out", page), "holds no page; write x.html elsewhere")
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_the_model_of_another_run_is_not_scored(folder: Path, small: Config) -> None:
     """Its ranks are others, so its answers would be compared with labels that they do not mean."""
     towers = load_towers("tiny/random")
@@ -377,6 +386,21 @@ def test_the_model_of_another_run_is_not_scored(folder: Path, small: Config) -> 
     refused(run("compare", folder), "is not the model of this run: another ranks")
     of_ridge = run("evaluate", folder, "--method", "ridge")
     refused(of_ridge, "ridge/model.safetensors: is not the model")
+
+
+@pytest.mark.parametrize("places", [(".", "baselines/ridge"), ("baselines/ridge", ".")])
+def test_the_model_of_another_method_is_not_scored(folder: Path, places: tuple[str, str]) -> None:
+    """Its ranks and settings are those of the run; a run of an earlier release has no digest."""
+    source, target = (folder / place for place in places)
+    shutil.copy(source / "model.safetensors", target)
+    method = ["--method", "ridge"] if target != folder else []
+    said = run("evaluate", folder, *method)
+    refused(said, f"{target}/model.safetensors: is not the model of this run: another method")
+
+    record = json.loads((target / "config.json").read_text())
+    del record["model_sha256"]
+    (target / "config.json").write_text(json.dumps(record))
+    assert run("evaluate", folder, *method).code == 0
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions.csv"])

@@ -120,6 +120,16 @@ def test_a_damaged_history_is_refused_by_row(damage: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "problem"),
+    [(1, "0 epochs of stage 1"), (2, "1 epochs of stage 1"), (3, "0 epochs of stage 2")],
+)
+def test_a_history_that_was_cut_at_the_end_of_a_row(folder: Path, lines: int, problem: str) -> None:
+    """Curves that end early look like a run that ended early."""
+    edit(folder / "history.csv", lambda whole: whole[:lines])
+    refused(run("report", folder), f"history.csv: {problem}, but the run had")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",
