@@ -134,15 +134,15 @@ clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 # nothing to find.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-found = rho(noise @ along, shuffled)
+noise_rho = rho(noise @ along, shuffled)
 print(
     f"{len(noise)} random points in {noise.shape[1]} dimensions. Correlation "
     f"of labels and axis:\nthe formula says "
-    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, panel C has {found:.2f}."
+    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, panel C has {noise_rho:.2f}."
 )
 
 # %% tags=["remove-cell"]
-assert found > 0.6
+assert noise_rho > 0.6
 
 # %% [markdown]
 # So there are four questions to ask about every coloured cloud of points.
@@ -513,10 +513,10 @@ clouds(panels, ranks, columns=4)
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C is nearer to B than A is."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-07-groups"}}
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
-known = chance.standard_normal((len(group), 10)) * width[:, None]
-known[:, 0] += where
-axes = pca_axes(known, group)
-drawn = {"PCA": (known - known.mean(0)) @ axes.T, "UMAP": umap(known)}
+made_points = chance.standard_normal((len(group), 10)) * width[:, None]
+made_points[:, 0] += where
+axes = pca_axes(made_points, group)
+drawn = {"PCA": (made_points - made_points.mean(0)) @ axes.T, "UMAP": umap(made_points)}
 groups = Ranks(("A", "B", "C"), (0, 1, 2), "group {rank}", unit="group")
 clouds(
     {title: Cloud(flat, group) for title, flat in drawn.items()},
@@ -537,15 +537,15 @@ def ratios(points: np.ndarray) -> tuple[float, float]:
     return wide[1] / wide[0], bc / ab
 
 
-found = {name: ratios(x) for name, x in ({"made": known} | drawn).items()}
-for name, (wide, far) in found.items():
+group_ratios = {name: ratios(x) for name, x in ({"made": made_points} | drawn).items()}
+for name, (wide, far) in group_ratios.items():
     print(f"{name:<5} B is {wide:4.1f} x as wide, C {far:4.1f} x as far away")
 
 # %% tags=["remove-cell"]
 if PROFILE != "smoke":
-    assert found["UMAP"][0] < 3
-    assert found["UMAP"][1] < 5
-    assert min(found["PCA"]) > 6
+    assert group_ratios["UMAP"][0] < 3
+    assert group_ratios["UMAP"][1] < 5
+    assert min(group_ratios["PCA"]) > 6
     assert kept_share[15, "random points"] < 0.3 < kept_share[15, "stage 2"]
 
 # %% [markdown]

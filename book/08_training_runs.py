@@ -187,8 +187,8 @@ def train(number: int) -> tuple[dict, dict]:
     """Train with a seed, or resume or load the run in its place."""
     config = Config(seed=number, **training_runs.run_settings(parameters))
     out = folder / f"{name}_seed{number}"
-    known = {"name": DATASET} | source
-    run = fit(data, config, out, source=known, quiet=True)
+    named_source = {"name": DATASET} | source
+    run = fit(data, config, out, source=named_source, quiet=True)
     scores = {
         "L2RCLIP": run.metrics["test"],
         "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
@@ -233,21 +233,21 @@ if data.test.deviations:
     columns["epsilon_error"] = "ε-error"
 
 
-def with_doubt(found: dict[str, float], key: str) -> str:
+def with_doubt(row: dict[str, float], key: str) -> str:
     """A score with its 95 % interval, or with its published deviation."""
-    if key not in found:
+    if key not in row:
         return "–"
-    if f"{key}_low" in found:
-        low, high = found[f"{key}_low"], found[f"{key}_high"]
-        return f"{found[key]:.2f} [{low:.2f}, {high:.2f}]"
-    doubt = f" ± {found[f'{key}_sd']:g}" if f"{key}_sd" in found else ""
-    return f"{found[key]:.3g}{doubt}"
+    if f"{key}_low" in row:
+        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        return f"{row[key]:.2f} [{low:.2f}, {high:.2f}]"
+    doubt = f" ± {row[f'{key}_sd']:g}" if f"{key}_sd" in row else ""
+    return f"{row[key]:.3g}{doubt}"
 
 
 quoted = {f"published: {x['method']}": x for x in PUBLISHED}
 pd.DataFrame(
     {
-        title: [with_doubt(found, key) for found in (scores | quoted).values()]
+        title: [with_doubt(row, key) for row in (scores | quoted).values()]
         for key, title in columns.items()
     },
     index=list(scores | quoted),
@@ -297,12 +297,12 @@ def collect(pattern: str) -> pd.DataFrame:
     """One row per method of each finished run."""
     rows = []
     for file in sorted(folder.glob(f"{pattern}/metrics.json")):
-        found = {"L2RCLIP": read_json(file)["test"]}
+        by_method = {"L2RCLIP": read_json(file)["test"]}
         rivals = file.with_name("baselines.json")
-        found |= read_json(rivals) if rivals.exists() else {}
+        by_method |= read_json(rivals) if rivals.exists() else {}
         rows += [
             {"run": file.parent.name, "method": method} | row
-            for method, row in found.items()
+            for method, row in by_method.items()
         ]
     return pd.DataFrame(rows)
 
@@ -509,7 +509,7 @@ def check_file(text: str) -> None:
     try:
         mine = EMPTY | (yaml.safe_load(text) or {})
         training_runs.check_parameters(mine)
-        found = Config(**training_runs.run_settings(mine))
+        config = Config(**training_runs.run_settings(mine))
         check_baselines(mine["BASELINES"])
         with tempfile.TemporaryDirectory() as place:
             rows = [f"{n}.jpg,{BANANAS[n % 3]}" for n in range(9)]
@@ -526,8 +526,8 @@ def check_file(text: str) -> None:
         return
     right = {
         "DATASET is not csv": mine.get("DATASET") == "csv",
-        "BATCH_SIZE is not 8": found.batch_size == 8,
-        "lr1, in SETTINGS, is not one thousandth": found.lr1 == 1e-3,
+        "BATCH_SIZE is not 8": config.batch_size == 8,
+        "lr1, in SETTINGS, is not one thousandth": config.lr1 == 1e-3,
         "the ranks are others": names.names == BANANAS,
         "no sentence speaks of a banana": "banana" in names.sentences[0],
         "BASELINES lacks one": {"ridge", "cross-entropy"}
@@ -619,8 +619,8 @@ def check_difference(differing: Callable[..., list[str]]) -> None:
     if list(differing(one, two)) != ["alpha", "seed"]:
         print('not yet: compare the values under "config", name by name')
         return
-    found = sorted(folder.glob("*_seed*/config.json"))
-    one, two = read_json(found[0]), read_json(found[-1])
+    files = sorted(folder.glob("*_seed*/config.json"))
+    one, two = read_json(files[0]), read_json(files[-1])
     print("right; here:", differing(one, two))
     same = one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"]
     print("the same files in the same splits:", same)

@@ -203,13 +203,13 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 # %% tags=["hide-input"]
 seen = pd.DataFrame()
 if len(shared):
-    known = shared[shared["test_subjects"].notna()].fillna({"protocol": ""})
+    counted = shared[shared["test_subjects"].notna()].fillna({"protocol": ""})
     for share, part, whole in (
         ("persons", "test_shared_subjects", "test_subjects"),
         ("images", "test_images_of_shared", "test_images"),
     ):
-        known[share] = 100 * known[part] / known[whole]
-    groups = known.groupby(["data", "protocol"], sort=False)
+        counted[share] = 100 * counted[part] / counted[whole]
+    groups = counted.groupby(["data", "protocol"], sort=False)
     columns = {"folds": ("persons", "size")}
     for share in ("persons", "images"):
         for end in ("min", "max"):
@@ -348,12 +348,12 @@ def check_lacking(mine: Callable[[pd.DataFrame], list[str]]) -> str:
     """Ranks without a test image, not those without a training image."""
     part = SMALL.assign(name=["low", "middle", "high"])
     part = part.assign(train=[0, 50, 20], val=0, test=[10, 0, 20])
-    found = list(mine(part))
-    if found == ["middle"]:
+    yours = list(mine(part))
+    if yours == ["middle"]:
         return "right"
-    if found == ["low"]:
+    if yours == ["low"]:
         return "not yet: rank low lacks training images, not test images"
-    return f"not yet: {found}; the names of the ranks without a test image"
+    return f"not yet: {yours}; the names of the ranks without a test image"
 
 
 def check_split(mine: Callable[..., np.ndarray]) -> str:
@@ -444,7 +444,7 @@ print(check_split(split_solution))
 
 # %% tags=["remove-cell"]
 # Wrong answers, and the sentence that each must get.
-for answer, said in (
+for answer, expected in (
     (check_floor(0.25, 1.0), "how far"),
     (check_floor(0.5, 0.75), "how many"),
     (check_floor(0.25, 0.75), "right"),
@@ -457,7 +457,7 @@ for answer, said in (
     (check_split(lambda s, share, _: split_solution(s, share, 0)), "another"),
     (check_split(split_solution), "right"),
 ):
-    assert said in answer, (said, answer)
+    assert expected in answer, (expected, answer)
 
 # %% [markdown]
 # ## Summary
