@@ -89,10 +89,11 @@ draw.threshold_scale([leaf.image for leaf in drawn], shares, edges, ranks)
 percent, cuts = 100 * np.array(shares), 100 * np.array(edges)
 rank_of_share = np.searchsorted(cuts[1:-1], percent, side="right")
 for other in (1, 4):
+    same = rank_of_share[3] == rank_of_share[other]
+    verdict = "the same rank" if same else "two ranks"
     print(
         f"{percent[3]:.1f} % and {percent[other]:.1f} % of the leaf: "
-        f"{abs(percent[3] - percent[other]):.1f} % apart, "
-        f"{'the same rank' if rank_of_share[3] == rank_of_share[other] else 'two ranks'}"
+        f"{abs(percent[3] - percent[other]):.1f} % apart, {verdict}"
     )
 
 # %% tags=["remove-cell"]
@@ -458,7 +459,8 @@ def check_answers(answers: Callable[..., tuple[float, ...]]) -> str:
     r = np.array([0.0, 12.25, 30.0, 45.0, 60.0])
     names = ("most probable rank", "median", "expectation")
     for row in ([0.4, 0.2, 0.1, 0.1, 0.2], [0.1, 0.2, 0.15, 0.15, 0.4]):
-        if len(yours := answers(np.array(row), r)) != 3:
+        yours = answers(np.array(row), r)
+        if len(yours) != 3:
             return "not yet: return three values"
         for power, mine in enumerate(yours):
             best = draw.expected_price(np.array(row), r, power)[2]

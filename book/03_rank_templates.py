@@ -465,7 +465,7 @@ if PROFILE != "smoke":
 
 # %%
 def neighbour_wins(features: Tensor, far: int) -> float:
-    """How often rank k is nearer to k + 1 than to k + far."""
+    """Return the share of ranks k nearer to k + 1 than to k + far."""
     similar = features @ features.T
     neighbour = similar.diagonal(1)[: len(features) - far]
     return (neighbour > similar.diagonal(far)).float().mean().item()

@@ -74,7 +74,7 @@ from l2rclip_lite.training.features import TrainingData
 
 # %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1, starts stage 2 higher, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
 def settings(preset, epochs1, epochs2):
-    """The same run for the package: all that is not said here is its default."""
+    """Return the same run for the package; the rest is its default."""
     turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
     return Config(preset=preset, epochs1=epochs1, epochs2=epochs2, **turned)
 
@@ -447,11 +447,14 @@ with torch.no_grad():
     compare("RankFormer's words", (refined, theirs_refined))
     compare("text features", (text, model.prompts(model.towers)))
     z16, y16 = few["train"], labels["train"]
-    inputs, own = (z16, text, y16), (z16, text[y16], text[y16], r[y16])
+    inputs = (z16, text, y16)
+    own = (z16, text[y16], text[y16], r[y16])
     t2i = losses.supervised_contrastive_loss(text, z16, torch.arange(5), y16, s)
     compare("loss: text to image", (text_to_image(*inputs, s), t2i))
     their_pair = losses.ordinal_pairwise_loss_stage1(*own)
-    compare("loss: pairwise, stage 1", (pairwise_stage1(*inputs, r), their_pair))
+    compare(
+        "loss: pairwise, stage 1", (pairwise_stage1(*inputs, r), their_pair)
+    )
     mine_pair = tightness(*inputs) - diversity(*inputs, r)
     their_pair = losses.ordinal_pairwise_loss(*inputs, r)
     compare("loss: pairwise, stage 2", (mine_pair, their_pair))
@@ -693,10 +696,8 @@ def expectation_error(logits, y, r):
 
 def check_expectation(loss):
     """By hand: the expectations 3 and 1.5 miss 0 and 4 by 3 and 2.5."""
-    p, values = (
-        torch.tensor([[0.5, 0, 0.5], [0.75, 0, 0.25]]),
-        torch.tensor([0, 4, 6.0]),
-    )
+    p = torch.tensor([[0.5, 0, 0.5], [0.75, 0, 0.25]])
+    values = torch.tensor([0, 4, 6.0])
     yours = float(loss((p + 1e-9).log() + 5, torch.tensor([0, 1]), values))
     if abs(yours - (3**2 + 2.5**2) / 2) < 1e-3:
         return print("right")
@@ -754,7 +755,8 @@ def check_temperature(find):
         "fifteen answers, one too sure": (torch.tensor(sure + unsure), labels),
     }
     for name, (logits, y) in answers.items():
-        yours, right = float(find(logits, y)), fit_temperature(logits, y)
+        yours = float(find(logits, y))
+        right = fit_temperature(logits, y)
         if not abs(yours - right) < 0.03 * right:
             where = "higher" if yours < right else "lower"
             return print(

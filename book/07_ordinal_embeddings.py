@@ -138,7 +138,8 @@ noise_rho = rho(noise @ along, shuffled)
 print(
     f"{len(noise)} random points in {noise.shape[1]} dimensions. Correlation "
     f"of labels and axis:\nthe formula says "
-    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, panel C has {noise_rho:.2f}."
+    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, "
+    f"panel C has {noise_rho:.2f}."
 )
 
 # %% tags=["remove-cell"]
@@ -516,7 +517,10 @@ width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
 made_points = chance.standard_normal((len(group), 10)) * width[:, None]
 made_points[:, 0] += where
 axes = pca_axes(made_points, group)
-drawn = {"PCA": (made_points - made_points.mean(0)) @ axes.T, "UMAP": umap(made_points)}
+drawn = {
+    "PCA": (made_points - made_points.mean(0)) @ axes.T,
+    "UMAP": umap(made_points),
+}
 groups = Ranks(("A", "B", "C"), (0, 1, 2), "group {rank}", unit="group")
 clouds(
     {title: Cloud(flat, group) for title, flat in drawn.items()},
@@ -537,7 +541,8 @@ def ratios(points: np.ndarray) -> tuple[float, float]:
     return wide[1] / wide[0], bc / ab
 
 
-group_ratios = {name: ratios(x) for name, x in ({"made": made_points} | drawn).items()}
+drawings = {"made": made_points} | drawn
+group_ratios = {name: ratios(points) for name, points in drawings.items()}
 for name, (wide, far) in group_ratios.items():
     print(f"{name:<5} B is {wide:4.1f} x as wide, C {far:4.1f} x as far away")
 

@@ -299,7 +299,8 @@ def collect(pattern: str) -> pd.DataFrame:
     for file in sorted(folder.glob(f"{pattern}/metrics.json")):
         by_method = {"L2RCLIP": read_json(file)["test"]}
         rivals = file.with_name("baselines.json")
-        by_method |= read_json(rivals) if rivals.exists() else {}
+        if rivals.exists():
+            by_method |= read_json(rivals)
         rows += [
             {"run": file.parent.name, "method": method} | row
             for method, row in by_method.items()

@@ -440,9 +440,10 @@ if PROFILE != "smoke":
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 files = [HERE / at / "coverage.csv" for at in ("results", "book/results")]
-sentences = ["The results file is not beside this notebook: see the book's page."]
-if existing := [file for file in files if file.is_file()]:
-    folds, sentences = pd.read_csv(existing[0]), []
+existing = [file for file in files if file.is_file()]
+sentences = []
+if existing:
+    folds = pd.read_csv(existing[0])
     for name, rows in folds.groupby("data"):
         low, high = rows["inside"].min(), rows["inside"].max()
         mean = np.average(rows["inside"], weights=rows["test"])
@@ -451,6 +452,10 @@ if existing := [file for file in files if file.is_file()]:
             f"({low:.1%} to {high:.1%}), "
             f"{rows['width'].mean():.1f} of {rows['ranks'].max()} ranks"
         )
+else:
+    sentences.append(
+        "The results file is not beside this notebook: see the book's page."
+    )
 print(*sentences, sep="\n")
 
 # %% [markdown]

@@ -98,7 +98,7 @@ figure
 
 # %%
 def by_hand(name: str, value: float, worked: Fraction | int) -> None:
-    """Print a metric beside the number found by hand."""
+    """Print a metric beside the number worked out by hand."""
     assert abs(value - worked) < 1e-9, f"{name}: {value}, not {worked}"
     print(f"{name:<24} {value:7.4f} = {worked}")
 
@@ -519,11 +519,11 @@ assert honest["RMSE"].idxmin() == "expectation"
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
 model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, threads=1))
 frozen = TrainingData.load(data, model)
-predicted = {
-    name: baseline.probabilities(frozen.encode(baseline, "test")).numpy()
-    for name in ("zero-shot", "ridge", "linear-probe")
-    for baseline in [train_baseline(name, model, frozen)]
-}
+predicted = {}
+for name in ("zero-shot", "ridge", "linear-probe"):
+    baseline = train_baseline(name, model, frozen)
+    features = frozen.encode(baseline, "test")
+    predicted[name] = baseline.probabilities(features).numpy()
 y = np.array(data.test.targets)
 error = np.abs(predicted["ridge"].argmax(1) - y)
 
@@ -563,8 +563,11 @@ corrected = holm([comparison.p for comparison in compared])
 head = ["method", "against", "RPS saved", "95 % interval", "verdict"]
 rows, verdicts = [], {}
 for pair, comparison, p in zip(asked, compared, corrected, strict=True):
-    side = "better" if comparison.low > 0 else "worse" if comparison.high < 0 else ""
-    verdicts[pair] = side if side and p <= 0.05 else "no difference shown"
+    verdicts[pair] = "no difference shown"
+    if p <= 0.05 and comparison.low > 0:
+        verdicts[pair] = "better"
+    elif p <= 0.05 and comparison.high < 0:
+        verdicts[pair] = "worse"
     saved = f"{comparison.difference:+.2f}"
     interval = f"{comparison.low:+.2f} to {comparison.high:+.2f}"
     rows.append((*pair, saved, interval, verdicts[pair]))
@@ -594,13 +597,15 @@ if PROFILE == "page" and SEED == 0:
 # %% tags=["hide-input"]
 def check_order(mine: Sequence[float]) -> str:
     """Judge four answers for the ranks 0, 1, 2, 3."""
-    true, yours = [0, 1, 2, 3], [float(answer) for answer in mine]
+    true = [0, 1, 2, 3]
+    yours = [float(answer) for answer in mine]
     if len(yours) != 4:
         return "not yet: give four answers"
     rho = metrics.spearman(true, yours, ranks)
     if rho < 1 - 1e-9:
         return f"not yet: Spearman is {rho:.2f}; the answers must increase"
-    if hits := 4 * metrics.accuracy(true, yours, ranks):
+    hits = 4 * metrics.accuracy(true, yours, ranks)
+    if hits:
         return f"not yet: {hits:.0f} of 4 are nearest to the true rank"
     if yours == [1, 2, 3, 4]:
         return "not yet: that is the example of the text"

@@ -436,8 +436,9 @@ def check_weight(mine: Callable[..., Tensor]) -> None:
     elif not all(w.isfinite().all() for w in weights):
         print("not yet: not finite for a batch of one rank")
     elif not torch.isclose(weights[0][0, 1], weights[1][0, 1]):
+        alone, beside = weights[0][0, 1], weights[1][0, 1]
         print("not yet: ranks 1 and 2 have the weight", end=" ")
-        print(f"{weights[0][0, 1]:.2f} alone, {weights[1][0, 1]:.2f} beside rank 4")
+        print(f"{alone:.2f} alone, {beside:.2f} beside rank 4")
     elif not 0 < weights[1][0, 1] < weights[1][1, 2] < weights[1][0, 2]:
         print("not yet: a larger gap must have a larger weight, gap 1 some")
     elif abs(mine(torch.tensor([0, 4]), r)[0, 1] - 1) > 1e-9:

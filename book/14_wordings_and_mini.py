@@ -313,7 +313,7 @@ def cosines(
 
 
 def recall(similar: Tensor, k: int = 1) -> float:
-    """How often the right row is among the k most similar."""
+    """Return how often the right row is among the k most similar."""
     above = (similar > similar.diagonal()[:, None]).sum(dim=1)
     return float((above < k).double().mean())
 

@@ -363,7 +363,8 @@ def check_split(mine: Callable[..., np.ndarray]) -> str:
     test = np.asarray(mine(subjects, 0.2, 0))
     if test.shape != subjects.shape or test.dtype != bool:
         return "not yet: return one True or False per image"
-    if both := set(subjects[test]) & set(subjects[~test]):
+    both = set(subjects[test]) & set(subjects[~test])
+    if both:
         return f"not yet: {len(both)} people are on both sides"
     if abs(test.mean() - 0.2) > 0.05:
         return f"not yet: a share of {test.mean():.2f} is in test, not 0.2"

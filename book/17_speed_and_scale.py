@@ -255,7 +255,8 @@ for name, f in counted.items():
         "operations of an epoch of stage 2. Encoding all images once takes "
         f"{terms['features, once'] / terms['stage 2']:.1%} of stage 2."
     )
-if measured := rows.get("ordinalclip", {}).get("value"):
+measured = rows.get("ordinalclip", {}).get("value")
+if measured:
     sentences.append(f"Measured in time, with mini: {measured:.2f} times.")
 Markdown(" ".join(sentences))
 
@@ -282,7 +283,9 @@ def share_of(row: dict, value: float) -> float:
     return max(1 / share if row["direction"] == "at least" else share, 0.02)
 
 
-measured_rows = {name: row for name, row in rows.items() if row["value"] is not None}
+measured_rows = {
+    name: row for name, row in rows.items() if row["value"] is not None
+}
 aimed = [row for row in measured_rows.values() if row["direction"] != "none"]
 if aimed:
     marks = pd.DataFrame(
@@ -534,7 +537,8 @@ def check_checkpointed(mine: Callable[..., float]) -> str:
     f = {"image": 7.0, "sentence": 3.0}
     terms = cost(f, 100)
     both = sum(v for k, v in terms.items() if k != "one-stage scheme")
-    more, yours = EPOCHS2 * 100 * f["image"], mine(f, 100)
+    more = EPOCHS2 * 100 * f["image"]
+    yours = mine(f, 100)
     hints = {
         both + more: "right",
         both: "not yet: that is the cost without recomputing",

@@ -431,7 +431,8 @@ SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LtE: ast.Lt, ast.Pow: ast.Mult}
 
 def mutants(source: str) -> list[tuple[str, Callable]]:
     """One operator or number changed at a time."""
-    tree, changed = ast.parse(source), []
+    tree = ast.parse(source)
+    changed = []
     for place, node in enumerate(ast.walk(tree)):
         other = copy.deepcopy(tree)
         twin = list(ast.walk(other))[place]
