@@ -474,7 +474,7 @@ def check_answers(answers: Callable[..., tuple[float, ...]]) -> str:
 
 # %%
 def three_answers(p: np.ndarray, r: np.ndarray) -> tuple[float, ...]:
-    """Most probable rank, median and expectation, as values."""
+    """Return the most probable rank, median and expectation, as values."""
     return r[0], r[0], r[0]  # yours
 
 
@@ -528,7 +528,7 @@ def check_clip(answer: Callable[..., Tensor]) -> str:
 
 # %%
 def clip_probabilities(image: Tensor, text: Tensor, s: float) -> Tensor:
-    """B x D and K x D numbers to B x K probabilities."""
+    """Turn B x D and K x D numbers into B x K probabilities."""
     return torch.full((len(image), len(text)), 1 / len(text))  # yours
 
 

@@ -474,7 +474,7 @@ def check_moved(moved: Callable[..., set[str]]) -> str:
 
 # %%
 def moved(old: dict, new: dict) -> set[str]:
-    """Names of the tensors that differ."""
+    """Return the names of the tensors that differ."""
     return set()  # yours
 
 
@@ -530,7 +530,7 @@ def check_epoch(best: Callable[[list[dict[str, float]]], float]) -> str:
 
 # %%
 def best_epoch(history: list[dict[str, float]]) -> float:
-    """The number of the epoch that is kept."""
+    """Return the number of the epoch that is kept."""
     return history[-1]["epoch"]  # yours
 
 

@@ -180,7 +180,7 @@ images, per_rank = {}, {}
 
 
 def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
-    """Image features as they are now, and a vector per rank."""
+    """Return image features as they are now, and a vector per rank."""
     images[moment] = who.encode(fresh).double().numpy()
     per_rank[moment] = rank_vectors.double().numpy()
 
@@ -244,13 +244,13 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
 
 # %%
 def gap_score(x: np.ndarray, y: np.ndarray) -> float:
-    """Do far ranks lie far apart? 1 is best, chance is 0."""
+    """Measure whether far ranks lie far apart: 1 is best, chance is 0."""
     gap = pdist(y[:, None], "cityblock")
     return rho(gap, pdist(x, "cosine"))
 
 
 def neighbour_gap(x: np.ndarray, y: np.ndarray, k: int = 15) -> float:
-    """How many ranks away are the k nearest images? 0 is best."""
+    """Return how many ranks away the k nearest images are; 0 is best."""
     likeness = x @ x.T
     np.fill_diagonal(likeness, -np.inf)
     nearest = np.argsort(-likeness, axis=1)[:, :k]
@@ -279,7 +279,7 @@ assert np.isclose(gap_score(arc, np.arange(3)), 1)
 
 # %%
 def pca_axes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The two largest directions, always the same way up."""
+    """Return the two largest directions, always the same way up."""
     centred = x - x.mean(0)
     axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
     rise = y - y.mean()
@@ -642,7 +642,7 @@ def check_triples(score: Callable[..., float]) -> None:
 
 # %%
 def triples(x: np.ndarray, y: np.ndarray) -> float:
-    """Unit features and rank indices to a share."""
+    """Turn unit features and rank indices into a share."""
     return 0.5  # yours
 
 
@@ -657,7 +657,7 @@ check_triples(triples)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def triples(x: np.ndarray, y: np.ndarray) -> float:
-    """Unit features and rank indices to a share."""
+    """Turn unit features and rank indices into a share."""
     gap, far = np.abs(y[:, None] - y), 1 - x @ x.T
     nearer = gap[:, :, None] < gap[:, None, :]
     nearer &= ~np.eye(len(y), dtype=bool)[:, :, None]
@@ -692,7 +692,7 @@ def check_axis(readout: Callable[..., np.ndarray]) -> None:
 
 # %% tags=["nbval-ignore-output"]
 def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Features and ranks of one half to a direction."""
+    """Turn features and ranks of one half into a direction."""
     return axis_of(x, y)  # yours
 
 
@@ -708,7 +708,7 @@ check_axis(readout)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Features and ranks of one half to a direction."""
+    """Turn features and ranks of one half into a direction."""
     x, y = x - x.mean(0), y - y.mean()
     return np.linalg.solve(x.T @ x + 0.3 * np.eye(x.shape[1]), x.T @ y)
 

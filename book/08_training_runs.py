@@ -294,7 +294,7 @@ print("the same numbers:", again.metrics == run.metrics)
 
 # %% tags=["nbval-ignore-output"]
 def collect(pattern: str) -> pd.DataFrame:
-    """One row per method of each finished run."""
+    """Return one row per method of each finished run."""
     rows = []
     for file in sorted(folder.glob(f"{pattern}/metrics.json")):
         by_method = {"L2RCLIP": read_json(file)["test"]}
@@ -403,7 +403,7 @@ else:
 
 # %%
 def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
-    """Operations of a run that tunes ViT-B/16: C above."""
+    """Return the operations of a run that tunes ViT-B/16: C above."""
     seen = methods * epochs * (3 * n + v) + 2 * (n + v + m)
     return training_runs.FORWARD * seen
 
@@ -584,7 +584,7 @@ def check_money(money: Callable[..., float]) -> None:
 def money(
     work: float, rate: float, price: float, folds: int, seeds: int
 ) -> float:
-    """What a batch costs."""
+    """Return what a batch costs."""
     return 0.0  # yours
 
 
@@ -600,7 +600,7 @@ check_money(money)
 def money(
     work: float, rate: float, price: float, folds: int, seeds: int
 ) -> float:
-    """What a batch costs."""
+    """Return what a batch costs."""
     return folds * seeds * work / rate / 3600 * price
 
 
@@ -629,7 +629,7 @@ def check_difference(differing: Callable[..., list[str]]) -> None:
 
 # %%
 def differing(one: dict, two: dict) -> list[str]:
-    """Names of the settings in which two runs differ."""
+    """Return the names of the settings in which two runs differ."""
     return []  # yours
 
 
@@ -644,7 +644,7 @@ check_difference(differing)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def differing(one: dict, two: dict) -> list[str]:
-    """Names of the settings in which two runs differ."""
+    """Return the names of the settings in which two runs differ."""
     a, b = one["config"], two["config"]
     return sorted(key for key in a if a[key] != b[key])
 

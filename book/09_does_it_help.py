@@ -562,7 +562,7 @@ def gains_by_error(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_judge(mine: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    """Two images on which RPS and the error disagree about every claim."""
+    """Try two images on which RPS and the error disagree about every claim."""
     arms = {
         arm: {"data": "hc18", "run": 0, "arm": arm, "rps": rps, "error": error}
         for better, other in CLAIMS.values()

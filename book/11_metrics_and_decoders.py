@@ -198,7 +198,7 @@ q = np.array([0.25, 0.5, 0.25, 0, 0])
 
 
 def expected_rps(p: Sequence[float]) -> float:
-    """Mean RPS of a report where the truth follows q."""
+    """Return the mean RPS of a report where the truth follows q."""
     return float(q @ rps_of_images(np.arange(5), np.tile(p, (5, 1))))
 
 
@@ -354,7 +354,7 @@ assert np.allclose(surcharge, 100 / (5 * np.array(counts)))
 
 # %%
 def forecasts(n: int, blur: float) -> tuple[np.ndarray, np.ndarray]:
-    """True ranks, and what an honest, blurred look says."""
+    """Return true ranks, and what an honest, blurred look says."""
     generator = np.random.default_rng(0)
     rates = np.array([0.25, 0.35, 0.22, 0.14, 0.04])  # of the ranks
     rank = generator.choice(5, size=n, p=rates)
@@ -473,7 +473,7 @@ assert list(tally[tally == 5].index) == ["rps"]
 
 # %%
 def decoded(rank: np.ndarray, p: np.ndarray) -> pd.DataFrame:
-    """Accuracy, MAE and RMSE of the three decoders."""
+    """Return accuracy, MAE and RMSE of the three decoders."""
     answers = {
         "most probable": p.argmax(1),
         "median": medians(p),
@@ -652,7 +652,7 @@ def check_amae(mine: Callable[..., float]) -> str:
 
 # %%
 def my_amae(true: np.ndarray, answers: np.ndarray) -> float:
-    """Mean over the ranks of their mean absolute errors."""
+    """Return the mean over the ranks of their mean absolute errors."""
     return np.abs(true - answers).mean()  # yours
 
 
@@ -705,7 +705,7 @@ def check_interval(mine: Callable[..., tuple[float, float]]) -> str:
 
 # %%
 def interval(numbers: np.ndarray) -> tuple[float, float]:
-    """Both ends of the bootstrap interval of the median."""
+    """Return both ends of the bootstrap interval of the median."""
     return np.median(numbers), np.median(numbers)  # yours
 
 

@@ -116,7 +116,7 @@ sentences = torch.tensor([[0.1, -0.5], [-0.4, 0.3]])
 
 
 def gains(images, learned):
-    """What a step of length 0.1 for rank A brings A and B."""
+    """Return what a step of length 0.1 for rank A brings A and B."""
     learned.requires_grad_()
     scores = (images * (sentences + learned)).sum(1)
     (gradient,) = torch.autograd.grad(scores[0], learned)
@@ -152,7 +152,7 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 
 # %%
 def alignment(texts, images, parameters):
-    """A: cosines between the gradients of all ranks."""
+    """Return A: cosines between the gradients of all ranks."""
     rows = []
     for score in (images * texts).sum(1):
         g = torch.autograd.grad(score, parameters, retain_graph=True)
@@ -175,7 +175,7 @@ def alignment(texts, images, parameters):
 
 # %%
 def learners(ranks):
-    """For each way to learn: the texts, and what is trained of them."""
+    """Return, for each way to learn, the texts and what is trained of them."""
     own = InterpolatedPrompts(
         towers, ranks, base_ranks=len(ranks), weighting="inverse"
     )

@@ -95,12 +95,12 @@ LEAF = "a photo of a leaf with {rank} damage"
 
 
 def sentences(names: tuple, template: str) -> list[str]:
-    """One sentence per rank."""
+    """Return one sentence per rank."""
     return [template.replace("{rank}", name) for name in names]
 
 
 def gap(names: tuple, template: str, towers: Towers = mini) -> float:
-    """The gap score of these names in this sentence."""
+    """Return the gap score of these names in this sentence."""
     rows = towers.encode_text(sentences(names, template))
     return ordinality(centred(rows))["gap"]
 
@@ -275,7 +275,7 @@ print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 def ridge_map(
     rows: Tensor, texts: Tensor, ridge: float = 10.0
 ) -> tuple[Tensor, Tensor]:
-    """The map A, and the mean of the texts."""
+    """Return the map A, and the mean of the texts."""
     mean = texts.mean(dim=0)
     gram = rows @ rows.T + ridge * torch.eye(len(rows))
     return (texts - mean).T @ torch.linalg.solve(gram, rows), mean
@@ -306,7 +306,7 @@ if PROFILE != "smoke":
 def cosines(
     rows: Tensor, texts: Tensor, fitted: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Names, down, against classifier rows, across."""
+    """Compare names, down, with classifier rows, across."""
     linear, mean = fitted
     names = F.normalize(texts - mean, dim=1)
     return names @ F.normalize(rows @ linear.T, dim=1).T

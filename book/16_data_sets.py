@@ -161,7 +161,7 @@ if results is not None:  # what the text says of the figure
 
 # %%
 def floor(part):
-    """What two constant answers reach on the test part."""
+    """Return what two constant answers reach on the test part."""
     train = part["train"].to_numpy()
     test, value = part["test"].to_numpy(), part["value"].to_numpy()
     half = (train.sum() + 1) // 2  # the image in the middle

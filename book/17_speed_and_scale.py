@@ -190,7 +190,7 @@ plt.show()
 
 # %%
 def cost(f, n, ranks=62, batch=16):
-    """The terms of both schemes, in operations."""
+    """Return the terms of both schemes, in operations."""
     texts = n / batch * 2 * ranks * f["sentence"]  # per epoch
     return {
         "features, once": n * f["image"],

@@ -249,7 +249,7 @@ for out in (killed, calm):
 
 
 def digest(file: Path) -> str:
-    """SHA-256; of metrics without the seconds that the run took."""
+    """Return the SHA-256; of metrics without the seconds that the run took."""
     content = file.read_bytes()
     if file.name == "metrics.json":
         content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
@@ -407,7 +407,7 @@ assert [outcome == "loaded" for _, outcome in answers] == [False] * 6 + [True]
 
 # %%
 def rps(p: list[float], k: int) -> float:
-    """Ranked probability score of one image of rank k."""
+    """Return the ranked probability score of one image of rank k."""
     score, below = 0.0, 0.0
     for rank in range(len(p) - 1):
         below = below + p[rank]
