@@ -87,16 +87,17 @@ draw.threshold_scale([leaf.image for leaf in drawn], shares, edges, ranks)
 
 # %% tags=["hide-input"]
 percent, cuts = 100 * np.array(shares), 100 * np.array(edges)
-found = np.searchsorted(cuts[1:-1], percent, side="right")
+rank_of_share = np.searchsorted(cuts[1:-1], percent, side="right")
 for other in (1, 4):
+    same = rank_of_share[3] == rank_of_share[other]
+    verdict = "the same rank" if same else "two ranks"
     print(
         f"{percent[3]:.1f} % and {percent[other]:.1f} % of the leaf: "
-        f"{abs(percent[3] - percent[other]):.1f} % apart, "
-        f"{'the same rank' if found[3] == found[other] else 'two ranks'}"
+        f"{abs(percent[3] - percent[other]):.1f} % apart, {verdict}"
     )
 
 # %% tags=["remove-cell"]
-assert list(found) == [0, 1, 1, 1, 2, 2, 3, 4]
+assert list(rank_of_share) == [0, 1, 1, 1, 2, 2, 3, 4]
 assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 
 # %% [markdown]
@@ -458,21 +459,22 @@ def check_answers(answers: Callable[..., tuple[float, ...]]) -> str:
     r = np.array([0.0, 12.25, 30.0, 45.0, 60.0])
     names = ("most probable rank", "median", "expectation")
     for row in ([0.4, 0.2, 0.1, 0.1, 0.2], [0.1, 0.2, 0.15, 0.15, 0.4]):
-        if len(given := answers(np.array(row), r)) != 3:
+        yours = answers(np.array(row), r)
+        if len(yours) != 3:
             return "not yet: return three values"
-        for power, mine in enumerate(given):
+        for power, mine in enumerate(yours):
             best = draw.expected_price(np.array(row), r, power)[2]
             if abs(mine - best) > 0.03:
                 index = mine in range(1, 5) and abs(r[int(mine)] - best) < 1
-                said = "an index, not its value" if index else f"{mine:g}"
-                where = f"{row}: the {names[power]} is {said}"
+                shown_as = "an index, not its value" if index else f"{mine:g}"
+                where = f"{row}: the {names[power]} is {shown_as}"
                 return f"not yet, at {where}; the cheapest is {best:g}"
     return "right"
 
 
 # %%
 def three_answers(p: np.ndarray, r: np.ndarray) -> tuple[float, ...]:
-    """Most probable rank, median and expectation, as values."""
+    """Return the most probable rank, median and expectation, as values."""
     return r[0], r[0], r[0]  # yours
 
 
@@ -518,15 +520,15 @@ def check_clip(answer: Callable[..., Tensor]) -> str:
         "not yet: the scale is missing": logits.softmax(1),
         "not yet: softmax over the sentences": (5 * logits).softmax(0),
     }
-    for said, slip in slips.items():
+    for verdict, slip in slips.items():
         if torch.allclose(mine, slip, atol=1e-5):
-            return said
+            return verdict
     return "not yet: cosines, times s, then a softmax over the sentences"
 
 
 # %%
 def clip_probabilities(image: Tensor, text: Tensor, s: float) -> Tensor:
-    """B x D and K x D numbers to B x K probabilities."""
+    """Turn B x D and K x D numbers into B x K probabilities."""
     return torch.full((len(image), len(text)), 1 / len(text))  # yours
 
 

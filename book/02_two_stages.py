@@ -298,8 +298,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 frozen = TrainingData.load(data, before)  # encodes each image once
 rows = {"median rank": run.metrics["median_rank"]}
 for name in ("zero-shot", "linear-probe"):
-    found = train_baseline(name, before, frozen)
-    answers = found.probabilities(frozen.encode(found, "test"))
+    baseline = train_baseline(name, before, frozen)
+    answers = baseline.probabilities(frozen.encode(baseline, "test"))
     rows[name] = judge(answers, data.test, data.ranks)
 rows["L2RCLIP, stage 1 only"] = run.metrics["test_after_stage1"]
 rows["L2RCLIP"] = run.metrics["test"]
@@ -474,7 +474,7 @@ def check_moved(moved: Callable[..., set[str]]) -> str:
 
 # %%
 def moved(old: dict, new: dict) -> set[str]:
-    """Names of the tensors that differ."""
+    """Return the names of the tensors that differ."""
     return set()  # yours
 
 
@@ -517,20 +517,20 @@ def check_epoch(best: Callable[[list[dict[str, float]]], float]) -> str:
         "the earlier of equal epochs": [(2, 0.5, 0.6), (3, 0.4, 0.5)] * 2,
         "the lowest need not be the last": [(4, 0.3, 0.5), (5, 0.4, 0.4)],
     }
-    for (said, rows), right in zip(cases.items(), (2, 2, 3, 4), strict=True):
+    for (hint, rows), right in zip(cases.items(), (2, 2, 3, 4), strict=True):
         keys = ("epoch", "val_rps", "val_mae")
         history = [dict(zip(keys, row, strict=True)) for row in rows]
-        if said.startswith("the earlier"):
+        if hint.startswith("the earlier"):
             history[-1]["epoch"] = 9
         if best(history) != right:
-            return f"not yet: {said}"
+            return f"not yet: {hint}"
     stage2 = [row for row in run.history if row["stage"] == 2]
     return f"right; of this run's stage 2, epoch {best(stage2):.0f} was kept"
 
 
 # %%
 def best_epoch(history: list[dict[str, float]]) -> float:
-    """The number of the epoch that is kept."""
+    """Return the number of the epoch that is kept."""
     return history[-1]["epoch"]  # yours
 
 

@@ -140,7 +140,7 @@ heat_maps(
 
 # %%
 def spell(tokenizer: Any, template: str, name: str) -> tuple:
-    """The tokens of a sentence, and which of them spell the rank."""
+    """Return the tokens of a sentence, and which of them spell the rank."""
     before, after = template.split("{rank}")
     start, end = len(before), len(before + name)
     coded = tokenizer.encode(before + name + after)
@@ -150,7 +150,8 @@ def spell(tokenizer: Any, template: str, name: str) -> tuple:
 
 tokens, named = spell(mini.tokenizer, FACE, "twenty one")
 for token, of_rank in zip(tokens, named, strict=True):
-    print(f"{token:8}{'spells the rank' if of_rank else ''}")
+    mark = "spells the rank" if of_rank else ""
+    print(f"{token:8}{mark}")
 
 # %% tags=["remove-cell"]
 assert words.sentences[5] == "a photo of a twenty one years old face"
@@ -234,7 +235,7 @@ assert tally == {
 
 # %%
 def encode(towers: Towers, sentences: list[str]) -> Tensor:
-    """The mean over the real tokens, at unit length."""
+    """Return the mean over the real tokens, at unit length."""
     tokens = towers.tokenize(sentences)
     real = tokens.mask.long()
     states = towers.text["bert"](tokens.ids, real).last_hidden_state
@@ -243,7 +244,7 @@ def encode(towers: Towers, sentences: list[str]) -> Tensor:
 
 
 def centre(features: Tensor, origin: Tensor) -> Tensor:
-    """Features as seen from `origin`, at unit length."""
+    """Return features as seen from `origin`, at unit length."""
     return F.normalize(features - origin, dim=-1)
 
 
@@ -286,7 +287,7 @@ heat_maps(
 
 # %%
 def gap_score(features: Tensor) -> float:
-    """Spearman's rho of rank gap and distance over all pairs."""
+    """Return Spearman's rho of rank gap and distance over all pairs."""
     j, k = np.triu_indices(len(features), 1)
     distance = 1 - (features @ features.T)[j, k]
     return spearmanr(k - j, distance.round(decimals=6)).statistic
@@ -465,7 +466,7 @@ if PROFILE != "smoke":
 
 # %%
 def neighbour_wins(features: Tensor, far: int) -> float:
-    """How often rank k is nearer to k + 1 than to k + far."""
+    """Return the share of ranks k nearer to k + 1 than to k + far."""
     similar = features @ features.T
     neighbour = similar.diagonal(1)[: len(features) - far]
     return (neighbour > similar.diagonal(far)).float().mean().item()

@@ -73,9 +73,9 @@ data = load_dataset(
 towers = load_towers("mini", image_size=pixels).requires_grad_(False)
 
 # %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end comes one slot later where the name has two words."}, "figure": {"caption": "What the text tower reads, one row per rank. RankFormer changes the blue words. The orange vectors are learned directly. Nothing changes the grey slots.", "name": "fig-04-grid"}} tags=["hide-input"]
-found = towers.tokenize(data.ranks.sentences, template=data.ranks.template)
-spelt = view.spellings(towers, found)
-draw.token_grid(spelt, found.rank_words, context=4)
+tokenized = towers.tokenize(data.ranks.sentences, template=data.ranks.template)
+spelt = view.spellings(towers, tokenized)
+draw.token_grid(spelt, tokenized.rank_words, context=4)
 
 # %% [markdown]
 # ## Words become vectors
@@ -518,13 +518,13 @@ def check_gate(kind: type[nn.Module]) -> None:
     nn.init.normal_(mine.ffn[2].weight, std=0.02)
     gates = torch.tensor([-2.0, 1.0, 0.0, 2.0, -1.0])
     gate.data = gates.view_as(gate)
-    found = mine(R, words)
-    found.square().sum().backward()
+    yours = mine(R, words)
+    yours.square().sum().backward()
     alpha = gates.sigmoid()[:, None, None]
     blend = (1 - alpha) * R + alpha * mine.shift(R, words).detach()
-    far = (found.detach() - blend).abs().amax(2)
+    far = (yours.detach() - blend).abs().amax(2)
     wrong = (far * words).amax(1).argmax()
-    if not torch.equal(found[~words], R[~words]):
+    if not torch.equal(yours[~words], R[~words]):
         print("not yet: start, end or padding changed; keep torch.where")
     elif (far * words).max() > 1e-5:
         print(

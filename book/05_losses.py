@@ -575,15 +575,15 @@ for name, weights in settings.items():
 # %% tags=["hide-input", "nbval-ignore-output"]
 temperatures, rows = torch.logspace(-0.5, 0.7, 61), {}
 with torch.no_grad():
-    for name, found in logits.items():
-        p = found.softmax(1)
-        scores = [rps(found / heat, new[1]) for heat in temperatures]
+    for name, new_logits in logits.items():
+        p = new_logits.softmax(1)
+        scores = [rps(new_logits / heat, new[1]) for heat in temperatures]
         best = torch.stack(scores).argmin()
         rows[name] = {
             "alike: rank 2": alike_logits[name].softmax(1)[0, 2],
             "accuracy": (p.argmax(1) == new[1]).double().mean(),
             "confidence": p.amax(1).mean(),
-            "RPS": rps(found, new[1]),
+            "RPS": rps(new_logits, new[1]),
             "best temperature": temperatures[best],
             "RPS with it": scores[best],
         }
@@ -721,19 +721,19 @@ def check_text_to_image(mine: Callable[..., Tensor]) -> None:
     right = losses.supervised_contrastive_loss(T, Z, every, y, s)
     copies = losses.supervised_contrastive_loss(T[y], Z, y, y, s)
     few = losses.supervised_contrastive_loss(T, Z[:4], every, y[:4], s)
-    found = mine(Z, T, y, s)
-    if near(found, copies):
+    yours = mine(Z, T, y, s)
+    if near(yours, copies):
         print("not yet: rank 2 has one vote for each of its two images;")
         print("take the mean over the images of a rank, then over ranks")
         return
-    if not near(found, right):
-        print(f"not yet: {value(found):.4f} in place of {right:.4f}")
+    if not near(yours, right):
+        print(f"not yet: {value(yours):.4f} in place of {right:.4f}")
         return
     if not near(mine(Z[:4], T, y[:4], s), few):
         print("not yet: right for all ranks, but without an image of rank 4")
         print(f"{value(mine(Z[:4], T, y[:4], s)):.4f}: leave that text out")
         return
-    if not isinstance(found, Tensor):
+    if not isinstance(yours, Tensor):
         print("not yet: a plain number has no gradient; stay with tensors")
         return
     twice = torch.cat([Z, -Z]), torch.cat([T, -T]), torch.cat([y, y + 5])
@@ -748,18 +748,18 @@ def check_text_to_image(mine: Callable[..., Tensor]) -> None:
 def check_squared(mine: Callable[..., Tensor]) -> None:
     """Judge the pairwise loss with a squared push."""
     right = losses.ordinal_pairwise_loss(Z, T, y, r, push_power=2)
-    found = mine(Z, T, y, r)
-    if near(found, right):
+    yours = mine(Z, T, y, r)
+    if near(yours, right):
         roots = [name for name in calls(mine, Z, T, y, r) if name in ROOTS]
         if roots:
             print(f"not yet: the number is right, but {roots[0]} is a root;")
             print("what is the squared distance of unit vectors?")
         else:
             print("right")
-    elif near(found, losses.ordinal_pairwise_loss(Z, T, y, r)):
+    elif near(yours, losses.ordinal_pairwise_loss(Z, T, y, r)):
         print("not yet: this pushes by d, not by its square")
     else:
-        print(f"not yet: {value(found):.4f} in place of {right:.4f}")
+        print(f"not yet: {value(yours):.4f} in place of {right:.4f}")
 
 
 def check_rps_by_value(mine: Callable[..., Tensor]) -> None:
@@ -767,10 +767,10 @@ def check_rps_by_value(mine: Callable[..., Tensor]) -> None:
     answer = torch.tensor([[0.2, 0.4, 0.2, 0.2]] * 2).log()
     target = torch.tensor([0, 3])
     for steps_of, right in (([0, 1, 2, 3], 0.94), ([0, 1, 2, 10], 3.32)):
-        found = mine(answer, target, torch.tensor(steps_of).double())
-        if abs(value(found) - right) > 1e-6:
+        yours = mine(answer, target, torch.tensor(steps_of).double())
+        if abs(value(yours) - right) > 1e-6:
             print(f"not yet: for ranks {steps_of} {right} is right,", end=" ")
-            print(f"yours is {value(found):.4f}")
+            print(f"yours is {value(yours):.4f}")
             return
     print("right, for even and for uneven steps")
 

@@ -74,7 +74,7 @@ from l2rclip_lite.training.features import TrainingData
 
 # %% mystnb={"image": {"alt": "Left: the validation error of the package falls over the epochs of stage 1, starts stage 2 higher, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
 def settings(preset, epochs1, epochs2):
-    """The same run for the package: all that is not said here is its default."""
+    """Return the same run for the package; the rest is its default."""
     turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
     return Config(preset=preset, epochs1=epochs1, epochs2=epochs2, **turned)
 
@@ -203,9 +203,9 @@ def distance(a, b):
 
 def text_to_image(z, t, y, s):  # a text has many images, or none
     mine = torch.arange(len(t))[:, None] == y  # rank x image
-    found = (mine * (s * t @ z.T).log_softmax(1)).sum(1)
+    log_probability = (mine * (s * t @ z.T).log_softmax(1)).sum(1)
     seen = mine.any(1)
-    return -(found[seen] / mine.sum(1)[seen]).mean()
+    return -(log_probability[seen] / mine.sum(1)[seen]).mean()
 
 
 def tightness(z, t, y):
@@ -447,13 +447,16 @@ with torch.no_grad():
     compare("RankFormer's words", (refined, theirs_refined))
     compare("text features", (text, model.prompts(model.towers)))
     z16, y16 = few["train"], labels["train"]
-    given, own = (z16, text, y16), (z16, text[y16], text[y16], r[y16])
+    inputs = (z16, text, y16)
+    own = (z16, text[y16], text[y16], r[y16])
     t2i = losses.supervised_contrastive_loss(text, z16, torch.arange(5), y16, s)
-    compare("loss: text to image", (text_to_image(*given, s), t2i))
+    compare("loss: text to image", (text_to_image(*inputs, s), t2i))
     their_pair = losses.ordinal_pairwise_loss_stage1(*own)
-    compare("loss: pairwise, stage 1", (pairwise_stage1(*given, r), their_pair))
-    mine_pair = tightness(*given) - diversity(*given, r)
-    their_pair = losses.ordinal_pairwise_loss(*given, r)
+    compare(
+        "loss: pairwise, stage 1", (pairwise_stage1(*inputs, r), their_pair)
+    )
+    mine_pair = tightness(*inputs) - diversity(*inputs, r)
+    their_pair = losses.ordinal_pairwise_loss(*inputs, r)
     compare("loss: pairwise, stage 2", (mine_pair, their_pair))
     cosine = s * z16 @ text.T
     their_rps = losses.ranked_probability_loss(cosine, y16)
@@ -693,14 +696,12 @@ def expectation_error(logits, y, r):
 
 def check_expectation(loss):
     """By hand: the expectations 3 and 1.5 miss 0 and 4 by 3 and 2.5."""
-    p, values = (
-        torch.tensor([[0.5, 0, 0.5], [0.75, 0, 0.25]]),
-        torch.tensor([0, 4, 6.0]),
-    )
-    found = float(loss((p + 1e-9).log() + 5, torch.tensor([0, 1]), values))
-    if abs(found - (3**2 + 2.5**2) / 2) < 1e-3:
+    p = torch.tensor([[0.5, 0, 0.5], [0.75, 0, 0.25]])
+    values = torch.tensor([0, 4, 6.0])
+    yours = float(loss((p + 1e-9).log() + 5, torch.tensor([0, 1]), values))
+    if abs(yours - (3**2 + 2.5**2) / 2) < 1e-3:
         return print("right")
-    print(f"not yet: {found:.3f}; softmax first, then values, not places")
+    print(f"not yet: {yours:.3f}; softmax first, then values, not places")
 
 
 def check_perfect(probabilities):
@@ -754,11 +755,12 @@ def check_temperature(find):
         "fifteen answers, one too sure": (torch.tensor(sure + unsure), labels),
     }
     for name, (logits, y) in answers.items():
-        found, right = float(find(logits, y)), fit_temperature(logits, y)
-        if not abs(found - right) < 0.03 * right:
-            where = "higher" if found < right else "lower"
+        yours = float(find(logits, y))
+        right = fit_temperature(logits, y)
+        if not abs(yours - right) < 0.03 * right:
+            where = "higher" if yours < right else "lower"
             return print(
-                f"not yet: {name}: {found:.2f}, go {where}; is it RPS?"
+                f"not yet: {name}: {yours:.2f}, go {where}; is it RPS?"
             )
     print("right")
 

@@ -134,15 +134,16 @@ clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 # nothing to find.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-found = rho(noise @ along, shuffled)
+noise_rho = rho(noise @ along, shuffled)
 print(
     f"{len(noise)} random points in {noise.shape[1]} dimensions. Correlation "
     f"of labels and axis:\nthe formula says "
-    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, panel C has {found:.2f}."
+    f"{(1 + len(noise) / noise.shape[1]) ** -0.5:.2f}, "
+    f"panel C has {noise_rho:.2f}."
 )
 
 # %% tags=["remove-cell"]
-assert found > 0.6
+assert noise_rho > 0.6
 
 # %% [markdown]
 # So there are four questions to ask about every coloured cloud of points.
@@ -179,7 +180,7 @@ images, per_rank = {}, {}
 
 
 def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
-    """Image features as they are now, and a vector per rank."""
+    """Return image features as they are now, and a vector per rank."""
     images[moment] = who.encode(fresh).double().numpy()
     per_rank[moment] = rank_vectors.double().numpy()
 
@@ -243,13 +244,13 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
 
 # %%
 def gap_score(x: np.ndarray, y: np.ndarray) -> float:
-    """Do far ranks lie far apart? 1 is best, chance is 0."""
+    """Measure whether far ranks lie far apart: 1 is best, chance is 0."""
     gap = pdist(y[:, None], "cityblock")
     return rho(gap, pdist(x, "cosine"))
 
 
 def neighbour_gap(x: np.ndarray, y: np.ndarray, k: int = 15) -> float:
-    """How many ranks away are the k nearest images? 0 is best."""
+    """Return how many ranks away the k nearest images are; 0 is best."""
     likeness = x @ x.T
     np.fill_diagonal(likeness, -np.inf)
     nearest = np.argsort(-likeness, axis=1)[:, :k]
@@ -278,7 +279,7 @@ assert np.isclose(gap_score(arc, np.arange(3)), 1)
 
 # %%
 def pca_axes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The two largest directions, always the same way up."""
+    """Return the two largest directions, always the same way up."""
     centred = x - x.mean(0)
     axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
     rise = y - y.mean()
@@ -513,10 +514,13 @@ clouds(panels, ranks, columns=4)
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C is nearer to B than A is."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-07-groups"}}
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
-known = chance.standard_normal((len(group), 10)) * width[:, None]
-known[:, 0] += where
-axes = pca_axes(known, group)
-drawn = {"PCA": (known - known.mean(0)) @ axes.T, "UMAP": umap(known)}
+made_points = chance.standard_normal((len(group), 10)) * width[:, None]
+made_points[:, 0] += where
+axes = pca_axes(made_points, group)
+drawn = {
+    "PCA": (made_points - made_points.mean(0)) @ axes.T,
+    "UMAP": umap(made_points),
+}
 groups = Ranks(("A", "B", "C"), (0, 1, 2), "group {rank}", unit="group")
 clouds(
     {title: Cloud(flat, group) for title, flat in drawn.items()},
@@ -537,15 +541,16 @@ def ratios(points: np.ndarray) -> tuple[float, float]:
     return wide[1] / wide[0], bc / ab
 
 
-found = {name: ratios(x) for name, x in ({"made": known} | drawn).items()}
-for name, (wide, far) in found.items():
+drawings = {"made": made_points} | drawn
+group_ratios = {name: ratios(points) for name, points in drawings.items()}
+for name, (wide, far) in group_ratios.items():
     print(f"{name:<5} B is {wide:4.1f} x as wide, C {far:4.1f} x as far away")
 
 # %% tags=["remove-cell"]
 if PROFILE != "smoke":
-    assert found["UMAP"][0] < 3
-    assert found["UMAP"][1] < 5
-    assert min(found["PCA"]) > 6
+    assert group_ratios["UMAP"][0] < 3
+    assert group_ratios["UMAP"][1] < 5
+    assert min(group_ratios["PCA"]) > 6
     assert kept_share[15, "random points"] < 0.3 < kept_share[15, "stage 2"]
 
 # %% [markdown]
@@ -637,7 +642,7 @@ def check_triples(score: Callable[..., float]) -> None:
 
 # %%
 def triples(x: np.ndarray, y: np.ndarray) -> float:
-    """Unit features and rank indices to a share."""
+    """Turn unit features and rank indices into a share."""
     return 0.5  # yours
 
 
@@ -652,7 +657,7 @@ check_triples(triples)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def triples(x: np.ndarray, y: np.ndarray) -> float:
-    """Unit features and rank indices to a share."""
+    """Turn unit features and rank indices into a share."""
     gap, far = np.abs(y[:, None] - y), 1 - x @ x.T
     nearer = gap[:, :, None] < gap[:, None, :]
     nearer &= ~np.eye(len(y), dtype=bool)[:, :, None]
@@ -687,7 +692,7 @@ def check_axis(readout: Callable[..., np.ndarray]) -> None:
 
 # %% tags=["nbval-ignore-output"]
 def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Features and ranks of one half to a direction."""
+    """Turn features and ranks of one half into a direction."""
     return axis_of(x, y)  # yours
 
 
@@ -703,7 +708,7 @@ check_axis(readout)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Features and ranks of one half to a direction."""
+    """Turn features and ranks of one half into a direction."""
     x, y = x - x.mean(0), y - y.mean()
     return np.linalg.solve(x.T @ x + 0.3 * np.eye(x.shape[1]), x.T @ y)
 

@@ -187,8 +187,8 @@ def train(number: int) -> tuple[dict, dict]:
     """Train with a seed, or resume or load the run in its place."""
     config = Config(seed=number, **training_runs.run_settings(parameters))
     out = folder / f"{name}_seed{number}"
-    known = {"name": DATASET} | source
-    run = fit(data, config, out, source=known, quiet=True)
+    named_source = {"name": DATASET} | source
+    run = fit(data, config, out, source=named_source, quiet=True)
     scores = {
         "L2RCLIP": run.metrics["test"],
         "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
@@ -233,21 +233,21 @@ if data.test.deviations:
     columns["epsilon_error"] = "ε-error"
 
 
-def with_doubt(found: dict[str, float], key: str) -> str:
+def with_doubt(row: dict[str, float], key: str) -> str:
     """A score with its 95 % interval, or with its published deviation."""
-    if key not in found:
+    if key not in row:
         return "–"
-    if f"{key}_low" in found:
-        low, high = found[f"{key}_low"], found[f"{key}_high"]
-        return f"{found[key]:.2f} [{low:.2f}, {high:.2f}]"
-    doubt = f" ± {found[f'{key}_sd']:g}" if f"{key}_sd" in found else ""
-    return f"{found[key]:.3g}{doubt}"
+    if f"{key}_low" in row:
+        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        return f"{row[key]:.2f} [{low:.2f}, {high:.2f}]"
+    doubt = f" ± {row[f'{key}_sd']:g}" if f"{key}_sd" in row else ""
+    return f"{row[key]:.3g}{doubt}"
 
 
 quoted = {f"published: {x['method']}": x for x in PUBLISHED}
 pd.DataFrame(
     {
-        title: [with_doubt(found, key) for found in (scores | quoted).values()]
+        title: [with_doubt(row, key) for row in (scores | quoted).values()]
         for key, title in columns.items()
     },
     index=list(scores | quoted),
@@ -294,15 +294,16 @@ print("the same numbers:", again.metrics == run.metrics)
 
 # %% tags=["nbval-ignore-output"]
 def collect(pattern: str) -> pd.DataFrame:
-    """One row per method of each finished run."""
+    """Return one row per method of each finished run."""
     rows = []
     for file in sorted(folder.glob(f"{pattern}/metrics.json")):
-        found = {"L2RCLIP": read_json(file)["test"]}
+        by_method = {"L2RCLIP": read_json(file)["test"]}
         rivals = file.with_name("baselines.json")
-        found |= read_json(rivals) if rivals.exists() else {}
+        if rivals.exists():
+            by_method |= read_json(rivals)
         rows += [
             {"run": file.parent.name, "method": method} | row
-            for method, row in found.items()
+            for method, row in by_method.items()
         ]
     return pd.DataFrame(rows)
 
@@ -402,7 +403,7 @@ else:
 
 # %%
 def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
-    """Operations of a run that tunes ViT-B/16: C above."""
+    """Return the operations of a run that tunes ViT-B/16: C above."""
     seen = methods * epochs * (3 * n + v) + 2 * (n + v + m)
     return training_runs.FORWARD * seen
 
@@ -509,7 +510,7 @@ def check_file(text: str) -> None:
     try:
         mine = EMPTY | (yaml.safe_load(text) or {})
         training_runs.check_parameters(mine)
-        found = Config(**training_runs.run_settings(mine))
+        config = Config(**training_runs.run_settings(mine))
         check_baselines(mine["BASELINES"])
         with tempfile.TemporaryDirectory() as place:
             rows = [f"{n}.jpg,{BANANAS[n % 3]}" for n in range(9)]
@@ -526,8 +527,8 @@ def check_file(text: str) -> None:
         return
     right = {
         "DATASET is not csv": mine.get("DATASET") == "csv",
-        "BATCH_SIZE is not 8": found.batch_size == 8,
-        "lr1, in SETTINGS, is not one thousandth": found.lr1 == 1e-3,
+        "BATCH_SIZE is not 8": config.batch_size == 8,
+        "lr1, in SETTINGS, is not one thousandth": config.lr1 == 1e-3,
         "the ranks are others": names.names == BANANAS,
         "no sentence speaks of a banana": "banana" in names.sentences[0],
         "BASELINES lacks one": {"ridge", "cross-entropy"}
@@ -583,7 +584,7 @@ def check_money(money: Callable[..., float]) -> None:
 def money(
     work: float, rate: float, price: float, folds: int, seeds: int
 ) -> float:
-    """What a batch costs."""
+    """Return what a batch costs."""
     return 0.0  # yours
 
 
@@ -599,7 +600,7 @@ check_money(money)
 def money(
     work: float, rate: float, price: float, folds: int, seeds: int
 ) -> float:
-    """What a batch costs."""
+    """Return what a batch costs."""
     return folds * seeds * work / rate / 3600 * price
 
 
@@ -619,8 +620,8 @@ def check_difference(differing: Callable[..., list[str]]) -> None:
     if list(differing(one, two)) != ["alpha", "seed"]:
         print('not yet: compare the values under "config", name by name')
         return
-    found = sorted(folder.glob("*_seed*/config.json"))
-    one, two = read_json(found[0]), read_json(found[-1])
+    files = sorted(folder.glob("*_seed*/config.json"))
+    one, two = read_json(files[0]), read_json(files[-1])
     print("right; here:", differing(one, two))
     same = one["dataset"]["fingerprint"] == two["dataset"]["fingerprint"]
     print("the same files in the same splits:", same)
@@ -628,7 +629,7 @@ def check_difference(differing: Callable[..., list[str]]) -> None:
 
 # %%
 def differing(one: dict, two: dict) -> list[str]:
-    """Names of the settings in which two runs differ."""
+    """Return the names of the settings in which two runs differ."""
     return []  # yours
 
 
@@ -643,7 +644,7 @@ check_difference(differing)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 def differing(one: dict, two: dict) -> list[str]:
-    """Names of the settings in which two runs differ."""
+    """Return the names of the settings in which two runs differ."""
     a, b = one["config"], two["config"]
     return sorted(key for key in a if a[key] != b[key])
 

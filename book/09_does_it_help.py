@@ -183,10 +183,10 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 claims = judge_claims(of(table, "main"), many, missing)
 judged = claims[claims["data"] == MEAN].set_index("row")
 answers = judged.groupby("verdict").groups
-found = "; ".join(
-    f"{said}: {', '.join(rows)}" for said, rows in answers.items()
+verdicts = "; ".join(
+    f"{verdict}: {', '.join(rows)}" for verdict, rows in answers.items()
 )
-evidence.intervals(claims, label="RPS saved, %", title=found, limit=35)
+evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 
 # %% tags=["hide-input"]
 Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
@@ -432,8 +432,8 @@ Markdown(gain_table(repeated, "RPS saved, % [95 % interval over runs]"))
 
 # %% tags=["remove-cell"]
 if {"bracol", "apples81"} <= set(trained["data"]):
-    found = trained.set_index("data")
-    leaves, apples = found.loc["bracol"], found.loc["apples81"]
+    by_data = trained.set_index("data")
+    leaves, apples = by_data.loc["bracol"], by_data.loc["apples81"]
     ahead = leaves["low"] > 0  # in the order of `rivals`
     assert list(ahead) == [True, False, True, False, True, True]
     behind = apples["high"] < 0
@@ -562,7 +562,7 @@ def gains_by_error(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_judge(mine: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    """Two images on which RPS and the error disagree about every claim."""
+    """Try two images on which RPS and the error disagree about every claim."""
     arms = {
         arm: {"data": "hc18", "run": 0, "arm": arm, "rps": rps, "error": error}
         for better, other in CLAIMS.values()

@@ -139,15 +139,15 @@ def read(labels: str, **options: str) -> str:
     """Load eight images with these labels, and say what happens."""
     rows = {"path": table["path"][:8], "label": (labels.split(",") * 8)[:8]}
     pd.DataFrame(rows).to_csv("photos/try.csv", index=False)
-    given = {"root": "photos", "labels": "try.csv", "allow_empty_ranks": True}
+    fixed = {"root": "photos", "labels": "try.csv", "allow_empty_ranks": True}
     try:
-        ranks = load_dataset("csv", **given, **options).ranks
-        said = f"accepted: {', '.join(ranks.names)}"
+        ranks = load_dataset("csv", **fixed, **options).ranks
+        outcome = f"accepted: {', '.join(ranks.names)}"
     except InputError as error:
-        said = f"refused: {error}"
+        outcome = f"refused: {error}"
     words = [f"--{k.replace('_', '-')} {v}" for k, v in options.items()]
-    said = textwrap.fill(said, 76, break_on_hyphens=False)
-    return " ".join([labels, *words]) + "\n" + textwrap.indent(said, "    ")
+    outcome = textwrap.fill(outcome, 76, break_on_hyphens=False)
+    return " ".join([labels, *words]) + "\n" + textwrap.indent(outcome, "    ")
 
 
 tried = (
@@ -168,7 +168,7 @@ print(*tried, sep="\n\n")
 # has such groups. Here is how many pairs of nearly identical images are in two splits:
 
 # %% tags=["hide-input"]
-told = []
+leaks = []
 for title, named in {
     "without a group column": {},
     "with --group-column plant": {"group_column": "plant"},
@@ -176,8 +176,8 @@ for title, named in {
     drawn = load_dataset("csv", root="photos", ranks=",".join(NAMES), **named)
     pairs = near_duplicates(drawn)
     across = (pairs["first_split"] != pairs["second_split"]).sum()
-    told.append(f"{title}: {across} of {len(pairs)} pairs are in two splits")
-print(*told, sep="\n")
+    leaks.append(f"{title}: {across} of {len(pairs)} pairs are in two splits")
+print(*leaks, sep="\n")
 
 # %% [markdown]
 # Without known groups, `near_duplicates` in `l2rclip_book.statistics` finds such pairs by their thumbnails.
@@ -219,9 +219,9 @@ def shell(number: int, first: int = 99, last: int = 0, code: int = 0) -> None:
     with redirect_stdout(out), redirect_stderr(err):
         done = main(shlex.split(line)[1:])
     assert done == code, err.getvalue()
-    said = [text for text in err.getvalue().splitlines() if "error:" in text]
+    errors = [text for text in err.getvalue().splitlines() if "error:" in text]
     lines = out.getvalue().splitlines()
-    lines = [text[:110].rstrip() for text in lines] + said
+    lines = [text[:110].rstrip() for text in lines] + errors
     print("$", " ".join(joined.split()[:3]), "...")
     if file:
         Path(file).write_text(out.getvalue(), encoding="utf-8")
@@ -355,14 +355,14 @@ print(answer.to_frame().round(2).T.to_string(header=False))
 answers = pd.read_csv("answers.csv")
 truth = pd.read_csv("harvest/labels.csv")
 truth["path"] = [Path("harvest", path).as_posix() for path in truth["path"]]
-found = answers.merge(truth, on="path")
-found["true"] = found["label"].map(NAMES.index)
-width = (found["high"] - found["low"]).sort_values(kind="stable")
+harvest = answers.merge(truth, on="path")
+harvest["true"] = harvest["label"].map(NAMES.index)
+width = (harvest["high"] - harvest["low"]).sort_values(kind="stable")
 four = width.index[np.linspace(0, len(width) - 1, 4).astype(int)]
 with plots.style():
     figure = Figure(figsize=(7.8, 3.4), layout="constrained")
     axes = figure.subplots(2, 4, height_ratios=(1.3, 1))
-    rows = found.loc[four].to_dict("records")
+    rows = harvest.loc[four].to_dict("records")
     for (above, below), row in zip(axes.T, rows, strict=True):
         above.imshow(Image.open(row["path"]))
         above.axis("off")
@@ -397,17 +397,17 @@ figure
 # Is it true? The harvest can tell: none of its plants was there when $c$ was chosen.
 
 # %% tags=["nbval-ignore-output"]
-inside = found["true"].between(found["low"], found["high"])
-ranks_inside = 1 + found["high"] - found["low"]
+inside = harvest["true"].between(harvest["low"], harvest["high"])
+ranks_inside = 1 + harvest["high"] - harvest["low"]
 print(f"temperature {float(model.temperature):.2f}")
-print(f"{len(found)} images, {inside.mean():.1%} inside the interval")
+print(f"{len(harvest)} images, {inside.mean():.1%} inside the interval")
 print(f"ranks in it: {ranks_inside.mean():.1f} of 5 on average")
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five points with error bars, one for each rank: the share of harvested leaves whose true rank lies in the interval. A dashed line marks ninety per cent."}, "figure": {"caption": "Share of the harvest inside the 90 % interval, by true rank, with its 95 % bootstrap interval. The promise is about all images together, and not about each rank.", "name": "fig-10-coverage"}}
 with plots.style():
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     axis = figure.subplots()
-    shown = found.assign(inside=100.0 * inside)
+    shown = harvest.assign(inside=100.0 * inside)
     sns.pointplot(
         shown,
         x="label",
@@ -440,18 +440,23 @@ if PROFILE != "smoke":
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 files = [HERE / at / "coverage.csv" for at in ("results", "book/results")]
-told = ["The results file is not beside this notebook: see the book's page."]
-if there := [file for file in files if file.is_file()]:
-    folds, told = pd.read_csv(there[0]), []
+existing = [file for file in files if file.is_file()]
+sentences = []
+if existing:
+    folds = pd.read_csv(existing[0])
     for name, rows in folds.groupby("data"):
         low, high = rows["inside"].min(), rows["inside"].max()
         mean = np.average(rows["inside"], weights=rows["test"])
-        told.append(
+        sentences.append(
             f"{name}: {mean:.1%} of {rows['test'].sum():,} inside "
             f"({low:.1%} to {high:.1%}), "
             f"{rows['width'].mean():.1f} of {rows['ranks'].max()} ranks"
         )
-print(*told, sep="\n")
+else:
+    sentences.append(
+        "The results file is not beside this notebook: see the book's page."
+    )
+print(*sentences, sep="\n")
 
 # %% [markdown]
 # ## When the result is poor

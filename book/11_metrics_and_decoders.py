@@ -98,7 +98,7 @@ figure
 
 # %%
 def by_hand(name: str, value: float, worked: Fraction | int) -> None:
-    """Print a metric beside the number found by hand."""
+    """Print a metric beside the number worked out by hand."""
     assert abs(value - worked) < 1e-9, f"{name}: {value}, not {worked}"
     print(f"{name:<24} {value:7.4f} = {worked}")
 
@@ -143,15 +143,15 @@ by_hand("CS@15", metrics.cs_at(*case, 15), Fraction(7, 8))
 # of six ranks, of which only 0, 1 and 5 occur. A tool that numbers only the ranks it sees puts 5 right beside 1.
 
 # %%
-seen, said = [0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1]
+seen, answered = [0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1]
 six = Ranks.integers(0, 5, template="grade {rank}")
 options = {"weights": "quadratic"}
-plain = cohen_kappa_score(seen, said, **options)
-told = cohen_kappa_score(seen, said, labels=range(6), **options)
-ours = metrics.qwk(seen, said, six)
+plain = cohen_kappa_score(seen, answered, **options)
+with_labels = cohen_kappa_score(seen, answered, labels=range(6), **options)
+ours = metrics.qwk(seen, answered, six)
 by_hand("QWK, this package", ours, Fraction(19, 41))
 by_hand("scikit-learn", plain, Fraction(2, 3))
-by_hand("with labels=range(6)", told, Fraction(19, 41))
+by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 
 # %% [markdown]
 # Two errors of four ranks shrank to one rank each, and the score rose without a warning. This can happen wherever a rank is
@@ -198,7 +198,7 @@ q = np.array([0.25, 0.5, 0.25, 0, 0])
 
 
 def expected_rps(p: Sequence[float]) -> float:
-    """Mean RPS of a report where the truth follows q."""
+    """Return the mean RPS of a report where the truth follows q."""
     return float(q @ rps_of_images(np.arange(5), np.tile(p, (5, 1))))
 
 
@@ -354,7 +354,7 @@ assert np.allclose(surcharge, 100 / (5 * np.array(counts)))
 
 # %%
 def forecasts(n: int, blur: float) -> tuple[np.ndarray, np.ndarray]:
-    """True ranks, and what an honest, blurred look says."""
+    """Return true ranks, and what an honest, blurred look says."""
     generator = np.random.default_rng(0)
     rates = np.array([0.25, 0.35, 0.22, 0.14, 0.04])  # of the ranks
     rank = generator.choice(5, size=n, p=rates)
@@ -473,7 +473,7 @@ assert list(tally[tally == 5].index) == ["rps"]
 
 # %%
 def decoded(rank: np.ndarray, p: np.ndarray) -> pd.DataFrame:
-    """Accuracy, MAE and RMSE of the three decoders."""
+    """Return accuracy, MAE and RMSE of the three decoders."""
     answers = {
         "most probable": p.argmax(1),
         "median": medians(p),
@@ -519,11 +519,11 @@ assert honest["RMSE"].idxmin() == "expectation"
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
 model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, threads=1))
 frozen = TrainingData.load(data, model)
-predicted = {
-    name: found.probabilities(frozen.encode(found, "test")).numpy()
-    for name in ("zero-shot", "ridge", "linear-probe")
-    for found in [train_baseline(name, model, frozen)]
-}
+predicted = {}
+for name in ("zero-shot", "ridge", "linear-probe"):
+    baseline = train_baseline(name, model, frozen)
+    features = frozen.encode(baseline, "test")
+    predicted[name] = baseline.probabilities(features).numpy()
 y = np.array(data.test.targets)
 error = np.abs(predicted["ridge"].argmax(1) - y)
 
@@ -559,21 +559,24 @@ asked = (
     ("linear-probe", "ridge"),
 )
 compared = [compare(each[one], each[other]) for one, other in asked]
-corrected = holm([found.p for found in compared])
+corrected = holm([comparison.p for comparison in compared])
 head = ["method", "against", "RPS saved", "95 % interval", "verdict"]
 rows, verdicts = [], {}
-for pair, found, p in zip(asked, compared, corrected, strict=True):
-    side = "better" if found.low > 0 else "worse" if found.high < 0 else ""
-    verdicts[pair] = side if side and p <= 0.05 else "no difference shown"
-    saved = f"{found.difference:+.2f}"
-    interval = f"{found.low:+.2f} to {found.high:+.2f}"
+for pair, comparison, p in zip(asked, compared, corrected, strict=True):
+    verdicts[pair] = "no difference shown"
+    if p <= 0.05 and comparison.low > 0:
+        verdicts[pair] = "better"
+    elif p <= 0.05 and comparison.high < 0:
+        verdicts[pair] = "worse"
+    saved = f"{comparison.difference:+.2f}"
+    interval = f"{comparison.low:+.2f} to {comparison.high:+.2f}"
     rows.append((*pair, saved, interval, verdicts[pair]))
 Markdown(markdown_table(head, rows))
 
 # %% tags=["remove-cell"]
 if PROFILE == "page" and SEED == 0:
-    said = list(verdicts.values())
-    assert said == ["no difference shown", "better", "better", said[0]]
+    results = list(verdicts.values())
+    assert results == ["no difference shown", "better", "better", results[0]]
 
 # %% [markdown]
 # *Frequencies* never looks at an image. It reports how frequent each rank is in training, the best constant for RPS, as the
@@ -594,17 +597,19 @@ if PROFILE == "page" and SEED == 0:
 # %% tags=["hide-input"]
 def check_order(mine: Sequence[float]) -> str:
     """Judge four answers for the ranks 0, 1, 2, 3."""
-    true, given = [0, 1, 2, 3], [float(answer) for answer in mine]
-    if len(given) != 4:
+    true = [0, 1, 2, 3]
+    yours = [float(answer) for answer in mine]
+    if len(yours) != 4:
         return "not yet: give four answers"
-    rho = metrics.spearman(true, given, ranks)
+    rho = metrics.spearman(true, yours, ranks)
     if rho < 1 - 1e-9:
         return f"not yet: Spearman is {rho:.2f}; the answers must increase"
-    if hits := 4 * metrics.accuracy(true, given, ranks):
+    hits = 4 * metrics.accuracy(true, yours, ranks)
+    if hits:
         return f"not yet: {hits:.0f} of 4 are nearest to the true rank"
-    if given == [1, 2, 3, 4]:
+    if yours == [1, 2, 3, 4]:
         return "not yet: that is the example of the text"
-    return f"right, and MAE is {metrics.mae(true, given, ranks):.2f}"
+    return f"right, and MAE is {metrics.mae(true, yours, ranks):.2f}"
 
 
 # %%
@@ -638,17 +643,17 @@ def check_amae(mine: Callable[..., float]) -> str:
             5, size=(2, 50)
         ),
     }
-    for hint, (true, given) in cases.items():
-        right = metrics.amae(true, given, ranks)
-        if not np.isclose(mine(np.array(true), np.array(given)), right):
+    for hint, (true, answers) in cases.items():
+        right = metrics.amae(true, answers, ranks)
+        if not np.isclose(mine(np.array(true), np.array(answers)), right):
             return f"not yet: {hint}; here it is {right:.3f}"
     return "right"
 
 
 # %%
-def my_amae(true: np.ndarray, given: np.ndarray) -> float:
-    """Mean over the ranks of their mean absolute errors."""
-    return np.abs(true - given).mean()  # yours
+def my_amae(true: np.ndarray, answers: np.ndarray) -> float:
+    """Return the mean over the ranks of their mean absolute errors."""
+    return np.abs(true - answers).mean()  # yours
 
 
 print(check_amae(my_amae))
@@ -664,9 +669,9 @@ print(check_amae(my_amae))
 
 
 # %% tags=["remove-cell"]
-def solved_amae(true: np.ndarray, given: np.ndarray) -> float:
+def solved_amae(true: np.ndarray, answers: np.ndarray) -> float:
     """The solution above."""
-    error = np.abs(true - given)
+    error = np.abs(true - answers)
     return np.mean([error[true == k].mean() for k in np.unique(true)])
 
 
@@ -700,7 +705,7 @@ def check_interval(mine: Callable[..., tuple[float, float]]) -> str:
 
 # %%
 def interval(numbers: np.ndarray) -> tuple[float, float]:
-    """Both ends of the bootstrap interval of the median."""
+    """Return both ends of the bootstrap interval of the median."""
     return np.median(numbers), np.median(numbers)  # yours
 
 

@@ -116,7 +116,7 @@ sentences = torch.tensor([[0.1, -0.5], [-0.4, 0.3]])
 
 
 def gains(images, learned):
-    """What a step of length 0.1 for rank A brings A and B."""
+    """Return what a step of length 0.1 for rank A brings A and B."""
     learned.requires_grad_()
     scores = (images * (sentences + learned)).sum(1)
     (gradient,) = torch.autograd.grad(scores[0], learned)
@@ -152,7 +152,7 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 
 # %%
 def alignment(texts, images, parameters):
-    """A: cosines between the gradients of all ranks."""
+    """Return A: cosines between the gradients of all ranks."""
     rows = []
     for score in (images * texts).sum(1):
         g = torch.autograd.grad(score, parameters, retain_graph=True)
@@ -175,7 +175,7 @@ def alignment(texts, images, parameters):
 
 # %%
 def learners(ranks):
-    """For each way to learn: the texts, and what is trained of them."""
+    """Return, for each way to learn, the texts and what is trained of them."""
     own = InterpolatedPrompts(
         towers, ranks, base_ranks=len(ranks), weighting="inverse"
     )
@@ -447,7 +447,7 @@ def check_step(real_gains: object) -> None:
     prompts = RankPrompts(towers, data.ranks)
     before = prompts.context.detach().clone()
     try:
-        found = real_gains(prompts, centres, taught=1, length=1e-2)
+        yours = real_gains(prompts, centres, taught=1, length=1e-2)
     except RuntimeError as error:
         print(f"not yet: {error}")
         return
@@ -461,16 +461,16 @@ def check_step(real_gains: object) -> None:
     promised = torch.stack(rows) @ F.normalize(rows[1], dim=0)
     if not torch.equal(before, prompts.context):
         print("not yet: the context was moved and not put back")
-    elif not found.any():
+    elif not yours.any():
         print("not yet: nothing was gained; was a step taken?")
     elif torch.allclose(
-        found, promised, atol=0.05 * float(promised.abs().max())
+        yours, promised, atol=0.05 * float(promised.abs().max())
     ):
         print("right")
     elif torch.allclose(
-        found / 1e-2, promised, atol=0.05 * float(promised.abs().max())
+        yours / 1e-2, promised, atol=0.05 * float(promised.abs().max())
     ) or torch.allclose(
-        found * 1e2, promised, atol=0.05 * float(promised.abs().max())
+        yours * 1e2, promised, atol=0.05 * float(promised.abs().max())
     ):
         print("not yet: divide the gains by the length of the step, once")
     else:
@@ -516,10 +516,10 @@ def check_words(kind: type[RankPrompts]) -> None:
 def check_share(share_of_others: object) -> None:
     """Two ranks that can be computed by hand, then random ones."""
     g = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    found = share_of_others(g, torch.tensor([5.0, 1.0]))
-    if found.shape != (2,):
+    yours = share_of_others(g, torch.tensor([5.0, 1.0]))
+    if yours.shape != (2,):
         print("not yet: one number per rank, please")
-    elif torch.allclose(found, torch.tensor([0.12, 3.0])):
+    elif torch.allclose(yours, torch.tensor([0.12, 3.0])):
         g, n = torch.randn(4, 7), torch.tensor([1.0, 2.0, 3.0, 4.0])
         right = torch.tensor([
             sum(n[i] * g[i] @ g[j] for i in range(4) if i != j) / (n[j] * g[j] @ g[j])
@@ -527,9 +527,9 @@ def check_share(share_of_others: object) -> None:
         ])  # fmt: skip
         close = torch.allclose(share_of_others(g, n), right, atol=1e-4)
         print("right" if close else "not yet: right for unit gradients only")
-    elif torch.allclose(found, torch.tensor([1.12, 4.0])):
+    elif torch.allclose(yours, torch.tensor([1.12, 4.0])):
         print("not yet: leave out what a rank's own images bring")
-    elif torch.allclose(found, torch.tensor([3.0, 0.12])):
+    elif torch.allclose(yours, torch.tensor([3.0, 0.12])):
         print("not yet: rows and columns are swapped; who gains?")
     else:
         print(
@@ -661,9 +661,9 @@ import io
 
 
 def forgets(prompts, images, taught, length):
-    found = real_gains_solution(prompts, images, taught, length)
+    step_gains = real_gains_solution(prompts, images, taught, length)
     prompts.context.data += 1
-    return found
+    return step_gains
 
 
 class Slots(WordVectorsSolution):
@@ -674,7 +674,7 @@ class Slots(WordVectorsSolution):
         ) % len(self.vectors)
 
 
-for check, answer, said in (
+for check, answer, expected in (
     (check_step, real_gains, "was a step taken"),
     (check_step, forgets, "not put back"),
     (check_step, lambda *a, **k: real_gains_solution(*a, **k) * 0.01, "once"),
@@ -690,7 +690,7 @@ for check, answer, said in (
 ):
     with contextlib.redirect_stdout(io.StringIO()) as heard:
         check(answer)
-    assert said in heard.getvalue(), (said, heard.getvalue())
+    assert expected in heard.getvalue(), (expected, heard.getvalue())
 
 # %% [markdown]
 # ## Summary

@@ -223,8 +223,8 @@ def coral(p, y):
 def corn(p, y):
     above, yes, asked = answers(p, y)
     before = torch.cat([torch.ones(len(p), 1), above[:, :-1]], dim=1)
-    given = above / before  # P(rank > k, given rank > k - 1)
-    right = torch.where(yes, given, 1 - given)
+    conditional = above / before  # P(rank > k, conditional rank > k - 1)
+    right = torch.where(yes, conditional, 1 - conditional)
     return -right.log()[asked].mean()
 
 
@@ -427,18 +427,19 @@ def check_batch(labels: list[int]) -> None:
 
 def check_weight(mine: Callable[..., Tensor]) -> None:
     """Judge a stage-1 weight: same pair, same weight; finite; up to 1."""
-    found = [torch.as_tensor(mine(labels, r)) for labels in THREE]
+    weights = [torch.as_tensor(mine(labels, r)) for labels in THREE]
     if any(
         w.shape != 2 * target.shape
-        for w, target in zip(found, THREE, strict=True)
+        for w, target in zip(weights, THREE, strict=True)
     ):
         print("not yet: one row and one column for each image")
-    elif not all(w.isfinite().all() for w in found):
+    elif not all(w.isfinite().all() for w in weights):
         print("not yet: not finite for a batch of one rank")
-    elif not torch.isclose(found[0][0, 1], found[1][0, 1]):
+    elif not torch.isclose(weights[0][0, 1], weights[1][0, 1]):
+        alone, beside = weights[0][0, 1], weights[1][0, 1]
         print("not yet: ranks 1 and 2 have the weight", end=" ")
-        print(f"{found[0][0, 1]:.2f} alone, {found[1][0, 1]:.2f} beside rank 4")
-    elif not 0 < found[1][0, 1] < found[1][1, 2] < found[1][0, 2]:
+        print(f"{alone:.2f} alone, {beside:.2f} beside rank 4")
+    elif not 0 < weights[1][0, 1] < weights[1][1, 2] < weights[1][0, 2]:
         print("not yet: a larger gap must have a larger weight, gap 1 some")
     elif abs(mine(torch.tensor([0, 4]), r)[0, 1] - 1) > 1e-9:
         print("not yet: the ends of the scale should have the weight 1")
@@ -456,9 +457,9 @@ def check_mean_variance(mine: Callable[..., Tensor]) -> None:
         ("with both", 0.2, 0.05),
     ):
         right = other.mean_variance_loss(logits, grades, r, first, second)
-        found = float(torch.as_tensor(mine(logits, grades, r, first, second)))
-        if abs(found - float(right)) > 1e-6:
-            print(f"not yet, {words}: {found:.4f} in place of {right:.4f}")
+        yours = float(torch.as_tensor(mine(logits, grades, r, first, second)))
+        if abs(yours - float(right)) > 1e-6:
+            print(f"not yet, {words}: {yours:.4f} in place of {right:.4f}")
             return
     print("right")
 

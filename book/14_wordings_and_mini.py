@@ -95,12 +95,12 @@ LEAF = "a photo of a leaf with {rank} damage"
 
 
 def sentences(names: tuple, template: str) -> list[str]:
-    """One sentence per rank."""
+    """Return one sentence per rank."""
     return [template.replace("{rank}", name) for name in names]
 
 
 def gap(names: tuple, template: str, towers: Towers = mini) -> float:
-    """The gap score of these names in this sentence."""
+    """Return the gap score of these names in this sentence."""
     rows = towers.encode_text(sentences(names, template))
     return ordinality(centred(rows))["gap"]
 
@@ -136,7 +136,7 @@ best, worst = (
 )
 near = centred(every.flatten(0, 1))
 pairs = (("high", "very high"), ("low", "very low"), ("mild", "slight"))
-said = "; ".join(
+similarities = "; ".join(
     f"*{one}* and *{other}* "
     f"{float(near[flat.index(one)] @ near[flat.index(other)]):.2f}"
     for one, other in pairs
@@ -145,7 +145,7 @@ display(
     Markdown(
         f"Best of {len(scores)}: *{best}* ({scores.max():.2f}). "
         f"Worst: *{worst}* ({scores.min():.2f}).\n\n"
-        f"Cosine, centred over all fifteen: {said}."
+        f"Cosine, centred over all fifteen: {similarities}."
     )
 )
 
@@ -211,15 +211,15 @@ panels = {
 score_rows(panels)
 
 # %% tags=["hide-input"]
-said = []
+lines = []
 for title, panel in panels.items():
     trained = {kind: score.trained for kind, score in panel.items()}
     least, most = (choose(trained, key=trained.get) for choose in (min, max))
-    said.append(
+    lines.append(
         f"- **{title}**, {len(NAMES[title][0])} ranks: {trained[least]:.2f} "
         f"(*{least}*) to {trained[most]:.2f} (*{most}*)"
     )
-display(Markdown("\n".join(said)))
+display(Markdown("\n".join(lines)))
 
 # %% tags=["remove-cell"]
 for title in ("ages in digits", "ages in words"):
@@ -275,7 +275,7 @@ print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 def ridge_map(
     rows: Tensor, texts: Tensor, ridge: float = 10.0
 ) -> tuple[Tensor, Tensor]:
-    """The map A, and the mean of the texts."""
+    """Return the map A, and the mean of the texts."""
     mean = texts.mean(dim=0)
     gram = rows @ rows.T + ridge * torch.eye(len(rows))
     return (texts - mean).T @ torch.linalg.solve(gram, rows), mean
@@ -306,14 +306,14 @@ if PROFILE != "smoke":
 def cosines(
     rows: Tensor, texts: Tensor, fitted: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Names, down, against classifier rows, across."""
+    """Compare names, down, with classifier rows, across."""
     linear, mean = fitted
     names = F.normalize(texts - mean, dim=1)
     return names @ F.normalize(rows @ linear.T, dim=1).T
 
 
 def recall(similar: Tensor, k: int = 1) -> float:
-    """How often the right row is among the k most similar."""
+    """Return how often the right row is among the k most similar."""
     above = (similar > similar.diagonal()[:, None]).sum(dim=1)
     return float((above < k).double().mean())
 
@@ -357,13 +357,13 @@ kept = [
 nearest = []
 three = table.argsort(dim=1, descending=True)[:, :3]
 for place in range(0, len(unseen), -(-len(unseen) // 7)):
-    found = ", ".join(called[unseen[k]] for k in three[place])
-    nearest.append((called[unseen[place]], found))
+    similar_names = ", ".join(called[unseen[k]] for k in three[place])
+    nearest.append((called[unseen[place]], similar_names))
 head = ["unseen name", "the three most similar unseen rows"]
 display(Markdown(markdown_table(head, nearest)))
-said = f"Of the unseen animals {kept[0]:.0%} find the row of an animal, "
-said += f"of the unseen things {kept[1]:.0%} the row of a thing."
-display(Markdown(said.replace("%", " %")))
+summary = f"Of the unseen animals {kept[0]:.0%} find the row of an animal, "
+summary += f"of the unseen things {kept[1]:.0%} the row of a thing."
+display(Markdown(summary.replace("%", " %")))
 
 # %% [markdown]
 # Many misses are near misses: the Maltese finds another dog. Others are just wrong: the tench, a fish, finds a gong. Still, names
@@ -373,7 +373,7 @@ display(Markdown(said.replace("%", " %")))
 
 # %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines at the bottom: chance, at one and at five.", "name": "fig-14-ridge"}} tags=["hide-input"]
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
-found = {}
+recalls = {}
 for split in range(scale["splits"]):
     torch.manual_seed(SEED + split)
     order = torch.randperm(len(rows))
@@ -386,11 +386,11 @@ for split in range(scale["splits"]):
             fitted = ridge_map(rows[some], texts[partner], ridge)
             table = cosines(rows[rest], texts[rest], fitted)
             for k in (1, 5):
-                shares = found.setdefault((label, k), {})
+                shares = recalls.setdefault((label, k), {})
                 shares.setdefault(ridge, []).append(recall(table, k))
 with style():
     figure, axis = plt.subplots(figsize=(7.8, 3.1), layout="constrained")
-    for (label, k), shares in found.items():
+    for (label, k), shares in recalls.items():
         values = np.array(list(shares.values()))
         sns.lineplot(
             x=np.repeat(ridges, values.shape[1]), y=values.ravel(), marker="o",
@@ -405,7 +405,7 @@ with style():
     figure.legend(ncols=2, loc="outside upper left", handlelength=3.4)
 
 # %% tags=["hide-input"]
-at = {key: np.mean(shares[10.0]) for key, shares in found.items()}
+at = {key: np.mean(shares[10.0]) for key, shares in recalls.items()}
 display(
     Markdown(
         f"{len(some)} names to fit, {len(rest)} to find, λ = 10, splits: "
@@ -423,7 +423,7 @@ if PROFILE != "smoke":
     assert at["true pairs", 5] > 0.6
     assert at["wrong pairs", 1] < 0.03
     assert min(kept) > 0.8
-    means = np.array([np.mean(v) for v in found["true pairs", 1].values()])
+    means = np.array([np.mean(v) for v in recalls["true pairs", 1].values()])
     assert means[3:].min() > 0.9 * means.max()
     assert means[0] < 0.7 * means.max()
 

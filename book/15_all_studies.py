@@ -77,15 +77,15 @@ def part(study: str, condition: str = "") -> pd.DataFrame:
 def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """What words, numbers and L2RCLIP save against no text, by condition."""
     arms = {"words": "words", "numbers": NUMBERS, "L2RCLIP": "L2RCLIP"}
-    found = [
+    tables = [
         compare_pairs(
             part(*condition).query("run < 2"),  # most have no more
             {f"{title}: {arm}": (name, NONE) for arm, name in arms.items()},
         )
         for title, condition in conditions.items()
     ]
-    filled = [gains for gains in found if len(gains)]
-    return pd.concat(filled or found[:1], ignore_index=True)
+    filled = [gains for gains in tables if len(gains)]
+    return pd.concat(filled or tables[:1], ignore_index=True)
 
 
 # %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-15-few"}}
@@ -170,7 +170,7 @@ wordings = {
     "template=a photo of {rank} things": "a photo of … things",
 }
 ends = part("main")[part("main")["arm"].isin([NONE, NUMBERS])]
-said = [
+by_wording = [
     part("templates", condition).assign(
         arm=lambda rows, name=name: rows["arm"] + ", " + name
     )
@@ -181,7 +181,7 @@ arms = [
     for arm in ("words", "after stage 1")
     for name in wordings.values()
 ]
-steps = order_steps(pd.concat([ends, *said]), arms)
+steps = order_steps(pd.concat([ends, *by_wording]), arms)
 limits = zip(
     steps["share"], steps["share_low"], steps["share_high"], strict=True
 )
@@ -284,14 +284,14 @@ def check_ridge(mine: Callable[[], pd.DataFrame]) -> None:
     few, pair = part("few", "few_shot=4"), ("L2RCLIP", "ridge")
     right = compare_pairs(few, {"": pair})["gain"].tolist()
     turned = compare_pairs(few, {"": pair[::-1]})["gain"].tolist()
-    found = mine()["gain"].tolist()
+    yours = mine()["gain"].tolist()
     if not right:
         print("there are no runs here to judge by")
-    elif found == right:
+    elif yours == right:
         print("right")
-    elif found == turned:
+    elif yours == turned:
         print("not yet: the arm that should be better comes first")
-    elif found == compare_pairs(part("main"), {"": pair})["gain"].tolist():
+    elif yours == compare_pairs(part("main"), {"": pair})["gain"].tolist():
         print("not yet: these runs had all images")
     else:
         print("not yet: which part, and which two arms?")

@@ -161,7 +161,7 @@ if results is not None:  # what the text says of the figure
 
 # %%
 def floor(part):
-    """What two constant answers reach on the test part."""
+    """Return what two constant answers reach on the test part."""
     train = part["train"].to_numpy()
     test, value = part["test"].to_numpy(), part["value"].to_numpy()
     half = (train.sum() + 1) // 2  # the image in the middle
@@ -203,13 +203,13 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 # %% tags=["hide-input"]
 seen = pd.DataFrame()
 if len(shared):
-    known = shared[shared["test_subjects"].notna()].fillna({"protocol": ""})
+    counted = shared[shared["test_subjects"].notna()].fillna({"protocol": ""})
     for share, part, whole in (
         ("persons", "test_shared_subjects", "test_subjects"),
         ("images", "test_images_of_shared", "test_images"),
     ):
-        known[share] = 100 * known[part] / known[whole]
-    groups = known.groupby(["data", "protocol"], sort=False)
+        counted[share] = 100 * counted[part] / counted[whole]
+    groups = counted.groupby(["data", "protocol"], sort=False)
     columns = {"folds": ("persons", "size")}
     for share in ("persons", "images"):
         for end in ("min", "max"):
@@ -348,12 +348,12 @@ def check_lacking(mine: Callable[[pd.DataFrame], list[str]]) -> str:
     """Ranks without a test image, not those without a training image."""
     part = SMALL.assign(name=["low", "middle", "high"])
     part = part.assign(train=[0, 50, 20], val=0, test=[10, 0, 20])
-    found = list(mine(part))
-    if found == ["middle"]:
+    yours = list(mine(part))
+    if yours == ["middle"]:
         return "right"
-    if found == ["low"]:
+    if yours == ["low"]:
         return "not yet: rank low lacks training images, not test images"
-    return f"not yet: {found}; the names of the ranks without a test image"
+    return f"not yet: {yours}; the names of the ranks without a test image"
 
 
 def check_split(mine: Callable[..., np.ndarray]) -> str:
@@ -363,7 +363,8 @@ def check_split(mine: Callable[..., np.ndarray]) -> str:
     test = np.asarray(mine(subjects, 0.2, 0))
     if test.shape != subjects.shape or test.dtype != bool:
         return "not yet: return one True or False per image"
-    if both := set(subjects[test]) & set(subjects[~test]):
+    both = set(subjects[test]) & set(subjects[~test])
+    if both:
         return f"not yet: {len(both)} people are on both sides"
     if abs(test.mean() - 0.2) > 0.05:
         return f"not yet: a share of {test.mean():.2f} is in test, not 0.2"
@@ -444,7 +445,7 @@ print(check_split(split_solution))
 
 # %% tags=["remove-cell"]
 # Wrong answers, and the sentence that each must get.
-for answer, said in (
+for answer, expected in (
     (check_floor(0.25, 1.0), "how far"),
     (check_floor(0.5, 0.75), "how many"),
     (check_floor(0.25, 0.75), "right"),
@@ -457,7 +458,7 @@ for answer, said in (
     (check_split(lambda s, share, _: split_solution(s, share, 0)), "another"),
     (check_split(split_solution), "right"),
 ):
-    assert said in answer, (said, answer)
+    assert expected in answer, (expected, answer)
 
 # %% [markdown]
 # ## Summary

@@ -190,7 +190,7 @@ plt.show()
 
 # %%
 def cost(f, n, ranks=62, batch=16):
-    """The terms of both schemes, in operations."""
+    """Return the terms of both schemes, in operations."""
     texts = n / batch * 2 * ranks * f["sentence"]  # per epoch
     return {
         "features, once": n * f["image"],
@@ -246,18 +246,19 @@ pd.DataFrame(table)
 # or both.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-said = []
+sentences = []
 for name, f in counted.items():
     terms = cost(f, MORPH)
-    said.append(
+    sentences.append(
         f"With **{name}**, 62 ranks and batches of 16, an epoch of the one-stage "
         f"scheme takes {terms['one-stage scheme'] / terms['stage 2']:.2f} times the "
         "operations of an epoch of stage 2. Encoding all images once takes "
         f"{terms['features, once'] / terms['stage 2']:.1%} of stage 2."
     )
-if measured := rows.get("ordinalclip", {}).get("value"):
-    said.append(f"Measured in time, with mini: {measured:.2f} times.")
-Markdown(" ".join(said))
+measured = rows.get("ordinalclip", {}).get("value")
+if measured:
+    sentences.append(f"Measured in time, with mini: {measured:.2f} times.")
+Markdown(" ".join(sentences))
 
 # %% [markdown]
 # ## Measured against its targets
@@ -282,8 +283,10 @@ def share_of(row: dict, value: float) -> float:
     return max(1 / share if row["direction"] == "at least" else share, 0.02)
 
 
-known = {name: row for name, row in rows.items() if row["value"] is not None}
-aimed = [row for row in known.values() if row["direction"] != "none"]
+measured_rows = {
+    name: row for name, row in rows.items() if row["value"] is not None
+}
+aimed = [row for row in measured_rows.values() if row["direction"] != "none"]
 if aimed:
     marks = pd.DataFrame(
         {
@@ -362,7 +365,7 @@ Markdown("\n".join(lines) if rows else "No row was measured.")
 PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
 SIZES = {"MORPH II": MORPH, "a million": 10**6, "a hundred million": 10**8}
 NEEDED = {"decode", "inference", "stage1-ranks", "stage2-mini"}
-timed = set(known) >= NEEDED
+timed = set(measured_rows) >= NEEDED
 last = counted[NAMES[-1]]
 on_paper = NAMES[-1].partition("/")[0]
 
@@ -371,12 +374,12 @@ def machine_hours(n: float) -> dict[str, float]:
     """Hours of each part of a run with mini on the machine of the results."""
     if not timed:
         return {}
-    detail = {name: known[name]["detail"] for name in NEEDED}
+    detail = {name: measured_rows[name]["detail"] for name in NEEDED}
     one, two = detail["inference"], detail["stage2-mini"]
     step = detail["stage1-ranks"]["seconds"]["62"]
-    threads = known["stage2-mini"]["threads"]
+    threads = measured_rows["stage2-mini"]["threads"]
     seconds = {
-        "decoding once": n / known["decode"]["value"] / threads,
+        "decoding once": n / measured_rows["decode"]["value"] / threads,
         "features": n * one["seconds"] / one["images"],
         "stage 1": EPOCHS1 * n / 16 * step,
         "stage 2": EPOCHS2 * n * two["seconds"] / two["batch"],
@@ -534,7 +537,8 @@ def check_checkpointed(mine: Callable[..., float]) -> str:
     f = {"image": 7.0, "sentence": 3.0}
     terms = cost(f, 100)
     both = sum(v for k, v in terms.items() if k != "one-stage scheme")
-    more, found = EPOCHS2 * 100 * f["image"], mine(f, 100)
+    more = EPOCHS2 * 100 * f["image"]
+    yours = mine(f, 100)
     hints = {
         both + more: "right",
         both: "not yet: that is the cost without recomputing",
@@ -544,7 +548,7 @@ def check_checkpointed(mine: Callable[..., float]) -> str:
         + more
         + terms["one-stage scheme"]: "not yet: leave out the one-stage scheme",
     }
-    near = [said for value, said in hints.items() if np.isclose(found, value)]
+    near = [hint for value, hint in hints.items() if np.isclose(yours, value)]
     return near[0] if near else "not yet: stage 2 runs how many forwards more?"
 
 
@@ -604,7 +608,7 @@ print(check_checkpointed(checkpointed_solution))
 
 # %% tags=["remove-cell"]
 # Wrong answers, and the sentence that each must get.
-for answer, said in (
+for answer, expected in (
     (check_ranks(1), "not yet"),
     (check_images(1), "not yet"),
     (check_checkpointed(checkpointed), "how many forwards"),
@@ -619,7 +623,7 @@ for answer, said in (
     ),
     (check_checkpointed(checkpointed_solution), "right"),
 ):
-    assert said in answer, (said, answer)
+    assert expected in answer, (expected, answer)
 for f in counted.values():  # what the text says of the counts
     assert f["losses"] < 0.01 * f["image"] or PROFILE == "smoke"
     assert abs(f["sentence, back"] / f["sentence"] - 2) < 0.1

@@ -249,7 +249,7 @@ for out in (killed, calm):
 
 
 def digest(file: Path) -> str:
-    """SHA-256; of metrics without the seconds that the run took."""
+    """Return the SHA-256; of metrics without the seconds that the run took."""
     content = file.read_bytes()
     if file.name == "metrics.json":
         content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
@@ -288,11 +288,11 @@ def png_of(width: int, height: int) -> bytes:
     """A tiny PNG that claims to be large."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)))
-    found = b"\x89PNG\r\n\x1a\n"
+    content = b"\x89PNG\r\n\x1a\n"
     for kind, data in (*parts, (b"IEND", b"")):
         check = struct.pack(">I", zlib.crc32(kind + data))
-        found += struct.pack(">I", len(data)) + kind + data + check
-    return found
+        content += struct.pack(">I", len(data)) + kind + data + check
+    return content
 
 
 turned = Image.Exif()
@@ -391,7 +391,7 @@ answers = [
 display(Markdown(markdown_table(["sent", "answer"], answers)))
 
 # %% tags=["remove-cell"]
-assert [said == "loaded" for _, said in answers] == [False] * 6 + [True]
+assert [outcome == "loaded" for _, outcome in answers] == [False] * 6 + [True]
 
 # %% [markdown]
 # The last one was loaded, and nothing could have noticed: the file is whole, the shapes fit, the numbers are finite. Only its
@@ -407,7 +407,7 @@ assert [said == "loaded" for _, said in answers] == [False] * 6 + [True]
 
 # %%
 def rps(p: list[float], k: int) -> float:
-    """Ranked probability score of one image of rank k."""
+    """Return the ranked probability score of one image of rank k."""
     score, below = 0.0, 0.0
     for rank in range(len(p) - 1):
         below = below + p[rank]
@@ -431,7 +431,8 @@ SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LtE: ast.Lt, ast.Pow: ast.Mult}
 
 def mutants(source: str) -> list[tuple[str, Callable]]:
     """One operator or number changed at a time."""
-    tree, found = ast.parse(source), []
+    tree = ast.parse(source)
+    changed = []
     for place, node in enumerate(ast.walk(tree)):
         other = copy.deepcopy(tree)
         twin = list(ast.walk(other))[place]
@@ -445,10 +446,10 @@ def mutants(source: str) -> list[tuple[str, Callable]]:
             continue
         space = {}
         exec(compile(ast.unparse(other), "mutant", "exec"), space)
-        found.append(
+        changed.append(
             (f"{ast.unparse(node)} → {ast.unparse(twin)}", space["rps"])
         )
-    return found
+    return changed
 
 
 def passes(test: Callable, f: Callable) -> bool:
@@ -606,7 +607,7 @@ def deletes(file: Path, fill: Callable) -> None:
     write_whole_solution(file, fill)
 
 
-for said, part in (
+for verdict, expected in (
     (check_kills(1000), "possible"),
     (check_kills(5000), "fewer"),
     (check_kills(2995), "right"),
@@ -616,7 +617,7 @@ for said, part in (
     (check_write(write_whole_solution), "right"),
     (check_example([1, 2, 9]), "right"),
 ):
-    assert part in said, (part, said)
+    assert expected in verdict, (expected, verdict)
 playground.cleanup()
 
 # %% [markdown]
