@@ -222,7 +222,7 @@ def test_public_names_stand_on_the_api_page(html: Path) -> None:
     """What `import l2rclip_lite` offers."""
     page = read(html / "book" / "api.html")
     for name in l2rclip_lite.__all__:
-        assert f'id="{getattr(l2rclip_lite, name).__module__}.{name}"' in page
+        assert re.search(rf'id="l2rclip_lite\.[a-z_.]+\.{name}"', page)
 
 
 @pytest.mark.slow

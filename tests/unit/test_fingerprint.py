@@ -242,6 +242,7 @@ def test_a_subclass_of_an_image_folder_is_read_for_its_labels(two_folders: str) 
     assert Split.from_dataset(Shifted(two_folders)).targets == (2, 2, 3, 3)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("datasets", "sentence"),
     [
