@@ -1,6 +1,6 @@
 """The ranked probability score as a loss."""
 
-import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,5 +38,5 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
     """
     target = checked_target(target, len(logits))
     cumulative = full_precision(logits).softmax(dim=1).cumsum(dim=1)
-    reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
+    reached = F.one_hot(target, logits.shape[1]).cumsum(dim=1)  # it refuses what is no rank
     return (cumulative - reached.to(logits)).square().sum(dim=1).mean()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -27,6 +27,13 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     """A misspelt word must not train with the default and be called a negative control."""
     with pytest.raises(ValidationError, match=name):
         Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Config) if "int" in str(each.type)])
+def test_every_whole_number_has_an_upper_bound(name: str) -> None:
+    """Else 2**64 threads reach ctypes, and as many processes the machine."""
+    with pytest.raises(ValidationError, match=rf"(?s){name}.*should be less than"):
+        Config(**{name: 2**64})
 
 
 @pytest.mark.parametrize(

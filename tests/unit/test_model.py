@@ -1,6 +1,8 @@
 """L2RCLIP as an ordinary module: in a stranger's loop, compiled, in DDP, saved, loaded, and asked."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import children
 import numpy as np
@@ -117,6 +119,47 @@ def test_the_answers_by_hand() -> None:
     assert (found.low.tolist(), found.high.tolist()) == ([0, 2], [1, 2])
 
 
+ROW = torch.tensor([[0.5, 0.2, 0.3]])
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("rows", "settings", "sentence"),
+    [
+        (ROW * math.nan, {}, "probabilities is nan in row 0"),
+        (2 * ROW, {}, "row 0 of probabilities sums to 2; give numbers ≥ 0 that sum to 1"),
+        (torch.tensor([[1.5, -0.5, 0.0]]), {}, "row 0 of probabilities holds -0.5; give numbers ≥ 0"),
+        (ROW[0], {}, r"probabilities is float64\[3\]"),
+        (ROW[:, :2], {}, "give 1 rows, 3 columns"),
+        (ROW, {"conformal": math.nan}, "conformal is nan; give a number from 0 to 1"),
+        (ROW, {"conformal": 2.0}, "conformal is 2.0"),
+        (ROW, {"conformal": -1.0}, "conformal is -1.0"),
+        (ROW, {"path": ["a", "b"]}, "2 paths, 1 images; give each image one, or none"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_refused(
+    rows: torch.Tensor, settings: dict[str, Any], sentence: str
+) -> None:
+    """It became a prediction, with NaN as its expectation."""
+    with pytest.raises(InputError, match=sentence):
+        Prediction.of(rows, RANKS, **settings)
+
+
+def test_double_precision_gets_the_answers_of_single() -> None:
+    """Its expectation was an error of torch."""
+    found = Prediction.of(ROW.double(), RANKS)
+    assert torch.equal(found.expected, Prediction.of(ROW, RANKS).expected)
+
+
+def test_features_of_another_width_are_refused(model: L2RCLIP) -> None:
+    """By the width that texts have, or else the kernel head."""
+    with pytest.raises(InputError, match=r"features are \[2, 63\]; give rows of 64 numbers"):
+        model.probabilities(torch.ones(2, 63))
+    model.head = KernelHead(5, len(RANKS))
+    with pytest.raises(InputError, match=r"features are \[2, 64\]; give rows of 5 numbers"):
+        model.logits(torch.ones(2, 64))
+
+
 def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path: Path) -> None:
     """Whatever the batch size; and features are those of the model's own transform."""
     files = [tmp_path / f"{index}.png" for index in range(5)]
@@ -216,6 +259,10 @@ def test_a_number_below_its_least_is_refused(model: L2RCLIP) -> None:
         model.encode(images, batch_size=0)
     with pytest.raises(InputError, match=r"^workers is -1; give a whole number from 0"):
         model.encode(images, workers=-1)
+    with pytest.raises(InputError, match=r"^workers is 1000; give a whole number from 0 to 64\."):
+        model.predict(images, workers=1000)
+    with pytest.raises(InputError, match=r"^batch_size is .*; give a whole number from 1 to"):
+        model.predict(images, batch_size=2**63)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
