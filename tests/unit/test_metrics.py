@@ -126,7 +126,10 @@ def test_undefined_agreement_is_zero_without_a_warning() -> None:
         (lambda: metrics.mae([], [], grades(3)), r"float64\[0\]; give a rank index per image"),
         (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give 1 rows, 3 columns"),
         (lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)), "row 1 of .* sums to 5"),
-        (lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)), "row 0 of probabilities holds -0.5; give numbers ≥ 0"),
+        (
+            lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)),
+            "row 0 of probabilities holds -0.5; give numbers ≥ 0",
+        ),
     ],
 )
 def test_bad_input_names_the_row_and_the_fix(call: Callable[[], object], message: str) -> None:
