@@ -93,6 +93,7 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         tensor(0.6265)
     """
     target = checked_target(target, len(image))
+    check_scale(scale)
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)

@@ -104,11 +104,19 @@ NO_WEIGHT = (-1.0, math.nan, math.inf)
         (TEXT, torch.zeros(4), (0.5, 0.4, 0.1), "the values of all ranks are equal"),
         (TEXT, VALUES / 0, (0.5, 0.4, 0.1), "text or values are not finite"),
         (TEXT[:1], VALUES[:1], (0.5, 0.4, 0.1), "for each of two ranks or more"),
-        (TEXT[:2], VALUES, (0.5, 0.4, 0.1), r"text is \[2, 6\], values \[4\]; give a row and a value"),
+        (
+            TEXT[:2],
+            VALUES,
+            (0.5, 0.4, 0.1),
+            r"text is \[2, 6\], values \[4\]; give a row and a value",
+        ),
         (TEXT, VALUES, (0.5, 0.5), "give three weights"),
-        *((TEXT, VALUES, (bad, 0.0, 1.0), f"a weight of the mixture is {bad}") for bad in NO_WEIGHT),
+        *(
+            (TEXT, VALUES, (bad, 0.0, 1.0), f"a weight of the mixture is {bad}")
+            for bad in NO_WEIGHT
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_kernel_of_nothing_is_refused(
     text: torch.Tensor, values: torch.Tensor, mixture: Any, sentence: str
 ) -> None:

@@ -212,7 +212,7 @@ def test_a_misspelt_setting_is_refused(
         lambda image, text, y: diversity(image, text, y, RANKS),
         lambda image, text, y: ranked_probability_loss(image @ text.T, y),
     ],
-)  # fmt: skip
+)
 def test_a_target_that_is_no_rank_trains_nothing(
     seeded: tuple[Tensor, Tensor], loss: Callable[..., Tensor], wrong: int
 ) -> None:
@@ -225,14 +225,29 @@ def test_a_target_that_is_no_rank_trains_nothing(
 @pytest.mark.parametrize(
     ("loss", "sentence"),
     [
-        (lambda image, text: diversity(image, text[:1], Y, RANKS), "weights of the values and dist"),
-        (lambda image, text: diversity(image, text, Y * 0, RANKS[:1]), "weights of the values and dist"),
+        (
+            lambda image, text: diversity(image, text[:1], Y, RANKS),
+            "weights of the values and dist",
+        ),
+        (
+            lambda image, text: diversity(image, text, Y * 0, RANKS[:1]),
+            "weights of the values and dist",
+        ),
         (lambda image, text: tightness(image[:, :1], text, Y), "images and their texts"),
-        (lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[:1], Y), "images and anchors"),
-        (lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[0], Y), "images and anchors"),
-        (lambda image, text: rank_weights(Y, RANKS[:, None]), r"values is \[5, 1\]; give one number"),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[:1], Y),
+            "images and anchors",
+        ),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[0], Y),
+            "images and anchors",
+        ),
+        (
+            lambda image, text: rank_weights(Y, RANKS[:, None]),
+            r"values is \[5, 1\]; give one number",
+        ),
     ],
-)  # fmt: skip
+)
 def test_shapes_are_not_made_one_by_broadcasting(
     seeded: tuple[Tensor, Tensor], loss: Callable[..., Tensor], sentence: str
 ) -> None:

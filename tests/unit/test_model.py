@@ -128,7 +128,11 @@ ROW = torch.tensor([[0.5, 0.2, 0.3]])
     [
         (ROW * math.nan, {}, "probabilities is nan in row 0"),
         (2 * ROW, {}, "row 0 of probabilities sums to 2; give numbers ≥ 0 that sum to 1"),
-        (torch.tensor([[1.5, -0.5, 0.0]]), {}, "row 0 of probabilities holds -0.5; give numbers ≥ 0"),
+        (
+            torch.tensor([[1.5, -0.5, 0.0]]),
+            {},
+            "row 0 of probabilities holds -0.5; give numbers ≥ 0",
+        ),
         (ROW[0], {}, r"probabilities is float64\[3\]"),
         (ROW[:, :2], {}, "give 1 rows, 3 columns"),
         (ROW, {"conformal": math.nan}, "conformal is nan; give a number from 0 to 1"),
@@ -136,7 +140,7 @@ ROW = torch.tensor([[0.5, 0.2, 0.3]])
         (ROW, {"conformal": -1.0}, "conformal is -1.0"),
         (ROW, {"path": ["a", "b"]}, "2 paths, 1 images; give each image one, or none"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_answer_is_refused(
     rows: torch.Tensor, settings: dict[str, Any], sentence: str
 ) -> None:

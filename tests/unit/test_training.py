@@ -231,10 +231,13 @@ def test_what_cannot_be_trained_with_is_refused_at_once(
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"image_size": 8}, "^image_size: 8 x 8 pixels are too few for the image tower; give a larger"),
+        (
+            {"image_size": 8},
+            "^image_size: 8 x 8 pixels are too few for the image tower; give a larger",
+        ),
         ({"heads": 7}, "^heads: 7 heads do not divide"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_make_no_model_leave_nothing_behind(
     leaves: OrdinalDataset, small: Config, tmp_path: Path, setting: dict[str, Any], sentence: str
 ) -> None:
