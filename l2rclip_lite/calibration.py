@@ -19,6 +19,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from torch import Tensor
 
+from l2rclip_lite.bounds import check_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
 from l2rclip_lite.model import L2RCLIP
@@ -29,6 +30,8 @@ Logits: TypeAlias = (
 )
 LOWEST = 0.05  # temperature that is tried
 HIGHEST = 20.0
+COLDEST = 1e-6  # temperature that `temper` takes: beyond, a quotient may be infinite
+HOTTEST = 1e6
 
 
 def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"]:
@@ -41,20 +44,19 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
 
     Args:
         logits: A row of K for each image.
-        temperature: T > 0; 1 changes nothing, more than 1 is less sure.
+        temperature: T from 1e-6 to 1e6; 1 changes nothing, more than 1 is less sure.
 
     Returns:
         Rows that sum to 1.
 
     Raises:
-        InputError: T that is no number above 0.
+        InputError: Another T.
 
     Example:
         >>> temper([[0.0, 2 * np.log(3)]], temperature=2.0).round(2).tolist()
         [[0.25, 0.75]]
     """
-    if not 0 < temperature < math.inf:  # nor NaN
-        raise InputError(f"temper: the temperature is {temperature!r:.80}; give a number above 0.")
+    check_number(temperature, "temper: the temperature", COLDEST, HOTTEST)
     return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
 
 

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
+from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS
+
 SETTINGS = ConfigDict(extra="forbid")
 
 Count = Annotated[int, Field(ge=0, lt=100_000)]
-Images = Annotated[int, Field(ge=1, lt=2**31)]
+Images = Annotated[int, Field(ge=1, le=MAX_BATCH)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -169,9 +171,9 @@ class Config:
     """Where to compute; 'auto' takes the best that is there."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """'bf16' runs the image tower under autocast; losses stay in fp32."""
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads; None leaves torch's own choice."""
-    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = 0
     """Processes that decode images which do not fit into memory."""
     controls: Controls = field(default_factory=Controls)
     """What a study changes; see `Controls`."""

@@ -7,23 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS, whole_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import ResizedImages, scaled
 from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.towers.base import Towers
-
-
-def check_at_least(name: str, count: object, least: int) -> None:
-    """Refuse what is no whole number, or one below the least.
-
-    Example:
-        >>> check_at_least("batch_size", 0, least=1)
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: batch_size is 0; give a whole number from 1.
-    """
-    if not isinstance(count, int) or isinstance(count, bool) or count < least:
-        raise InputError(f"{name} is {count!r:.80}; give a whole number from {least}.")
 
 
 def encode_images(
@@ -48,12 +37,12 @@ def encode_images(
         quiet: Whether to hide the progress bar.
 
     Raises:
-        InputError: No image, one that cannot be read, or a number of images or processes below its
-            least.
+        InputError: No image, one that cannot be read, or a number of images or processes outside
+            its bounds.
         TrainingError: Memory that runs out.
     """
-    check_at_least("batch_size", batch_size, least=1)
-    check_at_least("workers", workers, least=0)
+    batch_size = whole_number(batch_size, "batch_size", 1, MAX_BATCH)
+    workers = whole_number(workers, "workers", 0, MAX_WORKERS)
     if not len(images):
         raise InputError("encode: no image given; pass at least one, or a folder that holds some.")
 

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from l2rclip_lite.bounds import check_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.prediction import DECODERS
@@ -34,6 +35,9 @@ Mixture = tuple[float, float, float]
 
 # The constant β beside the features, as long as they are on average; its weights are the biases.
 BIAS = 3.0
+WEAKEST = 1e-12  # ridge
+STRONGEST = 1e12
+MAX_WEIGHT = 1e6  # in a mixture
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -53,10 +57,14 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
     Args:
         text: Unit text features T, one per rank.
         values: Value of each rank.
-        mixture: The weights a, b, c ≥ 0.
+        mixture: The weights a, b, c ≥ 0, up to `MAX_WEIGHT`.
 
     Returns:
         G, symmetric and positive semi-definite.
+
+    Raises:
+        InputError: Fewer than two ranks, not one value for each, values that are all equal, numbers
+            that are not finite, or another mixture.
 
     Example:
         >>> kernel = rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1))
@@ -64,6 +72,8 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
         tensor([[1.0000, 0.2430],
                 [0.2430, 1.0000]])
     """
+    _check_ranks(text, values)
+    _check_mixture(mixture)
     count = len(values)
     a, b, c = mixture
 
@@ -71,6 +81,25 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
     near = torch.exp(-2 * ((x[:, None] - x) / count) ** 2)  # 2 w² is count² / 2
     identity = torch.eye(count).to(text)
     return a * text @ text.T + b * near + c * identity
+
+
+def _check_ranks(text: Texts, values: Float[Tensor, " rank"]) -> None:
+    """Refuse texts and values that do not belong to two ranks or more."""
+    if text.ndim != 2 or values.shape != text.shape[:1] or len(values) < 2:
+        shapes = f"text is {list(text.shape)}, values {list(values.shape)}"
+        raise InputError(f"kernel: {shapes}; give a row and a value for each of two ranks or more.")
+    if not (text.isfinite().all() and values.isfinite().all()):
+        raise InputError("kernel: text or values are not finite; repair them.")
+    if values.max() == values.min():
+        raise InputError("kernel: the values of all ranks are equal; give each its own.")
+
+
+def _check_mixture(mixture: Mixture) -> None:
+    """Refuse what is not three weights."""
+    if len(mixture) != 3:
+        raise InputError(f"kernel: the mixture is {mixture!r:.80}; give three weights.")
+    for weight in mixture:
+        check_number(weight, "kernel: a weight of the mixture", 0, MAX_WEIGHT)
 
 
 class KernelHead(nn.Module):
@@ -122,7 +151,7 @@ def fit_kernel_heads(
         features: Image features z of the frozen tower.
         target: Rank index of each image.
         kernel: G, from `rank_kernel` or your own.
-        ridges: λ > 0, strong to weak.
+        ridges: λ > 0, from `STRONGEST` to `WEAKEST`.
 
     Raises:
         InputError: See `fit_linear_heads`; or a kernel that is not symmetric and positive
@@ -165,11 +194,11 @@ def fit_linear_heads(
         root: R, from the columns of M to outputs; the identity gives each output weights of its
             own.
         loss: Of outputs f and targets y.
-        ridges: λ > 0, strong to weak.
+        ridges: λ > 0, from `STRONGEST` to `WEAKEST`.
         mask: 1 where M may differ from 0, else 0; its last row is the biases'.
 
     Raises:
-        InputError: Features that are all equal or not finite.
+        InputError: Features that are all equal or not finite, or a ridge outside its bounds.
 
     Example:
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
@@ -182,6 +211,8 @@ def fit_linear_heads(
     check_paired(y, x)
     if not np.ptp(x, axis=0).any():
         raise InputError("kernel: all training features are equal; give images that differ.")
+    for ridge in ridges:
+        check_number(ridge, "kernel: a ridge", WEAKEST, STRONGEST)
 
     rows, mean, norm = _standardised(x)
     root = root.double()

@@ -111,7 +111,18 @@ class L2RCLIP(Pretrained):
         return self.logits(self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
-        """Return logits of what `encode` returns, by the kernel head or else by the texts."""
+        """Return logits of what `encode` returns, by the kernel head or else by the texts.
+
+        Raises:
+            InputError: Features of another width.
+        """
+        width = self.rank_features.shape[1] if self.head is None else len(self.head.mean)
+        if features.ndim != 2 or features.shape[1] != width:
+            shape = list(features.shape)
+            raise InputError(
+                f"logits: features are {shape}; give rows of {width} numbers, as `encode` does."
+            )
+
         if self.head is not None:
             return self.head(features)
         self._bring_up_to_date()
@@ -151,7 +162,7 @@ class L2RCLIP(Pretrained):
             backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or
                 unit features beside the texts; None gives those that `logits` takes.
             batch_size: Images at once.
-            workers: Processes that decode.
+            workers: Processes that decode, up to 64.
             cache: A folder where features of `Towers.backbone` are kept, see `CachedFeatures`.
             quiet: Whether to hide the progress bar.
 

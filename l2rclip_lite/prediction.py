@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from l2rclip_lite.metrics import SLACK, medians
+from l2rclip_lite.bounds import check_number
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import SLACK, medians, probability_rows
 from l2rclip_lite.ranks import Ranks
 
 
@@ -59,16 +61,26 @@ class Prediction:
         Args:
             probabilities: One row per image.
             ranks: The label space.
-            path: Where each image came from.
-            conformal: See `calibration.conformal_level`.
+            path: Where each image came from, or nothing.
+            conformal: From 0 to 1, see `calibration.conformal_level`.
+
+        Raises:
+            InputError: Rows that are no probabilities of these ranks, not one path per image, or
+                another level.
 
         Example:
             >>> ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
             >>> Prediction.of(torch.tensor([[0.25, 0.75]]), ranks).name
             ('high',)
         """
+        p = probability_rows(probabilities, ranks)
+        check_number(conformal, "prediction: conformal", 0, 1)
+        if path and len(path) != len(p):
+            counts = f"{len(path)} paths, {len(p)} images"
+            raise InputError(f"prediction: {counts}; give each image one, or none at all.")
+
+        probabilities = probabilities.float()
         rank = probabilities.argmax(1)
-        p = probabilities.double().numpy()
         inside = torch.from_numpy(distances_from_median(p) <= conformal + SLACK).int()
 
         return cls(

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from l2rclip_lite.bounds import whole_number
 from l2rclip_lite.errors import InputError
 
 SLOT = "{rank}"
@@ -48,12 +49,14 @@ def number_words(number: int) -> str:
         The words, without "and".
 
     Raises:
-        InputError: A larger number.
+        InputError: A larger number, or no integer.
 
     Example:
         >>> number_words(21), number_words(105)
         ('twenty one', 'one hundred five')
     """
+    if not isinstance(number, int | np.integer):
+        raise InputError(f"ranks: {number!r:.80} is no whole number; give one.")
     if abs(number) >= 10**9:
         shown = max(-(10**308), min(number, 10**308))  # no larger one is a float
         raise InputError(f"ranks: {shown:g} has no words here; name such ranks yourself.")
@@ -80,17 +83,21 @@ def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
     each other.
 
     Args:
-        size: Number of ranks K.
+        size: Number of ranks K, from 2 to `MAX_RANKS`.
 
     Returns:
         π(0) … π(K − 1), by seed 0: the same for the same K, whatever the seed of a run. Two ranks
         can only be swapped, which leaves their gap as it was, so a control says nothing below three
         ranks.
 
+    Raises:
+        InputError: Another number of ranks.
+
     Example:
         >>> cyclic_permutation(5)
         tensor([2, 3, 1, 4, 0])
     """
+    size = whole_number(size, "ranks: the size of a permutation", 2, MAX_RANKS)
     generator = torch.Generator().manual_seed(0)
     order = torch.arange(size)
     for last in range(size - 1, 0, -1):
@@ -171,6 +178,8 @@ class Ranks:
             ends = f"{first!r:.40} and {last!r:.40}"
             raise InputError(f"ranks: the ends {ends} are no whole numbers; give two.") from error
 
+        if first > last:
+            raise InputError(f"ranks: {first} to {last} runs downwards; give the lower one first.")
         check_count(last - first + 1)  # before a billion of them are named
         names = tuple(number_words(number) for number in numbers)
         return cls(names, tuple(numbers), template=template, unit=unit)
@@ -204,7 +213,8 @@ class Ranks:
 
 def _cells(column: Any, name: str) -> list[Any]:
     """Return names or values as a list, and refuse what is none or lacks one."""
-    if isinstance(column, str) or not isinstance(column, Iterable):
+    has_no_order = isinstance(column, str | bytes | set | frozenset | Mapping)
+    if has_no_order or not isinstance(column, Iterable):
         raise InputError(f"ranks: the {name} are {column!r:.80}; give one per rank, in a list.")
 
     cells = list(column)
@@ -288,13 +298,14 @@ def check_values(values: Sequence[float]) -> None:
     single = torch.tensor(values, dtype=torch.float32).tolist()
     for k, value in enumerate(values):
         before = values[k - 1] if k else -math.inf
-        if not (math.isfinite(value) and before < value):
+        if not math.isfinite(value):
+            raise InputError(f"ranks: the value {value} is not finite; give increasing numbers.")
+        if abs(value) > MAX_VALUE:
+            most = f"a unit in which none exceeds {MAX_VALUE:,.0f}"
+            raise InputError(f"ranks: the value {value!r} is too large; choose {most}.")
+        if before >= value:
             raise InputError(
                 f"ranks: values must increase, but {before:g} is followed by {value:g}."
-            )
-        if abs(value) > MAX_VALUE:
-            raise InputError(
-                f"ranks: the value {value:g} is too large; choose a unit below {MAX_VALUE:g}."
             )
         if k and (value - before < MIN_GAP or single[k] == single[k - 1]):
             pair = f"the values {before!r} and {value!r} are too close to be told apart"

@@ -19,8 +19,10 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks, number_words
 
+PER_RANK = 3  # images at least: one for each split
 PAINTER = 1  # to be raised when `paint_leaf` draws other pixels: runs remember it
 
 
@@ -99,6 +101,10 @@ def load_leaves(
         >>> data.counts("val")
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
+    least = PER_RANK * ranks
+    if size < least:
+        raise InputError(f"leaves: size is {size}; give {least} or more, {PER_RANK} a rank.")
+
     targets = np.arange(size) % ranks
     parts = np.array(stratified(targets.tolist(), [seed]))
     edges = share_edges(ranks)

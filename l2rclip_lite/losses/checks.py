@@ -1,5 +1,6 @@
 """Types of the losses, and what they ask of their arguments."""
 
+import math
 from typing import Any
 
 import torch
@@ -56,6 +57,24 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value not in choices:
         words = ", ".join(map(repr, choices))
         raise InputError(f"losses: {name} is {value!r:.80}; give one of {words}.")
+
+
+def check_same_shape(left: Tensor, right: Tensor, names: str) -> None:
+    """Refuse two shapes that broadcasting would quietly make one."""
+    if left.shape != right.shape:
+        shapes = f"{list(left.shape)} and {list(right.shape)}"
+        raise InputError(f"losses: {names} have the shapes {shapes}; give both the same.")
+
+
+def check_scale(scale: Scale) -> None:
+    """Refuse a scale that is no single number above 0.
+
+    Of a tensor, whose device would be waited for, only the shape is looked at.
+    """
+    if isinstance(scale, Tensor) and scale.numel() == 1:
+        return
+    if isinstance(scale, Tensor) or not 0 < scale < math.inf:
+        raise InputError(f"losses: scale is {scale!r:.80}; give one number above 0.")
 
 
 def full_precision(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from l2rclip_lite.losses.checks import (
     Scale,
     Targets,
     Texts,
+    check_scale,
     checked_target,
     full_precision,
 )
@@ -33,14 +34,14 @@ def supervised_contrastive_loss(
         other: Unit features among which each anchor has its positives.
         anchor_target: Rank index of each anchor.
         other_target: Rank index of each other feature.
-        scale: s, unitless.
+        scale: s > 0, unitless.
 
     Returns:
         A scalar ≥ 0. Anchors without a partner are left out (released: NaN); with none at all the
         loss is 0.
 
     Raises:
-        InputError: Not one whole number per feature as target.
+        InputError: Not one whole number per feature as target, or another scale.
 
     Example:
         >>> point = torch.eye(2)
@@ -51,6 +52,7 @@ def supervised_contrastive_loss(
     """
     anchor_target = checked_target(anchor_target, len(anchor))
     other_target = checked_target(other_target, len(other))
+    check_scale(scale)
     with torch.autocast(anchor.device.type, enabled=False):
         logits = scale * full_precision(anchor) @ full_precision(other).T
         positive = anchor_target[:, None] == other_target
@@ -76,13 +78,13 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         image: Unit image features.
         text: Unit text features, one per rank.
         target: Rank index of each image.
-        scale: s, unitless.
+        scale: s > 0, unitless.
 
     Returns:
         A scalar ≥ 0.
 
     Raises:
-        InputError: Not one whole number per image as target.
+        InputError: Not one whole number per image as target, or another scale.
 
     Example:
         >>> point = torch.eye(2)
@@ -91,6 +93,7 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         tensor(0.6265)
     """
     target = checked_target(target, len(image))
+    check_scale(scale)
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)
@@ -115,17 +118,21 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
     Args:
         image: Unit image features Z.
         text: Unit text features T, row i of the rank of image i.
-        scale: s, unitless.
+        scale: s > 0, unitless.
 
     Returns:
         A scalar ≥ 0, and at least log m if every rank of the batch has m images; 0 for a batch of
         one.
+
+    Raises:
+        InputError: Another scale.
 
     Example:
         >>> same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two images of one rank
         >>> contrastive_loss(same, same, 100.0).round(decimals=6)  # never better than log 2
         tensor(0.6931)
     """
+    check_scale(scale)
     with torch.autocast(image.device.type, enabled=False):
         logits = scale * full_precision(image) @ full_precision(text).T
         own = torch.arange(len(logits), device=logits.device)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.losses.checks import (
     Batch,
     Labels,
@@ -18,6 +19,7 @@ from l2rclip_lite.losses.checks import (
     Texts,
     Values,
     check_choice,
+    check_same_shape,
     checked_target,
     full_precision,
 )
@@ -60,7 +62,7 @@ def rank_weights(
         Weights in [0, 1] (`blind`: all 1).
 
     Raises:
-        InputError: Targets that are no row of whole numbers, or another word for a setting.
+        InputError: Targets or values that are no row of numbers, or another word for a setting.
 
     Example:
         >>> rank_weights(torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0]))
@@ -68,13 +70,17 @@ def rank_weights(
                 [0.5000, 0.0000, 0.5000]])
     """
     target = checked_target(target)
+    if values.ndim != 1:
+        raise InputError(f"losses: values is {list(values.shape)}; give one number per rank.")
+    values = full_precision(values)  # bytes would wrap around
     check_choice("normalise", normalise, get_args(Normalise))
     check_choice("order", order, get_args(Order))
     if order == "blind":
         return torch.ones(len(target), len(values), device=values.device)
 
-    gap = (values[target][:, None] - values).abs()
-    largest = gap.max() if normalise == "batch" else values[-1] - values[0]
+    own_value = values.index_select(0, target)  # unlike values[target], it takes no −1
+    gap = (own_value[:, None] - values).abs()
+    largest = gap.max() if normalise == "batch" else values.max() - values.min()
     weights = gap / largest.clamp_min(1e-12)
 
     if order == "shuffled":
@@ -94,7 +100,8 @@ def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
     """
     target = checked_target(target, len(image))
     with torch.autocast(image.device.type, enabled=False):
-        own_text = full_precision(text)[target]
+        own_text = full_precision(text).index_select(0, target)  # unlike text[target], no −1
+        check_same_shape(image, own_text, "images and their texts")
         return (full_precision(image) - own_text).square().sum(1).mean()
 
 
@@ -121,8 +128,9 @@ def diversity(
     target = checked_target(target, len(image))
     check_choice("push_power", push_power, (1, 2))
     with torch.autocast(image.device.type, enabled=False):
-        weights = rank_weights(target, full_precision(values), normalise, order)
+        weights = rank_weights(target, values, normalise, order)
         distance = distances(full_precision(image), full_precision(text))
+        check_same_shape(weights, distance, "weights of the values and distances to the texts")
         return (weights * distance**push_power).mean()
 
 
@@ -165,7 +173,8 @@ def ordinal_pairwise_loss(
         A scalar.
 
     Raises:
-        InputError: Not one whole number per image as target, or another word for a setting.
+        InputError: Not one whole number per image as target, not one value per text, or another
+            word for a setting.
 
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
@@ -229,7 +238,7 @@ def ordinal_pairwise_loss_stage1(
         A scalar, in [-3, 2].
 
     Raises:
-        InputError: Not one number per image as target.
+        InputError: Not one number per image as target, or not one text and anchor per image.
 
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
@@ -239,6 +248,8 @@ def ordinal_pairwise_loss_stage1(
         -0.433013
     """
     target = checked_target(target, len(image), values=True)
+    check_same_shape(image, text, "images and texts")
+    check_same_shape(image, anchor, "images and anchors")
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)

@@ -38,5 +38,6 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
     """
     target = checked_target(target, len(logits))
     cumulative = full_precision(logits).softmax(dim=1).cumsum(dim=1)
-    reached = target[:, None] <= torch.arange(logits.shape[1], device=logits.device)
+    one_hot = torch.nn.functional.one_hot(target, logits.shape[1])  # it refuses what is no rank
+    reached = one_hot.cumsum(dim=1)
     return (cumulative - reached.to(logits)).square().sum(dim=1).mean()

@@ -35,6 +35,7 @@ from l2rclip_lite.metrics.checks import (
     check_paired,
     checked_probabilities,
     numbers,
+    probability_rows,
 )
 from l2rclip_lite.metrics.scores import (
     accuracy,
@@ -80,6 +81,7 @@ __all__ = [
     "mmae",
     "numbers",
     "one_off",
+    "probability_rows",
     "qwk",
     "resampled",
     "rmse",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from l2rclip_lite.bounds import MAX_RESAMPLES, whole_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics.answers import (
     Answers,
@@ -21,7 +22,6 @@ from l2rclip_lite.metrics.checks import (
     Probabilities,
     Scores,
     Values,
-    at_least,
     checked_probabilities,
 )
 from l2rclip_lite.metrics.scores import (
@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
             all metrics but `auc` and rank correlations: these would sort all images for every
                 resample.
-        resamples: Bootstrap draws.
+        resamples: Bootstrap draws, up to 100,000.
         seed: Seed of the draws, see `resampled`.
 
     Returns:
@@ -88,7 +88,8 @@ def evaluate(  # noqa: PLR0913  (an entry point)
 
     Raises:
         InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, no resample for an interval, or a negative seed.
+            one group per image, no resample for an interval or too many, or a
+            negative seed.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -97,7 +98,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         (2.0, 0.0, 0.5, 1.0)
     """
     if intervals:
-        at_least(resamples, 1, "resamples")
+        whole_number(resamples, "metrics: resamples", 1, MAX_RESAMPLES)
     true, p = checked_probabilities(target, probabilities, ranks)
     draws = resampled(
         p,
@@ -241,10 +242,10 @@ def resample_counts(
         seed: Decides the draws.
 
     Raises:
-        InputError: Not one group per image, or a negative number.
+        InputError: Not one group per image, a negative number, or too many resamples.
     """
-    resamples = at_least(resamples, 0, "resamples")
-    generator = np.random.default_rng(at_least(seed, 0, "seed"))
+    resamples = whole_number(resamples, "metrics: resamples", 0, MAX_RESAMPLES)
+    generator = np.random.default_rng(whole_number(seed, "metrics: seed", 0))
     members = np.arange(images)
     if groups is not None:
         check_groups(groups, images)

@@ -38,10 +38,7 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         array([0.5, 1. ])
     """
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        if values.is_floating_point():
-            values = values.double()  # NumPy knows no bfloat16
-        values = values.numpy()
+        values = _numpy_of(values, name)
     if np.ma.is_masked(values):  # NumPy would give what stands below the mask
         raise InputError(f"metrics: {name} has masked cells; leave out these images.")
     try:
@@ -69,20 +66,18 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
     return array
 
 
-def at_least(value: object, lowest: int, name: str) -> int:
-    """Return a whole number, and refuse one below the lowest.
-
-    Raises:
-        InputError: Another kind of number, or a smaller one.
-
-    Example:
-        >>> at_least(0, 1, "bins")
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: metrics: bins is 0; give a whole number from 1 on.
-    """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= lowest:
-        return int(value)
-    raise InputError(f"metrics: {name} is {value!r:.80}; give a whole number from {lowest} on.")
+def _numpy_of(tensor: Tensor, name: str) -> np.ndarray:
+    """Return a tensor as an array, and refuse one without plain numbers, such as a sparse one."""
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.double()  # NumPy knows no bfloat16
+        return np.asarray(tensor.numpy())
+    except (TypeError, RuntimeError) as error:
+        kind = f"a {tensor.layout} tensor on {tensor.device}"
+        raise InputError(
+            f"metrics: {name} is {kind}, which NumPy cannot read; give a dense one with numbers."
+        ) from error
 
 
 def check_paired(left: np.ndarray, right: np.ndarray) -> None:
@@ -104,8 +99,7 @@ def checked_probabilities(
         ranks: The label space.
 
     Raises:
-        InputError: Not one row per image, not one column per rank, or a row that does not sum to 1
-            within 0.01.
+        InputError: Not one row per image, or what `probability_rows` refuses.
 
     Example:
         >>> checked_probabilities(
@@ -114,14 +108,43 @@ def checked_probabilities(
         (array([1]), array([[0.25, 0.75]]))
     """
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
+    p = probability_rows(probabilities, ranks, rows=len(true))
+    return true, p / p.sum(1)[:, None]
+
+
+def probability_rows(probabilities: object, ranks: Ranks, rows: int | None = None) -> np.ndarray:
+    """Return rows of probabilities as they are, in double precision.
+
+    Args:
+        probabilities: One column per rank.
+        ranks: The label space.
+        rows: How many rows there must be; None takes any number.
+
+    Raises:
+        InputError: Another number of rows or columns, a number that is negative or not finite, or a
+            row that does not sum to 1 within 0.01.
+
+    Example:
+        >>> probability_rows([[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
+        array([[0.25, 0.75]])
+    """
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    if p.shape != (len(true), len(ranks)):
+    rows = len(p) if rows is None else rows
+    if p.shape != (rows, len(ranks)):
         raise InputError(
-            f"metrics: probabilities {p.shape}; give {len(true)} rows, {len(ranks)} columns."
+            f"metrics: probabilities {p.shape}; give {rows} rows, {len(ranks)} columns."
         )
+
+    fix = "give numbers ≥ 0 that sum to 1, such as a softmax"
+    negative = np.argwhere(p < 0)
+    if len(negative):
+        row, column = negative[0]
+        value = p[row, column]
+        raise InputError(f"metrics: row {row} of probabilities holds {value:.4g}; {fix}.")
+
     total = p.sum(1)
-    bad = np.flatnonzero((p < 0).any(1) | (np.abs(total - 1) > 0.01))
-    if len(bad):
-        row = f"row {bad[0]} of probabilities sums to {total[bad[0]]:.4g}"
-        raise InputError(f"metrics: {row}; give numbers ≥ 0 that sum to 1, such as a softmax.")
-    return true, p / total[:, None]
+    wrong = np.flatnonzero(np.abs(total - 1) > 0.01)
+    if len(wrong):
+        row = wrong[0]
+        raise InputError(f"metrics: row {row} of probabilities sums to {total[row]:.4g}; {fix}.")
+    return p

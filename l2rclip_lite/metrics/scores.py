@@ -13,6 +13,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
+from l2rclip_lite.bounds import MAX_BINS, whole_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics.answers import (
     Answers,
@@ -31,7 +32,6 @@ from l2rclip_lite.metrics.checks import (
     Labels,
     Probabilities,
     Values,
-    at_least,
     check_paired,
     checked_probabilities,
     numbers,
@@ -237,14 +237,14 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
     width 1/`bins`. Source: Guo et al. 2017.
 
     Raises:
-        InputError: No bin.
+        InputError: No bin, or more than `MAX_BINS`.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
         0.4
     """
-    bins = at_least(bins, 1, "bins")
+    bins = whole_number(bins, "metrics: bins", 1, MAX_BINS)
     true, p = checked_probabilities(y_true, probabilities, ranks)
     return float(calibration_error(true, p, once(true), bins)[0])
 

@@ -164,8 +164,8 @@ def load_open_clip(
 
     Raises:
         NotAllowedError: Tokenizer or weights would have to be downloaded.
-        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
-            that are neither here nor to be had.
+        InputError: An unknown name, another kind of model, a state that does not fit it, weights
+            that are neither here nor to be had, or images that are too small for it.
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
@@ -199,11 +199,26 @@ def load_open_clip(
     except FAILURES as error:
         raise _not_loaded(wanted, error, cure) from error
 
-    towers = OpenClipTowers(built, tokenizer)
+    towers = OpenClipTowers(built, tokenizer).eval()
+    if image_size is not None:
+        _check_image_size(towers)
     towers.commits = hub.commits
     named_weights = weights is None and state is None
     towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
     return towers
+
+
+def _check_image_size(towers: OpenClipTowers) -> None:
+    """Refuse images of which the image tower would leave nothing, by one black image."""
+    side = towers.image_size
+    try:
+        with torch.no_grad():
+            towers.backbone(torch.zeros(1, 3, side, side))
+    except RuntimeError as error:
+        raise InputError(
+            f"image_size: {side} x {side} pixels are too few for the image tower; give a larger "
+            "--image-size, or none for the tower's own."
+        ) from error
 
 
 def _build(model: str, tag: str, image_size: int | None, file: Path | None = None) -> Any:

@@ -92,12 +92,14 @@ def fit(  # noqa: PLR0913  (an entry point)
 
     alone = run.writing() if main else nullcontext()
     with threadpool_limits(config.threads), lost_process_in_words(), alone:
+        is_finished = run.metrics.is_file()  # it is written last
+        if not is_finished:  # before the claim: settings that make no model leave nothing behind
+            model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
         if main:
             run.claim(data, config, source)
         PartialState().wait_for_everyone()
 
-        if not run.metrics.is_file():  # it is written last
-            model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
+        if not is_finished:
             if main:
                 results = _both_stages(model, data, run, cache, quiet, on_epoch)
                 write_results(run, model, data, *results)

@@ -77,7 +77,9 @@ def test_every_number_of_ranks_is_balanced_and_named(ranks: int) -> None:
     ("options", "sentence"),
     [
         ({"ranks": 2}, "leaves: ranks: Input should be greater than or equal to 3, not 2"),
-        ({"size": 10}, "leaves: the val split is empty"),
+        ({"size": 10}, "leaves: size is 10; give 15 or more, 3 a rank"),
+        ({"size": -1}, "leaves: size is -1; give 15 or more"),
+        ({"size": 14}, "leaves: size is 14; give 15 or more"),
         ({"pixels": 32}, "leaves: pixels: Input should be greater than or equal to 64, not 32"),
     ],
 )

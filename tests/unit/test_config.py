@@ -1,8 +1,9 @@
 """Config: every value in its range, and no stage that could change nothing."""
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     """A misspelt word must not train with the default and be called a negative control."""
     with pytest.raises(ValidationError, match=name):
         Config(**{name: value})
+
+
+WHOLE = [each.name for each in fields(Config) if re.search(r"\bint\b", str(each.type))]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_whole_number_has_an_upper_bound(name: str) -> None:
+    """Else 2**64 threads reach ctypes, and as many processes the machine."""
+    with pytest.raises(ValidationError, match=rf"(?s){name}.*should be less than"):
+        Config(**{name: 2**64})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ A run that is killed at any moment and resumed is tried in `tests/faults`.
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -312,10 +313,9 @@ def test_a_gpu_that_is_not_there_is_refused(
 def test_a_run_that_was_refused_leaves_its_folder_free(
     leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
-    """It wrote its config and nothing else, so the corrected call may write another."""
+    """The corrected call may use it."""
     with pytest.raises(InputError, match="heads"):
         fit(leaves, replace(small, heads=3), tmp_path, quiet=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     fit(leaves, replace(small, image_side="kernel"), tmp_path, quiet=True)
     assert RunDirectory(tmp_path).read_record().config.model_dump()["heads"] == 2
 
@@ -328,3 +328,22 @@ def test_the_config_of_something_else_is_not_overwritten(
     with pytest.raises(InputError, match=r"config\.json"):
         fit(leaves, small, tmp_path, quiet=True)
     assert (tmp_path / "config.json").read_text() == '{"model_type": "clip"}'
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            {"image_size": 8},
+            "^image_size: 8 x 8 pixels are too few for the image tower; give a larger",
+        ),
+        ({"heads": 7}, "^heads: 7 heads do not divide"),
+    ],
+)
+def test_settings_that_make_no_model_leave_nothing_behind(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, setting: dict[str, Any], sentence: str
+) -> None:
+    """Else the corrected settings would be refused as those of another run."""
+    with pytest.raises(InputError, match=sentence):
+        fit(leaves, replace(small, **setting), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()

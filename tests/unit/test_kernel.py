@@ -1,5 +1,6 @@
 """The language-kernel head: by its gradient, against scikit-learn and against another optimiser."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,37 @@ def test_validation_chooses_the_mixture_with_the_lowest_rps() -> None:
     assert chosen.rps <= numbers.rps
 
 
+NO_WEIGHT = (-1.0, math.nan, math.inf)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("text", "values", "mixture", "sentence"),
+    [
+        (TEXT, torch.zeros(4), (0.5, 0.4, 0.1), "the values of all ranks are equal"),
+        (TEXT, VALUES / 0, (0.5, 0.4, 0.1), "text or values are not finite"),
+        (TEXT[:1], VALUES[:1], (0.5, 0.4, 0.1), "for each of two ranks or more"),
+        (
+            TEXT[:2],
+            VALUES,
+            (0.5, 0.4, 0.1),
+            r"text is \[2, 6\], values \[4\]; give a row and a value",
+        ),
+        (TEXT, VALUES, (0.5, 0.5), "give three weights"),
+        *(
+            (TEXT, VALUES, (bad, 0.0, 1.0), f"a weight of the mixture is {bad}")
+            for bad in NO_WEIGHT
+        ),
+    ],
+)
+def test_a_kernel_of_nothing_is_refused(
+    text: torch.Tensor, values: torch.Tensor, mixture: Any, sentence: str
+) -> None:
+    """Equal values gave NaN, and a negative weight a kernel that is none."""
+    with pytest.raises(InputError, match=sentence):
+        rank_kernel(text, values, mixture)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -117,6 +149,8 @@ def test_validation_chooses_the_mixture_with_the_lowest_rps() -> None:
         ((Z, Y + 1, KERNEL, [0.1]), "target is 4"),
         ((Z[:1].repeat(60, 1), Y, KERNEL, [0.1]), "all training features are equal"),
         ((Z / 0, Y, KERNEL, [0.1]), "features is"),
+        *(((Z, Y, KERNEL, [bad]), f"a ridge is {bad}; give a number from") for bad in NO_WEIGHT),
+        ((Z, Y, KERNEL, [0]), "a ridge is 0"),
     ],
 )
 def test_what_has_no_answer_is_refused(arguments: tuple[Any, ...], sentence: str) -> None:

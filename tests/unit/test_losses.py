@@ -231,6 +231,80 @@ def test_a_misspelt_setting_is_refused(
         ordinal_pairwise_loss(*seeded, Y, RANKS, **setting)
 
 
+@pytest.mark.parametrize("wrong", [-1, 5])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda image, text, y: tightness(image, text, y),
+        lambda image, text, y: diversity(image, text, y, RANKS),
+        lambda image, text, y: ranked_probability_loss(image @ text.T, y),
+    ],
+)
+def test_a_target_that_is_no_rank_trains_nothing(
+    seeded: tuple[Tensor, Tensor], loss: Callable[..., Tensor], wrong: int
+) -> None:
+    """−1 was the highest rank, and for the ranked probability score K was a rank, too."""
+    with pytest.raises((IndexError, RuntimeError)):
+        loss(*seeded, torch.full_like(Y, wrong))
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (
+            lambda image, text: diversity(image, text[:1], Y, RANKS),
+            "weights of the values and dist",
+        ),
+        (
+            lambda image, text: diversity(image, text, Y * 0, RANKS[:1]),
+            "weights of the values and dist",
+        ),
+        (lambda image, text: tightness(image[:, :1], text, Y), "images and their texts"),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[:1], Y),
+            "images and anchors",
+        ),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[0], Y),
+            "images and anchors",
+        ),
+        (
+            lambda image, text: rank_weights(Y, RANKS[:, None]),
+            r"values is \[5, 1\]; give one number",
+        ),
+    ],
+)
+def test_shapes_are_not_made_one_by_broadcasting(
+    seeded: tuple[Tensor, Tensor], loss: Callable[..., Tensor], sentence: str
+) -> None:
+    """Each gave a number."""
+    with pytest.raises(InputError, match=sentence):
+        loss(*seeded)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("scale", [-1.0, 0.0, math.nan, math.inf, torch.ones(2)])
+def test_a_scale_is_one_number_above_0(seeded: tuple[Tensor, Tensor], scale: Any) -> None:
+    """A negative one pushes an image from its own text."""
+    image, text = seeded
+    for loss in (
+        lambda: contrastive_loss(image, text[Y], scale),
+        lambda: asymmetrical_contrastive_loss(image, text, Y, scale),
+    ):
+        with pytest.raises(InputError, match="losses: scale is .*; give one number above 0"):
+            loss()
+
+
+@pytest.mark.untyped
+def test_weights_do_not_depend_on_how_values_are_kept() -> None:
+    """In bytes 0 − 1 is 255; and of falling values the largest gap is no negative number."""
+    few = RANKS.to(torch.uint8)
+    assert torch.equal(rank_weights(Y, few), rank_weights(Y, few.float()))
+    backwards = rank_weights(Y, RANKS.flip(0), "global")
+    assert torch.equal(backwards, rank_weights(4 - Y, RANKS, "global").flip(1))
+
+
 def test_gradients_are_those_of_the_numbers(seeded: tuple[Tensor, Tensor]) -> None:
     """Finite differences in float64, for images and texts, of every form."""
     image, text = seeded

@@ -144,7 +144,7 @@ def test_undefined_agreement_is_zero_without_a_warning() -> None:
         (lambda: metrics.mae([], [], grades(3)), r"float64\[0\]; give a rank index per image"),
         (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give 1 rows, 3 columns"),
         (lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)), "row 1 of .* sums to 5"),
-        (lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)), "sums to 1; give numbers ≥ 0"),
+        (lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)), "row 0 of .* holds -0.5; give"),
     ],
 )
 def test_bad_input_names_the_row_and_the_fix(call: Callable[[], object], message: str) -> None:
@@ -154,6 +154,8 @@ def test_bad_input_names_the_row_and_the_fix(call: Callable[[], object], message
 
 
 ROWS = [[0.5, 0.5], [0.25, 0.75]]
+SPARSE = torch.tensor([0, 1]).to_sparse()
+META = torch.zeros(2, device="meta")
 HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
 
 
@@ -165,7 +167,9 @@ HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
         (lambda: metrics.cs_at([0], [0], grades(2), k=math.nan), "k is nan"),
         (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number"),
         (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=2.5), "bins is 2.5"),
+        (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=10**12), "from 1 to 10,000"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), intervals=True, resamples=0), "resamples is 0"),
+        (lambda: metrics.resampled(ROWS, [0, 1], grades(2), resamples=2**64), "from 0 to 100,000"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), seed=-1), "seed is -1; give a whole number"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a"]), "1 groups, 2 images"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a", None]), "groups is None in row 1"),
@@ -173,6 +177,8 @@ HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
         (lambda: evaluate([[1.0], [0.5, 0.5]], [0, 1], grades(2)), "probabilities has rows of"),
         (lambda: evaluate(ROWS, HIDDEN, grades(2)), "y_true has masked cells; leave out these"),
         (lambda: metrics.mae([0, 1], HIDDEN, grades(2)), "y_pred has masked cells"),
+        (lambda: metrics.mae([0, 1], SPARSE, grades(2)), "y_pred is a torch.sparse_coo"),
+        (lambda: metrics.mae([0, 1], META, grades(2)), "tensor on meta, .*; give a dense"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), deviations=[1, -2]), "deviations is -2 in"),
     ],
 )  # fmt: skip

@@ -310,6 +310,10 @@ def test_a_number_below_its_least_is_refused(model: L2RCLIP) -> None:
         model.encode(images, batch_size=0)
     with pytest.raises(InputError, match=r"^workers is -1; give a whole number from 0"):
         model.encode(images, workers=-1)
+    with pytest.raises(InputError, match=r"^workers is 1000; give a whole number from 0 to 64\."):
+        model.predict(images, workers=1000)
+    with pytest.raises(InputError, match=r"^batch_size is .*; give a whole number from 1 to"):
+        model.predict(images, batch_size=2**63)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -355,3 +359,12 @@ def test_the_callers_autocast_reaches_the_image_tower(model: L2RCLIP) -> None:
 
     assert features.dtype == torch.float32
     assert types == [torch.bfloat16, torch.float32]
+
+
+def test_features_of_another_width_are_refused(model: L2RCLIP) -> None:
+    """By the width that texts have, or else the kernel head."""
+    with pytest.raises(InputError, match=r"features are \[2, 63\]; give rows of 64 numbers"):
+        model.probabilities(torch.ones(2, 63))
+    model.head = KernelHead(5, len(RANKS))
+    with pytest.raises(InputError, match=r"features are \[2, 64\]; give rows of 5 numbers"):
+        model.logits(torch.ones(2, 64))

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import REVERSING, Ranks, composed, number_words
+from l2rclip_lite.ranks import REVERSING, Ranks, composed, cyclic_permutation, number_words
 
 
 def test_the_words_are_those_of_inflect() -> None:
@@ -37,8 +37,14 @@ REFUSED = {
     "'a'] appears more than once": (("a", "b", "a"), (0, 1, 2), "{rank}"),
     "2 is followed by 2": (("a", "b", "c"), (0, 2, 2), "{rank}"),
     "3 is followed by 1": (("a", "b"), (3, 1), "{rank}"),
-    "0 is followed by nan": (("a", "b"), (0, float("nan")), "{rank}"),
-    "1 is followed by inf": (("a", "b"), (1, float("inf")), "{rank}"),
+    "the value nan is not finite; give increasing": (("a", "b"), (0, float("nan")), "{rank}"),
+    "the value inf is not finite; give increasing": (("a", "b"), (1, float("inf")), "{rank}"),
+    "the value -inf is not finite; give increasing": (("a", "b"), (float("-inf"), 0), "{rank}"),
+    "the value 1000000001.0 is too large; choose a unit in which none exceeds 1,000,000,000": (
+        ("a", "b"),
+        (0, 1e9 + 1),
+        "{rank}",
+    ),
     "holds {rank} 0 times": (("a", "b"), (0, 1), "a photo"),
     "holds {rank} 2 times": (("a", "b"), (0, 1), "{rank} and {rank}"),
     "'\\x1b[2Ja' has a control character": (("\x1b[2Ja", "b"), (0, 1), "{rank}"),
@@ -75,6 +81,8 @@ def test_what_is_no_label_space_is_refused_in_one_sentence(message: str) -> None
         ("unit", 3, "the unit is 3; give a text"),
         ("unit", "\u202esraey", "has a control character"),
         ("names", None, "the names are None; give one per rank"),
+        ("names", {"a", "b"}, "; give one per rank, in a list"),
+        ("values", {0: "a", 1: "b"}, "the values are .*; give one per rank, in a list"),
         ("names", ("a", None), "rank 1 has None in its names"),
         ("values", (0, None), "rank 1 has None in its values"),
         ("values", (0, "one"), "the value 'one' is no number"),
@@ -92,6 +100,27 @@ def test_too_many_whole_numbers_are_refused_before_one_is_named() -> None:
     """A trillion of them as fast as a few."""
     with pytest.raises(InputError, match="1,000,000,000,001 ranks are more than 10,000"):
         Ranks.integers(0, 10**12, template="{rank}")
+
+
+def test_whole_numbers_that_run_downwards_are_refused() -> None:
+    """Not as "at least two ranks are needed, got 0"."""
+    with pytest.raises(InputError, match="ranks: 1 to 0 runs downwards; give the lower one first"):
+        Ranks.integers(1, 0, template="{rank}")
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1, 10**7, 2**64])
+def test_a_permutation_is_of_as_many_as_there_may_be_ranks(size: int) -> None:
+    """Ten million took hours."""
+    with pytest.raises(InputError, match=f"is {size}; give a whole number from 2 to 10,000"):
+        cyclic_permutation(size)
+
+
+@pytest.mark.untyped
+def test_no_number_has_no_words() -> None:
+    """NaN and a fraction raised what Python says of them."""
+    for number in (float("nan"), 1.5):
+        with pytest.raises(InputError, match=f"{number} is no whole number"):
+            number_words(number)
 
 
 TEXT = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters=REVERSING)
