@@ -292,7 +292,7 @@ def test_a_scale_is_one_number_above_0(seeded: tuple[Tensor, Tensor], scale: Any
         lambda: contrastive_loss(image, text[Y], scale),
         lambda: asymmetrical_contrastive_loss(image, text, Y, scale),
     ):
-        with pytest.raises(InputError, match="losses: scale is .*; give one number above 0"):
+        with pytest.raises(InputError, match=r"losses: scale is .*; give one number above 0"):
             loss()
 
 
