@@ -394,8 +394,8 @@ def test_the_model_of_another_method_is_not_scored(folder: Path, places: tuple[s
     source, target = (folder / place for place in places)
     shutil.copy(source / "model.safetensors", target)
     method = ["--method", "ridge"] if target != folder else []
-    said = run("evaluate", folder, *method)
-    refused(said, f"{target}/model.safetensors: is not the model of this run: another method")
+    outcome = run("evaluate", folder, *method)
+    refused(outcome, f"{target}/model.safetensors: is not the model of this run: another method")
 
     record = json.loads((target / "config.json").read_text())
     del record["model_sha256"]
