@@ -43,6 +43,7 @@ from l2rclip_lite.run_schema import (
 )
 
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
+TRAIN_AGAIN = "delete the folder and train the baseline again"
 WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
 
 
@@ -129,6 +130,11 @@ class RunDirectory:
                 raise InputError(f"{place}: is {kind}, which a run may not hold; {fix}.")
         return True
 
+    def _own(self, file: Path) -> Path:
+        """Return a file of the run, after refusing a link or a device in its place."""
+        self.has_file(file)
+        return file
+
     def check(self) -> None:
         """Refuse a run in which something that is read, written or deleted is no file or folder.
 
@@ -148,18 +154,15 @@ class RunDirectory:
 
     def read_record(self) -> RunRecord:
         """Return settings and data of the run, see `run_schema.read_record`."""
-        self.has_file(self.config)
-        return read_record(self.config)
+        return read_record(self._own(self.config))
 
     def read_metrics(self) -> dict[str, Any]:
         """Return the scores of the run, see `run_schema.read_metrics`."""
-        self.has_file(self.metrics)
-        return read_metrics(self.metrics)
+        return read_metrics(self._own(self.metrics))
 
     def read_history(self) -> list[dict[str, float]]:
         """Return the epochs of the run, see `run_schema.read_history`."""
-        self.has_file(self.history)
-        history = read_history(self.history)
+        history = read_history(self._own(self.history))
 
         used = self.read_record().used  # empty in a run of an earlier release
         planned = {1: used.get("epochs1"), 2: used.get("epochs2")}
@@ -174,8 +177,7 @@ class RunDirectory:
 
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images, see `run_schema.read_predictions`."""
-        self.has_file(self.predictions)
-        return read_predictions(self.predictions, ranks)
+        return read_predictions(self._own(self.predictions), ranks)
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -183,9 +185,9 @@ class RunDirectory:
         Raises:
             InputError: It is not there, or no file.
         """
-        self.has_file(self.card)
+        card = self._own(self.card)
         try:
-            return read_bytes(self.card).decode("utf-8-sig", errors="replace")
+            return read_bytes(card).decode("utf-8-sig", errors="replace")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             fix = "write a model card there, an empty one will do"
@@ -243,9 +245,7 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problem = f"cannot be written ({reason})"
-            fix = "choose another --out"
-            if self.folder != self.root:
-                fix = "check the permissions of the run"
+            fix = self._fix("choose another --out", "check the permissions of the run")
             raise InputError(f"{self.folder}: {problem}; {fix}.") from error
 
         try:
@@ -277,9 +277,7 @@ class RunDirectory:
             self.read_record()  # ours, of a run that was refused or stopped before its first epoch
 
         elif visible:
-            fix = "choose a new or empty --out"
-            if self.folder != self.root:
-                fix = "delete the folder and train the baseline again"
+            fix = self._fix("choose a new or empty --out", TRAIN_AGAIN)
             raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
         dataset = {
@@ -315,9 +313,7 @@ class RunDirectory:
         names = mine.keys() | theirs.keys()
         changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
 
-        fix = "choose a new --out, or repeat its settings"
-        if self.folder != self.root:
-            fix = "delete the folder and train the baseline again"
+        fix = self._fix("choose a new --out, or repeat its settings", TRAIN_AGAIN)
         changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
         if changed_data == "other images":
             problem = f"{self.folder}: holds a run on other images under the same names"
@@ -330,6 +326,10 @@ class RunDirectory:
             raise InputError(f"{problem}; {fix}.")
         if not covers_images(stored.dataset.fingerprint):
             print(f"{self.folder}: {UNKNOWN_IMAGES}", file=sys.stderr)
+
+    def _fix(self, of_run: str, of_baseline: str) -> str:
+        """Return how to mend the folder of a run, or of a baseline, which has no --out."""
+        return of_run if self.folder == self.root else of_baseline
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs."""

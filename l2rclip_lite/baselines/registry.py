@@ -11,7 +11,6 @@ answers with K probabilities per image, at a temperature fitted on validation im
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
@@ -44,7 +43,7 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import choose_device
+from l2rclip_lite.training.fit import choose_device, config_for
 
 FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]
 
@@ -181,8 +180,7 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
         torch.Size([10, 5])
     """
     check_baselines([name], config)
-    if config.upside_down is None:
-        config = replace(config, upside_down=not data.upright)
+    config = config_for(data, config)
     model = L2RCLIP.build(data.ranks, config, data.image_size).to(choose_device(config))
 
     with threadpool_limits(config.threads):

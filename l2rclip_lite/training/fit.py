@@ -47,7 +47,7 @@ def fit(  # noqa: PLR0913  (an entry point)
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
 ) -> Run:
-    """Train L2RCLIP on a data set and write a run directory, from where an earlier call stopped.
+    """Train L2RCLIP on a data set and write a run directory; an unfinished run is resumed.
 
     Under `accelerate launch`, all processes train the image tower of one run together, and get what
     one process gets with `batch_size` times their number; the first writes the files.
@@ -55,7 +55,7 @@ def fit(  # noqa: PLR0913  (an entry point)
     Args:
         data: Three splits, or three map-style datasets (train, val, test) of (image, rank index).
             Validation chooses epochs, test is only reported.
-        config: Everything a user sets.
+        config: All settings.
         out: The run directory. An unfinished run of the same config and data is resumed, by as many
             processes as began it; a finished one is loaded.
         ranks: The label space, where `data` is three datasets of your own.
@@ -66,7 +66,7 @@ def fit(  # noqa: PLR0913  (an entry point)
         quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs,
             on stderr.
         on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`,
-            `val_rps` and so on, and `loss` but of a kernel head. What it raises stops the run; the
+            `val_rps` and so on, and `loss`, except for a kernel head. What it raises stops the run; the
             same call goes on after that epoch.
 
     Returns:
@@ -74,7 +74,7 @@ def fit(  # noqa: PLR0913  (an entry point)
 
     Raises:
         InputError: An image that cannot be read; ranks that are missing or not those of the data; a
-            directory that holds another run, or it or the cache cannot be written.
+            directory that holds another run; a directory or cache that cannot be written.
         TrainingError: A loss that is not finite, memory that runs out, or another process of the
             run that has ended. What was computed is kept in `out`.
     """
@@ -84,15 +84,13 @@ def fit(  # noqa: PLR0913  (an entry point)
     data = _with_ranks(data, ranks)
     if cache:
         check_cache(cache)
-    if config.upside_down is None:
-        config = replace(config, upside_down=not data.upright)
-
+    config = config_for(data, config)
     device = choose_device(config)
     main = PartialState().is_main_process
 
     alone = run.writing() if main else nullcontext()
     with threadpool_limits(config.threads), lost_process_in_words(), alone:
-        is_finished = run.metrics.is_file()  # it is written last
+        is_finished = run.metrics.is_file()  # metrics.json is written last
         if not is_finished:  # before the claim: settings that make no model leave nothing behind
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
         if main:
@@ -100,17 +98,25 @@ def fit(  # noqa: PLR0913  (an entry point)
         PartialState().wait_for_everyone()
 
         if not is_finished:
+            if not main:
+                quiet = True
+                on_epoch = None
+            results = _both_stages(model, data, run, cache, quiet, on_epoch)
             if main:
-                results = _both_stages(model, data, run, cache, quiet, on_epoch)
                 write_results(run, model, data, *results)
-            else:
-                _both_stages(model, data, run, cache, True, None)
             PartialState().wait_for_everyone()
         elif main:
-            run.clean()  # of a run that was killed after its last file
+            run.clean()  # a kill after the last file may have left a checkpoint
     run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
+
+
+def config_for(data: OrdinalDataset, config: Config) -> Config:
+    """Return the settings with what they leave to the data: whether images may be upside down."""
+    if config.upside_down is not None:
+        return config
+    return replace(config, upside_down=not data.upright)
 
 
 def _with_ranks(data: OrdinalDataset | Sequence[MapStyle], ranks: Ranks | None) -> OrdinalDataset:

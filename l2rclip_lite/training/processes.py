@@ -93,9 +93,9 @@ class GatheredImageSide:
         """Return the features of `count` images, in the order of the batch.
 
         Args:
-            pixels: Those of `own_rows(count)`, of each view after the other.
+            pixels: Of the images in `own_rows(count)`: all of the first view, then of the second.
             count: Images of the whole batch.
-            views: How often each of them is there.
+            views: Number of views of each image.
         """
         features = self.encode(pixels)
         n = self.state.num_processes
@@ -104,7 +104,8 @@ class GatheredImageSide:
 
         own = features.unflatten(0, (views, -1)).transpose(0, 1).contiguous()
         parts = list(gather(own.detach()).chunk(n))
+        # The own part keeps its values; its gradient becomes n times as long, as DDP divides by n.
         parts[self.state.process_index] = own.detach() + n * (own - own.detach())
 
-        whole = torch.cat(parts)[:count]
-        return whole.transpose(0, 1).flatten(0, 1)
+        batch = torch.cat(parts)[:count]  # the last process may have filled up its part
+        return batch.transpose(0, 1).flatten(0, 1)
