@@ -66,8 +66,8 @@ def fit(  # noqa: PLR0913  (an entry point)
         quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs,
             on stderr.
         on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`,
-            `val_rps` and so on, and `loss`, except for a kernel head. What it raises stops the run; the
-            same call goes on after that epoch.
+            `val_rps` and so on, and `loss`, except for a kernel head. What it raises stops the
+            run; the same call goes on after that epoch.
 
     Returns:
         Model, metrics and history.
