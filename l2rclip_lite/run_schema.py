@@ -214,7 +214,7 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _validated(schema: type[Schema], content: object, file: Path, row: int | None = None) -> Schema:
-    """Return `content` as the schema has it; of what is wrong, the first thing is said."""
+    """Validate `content`; an error names the first problem."""
     try:
         return schema.model_validate(content)
     except ValidationError as error:
