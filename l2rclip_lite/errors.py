@@ -29,6 +29,16 @@ def unreadable(name: object, error: OSError) -> InputError:
     return InputError(f"{name} cannot be read ({error.strerror}); {fix}.")
 
 
+def reason(error: BaseException) -> str:
+    """Return what the system says of an error, or else its own text.
+
+    Example:
+        >>> reason(PermissionError(13, "Permission denied")), reason(ValueError("no JSON"))
+        ('Permission denied', 'no JSON')
+    """
+    return str(getattr(error, "strerror", None) or error)
+
+
 def sentence(error: Exception) -> str:
     """Return an error as one line for the user; of pydantic's problems the first.
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError, one_line, reason
 from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.towers.base import Towers
@@ -92,8 +92,8 @@ class CachedFeatures:
             if not features.isfinite().all():
                 raise InputError(f"{self.file}: not finite")
         except InputError as error:
-            reason = one_line(str(error)).partition(";")[0]
-            print(f"{reason}; these features are computed and written anew", file=sys.stderr)
+            problem = one_line(str(error)).partition(";")[0]
+            print(f"{problem}; these features are computed and written anew", file=sys.stderr)
             return None
         return features
 
@@ -120,9 +120,9 @@ def check_cache(cache: str | Path) -> None:
     except FileNotFoundError:
         return  # it is made when there is something to keep
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        words = " ".join(reason(error).split())
         raise InputError(
-            f"cache: {str(cache)!r:.80} cannot be a folder ({reason}); name another."
+            f"cache: {str(cache)!r:.80} cannot be a folder ({words}); name another."
         ) from error
 
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, unreadable
+from l2rclip_lite.errors import InputError, reason, unreadable
 
 Named = Mapping[str, Tensor]
 PREFIX = ".l2r-"  # of everything that is only there while something is written
@@ -65,8 +65,9 @@ def kind_of(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be used ({reason}); choose another name.") from error
+        raise InputError(
+            f"{path}: cannot be used ({reason(error)}); choose another name."
+        ) from error
     return KINDS.get(stat.S_IFMT(mode), "a file")
 
 
@@ -155,8 +156,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
             fresh.replace(file)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        problem = f"cannot be written ({reason})"
+        problem = f"cannot be written ({reason(error)})"
         raise InputError(f"{file}: {problem}; free some space or choose another place.") from error
 
 
@@ -232,9 +232,8 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(read_bytes(file, largest=LARGEST_JSON).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
         fix = "give the --out of an `l2rclip fit`"
-        raise InputError(f"{file}: cannot be read ({reason}); {fix}.") from error
+        raise InputError(f"{file}: cannot be read ({reason(error)}); {fix}.") from error
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -334,5 +333,5 @@ def _opened(file: Path) -> Iterator[Any]:
         with safe_open(file, "pt") as stored:
             yield stored
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
-        problem = f"damaged or not a safetensors file ({getattr(error, 'strerror', None) or error})"
+        problem = f"damaged or not a safetensors file ({reason(error)})"
         raise InputError(f"{file}: {problem}; delete it and run again.") from error

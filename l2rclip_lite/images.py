@@ -128,7 +128,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return bytes and rank index; -1 where an image comes without one."""
+        """Return the resized pixels (uint8) and the rank index, or -1 without a label."""
         if index in self.kept:
             return self.kept[index]
 

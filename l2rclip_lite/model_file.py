@@ -62,7 +62,7 @@ class ModelFile:
         """Read what `write` wrote; tensors of 16 bits become float32.
 
         Raises:
-            InputError: A damaged file, or one that is none of ours.
+            InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         header = cls.read_header(file)
         tensors, _ = read_tensors(file, header.tensors)
@@ -78,7 +78,7 @@ class ModelFile:
         """Return what `read` returns, with tensors on the device "meta": types and shapes.
 
         Raises:
-            InputError: A damaged file, or one that is none of ours.
+            InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         tensors, metadata = read_header(file)
 
@@ -280,7 +280,7 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
     """Return config and ranks of a model file; no tensor is read.
 
     Raises:
-        InputError: A damaged file, or one that is none of ours.
+        InputError: A damaged file, or one that `save_pretrained` did not write.
     """
     try:
         _, metadata = read_header(file)

@@ -133,7 +133,7 @@ class Ranks:
     unit: str = "grade"
 
     def __post_init__(self) -> None:
-        """Refuse a label space that is not one."""
+        """Check names, values, template and unit."""
         names = tuple(str(name) for name in _cells(self.names, "names"))
         values = tuple(_number(value) for value in _cells(self.values, "values"))
         for name in ("template", "unit"):
@@ -212,7 +212,7 @@ class Ranks:
 
 
 def _cells(column: Any, name: str) -> list[Any]:
-    """Return names or values as a list, and refuse what is none or lacks one."""
+    """Return names or values as a list; refuse a text, a number, or a list that holds None."""
     has_no_order = isinstance(column, str | bytes | set | frozenset | Mapping)
     if has_no_order or not isinstance(column, Iterable):
         raise InputError(f"ranks: the {name} are {column!r:.80}; give one per rank, in a list.")

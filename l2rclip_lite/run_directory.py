@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError, one_line, reason
 from l2rclip_lite.files import (
     LOCK,
     kind_of,
@@ -189,9 +189,8 @@ class RunDirectory:
         try:
             return read_bytes(card).decode("utf-8-sig", errors="replace")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
             fix = "write a model card there, an empty one will do"
-            raise InputError(f"{self.card}: cannot be read ({reason}); {fix}.") from error
+            raise InputError(f"{self.card}: cannot be read ({reason(error)}); {fix}.") from error
 
     def check_model(self) -> None:
         """Refuse a model that was put in the place of the one that was trained here.
@@ -243,8 +242,7 @@ class RunDirectory:
         except InputError:
             raise
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            problem = f"cannot be written ({reason})"
+            problem = f"cannot be written ({reason(error)})"
             fix = self._fix("choose another --out", "check the permissions of the run")
             raise InputError(f"{self.folder}: {problem}; {fix}.") from error
 

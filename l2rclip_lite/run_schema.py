@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, reason
 from l2rclip_lite.files import read_bytes, read_json
 from l2rclip_lite.ranks import Ranks
 
@@ -198,8 +198,7 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
         # "\r" within quotes belongs to a name
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{file}: cannot be read ({reason}); {RESTORE}.") from error
+        raise InputError(f"{file}: cannot be read ({reason(error)}); {RESTORE}.") from error
     if not rows:
         raise InputError(f"{file}: is empty; {RESTORE}.")
 
@@ -214,7 +213,7 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _validated(schema: type[Schema], content: object, file: Path, row: int | None = None) -> Schema:
-    """Return `content` as the schema has it; of what is wrong, the first thing is said."""
+    """Validate `content`; an error names the first problem."""
     try:
         return schema.model_validate(content)
     except ValidationError as error:

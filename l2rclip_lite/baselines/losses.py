@@ -20,6 +20,9 @@ Target = Int[Tensor, " batch"]
 Position = Float[Tensor, " rank"]
 Scalar = Float[Tensor, ""]
 
+# Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
+SHARPNESS = 10
+
 
 def positions(values: Position) -> Position:
     r"""Return the ranks on a scale of mean steps: $x_k=(K-1)(r_k-r_1)/(r_K-r_1)$.
@@ -325,7 +328,9 @@ def rank_n_contrast_loss(
 
 
 def ordinalclip_loss(outputs: Outputs, target: Target) -> Scalar:
-    r"""Return OrdinalCLIP: cross-entropy over the ranks, and divergence over the images of a rank.
+    r"""Return the OrdinalCLIP loss.
+
+    It is the cross-entropy over the ranks plus the divergence over the images of each rank:
 
     $$L=-\frac1B\sum_i\log p_{iy_i}
     +\frac1{|R|}\sum_{k\in R}\mathrm{KL}\big(\operatorname{softmax}_i(10\cdot 1[y_i=k])\,
@@ -345,13 +350,13 @@ def ordinalclip_loss(outputs: Outputs, target: Target) -> Scalar:
 
     Example:
         >>> loss = ordinalclip_loss(torch.zeros(2, 2), torch.tensor([0, 1]))
-        >>> round(float(loss), 4)  # 2 log 2, but for e^-10
+        >>> round(float(loss), 4)  # close to 2 log 2: the target is not quite one-hot
         1.3858
     """
-    columns = F.one_hot(target, outputs.shape[1]).T.to(outputs.dtype)
-    present = columns.sum(dim=1) > 0
-    goal = (10 * columns[present]).softmax(dim=1)
-    over_images = outputs.T[present].log_softmax(dim=1)
+    has_rank = F.one_hot(target, outputs.shape[1]).T.to(outputs.dtype)
+    present = has_rank.sum(dim=1) > 0
+    expected = (SHARPNESS * has_rank[present]).softmax(dim=1)
+    log_p_images = outputs.T[present].log_softmax(dim=1)
 
-    divergence = F.kl_div(over_images, goal, reduction="batchmean")
+    divergence = F.kl_div(log_p_images, expected, reduction="batchmean")
     return F.cross_entropy(outputs, target) + divergence

@@ -36,6 +36,7 @@ def data(
         options: Which part of it.
     """
     from l2rclip_lite.data import benchmarks, describe, load_dataset
+    from l2rclip_lite.data.check import check as check_images
     from l2rclip_lite.data.download import download as fetch
 
     chosen = load_options(options)
@@ -51,7 +52,7 @@ def data(
     elif download:
         print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
     elif check:
-        report, is_fit = describe.check(name, chosen)
+        report, is_fit = check_images(name, chosen)
         print(report)
         return 0 if is_fit else 2
     elif leakage:

@@ -47,7 +47,7 @@ class PrintableOutput:
             raise unwritable(error) from error
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else the stream has, such as `flush`."""
+        """Return what else the stream has, such as `encoding`."""
         return getattr(self.stream, name)
 
 

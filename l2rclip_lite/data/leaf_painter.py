@@ -252,24 +252,31 @@ def _infect(
 def _lay(generator: np.random.Generator, leaf: Picture, shape: _Shape, lesions: Mask) -> Picture:
     """Return the leaf on a ground: relief lit from one side, gloss, shadows on and under it."""
     side = len(leaf)
+
+    # the blade bulges towards its middle, and lesions are sunken
     height = 0.25 * np.sqrt(np.clip(shape.depth, 0, None)) - 0.012 * _blurred(lesions, 1.5)
+    # between the sunken veins it puffs up, and it is uneven everywhere
     height += 0.01 * shape.puff - 0.02 * shape.veins + 0.03 * _noise(generator, side, 3)
+    # the slope along each axis; the picture is 2 units wide
     down, right = np.gradient(height, 2 / side)
+    # the light comes from a random side
     turn = np.exp(1j * generator.uniform(0, 2 * np.pi))
+    # the slope towards the light, without the steepest edges
     slope = np.clip(((right + 1j * down) * turn).real, -1.2, 1.2)
 
     gloss = np.exp(-(((slope - generator.uniform(0.25, 0.6)) / 0.16) ** 2))
     gloss = generator.uniform(0, 46) * gloss * ~lesions
     leaf = leaf * (1 + generator.uniform(0.15, 0.4) * slope)[..., None] + gloss[..., None]
 
-    shadow = np.clip(_noise(generator, side, 3) * 3 - 1, 0, 1) * max(generator.uniform(-1, 0.5), 0)
-    leaf = leaf * (1 - shadow)[..., None]
+    shade = np.clip(_noise(generator, side, 3) * 3 - 1, 0, 1) * max(generator.uniform(-1, 0.5), 0)
+    leaf = leaf * (1 - shade)[..., None]
 
-    cover = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
-    away = generator.integers(-5, 6, 2) * side // 128
-    shadow = _blurred(np.roll(cover, away, (0, 1)), generator.uniform(1.5, 4.0) * side / 192)
-    ground = _ground(generator, side) * (1 - generator.uniform(0.25, 0.6) * shadow)[..., None]
-    return _mix(ground, leaf, cover)
+    alpha = np.maximum(np.clip(shape.depth * side / 2 + 0.5, 0, 1), shape.stalk)
+    offset = generator.integers(-5, 6, 2) * side // 128
+    blur = generator.uniform(1.5, 4.0) * side / 192
+    cast_shadow = _blurred(np.roll(alpha, offset, (0, 1)), blur)
+    ground = _ground(generator, side) * (1 - generator.uniform(0.25, 0.6) * cast_shadow)[..., None]
+    return _mix(ground, leaf, alpha)
 
 
 def _photograph(generator: np.random.Generator, scene: Picture, pixels: int) -> Image.Image:

@@ -128,7 +128,7 @@ class OwnImages(Dataset[Any]):
 
 
 def length_of(dataset: Any, name: str) -> int:
-    """Return the length of a map-style dataset, and refuse what is none.
+    """Return the length; refuse an object without length or items.
 
     Raises:
         InputError: It has no length or no items, or finds them by names.
@@ -199,7 +199,9 @@ def check_path(path: Any, what: str) -> None:
 
 
 def inside(dataset: Any, index: int) -> tuple[Any, int]:
-    """Return the dataset that parts and sums of datasets take an item from, and its place there.
+    """Follow `Subset` and `ConcatDataset` down to the dataset that holds an item.
+
+    Return that dataset, and the place of the item in it.
 
     Example:
         >>> inside(ConcatDataset([Subset("abc", [2]), Subset("de", [1, 0])]), 2)

@@ -104,25 +104,27 @@ def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
     """Return the rank index of each row.
 
     Raises:
-        InputError: A label beyond the ranks, or between two of them.
+        InputError: A label outside the span (or the ranks, where there is no span), or between two
+            ranks.
     """
     last = len(facts.ranks or ()) - 1
     if facts.span:
         low, high = facts.span
-        expected = f"no number from {low} to {high}"
+        problem = f"no number from {low} to {high}"
         steps = (table["number"].round() - facts.first) / facts.step
     else:
         low = facts.first
         high = facts.first + facts.step * last
-        expected = f"no whole number from {low} to {high} in steps of {facts.step}"
+        problem = f"no whole number from {low} to {high} in steps of {facts.step}"
         steps = (table["number"] - facts.first) / facts.step
 
     valid = table["number"].round().between(low, high) & (steps % 1 == 0)
     row = first_row(table, ~valid)
     if row:
         raise InputError(
-            f"{row['where']}: the label {row['label']!r:.80} is {expected}; correct it."
+            f"{row['where']}: the label {row['label']!r:.80} is {problem}; correct it."
         )
+    # labels within the span but beyond the end ranks join these
     return steps.clip(0, last).astype(int)
 
 

@@ -1,4 +1,6 @@
-"""One function a metric: of one sample, and where that is no mean over images, of resamples, too.
+"""The metrics, one function each.
+
+Those that are no mean over images also have a form that scores every resample.
 
 A metric that is a mean over images has a function for the loss of one image, such as
 `absolute_error` for `mae`. `bootstrap` weighs the same losses by how often a resample drew each
@@ -291,7 +293,7 @@ def medians(p: np.ndarray) -> np.ndarray:
     return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
-# ---- what is no mean over images: a value for each resample
+# ---- metrics that are not means over images, for each resample
 
 
 def once(true: PerImage) -> Counts:

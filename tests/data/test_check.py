@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2rclip_lite.data import describe, load_dataset, read_image
+from l2rclip_lite.data import check, load_dataset, read_image
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.near_copies import MAX_DISTANCE, difference_hash, nearest_copies
 from l2rclip_lite.errors import InputError
@@ -43,7 +43,7 @@ def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> 
         "test_1.png": another,
     }
 
-    text, usable = describe.check("csv", {"root": write_images(tmp_path, images)})
+    text, usable = check.check("csv", {"root": write_images(tmp_path, images)})
 
     assert "no fault was found" in text
     assert "2 images to look at" in text
@@ -63,7 +63,7 @@ def test_an_exact_copy_stays_a_fault(tmp_path: Path) -> None:
         "test_1.png": Image.new("RGB", (32, 32), "blue"),
     }
 
-    text, _ = describe.check("csv", {"root": write_images(tmp_path, images)})
+    text, _ = check.check("csv", {"root": write_images(tmp_path, images)})
 
     assert "test_0.png the same pixels as train_0.png in train" in text
     assert "nearly" not in text
@@ -106,12 +106,12 @@ def test_large_images_are_decoded_one_at_a_time(
             in_main_thread.add(Path(file).name)
         return read_image(file)
 
-    monkeypatch.setattr(describe, "read_image", record)
-    monkeypatch.setattr(describe, "LARGE_IMAGE", 100)  # pixels
+    monkeypatch.setattr(check, "read_image", record)
+    monkeypatch.setattr(check, "LARGE_IMAGE", 100)  # pixels
     sides = {"train_0.png": 9, "train_1.png": 20, "val_0.png": 10, "test_0.png": 30}
     images = {name: Image.new("RGB", (side, side)) for name, side in sides.items()}
 
-    describe.check("csv", {"root": write_images(tmp_path, images)})
+    check.check("csv", {"root": write_images(tmp_path, images)})
     assert in_main_thread == {"train_1.png", "test_0.png"}
 
 
@@ -119,8 +119,8 @@ def test_what_cannot_be_checked_is_named(tmp_path: Path) -> None:
     """Images that are no files, and options that take some of them away."""
     for name in ("leaves", "retinamnist"):
         with pytest.raises(InputError, match=rf"^{name}: its images are no files"):
-            describe.check(name, {"size": 60})
+            check.check(name, {"size": 60})
 
     images = {f"{split}_{k}.png": leaf for split in SPLITS for k, leaf in enumerate(leaves(4, 0))}
     with pytest.raises(InputError, match=r"^csv: all images are checked; leave out --few-shot\.$"):
-        describe.check("csv", {"root": write_images(tmp_path, images), "few_shot": 1})
+        check.check("csv", {"root": write_images(tmp_path, images), "few_shot": 1})
