@@ -1,6 +1,6 @@
 """Types of the losses, and what they ask of their arguments."""
 
-import math
+import sys
 from typing import Any
 
 import torch
@@ -73,7 +73,7 @@ def check_scale(scale: Scale) -> None:
     """
     if isinstance(scale, Tensor) and scale.numel() == 1:
         return
-    if isinstance(scale, Tensor) or not 0 < scale < math.inf:
+    if isinstance(scale, Tensor) or not 0 < scale <= sys.float_info.max:
         raise InputError(f"losses: scale is {scale!r:.80}; give one number above 0.")
 
 

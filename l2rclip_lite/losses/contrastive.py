@@ -16,6 +16,8 @@ from l2rclip_lite.losses.checks import (
     full_precision,
 )
 
+NO_RANK = torch.iinfo(torch.int64).min  # a target that no image has
+
 
 def supervised_contrastive_loss(
     anchor: Float[Tensor, "anchor dim"],
@@ -99,7 +101,9 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         text = full_precision(text)
         ranks = torch.arange(len(text), device=text.device)
 
-        image_to_text = F.cross_entropy(scale * image @ text.T, target)
+        # torch would leave out images of rank -100 without a word
+        logits = scale * image @ text.T
+        image_to_text = F.cross_entropy(logits, target, ignore_index=NO_RANK)
         text_to_image = supervised_contrastive_loss(text, image, ranks, target, scale)
         return image_to_text + text_to_image
 

@@ -127,10 +127,10 @@ def diversity(
     """
     target = checked_target(target, len(image))
     check_choice("push_power", push_power, (1, 2))
+    check_same_shape(values, text[:, 0], "values and texts")
     with torch.autocast(image.device.type, enabled=False):
         weights = rank_weights(target, values, normalise, order)
         distance = distances(full_precision(image), full_precision(text))
-        check_same_shape(weights, distance, "weights of the values and distances to the texts")
         return (weights * distance**push_power).mean()
 
 

@@ -222,7 +222,7 @@ def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def check_groups(groups: Sequence[str], images: int) -> None:
     """Refuse groups that are not one for each image."""
-    if len(groups) != images:
+    if isinstance(groups, str) or len(groups) != images:
         raise InputError(f"metrics: {len(groups)} groups, {images} images; give each image one.")
     cells: list[Any] = list(groups)  # a table gives None or NaN for an empty cell
     for row, group in enumerate(cells):

@@ -7,6 +7,7 @@ A metric that is a mean over images has a function for the loss of one image, su
 image.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -113,6 +114,7 @@ def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
     """
     if not k >= 0:  # nor NaN
         raise InputError(f"metrics: k is {k!r:.80}; give a distance ≥ 0.")
+    k = min(k, sys.float_info.max)  # a larger whole number is no float
     return float(is_within(Answers.of(y_true, y_pred, ranks), k).mean())
 
 

@@ -103,3 +103,16 @@ def test_labels_that_are_nearly_numbers(tmp_path: Path, label: str, sentence: st
     write(tmp_path, "\n".join(["path,label", *rows, f"x.png,{label}"]))
     with pytest.raises(InputError, match=sentence):
         load(tmp_path, ranks=None)
+
+
+def test_a_table_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    """The names of the folders would become the labels."""
+    for rank in ("fresh", "ripe", "over ripe"):
+        (tmp_path / rank).mkdir()
+        for number in range(6):
+            (tmp_path / rank / f"{number}.png").touch()
+    assert len(load(tmp_path).ranks) == 3
+
+    (tmp_path / "labels.csv").symlink_to("gone.csv")
+    with pytest.raises(InputError, match=r"labels\.csv"):
+        load(tmp_path)

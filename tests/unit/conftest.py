@@ -1,14 +1,18 @@
 """Towers, data and runs that several test files share; no test changes them."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import open_clip
 import pytest
 from drawn import make_fixture
 from drawn_run import DrawnRun, fit_words
 from run_files import run
 
+import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.towers.base import Towers
@@ -20,6 +24,20 @@ from l2rclip_lite.training.fit import fit
 def tiny() -> Towers:
     """A random CLIP of two layers."""
     return load_towers("tiny/random")
+
+
+@pytest.fixture
+def pocket_model() -> Iterator[str]:
+    """A small open_clip model that is not `tiny`, in a file that every user may read.
+
+    open_clip looks at it again for each model of the process, in tests without rights, too.
+    """
+    source = Path(l2rclip_lite.__file__).with_name("tiny.json")
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        file = Path(shutil.copy(source, Path(folder, "pocket.json")))
+        open_clip.add_model_config(file)
+        yield file.stem
 
 
 @pytest.fixture(scope="session")

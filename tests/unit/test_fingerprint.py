@@ -257,3 +257,14 @@ def test_what_are_no_three_datasets_is_refused(datasets: Any, sentence: str) -> 
     """In one sentence; a fourth one was ignored."""
     with pytest.raises(InputError, match=sentence):
         OrdinalDataset.from_datasets(datasets, RANKS)
+
+
+def test_a_length_beyond_any_data_set_is_refused_before_names_are_made() -> None:
+    """A list of its names would take all memory."""
+
+    class Endless(list[int]):
+        def __len__(self) -> int:
+            return 10**12
+
+    with pytest.raises(InputError, match=r"^train: its length is 1,000,000,000,000; give at most"):
+        Split.from_dataset(Endless(), "train")

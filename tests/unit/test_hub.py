@@ -147,11 +147,8 @@ def published(seed: int) -> bytes:
 
 
 @pytest.fixture
-def pocket(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def pocket(hub: Any, pocket_model: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An open_clip model whose weights are on the hub, as safetensors and as a pickle only."""
-    source = Path(l2rclip_lite.__file__).with_name("tiny.json")
-    (tmp_path / "pocket.json").write_text(source.read_text("utf-8"), encoding="utf-8")
-    open_clip.add_model_config(tmp_path / "pocket.json")
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda model, tag: TAGS[tag])
     monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda model: list(TAGS))
     hub.commits[PINNED] = {"open_clip_model.safetensors": published(seed=1)}

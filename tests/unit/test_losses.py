@@ -254,11 +254,11 @@ def test_a_target_that_is_no_rank_trains_nothing(
     [
         (
             lambda image, text: diversity(image, text[:1], Y, RANKS),
-            "weights of the values and dist",
+            "values and texts have the shapes",
         ),
         (
             lambda image, text: diversity(image, text, Y * 0, RANKS[:1]),
-            "weights of the values and dist",
+            "values and texts have the shapes",
         ),
         (lambda image, text: tightness(image[:, :1], text, Y), "images and their texts"),
         (
@@ -371,3 +371,11 @@ def test_laws_of_any_batch(labels: list[int], seed: int, shift: int, step: float
         assert float(other_values[name]) == pytest.approx(value, abs=1e-7), name
         if name != "stage 1":
             assert float(moved[name]) == pytest.approx(value, abs=1e-6), name
+
+
+def test_no_image_is_left_out_for_its_target(seeded: tuple[Tensor, Tensor]) -> None:
+    """In torch −100 means: leave it out; here it is no rank."""
+    target = Y.clone()
+    target[0] = -100
+    with pytest.raises((IndexError, RuntimeError)):
+        asymmetrical_contrastive_loss(*seeded, target, 10.0)

@@ -55,6 +55,7 @@ def test_cs_is_the_share_of_errors_up_to_k() -> None:
 
     tenths = Ranks(("a", "b"), (0.7, 0.8), "{rank}")
     assert metrics.cs_at([0], [1], tenths, k=0.1) == 1.0
+    assert metrics.cs_at([0], [1], tenths, k=10**400) == 1.0
 
 
 def test_a_value_between_two_ranks_is_counted_in_shares_of_their_gap() -> None:

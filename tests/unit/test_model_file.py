@@ -15,7 +15,6 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import save_file
 
-import l2rclip_lite
 from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
@@ -51,12 +50,9 @@ def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
 
 
 @pytest.fixture
-def pocket(tmp_path: Path) -> str:
-    """A small open_clip model that is not `tiny`, whose random weights every machine may have."""
-    source = Path(l2rclip_lite.__file__).with_name("tiny.json")
-    (tmp_path / "pocket.json").write_text(source.read_text("utf-8"), encoding="utf-8")
-    open_clip.add_model_config(tmp_path / "pocket.json")
-    return "pocket"
+def pocket(pocket_model: str) -> str:
+    """A model whose random weights every machine may have."""
+    return pocket_model
 
 
 def written(folder: Path, change: Callable[[ModelFile], ModelFile]) -> Path:
@@ -189,7 +185,7 @@ def test_towers_of_a_local_file_are_in_the_file(pocket: str, tmp_path: Path) -> 
     local = tmp_path / "w.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(9)
-        sizes = json.loads((tmp_path / "pocket.json").read_text("utf-8"))
+        sizes = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
         save_file(open_clip.CustomTextCLIP(**sizes).state_dict(), local)
 
     config = replace(CONFIG, towers=pocket, weights=str(local), image_side="kernel")

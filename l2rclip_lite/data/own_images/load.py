@@ -128,7 +128,7 @@ def _read(
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Return one row for each image, what to call the rows, and sentences about them."""
     if labels is None:
-        if not is_file(root / "labels.csv"):
+        if not is_file(root / "labels.csv") and not os.path.lexists(root / "labels.csv"):
             return images_by_folder(root)
         labels = "labels.csv"
     return own_table(root, labels, columns)
