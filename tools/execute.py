@@ -153,10 +153,24 @@ def clean(page: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code" and cell.execution_count is not None:
             count += 1
             cell.execution_count = count
+            cell.outputs = joined(cell.outputs)
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = count
     return page
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return outputs with text that came in pieces, as a busy machine sends it, in one piece."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        last = whole[-1] if whole else None
+        same = last is not None and output.output_type == last.output_type == "stream"
+        if same and output.name == last.name:
+            last.text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> None:

@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import save_file
 
+import l2rclip_lite
 from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
