@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from pydantic import TypeAdapter
@@ -19,13 +19,29 @@ from l2rclip_lite.files import (
 )
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam
-# history, score of the best epoch, steps taken, images per step
-Progress = tuple[list[dict[str, int | float]], tuple[float, float], int, int | None]
-PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
+
+
+class Record(NamedTuple):
+    """How far a stage has come.
+
+    Args:
+        history: One row per epoch.
+        best_score: RPS and MAE of the best epoch on the validation images.
+        steps: Steps that were taken.
+        step_images: Images per step; None in the records of an earlier release.
+    """
+
+    history: list[dict[str, int | float]]
+    best_score: tuple[float, float]
+    steps: int
+    step_images: int | None = None
+
+
+RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def save_checkpoint(
-    file: Path, parameters: Named, best: Named, optimizer: Optimizer, about: Any
+    file: Path, parameters: Named, best: Named, optimizer: Optimizer, record: Record
 ) -> None:
     """Write parameters, the best ones so far, Adam's moments and a record, atomically.
 
@@ -34,23 +50,25 @@ def save_checkpoint(
         parameters: The current ones, by name.
         best: Those of the best epoch so far.
         optimizer: Adam, which has a state for each of the parameters.
-        about: The record, see `Progress`.
+        record: How far the stage has come.
     """
     tensors = {f"now/{name}": value for name, value in parameters.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in parameters.items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"adam.{key}/{name}"] = value
-    record = json.dumps(about)
-    save_tensors(file, tensors, {"about": record, "sha256": digest_of(tensors, record)})
+    about = json.dumps(record)
+    save_tensors(file, tensors, {"about": about, "sha256": digest_of(tensors, about)})
 
 
 @torch.no_grad()
-def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optimizer) -> Any:
+def load_checkpoint(
+    file: Path, parameters: Named, best: Named, optimizer: Optimizer
+) -> Record | None:
     """Put a stored epoch back into parameters, `best` and optimizer.
 
     Returns:
-        The record, see `Progress`; None where there is no file.
+        How far the stage had come; None where there is no file.
 
     Raises:
         InputError: The file is damaged or belongs to another model, or it is no regular file.
@@ -81,10 +99,7 @@ def load_checkpoint(file: Path, parameters: Named, best: Named, optimizer: Optim
             # where a fused Adam wants it
             state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)
 
-        record = json.loads(metadata["about"])
-        if len(record) == 3:  # of an earlier release
-            record = [*record, None]
-        return PROGRESS.validate_python(record)
+        return RECORD.validate_python(json.loads(metadata["about"]))
     except (LookupError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise unusable(file, str(error)) from error
 

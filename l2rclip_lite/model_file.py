@@ -22,7 +22,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import WIDEST, Named, read_header, read_tensors, save_tensors
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.prediction import DECODERS
+from l2rclip_lite.prediction import DECODERS, n_outputs
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -142,9 +142,7 @@ class ModelFile:
 
         if weight.ndim != 2 or not 1 < len(weight) <= WIDEST:
             raise ValueError(f"head.weight has a shape that no head has, {tuple(weight.shape)}")
-        outputs = len(self.ranks)
-        if self.decoder in ("coral", "corn"):
-            outputs -= 1  # one per threshold between two ranks
+        outputs = n_outputs(self.decoder, len(self.ranks))
         return KernelHead(len(weight) - 1, outputs, self.decoder)
 
     def load_towers(

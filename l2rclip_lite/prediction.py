@@ -208,3 +208,13 @@ DECODERS: dict[str, Callable[[Tensor], Tensor]] = {
     "corn": corn_probabilities,
     "normal": normal_probabilities,
 }
+
+
+def n_outputs(decoder: str, n_ranks: int) -> int:
+    """Return the outputs that a decoder reads: one per rank, or per threshold between two.
+
+    Example:
+        >>> n_outputs("softmax", 5), n_outputs("coral", 5)
+        (5, 4)
+    """
+    return n_ranks - 1 if decoder in ("coral", "corn") else n_ranks

@@ -14,6 +14,7 @@ from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import BIAS, KernelHead
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import n_outputs
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.towers.base import Towers
@@ -55,25 +56,26 @@ def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> Kerne
     """Fit a linear head on cached features under the loss of an objective.
 
     Args:
-        objective: One with outputs.
-        data: Its features before their projection.
+        objective: An objective with outputs.
+        data: Training data; its features before the projection are used.
         ranks: The label space.
+
+    Raises:
+        ValueError: An objective that reads features alone.
     """
     if objective.decoder is None:
         raise ValueError("a loss of features alone has no head")
 
-    outputs = len(ranks)
-    if objective.decoder in ("coral", "corn"):
-        outputs -= 1
-    root = torch.eye(outputs)
+    outputs = n_outputs(objective.decoder, len(ranks))
+    root = torch.eye(outputs)  # each output has weights of its own
     mask = None
 
     if objective.decoder == "coral":
-        # a column of weights that all outputs share, then one for each bias
+        # One column of weights that all outputs share, then one column per output for its bias.
         root = torch.cat([torch.ones(outputs, 1), root], dim=1)
         mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + outputs)
-        mask[:-1, 0] = 1
-        mask[-1, 1:] = 1
+        mask[:-1, 0] = 1  # weights in the shared column only
+        mask[-1, 1:] = 1  # biases in the others only
 
     position = losses.positions(ranks.values_tensor().double())
     return linear_probe(

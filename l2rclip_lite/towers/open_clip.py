@@ -1,6 +1,7 @@
 """The adapter that puts an open_clip model behind `Towers`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from l2rclip_lite.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles
 
+ONLINE = "connect to a network once"
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 SAFETENSORS = ".safetensors"
 # What open_clip and the hub raise where a file is missing, damaged, or of another model.
@@ -176,14 +178,11 @@ def load_open_clip(
 
     model, _, tag = name.partition("/")
     text = open_clip.get_model_config(model)["text_cfg"]
-    wanted = f"tokenizer.json of {text.get('hf_tokenizer_name')!r}"
-    cure = "connect to a network once"
-
-    try:
+    with _loading(f"tokenizer.json of {text.get('hf_tokenizer_name')!r}", ONLINE):
         tokenizer = _tokenizer(model, text, hub)
 
-        wanted = f"the weights of {name!r}"
-        cure = f"{cure}, or pass weights=FILE with a safetensors file"
+    cure = f"{ONLINE}, or pass weights=FILE with a safetensors file"
+    with _loading(f"the weights of {name!r}", cure):
         file = Path(weights) if weights else None
         if file is None and state is None and tag != "random":
             file = _hub_weights(model, tag, hub)
@@ -194,10 +193,6 @@ def load_open_clip(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             built = _build(model, tag, image_size, file)
-    except InputError:
-        raise
-    except FAILURES as error:
-        raise _not_loaded(wanted, error, cure) from error
 
     towers = OpenClipTowers(built, tokenizer).eval()
     if image_size is not None:
@@ -327,13 +322,24 @@ def _check_state(state: Named, expected: Mapping[str, torch.Size]) -> None:
             )
 
 
-def _not_loaded(wanted: str, error: Exception, cure: str) -> InputError:
-    """Return the sentence about weights or a tokenizer that could not be loaded."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    reason = lines[0][:120]
-    return InputError(
-        f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
-    )
+@contextmanager
+def _loading(wanted: str, cure: str) -> Iterator[None]:
+    """Turn what open_clip and the hub raise into one sentence.
+
+    Args:
+        wanted: What is loaded.
+        cure: What to do where it cannot be had.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FAILURES as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = lines[0][:120]
+        raise InputError(
+            f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
+        ) from error
 
 
 def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
+from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.model import L2RCLIP
@@ -125,9 +125,12 @@ class Stage:
         stored = load_checkpoint(file, self.parameters, self.best, self.optimizer)
         if stored is None:
             return
-        self.history, self.best_score, self.taken, step_images = stored
+        self.history = stored.history
+        self.best_score = stored.best_score
+        self.taken = stored.steps
 
         # the schedule counts steps, and the draws of an epoch are those of its batches
+        step_images = stored.step_images
         as_many = step_images in (self.step_images, None)
         if as_many and self.taken == len(self.history) * self.epoch_steps:
             return
@@ -227,7 +230,7 @@ class Stage:
         self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
 
         if self.file and PartialState().is_main_process:
-            record = (self.history, self.best_score, self.taken, self.step_images)
+            record = Record(self.history, self.best_score, self.taken, self.step_images)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, record)
         if self.on_epoch:
             self.on_epoch(dict(row))

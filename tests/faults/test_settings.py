@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from l2rclip_lite import cli
-from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
+from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.model import L2RCLIP
@@ -170,7 +170,9 @@ def checkpoint(tmp_path: Path, layer: nn.Linear, optimizer: torch.optim.Adam) ->
     """Return the checkpoint of that step."""
     file = tmp_path / "stage1.safetensors"
     best = {"weight": layer.weight.detach().clone()}
-    save_checkpoint(file, dict(layer.named_parameters()), best, optimizer, [])
+    save_checkpoint(
+        file, dict(layer.named_parameters()), best, optimizer, Record([], (1.0, 1.0), 0)
+    )
     return file
 
 
