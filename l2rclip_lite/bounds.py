@@ -1,6 +1,6 @@
 """Numbers within bounds: one sentence for each that is too small, too large, or no number."""
 
-import numpy as np
+from numbers import Integral  # those of NumPy are such, and `--help` need not wait for NumPy
 
 from l2rclip_lite.errors import InputError
 
@@ -27,7 +27,7 @@ def whole_number(value: object, name: str, lowest: int, highest: int | None = No
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: batch_size is 0; give a whole number from 1 to 64.
     """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Integral):
         number = int(value)
         if lowest <= number and (highest is None or number <= highest):
             return number

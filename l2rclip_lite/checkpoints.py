@@ -57,8 +57,8 @@ def save_checkpoint(
     for name, parameter in parameters.items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"adam.{key}/{name}"] = value
-    about = json.dumps(record)
-    save_tensors(file, tensors, {"about": about, "sha256": digest_of(tensors, about)})
+    text = json.dumps(record)
+    save_tensors(file, tensors, {"about": text, "sha256": digest_of(tensors, text)})
 
 
 @torch.no_grad()

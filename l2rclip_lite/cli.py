@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union
 import tyro
 from pydantic import ValidationError
 
-from l2rclip_lite.commands.baselines import baselines, help_text
+from l2rclip_lite.commands.baselines import baselines
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.commands.data import data
 from l2rclip_lite.commands.doctor import doctor
@@ -127,10 +127,7 @@ def parse(words: Sequence[str]) -> Command:
         description = None
         if words[:1] != [command.__name__]:  # only the one that was named shows its examples
             description = str(command.__doc__).partition("\n")[0]
-        constructor = _deferred(command)
-        if command is baselines and description is None and {"-h", "--help"} & {*words}:
-            constructor.__doc__ = help_text()
-        subcommand = tyro.conf.subcommand(constructor=constructor, description=description)
+        subcommand = tyro.conf.subcommand(constructor=_deferred(command), description=description)
         commands.append(Annotated[Any, subcommand])
     union: Any = Union[tuple(commands)]  # noqa: UP007  # made at run time
 

@@ -156,8 +156,10 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
             fresh.replace(file)
     except (OSError, SafetensorError) as error:
-        problem = f"cannot be written ({reason(error)})"
-        raise InputError(f"{file}: {problem}; free some space or choose another place.") from error
+        fix = "free some space or choose another place"
+        if isinstance(error, PermissionError):
+            fix = "check the permissions of its folder, or choose another place"
+        raise InputError(f"{file}: cannot be written ({reason(error)}); {fix}.") from error
 
 
 def sweep_leftovers(folder: Path, young: float = YOUNG) -> None:
@@ -332,6 +334,8 @@ def _opened(file: Path) -> Iterator[Any]:
 
         with safe_open(file, "pt") as stored:
             yield stored
+    except PermissionError as error:  # it may be a good one
+        raise unreadable(file, error) from error
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
         problem = f"damaged or not a safetensors file ({reason(error)})"
         raise InputError(f"{file}: {problem}; delete it and run again.") from error

@@ -72,23 +72,6 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
     compare(run)
 
 
-def help_text() -> str:
-    """Return the docstring of `baselines` with the names that the registry has.
-
-    They are read from its source: to import it would take seconds.
-    """
-    source = Path(__file__).parents[1] / "baselines" / "registry.py"
-    names: dict[str, str] = {}
-    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
-        match statement:
-            case ast.AnnAssign(target=ast.Name(id=table), value=ast.Dict(keys=keys)):
-                names[table] = ", ".join(ast.literal_eval(key) for key in keys if key)
-
-    text = str(baselines.__doc__)
-    text = text.replace("{probes}", f"{names['TEXTS']}, {names['HEADS']}")
-    return text.replace("{objectives}", names["OBJECTIVES"])
-
-
 def _train(
     names: Sequence[str],
     run: "RunDirectory",
@@ -131,3 +114,22 @@ def _train(
             p = fitted.probabilities(loaded.encode(fitted, "test"))
             write_predictions(baseline, fitted, data.test, p)
             baseline.clean()
+
+
+def _with_names(text: str) -> str:
+    """Return a docstring with the names that the registry of baselines has.
+
+    They are read from its source: to import it would take seconds.
+    """
+    source = Path(__file__).parents[1] / "baselines" / "registry.py"
+    names: dict[str, str] = {}
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=table), value=ast.Dict(keys=keys)):
+                names[table] = ", ".join(ast.literal_eval(key) for key in keys if key)
+
+    text = text.replace("{probes}", f"{names['TEXTS']}, {names['HEADS']}")
+    return text.replace("{objectives}", names["OBJECTIVES"])
+
+
+baselines.__doc__ = _with_names(str(baselines.__doc__))

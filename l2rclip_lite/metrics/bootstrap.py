@@ -76,7 +76,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
             group are alike.
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
             all metrics but `auc` and rank correlations: these would sort all images for every
-                resample.
+            resample.
         resamples: Bootstrap draws, up to 100,000.
         seed: Seed of the draws, see `resampled`.
 
@@ -88,8 +88,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
 
     Raises:
         InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, no resample for an interval or too many, or a
-            negative seed.
+            one group per image, no resample for an interval or too many, or a negative seed.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")

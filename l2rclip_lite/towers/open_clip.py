@@ -19,6 +19,7 @@ from l2rclip_lite.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles
 
+LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 SAFETENSORS = ".safetensors"
@@ -195,7 +196,7 @@ def load_open_clip(
             built = _build(model, tag, image_size, file)
 
     towers = OpenClipTowers(built, tokenizer).eval()
-    if image_size is not None:
+    if image_size is not None and image_size < LARGE_ENOUGH:
         _check_image_size(towers)
     towers.commits = hub.commits
     named_weights = weights is None and state is None

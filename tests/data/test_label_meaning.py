@@ -138,7 +138,7 @@ def test_a_label_that_may_mean_two_things_or_nothing_is_refused(
         (tuple(range(10)), {"ranks": "1:10"},
          "row 0: the label '0' is none of the numbers 1 to 10"),
         ((0.11, 0.12, 0.13, 0.14, 0.15, 0.16), {},
-         "csv: 6 different labels are too many; round them, or pass ranks"),
+         "csv: 6 different labels for 6 images are too many; round them, add images, or pass"),
     ],
 )  # fmt: skip
 def test_a_label_outside_the_ranks_and_labels_that_measure_are_refused(

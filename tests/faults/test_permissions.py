@@ -12,6 +12,7 @@ from run_files import run
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.data.official_lists import find_images
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import write_text
 from l2rclip_lite.images import file_digest
 from l2rclip_lite.run_directory import RunDirectory
 
@@ -139,3 +140,23 @@ def test_a_baseline_has_no_out_to_choose(place: Path) -> None:
         RunDirectory(folder).baseline("ridge").writing(),
     ):
         pass
+
+
+def test_a_model_that_cannot_be_opened_is_not_called_damaged(place: Path, model: L2RCLIP) -> None:
+    """Whoever was told so would delete a good one."""
+    file = place / "model" / "model.safetensors"
+    with forbidden(file), pytest.raises(InputError) as error:
+        L2RCLIP.from_pretrained(file.parent)
+    assert refusal(error) == str(file)
+
+
+def test_a_folder_that_cannot_be_written_is_not_called_full(place: Path) -> None:
+    """More space would not help."""
+    photos = place / "photos"
+    with (
+        forbidden(photos, 0o555),
+        pytest.raises(
+            InputError, match=r"Permission denied.*; check the permissions of its folder"
+        ),
+    ):
+        write_text(photos / "page.html", "a page")

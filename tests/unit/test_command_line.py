@@ -26,7 +26,7 @@ WITHOUT_TORCH = """
 import sys
 from l2rclip_lite import cli
 cli.main(["fit", "--help"])
-sys.exit("torch" in sys.modules)
+sys.exit(not {"torch", "numpy", "pandas"}.isdisjoint(sys.modules))
 """
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BeforeValidator
 
 from l2rclip_lite.data.table import first_row
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
 MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
@@ -178,7 +178,8 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
     values = sorted(set(labels))
     if len(values) > min(MAX_RANKS, len(table) / 2):
         raise InputError(
-            f"csv: {len(values):,} different labels are too many; round them, or pass ranks."
+            f"csv: {plural(len(values), 'different label')} for {plural(len(table), 'image')} "
+            "are too many; round them, add images, or pass ranks."
         )
     return [str(value) for value in values]
 
