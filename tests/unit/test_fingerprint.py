@@ -17,7 +17,7 @@ from torchvision.datasets import ImageFolder
 from l2rclip_lite.commands.common import Place
 from l2rclip_lite.commands.finished_run import data_of
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
+from l2rclip_lite.data import OrdinalDataset, Split, load_dataset, map_style
 from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.errors import InputError
