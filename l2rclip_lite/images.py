@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -220,6 +221,40 @@ def _file_name(path: str | os.PathLike[str], where: str) -> str:
     elif os.path.islink(path):
         problem = "is a link to nothing"
     raise InputError(f"{name} {problem}; correct or remove it.")
+
+
+class ImageFiles(Dataset[Image.Image]):
+    """Image files as a dataset; each is read when it is asked for.
+
+    Args:
+        files: The files.
+        where: The row that names each, for an error, such as "labels.csv row 7".
+
+    Raises:
+        InputError: When asked for a file that `read_image` refuses.
+
+    Example:
+        >>> ImageFiles(["nowhere.jpg"], ["labels.csv row 7"])[0]
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist;
+        correct or remove it.
+    """
+
+    def __init__(self, files: Sequence[str], where: Sequence[str]) -> None:
+        self.files = files
+        self.where = where
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Return one image as RGB."""
+        return read_image(self.files[index], self.where[index])
+
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of the bytes of a file; nothing is decoded."""
+        return file_digest(self.files[index], self.where[index])
 
 
 def as_rgb(image: object) -> Image.Image:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file
-from l2rclip_lite.images import read_image
+from l2rclip_lite.images import ImageFiles
 from l2rclip_lite.ranks import Ranks
 
 Source = Path | pd.DataFrame
@@ -346,7 +346,7 @@ def as_split(table: pd.DataFrame) -> Split:
     return Split(
         paths=table["path"].tolist(),
         targets=table["target"].tolist(),
-        images=Computed(read_image, table["file"].tolist(), table["where"].tolist()),
+        images=ImageFiles(table["file"].tolist(), table["where"].tolist()),
         subjects=table["subject"].tolist() if "subject" in table else None,
         deviations=table["deviation"].tolist() if "deviation" in table else None,
     )
