@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data.own_images.labels import label_space, numbers
+from l2rclip_lite.data.own_images.labels import as_numbers, label_space
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, sentence
@@ -261,7 +261,7 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     """
     if ranks is None:
         labels = np.unique(y)
-        values = numbers(labels.astype(str))
+        values = as_numbers(labels.astype(str))
         if len(labels) < 2 or values.isna().any():
             raise InputError(
                 f"y: give more than one class, in numbers, or ranks in order; got {labels}."
@@ -276,7 +276,7 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     if y.dtype.kind not in "iuf":
         return labels.astype(str) if labels.dtype.kind in "iuf" else labels
 
-    values = numbers(labels.astype(str))
+    values = as_numbers(labels.astype(str))
     if labels.dtype.kind in "iuf" or values.isna().any():
         return labels
     whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
@@ -299,8 +299,8 @@ def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None
     if not row:
         return
 
-    value = numbers([row["label"]])[0]
-    if value in numbers(labels.astype(str)).tolist():
+    value = as_numbers([row["label"]])[0]
+    if value in as_numbers(labels.astype(str)).tolist():
         label = y[table["label"] == row["label"]].tolist()[0]
         raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
     choices = ", ".join(map(str, labels.tolist()))
@@ -341,5 +341,5 @@ def is_image(cell: Any) -> bool:
         (True, False)
     """
     if isinstance(cell, str):
-        return bool(numbers([cell]).isna().all())
+        return bool(as_numbers([cell]).isna().all())
     return isinstance(cell, Path | Image.Image) or getattr(cell, "ndim", 0) == 3

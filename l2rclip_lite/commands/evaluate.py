@@ -44,7 +44,7 @@ def evaluate(
     model = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
     )
-    title, part, caveat = _images_to_judge(run, split, labels_are, how, model)
+    title, part, caveat = _images_to_score(run, split, labels_are, how, model)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
 
@@ -73,7 +73,7 @@ def evaluate(
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def _images_to_judge(
+def _images_to_score(
     run: str, split: Part, labels_are: Labels, how: Reading, model: "L2RCLIP"
 ) -> "tuple[str, Split, str]":
     """Return images with their labels, what to call them, and what is missing of them.

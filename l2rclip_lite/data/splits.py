@@ -16,7 +16,7 @@ Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
 
 
-def check_groups(table: pd.DataFrame) -> None:
+def check_group_names(table: pd.DataFrame) -> None:
     """Refuse a group that is blank, or written in two ways: its images could land in two splits.
 
     Args:
@@ -26,7 +26,7 @@ def check_groups(table: pd.DataFrame) -> None:
         InputError: A blank cell, or two spellings of one number or of one text.
 
     Example:
-        >>> check_groups(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
+        >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' in row 2; write one
         group in one way, or give two groups two names.
@@ -204,7 +204,7 @@ def draw_splits(
     groups = None
     manner = "within every"
     if "subject" in table:
-        check_groups(table)
+        check_group_names(table)
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 

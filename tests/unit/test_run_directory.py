@@ -129,7 +129,7 @@ def test_nothing_is_written_below_a_file(
     """A report says so before it reads the run; so does whatever else is written."""
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setattr("l2rclip_lite.commands.report.judged", None)
+    monkeypatch.setattr("l2rclip_lite.commands.report.scored_answers", None)
     for target in (file / "page.html", file / "deeper" / "page.html"):
         sentence = f"{file}: is a file, not a folder; choose another place."
         refused(run("report", folder, "--out", target), sentence)

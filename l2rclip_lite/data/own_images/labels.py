@@ -12,7 +12,7 @@ from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
-MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
+MOST_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
 Kind = Literal["names", "index", "position"]
 
 
@@ -35,11 +35,11 @@ UserRanks = Annotated[
 ]
 
 
-def numbers(texts: Iterable[str]) -> "pd.Series[float]":
+def as_numbers(texts: Iterable[str]) -> "pd.Series[float]":
     """Return what is written as a finite number; NaN for words.
 
     Example:
-        >>> numbers(["03", "3.0", "ripe", "inf"]).tolist()
+        >>> as_numbers(["03", "3.0", "ripe", "inf"]).tolist()
         [3.0, 3.0, nan, nan]
     """
     values = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
@@ -97,7 +97,7 @@ def label_space(
     else:
         names = _names(ranks)
 
-    values = numbers(names)
+    values = as_numbers(names)
     if values.notna().all():
         sentence = "a photo of grade {rank}" if template is None else template
         space = Ranks(tuple(in_words(values)), tuple(values), sentence)
@@ -153,7 +153,7 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
             "csv: --labels-are index or position counts the ranks; give them by --ranks."
         )
 
-    labels = numbers(table["label"])
+    labels = as_numbers(table["label"])
     row = first_row(table, labels.isna() & table["label"].str.contains(","))
     if row:
         raise InputError(
@@ -176,7 +176,7 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
         )
 
     values = sorted(set(labels))
-    if len(values) > min(MAX_RANKS, len(table) / 2):
+    if len(values) > min(MOST_NUMBERS, len(table) / 2):
         raise InputError(
             f"csv: {plural(len(values), 'different label')} for {plural(len(table), 'image')} "
             "are too many; round them, add images, or pass ranks."
@@ -209,15 +209,15 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         start = 1 if kind == "position" else 0
         spellings = [str(start + rank) for rank in range(len(names))]
 
-    if numbers(spellings).notna().all():
+    if as_numbers(spellings).notna().all():
         return _targets_of_numbers(table, spellings)
     return _targets_of_words(table, spellings)
 
 
 def _targets_of_numbers(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Series[int]":
     """Return the rank index of each label where all ranks are numbers: "03" and "3.0" are 3."""
-    rank_of = {value: rank for rank, value in enumerate(numbers(spellings))}
-    target = numbers(table["label"]).map(rank_of)
+    rank_of = {value: rank for rank, value in enumerate(as_numbers(spellings))}
+    target = as_numbers(table["label"]).map(rank_of)
     row = first_row(table, target.isna())
     if row:
         raise InputError(
@@ -236,7 +236,7 @@ def _targets_of_words(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Seri
     rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
     target = table["label"].map(composed).map(rank_of)
 
-    row = first_row(table, target.isna() & numbers(table["label"]).notna())
+    row = first_row(table, target.isna() & as_numbers(table["label"]).notna())
     if row:
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is no name, but may count the ranks: "
