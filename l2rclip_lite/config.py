@@ -15,7 +15,7 @@ from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS
 SETTINGS = ConfigDict(extra="forbid")
 
 Count = Annotated[int, Field(ge=0, lt=100_000)]
-Images = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+ImageCount = Annotated[int, Field(ge=1, le=MAX_BATCH)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -135,10 +135,10 @@ class Config:
     None takes 30 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
-    batch_size: Images = 16
+    batch_size: ImageCount = 16
     """Images per step of stage 2, for each process: of N processes, a step takes N times as
     many."""
-    batch_size1: Images | None = None
+    batch_size1: ImageCount | None = None
     """Images per step of stage 1, for all processes together; its memory grows with the square.
     None takes `batch_size`, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4

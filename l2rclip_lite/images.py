@@ -20,7 +20,7 @@ from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bit
 from l2rclip_lite.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept
-KINDS = (
+ACCEPTED = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
 )
@@ -299,7 +299,7 @@ def as_rgb(image: object) -> Image.Image:
     except Exception as error:  # a file that Pillow opened is decoded only now
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(f"{reason}.") from error
-    raise InputError(f"{type(image).__name__} is no image; give {KINDS}.")
+    raise InputError(f"{type(image).__name__} is no image; give {ACCEPTED}.")
 
 
 def named_rgb(image: object, name: str) -> Image.Image:

@@ -153,12 +153,12 @@ class Pretrained(TextSide):
         file = find_model_file(name, revision)
         header = ModelFile.read_header(file)
         named = {"towers": towers, "weights": weights}
-        with _in_words(file, named):
+        with _one_sentence(file, named):
             loaded = header.load_towers(towers, weights, allow_download=allow_download)
             header.check_shapes(loaded)
 
         content = ModelFile.read(file)
-        with _in_words(file, named):
+        with _one_sentence(file, named):
             content.check_numbers()
             config = named_config(content.config, towers, weights)
             return cls._from_file(replace(content, config=config), loaded).to(place)
@@ -188,7 +188,7 @@ class Pretrained(TextSide):
 
 
 @contextmanager
-def _in_words(file: Path, named: Mapping[str, object]) -> Iterator[None]:
+def _one_sentence(file: Path, named: Mapping[str, object]) -> Iterator[None]:
     """Turn whatever a file brings about into one sentence that names it.
 
     Args:

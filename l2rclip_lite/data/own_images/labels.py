@@ -13,7 +13,7 @@ from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
 MOST_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
-Kind = Literal["names", "index", "position"]
+LabelsAre = Literal["names", "index", "position"]
 
 
 def _plain_ranks(ranks: object) -> object:
@@ -61,7 +61,7 @@ def in_words(values: Iterable[float]) -> list[str]:
 
 
 def label_space(
-    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, kind: Kind
+    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, labels_are: LabelsAre
 ) -> tuple[Ranks, list[str]]:
     """Return the ranks and sentences about them, and give the table a column `target`.
 
@@ -69,7 +69,7 @@ def label_space(
         table: Columns `label` and `where`.
         ranks: As `load_csv` takes them, or the ranks themselves.
         template: As `load_csv` takes it.
-        kind: What a label is: "names", "index" or "position".
+        labels_are: What a label is: "names", "index" or "position".
 
     Raises:
         InputError: A label that is no rank, or that could be read in two ways.
@@ -91,7 +91,7 @@ def label_space(
         raise InputError(f"{row['where']}: the label is blank; fill it in, or remove the row.")
 
     if ranks is None:
-        names = _numbers_of_labels(table, kind)
+        names = _numbers_of_labels(table, labels_are)
     elif isinstance(ranks, Ranks):
         names = _labels_of(ranks)
     else:
@@ -104,7 +104,7 @@ def label_space(
     else:
         sentence = "a photo of a {rank} object" if template is None else template
         space = Ranks(tuple(names), tuple(range(len(names))), sentence)
-    table["target"] = targets(table, names, kind)
+    table["target"] = targets(table, names, labels_are)
 
     messages = []
     if ranks is None:
@@ -142,13 +142,13 @@ def _names(ranks: str | Sequence[str | int | float] | np.ndarray) -> list[str]:
     return [name.strip() for name in ranks.split(",")]
 
 
-def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
+def _numbers_of_labels(table: pd.DataFrame, labels_are: LabelsAre) -> list[str]:
     """Return the different labels in their order, if all are numbers.
 
     Raises:
-        InputError: A label that is a word, too many labels, or a `kind` that needs ranks.
+        InputError: A label that is a word, too many labels, or a `labels_are` that needs ranks.
     """
-    if kind != "names":
+    if labels_are != "names":
         raise InputError(
             "csv: --labels-are index or position counts the ranks; give them by --ranks."
         )
@@ -184,13 +184,13 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
     return [str(value) for value in values]
 
 
-def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series[int]":
+def targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -> "pd.Series[int]":
     """Return the rank index of each label.
 
     Args:
         table: Columns `label` and `where`.
         names: The ranks as the user wrote them.
-        kind: What a label is.
+        labels_are: What a label is.
 
     Raises:
         InputError: A label that is no rank, or that could be read in two ways.
@@ -203,10 +203,10 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         it or --ranks, or say what labels are: --labels-are names, index (from 0) or position (from
         1).
     """
-    if kind == "names":
+    if labels_are == "names":
         spellings = list(names)
     else:
-        start = 1 if kind == "position" else 0
+        start = 1 if labels_are == "position" else 0
         spellings = [str(start + rank) for rank in range(len(names))]
 
     if as_numbers(spellings).notna().all():
