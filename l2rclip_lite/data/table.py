@@ -83,22 +83,7 @@ def read_columns(
             f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
         )
 
-    try:
-        cells, start = _read_cells(source, needed, header)
-    except ImportError as error:
-        raise InputError(
-            f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
-        ) from error
-    except InputError:
-        raise
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
-        ) from error
-
+    cells, start = _read_cells(source, file, needed, header)
     names = [str(name).strip() for name in cells.columns]
     places = _places(names, needed, optional)
     unclear = [name for name in needed if name not in places]
@@ -117,6 +102,27 @@ def read_columns(
 
 
 def _read_cells(
+    source: Source, file: Path, needed: Sequence[str], header: bool | None
+) -> tuple[pd.DataFrame, int]:
+    """Return what `_cells_of` does; what pandas and the system raise becomes one sentence."""
+    try:
+        return _cells_of(source, needed, header)
+    except ImportError as error:
+        raise InputError(
+            f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
+        ) from error
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise unreadable(file, error) from error
+    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
+        ) from error
+
+
+def _cells_of(
     source: Source, needed: Sequence[str], header: bool | None
 ) -> tuple[pd.DataFrame, int]:
     """Return the cells under the names that the source has, and the number of their first row."""

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
@@ -80,14 +79,14 @@ def fit(  # noqa: PLR0913  (an entry point)
     """
     if not isinstance(config, Config):
         raise InputError(f"fit: config is of type {type(config).__name__}; give a Config(...).")
-    run = RunDirectory(out)
     data = _with_ranks(data, ranks)
-    if cache:
-        check_cache(cache)
     config = config_for(data, config)
     device = choose_device(config)
-    main = PartialState().is_main_process
+    if cache:
+        check_cache(cache)
 
+    run = RunDirectory(out)
+    main = PartialState().is_main_process
     alone = run.writing() if main else nullcontext()
     with threadpool_limits(config.threads), lost_process_in_words(), alone:
         is_finished = run.metrics.is_file()  # metrics.json is written last
@@ -98,15 +97,12 @@ def fit(  # noqa: PLR0913  (an entry point)
         PartialState().wait_for_everyone()
 
         if not is_finished:
-            if not main:
-                quiet = True
-                on_epoch = None
-            results = _both_stages(model, data, run, cache, quiet, on_epoch)
-            if main:
-                write_results(run, model, data, *results)
+            quiet = quiet or not main
+            _both_stages(model, data, run, cache, quiet, on_epoch if main else None)
             PartialState().wait_for_everyone()
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
+
     run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
@@ -142,8 +138,8 @@ def _both_stages(
     cache: str | Path | None,
     quiet: bool,
     on_epoch: OnEpoch | None,
-) -> tuple[list[dict[str, float]], dict[str, Tensor], dict[str, float]]:
-    """Return history, probabilities and seconds, as `write_results` takes them."""
+) -> None:
+    """Train both stages, calibrate, and let the first process write what they leave behind."""
     if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
         advice = "if it is stopped, give the same command again"
@@ -169,7 +165,8 @@ def _both_stages(
     calibrate(model, images.encode(model, "val"), images.targets["val"])
     for split in ("val", "test"):
         answers[split] = model.probabilities(images.encode(model, split))
-    return history, answers, seconds
+    if PartialState().is_main_process:
+        write_results(run, model, data, history, answers, seconds)
 
 
 def choose_device(config: Config) -> torch.device:
