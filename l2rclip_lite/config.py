@@ -14,6 +14,8 @@ from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS
 
 SETTINGS = ConfigDict(extra="forbid")
 
+Axis = Literal["token", "rank", "joint"]
+ImageSide = Literal["tower", "kernel"]
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 ImageCount = Annotated[int, Field(ge=1, le=MAX_BATCH)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
@@ -115,12 +117,12 @@ class Config:
     preset: Literal["recommended", "paper"] = "recommended"
     """Weights of the losses that you do not set: chosen by validation ('recommended'), or the terms
     that the authors released, each with the weight 1 ('paper')."""
-    image_side: Literal["tower", "kernel"] = "tower"
+    image_side: ImageSide = "tower"
     """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's
     features, in seconds, which reads no other setting of stage 2."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
-    axis: Literal["token", "rank", "joint"] = "rank"
+    axis: Axis = "rank"
     """Along which axis RankFormer attends."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Strength α of RankFormer's residual at the start."""

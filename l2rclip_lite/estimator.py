@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.config import Config, Controls, ImageSide
 from l2rclip_lite.data.own_images.labels import as_numbers, label_space
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
@@ -74,7 +74,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         template: str | None = None,
         *,
         towers: str = "mini",
-        image_side: Literal["tower", "kernel"] = "kernel",
+        image_side: ImageSide = "kernel",
         epochs1: int | None = None,
         epochs2: int = 10,
         device: str = "auto",
