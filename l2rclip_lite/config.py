@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS
+from l2rclip_lite.bounds import MAX_BATCH, MAX_SIDE, MAX_WORKERS
 
 SETTINGS = ConfigDict(extra="forbid")
 
@@ -111,7 +111,7 @@ class Config:
     'ViT-B-16/openai'."""
     weights: str | None = None
     """A local safetensors file for an open_clip model."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
     own."""
     preset: Literal["recommended", "paper"] = "recommended"

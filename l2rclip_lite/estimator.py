@@ -1,6 +1,7 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         (['no', 'high'], ['high', 'low', 'no'])
     """
 
+    model_: L2RCLIP
+
     def __init__(  # noqa: PLR0913  (scikit-learn wants its settings here)
         self,
         ranks: Any = None,
@@ -96,13 +99,16 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: Names without `ranks`, a label that is no rank, too few of them, features
                 for a tower, a table of images, or a setting that `Config` refuses.
         """
+        if hasattr(self, "model_"):  # it would answer with new labels, should this fit fail
+            del self.model_
+
         images = holds_images(X)
         if images:
             check_consistent_length(X, y)
             X = list(X)
             y = column_or_1d(y)
         else:
-            X, y = validate_data(self, X, y, dtype=np.float32)
+            X, y = validate_data(self, X, y, dtype=np.float32, order="C", copy=True)
         check_classification_targets(y)
         ranks, target = self._label_space(y)
 
@@ -138,25 +144,17 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, images: bool) -> Config:
         """Return the settings of a fit; features are fitted with the bare sentences."""
-        if images:
-            return Config(
-                towers=self.towers,
-                image_side=self.image_side,
-                epochs1=self.epochs1,
-                epochs2=self.epochs2,
-                device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
-                seed=self.seed,
-            )
-        return Config(
+        config = Config(
             towers=self.towers,
             image_side=self.image_side,
-            epochs1=0,
+            epochs1=self.epochs1,
             epochs2=self.epochs2,
-            context_length=0,
             device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
             seed=self.seed,
-            controls=Controls(rankformer=False),
         )
+        if images:
+            return config
+        return replace(config, epochs1=0, context_length=0, controls=Controls(rankformer=False))
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
         """Return the ranks, and the rank index of each label; set the classes and their order."""
@@ -175,11 +173,12 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "model_")
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
-        features = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        rows = validate_data(self, X, dtype=np.float32, order="C", copy=True, reset=False)
+        features = torch.from_numpy(rows)
 
-        rows = self.model_.probabilities(features).double().numpy()[:, self.order_]
+        shares = self.model_.probabilities(features).double().numpy()[:, self.order_]
         # scorers refuse the 1e-7 of single precision
-        return np.asarray(rows / rows.sum(1, keepdims=True))
+        return np.asarray(shares / shares.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each image."""
@@ -270,7 +269,8 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
 
     labels = np.asarray(ranks)
     words = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
-    if labels.ndim != 1 or not words:
+    is_finite = labels.dtype.kind != "f" or np.isfinite(labels).all()
+    if labels.ndim != 1 or not len(labels) or not words or not is_finite:
         raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
 
     if y.dtype.kind not in "iuf":
@@ -326,6 +326,8 @@ def holds_images(X: Any) -> bool:
     is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
     if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
         raise InputError("X: a table of images or paths; give a list or a Series of them.")
+    if isinstance(X, str):
+        raise InputError(f"X: {X!r:.80} is one text; give a list of paths.")
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import first_row
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
@@ -201,6 +201,7 @@ def draw_splits(
         InputError: A group that is blank or written in two ways, or a cell that is no split.
     """
     targets = table["target"].to_numpy()
+    has_splits = "split" in table and not folds
     groups = None
     manner = "within every"
     if "subject" in table:
@@ -215,7 +216,7 @@ def draw_splits(
         units = np.arange(len(table)) if groups is None else groups
         parts = deal(units, targets, [1 / folds] * folds, [seed])
         table["split"] = np.where(parts == fold - 1, "test", "train")
-    elif "split" in table:
+    elif has_splits:
         check_splits(table)
         message = "split by the table"
     else:
@@ -229,6 +230,12 @@ def draw_splits(
 
     messages = [message]
     if groups is not None:
+        empty = [name for name in SPLITS if name not in set(table["split"])]
+        if empty and not has_splits:
+            raise InputError(
+                f"csv: {plural(len(set(groups)), 'group')} of images leave none for "
+                f"{' and '.join(empty)}; name more groups, or give a column of splits."
+            )
         n_split_groups = (table.groupby("subject")["split"].nunique() > 1).sum()
         if n_split_groups:
             messages.append(
