@@ -6,6 +6,7 @@ from l2rclip_lite.errors import InputError
 
 MAX_WORKERS = 64  # processes that decode
 MAX_BATCH = 2**31 - 1  # images at once
+MAX_SIDE = 1_024  # of a tower's input, pixels
 MAX_RESAMPLES = 100_000  # beyond that an interval moves no more
 MAX_BINS = 10_000  # of confidence
 

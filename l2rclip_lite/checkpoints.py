@@ -83,7 +83,7 @@ def load_checkpoint(
     tensors, metadata = read_tensors(file)
     sha256 = metadata.get("sha256")  # not in those of earlier releases
     if sha256 is not None and sha256 != digest_of(tensors, metadata.get("about", "")):
-        raise unusable(file, "its numbers are not those that were written")
+        raise unusable_checkpoint(file, "its numbers are not those that were written")
     try:
         for name, value in tensors.items():
             if value.dtype != torch.float32 or not value.isfinite().all():
@@ -101,7 +101,7 @@ def load_checkpoint(
 
         return RECORD.validate_python(json.loads(metadata["about"]))
     except (LookupError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise unusable(file, str(error)) from error
+        raise unusable_checkpoint(file, str(error)) from error
 
 
 def _check_shapes(file: Path, header: Named, parameters: Named) -> None:
@@ -114,10 +114,10 @@ def _check_shapes(file: Path, header: Named, parameters: Named) -> None:
 
     for name in sorted(expected.keys() | header.keys()):
         if name not in header or name not in expected or header[name].shape != expected[name]:
-            raise unusable(file, f"{name} is missing, unknown, or has another shape")
+            raise unusable_checkpoint(file, f"{name} is missing, unknown, or has another shape")
 
 
-def unusable(file: Path, reason: str) -> InputError:
+def unusable_checkpoint(file: Path, reason: str) -> InputError:
     """Return the sentence about a checkpoint that cannot be used."""
     problem = f"damaged or of another model ({reason})"
     return InputError(f"{file}: {problem}; delete it to start this stage anew.")

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from importlib.metadata import version
+from shutil import get_terminal_size
 from typing import Annotated, Any, Union
 
 import tyro
@@ -35,6 +36,7 @@ ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows
 where it came from; `l2rclip --version` says which version this is."""
 COMMANDS = (fit, baselines, compare, report, predict, evaluate, export, data, doctor)
+NARROWEST = 20  # columns of help; on 5 tyro breaks lines for ever
 GO_ON = "a fit keeps its complete epochs: give the same command again."
 
 Command = Callable[[], int | None]
@@ -90,6 +92,13 @@ def run(words: Sequence[str]) -> int:
     if list(words) == ["--version"]:
         print(f"l2rclip-lite {version('l2rclip-lite')}")
         return 0
+
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise InputError("the current folder is gone; go to another one.") from error
+    if get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
 
     command = parse(words)
     if words[0] != "fit" and "LOCAL_RANK" in os.environ:

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS
+from l2rclip_lite.bounds import MAX_BATCH, MAX_SIDE, MAX_WORKERS
 
 SETTINGS = ConfigDict(extra="forbid")
 
+Axis = Literal["token", "rank", "joint"]
+ImageSide = Literal["tower", "kernel"]
 Count = Annotated[int, Field(ge=0, lt=100_000)]
-Images = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+ImageCount = Annotated[int, Field(ge=1, le=MAX_BATCH)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -109,18 +111,18 @@ class Config:
     'ViT-B-16/openai'."""
     weights: str | None = None
     """A local safetensors file for an open_clip model."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
     own."""
     preset: Literal["recommended", "paper"] = "recommended"
     """Weights of the losses that you do not set: chosen by validation ('recommended'), or the terms
     that the authors released, each with the weight 1 ('paper')."""
-    image_side: Literal["tower", "kernel"] = "tower"
+    image_side: ImageSide = "tower"
     """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's
     features, in seconds, which reads no other setting of stage 2."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
-    axis: Literal["token", "rank", "joint"] = "rank"
+    axis: Axis = "rank"
     """Along which axis RankFormer attends."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Strength α of RankFormer's residual at the start."""
@@ -135,10 +137,10 @@ class Config:
     None takes 30 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
-    batch_size: Images = 16
+    batch_size: ImageCount = 16
     """Images per step of stage 2, for each process: of N processes, a step takes N times as
     many."""
-    batch_size1: Images | None = None
+    batch_size1: ImageCount | None = None
     """Images per step of stage 1, for all processes together; its memory grows with the square.
     None takes `batch_size`, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4

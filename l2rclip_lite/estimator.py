@@ -1,8 +1,9 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from sklearn.utils.validation import (
 )
 
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data.own_images.labels import label_space, numbers
+from l2rclip_lite.config import Config, Controls, ImageSide
+from l2rclip_lite.data.own_images.labels import as_numbers, label_space
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, sentence
@@ -68,13 +69,15 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         (['no', 'high'], ['high', 'low', 'no'])
     """
 
+    model_: L2RCLIP
+
     def __init__(  # noqa: PLR0913  (scikit-learn wants its settings here)
         self,
         ranks: Any = None,
         template: str | None = None,
         *,
         towers: str = "mini",
-        image_side: Literal["tower", "kernel"] = "kernel",
+        image_side: ImageSide = "kernel",
         epochs1: int | None = None,
         epochs2: int = 10,
         device: str = "auto",
@@ -96,13 +99,16 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: Names without `ranks`, a label that is no rank, too few of them, features
                 for a tower, a table of images, or a setting that `Config` refuses.
         """
+        if hasattr(self, "model_"):  # it would answer with new labels, should this fit fail
+            del self.model_
+
         images = holds_images(X)
         if images:
             check_consistent_length(X, y)
             X = list(X)
             y = column_or_1d(y)
         else:
-            X, y = validate_data(self, X, y, dtype=np.float32)
+            X, y = validate_data(self, X, y, dtype=np.float32, order="C", copy=True)
         check_classification_targets(y)
         ranks, target = self._label_space(y)
 
@@ -138,25 +144,17 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, images: bool) -> Config:
         """Return the settings of a fit; features are fitted with the bare sentences."""
-        if images:
-            return Config(
-                towers=self.towers,
-                image_side=self.image_side,
-                epochs1=self.epochs1,
-                epochs2=self.epochs2,
-                device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
-                seed=self.seed,
-            )
-        return Config(
+        config = Config(
             towers=self.towers,
             image_side=self.image_side,
-            epochs1=0,
+            epochs1=self.epochs1,
             epochs2=self.epochs2,
-            context_length=0,
             device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
             seed=self.seed,
-            controls=Controls(rankformer=False),
         )
+        if images:
+            return config
+        return replace(config, epochs1=0, context_length=0, controls=Controls(rankformer=False))
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
         """Return the ranks, and the rank index of each label; set the classes and their order."""
@@ -175,11 +173,12 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "model_")
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
-        features = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        rows = validate_data(self, X, dtype=np.float32, order="C", copy=True, reset=False)
+        features = torch.from_numpy(rows)
 
-        rows = self.model_.probabilities(features).double().numpy()[:, self.order_]
+        shares = self.model_.probabilities(features).double().numpy()[:, self.order_]
         # scorers refuse the 1e-7 of single precision
-        return np.asarray(rows / rows.sum(1, keepdims=True))
+        return np.asarray(shares / shares.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each image."""
@@ -261,7 +260,7 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     """
     if ranks is None:
         labels = np.unique(y)
-        values = numbers(labels.astype(str))
+        values = as_numbers(labels.astype(str))
         if len(labels) < 2 or values.isna().any():
             raise InputError(
                 f"y: give more than one class, in numbers, or ranks in order; got {labels}."
@@ -270,13 +269,14 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
 
     labels = np.asarray(ranks)
     words = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
-    if labels.ndim != 1 or not words:
+    is_finite = labels.dtype.kind != "f" or np.isfinite(labels).all()
+    if labels.ndim != 1 or not len(labels) or not words or not is_finite:
         raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
 
     if y.dtype.kind not in "iuf":
         return labels.astype(str) if labels.dtype.kind in "iuf" else labels
 
-    values = numbers(labels.astype(str))
+    values = as_numbers(labels.astype(str))
     if labels.dtype.kind in "iuf" or values.isna().any():
         return labels
     whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
@@ -299,8 +299,8 @@ def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None
     if not row:
         return
 
-    value = numbers([row["label"]])[0]
-    if value in numbers(labels.astype(str)).tolist():
+    value = as_numbers([row["label"]])[0]
+    if value in as_numbers(labels.astype(str)).tolist():
         label = y[table["label"] == row["label"]].tolist()[0]
         raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
     choices = ", ".join(map(str, labels.tolist()))
@@ -326,6 +326,8 @@ def holds_images(X: Any) -> bool:
     is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
     if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
         raise InputError("X: a table of images or paths; give a list or a Series of them.")
+    if isinstance(X, str):
+        raise InputError(f"X: {X!r:.80} is one text; give a list of paths.")
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)
 
@@ -341,5 +343,5 @@ def is_image(cell: Any) -> bool:
         (True, False)
     """
     if isinstance(cell, str):
-        return bool(numbers([cell]).isna().all())
+        return bool(as_numbers([cell]).isna().all())
     return isinstance(cell, Path | Image.Image) or getattr(cell, "ndim", 0) == 3

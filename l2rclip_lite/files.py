@@ -64,6 +64,8 @@ def kind_of(path: Path) -> str:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    except PermissionError as error:
+        raise unreadable(path, error) from error
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be used ({reason(error)}); choose another name."
@@ -103,7 +105,8 @@ def check_target(file: Path) -> None:
 
     kind = kind_of(file)
     if kind not in ("", "a file"):
-        raise InputError(f"{file}: is {kind}, which no file may replace; choose another name.")
+        problem = f"is {kind}, which no file may replace"
+        raise InputError(f"{file}: {problem}; remove it, or choose another place.")
 
 
 def check_folders(folder: Path) -> None:
@@ -233,6 +236,8 @@ def read_json(file: Path) -> Any:
     """
     try:
         return json.loads(read_bytes(file, largest=LARGEST_JSON).decode("utf-8-sig"))
+    except PermissionError as error:
+        raise unreadable(file, error) from error
     except (OSError, ValueError, RecursionError) as error:
         fix = "give the --out of an `l2rclip fit`"
         raise InputError(f"{file}: cannot be read ({reason(error)}); {fix}.") from error
@@ -334,8 +339,12 @@ def _opened(file: Path) -> Iterator[Any]:
 
         with safe_open(file, "pt") as stored:
             yield stored
-    except PermissionError as error:  # it may be a good one
+    except PermissionError as error:  # these three may be about a good file
         raise unreadable(file, error) from error
-    except (OSError, ValueError, MemoryError, SafetensorError) as error:
+    except MemoryError as error:
+        raise InputError(f"{file}: cannot be read ({error}); free some memory.") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({reason(error)}); restore it.") from error
+    except (ValueError, SafetensorError) as error:
         problem = f"damaged or not a safetensors file ({reason(error)})"
         raise InputError(f"{file}: {problem}; delete it and run again.") from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -19,7 +20,7 @@ from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bit
 from l2rclip_lite.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept
-KINDS = (
+ACCEPTED = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
 )
@@ -222,6 +223,40 @@ def _file_name(path: str | os.PathLike[str], where: str) -> str:
     raise InputError(f"{name} {problem}; correct or remove it.")
 
 
+class ImageFiles(Dataset[Image.Image]):
+    """Image files as a dataset; each is read when it is asked for.
+
+    Args:
+        files: The files.
+        where: The row that names each, for an error, such as "labels.csv row 7".
+
+    Raises:
+        InputError: When asked for a file that `read_image` refuses.
+
+    Example:
+        >>> ImageFiles(["nowhere.jpg"], ["labels.csv row 7"])[0]
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 7: the image nowhere.jpg does not exist;
+        correct or remove it.
+    """
+
+    def __init__(self, files: Sequence[str], where: Sequence[str]) -> None:
+        self.files = files
+        self.where = where
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Return one image as RGB."""
+        return read_image(self.files[index], self.where[index])
+
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of the bytes of a file; nothing is decoded."""
+        return file_digest(self.files[index], self.where[index])
+
+
 def as_rgb(image: object) -> Image.Image:
     """Return any image as bytes in RGB: the one way from a picture to what the towers see.
 
@@ -264,7 +299,7 @@ def as_rgb(image: object) -> Image.Image:
     except Exception as error:  # a file that Pillow opened is decoded only now
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(f"{reason}.") from error
-    raise InputError(f"{type(image).__name__} is no image; give {KINDS}.")
+    raise InputError(f"{type(image).__name__} is no image; give {ACCEPTED}.")
 
 
 def named_rgb(image: object, name: str) -> Image.Image:

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.devices import usable_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.model_file import (
@@ -153,12 +153,12 @@ class Pretrained(TextSide):
         file = find_model_file(name, revision)
         header = ModelFile.read_header(file)
         named = {"towers": towers, "weights": weights}
-        with _in_words(file, named):
+        with _one_sentence(file, named):
             loaded = header.load_towers(towers, weights, allow_download=allow_download)
             header.check_shapes(loaded)
 
         content = ModelFile.read(file)
-        with _in_words(file, named):
+        with _one_sentence(file, named):
             content.check_numbers()
             config = named_config(content.config, towers, weights)
             return cls._from_file(replace(content, config=config), loaded).to(place)
@@ -187,8 +187,33 @@ class Pretrained(TextSide):
         return model
 
 
+def usable_device(name: str) -> torch.device:
+    """Return a device that this torch can compute on.
+
+    Args:
+        name: "cpu", "cuda" or "mps", with a number where there are several, such as "cuda:1".
+
+    Raises:
+        InputError: Another word, or a device that is not here.
+
+    Example:
+        >>> usable_device("cpu")
+        device(type='cpu')
+        >>> usable_device("tpu")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: device: 'tpu' is none of cpu, cuda and mps; correct it.
+    """
+    kind, _, number = name.partition(":")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
+    if kind not in counts or (number and not number.isdecimal()):
+        raise InputError(f"device: {name!r} is none of cpu, cuda and mps; correct it.")
+    if int(number or 0) >= counts[kind]:
+        raise InputError(f"device: no {name!r} device is visible here; use another device, or cpu.")
+    return torch.device(name)
+
+
 @contextmanager
-def _in_words(file: Path, named: Mapping[str, object]) -> Iterator[None]:
+def _one_sentence(file: Path, named: Mapping[str, object]) -> Iterator[None]:
     """Turn whatever a file brings about into one sentence that names it.
 
     Args:

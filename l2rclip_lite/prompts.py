@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import Axis, Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.rankformer import Axis, RankFormer
+from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers.base import Tokens, Towers
 

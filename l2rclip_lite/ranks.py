@@ -24,7 +24,7 @@ MAX_VALUE = 1e9  # so that squares stay finite in single precision
 # Unicode categories: control characters, halves of characters, ends of lines and of paragraphs.
 NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
 # These reverse the text around them: what is shown is not what is written.
-REVERSING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _SMALL = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -252,16 +252,21 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def is_plain(text: str) -> bool:
-    r"""Return whether a text has no control character and no line break, and reverses no other.
+def has_control(text: str) -> bool:
+    r"""Return whether a text has a control character, a line break, or half of a character.
 
     Example:
-        >>> is_plain("leaf 1.png"), is_plain("leaf\t1.png")
-        (True, False)
+        >>> has_control("leaf 1.png"), has_control("leaf\t1.png")
+        (False, True)
     """
     if text.isprintable():  # nearly always
-        return True
-    return not any(unicodedata.category(sign) in NOT_TEXT or sign in REVERSING for sign in text)
+        return False
+    return any(unicodedata.category(sign) in NOT_TEXT for sign in text)
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text has no control character, see `has_control`, and reverses no other."""
+    return not has_control(text) and REVERSING.isdisjoint(text)
 
 
 def check_names(names: Sequence[str], template: str) -> None:

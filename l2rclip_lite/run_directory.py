@@ -5,7 +5,6 @@ in it is followed elsewhere: below its folder there are only folders and regular
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from pydantic import ValidationError
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
-from l2rclip_lite.errors import InputError, one_line, reason
+from l2rclip_lite.errors import InputError, reason, sentence, unreadable
 from l2rclip_lite.files import (
     LOCK,
     kind_of,
@@ -188,6 +187,8 @@ class RunDirectory:
         card = self._own(self.card)
         try:
             return read_bytes(card).decode("utf-8-sig", errors="replace")
+        except PermissionError as error:
+            raise unreadable(card, error) from error
         except (OSError, ValueError) as error:
             fix = "write a model card there, an empty one will do"
             raise InputError(f"{self.card}: cannot be read ({reason(error)}); {fix}.") from error
@@ -215,12 +216,27 @@ class RunDirectory:
             differing.append("method or training")
         if differing:
             problem = f"is not the model of this run: another {', '.join(differing)}"
-            raise InputError(f"{self.model}: {problem}; restore it, or train in a new folder.")
+            fix = "restore it, or config.json if that was changed, or train in a new folder"
+            raise InputError(f"{self.model}: {problem}; {fix}.")
 
     def record_model(self) -> None:
         """Note in `config.json` which model was trained here, once it is written."""
         record = read_json(self.config)
         write_json(self.config, record | {"model_sha256": sha256_of(self.model)})
+
+    def _check_place(self) -> None:
+        """Refuse a run inside another run, which would take it for a part of itself."""
+        if self.folder != self.root:  # a baseline is such a part
+            return
+        for place in self.folder.resolve().parents:
+            config = place / self.config.name
+            if kind_of(config) != "a file":
+                continue
+            try:
+                read_record(config)
+            except InputError:  # of another program
+                continue
+            raise InputError(f"{self.folder}: is inside the run {place}; choose another --out.")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -231,6 +247,7 @@ class RunDirectory:
                 link, a pipe or a device in the place of a file of the run.
         """
         self.check()
+        self._check_place()
         existed = self.folder.exists()
         lock = FileLock(self.folder / LOCK)
         try:
@@ -306,7 +323,7 @@ class RunDirectory:
             settings = stored.config.model_dump() | stored.used
             theirs = flat_settings(Config.from_dict(settings).used())
         except ValidationError as error:
-            problem = f"not written by this release ({one_line(str(error))[:200]})"
+            problem = f"not written by this release ({sentence(error).removeprefix('config: ')})"
             raise InputError(f"{self.config}: {problem}; choose another --out.") from error
         names = mine.keys() | theirs.keys()
         changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
@@ -330,9 +347,14 @@ class RunDirectory:
         return of_run if self.folder == self.root else of_baseline
 
     def clean(self) -> None:
-        """Remove what only an unfinished run needs."""
-        if self.has_folder(self.unfinished):
-            shutil.rmtree(self.unfinished, ignore_errors=True)
+        """Remove what only an unfinished run needs; files that are not its own stay."""
+        if not self.has_folder(self.unfinished):
+            return
+        sweep_leftovers(self.unfinished, young=0)
+        for file in self.unfinished.glob("stage*.safetensors"):
+            file.unlink()
+        if not any(self.unfinished.iterdir()):
+            self.unfinished.rmdir()
 
 
 def json_ready(ranks: Ranks) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from l2rclip_lite.errors import InputError, reason
+from l2rclip_lite.errors import InputError, reason, unreadable
 from l2rclip_lite.files import read_bytes, read_json
 from l2rclip_lite.ranks import Ranks
 
@@ -197,6 +197,8 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
         text = read_bytes(file).decode("utf-8-sig")
         # "\r" within quotes belongs to a name
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except PermissionError as error:
+        raise unreadable(file, error) from error
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read ({reason(error)}); {RESTORE}.") from error
     if not rows:

@@ -46,7 +46,9 @@ class TextSide(nn.Module):
         self.register_buffer("rank_features", rank_features)
 
         self.refresh()
-        _register_state_hooks(self)
+        module: Any = super()  # torch has no types for its hooks
+        module.register_state_dict_pre_hook(TextSide._before_state_dict)
+        module.register_load_state_dict_post_hook(TextSide._after_load_state_dict)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -108,24 +110,14 @@ class TextSide(nn.Module):
         ):
             self.refresh()
 
+    def _before_state_dict(self, prefix: str, keep_vars: bool) -> None:
+        """Let a state hold the text features of its own prompts; torch calls it."""
+        self._bring_up_to_date()
 
-def _register_state_hooks(model: TextSide) -> None:
-    """Keep text features and prompts of a state together."""
-    register: Any = model.register_state_dict_pre_hook  # torch has no types for it
-    register(_before_state_dict)
-    register = model.register_load_state_dict_post_hook
-    register(_after_load_state_dict)
+    def _after_load_state_dict(self, incompatible: Any) -> None:
+        """Take the text features that came with a state as those of its prompts; torch calls it.
 
-
-def _before_state_dict(model: TextSide, prefix: str, keep_vars: bool) -> None:
-    """Let a state hold the text features of its own prompts."""
-    model._bring_up_to_date()
-
-
-def _after_load_state_dict(model: TextSide, incompatible: Any) -> None:
-    """Take the text features that came with a state as those of its prompts.
-
-    To encode them anew could round otherwise.
-    """
-    if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
-        model._remember_text()
+        To encode them anew could round otherwise.
+        """
+        if not any(name.endswith("rank_features") for name in incompatible.missing_keys):
+            self._remember_text()

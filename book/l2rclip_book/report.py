@@ -103,7 +103,7 @@ def write_report(
         run: A run directory.
         file: What to write.
         judged: Its ranks; answers and resampled scores by method, see
-            `commands.finished_run.judged`.
+            `commands.finished_run.scored_answers`.
         read_data: Reads its data again.
 
     Returns:

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines.losses import Scalar
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import RankPrompts
 
@@ -44,21 +43,6 @@ def features_alone(model: L2RCLIP) -> nn.Module:
     return nn.Identity()
 
 
-def coop_outputs(model: L2RCLIP) -> nn.Module:
-    """Return the logits of CoOp's prompts."""
-    return PromptHead(model, RankPrompts, rankformer=False)
-
-
-def ordinalclip_outputs(model: L2RCLIP) -> nn.Module:
-    """Return the logits of OrdinalCLIP's prompts."""
-    return PromptHead(model, InterpolatedPrompts)
-
-
-def ordinalclip_inverse_outputs(model: L2RCLIP) -> nn.Module:
-    """Return the logits of OrdinalCLIP's prompts with inverse weighting."""
-    return PromptHead(model, InterpolatedPrompts, weighting="inverse")
-
-
 @dataclass(frozen=True)
 class Objective:
     """A row of the table of losses.
@@ -71,6 +55,7 @@ class Objective:
         takes: Its arguments, in order: `outputs` of the head, `features` (unit), `target` (rank
             indices), `label` (their positions), `position` of the ranks, `scale` of the towers.
         head: Makes the head; its input is S · features.
+        prompts: Makes prompts, which learn before the image tower does, in place of a head.
         decoder: See `KernelHead`; None reads the features with a linear probe.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
@@ -84,6 +69,7 @@ class Objective:
     loss: Callable[..., Scalar]
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
+    prompts: Callable[[L2RCLIP], RankPrompts] | None = None
     decoder: str | None = "softmax"
     adds: bool = False
     needs: str | None = None

@@ -12,8 +12,8 @@ from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import SLOT, Ranks
 from l2rclip_lite.towers.base import Towers
 
-# A word of one token in both tokenizers; the learned rank embedding replaces it.
-PLACEHOLDER = "one"
+# A word of one token in both tokenizers; the vector of the rank takes its place.
+STAND_IN = "one"
 
 
 def interpolation_weights(
@@ -98,7 +98,7 @@ class InterpolatedPrompts(RankPrompts):
         self.base = nn.Parameter(rows[context_length:] * self.scale)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
 
-        sentences = [ranks.template.replace(SLOT, PLACEHOLDER)] * len(ranks)
+        sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.prompt_tokens = self.tokens.with_context(context_length)
         with torch.no_grad():
@@ -112,50 +112,46 @@ class InterpolatedPrompts(RankPrompts):
         return torch.where(slots, (self.weights @ self.base)[:, None], sentences)
 
 
+def coop_prompts(model: L2RCLIP) -> RankPrompts:
+    """Return CoOp's prompts: learned context before the sentence, whose words stay as they are.
+
+    Source: Zhou, Yang, Loy and Liu, IJCV 2022 (arXiv 2109.01134), with the whole sentence as the
+    name of a class.
+    """
+    return RankPrompts(
+        model.towers,
+        model.ranks,
+        rankformer=False,
+        context_length=model.config.context_length,
+        centre=model.config.controls.centre,
+        seed=model.config.seed,
+    )
+
+
+def ordinalclip_prompts(model: L2RCLIP, *, weighting: str = "linear") -> InterpolatedPrompts:
+    """Return OrdinalCLIP's prompts, with the context of a model; see `InterpolatedPrompts`."""
+    return InterpolatedPrompts(
+        model.towers,
+        model.ranks,
+        weighting=weighting,
+        context_length=model.config.context_length,
+        centre=model.config.controls.centre,
+        seed=model.config.seed,
+    )
+
+
 class PromptHead(nn.Module):
     """Compute logits of images against prompts that are encoded in every call, and so learn.
 
     Args:
-        model: Its towers, ranks and settings of the context.
-        prompts: With `RankPrompts` and `rankformer=False` it is CoOp: learned context vectors
-            before the sentence, whose words stay as they are (Zhou, Yang, Loy and Liu, IJCV 2022,
-            arXiv 2109.01134, with the whole sentence as the name of a class). With
-            `InterpolatedPrompts` it is OrdinalCLIP.
-        rankformer: Whether `RankPrompts` refine the words, which CoOp's do not.
-        weighting: Of `InterpolatedPrompts`, see `interpolation_weights`.
+        towers: They encode the prompts.
+        prompts: What learns.
     """
 
-    def __init__(
-        self,
-        model: L2RCLIP,
-        prompts: type[RankPrompts],
-        *,
-        rankformer: bool = True,
-        weighting: str = "linear",
-    ) -> None:
+    def __init__(self, towers: Towers, prompts: RankPrompts) -> None:
         super().__init__()
-        config = model.config
-        self.towers = model.towers
-
-        self.prompts: RankPrompts
-        if issubclass(prompts, InterpolatedPrompts):
-            self.prompts = prompts(
-                model.towers,
-                model.ranks,
-                weighting=weighting,
-                context_length=config.context_length,
-                centre=config.controls.centre,
-                seed=config.seed,
-            )
-        else:
-            self.prompts = prompts(
-                model.towers,
-                model.ranks,
-                rankformer=rankformer,
-                context_length=config.context_length,
-                centre=config.controls.centre,
-                seed=config.seed,
-            )
+        self.towers = towers
+        self.prompts = prompts
 
     def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
         """Return s·z · t_k, from s·z."""

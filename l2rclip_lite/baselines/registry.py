@@ -24,14 +24,11 @@ from l2rclip_lite.baselines.losses import Outputs
 from l2rclip_lite.baselines.objective import (
     FROZEN,
     Objective,
-    coop_outputs,
     coral_outputs,
     corn_outputs,
     features_alone,
-    ordinalclip_inverse_outputs,
-    ordinalclip_outputs,
 )
-from l2rclip_lite.baselines.prompts import PromptHead
+from l2rclip_lite.baselines.prompts import coop_prompts, ordinalclip_prompts
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
@@ -89,9 +86,13 @@ OBJECTIVES: dict[str, Objective] = {
         head=features_alone,
         decoder=None,
     ),
-    "coop": Objective(21, F.cross_entropy, head=coop_outputs),
-    "ordinalclip": Objective(23, losses.ordinalclip_loss, head=ordinalclip_outputs),
-    "ordinalclip-inverse": Objective(25, losses.ordinalclip_loss, head=ordinalclip_inverse_outputs),
+    "coop": Objective(21, F.cross_entropy, prompts=coop_prompts),
+    "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=ordinalclip_prompts),
+    "ordinalclip-inverse": Objective(
+        25,
+        losses.ordinalclip_loss,
+        prompts=partial(ordinalclip_prompts, weighting="inverse"),
+    ),
     "rps": Objective(27, ranked_probability_loss, adds=True),
 }
 ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
@@ -219,7 +220,7 @@ def train_baseline(
         baseline = baseline_model(model, head=head)
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
-        if name.endswith(FROZEN) and not isinstance(objective.head(model), PromptHead):
+        if name.endswith(FROZEN) and objective.prompts is None:
             baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
         else:
             baseline = train_objective(name, objective, model, data, run, quiet)

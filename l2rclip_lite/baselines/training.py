@@ -107,15 +107,16 @@ def train_objective(
         run: Where complete epochs are kept.
         quiet: Whether to hide progress bars.
     """
-    head = objective.head(model).to(model.device)
-
-    if isinstance(head, PromptHead):
+    if objective.prompts is None:
+        head = objective.head(model).to(model.device)
+    else:
+        prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
         frozen_name = name.removesuffix(FROZEN) + FROZEN
         frozen = baseline_model(model)
-        _train(frozen_name, objective, head, frozen, data, run, quiet)
+        _train(frozen_name, objective, prompt_head, frozen, data, run, quiet)
         if name.endswith(FROZEN):
             return frozen
-        head = head.fixed()
+        head = prompt_head.fixed()
 
     # a copy of the image tower is tuned, the text tower is shared
     towers = copy.deepcopy(model.towers, {id(model.towers.text): model.towers.text})

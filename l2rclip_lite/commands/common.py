@@ -17,7 +17,7 @@ Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE
 File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Method = str | None
 Part = Literal["train", "val", "test"]
-Labels = Literal["names", "index", "position"] | None
+LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which needs torch
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class DataOptions:
     ranks: str | None = None
     """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves:
     their number."""
-    labels_are: Literal["names", "index", "position"] | None = None
+    labels_are: LabelsAre | None = None
     """csv: names of ranks, which are values where they are numbers (the default); index from 0;
     position from 1."""
     template: str | None = None

@@ -1,7 +1,7 @@
 """`l2rclip compare`: scores of a run and its baselines, and their differences."""
 
 from l2rclip_lite.commands.common import OURS, Run, table
-from l2rclip_lite.commands.finished_run import judged
+from l2rclip_lite.commands.finished_run import scored_answers
 
 
 def compare(run: Run) -> None:
@@ -19,7 +19,7 @@ def compare(run: Run) -> None:
     from l2rclip_lite.metrics import with_intervals
     from l2rclip_lite.results import SCORES
 
-    ranks, answers, scores = judged(run)
+    ranks, answers, scores = scored_answers(run)
     title = f"test; unit of MAE: {ranks.unit}"
     print(table({name: with_intervals(score) for name, score in scores.items()}, title))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2rclip_lite.commands.common import How, Labels, Method, Part, Reading, Run
+from l2rclip_lite.commands.common import How, LabelsAre, Method, Part, Reading, Run
 from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, plural
@@ -18,7 +18,7 @@ def evaluate(
     split: Part = "test",
     json: bool = False,
     method: Method = None,
-    labels_are: Labels = None,
+    labels_are: LabelsAre | None = None,
     how: How = Reading(),
 ) -> None:
     """Read a run's data again, or a new table of labels; compute every metric with its interval.
@@ -44,7 +44,7 @@ def evaluate(
     model = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
     )
-    title, part, caveat = _images_to_judge(run, split, labels_are, how, model)
+    title, part, caveat = _images_to_score(run, split, labels_are, how, model)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
 
@@ -73,8 +73,8 @@ def evaluate(
             print(f"{name:<24}{cell(scores, name, 3)}")
 
 
-def _images_to_judge(
-    run: str, split: Part, labels_are: Labels, how: Reading, model: "L2RCLIP"
+def _images_to_score(
+    run: str, split: Part, labels_are: LabelsAre | None, how: Reading, model: "L2RCLIP"
 ) -> "tuple[str, Split, str]":
     """Return images with their labels, what to call them, and what is missing of them.
 
@@ -92,7 +92,9 @@ def _images_to_judge(
     return str(split), data.split(split), data.caveat
 
 
-def _new_table(run: str, how: Reading, labels_are: Labels, model: "L2RCLIP") -> "Split | None":
+def _new_table(
+    run: str, how: Reading, labels_are: LabelsAre | None, model: "L2RCLIP"
+) -> "Split | None":
     """Return every row of a new table of labels, or nothing where it is the run's own table.
 
     Its columns are called as in the table of the run.

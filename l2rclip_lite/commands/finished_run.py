@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from l2rclip_lite.run_directory import RunDirectory
 
 
-def judged(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]":
-    """Return how well a run and its baselines answered the test images.
+def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]":
+    """Return what a run and its baselines answered to the test images, and how well.
 
     Returns:
         The ranks; the answers of L2RCLIP and of each baseline, all in the order of the run's own;

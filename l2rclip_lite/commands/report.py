@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from l2rclip_lite.commands.common import Place, Run, Where
-from l2rclip_lite.commands.finished_run import data_of, judged
+from l2rclip_lite.commands.finished_run import data_of, scored_answers
 from l2rclip_lite.errors import InputError
 
 GROUP = "l2rclip_lite.report"  # of entry points: the package does not import who writes its report
@@ -42,7 +42,7 @@ def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
         if target.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"report: {folder} holds no page; write {target.name} elsewhere.")
     write_report = _report_writer()
-    file = write_report(run, target, judged(run), partial(data_of, run, where))
+    file = write_report(run, target, scored_answers(run), partial(data_of, run, where))
     print(f"{file}: open it in a browser")
 
 

@@ -11,10 +11,10 @@ from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.loaders import load_benchmark, load_retinamnist
-from l2rclip_lite.data.options import OptionError, check_names
-from l2rclip_lite.data.own_images.labels import Kind, UserRanks
+from l2rclip_lite.data.options import OptionError, check_option_names
+from l2rclip_lite.data.own_images.labels import LabelsAre, UserRanks
 from l2rclip_lite.data.own_images.load import load_csv
-from l2rclip_lite.data.own_images.reading import Labels
+from l2rclip_lite.data.own_images.reading import LabelTable
 from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import read_image
@@ -40,11 +40,11 @@ class Options(Changes, total=False):
     protocol: str | None
     fold: int | None
     folds: int | None
-    labels: Labels | None
+    labels: LabelTable | None
     ranks: UserRanks | int
     template: str | None
     unit: str
-    labels_are: Kind
+    labels_are: LabelsAre
     path_column: str
     label_column: str
     group_column: str
@@ -88,7 +88,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
 
     try:
         names = signature(LOADERS[name]).parameters
-        check_names(arguments, [*names, *CHANGES, "protocol_seed"])
+        check_option_names(arguments, [*names, *CHANGES, "protocol_seed"])
         data = LOADERS[name](**arguments)
         if changes:
             data = apply_protocols(data, protocol_seed, **changes)

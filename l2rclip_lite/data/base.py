@@ -50,31 +50,6 @@ class Card:
         return asdict(self)
 
 
-class Computed(Dataset[Any]):
-    """A map-style dataset that computes item `i` from item `i` of each column, on demand.
-
-    Args:
-        function: What computes an item; of a kind that `DataLoader` can send to its workers.
-        columns: Lists or datasets of one length.
-
-    Example:
-        >>> Computed(max, [1, 5], [2, 4])[0]
-        2
-    """
-
-    def __init__(self, function: Callable[..., Any], *columns: Any) -> None:
-        self.function = function
-        self.columns = columns
-
-    def __len__(self) -> int:
-        """Return the number of items."""
-        return len(self.columns[0])
-
-    def __getitem__(self, index: int) -> Any:
-        """Return one item."""
-        return self.function(*(column[index] for column in self.columns))
-
-
 @dataclass(eq=False)
 class Split(Dataset[tuple[Any, int]]):
     """A map-style dataset of (image, rank index); images are read when asked for.
@@ -82,8 +57,7 @@ class Split(Dataset[tuple[Any, int]]):
     Args:
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
-        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as
-            `Computed(read_image, files)`.
+        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `ImageFiles`.
         subjects: Who or what is shown, the group of each image; None where the data set does not
             say.
         deviations: Standard deviation of each image's label, in the unit of the ranks; None where

@@ -10,12 +10,12 @@ from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.describe import counts
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.data.protocols import CHANGES
 from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.images import FORMATS, pixel_digest, read_image
+from l2rclip_lite.images import FORMATS, ImageFiles, pixel_digest, read_image
 from l2rclip_lite.progress import Progress
 
 # Pixels. A larger image is decoded alone: one of 88 megapixels takes gigabytes, and what several
@@ -87,7 +87,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     lenient = dict(options)
     lenient["allow_missing"] = True
     data = load_dataset(name, **lenient)
-    if not isinstance(data.train.images, Computed):
+    if not isinstance(data.train.images, ImageFiles):
         changes = [f"--{change.replace('_', '-')}" for change in CHANGES if change in options]
         raise InputError(f"{name}: all images are checked; leave out {' and '.join(changes)}.")
 
@@ -123,7 +123,7 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
     columns = []
     for split in SPLITS:
         part = data.split(split)
-        files = part.images.columns[0]
+        files = part.images.files
         columns.append(pd.DataFrame({"split": split, "path": part.paths, "file": files}))
     table = pd.concat(columns, ignore_index=True)
 

@@ -74,24 +74,24 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
     return _shared("test", data.train + data.val, data.test) | _shared("val", data.train, data.val)
 
 
-def _shared(part: str, learned: Split, judged: Split) -> dict[str, int | None]:
-    """Count what the split `judged` shares with the one that is learned from."""
+def _shared(part: str, learned: Split, held_out: Split) -> dict[str, int | None]:
+    """Count what a held-out split shares with the one that is learned from."""
     subjects: int | None = None
     shared_subjects: int | None = None
     images_of_shared: int | None = None
-    if learned.subjects is not None and judged.subjects is not None:
-        shared = set(judged.subjects) & set(learned.subjects)
-        subjects = len(set(judged.subjects))
+    if learned.subjects is not None and held_out.subjects is not None:
+        shared = set(held_out.subjects) & set(learned.subjects)
+        subjects = len(set(held_out.subjects))
         shared_subjects = len(shared)
-        images_of_shared = sum(subject in shared for subject in judged.subjects)
+        images_of_shared = sum(subject in shared for subject in held_out.subjects)
 
     learned_paths = set(learned.paths)
     return {
-        f"{part}_images": len(judged),
+        f"{part}_images": len(held_out),
         f"{part}_subjects": subjects,
         f"{part}_shared_subjects": shared_subjects,
         f"{part}_images_of_shared": images_of_shared,
-        f"{part}_shared_files": sum(path in learned_paths for path in judged.paths),
+        f"{part}_shared_files": sum(path in learned_paths for path in held_out.paths),
     }
 
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from l2rclip_lite.data.base import SPLITS, Computed, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.map_style import inside
-from l2rclip_lite.images import as_rgb, file_digest, pixel_digest, read_image
+from l2rclip_lite.images import as_rgb, pixel_digest
 
 VERSION = "2"
 UNKNOWN_IMAGES = (
@@ -21,9 +21,9 @@ def fingerprint(data: OrdinalDataset) -> str:
     It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
     and SHA-256 of what the images are:
 
-    - files: their bytes; nothing is decoded. Parts and sums of such splits, too.
-    - images that a dataset computes and answers for by a method `digest(index)`: that digest.
-      Generated leaves give the settings that each follows from, datasets of one's own the pixels,
+    - images that their dataset answers for by a method `digest(index)`: that digest, also of parts
+      and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded,
+      generated leaves the settings that each follows from, and datasets of one's own the pixels,
       which are read once and kept, see `OwnImages`.
     - any other images, and all those of a split with a `transform`: their pixels.
 
@@ -91,8 +91,6 @@ def _digests(split: Split) -> Iterator[bytes]:
 
         if split.transform is not None:
             yield pixel_digest(as_rgb(split[index][0]))
-        elif isinstance(images, Computed) and images.function is read_image:
-            yield file_digest(*(column[place] for column in images.columns))
         elif hasattr(images, "digest"):
             yield images.digest(place)
         else:

@@ -39,7 +39,7 @@ def validated(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
     @wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        check_names(kwargs, signature(function).parameters)
+        check_option_names(kwargs, signature(function).parameters)
         try:
             return checked(*args, **kwargs)
         except ValidationError as error:
@@ -53,14 +53,14 @@ def validated(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
     return call
 
 
-def check_names(options: Iterable[str], names: Iterable[str]) -> None:
+def check_option_names(options: Iterable[str], names: Iterable[str]) -> None:
     """Refuse an option that is none of these names.
 
     Raises:
         OptionError: Such an option; the sentence has the nearest name, or all names.
 
     Example:
-        >>> check_names(["rank"], ["root", "ranks"])
+        >>> check_option_names(["rank"], ["root", "ranks"])
         Traceback (most recent call last):
         l2rclip_lite.data.options.OptionError: rank: there is no such option; did you mean ranks?
     """

@@ -9,14 +9,14 @@ import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import first_row
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
 
 
-def check_groups(table: pd.DataFrame) -> None:
+def check_group_names(table: pd.DataFrame) -> None:
     """Refuse a group that is blank, or written in two ways: its images could land in two splits.
 
     Args:
@@ -26,7 +26,7 @@ def check_groups(table: pd.DataFrame) -> None:
         InputError: A blank cell, or two spellings of one number or of one text.
 
     Example:
-        >>> check_groups(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
+        >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' in row 2; write one
         group in one way, or give two groups two names.
@@ -201,10 +201,11 @@ def draw_splits(
         InputError: A group that is blank or written in two ways, or a cell that is no split.
     """
     targets = table["target"].to_numpy()
+    has_splits = "split" in table and not folds
     groups = None
     manner = "within every"
     if "subject" in table:
-        check_groups(table)
+        check_group_names(table)
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 
@@ -215,7 +216,7 @@ def draw_splits(
         units = np.arange(len(table)) if groups is None else groups
         parts = deal(units, targets, [1 / folds] * folds, [seed])
         table["split"] = np.where(parts == fold - 1, "test", "train")
-    elif "split" in table:
+    elif has_splits:
         check_splits(table)
         message = "split by the table"
     else:
@@ -229,6 +230,12 @@ def draw_splits(
 
     messages = [message]
     if groups is not None:
+        empty = [name for name in SPLITS if name not in set(table["split"])]
+        if empty and not has_splits:
+            raise InputError(
+                f"csv: {plural(len(set(groups)), 'group')} of images leave none for "
+                f"{' and '.join(empty)}; name more groups, or give a column of splits."
+            )
         n_split_groups = (table.groupby("subject")["split"].nunique() > 1).sum()
         if n_split_groups:
             messages.append(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file
-from l2rclip_lite.images import read_image
+from l2rclip_lite.images import ImageFiles
 from l2rclip_lite.ranks import Ranks
 
 Source = Path | pd.DataFrame
@@ -83,22 +83,7 @@ def read_columns(
             f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
         )
 
-    try:
-        cells, start = _read_cells(source, needed, header)
-    except ImportError as error:
-        raise InputError(
-            f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
-        ) from error
-    except InputError:
-        raise
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
-        ) from error
-
+    cells, start = _read_cells(source, file, needed, header)
     names = [str(name).strip() for name in cells.columns]
     places = _places(names, needed, optional)
     unclear = [name for name in needed if name not in places]
@@ -117,6 +102,27 @@ def read_columns(
 
 
 def _read_cells(
+    source: Source, file: Path, needed: Sequence[str], header: bool | None
+) -> tuple[pd.DataFrame, int]:
+    """Return what `_cells_of` does; what pandas and the system raise becomes one sentence."""
+    try:
+        return _cells_of(source, needed, header)
+    except ImportError as error:
+        raise InputError(
+            f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
+        ) from error
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise unreadable(file, error) from error
+    except (ValueError, OSError) as error:  # of pandas, and of text that is not UTF-8
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{file}: {reason}; save it as CSV in UTF-8, check quotes and commas."
+        ) from error
+
+
+def _cells_of(
     source: Source, needed: Sequence[str], header: bool | None
 ) -> tuple[pd.DataFrame, int]:
     """Return the cells under the names that the source has, and the number of their first row."""
@@ -346,7 +352,7 @@ def as_split(table: pd.DataFrame) -> Split:
     return Split(
         paths=table["path"].tolist(),
         targets=table["target"].tolist(),
-        images=Computed(read_image, table["file"].tolist(), table["where"].tolist()),
+        images=ImageFiles(table["file"].tolist(), table["where"].tolist()),
         subjects=table["subject"].tolist() if "subject" in table else None,
         deviations=table["deviation"].tolist() if "deviation" in table else None,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import kendalltau, spearmanr
 
 from l2rclip_lite.bounds import MAX_RESAMPLES, whole_number
 from l2rclip_lite.errors import InputError
@@ -30,11 +31,10 @@ from l2rclip_lite.metrics.scores import (
     calibration_error,
     epsilon_loss,
     error_by_rank,
-    kendall,
     medians,
     once,
+    rank_correlation,
     rps_of_images,
-    spearman,
     weighted_kappa,
 )
 from l2rclip_lite.ranks import Ranks
@@ -109,21 +109,22 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         seed=seed,
     )
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(draws)
-    for suffix, prediction in predictions(p, ranks).items():
-        result[f"spearman{suffix}"] = spearman(true, prediction, ranks)
-        result[f"kendall{suffix}"] = kendall(true, prediction, ranks)
+    for suffix, answers in answers_of(true, p, ranks).items():
+        result[f"spearman{suffix}"] = rank_correlation(answers, spearmanr)
+        result[f"kendall{suffix}"] = rank_correlation(answers, kendalltau)
     return result
 
 
-def predictions(p: np.ndarray, ranks: Ranks) -> dict[str, PerImage]:
-    """Return the three answers by the suffix of their metrics.
+def answers_of(true: PerImage, p: np.ndarray, ranks: Ranks) -> dict[str, Answers]:
+    """Return the three answers beside the truth, by the suffix of their metrics.
 
     The expectation is rounded, because equal rows must stay tied to the last bit.
     """
+    expected = np.round(p @ np.array(ranks.values), 9)
     return {
-        "": p.argmax(axis=1),
-        "_median": medians(p),
-        "_expected": np.round(p @ np.array(ranks.values), 9),
+        "": Answers.of(true, p.argmax(axis=1), ranks),
+        "_median": Answers.of(true, medians(p), ranks),
+        "_expected": Answers.of(true, expected, ranks),
     }
 
 
@@ -150,10 +151,7 @@ def resampled(
         array([0.5, 0.5, 0.5])
     """
     true, p = checked_probabilities(target, probabilities, ranks)
-    answers = {
-        suffix: Answers.of(true, prediction, ranks)
-        for suffix, prediction in predictions(p, ranks).items()
-    }
+    answers = answers_of(true, p, ranks)
     span = ranks.values[-1] - ranks.values[0]
     losses = {
         suffix: image_losses(each, [k for k in LEVELS if k < span], deviations)

@@ -376,10 +376,10 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
 
 def _weights_problem(file: str) -> str:
     """Return what is wrong with a file of weights, or nothing."""
-    if Path(file).suffix != SAFETENSORS:
-        return f"cannot take {file}: pickles are not read, convert it"
     # a share would be asked for, with the user's name
     elsewhere = "://" in file or file.startswith(("//", "\\\\"))
     if elsewhere or not Path(file).is_file():
-        return f"cannot take {file}: it does not exist on this machine; give a safetensors file"
+        return f"cannot take {file}: no such file on this machine; give a safetensors file"
+    if Path(file).suffix != SAFETENSORS:
+        return f"cannot take {file}: pickles are not read, convert it"
     return ""

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from threadpoolctl import threadpool_limits
-from torch import Tensor
+from torch.distributed import DistError
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.errors import InputError, TrainingError, reason
 from l2rclip_lite.feature_cache import check_cache
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.images import MapStyle
@@ -80,17 +80,18 @@ def fit(  # noqa: PLR0913  (an entry point)
     """
     if not isinstance(config, Config):
         raise InputError(f"fit: config is of type {type(config).__name__}; give a Config(...).")
-    run = RunDirectory(out)
     data = _with_ranks(data, ranks)
-    if cache:
-        check_cache(cache)
     config = config_for(data, config)
     device = choose_device(config)
-    main = PartialState().is_main_process
+    if cache:
+        check_cache(cache)
 
+    run = RunDirectory(out)
+    main = PartialState().is_main_process
     alone = run.writing() if main else nullcontext()
     with threadpool_limits(config.threads), lost_process_in_words(), alone:
-        is_finished = run.metrics.is_file()  # metrics.json is written last
+        # metrics.json is written last; a model that was deleted since is trained again
+        is_finished = run.metrics.is_file() and run.model.is_file()
         if not is_finished:  # before the claim: settings that make no model leave nothing behind
             model = L2RCLIP.build(data.ranks, config, data.image_size).to(device)
         if main:
@@ -98,15 +99,12 @@ def fit(  # noqa: PLR0913  (an entry point)
         PartialState().wait_for_everyone()
 
         if not is_finished:
-            if not main:
-                quiet = True
-                on_epoch = None
-            results = _both_stages(model, data, run, cache, quiet, on_epoch)
-            if main:
-                write_results(run, model, data, *results)
+            quiet = quiet or not main
+            _both_stages(model, data, run, cache, quiet, on_epoch if main else None)
             PartialState().wait_for_everyone()
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
+
     run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
@@ -142,8 +140,8 @@ def _both_stages(
     cache: str | Path | None,
     quiet: bool,
     on_epoch: OnEpoch | None,
-) -> tuple[list[dict[str, float]], dict[str, Tensor], dict[str, float]]:
-    """Return history, probabilities and seconds, as `write_results` takes them."""
+) -> None:
+    """Train both stages, calibrate, and let the first process write what they leave behind."""
     if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
         advice = "if it is stopped, give the same command again"
@@ -169,7 +167,24 @@ def _both_stages(
     calibrate(model, images.encode(model, "val"), images.targets["val"])
     for split in ("val", "test"):
         answers[split] = model.probabilities(images.encode(model, split))
-    return history, answers, seconds
+    if PartialState().is_main_process:
+        write_results(run, model, data, history, answers, seconds)
+
+
+def _check_processes(rank: str, world_size: str) -> None:
+    """Refuse a process that the others would wait for in vain.
+
+    Args:
+        rank: Which process this is, as the environment says.
+        world_size: Of how many.
+
+    Raises:
+        TrainingError: It is none of them.
+    """
+    is_one = rank.isdecimal() and world_size.isdecimal() and int(rank) < int(world_size)
+    if not is_one:
+        problem = f"RANK={rank} is none of WORLD_SIZE={world_size} processes"
+        raise TrainingError(f"device: {problem}; start them by `accelerate launch`.")
 
 
 def choose_device(config: Config) -> torch.device:
@@ -181,7 +196,13 @@ def choose_device(config: Config) -> torch.device:
     """
     if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
-    device: torch.device = Accelerator(cpu=config.device == "cpu").device
+    _check_processes(os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1"))
+    try:
+        device: torch.device = Accelerator(cpu=config.device == "cpu").device
+    except (ValueError, ImportError, DistError) as error:
+        problem = f"the environment asks for what cannot be started ({reason(error)})"
+        cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
+        raise TrainingError(f"device: {problem}; {cure}.") from error
     if config.device not in ("auto", device.type):
         raise TrainingError(
             f"device: no {config.device!r} device is visible here; "

@@ -83,37 +83,37 @@ class Stage:
         self.number = number
         self.name = name or f"stage {number}"
         self.parameters = dict(parameters)
-        self.total = epochs
+        self.n_epochs = epochs
         self.lr = lr
         self.ranks = model.ranks
         self.config = model.config
         self.on_epoch = on_epoch
-        self.target = data.targets["val"]
+        self.val_target = data.targets["val"]
         self.image_names = data.names
 
         n_train = len(data.targets["train"])
         self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
-        self.own_images = min(batch_size or self.config.batch_size, n_train)
-        self.step_images = batch_size or step_size(self.config.batch_size)
-        self.epoch_steps = math.ceil(n_train / self.step_images)
-        self.steps = self.epoch_steps * epochs
+        self.images_at_once = min(batch_size or self.config.batch_size, n_train)
+        self.images_per_step = batch_size or step_size(self.config.batch_size)
+        self.steps_per_epoch = math.ceil(n_train / self.images_per_step)
+        self.n_steps = self.steps_per_epoch * epochs
 
         groups = parameter_groups(self.parameters, lr, factors or {})
         decay = self.config.weight_decay
         self.optimizer = torch.optim.Adam(groups, lr, weight_decay=decay, fused=True)
         self.best = copies(self.parameters)
         self.best_score = (math.inf, math.inf)
-        self.taken = 0
+        self.steps_taken = 0
         self.history: list[dict[str, float]] = []
-        self.losses: list[float] = []
+        self.epoch_losses: list[float] = []
 
-        self.file = None
+        self.checkpoint_file = None
         if run is not None:
-            self.file = run.unfinished / f"stage{number}.safetensors"
-            self._resume(self.file)
+            self.checkpoint_file = run.unfinished / f"stage{number}.safetensors"
+            self._resume(self.checkpoint_file)
 
         self.bar = Progress(
-            desc=self.name, total=self.steps, initial=self.taken, unit="step", disable=quiet
+            desc=self.name, total=self.n_steps, initial=self.steps_taken, unit="step", disable=quiet
         )
 
     def _resume(self, file: Path) -> None:
@@ -127,29 +127,29 @@ class Stage:
             return
         self.history = stored.history
         self.best_score = stored.best_score
-        self.taken = stored.steps
+        self.steps_taken = stored.steps
 
         # the schedule counts steps, and the draws of an epoch are those of its batches
         step_images = stored.step_images
-        as_many = step_images in (self.step_images, None)
-        if as_many and self.taken == len(self.history) * self.epoch_steps:
+        as_many = step_images in (self.images_per_step, None)
+        if as_many and self.steps_taken == len(self.history) * self.steps_per_epoch:
             return
         begun = "another number of images a step"
         if step_images is not None:
             processes = step_images // self.config.batch_size
             begun = f"{step_images} images a step, by {processes} process(es)"
-        here = f"{self.step_images}, by {PartialState().num_processes}"
+        here = f"{self.images_per_step}, by {PartialState().num_processes}"
         cure = "start as many processes as before, or choose a new --out"
         raise InputError(f"{file}: begun with {begun}, and now it would be {here}; {cure}.")
 
     def memory_in_words(self) -> AbstractContextManager[None]:
         """Return a context in which "out of memory" becomes one sentence."""
-        return out_of_memory_in_words(self.name, self.own_images, self.batch_setting)
+        return out_of_memory_in_words(self.name, self.images_at_once, self.batch_setting)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
-        for epoch in range(len(self.history), self.total):
-            self.losses = []
+        for epoch in range(len(self.history), self.n_epochs):
+            self.epoch_losses = []
             seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
         self.bar.close()
@@ -181,19 +181,19 @@ class Stage:
             towers = [p for name, p in self.parameters.items() if name.startswith("towers.")]
             nn.utils.clip_grad_norm_(towers, 1.0)
 
-        share = warmup_cosine(self.taken, self.steps, self.config.warmup)
+        share = warmup_cosine(self.steps_taken, self.n_steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         self.optimizer.step()
 
-        self.losses.append(value)
-        self.taken += 1
+        self.epoch_losses.append(value)
+        self.steps_taken += 1
         self.bar.update()
 
     def _runaway(self, what: str, rows: Int[Tensor, " row"] | None) -> TrainingError:
         """Return the error of a step that is not finite, with place, images and fix."""
         epoch = len(self.history) + 1
-        step = len(self.losses) + 1
+        step = len(self.epoch_losses) + 1
         cure = f"use a smaller learning rate (now {self.lr:g}) with a new --out"
 
         images = ""
@@ -219,19 +219,21 @@ class Stage:
         if not probabilities.isfinite().all():
             raise TrainingError(f"{self.name}, epoch {epoch}: no finite output; learn more slowly.")
 
-        loss = sum(self.losses) / len(self.losses)
+        loss = sum(self.epoch_losses) / len(self.epoch_losses)
         row = {"stage": self.number, "epoch": epoch, "loss": loss}
-        row |= validation_scores(probabilities, self.target, self.ranks)
+        row |= validation_scores(probabilities, self.val_target, self.ranks)
         self.history.append(row)
 
         scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
-        self.bar.say(f"{self.name}, epoch {epoch} of {self.total}: loss {loss:.3f}, {scores}")
+        self.bar.say(f"{self.name}, epoch {epoch} of {self.n_epochs}: loss {loss:.3f}, {scores}")
         self._remember_if_best(row)
         self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
 
-        if self.file and PartialState().is_main_process:
-            record = Record(self.history, self.best_score, self.taken, self.step_images)
-            save_checkpoint(self.file, self.parameters, self.best, self.optimizer, record)
+        if self.checkpoint_file and PartialState().is_main_process:
+            record = Record(self.history, self.best_score, self.steps_taken, self.images_per_step)
+            save_checkpoint(
+                self.checkpoint_file, self.parameters, self.best, self.optimizer, record
+            )
         if self.on_epoch:
             self.on_epoch(dict(row))
 

@@ -105,6 +105,14 @@ def test_labels_that_are_nearly_numbers(tmp_path: Path, label: str, sentence: st
         load(tmp_path, ranks=None)
 
 
+def test_one_group_fills_no_three_splits(tmp_path: Path) -> None:
+    """That the validation split is empty would say nothing of why."""
+    rows = [f"{row}.png,{row % 3},tree" for row in range(12)]
+    write(tmp_path, "\n".join(["path,label,group", *rows]))
+    with pytest.raises(InputError, match=r"1 group of images leave none for val and test; name"):
+        load(tmp_path, ranks=None)
+
+
 def test_a_table_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
     """The names of the folders would become the labels."""
     for rank in ("fresh", "ripe", "over ripe"):

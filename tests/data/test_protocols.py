@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import Dataset
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS, Card, Computed, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.data.protocols import (
     apply_protocols,
     few_shot,
@@ -24,6 +26,21 @@ from l2rclip_lite.ranks import Ranks
 COUNTS = [3, 40, 20, 0, 20, 7]
 
 
+class Unopened(Dataset[Image.Image]):
+    """Images that nobody may open."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self.count
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Refuse."""
+        pytest.fail(f"image {index} was opened")
+
+
 def split_of(name: str, counts: list[int], people: list[str] | None) -> Split:
     """Return images that cannot be opened; ranks take turns until each has its count."""
     targets = []
@@ -34,7 +51,7 @@ def split_of(name: str, counts: list[int], people: list[str] | None) -> Split:
     return Split(
         paths=[f"{name}{place}.png" for place in places],
         targets=targets,
-        images=Computed(pytest.fail, ["an image was opened"] * len(targets)),
+        images=Unopened(len(targets)),
         subjects=None if people is None else [people[place % len(people)] for place in places],
         deviations=[float(place) for place in places],
     )

@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from permissions import forbidden
 from PIL import Image
 from run_files import run
 
-from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
+from l2rclip_lite import L2RCLIP, Config, Ranks, files, load_dataset
 from l2rclip_lite.data.official_lists import find_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_text
@@ -148,6 +149,42 @@ def test_a_model_that_cannot_be_opened_is_not_called_damaged(place: Path, model:
     with forbidden(file), pytest.raises(InputError) as error:
         L2RCLIP.from_pretrained(file.parent)
     assert refusal(error) == str(file)
+
+
+@pytest.mark.parametrize("error", [MemoryError("os error 12"), OSError(24, "Too many open files")])
+def test_a_model_that_the_machine_has_no_room_for_is_not_called_damaged(
+    place: Path, model: L2RCLIP, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As little may it be deleted."""
+
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    model.save_pretrained(place / "kept")
+    monkeypatch.setattr(files, "safe_open", fail)
+    with pytest.raises(InputError, match=r"model\.safetensors: cannot be read \("):
+        L2RCLIP.from_pretrained(place / "kept")
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "history.csv", "README.md"])
+def test_a_file_of_a_run_that_cannot_be_opened_is_not_to_be_replaced(
+    place: Path, name: str
+) -> None:
+    """Neither by training again nor by an empty card."""
+    folder = place / "run"
+    folder.mkdir()
+    (folder / name).touch()
+    directory = RunDirectory(folder)
+    read = {
+        "config.json": directory.read_record,
+        "metrics.json": directory.read_metrics,
+        "history.csv": directory.read_history,
+        "README.md": directory.read_card,
+    }[name]
+    for closed in (folder / name, folder):
+        with forbidden(closed), pytest.raises(InputError) as error:
+            read()
+        assert refusal(error) == str(folder / name)
 
 
 def test_a_folder_that_cannot_be_written_is_not_called_full(place: Path) -> None:

@@ -201,6 +201,22 @@ def test_help_does_not_wait_for_torch() -> None:
     assert "l2rclip fit" in done.stdout
 
 
+@pytest.mark.parametrize("columns", ["1", "5"])
+def test_help_ends_on_the_narrowest_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tyro would break its lines for ever."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert "--help" in run("doctor", "--help").out
+
+
+def test_a_current_folder_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every path would be missing, without a name."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    refused(run("evaluate", "runs/leaves"), "the current folder is gone")
+
+
 def test_version_is_that_of_the_package() -> None:
     """One line, as other commands print it."""
     assert run("--version") == (0, f"l2rclip-lite {version('l2rclip-lite')}\n", "")

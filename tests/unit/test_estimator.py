@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -97,6 +98,25 @@ def test_a_fitted_classifier_is_not_pickled(graded: Graded) -> None:
         pickle.dumps(graded.grader)
 
 
+def test_a_classifier_whose_second_fit_failed_answers_no_more() -> None:
+    """Its old model would answer with the new labels."""
+    points, grade = make_blobs([9, 9, 9], random_state=0)
+    grader = L2RCLIPClassifier(**TINY).fit(points, grade)
+    with pytest.raises(InputError, match="all training features are equal"):
+        grader.fit(points * 0, grade + 10)
+    with pytest.raises(NotFittedError):
+        grader.predict(points)
+
+
+def test_features_may_lie_in_memory_in_any_order() -> None:
+    """Backwards, or read-only as pandas gives them; the answers are those of a copy."""
+    points, grade = make_blobs([9, 9, 9], random_state=0)
+    points = points.astype(np.float32)
+    grader = L2RCLIPClassifier(**TINY).fit(points[::-1], grade[::-1])
+    points.setflags(write=False)
+    assert np.array_equal(grader.predict(points[::-1]), grader.predict(points)[::-1])
+
+
 def test_a_search_chooses_the_words_of_a_template() -> None:
     """In a pipeline, on three clouds of points."""
     centres = [[0, 0], [3, 3], [6, 0]]
@@ -134,6 +154,9 @@ def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
         ),
         ({"ranks": 3}, [0, 1, 2], r"^ranks: give a list of labels, lowest first, not 3"),
         ({"ranks": ["a", None]}, ["a", "b"], r"^ranks: give a list of labels"),
+        ({"ranks": [0, 1, float("nan")]}, [0, 1], r"^ranks: give a list of labels, .* nan\]"),
+        ({"ranks": []}, [0, 1], r"^ranks: give a list of labels, lowest first, not \[\]"),
+        ({"epochs1": -1}, [0, 1], r"^config: epochs1=-1"),
         (
             {"ranks": ["low", "high"]},
             [0, 1],

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.base import Computed, Split
+from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.estimator import L2RCLIPClassifier
 from l2rclip_lite.export import answer
@@ -154,8 +154,9 @@ def test_encode_and_predict_see_what_the_transform_sees(
     features = model.image_features(pixels)
     labelled = [(image, 1)]
 
-    loader = DataLoader(Computed(model.transform(), [image]), batch_size=1)
-    assert torch.equal(next(iter(loader)), pixels)
+    split = Split(["photo"], [1], [image], transform=model.transform())
+    batch, _ = next(iter(DataLoader(split, batch_size=1)))
+    assert torch.equal(batch, pixels)
     assert torch.equal(model.encode(image), features)
     assert torch.equal(model.encode(labelled), features)
     assert torch.equal(model.encode(Split.from_dataset(labelled)), features)

@@ -114,6 +114,26 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
         choose_device(Config())
 
 
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"RANK": "7", "WORLD_SIZE": "2"}, "RANK=7 is none of WORLD_SIZE=2 processes"),
+        ({"RANK": "0", "WORLD_SIZE": "x"}, "RANK=0 is none of WORLD_SIZE=x processes"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "MASTER_ADDR"),
+        ({"WORLD_SIZE": "1", "ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+    ],
+)
+def test_an_environment_that_starts_nothing_is_one_sentence(
+    environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is left behind by another launcher; nobody waits for processes that cannot be."""
+    PartialState._reset_state()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=sentence):
+        choose_device(Config(device="cpu"))
+
+
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_a_run_is_resumed_by_as_many_processes_as_began_it(
     batch_size: int,

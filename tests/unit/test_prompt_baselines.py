@@ -3,10 +3,15 @@
 import pytest
 import torch
 
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, interpolation_weights
+from l2rclip_lite.baselines.prompts import (
+    InterpolatedPrompts,
+    PromptHead,
+    coop_prompts,
+    interpolation_weights,
+    ordinalclip_prompts,
+)
 from l2rclip_lite.config import Config
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
@@ -57,9 +62,8 @@ def test_gradients_reach_context_and_base_ranks_and_nothing_of_a_fixed_head(
     """Which gives the same logits."""
     tiny.requires_grad_(False)
     model = L2RCLIP(tiny, FIVE, Config(heads=2))
-    head = PromptHead(model, InterpolatedPrompts)
-    if method == "coop":
-        head = PromptHead(model, RankPrompts, rankformer=False)
+    prompts = coop_prompts(model) if method == "coop" else ordinalclip_prompts(model)
+    head = PromptHead(tiny, prompts)
     images = torch.eye(3, tiny.dim)
 
     logits = head(images)

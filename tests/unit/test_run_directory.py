@@ -61,6 +61,42 @@ def test_fit_does_not_write_through_a_link(
     assert (tmp_path / "victim").read_text() == "precious"
 
 
+@pytest.mark.parametrize("place", ["baselines/ridge", "checkpoint", "deep/er"])
+def test_a_run_does_not_lie_inside_another(
+    folder: Path, place: str, leaves: OrdinalDataset, small: Config
+) -> None:
+    """It would become a baseline of that run, or be deleted with what only training needs."""
+    (folder / "baselines" / "ridge" / "metrics.json").unlink(missing_ok=True)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    with pytest.raises(InputError, match=rf"is inside the run {re.escape(str(folder))}; choose"):
+        fit(leaves, replace(small, image_side="kernel"), folder / place, quiet=True)
+
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_config_of_another_program_is_no_run(
+    tmp_path: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """Many programs have a `config.json`; runs may lie below it."""
+    (tmp_path / "config.json").write_text('{"name": "my-site"}')
+    config = replace(small, image_side="kernel", epochs1=0)
+    assert fit(leaves, config, tmp_path / "runs" / "one", quiet=True).metrics["test"]["n"] == 10
+
+
+def test_files_of_others_among_the_checkpoints_stay(
+    folder: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """Only what training wrote there goes when the run is through."""
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "stage1.safetensors").write_text("of a killed process")
+    (folder / "checkpoint" / "notes.txt").write_text("precious")
+
+    fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
+
+    assert [file.name for file in (folder / "checkpoint").iterdir()] == ["notes.txt"]
+
+
 @needs_posix
 @pytest.mark.parametrize("kind", ["pipe", "link", "loop", "folder"])
 @pytest.mark.parametrize("name", ["predictions.csv", "history.csv", "README.md", "config.json"])
@@ -129,7 +165,7 @@ def test_nothing_is_written_below_a_file(
     """A report says so before it reads the run; so does whatever else is written."""
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setattr("l2rclip_lite.commands.report.judged", None)
+    monkeypatch.setattr("l2rclip_lite.commands.report.scored_answers", None)
     for target in (file / "page.html", file / "deeper" / "page.html"):
         sentence = f"{file}: is a file, not a folder; choose another place."
         refused(run("report", folder, "--out", target), sentence)

@@ -9,9 +9,22 @@ import pytest
 from run_files import refused, run
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.training.fit import fit
+
+
+def test_a_model_that_was_deleted_is_trained_again(
+    folder: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """As the sentence on a damaged one advises; the result is the same, bit for bit."""
+    model = folder / "model.safetensors"
+    before = model.read_bytes()
+    model.unlink()
+    fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
+    assert model.read_bytes() == before
 
 
 def test_the_model_of_another_run_is_not_scored(folder: Path, small: Config) -> None:

@@ -43,7 +43,7 @@ def test_the_schedule_counts_the_steps_of_all_epochs(model: L2RCLIP, data: Train
     """40 images, 4 a step, make 10 steps an epoch."""
     weight = nn.Parameter(torch.ones(1))
     stage = Stage(1, {"head.weight": weight}, data, model, lr=1e-3, epochs=2, batch_size=4)
-    assert stage.steps == 20
+    assert stage.n_steps == 20
 
 
 def test_the_best_epoch_is_kept_not_the_last(
@@ -82,7 +82,7 @@ def test_the_kept_epoch_is_chosen_as_the_controls_say(
     stage = Stage(2, {"head.weight": weight}, data, chooser, lr=0.1, epochs=3)
     for epoch, _ in enumerate(stage.epochs()):
         weight.data.fill_(epoch)
-        stage.losses.append(0.0)
+        stage.epoch_losses.append(0.0)
         stage.end_epoch(answers[epoch])
     stage.restore_best()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
-from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead
+from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.images import Augment
 from l2rclip_lite.training.stages import train_stage1, train_stage2
@@ -88,7 +88,7 @@ def ordinalclip(setting: Setting) -> Figure:
     """
     config = setting.config("mini", 16)
     model = L2RCLIP.build(ages(62), config).to(config.device)
-    head = PromptHead(model, InterpolatedPrompts).to(config.device)
+    head = PromptHead(model.towers, ordinalclip_prompts(model)).to(config.device)
     parameters = [*freeze(model, "stage 2").values(), *_trainable(head.prompts)]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
 

@@ -9,10 +9,7 @@ import pandas as pd
 from l2rclip_lite.data.table import first_row, refuse_repeats
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file
-
-# A line end or an escape code in a name would break the files and the terminal that repeat it; half
-# of a surrogate pair, what is left of a name that is not UTF-8, cannot be written at all.
-CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+from l2rclip_lite.ranks import has_control
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
@@ -38,7 +35,9 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     if row:
         raise InputError(f"{row['where']}: the path is blank; fill it in, or remove the row.")
 
-    row = first_row(table, table["path"].str.contains(CONTROL))
+    # A line end or an escape code would break the files and the terminal that repeat it; half of a
+    # surrogate pair, what is left of a name that is not UTF-8, cannot be written at all.
+    row = first_row(table, table["path"].map(has_control))
     if row:
         raise InputError(
             f"{row['where']}: the path {row['path']!r:.200} has a control character; "

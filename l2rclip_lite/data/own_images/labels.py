@@ -12,8 +12,8 @@ from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
-MAX_RANKS = 200  # different numbers that pass for ranks if nobody names them
-Kind = Literal["names", "index", "position"]
+MOST_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
+LabelsAre = Literal["names", "index", "position"]
 
 
 def _plain_ranks(ranks: object) -> object:
@@ -35,11 +35,11 @@ UserRanks = Annotated[
 ]
 
 
-def numbers(texts: Iterable[str]) -> "pd.Series[float]":
+def as_numbers(texts: Iterable[str]) -> "pd.Series[float]":
     """Return what is written as a finite number; NaN for words.
 
     Example:
-        >>> numbers(["03", "3.0", "ripe", "inf"]).tolist()
+        >>> as_numbers(["03", "3.0", "ripe", "inf"]).tolist()
         [3.0, 3.0, nan, nan]
     """
     values = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
@@ -61,7 +61,7 @@ def in_words(values: Iterable[float]) -> list[str]:
 
 
 def label_space(
-    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, kind: Kind
+    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, labels_are: LabelsAre
 ) -> tuple[Ranks, list[str]]:
     """Return the ranks and sentences about them, and give the table a column `target`.
 
@@ -69,7 +69,7 @@ def label_space(
         table: Columns `label` and `where`.
         ranks: As `load_csv` takes them, or the ranks themselves.
         template: As `load_csv` takes it.
-        kind: What a label is: "names", "index" or "position".
+        labels_are: What a label is: "names", "index" or "position".
 
     Raises:
         InputError: A label that is no rank, or that could be read in two ways.
@@ -91,20 +91,20 @@ def label_space(
         raise InputError(f"{row['where']}: the label is blank; fill it in, or remove the row.")
 
     if ranks is None:
-        names = _numbers_of_labels(table, kind)
+        names = _numbers_of_labels(table, labels_are)
     elif isinstance(ranks, Ranks):
         names = _labels_of(ranks)
     else:
         names = _names(ranks)
 
-    values = numbers(names)
+    values = as_numbers(names)
     if values.notna().all():
         sentence = "a photo of grade {rank}" if template is None else template
         space = Ranks(tuple(in_words(values)), tuple(values), sentence)
     else:
         sentence = "a photo of a {rank} object" if template is None else template
         space = Ranks(tuple(names), tuple(range(len(names))), sentence)
-    table["target"] = targets(table, names, kind)
+    table["target"] = targets(table, names, labels_are)
 
     messages = []
     if ranks is None:
@@ -142,18 +142,18 @@ def _names(ranks: str | Sequence[str | int | float] | np.ndarray) -> list[str]:
     return [name.strip() for name in ranks.split(",")]
 
 
-def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
+def _numbers_of_labels(table: pd.DataFrame, labels_are: LabelsAre) -> list[str]:
     """Return the different labels in their order, if all are numbers.
 
     Raises:
-        InputError: A label that is a word, too many labels, or a `kind` that needs ranks.
+        InputError: A label that is a word, too many labels, or a `labels_are` that needs ranks.
     """
-    if kind != "names":
+    if labels_are != "names":
         raise InputError(
             "csv: --labels-are index or position counts the ranks; give them by --ranks."
         )
 
-    labels = numbers(table["label"])
+    labels = as_numbers(table["label"])
     row = first_row(table, labels.isna() & table["label"].str.contains(","))
     if row:
         raise InputError(
@@ -176,7 +176,7 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
         )
 
     values = sorted(set(labels))
-    if len(values) > min(MAX_RANKS, len(table) / 2):
+    if len(values) > min(MOST_NUMBERS, len(table) / 2):
         raise InputError(
             f"csv: {plural(len(values), 'different label')} for {plural(len(table), 'image')} "
             "are too many; round them, add images, or pass ranks."
@@ -184,13 +184,13 @@ def _numbers_of_labels(table: pd.DataFrame, kind: Kind) -> list[str]:
     return [str(value) for value in values]
 
 
-def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series[int]":
+def targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -> "pd.Series[int]":
     """Return the rank index of each label.
 
     Args:
         table: Columns `label` and `where`.
         names: The ranks as the user wrote them.
-        kind: What a label is.
+        labels_are: What a label is.
 
     Raises:
         InputError: A label that is no rank, or that could be read in two ways.
@@ -203,21 +203,21 @@ def targets(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> "pd.Series
         it or --ranks, or say what labels are: --labels-are names, index (from 0) or position (from
         1).
     """
-    if kind == "names":
+    if labels_are == "names":
         spellings = list(names)
     else:
-        start = 1 if kind == "position" else 0
+        start = 1 if labels_are == "position" else 0
         spellings = [str(start + rank) for rank in range(len(names))]
 
-    if numbers(spellings).notna().all():
+    if as_numbers(spellings).notna().all():
         return _targets_of_numbers(table, spellings)
     return _targets_of_words(table, spellings)
 
 
 def _targets_of_numbers(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Series[int]":
     """Return the rank index of each label where all ranks are numbers: "03" and "3.0" are 3."""
-    rank_of = {value: rank for rank, value in enumerate(numbers(spellings))}
-    target = numbers(table["label"]).map(rank_of)
+    rank_of = {value: rank for rank, value in enumerate(as_numbers(spellings))}
+    target = as_numbers(table["label"]).map(rank_of)
     row = first_row(table, target.isna())
     if row:
         raise InputError(
@@ -236,7 +236,7 @@ def _targets_of_words(table: pd.DataFrame, spellings: Sequence[str]) -> "pd.Seri
     rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
     target = table["label"].map(composed).map(rank_of)
 
-    row = first_row(table, target.isna() & numbers(table["label"]).notna())
+    row = first_row(table, target.isna() & as_numbers(table["label"]).notna())
     if row:
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is no name, but may count the ranks: "

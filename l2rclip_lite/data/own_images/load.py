@@ -11,8 +11,8 @@ from pydantic import Field
 from l2rclip_lite.data.base import Card, OrdinalDataset
 from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.own_images.files import files_inside
-from l2rclip_lite.data.own_images.labels import Kind, UserRanks, label_space
-from l2rclip_lite.data.own_images.reading import Labels, images_by_folder, own_table
+from l2rclip_lite.data.own_images.labels import LabelsAre, UserRanks, label_space
+from l2rclip_lite.data.own_images.reading import LabelTable, images_by_folder, own_table
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import as_dataset, keep_present
 from l2rclip_lite.errors import InputError, plural
@@ -22,11 +22,11 @@ from l2rclip_lite.files import is_file
 @validated
 def load_csv(  # noqa: PLR0913  (an entry point)
     root: str | Path | None = None,
-    labels: Labels | None = None,
+    labels: LabelTable | None = None,
     ranks: UserRanks = None,
     template: str | None = None,
     unit: str = "grade",
-    labels_are: Kind = "names",
+    labels_are: LabelsAre = "names",
     path_column: str = "path",
     label_column: str = "label",
     group_column: str = "group",
@@ -124,7 +124,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
 
 
 def _read(
-    root: Path, labels: Labels | None, columns: dict[str, str]
+    root: Path, labels: LabelTable | None, columns: dict[str, str]
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Return one row for each image, what to call the rows, and sentences about them."""
     if labels is None:

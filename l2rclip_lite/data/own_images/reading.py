@@ -14,11 +14,11 @@ from l2rclip_lite.images import IMAGE_SUFFIXES
 
 # any other file is not opened: its first line may be a secret
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
-Labels = str | Path | pd.DataFrame
+LabelTable = str | Path | pd.DataFrame
 
 
 def own_table(
-    root: Path, labels: Labels, columns: dict[str, str]
+    root: Path, labels: LabelTable, columns: dict[str, str]
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Return a user's table with our names of columns, what to call it, and sentences about it.
 
