@@ -107,7 +107,8 @@ def read_columns(
         once = f"write the column {' and '.join(map(repr, unclear))} once"
         raise InputError(f"{file}: {once}, in {names!r:.200}{advice}.")
 
-    where = [f"{file.name} row {row}" for row in range(start, start + len(cells))]
+    title = file.name
+    where = [f"{title} row {row}" for row in range(start, start + len(cells))]
     texts = {name: _texts(cells.iloc[:, place], name, where) for name, place in places.items()}
     table = pd.DataFrame(texts | {"where": where})
     table = table[~_blank_rows(table.drop(columns="where"), cells)].reset_index(drop=True)
@@ -190,6 +191,9 @@ def _texts(column: "pd.Series[Any]", name: str, where: Sequence[str]) -> list[st
     Raises:
         InputError: A cell that is an array or a list, or bytes that are not UTF-8.
     """
+    if isinstance(column.dtype, pd.StringDtype) and not column.hasnans:  # as of a text file
+        return [cell.strip() for cell in column.tolist()]
+
     texts = []
     present = column.notna().tolist()
     for row, cell in enumerate(column.astype(object).tolist()):
@@ -257,8 +261,12 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
     Raises:
         InputError: Two rows of one image.
     """
+    repeated = image.duplicated()
+    if not repeated.any():
+        return
+
     earlier = table.assign(earlier=table.groupby(image)["where"].transform("first"))
-    row = first_row(earlier, image.duplicated())
+    row = first_row(earlier, repeated)
     if row:
         raise InputError(
             f"{row['where']}: the image {row['path']} is listed in {row['earlier']} already; "
