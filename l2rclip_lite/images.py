@@ -2,16 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError, unreadable
@@ -19,7 +20,8 @@ from l2rclip_lite.files import is_file, kind_of
 from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
-IN_MEMORY = 2**31  # bytes of resized images that are kept
+IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
+DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
 KINDS = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
@@ -142,9 +144,22 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         pixels = self.resize(named_rgb(image, f"image {index}"))
         resized = (pixels, rank_index(label, f"image {index}"))
 
-        if self.keep:
+        if self.keep and get_worker_info() is None:  # the memory of a worker goes with it
             self.kept[index] = resized
         return resized
+
+    def remember(
+        self,
+        rows: Iterable[int],
+        pixels: UInt8[Tensor, "batch 3 height width"],
+        labels: Int[Tensor, " batch"],
+    ) -> None:
+        """Keep images that a worker has read, as `__getitem__` keeps its own."""
+        if not self.keep:
+            return
+        for row, image, label in zip(rows, pixels, labels, strict=True):
+            if row not in self.kept:
+                self.kept[row] = (image.clone(), int(label))
 
 
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.

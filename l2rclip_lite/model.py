@@ -12,9 +12,9 @@ from torchvision.transforms import v2
 from l2rclip_lite.config import Config
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import CachedFeatures
+from l2rclip_lite.feature_cache import FeatureCache
 from l2rclip_lite.image_lists import image_list, paths_of
-from l2rclip_lite.images import Images, MapStyle, ResizedImages
+from l2rclip_lite.images import Images, MapStyle, ResizedImages, scaled
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
@@ -163,7 +163,7 @@ class L2RCLIP(Pretrained):
                 unit features beside the texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode, up to 64.
-            cache: A folder where features of `Towers.backbone` are kept, see `CachedFeatures`.
+            cache: A folder where features of `Towers.backbone` are kept, see `FeatureCache`.
             quiet: Whether to hide the progress bar.
 
         Raises:
@@ -174,26 +174,20 @@ class L2RCLIP(Pretrained):
         if backbone is None:
             backbone = self.wide
 
-        cached = None
+        compute = self._backbone if backbone else self.image_features
+        kept = None
         if cache and backbone:
             numerics = f"{self.config.precision} {self.device.type}"
-            cached = CachedFeatures.of_towers(cache, images, self.towers, numerics)
-            stored = cached.read(self.rank_features.dtype)
-            if stored is not None:
-                return stored
+            kept = FeatureCache.of_towers(cache, self.towers, numerics, self.rank_features.dtype)
 
-        features = encode_images(
+        return encode_images(
             images,
-            self._backbone if backbone else self.image_features,
-            self.towers,
-            self.device,
+            lambda pixels: compute(self.towers.normalize(scaled(pixels.to(self.device)))),
             batch_size=batch_size,
             workers=workers,
             quiet=quiet,
+            cache=kept,
         )
-        if cached is not None:
-            cached.write(features)
-        return features
 
     def predict(
         self,

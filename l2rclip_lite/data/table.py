@@ -1,6 +1,7 @@
 """A table with one row per image: read, checked row by row, and turned into a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def read_columns(
         )
 
     try:
-        cells, start = _read_cells(source, needed, header)
+        with _unchanged(source):
+            cells, start = _read_cells(source, needed, header)
     except ImportError as error:
         raise InputError(
             f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
@@ -115,6 +117,24 @@ def read_columns(
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
     return table, {name: names[place] for name, place in places.items()}
+
+
+@contextmanager
+def _unchanged(source: Source) -> Iterator[None]:
+    """Refuse a file that somebody writes while it is read: its last row may be cut off.
+
+    Raises:
+        InputError: Its size or time of change is another one afterwards.
+    """
+    if isinstance(source, pd.DataFrame):
+        yield
+        return
+
+    before = source.stat()
+    yield
+    after = source.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(f"{source}: was changed while it was read; run again when it is complete.")
 
 
 def _read_cells(
