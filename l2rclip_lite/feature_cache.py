@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from l2rclip_lite.data.base import Computed, Split
-from l2rclip_lite.data.map_style import inside
+from l2rclip_lite.data.base import Split
+from l2rclip_lite.data.map_style import file_of, inside
 from l2rclip_lite.errors import InputError, one_line, reason
 from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
-from l2rclip_lite.images import DECODING, ResizedImages, file_digest, read_image
+from l2rclip_lite.images import DECODING, ResizedImages, file_digest
 from l2rclip_lite.towers.base import Towers
 
 FEATURES = "features"  # the one tensor of a file
@@ -188,10 +188,10 @@ def _content(images: ResizedImages, index: int) -> bytes:
         InputError: It cannot be read.
     """
     source, place = inside(images.images, index)
-    if isinstance(source, Split) and source.transform is None:
-        source, place = inside(source.images, place)
-        if isinstance(source, Computed) and source.function is read_image:
-            return file_digest(*(column[place] for column in source.columns))
+    if isinstance(source, Split):
+        file = file_of(source, place)
+        if file is not None:
+            return file_digest(*file)
 
     if isinstance(source, list | tuple):
         item = source[place]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.map_style import OwnImages
+from l2rclip_lite.data.map_style import OwnImages, reduced_item
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.images import MapStyle
 from l2rclip_lite.ranks import Ranks, rank_index
@@ -112,6 +112,7 @@ class Split(Dataset[tuple[Any, int]]):
     subjects: Sequence[str] | None = None
     deviations: Sequence[float] | None = None
     transform: Callable[[Any], Any] | None = None
+    reduced = reduced_item  # what `ResizedImages` asks for in the place of an item
 
     def __post_init__(self) -> None:
         """Make tuples of one length of the columns."""

@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import DatasetFolder
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import named_rgb, pixel_digest
+from l2rclip_lite.images import named_rgb, pixel_digest, read_image
 from l2rclip_lite.ranks import is_plain, rank_index
 
 MOST_IMAGES = 10_000_000  # a list of their names takes a gigabyte
@@ -221,6 +221,28 @@ def inside(dataset: Any, index: int) -> tuple[Any, int]:
             dataset = dataset.datasets[part]
         else:
             return dataset, index
+
+
+def file_of(split: Any, index: int) -> tuple[Any, str] | None:
+    """Return file and row of an image that `read_image` reads for a split, or None for others.
+
+    Args:
+        split: A `Split`; one with a `transform` gives other images than its files hold.
+        index: Which image.
+    """
+    images, place = inside(split.images, index)
+    if split.transform is not None or getattr(images, "function", None) is not read_image:
+        return None
+    path, where, *_ = (*(column[place] for column in images.columns), "")
+    return path, where
+
+
+def reduced_item(split: Any, index: int, side: int) -> Any:
+    """Return `split[index]`; of a file no more pixels than `read_image` needs for `side`."""
+    file = file_of(split, index)
+    if file is None:
+        return split[index]
+    return read_image(*file, side=side), split.targets[index]
 
 
 def _gives_its_samples(dataset: Any) -> bool:
