@@ -2,16 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError, unreadable
@@ -19,7 +20,8 @@ from l2rclip_lite.files import is_file, kind_of
 from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
-IN_MEMORY = 2**31  # bytes of resized images that are kept
+IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
+DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
 ACCEPTED = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
@@ -120,6 +122,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: Any, size: int) -> None:
         # pandas would count by label
         self.images = images.tolist() if hasattr(images, "iloc") else images
+        self.size = size
         self.resize = square(size)
         self.keep = 3 * size**2 * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
@@ -133,34 +136,57 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         if index in self.kept:
             return self.kept[index]
 
-        item = self.images[index]
+        # a split can read a large file at a reduced scale
+        reads_reduced = hasattr(self.images, "reduced")
+        item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
         image = item
         label = -1
         if isinstance(item, tuple) and len(item) == 2:
             image, label = item
 
-        pixels = self.resize(named_rgb(image, f"image {index}"))
+        pixels = self.resize(named_rgb(image, f"image {index}", self.size))
         resized = (pixels, rank_index(label, f"image {index}"))
 
-        if self.keep:
+        if self.keep and get_worker_info() is None:  # the memory of a worker goes with it
             self.kept[index] = resized
         return resized
+
+    def remember(
+        self,
+        rows: Iterable[int],
+        pixels: UInt8[Tensor, "batch 3 height width"],
+        labels: Int[Tensor, " batch"],
+    ) -> None:
+        """Keep images that a worker has read, as `__getitem__` keeps its own."""
+        if not self.keep:
+            return
+        for row, image, label in zip(rows, pixels, labels, strict=True):
+            if row not in self.kept:
+                self.kept[row] = (image.clone(), int(label))
 
 
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+BLOCK = 2**16  # bytes that are read at once; larger blocks take longer for a million small files
+REDUCED = 2_000_000  # pixels from which on fewer are decoded where few are wanted
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
-def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
+def read_image(
+    path: str | os.PathLike[str], where: str = "", side: int | None = None
+) -> Image.Image:
     """Read an image file as RGB, see `as_rgb`.
 
-    Of an animation or of many pages the first is taken. Colour profiles are not applied.
+    Of an animation or of many pages the first is taken. Colour profiles are not applied. A JPEG
+    file of more than 2 megapixels whose small version is wanted is decoded at a half, a quarter or
+    an eighth of its size, at least twice what is wanted: three times as fast, and after resizing no
+    value differs by more than 2 of 255.
 
     Args:
         path: A JPEG, PNG, WebP, TIFF, BMP or GIF file.
         where: The row that names it, for an error, such as "labels.csv row 7".
+        side: Of the square that it will be resized to, pixels; None reads all pixels.
 
     Returns:
         The decoded image.
@@ -180,6 +206,8 @@ def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
+            if side is not None and opened.width * opened.height > REDUCED:
+                opened.draft(None, (2 * side, 2 * side))  # does nothing unless it is a JPEG
             return upright_rgb(opened, stored_bits(opened))
     except PermissionError as error:
         raise unreadable(name, error) from error
@@ -203,8 +231,11 @@ def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
     """
     name = _file_name(path, where)
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+        digest = hashlib.sha256()
+        with open(path, "rb", buffering=0) as stream:
+            for block in iter(partial(stream.read, BLOCK), b""):
+                digest.update(block)
+        return digest.digest()
     except OSError as error:
         raise unreadable(name, error) from error
 
@@ -240,7 +271,7 @@ class ImageFiles(Dataset[Image.Image]):
         correct or remove it.
     """
 
-    def __init__(self, files: Sequence[str], where: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str | os.PathLike[str]], where: Sequence[str]) -> None:
         self.files = files
         self.where = where
 
@@ -252,12 +283,16 @@ class ImageFiles(Dataset[Image.Image]):
         """Return one image as RGB."""
         return read_image(self.files[index], self.where[index])
 
+    def reduced(self, index: int, side: int) -> Image.Image:
+        """Return one image with no more pixels than a square of `side` needs, see `read_image`."""
+        return read_image(self.files[index], self.where[index], side=side)
+
     def digest(self, index: int) -> bytes:
         """Return SHA-256 of the bytes of a file; nothing is decoded."""
         return file_digest(self.files[index], self.where[index])
 
 
-def as_rgb(image: object) -> Image.Image:
+def as_rgb(image: object, side: int | None = None) -> Image.Image:
     """Return any image as bytes in RGB: the one way from a picture to what the towers see.
 
     - A path is read, see `read_image`.
@@ -269,6 +304,10 @@ def as_rgb(image: object) -> Image.Image:
     - Of 16 bits the upper eight count, for all images alike: nothing is stretched. An image whose
       brightest value is below 4,096, as 12 bits stored in 16 are, would come out nearly black and
       is refused. A TIFF that declares 12 bits is read as such.
+
+    Args:
+        image: See above.
+        side: See `read_image`; of a path alone.
 
     Returns:
         Mode RGB; the argument itself where it is that already.
@@ -285,7 +324,7 @@ def as_rgb(image: object) -> Image.Image:
         x.permute(2, 0, 1).
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image)
+        return read_image(image, side=side)
 
     try:
         if isinstance(image, Tensor):
@@ -302,8 +341,8 @@ def as_rgb(image: object) -> Image.Image:
     raise InputError(f"{type(image).__name__} is no image; give {ACCEPTED}.")
 
 
-def named_rgb(image: object, name: str) -> Image.Image:
-    """Return `as_rgb(image)`; an error says which image it is, where it is not a path.
+def named_rgb(image: object, name: str, side: int | None = None) -> Image.Image:
+    """Return `as_rgb(image, side)`; an error says which image it is, where it is not a path.
 
     Example:
         >>> named_rgb(None, "image 3")
@@ -312,7 +351,7 @@ def named_rgb(image: object, name: str) -> Image.Image:
         Pillow, an array of bytes (height, width, 3), or a tensor (3, height, width).
     """
     try:
-        return as_rgb(image)
+        return as_rgb(image, side)
     except InputError as error:
         if isinstance(image, str | os.PathLike):
             raise
@@ -325,7 +364,7 @@ def square(side: int) -> v2.Compose:
     The whole image is squeezed into it: a crop would cut away what is graded.
     """
     resize = v2.Resize([side, side], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
-    return v2.Compose([as_rgb, resize, v2.ToImage(), v2.ToPureTensor()])
+    return v2.Compose([partial(as_rgb, side=side), resize, v2.ToImage(), v2.ToPureTensor()])
 
 
 def scaled(

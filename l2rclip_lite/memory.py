@@ -24,7 +24,8 @@ def out_of_memory_in_words(
         divisor: By how much fewer images to try.
 
     Raises:
-        TrainingError: In the place of an error that is about memory; others pass.
+        TrainingError: In the place of an error that is about memory, or a process that decodes
+            images and was killed; others pass.
 
     Example:
         >>> with out_of_memory_in_words("stage 2", 64, "--batch-size"):
@@ -37,6 +38,11 @@ def out_of_memory_in_words(
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
+        if "DataLoader worker (pid" in str(error):  # what torch says of a process that was killed
+            raise TrainingError(
+                f"{where}: the system has ended a process that decodes images, mostly for want of "
+                "memory; try fewer --workers."
+            ) from error
         if not is_out_of_memory(error):
             raise
 

@@ -7,20 +7,17 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS, whole_number
 from l2rclip_lite.config import Config
+from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import CachedFeatures
+from l2rclip_lite.feature_cache import FeatureCache
 from l2rclip_lite.image_lists import image_list, paths_of
 from l2rclip_lite.images import Images, MapStyle, ResizedImages, scaled
 from l2rclip_lite.kernel import KernelHead
-from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
-from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Pixels, Towers
 
@@ -166,7 +163,7 @@ class L2RCLIP(Pretrained):
                 unit features beside the texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode, up to 64.
-            cache: A folder where features of `Towers.backbone` are kept, see `CachedFeatures`.
+            cache: A folder where features of `Towers.backbone` are kept, see `FeatureCache`.
             quiet: Whether to hide the progress bar.
 
         Raises:
@@ -179,42 +176,20 @@ class L2RCLIP(Pretrained):
         if backbone is None:
             backbone = self.wide
 
-        cached = None
+        compute = self._backbone if backbone else self.image_features
+        kept = None
         if cache and backbone:
             numerics = f"{self.config.precision} {self.device.type}"
-            cached = CachedFeatures.of_towers(cache, images, self.towers, numerics)
-            stored = cached.read(self.rank_features.dtype)
-            if stored is not None:
-                return stored
+            kept = FeatureCache.of_towers(cache, self.towers, numerics, self.rank_features.dtype)
 
-        features = self._encode_all(images, backbone, batch_size, workers, quiet)
-        if cached is not None:
-            cached.write(features)
-        return features
-
-    def _encode_all(
-        self, images: ResizedImages, backbone: bool, batch_size: int, workers: int, quiet: bool
-    ) -> Float[Tensor, "batch wide"]:
-        """Return what `encode` returns, one batch after the other."""
-        batch_size = whole_number(batch_size, "batch_size", 1, MAX_BATCH)
-        workers = whole_number(workers, "workers", 0, MAX_WORKERS)
-        if not len(images):
-            raise InputError(
-                "encode: no image given; pass at least one, or a folder that holds some."
-            )
-
-        encode = self._backbone if backbone else self.image_features
-        loader = DataLoader(images, batch_size, num_workers=workers)
-        at_once = min(batch_size, len(images))
-        batches = []
-
-        # a quarter, as `fit` encodes up to twice its --batch-size at once
-        with out_of_memory_in_words("encoding images", at_once, "--batch-size", divisor=4):
-            for pixels, _ in Progress(loader, "encoding images", disable=quiet, leave=False):
-                inputs = self.towers.normalize(scaled(pixels.to(self.device)))
-                batches.append(encode(inputs).cpu())
-
-        return torch.cat(batches)
+        return encode_images(
+            images,
+            lambda pixels: compute(self.towers.normalize(scaled(pixels.to(self.device)))),
+            batch_size=batch_size,
+            workers=workers,
+            quiet=quiet,
+            cache=kept,
+        )
 
     def predict(
         self,

@@ -69,11 +69,12 @@ class RunDirectory:
         self.model = self.folder / "model.safetensors"
         self.card = self.folder / "README.md"
         self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
+        self.features = self.folder / ".features"  # of images, as long as that
 
     @property
-    def folders(self) -> tuple[Path, Path]:
+    def folders(self) -> tuple[Path, ...]:
         """The folders that a run may hold."""
-        return self.unfinished, self.folder / BASELINES_FOLDER
+        return self.unfinished, self.features, self.folder / BASELINES_FOLDER
 
     def baseline(self, name: str) -> "RunDirectory":
         """Return the directory of a baseline of this run, there or not.
@@ -145,8 +146,8 @@ class RunDirectory:
         for file in (*files, self.folder / LOCK):
             self.has_file(file)
 
-        if self.has_folder(self.unfinished):
-            for path in self.unfinished.iterdir():
+        for folder in (self.unfinished, self.features):
+            for path in folder.iterdir() if self.has_folder(folder) else ():
                 is_leftover = path.name.startswith(".") and kind_of(path) == "a folder"
                 if not is_leftover:
                     self.has_file(path)
@@ -348,13 +349,17 @@ class RunDirectory:
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""
-        if not self.has_folder(self.unfinished):
-            return
-        sweep_leftovers(self.unfinished, young=0)
-        for file in self.unfinished.glob("stage*.safetensors"):
-            file.unlink()
-        if not any(self.unfinished.iterdir()):
-            self.unfinished.rmdir()
+        for folder, own in (
+            (self.unfinished, "stage*.safetensors"),
+            (self.features, "*.safetensors"),
+        ):
+            if not self.has_folder(folder):
+                continue
+            sweep_leftovers(folder, young=0)
+            for file in folder.glob(own):
+                file.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def json_ready(ranks: Ranks) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.map_style import OwnImages
+from l2rclip_lite.data.map_style import OwnImages, inside
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.images import MapStyle
+from l2rclip_lite.images import ImageFiles, MapStyle
 from l2rclip_lite.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
@@ -118,6 +118,13 @@ class Split(Dataset[tuple[Any, int]]):
         if self.transform is not None:
             image = self.transform(image)
         return image, self.targets[position]
+
+    def reduced(self, index: int, side: int) -> Any:
+        """Return `self[index]`; of a file no more pixels than `read_image` needs for `side`."""
+        images, place = inside(self.images, index)
+        if self.transform is None and isinstance(images, ImageFiles):
+            return images.reduced(place, side), self.targets[index]
+        return self[index]
 
     @classmethod
     def from_dataset(cls, dataset: MapStyle, name: str = "image") -> "Split":

@@ -1,6 +1,7 @@
 """A table with one row per image: read, checked row by row, and turned into a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def read_columns(
         once = f"write the column {' and '.join(map(repr, unclear))} once"
         raise InputError(f"{file}: {once}, in {names!r:.200}{advice}.")
 
-    where = [f"{file.name} row {row}" for row in range(start, start + len(cells))]
+    title = file.name
+    where = [f"{title} row {row}" for row in range(start, start + len(cells))]
     texts = {name: _texts(cells.iloc[:, place], name, where) for name, place in places.items()}
     table = pd.DataFrame(texts | {"where": where})
     table = table[~_blank_rows(table.drop(columns="where"), cells)].reset_index(drop=True)
@@ -101,12 +103,31 @@ def read_columns(
     return table, {name: names[place] for name, place in places.items()}
 
 
+@contextmanager
+def _unchanged(source: Source) -> Iterator[None]:
+    """Refuse a file that somebody writes while it is read: its last row may be cut off.
+
+    Raises:
+        InputError: Its size or time of change is another one afterwards.
+    """
+    if isinstance(source, pd.DataFrame):
+        yield
+        return
+
+    before = source.stat()
+    yield
+    after = source.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(f"{source}: was changed while it was read; run again when it is complete.")
+
+
 def _read_cells(
     source: Source, file: Path, needed: Sequence[str], header: bool | None
 ) -> tuple[pd.DataFrame, int]:
     """Return what `_cells_of` does; what pandas and the system raise becomes one sentence."""
     try:
-        return _cells_of(source, needed, header)
+        with _unchanged(source):
+            return _cells_of(source, needed, header)
     except ImportError as error:
         raise InputError(
             f"{file}: Parquet needs pyarrow; pip install pyarrow, or save as CSV."
@@ -196,6 +217,9 @@ def _texts(column: "pd.Series[Any]", name: str, where: Sequence[str]) -> list[st
     Raises:
         InputError: A cell that is an array or a list, or bytes that are not UTF-8.
     """
+    if isinstance(column.dtype, pd.StringDtype) and not column.hasnans:  # as of a text file
+        return [cell.strip() for cell in column.tolist()]
+
     texts = []
     present = column.notna().tolist()
     for row, cell in enumerate(column.astype(object).tolist()):
@@ -263,8 +287,12 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
     Raises:
         InputError: Two rows of one image.
     """
+    repeated = image.duplicated()
+    if not repeated.any():
+        return
+
     earlier = table.assign(earlier=table.groupby(image)["where"].transform("first"))
-    row = first_row(earlier, image.duplicated())
+    row = first_row(earlier, repeated)
     if row:
         raise InputError(
             f"{row['where']}: the image {row['path']} is listed in {row['earlier']} already; "

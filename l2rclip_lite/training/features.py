@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.encoding import decoded
 from l2rclip_lite.images import Augment, ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.training.processes import own_rows, step_size
@@ -172,7 +173,7 @@ class TrainingData:
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
-        for (pixels, _), rows, own in zip(loader, wholes, parts, strict=True):
+        for (pixels, _), rows, own in zip(decoded(loader), wholes, parts, strict=True):
             pixels = pixels.to(model.device).repeat(views, 1, 1, 1)
 
             if config.augment:

@@ -62,7 +62,7 @@ def fit(  # noqa: PLR0913  (an entry point)
         source: Arguments of `load_dataset`, recorded so that `l2rclip evaluate` can read the data
             again.
         cache: A folder that keeps image features of the untrained tower for other runs; see
-            `L2RCLIP.encode`.
+            `L2RCLIP.encode`. None keeps them in `out` until the run is through.
         quiet: Whether to hide the table of what trains, on stdout, and bars and scores of epochs,
             on stderr.
         on_epoch: Called after each new epoch with its row of the history: `stage`, `epoch`,
@@ -149,7 +149,7 @@ def _both_stages(
 
     seconds = {}
     began = time.monotonic()
-    images = TrainingData.load(data, model, cache=cache, quiet=quiet)
+    images = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
     seconds["encoding"] = time.monotonic() - began
 
     began = time.monotonic()

@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from faults import painted
 from PIL import Image
@@ -30,12 +31,16 @@ from l2rclip_lite import images
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import write_json
+from l2rclip_lite.feature_cache import FeatureCache
+from l2rclip_lite.files import save_tensors, write_json
 from l2rclip_lite.freezing import freeze
+from l2rclip_lite.images import ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device, fit
@@ -93,6 +98,26 @@ def train(
         out.with_name("said").write_text(str(error), encoding="utf-8")
         os._exit(2)
     os._exit(0)
+
+
+def encode_in_pieces(folder: Path, out: Path, number: int, piece: int) -> None:
+    """Encode so many images of noise, a file of the folder for each piece, and write features."""
+    torch.set_num_threads(1)
+    ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
+    model = L2RCLIP(load_towers("tiny/random"), ranks, Config(heads=2))
+    noise = np.random.default_rng(0).integers(0, 256, (number, 8, 8, 3), dtype=np.uint8)
+
+    cache = FeatureCache.of_towers(folder, model.towers, "here", torch.float32)
+    with torch.no_grad():
+        features = encode_images(
+            ResizedImages(noise, model.towers.image_size),
+            lambda pixels: model.towers.backbone(model.towers.normalize(scaled(pixels))),
+            batch_size=32,
+            workers=0,
+            quiet=True,
+            cache=replace(cache, piece=piece),
+        )
+    save_tensors(out, {"features": features}, {})
 
 
 def disturb_write(at: int, fault: str, out: Path) -> None:

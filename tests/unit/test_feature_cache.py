@@ -1,6 +1,8 @@
 """Features that were kept are taken only whole, finite, and for their images and tower."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.feature_cache import CachedFeatures
+from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.feature_cache import CachedFeatures, FeatureCache
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.images import ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -67,7 +71,8 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     features = model.encode(IMAGES, backbone=True, cache=tmp_path)
     other = L2RCLIP(load_towers("tiny/random", seed=1), RANKS, Config(heads=2))
 
-    assert torch.allclose(model.encode(IMAGES[1:], backbone=True, cache=tmp_path), features[1:])
+    fewer = model.encode(IMAGES[1:], backbone=True, cache=tmp_path)
+    assert torch.allclose(fewer, features[1:], atol=1e-5)  # a batch decides the last bits
     assert not torch.allclose(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
     assert n_encoded == [4, 3, 4]
 
@@ -161,9 +166,72 @@ def test_a_damaged_cache_is_written_anew_with_a_line(
 
 def test_features_of_damaged_weights_are_not_kept(tmp_path: Path) -> None:
     """They are no numbers, and would be the fault of the cache later."""
-    cached = CachedFeatures(tmp_path, ResizedImages(IMAGES, 8), "a tower", [torch.ones(2)])
+    cached = CachedFeatures(tmp_path, ResizedImages(IMAGES, 8), "a tower", range(4))
     cached.write(torch.full((4, 2), torch.nan))
     assert not [*tmp_path.iterdir()]
     cached.write(torch.ones(4, 2))
     assert cached.read(torch.float32) is not None
     assert cached.read(torch.float16) is None
+
+
+# --- many images, in pieces ---------------------------------------------------------------------
+
+MANY = np.random.default_rng(1).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+
+
+def in_pieces(model: L2RCLIP, folder: Path, piece: int, batch_size: int = 4) -> Tensor:
+    """Encode the many images, a file for so many."""
+    cache = FeatureCache.of_towers(folder, model.towers, "here", torch.float32)
+    return encode_images(
+        ResizedImages(MANY, model.towers.image_size),
+        lambda pixels: model.towers.backbone(model.towers.normalize(scaled(pixels))),
+        batch_size=batch_size,
+        workers=0,
+        quiet=True,
+        cache=replace(cache, piece=piece),
+    )
+
+
+@torch.no_grad()
+def test_pieces_are_the_features_of_one_file_bit_for_bit(
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
+) -> None:
+    """Pieces hold whole batches: of 14 images in batches of 4 there are 12 in a file."""
+    whole = in_pieces(model, tmp_path / "whole", 40)
+    parts = in_pieces(model, tmp_path / "parts", 14)
+    assert torch.equal(parts, whole)
+    assert len([*(tmp_path / "parts").iterdir()]) == 4
+    assert n_encoded == [4] * 20
+
+
+@torch.no_grad()
+def test_a_damaged_or_missing_piece_alone_is_encoded_anew(
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are read."""
+    features = in_pieces(model, tmp_path, 8)
+    files = sorted(tmp_path.iterdir())
+    half(files[0])
+    files[1].unlink()
+    n_encoded.clear()
+
+    assert torch.equal(in_pieces(model, tmp_path, 8), features)
+    assert n_encoded == [4] * 4
+    lines = capsys.readouterr().err
+    assert lines.count("\n") == 1
+    assert files[0].name in lines
+
+
+@torch.no_grad()
+def test_a_disk_without_room_for_all_is_one_sentence_after_the_first_piece(
+    model: L2RCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written stays, and is taken when there is room."""
+    usage = shutil.disk_usage
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda folder: usage(folder)._replace(free=99))
+        with pytest.raises(InputError, match=r"take 0.0 GB more, and only 0.0 are free; free some"):
+            in_pieces(model, tmp_path, 8)
+    assert len([*tmp_path.iterdir()]) == 1
+    in_pieces(model, tmp_path, 8)
+    assert len([*tmp_path.iterdir()]) == 5

@@ -45,54 +45,97 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         )
 
     top = os.path.realpath(root)
-    resolved: dict[str, str] = {}  # once for each folder, as links are slow to follow
+    folders: dict[str, _Folder] = {}  # each is listed once: to look up a million files takes long
     files = []
-    for path in table["path"]:
+    is_there = []
+    for path in table["path"].tolist():
         folder, name = os.path.split(path)
-        if folder not in resolved:
-            resolved[folder] = os.path.realpath(os.path.join(top, folder))
+        if folder not in folders:
+            folders[folder] = _Folder(folder, top)
 
-        file = os.path.normpath(os.path.join(resolved[folder], name))
-        if os.path.islink(file):
-            file = os.path.realpath(file)
+        file, is_regular = folders[folder].find(name)
         files.append(file)
+        is_there.append(is_regular)
 
-    column = pd.Series(files, index=table.index)
-    row = first_row(table, ~column.str.startswith(os.path.join(top, "")))
+    column = pd.Series(files, index=table.index, dtype=object)
+    inside = os.path.join(top, "")
+    row = first_row(table, column.map(lambda file: not file.startswith(inside)))
     if row:
         raise InputError(
             f"{row['where']}: the path {row['path']!r:.200} leads out of the folder {root}, "
             "as it is or by a link; copy the image itself there."
         )
 
-    _refuse_spaces(table, resolved)
+    _refuse_spaces(table, folders)
     refuse_repeats(table, column)
-    return [file if is_file(file) else "" for file in files]
+    return [file if there else "" for file, there in zip(files, is_there, strict=True)]
 
 
-def _refuse_spaces(table: pd.DataFrame, resolved: Mapping[str, str]) -> None:
+class _Folder:
+    """A folder that paths of a table name, and its regular files.
+
+    Args:
+        path: Its path from `top`; links are followed.
+        top: The folder of all images; what lies outside is not listed.
+
+    Raises:
+        InputError: A folder that may not be listed.
+    """
+
+    def __init__(self, path: str, top: str) -> None:
+        self.inside = os.path.join(top, "")
+        self.place = os.path.realpath(os.path.join(top, path))
+        self.prefix = os.path.join(self.place, "")
+        self.regular: set[str] = set()
+        self.spaced: list[str] = []  # names with spaces around them
+        if not self.prefix.startswith(self.inside) or not os.path.isdir(self.place):
+            return
+
+        try:
+            with os.scandir(self.place) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        self.regular.add(entry.name)
+                    if entry.name != entry.name.strip():
+                        self.spaced.append(entry.name)
+        except PermissionError as error:
+            raise unreadable(self.place, error) from error
+
+    def find(self, name: str) -> tuple[str, bool]:
+        """Return the file that a name means here, links followed, and whether it is one."""
+        if name in self.regular:
+            return self.prefix + name, True
+
+        # nothing, a link, or a name in other letters on a disk that does not tell them apart
+        file = os.path.normpath(os.path.join(self.place, name))
+        if os.path.islink(file):
+            file = os.path.realpath(file)
+        return file, file.startswith(self.inside) and is_file(file)
+
+
+def _refuse_spaces(table: pd.DataFrame, folders: Mapping[str, _Folder]) -> None:
     """Refuse a path that may mean a file with spaces around its name, too.
 
     A table is read without the spaces around its cells.
 
     Args:
         table: Columns `path` and `where`.
-        resolved: Where each folder of the paths is.
+        folders: The folders of the paths.
 
     Raises:
         InputError: Such a path.
     """
-    listed = set(map(os.path.split, table["path"]))
-    unclear = set[tuple[str, str]]()
-    for folder, place in resolved.items():
-        try:
-            names = os.listdir(place) if os.path.isdir(place) else []
-        except PermissionError as error:
-            raise unreadable(place, error) from error
-        spaced = [name for name in names if name != name.strip()]
-        unclear |= {(folder, name.strip()) for name in spaced if (folder, name) not in listed}
+    if not any(folder.spaced for folder in folders.values()):
+        return
 
-    row = first_row(table, table["path"].map(os.path.split).isin(unclear))
+    names = table["path"].map(os.path.split)
+    listed = set(names)
+    unclear = set[tuple[str, str]]()
+    for path, folder in folders.items():
+        spaced = [name for name in folder.spaced if (path, name) not in listed]
+        unclear |= {(path, name.strip()) for name in spaced}
+
+    row = first_row(table, names.isin(unclear))
     if row:
         raise InputError(
             f"{row['where']}: the path {row['path']!r:.200} may also mean a file with spaces "

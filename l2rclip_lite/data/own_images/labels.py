@@ -42,8 +42,11 @@ def as_numbers(texts: Iterable[str]) -> "pd.Series[float]":
         >>> as_numbers(["03", "3.0", "ripe", "inf"]).tolist()
         [3.0, 3.0, nan, nan]
     """
-    values = pd.to_numeric(pd.Series([*texts], dtype=object), errors="coerce").astype(float)
-    return values.where(np.isfinite(values))
+    texts = list(texts)
+    different = list(dict.fromkeys(texts))  # a million labels have few
+    values = pd.to_numeric(pd.Series(different, dtype=object), errors="coerce").astype(float)
+    number_of = dict(zip(different, values.where(np.isfinite(values)), strict=True))
+    return pd.Series([number_of[text] for text in texts], dtype=float)
 
 
 def in_words(values: Iterable[float]) -> list[str]:

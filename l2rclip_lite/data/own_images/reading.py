@@ -150,10 +150,15 @@ def _left_out(
 
     read = set(images)
     others = [path for path in all_images if path not in read]
-    deeper = [path for path in others if any(path.is_relative_to(folder) for folder in ranks)]
+    deeper = list[Path]()
+    beside = list[Path]()
+    for path in others:
+        is_deeper = any(path.is_relative_to(folder) for folder in ranks)
+        (deeper if is_deeper else beside).append(path)
+
     for where, paths in (
         ("deeper than in the folder of a rank", deeper),
-        ("beside the folders of the ranks", [path for path in others if path not in set(deeper)]),
+        ("beside the folders of the ranks", beside),
     ):
         if paths:
             first = paths[0].relative_to(root).as_posix()
