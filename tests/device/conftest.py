@@ -1,6 +1,8 @@
 """Small data and towers, and a device that is not the CPU."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pretend
 import pytest
@@ -50,24 +52,24 @@ def towers() -> Towers:
     return load_towers("tiny/random", image_size=32)
 
 
-@pytest.fixture
-def settings() -> dict[str, object]:
-    """What differs from `brief`; a test says so by its parameters."""
-    return {}
+@pytest.fixture(scope="session")
+def fresh(
+    few: OrdinalDataset, brief: Config, towers: Towers, device: torch.device
+) -> Callable[[dict[str, Any]], list[Material]]:
+    """Make an untrained model and its data, on the CPU and on the device."""
+
+    def make(settings: dict[str, Any]) -> list[Material]:
+        config = Config.from_dict(brief.to_dict() | settings)
+        both = []
+        for place in (torch.device("cpu"), device):
+            model = L2RCLIP(copy.deepcopy(towers), few.ranks, config).to(place)
+            both.append((model, TrainingData.load(few, model)))
+        return both
+
+    return make
 
 
-@pytest.fixture
-def pair(
-    settings: dict[str, object],
-    few: OrdinalDataset,
-    brief: Config,
-    towers: Towers,
-    device: torch.device,
-) -> list[Material]:
-    """An untrained model and its data: on the CPU, and on the device."""
-    config = Config.from_dict(brief.to_dict() | settings)
-    both = []
-    for place in (torch.device("cpu"), device):
-        model = L2RCLIP(copy.deepcopy(towers), few.ranks, config).to(place)
-        both.append((model, TrainingData.load(few, model)))
-    return both
+@pytest.fixture(scope="session")
+def untouched(fresh: Callable[[dict[str, Any]], list[Material]]) -> dict[str, list[Material]]:
+    """Models that nobody may change, by precision."""
+    return {precision: fresh({"precision": precision}) for precision in ("fp32", "bf16")}

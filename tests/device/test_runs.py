@@ -1,9 +1,10 @@
 """On another device: the numbers of the CPU, and no step that waits or sends needlessly."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pretend
 import pytest
@@ -23,8 +24,8 @@ from l2rclip_lite.training.stage import Stage
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 Material = tuple[L2RCLIP, TrainingData]
+Fresh = Callable[[dict[str, Any]], list[Material]]
 IMAGES = [torch.full((3, 32, 32), shade, dtype=torch.uint8) for shade in (0, 90, 200)]
-BF16 = {"precision": "bf16"}
 CONTROLS = {"order": "shuffled", "symmetric": True, "contrastive": "plain"}
 # What a step may send: its features and ranks, or its images, their draws and ranks.
 BATCH = {1: 2, 2: 3}
@@ -64,23 +65,23 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, pretend.T
     "settings",
     [
         {},
-        {"preset": "paper", "axis": "joint", **BF16},
+        {"preset": "paper", "axis": "joint", "precision": "bf16"},
         {"preset": "paper", "controls": CONTROLS},
     ],
 )
 def test_both_stages_are_those_of_the_cpu(
-    pair: list[Material], steps: list[tuple[int, pretend.Traffic]]
+    settings: dict[str, Any], fresh: Fresh, steps: list[tuple[int, pretend.Traffic]]
 ) -> None:
     """All terms and axes; a step sends its batch, and waits once: for loss and gradient."""
     histories = []
     answers = []
-    for model, data in pair:
+    for model, data in fresh(settings):
+        config = model.config
         history = train_stage1(model, data) + train_stage2(model, data)
         histories.append(torch.tensor([row["loss"] for row in history]))
         calibrate(model, data.encode(model, "val"), data.targets["val"])
         answers.append(model.logits(data.encode(model, "test").to(model.device)))
 
-    config = pair[0][0].config
     check_close(histories[1], histories[0], config)
     check_close(answers[1], answers[0], config)
 
@@ -90,14 +91,13 @@ def test_both_stages_are_those_of_the_cpu(
         assert len(traffic.waits) == 1, traffic.waits
 
 
-@pytest.mark.parametrize("settings", [{"image_side": "kernel"}])
-def test_the_kernel_head_is_that_of_the_cpu(pair: list[Material]) -> None:
+def test_the_kernel_head_is_that_of_the_cpu(fresh: Fresh) -> None:
     """Fitted on the CPU, it answers on the device."""
     answers = []
-    for model, data in pair:
+    for model, data in fresh({"image_side": "kernel"}):
         train_kernel(model, data)
         answers.append(model.predict(IMAGES).probabilities)
-    check_close(answers[1], answers[0], pair[0][0].config)
+    check_close(answers[1], answers[0], model.config)
 
 
 def test_a_run_that_was_stopped_goes_on(
@@ -129,28 +129,31 @@ def test_a_run_that_was_stopped_goes_on(
 
 
 # A model computes in bf16 whatever the objective: one on the tower and one on prompts will do.
-TRAINED = [({}, name) for name in BASELINES] + [(BF16, "rps"), (BF16, "coop")]
+TRAINED = [("fp32", name) for name in BASELINES] + [("bf16", "rps"), ("bf16", "coop")]
 
 
-@pytest.mark.parametrize(("settings", "name"), TRAINED)
+@pytest.mark.parametrize(("precision", "name"), TRAINED)
 def test_a_baseline_is_that_of_the_cpu(
-    name: str, pair: list[Material], monkeypatch: pytest.MonkeyPatch
+    precision: str,
+    name: str,
+    untouched: dict[str, list[Material]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each row of the registry: trained, calibrated, and asked."""
     monkeypatch.setattr(probes, "RIDGES", (10.0,))  # of several, rounding might choose another
     answers = []
-    for model, data in pair:
+    for model, data in untouched[precision]:
         trained = train_baseline(name, model, data)
         assert trained.device == model.device
         answers.append(trained.probabilities(data.encode(trained, "test")))
-    check_close(answers[1], answers[0], pair[0][0].config)
+    check_close(answers[1], answers[0], model.config)
 
 
-@pytest.mark.parametrize("settings", [{}, BF16])
-def test_a_model_in_use_is_that_of_the_cpu(pair: list[Material], tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_in_use_is_that_of_the_cpu(precision: str, fresh: Fresh, tmp_path: Path) -> None:
     """Encoded, calibrated, called in training mode, saved, loaded, moved and asked."""
     answers = []
-    for model, data in pair:
+    for model, data in fresh({"precision": precision}):
         calibrate(model, data.features["val"], data.targets["val"])
         pixels = torch.stack([model.transform()(image) for image in IMAGES])
         answers.append((model.train()(pixels.to(model.device)).detach(), model.encode(IMAGES)))
@@ -162,4 +165,4 @@ def test_a_model_in_use_is_that_of_the_cpu(pair: list[Material], tmp_path: Path)
         )
 
     for of_cpu, of_device in zip(*answers, strict=True):
-        check_close(of_device, of_cpu, pair[0][0].config)
+        check_close(of_device, of_cpu, model.config)
