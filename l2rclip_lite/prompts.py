@@ -1,5 +1,7 @@
 """From K ranks to K text features, by RankFormer and global context vectors."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -92,6 +94,14 @@ class RankPrompts(nn.Module):
                     learn_alpha=learn_alpha,
                     axis=axis,
                 )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RankPrompts":
+        """Take the tokens along to another device; in each step they would wait for the copy."""
+        super()._apply(fn, recurse)
+        device = self.template_embeddings.device
+        self.tokens = self.tokens.to(device)
+        self.prompt_tokens = self.prompt_tokens.to(device)
+        return self
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """Return what the text tower reads: refined words behind the context vectors."""

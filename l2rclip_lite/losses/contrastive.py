@@ -59,11 +59,11 @@ def supervised_contrastive_loss(
         logits = scale * full_precision(anchor) @ full_precision(other).T
         positive = anchor_target[:, None] == other_target
         counts = positive.sum(1)
-        present = counts > 0
 
+        # without a partner an anchor adds 0; to pick the others out, a device would be waited for
         total = (logits.log_softmax(dim=1) * positive).sum(1)
         mean = total / counts.clamp_min(1)
-        return -mean[present].sum() / present.sum().clamp_min(1)
+        return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
 def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, scale: Scale) -> Loss:

@@ -84,8 +84,8 @@ def rank_weights(
     weights = gap / largest.clamp_min(1e-12)
 
     if order == "shuffled":
-        permutation = cyclic_permutation(len(values)).to(weights.device)
-        weights = weights[:, permutation]
+        columns = weights.unbind(1)  # by Python's numbers, so that none is sent to a device
+        weights = torch.stack([columns[k] for k in cyclic_permutation(len(values)).tolist()], dim=1)
     return weights
 
 
@@ -256,10 +256,13 @@ def ordinal_pairwise_loss_stage1(
         anchor = full_precision(anchor)
         pull = 0.5 * (image - anchor).square().sum(1).mean()
 
-        pairs = torch.ones(len(target), len(target), dtype=torch.bool, device=image.device).triu(1)
+        # indices, not a mask: to count its pairs, a device would be waited for
+        n = len(target)
+        pairs = torch.triu_indices(n, n, offset=1, device=image.device)
         if symmetric:
-            pairs = pairs | pairs.T
-        gap = (target[:, None] - target).abs().to(image.dtype)[pairs]
+            pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
+        i, j = pairs
+        gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
         if not len(gap):  # a batch of one
             return pull
 
@@ -267,4 +270,4 @@ def ordinal_pairwise_loss_stage1(
         if blind:
             weight = torch.ones_like(gap)
         push = distances(image, text) + 0.5 * distances(text, text)
-        return pull - (weight * push[pairs]).mean()
+        return pull - (weight * push[i, j]).mean()

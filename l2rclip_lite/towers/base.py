@@ -8,6 +8,7 @@ names exactly those steps.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,11 @@ class Tokens:
     rank_words: Bool[Tensor, "rank token"]
     words: Bool[Tensor, "rank token"]
 
+    @cached_property
+    def starts(self) -> int:
+        """The number of start tokens: 1 or 0; a device is asked once."""
+        return int(not self.words[:, 0].any())
+
     def with_context(self, length: int) -> "Tokens":
         """Return the same sentences with `length` learned slots in front of the words.
 
@@ -68,8 +74,7 @@ class Tokens:
 
         They are at its very front where sentences have none (SigLIP).
         """
-        at = int(not self.words[:, 0].any())
-        return torch.cat([part[:, :at], slots, part[:, at:]], dim=1)
+        return torch.cat([part[:, : self.starts], slots, part[:, self.starts :]], dim=1)
 
     def to(self, device: torch.device | str) -> "Tokens":
         """Return the same tokens on another device."""
@@ -163,8 +168,9 @@ class Towers(nn.Module, ABC):
                 f"normalize: the pixels are {pixels.dtype}; give pixels.float() / 255."
             )
 
-        scale = torch.tensor([self.mean, self.std], device=pixels.device)
-        mean, std = scale.view(2, 3, 1, 1).unbind()
+        # filled in where the pixels are: a tensor of Python's numbers would be sent there each time
+        scale = [torch.full((1, 1), x, device=pixels.device) for x in (*self.mean, *self.std)]
+        mean, std = torch.stack(scale).chunk(2)
         return (pixels - mean).div_(std)  # in place: new memory costs more than the division
 
     def resize(self) -> v2.Compose:

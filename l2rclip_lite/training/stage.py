@@ -164,14 +164,16 @@ class Stage:
         Raises:
             TrainingError: A loss or a gradient that is not finite.
         """
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise self._runaway(f"the loss is {value}", rows)
-
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        if not nn.utils.get_total_norm(gradients).isfinite():
+        norm = nn.utils.get_total_norm(gradients)
+
+        # both in one question: while the answer comes, the device gets no work
+        value, length = torch.stack([loss.detach(), norm]).tolist()
+        if not math.isfinite(value):
+            raise self._runaway(f"the loss is {value}", rows)
+        if not math.isfinite(length):
             raise self._runaway("a gradient is not finite", rows)
 
         # The first gradients of a tower that is new to texts are much longer than later ones. Adam

@@ -46,9 +46,10 @@ def train_stage1(
     if config.stage1_epochs() == 0 or model.prompts is None:
         return []
 
-    values = model.ranks.values_tensor().to(model.device)
+    values = model.ranks.values_tensor()
     if config.controls.order == "shuffled":
         values = values[cyclic_permutation(len(values))]
+    values = values.to(model.device)
 
     stage = Stage(
         number=1,
