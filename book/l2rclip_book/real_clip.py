@@ -8,7 +8,7 @@ over all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ TABLE = "clip.csv"
 HOURS = 2  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
 EMPTY = (
     "**No rows yet.** `make clip` fills this place, on a machine with a network and a GPU, in about "
-    f"{60 * HOURS} minutes (an estimate: operations, counted, on a GPU that does 30 million million "
-    "a second). Send `book/results/clip.csv` and the two files beside it by a pull request; "
-    "*Rows of your own* in CONTRIBUTING.md says how."
+    f"{60 * HOURS} minutes at 30 teraflops: operations were counted, nothing was measured. Send "
+    "`book/results/clip.csv` and the two files beside it by a pull request; *Rows of your own* in "
+    "CONTRIBUTING.md says how."
 )
 RIVALS = {  # of the tuned tower
     "L2RCLIP against cross-entropy": ("L2RCLIP", NONE),
@@ -140,9 +140,7 @@ def clip_paragraph(clip: ClipRows | None) -> str:
     return "\n\n".join([*parts, *_what_is_missing(clip)])
 
 
-def _towers_in_words(
-    clip: ClipRows, towers: str, claims: pd.DataFrame, tuned: pd.DataFrame
-) -> str:
+def _towers_in_words(clip: ClipRows, towers: str, claims: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Return the sentences of one towers: which weights, the claims, the tuned arms."""
     own_claims = claims[(claims["towers"] == towers) & (claims["data"] == MEAN)]
     own_tuned = tuned[(tuned["towers"] == towers) & (tuned["data"] == MEAN)]
@@ -168,17 +166,19 @@ def _weights_in_words(weights: dict[str, Any]) -> str:
     if not weights["commits"]:
         return f"not downloaded, {digest} of the tensors"
 
-    commits = "; ".join(f"{name}, commit {commit[:12]}" for name, commit in weights["commits"].items())
+    commits = "; ".join(
+        f"{name}, commit {commit[:12]}" for name, commit in weights["commits"].items()
+    )
     known = "as pinned" if weights["pinned"] else "as downloaded: none was known before"
     return f"{commits}; {digest} {known}"
 
 
-def _name(gain: dict[str, Any], towers: str) -> str:
+def _name(gain: Mapping[Any, Any], towers: str) -> str:
     """Return the name of a comparison without its towers."""
     return str(gain["row"]).removesuffix(f", {towers}")
 
 
-def _size(gain: dict[str, Any]) -> str:
+def _size(gain: Mapping[Any, Any]) -> str:
     """Return a gain with its interval."""
     text = f"{gain['gain']:+.1f} [{gain['low']:.1f}, {gain['high']:.1f}]"
     return text.replace("-", "−")

@@ -1,12 +1,12 @@
 r"""The claims of chapter 9 with published CLIPs, for whoever has a network and a GPU: `make clip`.
 
-    python experiments/matrix/run_clip.py              all of it -> runs/clip, book/results/clip.csv
-    python experiments/matrix/run_clip.py --short      in miniature, random towers -> runs/clip-short
+    python experiments/matrix/run_clip.py           all of it -> runs/clip, book/results/clip.csv
+    python experiments/matrix/run_clip.py --short   in miniature -> runs/clip-short
     python experiments/matrix/run_clip.py --towers ViT-B-16/openai --data /data
 
-It fetches weights and images, runs the units of `clip.yaml` one after the other, and writes the rows,
-a figure and a paragraph, as chapter 9 shows them. The same command goes on where it was cut. A data
-set that cannot be had is left out, and a unit that fails stops no other one.
+It fetches weights and images, runs the units of `clip.yaml` one after the other, and writes the
+rows, a figure and a paragraph, as chapter 9 shows them. The same command goes on where it was cut.
+A data set that cannot be had is left out, and a unit that fails stops no other one.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def unit_of(
     unit["settings"]["towers"] = towers
     if towers != MINIATURE:
         unit["settings"]["image_size"] = weights.image_size
+    if options.cpu:  # every core; beside a GPU, one does what is left
+        unit["settings"]["threads"] = None
     return unit | {"commits": weights.commits}
 
 
@@ -157,6 +159,7 @@ def gather(
 
 def write_page(folder: Path, out: Path) -> None:
     """Write the figure and the paragraph that chapter 9 makes of the rows in a folder."""
+    print(f"rows: {folder / TABLE}; paragraph and figure: {out / 'clip.md'}, {out / 'clip.png'}")
     clip = read_clip(str(folder))
     write_text(out / "clip.md", clip_paragraph(clip) + "\n")
     figure = clip_figure(clip)
@@ -196,7 +199,6 @@ def run(options: argparse.Namespace) -> int:
     results = options.out if options.short else RESULTS
     collect.write_table(results / TABLE, *gather(plan, ready, options.out, left_out))
     write_page(results, options.out)
-    print(f"rows: {results / TABLE}; paragraph and figure: {options.out}")
     if not options.short:
         print("Please send the rows: `Rows of your own` in CONTRIBUTING.md says how.")
     return 1 if failed else 0
@@ -212,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(read_options(arguments))
     except KeyboardInterrupt:
-        print("clip: stopped; the same command goes on after the last finished unit", file=sys.stderr)
+        print("clip: stopped; the same command goes on after the last unit", file=sys.stderr)
         return 130
     except (InputError, TrainingError) as error:
         print(f"clip: {sentence(error)}", file=sys.stderr)
