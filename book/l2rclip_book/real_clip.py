@@ -22,7 +22,7 @@ from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 
 TABLE = "clip.csv"
-HOURS = 2  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
+HOURS = 3  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
 EMPTY = (
     "**No rows yet.** `make clip` fills this place, on a machine with a network and a GPU, in about "
     f"{60 * HOURS} minutes at 30 teraflops: operations were counted, nothing was measured. Send "

@@ -149,9 +149,11 @@ def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
         if "folder" not in facts or (place.is_dir() and any(place.iterdir())):
             continue
 
-        print(f"{name}: fetching it into {place}", flush=True)
+        owner = facts["load"]["name"]
+        if DATA_SETS[owner].url:
+            print(f"{name}: fetching it into {place}", flush=True)
         try:
-            download(facts["load"]["name"], place)
+            download(owner, place)
         except InputError as error:
             missing[name] = sentence(error)
             print(f"{missing[name]}\nIt is left out.", flush=True)

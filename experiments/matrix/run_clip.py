@@ -90,7 +90,8 @@ def unit_of(
     unit["settings"]["towers"] = towers
     if towers != MINIATURE:
         unit["settings"]["image_size"] = weights.image_size
-    if options.cpu:  # every core; beside a GPU, one does what is left
+    # for what a GPU would do, every core; a head is a small problem, for which one is faster
+    if options.cpu and unit["settings"]["image_side"] == "tower":
         unit["settings"]["threads"] = None
     return unit | {"commits": weights.commits}
 

@@ -1,6 +1,7 @@
 """`make clip`, in miniature from end to end, and what it says where something is missing."""
 
 from pathlib import Path
+from typing import Any
 
 import clip_needs as needs
 import pandas as pd
@@ -23,9 +24,9 @@ from l2rclip_book.real_clip import (
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_book.training_runs import FORWARD
 from l2rclip_lite import Config, load_dataset, load_towers
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, TrainingError
 
-OPEN = planning.read_clip()["studies"]["tuned"]["data"]
+OPEN = planning.read_clip()["studies"]["tuned-5e-6"]["data"]
 
 
 # --- the miniature --------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
 
     first = read_clip(str(tmp_path))
     assert first is not None
-    n_arms = {"main": 8, "tuned": 7, "tuned-fast": 7}
+    n_arms = {"main": 8, "tuned-1e-4": 7, "tuned-2e-5": 7, "tuned-5e-6": 7}
     assert first.table.groupby(["study", "data"]).size().to_dict() == {
         (study, data): count for study, count in n_arms.items() for data in OPEN
     }
@@ -138,6 +139,25 @@ def test_a_set_that_cannot_be_fetched_is_left_out(
     assert {unit["data"] for unit in planning.units(rest, tmp_path)} == {"retinamnist", "hc18"}
 
 
+def test_a_unit_that_fails_stops_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is named with its reason; here all fail, so there are no rows."""
+
+    def fail(unit: dict[str, Any], name: str, cache: Path) -> None:
+        raise TrainingError(f"{name}: out of memory.")
+
+    monkeypatch.setattr(run_clip, "Work", fail)
+    assert run_clip.main(["--short", "--out", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert "tiny/random tuned-1e-4/retinamnist-0: retinamnist: out of memory." in printed.out
+    assert printed.out.count("out of memory") == 2 * 4
+    assert printed.err == (
+        "clip: every unit failed, so there are no rows; the sentences above say why.\n"
+    )
+    assert not (tmp_path / "clip.csv").exists()
+
+
 def test_without_any_set_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to train on."""
 
@@ -182,7 +202,7 @@ def drawn(main: dict[str, float], tuned: dict[str, tuple[float, float]]) -> Clip
     """
     rows = [("main", arm, rps, 0.0) for arm, rps in main.items()]
     for arm, (preferred, other) in tuned.items():
-        rows += [("tuned", arm, other, 2.0), ("tuned-fast", arm, preferred, 1.0)]
+        rows += [("tuned-5e-6", arm, other, 2.0), ("tuned-2e-5", arm, preferred, 1.0)]
 
     table = pd.DataFrame(rows, columns=["study", "arm", "rps", "val_rps"])
     table = table.assign(towers="a/b", data="bracol", run=0)
@@ -226,7 +246,7 @@ def test_claims_are_judged_on_the_mean_of_the_sets() -> None:
 def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation() -> None:
     """Not of its best test: at 0.5 and 1.0 L2RCLIP saves half, at 0.1 nothing."""
     clip = drawn(CLAIMED, TUNED)
-    assert set(at_best_rate(clip)["study"]) == {"tuned-fast"}
+    assert set(at_best_rate(clip)["study"]) == {"tuned-2e-5"}
     gains = tuned_gains(clip).query("data == 'bracol'").set_index("row")["gain"]
     assert gains.round(0).tolist() == [50, 0, -99]
 
