@@ -41,8 +41,9 @@ class TextSide(nn.Module):
 
         self.prompts: RankPrompts | None = None
         if rank_features is None:
-            self.prompts = build_prompts(towers, ranks, config)
-            rank_features = torch.zeros(len(ranks), towers.dim, device=towers.logit_scale.device)
+            device = towers.logit_scale.device
+            self.prompts = build_prompts(towers, ranks, config).to(device)
+            rank_features = torch.zeros(len(ranks), towers.dim, device=device)
         self.register_buffer("rank_features", rank_features)
 
         self.refresh()

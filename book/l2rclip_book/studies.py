@@ -115,7 +115,8 @@ def image_features(
 
     in_order = sorted(range(len(listed)), key=listed.__getitem__)
     images = Subset(ConcatDataset(splits), in_order)
-    features = L2RCLIP(towers, data.ranks, NO_TEXT).encode(images, backbone=True, quiet=quiet)
+    model = L2RCLIP(towers, data.ranks, NO_TEXT).to(towers.logit_scale.device)
+    features = model.encode(images, backbone=True, quiet=quiet)
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
@@ -202,7 +203,7 @@ class Study:
 
     Args:
         data: The data set, before any condition.
-        towers: In their starting state; every arm leaves them so.
+        towers: In their starting state, on the device to compute on; every arm leaves them so.
         config: What the arms share.
         features: Of every image, by path; see `image_features`.
         quiet: Whether to hide progress bars.
@@ -280,12 +281,21 @@ class Study:
             return (counts / counts.sum()).expand(len(data.test), -1), {}
 
         if method == OURS:
-            return self._answer_ours(L2RCLIP(self.towers, data.ranks, config), inputs, condition)
+            return self._answer_ours(self._model(data, config), inputs, condition)
         if method == RANDOM:
             fixed = random_prototypes(data, self.towers, config.seed)
-            model = L2RCLIP(self.towers, data.ranks, config, fixed)
-            return self._answer_ours(model, inputs, condition)
-        return self._answer_by_baseline(method, L2RCLIP(self.towers, data.ranks, config), inputs)
+            return self._answer_ours(self._model(data, config, fixed), inputs, condition)
+        return self._answer_by_baseline(method, self._model(data, config), inputs)
+
+    def _model(
+        self,
+        data: OrdinalDataset,
+        config: Config,
+        rank_features: Float[Tensor, "rank dim"] | None = None,
+    ) -> L2RCLIP:
+        """Return a model on the shared towers, on their device; see `L2RCLIP`."""
+        model = L2RCLIP(self.towers, data.ranks, config, rank_features)
+        return model.to(self.towers.logit_scale.device)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; where it tunes the tower, the validation RPS is that of its best epoch."""
@@ -349,7 +359,7 @@ class Study:
                 targets[name] = torch.tensor(split.targets)
                 images[name] = ResizedImages(split, self.towers.image_size)
 
-            model = L2RCLIP(self.towers, data.ranks, NO_TEXT)
+            model = self._model(data, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]
 

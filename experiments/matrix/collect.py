@@ -23,12 +23,12 @@ import plan as planning
 from l2rclip_lite.files import write_json, write_text
 
 
-def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return all rows in a folder, in the order of the plan, as text: no number is rounded.
 
     Args:
         folder: The `out` of the Snakemake run.
-        preset: Its preset.
+        plan: What was to be run, from `plan.read`.
 
     Returns:
         The rows, and how they were made.
@@ -36,10 +36,7 @@ def gather(folder: Path, preset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         SystemExit: There is no row.
     """
-    plan = planning.read(preset)
-    for facts in plan["data"].values():
-        facts.pop("folder", None)  # units are looked for whether their images are here or not
-
+    plan = planning.anywhere(plan)
     units = [f"{u['study']}/{u['data']}-{u['run']}" for u in planning.units(plan)]
     files = {unit: folder / "rows" / f"{unit}.csv" for unit in units}
     done = {unit: file for unit, file in files.items() if is_finished(file)}
@@ -115,6 +112,16 @@ def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([pd.read_csv(file) for file in sorted(files)])
 
 
+def write_table(
+    out: Path, table: pd.DataFrame, images: pd.DataFrame, origin: dict[str, Any]
+) -> None:
+    """Write the rows into a CSV, and beside it the scores of the images and how rows were made."""
+    write_text(out, table.to_csv(index=False))
+    packing = {"method": "gzip", "mtime": 0}
+    images.to_csv(out.with_suffix(".images.csv.gz"), index=False, compression=packing)
+    write_json(out.with_suffix(".json"), origin)
+
+
 def main() -> None:
     """Parse the command line, write the three files, print what they hold."""
     parser = argparse.ArgumentParser(
@@ -127,14 +134,8 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    table, origin = gather(options.folder, options.preset)
-    write_text(options.out, table.to_csv(index=False))
-    image_scores(options.folder, table).to_csv(
-        options.out.with_suffix(".images.csv.gz"),
-        index=False,
-        compression={"method": "gzip", "mtime": 0},
-    )
-    write_json(options.out.with_suffix(".json"), origin)
+    table, origin = gather(options.folder, planning.read(options.preset))
+    write_table(options.out, table, image_scores(options.folder, table), origin)
 
     if options.preset == "sweep":
         print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))

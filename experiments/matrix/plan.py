@@ -13,6 +13,7 @@ import argparse
 import copy
 import itertools
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import yaml
 
 STUDIES = Path(__file__).with_name("studies.yaml")
 SWEEP = Path(__file__).with_name("sweep.yaml")
+CLIP = Path(__file__).with_name("clip.yaml")
 PRESETS = ("page", "smoke", "sweep")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
 # random towers.
@@ -58,6 +60,27 @@ def read(preset: str = "page") -> dict[str, Any]:
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
             plan["data"][name] = {"load": load, "run": "seed", "runs": 1}
     return plan
+
+
+def read_clip(preset: str = "page") -> dict[str, Any]:
+    """Return the plan of `make clip`: arms of `studies.yaml`, as `clip.yaml` chooses and sets them.
+
+    Args:
+        preset: See `read`.
+
+    Returns:
+        A plan, and in `towers` what is known of the weights of each.
+    """
+    plan = read(preset)
+    clip = yaml.safe_load(CLIP.read_text(encoding="utf-8"))
+
+    studies = {}
+    for name, facts in clip["studies"].items():
+        model = plan["studies"][facts["from"]]
+        arms = {arm: model["arms"][arm] for arm in facts.get("arms", model["arms"])}
+        settings = merged(model.get("settings", {}), clip["settings"], facts.get("settings", {}))
+        studies[name] = model | facts | {"arms": arms, "settings": settings}
+    return plan | {"studies": studies, "towers": clip["towers"]}
 
 
 def grid(sweep: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +124,13 @@ def _name(combination: dict[str, Any]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower())
 
 
+def code_commit() -> str:
+    """Return the commit of the code, with a + where it has been changed since."""
+    describe = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(describe, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def merged(*parts: dict[str, Any]) -> dict[str, Any]:
     """Return settings of which the later ones win; `controls` are merged name by name."""
     whole: dict[str, Any] = {}
@@ -140,6 +170,14 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             for run in range(min(n_runs, limit)):
                 every.append({"study": study, "data": name, "run": run})
     return every
+
+
+def anywhere(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan whose units are there whether their images are here or not."""
+    plan = copy.deepcopy(plan)
+    for facts in plan["data"].values():
+        facts.pop("folder", None)
+    return plan
 
 
 def _is_missing(data: dict[str, Any], data_folder: Path | None) -> bool:

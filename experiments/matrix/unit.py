@@ -29,18 +29,12 @@ OUT = "rows.csv"  # where the rows go
 COMMIT = ""  # of the code, written into every row
 
 # %%
-import math
 import sys
-from importlib.metadata import version
 from pathlib import Path
-
-import pandas as pd
-
-from l2rclip_lite.files import write_json, write_text
 
 sys.path.insert(0, "experiments/matrix")
 import plan as planning
-from work import Work
+from work import Work, write_unit
 
 plan = planning.read(PRESET)
 folder = Path(DATA_FOLDER) if DATA_FOLDER else None
@@ -54,27 +48,7 @@ print(f"{len(work.features)} images, {len(work.data.ranks)} ranks")
 
 # %%
 key = {"study": STUDY, "data": DATA, "run": RUN}
-rows = []
-images = []
-for row in work.rows():
-    scores = row.pop("images")
-    images.append(scores.assign(**key, arm=row["arm"], condition=row["condition"]))
-    rows.append(key | row | {"commit": COMMIT})
-    print(
-        f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
-        f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s",
-        flush=True,
-    )
-
-# %%
-table = pd.DataFrame(rows)
-assert not any(math.isnan(value) for value in table["mae"]), "an error is missing"
-write_text(Path(OUT), table.to_csv(index=False))
-image_scores = pd.concat(images).to_csv(index=False, float_format="%.4f")
-write_text(Path(OUT).with_suffix(".images.csv"), image_scores)
-versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn")}
-origin = {"unit": unit, "versions": versions, "commit": COMMIT, "card": work.data.card.to_dict()}
-write_json(Path(OUT).with_suffix(".json"), origin)
+table = write_unit(work, key, Path(OUT), {"commit": COMMIT})
 
 # %%
 table.pivot_table("rps", "arm", "condition", sort=False).round(3)

@@ -1,38 +1,51 @@
-"""The work of one unit, for the notebook that runs it and the script that checks a row again."""
+"""The work of one unit: trained for its notebook, for `make clip`, or to check a row again."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from plan import merged
 from threadpoolctl import threadpool_limits
 
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite import Config, load_dataset, load_towers
+from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.training.fit import choose_device
 
 
 class Work:
     """Data, towers and image features of a unit.
 
     Args:
-        unit: From `plan.unit`.
+        unit: From `plan.unit`. Settings that name no device mean a CPU. It may have `commits`, see
+            `load_towers`.
         name: Of the data set in the plan; names the file of features.
         cache: Folder for image features; None keeps none.
     """
 
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
-        torch.set_num_threads(1)  # the rows do not depend on the machine's cores
-        threadpool_limits(1)  # nor do those of scikit-learn
+        config = Config(**({"device": "cpu"} | unit["settings"]))
+        if config.threads:
+            torch.set_num_threads(config.threads)  # 1: rows do not depend on the machine's cores
+            threadpool_limits(config.threads)  # nor do those of scikit-learn
         self.unit = unit
         self.data = load_dataset(**unit["load"])
 
-        config = Config(**unit["settings"])
         size = config.image_size or self.data.image_size
-        self.towers = load_towers(config.towers, weights=config.weights, image_size=size, seed=0)
+        self.towers = load_towers(
+            config.towers,
+            weights=config.weights,
+            image_size=size,
+            seed=0,
+            commits=unit.get("commits"),
+        ).to(choose_device(config))
 
         parts = [name]
         if unit["load"]["name"] == "leaves":  # another seed is other images
@@ -72,6 +85,46 @@ class Work:
             study = Study(self.data, self.towers, config, self.features)
             for row in study.rows(arms, change):
                 yield origin | row
+
+
+def write_unit(
+    work: Work, key: Mapping[str, Any], out: Path, origin: Mapping[str, str]
+) -> pd.DataFrame:
+    """Train every arm of a unit, print a line for each, and write its files.
+
+    Args:
+        work: The unit.
+        key: Its `study`, `data` and `run`.
+        out: The CSV of its rows. The scores of its test images and, last, a JSON file that says how
+            the rows were made are written beside it.
+        origin: Further columns of each row, `commit` among them.
+
+    Returns:
+        The rows.
+    """
+    rows = []
+    images = []
+    for row in work.rows():
+        scores = row.pop("images")
+        images.append(scores.assign(**key, arm=row["arm"], condition=row["condition"]))
+        rows.append({**key, **row, **origin})
+        print(
+            f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
+            f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s",
+            flush=True,
+        )
+
+    table = pd.DataFrame(rows)
+    if any(math.isnan(value) for value in table["mae"]):
+        raise ValueError("an error is missing")
+    write_text(out, table.to_csv(index=False))
+    image_scores = pd.concat(images).to_csv(index=False, float_format="%.4f")
+    write_text(out.with_suffix(".images.csv"), image_scores)
+
+    versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn")}
+    record = {"unit": work.unit, "versions": versions, "card": work.data.card.to_dict()}
+    write_json(out.with_suffix(".json"), record | dict(origin))
+    return table
 
 
 def words(condition: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from l2rclip_lite.towers.hub import HubFiles
 
 LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
+WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 SAFETENSORS = ".safetensors"
 # What open_clip and the hub raise where a file is missing, damaged, or of another model.
@@ -182,12 +183,11 @@ def load_open_clip(
     with _loading(f"tokenizer.json of {text.get('hf_tokenizer_name')!r}", ONLINE):
         tokenizer = _tokenizer(model, text, hub)
 
-    cure = f"{ONLINE}, or pass weights=FILE with a safetensors file"
-    with _loading(f"the weights of {name!r}", cure):
-        file = Path(weights) if weights else None
-        if file is None and state is None and tag != "random":
-            file = _hub_weights(model, tag, hub)
+    file = Path(weights) if weights else None
+    if file is None and state is None and tag != "random":
+        file = weights_file(name, hub)
 
+    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
         if state is not None:
             _check_state(state, _shapes(model, tag, image_size, tokenizer))
 
@@ -277,12 +277,27 @@ def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
     )
 
 
-def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
-    """Return the safetensors file of a tag, where open_clip might take a pickle.
+def weights_file(name: str, hub: HubFiles) -> Path:
+    """Return the safetensors file behind "MODEL/TAG", from this machine's cache or downloaded.
+
+    Args:
+        name: Such as "ViT-B-16/openai".
+        hub: Where it comes from, and at which commit.
 
     Raises:
-        InputError: A tag that is no repository on the hub, or one without a safetensors file.
+        InputError: An unknown name, or weights that are neither here nor to be had.
     """
+    problem = _problem(name, None, needs_tag=True)
+    if problem:
+        raise InputError(f"towers: {name!r} {problem}.")
+
+    model, _, tag = name.partition("/")
+    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
+        return _hub_weights(model, tag, hub)
+
+
+def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
+    """Return the safetensors file of a tag, where open_clip might take a pickle."""
     import open_clip
 
     source = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")

@@ -175,7 +175,7 @@ def test_gather_keeps_every_digit_in_the_order_of_the_plan(tmp_path: Path) -> No
     write_rows(tmp_path, "others/leaves5-0", "arm,mae,commit\nNA,0.30000000000000004,abc\n")
     write_rows(tmp_path, "tuned/bracol-4", 'arm,mae,commit\n"a, b",1e-05,def\n')
 
-    table, origin = collect.gather(tmp_path, "page")
+    table, origin = collect.gather(tmp_path, planning.read())
     lines = ["arm,mae,commit", '"a, b",1e-05,def', "NA,0.30000000000000004,abc"]
     assert table.to_csv(index=False).splitlines() == lines
     assert origin["units"] == 2
@@ -188,7 +188,7 @@ def test_gather_names_what_is_missing(tmp_path: Path, folders: Path) -> None:
     write_rows(tmp_path, "others/leaves5-0", "arm,mae,commit\na,1,abc\n")
     write_rows(tmp_path, "others/leaves20-0", "arm,mae,commit\ncut,1,cut\n").unlink()
 
-    table, origin = collect.gather(tmp_path, "page")
+    table, origin = collect.gather(tmp_path, planning.read())
     assert list(table["arm"]) == ["a"]
     assert set(origin["missing"]) == every_unit("page", folders).keys() - {"others/leaves5-0"}
 

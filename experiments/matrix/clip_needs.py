@@ -1,0 +1,214 @@
+"""What `make clip` needs before it trains: room on the disk, weights, images, and time."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plan as planning
+import torch
+from huggingface_hub.constants import HF_HUB_CACHE
+
+from l2rclip_lite import load_towers
+from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.download import download
+from l2rclip_lite.errors import InputError, sentence
+from l2rclip_lite.files import digest_of, read_json, sha256_of
+from l2rclip_lite.towers.hub import HubFiles
+from l2rclip_lite.towers.open_clip import weights_file
+
+LIKE_CLIP = "ViT-B-16/random"  # as fast as the trained one, and needs no network
+WEIGHTS_SIZE = 1.0  # GiB, of a base model in 32 bits and what is left half-fetched
+DATA_SIZE = 2.0  # GiB, of archives and images
+NOT_FREE = ("bracol-area", "apples81", "hc18")  # sets that nothing downloads
+TRAIN_SHARE = 0.7  # of the images of a data set
+VAL_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of towers.
+
+    Args:
+        commits: By repository on the hub, the commit they came from; none of weights that pip or a
+            seed brings.
+        sha256: Of the file; without one, of the tensors.
+        pinned: Whether the digest was known before.
+        image_size: The towers' own.
+    """
+
+    commits: dict[str, str]
+    sha256: str
+    pinned: bool
+    image_size: int
+
+    def columns(self) -> dict[str, str]:
+        """Return what each row says of the weights."""
+        commits = " ".join(sorted(set(self.commits.values())))
+        return {"weights_commit": commits, "weights_sha256": self.sha256}
+
+
+def fetch_weights(name: str, pins: Mapping[str, Any], begun: Path) -> Weights:
+    """Return the weights of towers, downloaded where this machine lacks them.
+
+    Args:
+        name: Of the towers, as `load_towers` takes it.
+        pins: `commits` and `sha256` of `clip.yaml`, empty where they are not known.
+        begun: The file in which a run that was cut keeps what it began with.
+
+    Raises:
+        InputError: Weights that cannot be had, or others than are expected.
+    """
+    kept = read_begun(begun).get(name, {})
+    hub = HubFiles(commits={**kept.get("commits", {}), **pins.get("commits", {})})
+    published = name != "mini" and not name.endswith("/random")
+    digest = ""
+    if published:
+        try:
+            file = weights_file(name, hub)
+        except InputError as error:
+            cause = error.__cause__
+            if cause is None:  # a wrong name, which its own sentence explains
+                raise
+            reason = (str(cause).splitlines() or [type(cause).__name__])[0][:120]
+            raise InputError(
+                f"{name}: the weights cannot be fetched ({reason}); connect this machine to a "
+                "network, or name towers that it has already by TOWERS=NAME."
+            ) from error
+        digest = sha256_of(file)
+        check_digest(name, digest, pins.get("sha256", ""), f"{planning.CLIP.name}, {file}")
+        check_digest(name, digest, kept.get("sha256", ""), f"{begun}, {file}")
+
+    towers = load_towers(name, commits=hub.commits)
+    if not published:
+        digest = digest_of(towers.state_dict())
+        check_digest(name, digest, kept.get("sha256", ""), str(begun))
+    pinned = bool(pins.get("sha256")) or not published
+    return Weights(dict(towers.commits), digest, pinned, towers.image_size)
+
+
+def read_begun(file: Path) -> dict[str, Any]:
+    """Return the weights, by the name of their towers, that a run was begun with."""
+    return read_json(file) if file.is_file() else {}
+
+
+def check_digest(name: str, digest: str, expected: str, where: str) -> None:
+    """Refuse weights whose SHA-256 is another one than is expected; "" expects nothing."""
+    if expected and digest != expected:
+        raise InputError(
+            f"{name}: the weights have the SHA-256 {digest[:12]}…, not {expected[:12]}… ({where}); "
+            "delete them, and give the same command again; if they are meant, give another OUT."
+        )
+
+
+def check_disk(folder: Path, gib: float, cure: str) -> None:
+    """Refuse a disk with less room than a download takes.
+
+    Args:
+        folder: Where it goes; it need not exist.
+        gib: The room it takes.
+        cure: What to do.
+    """
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free / 2**30
+    if free < gib:
+        raise InputError(
+            f"{folder}: {free:.1f} GiB are free, and about {gib:.1f} are needed; {cure}."
+        )
+
+
+def check_disks(names: Iterable[str], data_folder: Path) -> None:
+    """Refuse disks that are too small for the weights of towers, and for the images."""
+    gib = WEIGHTS_SIZE * len(list(names))
+    check_disk(Path(HF_HUB_CACHE), gib, "free some space, or name another folder by HF_HOME")
+    check_disk(data_folder, DATA_SIZE, "free some space, or name another folder by DATA=FOLDER")
+
+
+def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Download the images of a plan that are free and not in a folder yet.
+
+    Args:
+        plan: From `plan.read_clip`.
+        folder: Of the data sets; what is in it is left as it is.
+
+    Returns:
+        Why a data set is not there, for each that is not.
+
+    Raises:
+        InputError: No data set is there.
+    """
+    missing = {}
+    names = data_sets(plan)
+    for name in names:
+        facts = plan["data"][name]
+        place = folder / facts.get("folder", "")
+        if "folder" not in facts or (place.is_dir() and any(place.iterdir())):
+            continue
+
+        owner = facts["load"]["name"]
+        if DATA_SETS[owner].url:
+            print(f"{name}: fetching it into {place}", flush=True)
+        try:
+            download(owner, place)
+        except InputError as error:
+            missing[name] = sentence(error)
+            print(f"{missing[name]}\nIt is left out.", flush=True)
+
+    if len(missing) == len(names):
+        raise InputError(
+            "no data set is here, and none could be fetched; connect this machine to a network, "
+            "or name a folder that holds bracol_severity/ by DATA=FOLDER."
+        )
+    return missing
+
+
+def data_sets(plan: dict[str, Any]) -> list[str]:
+    """Return the data sets of all studies, each once."""
+    return list(dict.fromkeys(name for facts in plan["studies"].values() for name in facts["data"]))
+
+
+def without(plan: dict[str, Any], missing: Iterable[str]) -> dict[str, Any]:
+    """Return a plan without some data sets."""
+    left_out = set(missing)
+    studies = {}
+    for name, facts in plan["studies"].items():
+        studies[name] = facts | {"data": [data for data in facts["data"] if data not in left_out]}
+    return plan | {"studies": studies}
+
+
+def image_passes(plan: dict[str, Any]) -> float:
+    """Return how many passes of one image through the image tower a plan takes, for one towers.
+
+    A step of training counts as three. Heads on a frozen tower take next to none.
+    """
+    passes: dict[tuple[str, str], float] = {}
+    for key in planning.units(planning.anywhere(plan)):
+        unit = planning.unit(plan, **key, preset="page", data_folder=None)
+        images = int(DATA_SETS[unit["load"]["name"]].images.replace(",", ""))
+        passes[key["data"], "features"] = images  # once for all studies
+
+        if unit["settings"]["image_side"] == "tower":
+            epoch = 3 * TRAIN_SHARE + VAL_SHARE
+            each = unit["settings"]["epochs2"] * epoch + 1 - TRAIN_SHARE
+            run = f"{key['study']}-{key['run']}"
+            passes[key["data"], run] = images * each * len(unit["arms"])
+    return sum(passes.values())
+
+
+def seconds_per_pass(device: torch.device) -> float:
+    """Measure how long one image takes through an image tower of CLIP's usual size."""
+    towers = load_towers(LIKE_CLIP).to(device)
+    batch = 1 if device.type == "cpu" else 32
+    pixels = torch.zeros(batch, 3, towers.image_size, towers.image_size, device=device)
+
+    durations = []
+    with torch.inference_mode():
+        for _ in range(4):  # the first is slower, and another program may hold one up
+            start = time.perf_counter()
+            towers.backbone(pixels).cpu()
+            durations.append(time.perf_counter() - start)
+    return min(durations) / batch
