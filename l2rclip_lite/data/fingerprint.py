@@ -21,7 +21,8 @@ def fingerprint(data: OrdinalDataset) -> str:
     It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
     and SHA-256 of what the images are:
 
-    - files: their bytes; nothing is decoded. Parts and sums of such splits, too.
+    - files: their bytes; nothing is decoded. Parts and sums of such splits, too. A million small
+      files take about ten seconds of the processor, large ones as long as a disk needs to read all.
     - images that a dataset computes and answers for by a method `digest(index)`: that digest.
       Generated leaves give the settings that each follows from, datasets of one's own the pixels,
       which are read once and kept, see `OwnImages`.
