@@ -21,6 +21,7 @@ from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bit
 from l2rclip_lite.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
+OVERHEAD = 1_500  # bytes that a tensor takes beside its numbers
 DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
 ACCEPTED = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
@@ -124,7 +125,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         self.images = images.tolist() if hasattr(images, "iloc") else images
         self.size = size
         self.resize = square(size)
-        self.keep = 3 * size**2 * len(images) < IN_MEMORY
+        self.keep = (3 * size**2 + OVERHEAD) * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 
     def __len__(self) -> int:

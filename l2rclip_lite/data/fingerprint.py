@@ -22,8 +22,10 @@ def fingerprint(data: OrdinalDataset) -> str:
     and SHA-256 of what the images are:
 
     - images that their dataset answers for by a method `digest(index)`: that digest, also of parts
-      and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded,
-      generated leaves the settings that each follows from, and datasets of one's own the pixels,
+      and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded (a
+      million small files take about ten seconds of the processor, large ones as long as a disk
+      needs to read all), generated leaves the settings that each follows from, and datasets of
+      one's own the pixels,
       which are read once and kept, see `OwnImages`.
     - any other images, and all those of a split with a `transform`: their pixels.
 

@@ -124,3 +124,38 @@ def test_a_table_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").symlink_to("gone.csv")
     with pytest.raises(InputError, match=r"labels\.csv"):
         load(tmp_path)
+
+
+def test_a_table_that_is_written_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last row may be cut off."""
+    write(tmp_path, "path,label\n0.png,fresh\n1.png,ripe\n")
+    read = pd.read_csv
+
+    def read_beside_a_writer(file: Path, **options: Any) -> pd.DataFrame:
+        table = read(file, **options)
+        with file.open("a") as stream:
+            stream.write("2.png,ov")
+        return table
+
+    monkeypatch.setattr(pd, "read_csv", read_beside_a_writer)
+    with pytest.raises(InputError, match=r"labels.csv: was changed while it was read; run again"):
+        load(tmp_path)
+
+
+def test_files_behind_links_and_names_in_two_ways_are_one_image(tmp_path: Path) -> None:
+    """A folder is listed once; what its list does not say is looked up."""
+    (tmp_path / "a").mkdir()
+    write(tmp_path, "path,label\n0.png,fresh\na/../0.png,ripe\n")
+    with pytest.raises(InputError, match=r"row 3: the image a/../0.png is listed in .* row 2"):
+        load(tmp_path)
+
+    (tmp_path / "a" / "link.png").symlink_to(tmp_path / "0.png")
+    write(tmp_path, "path,label\n0.png,fresh\na/link.png,ripe\n")
+    with pytest.raises(InputError, match=r"row 3: the image a/link.png is listed in .* row 2"):
+        load(tmp_path)
+
+    write(tmp_path, "path,label\n0.png,fresh\na,ripe\nnone.png,ripe\n")
+    with pytest.raises(InputError, match=r"2 of the 3 listed images are not under"):
+        load(tmp_path)

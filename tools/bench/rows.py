@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loading_rows import csv_rows, morph_rows
+from scale_rows import encoding_growth, list_memory, list_seconds
 from setting import Setting
 from timing import Figure
 from training_rows import gpu, memory, ordinalclip, stage1_ranks, stage2_mini, stage2_vit
@@ -58,6 +59,18 @@ ROWS = {
     ),
     "lists-morph": Row(
         morph_rows, "55,134 rows of the lists of MORPH II to a ready data set", 1.0, unit="s"
+    ),
+    "lists-million": Row(
+        list_seconds,
+        "1,000,000 rows of a CSV to a ready data set, of the processor",
+        10.0,
+        unit="s",
+    ),
+    "lists-memory": Row(
+        list_memory, "peak memory of a process that loads them, imports included", 953, unit="MiB"
+    ),
+    "encode-growth": Row(
+        encoding_growth, "slowest ÷ fastest image of 10,000, 100,000 and 200,000 to encode", 1.10
     ),
     "metrics": Row(
         metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"
