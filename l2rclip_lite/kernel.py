@@ -9,23 +9,23 @@ Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micche
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from l2rclip_lite.bounds import check_number
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.losses.checks import full_precision
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.prediction import DECODERS
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.ridge_path import OutputLoss, ridge_path
 
 Features = Float[Tensor, "batch dim"]
 Targets = Int[Tensor, " batch"]
@@ -38,6 +38,7 @@ BIAS = 3.0
 WEAKEST = 1e-12  # ridge
 STRONGEST = 1e12
 MAX_WEIGHT = 1e6  # in a mixture
+MANY = 10_000  # over so many images the rounding errors of single precision average out
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -164,20 +165,23 @@ def fit_kernel_heads(
         [0.89, 0.98]
     """
     numbers(target, "target", last=len(kernel) - 1)
+    yield from fit_linear_heads(features, target, _root(kernel), F.cross_entropy, ridges)
+
+
+def _root(kernel: Kernel) -> Float[Tensor, "rank column"]:
+    """Return R with R Rᵀ = G, and refuse what is no kernel."""
     g = numbers(kernel, "kernel", axes=2).astype(float)
     spectrum, axes = np.linalg.eigh(g)
     if not np.allclose(g, g.T, atol=1e-5) or spectrum[0] < -1e-5 * spectrum[-1]:
         raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
-
-    root = torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
-    yield from fit_linear_heads(features, target, root, F.cross_entropy, ridges)
+    return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
 
 
 def fit_linear_heads(
     features: Features,
     target: Targets,
     root: Float[Tensor, "output column"],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: OutputLoss,
     ridges: Sequence[float] = RIDGES,
     mask: Float[Tensor, "row column"] | None = None,
 ) -> Iterator[KernelHead]:
@@ -185,8 +189,8 @@ def fit_linear_heads(
 
     $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
 
-    L-BFGS in double precision starts at 0, then where the ridge before it ended; nothing is drawn
-    at random.
+    `ridge_path` solves it on the device of the features, from `MANY` images on in their own
+    precision and before in double precision; nothing is drawn at random.
 
     Args:
         features: Image features z of the frozen tower.
@@ -206,80 +210,75 @@ def fit_linear_heads(
         >>> round(float(head(z).softmax(1)[0, 0]), 2)
         0.98
     """
-    x = numbers(features, "features", axes=2)
-    y = numbers(target, "target")
-    check_paired(y, x)
-    if not np.ptp(x, axis=0).any():
-        raise InputError("kernel: all training features are equal; give images that differ.")
     for ridge in ridges:
         check_number(ridge, "kernel: a ridge", WEAKEST, STRONGEST)
-
-    rows, mean, norm = _standardised(x)
-    root = root.double()
-    mask = torch.ones(rows.shape[1], root.shape[1]).double() if mask is None else mask.double()
-
-    m = np.zeros(mask.numel())
-    for ridge in ridges:
-        objective = partial(
-            _penalised_loss,
-            rows=rows,
-            target=torch.from_numpy(y),
-            root=root,
-            mask=mask,
-            ridge=ridge,
-            loss=loss,
-        )
-        solution = minimize(
-            objective,
-            m,
-            method="L-BFGS-B",
-            jac=True,
-            options={"ftol": 0, "gtol": 1e-5, "maxcor": 40},  # the gradient's size alone ends it
-        )
-        m = solution.x
-
-        head = KernelHead(len(mean), len(root))
-        weight = (torch.from_numpy(m).view_as(mask) * mask) @ root.T
-        head.load_state_dict({"mean": mean, "norm": norm, "weight": weight})
-        yield head
+    inputs = _inputs(features, target, turned=mask is None)
+    yield from _heads(inputs, root, loss, ridges, mask)
 
 
-def _standardised(x: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the rows [ν (z − μ), β] of features z, their mean μ, and ν."""
-    z = torch.from_numpy(x).double()
-    mean = torch.from_numpy(x.mean(0))
-    norm = BIAS / (z - mean).norm(dim=1).mean()
-    rows = F.pad(norm * (z - mean), (0, 1), value=BIAS)
-    return rows, mean, norm
-
-
-@torch.enable_grad()
-def _penalised_loss(
-    m: np.ndarray,
-    *,
-    rows: Tensor,
-    target: Tensor,
-    root: Tensor,
-    mask: Tensor,
-    ridge: float,
-    loss: Callable[[Tensor, Tensor], Tensor],
-) -> tuple[float, np.ndarray]:
-    """Return what `fit_linear_heads` minimises, and its gradient.
+class _Inputs(NamedTuple):
+    r"""What a linear head multiplies.
 
     Args:
-        m: M in one row.
-        rows: [ν (z − μ), β].
-        target: Rank indices y.
-        root: R.
-        mask: See `fit_linear_heads`.
-        ridge: λ.
-        loss: L.
+        mean: μ.
+        norm: ν.
+        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$, or the identity.
+        rows: $[\nu\,(z-\mu),\ \beta]\,U$ of each image.
+        target: Rank index of each image.
     """
-    flat = torch.from_numpy(m).requires_grad_()
-    outputs = rows @ (flat.view_as(mask) * mask) @ root.T
-    value = loss(outputs, target) + ridge / 2 * flat.square().sum()
-    gradient = torch.autograd.grad(value, flat)[0]
-    return float(value.detach()), gradient.numpy()
+
+    mean: Float[Tensor, " dim"]
+    norm: Float[Tensor, ""]
+    axes: Float[Tensor, "row row"]
+    rows: Float[Tensor, "batch row"]
+    target: Targets
+
+
+@torch.no_grad()
+def _inputs(features: Features, target: Targets, *, turned: bool = True) -> _Inputs:
+    """Return what a head on these features multiplies, and refuse those from which none learns.
+
+    Args:
+        features: Image features z.
+        target: Rank index of each image.
+        turned: Whether to turn them to their principal axes, which takes fewer steps later.
+    """
+    sums = numbers(features.sum(-1), "features")  # a row that is not finite has no finite sum
+    y = numbers(target, "target")
+    check_paired(y, sums)
+    if (features == features[0]).all():
+        raise InputError("kernel: all training features are equal; give images that differ.")
+
+    if features.device.type == "mps":  # it has no double precision
+        features = features.cpu()
+    features = features.double() if len(features) < MANY else full_precision(features)
+
+    mean = features.mean(0)
+    rows = features - mean
+    norm = BIAS / rows.norm(dim=1).mean()
+    rows *= norm  # in place: they may fill much of the memory
+    rows = F.pad(rows, (0, 1), value=BIAS)
+
+    axes = torch.eye(rows.shape[1]).to(rows)
+    if turned:
+        axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
+        rows = rows @ axes
+    return _Inputs(mean, norm, axes, rows, torch.from_numpy(y).to(rows.device))
+
+
+def _heads(
+    inputs: _Inputs,
+    root: Float[Tensor, "output column"],
+    loss: OutputLoss,
+    ridges: Sequence[float],
+    mask: Float[Tensor, "row column"] | None = None,
+) -> Iterator[KernelHead]:
+    """Yield the heads of `fit_linear_heads`."""
+    for m in ridge_path(inputs.rows, inputs.target, root, loss, ridges, mask):
+        weight = inputs.axes @ m @ root.to(m).T
+        head = KernelHead(len(inputs.mean), len(root))
+        head.load_state_dict({"mean": inputs.mean, "norm": inputs.norm, "weight": weight})
+        yield head
 
 
 class KernelChoice(NamedTuple):
@@ -327,12 +326,14 @@ def choose_kernel_head(
         ((0.0, 0.0, 1.0), 0.0001)
     """
     values = ranks.values_tensor()
+    numbers(targets["train"], "target", last=len(ranks) - 1)
+    inputs = _inputs(features["train"], targets["train"])
     val_features = features["val"].cpu()
     candidates: list[KernelChoice] = []
 
     for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
-        kernel = rank_kernel(text, values, mixture)
-        heads = fit_kernel_heads(features["train"], targets["train"], kernel)
+        root = _root(rank_kernel(text, values, mixture))
+        heads = _heads(inputs, root, F.cross_entropy, RIDGES)
         rises = 0
         previous_rps = math.inf
 

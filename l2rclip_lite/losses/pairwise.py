@@ -4,10 +4,11 @@ It pulls an image to the text of its own rank and pushes it away from the others
 more their ranks differ.
 """
 
+import math
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -27,6 +28,7 @@ from l2rclip_lite.ranks import cyclic_permutation
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
+Paired = Float[Tensor, "text dim"]  # one row per rank, or per image
 
 
 def distances(
@@ -200,10 +202,11 @@ def ordinal_pairwise_loss(
 
 def ordinal_pairwise_loss_stage1(
     image: Batch,
-    text: Batch,
-    anchor: Batch,
+    text: Paired,
+    anchor: Paired,
     target: Labels,
     *,
+    values: Values | None = None,
     symmetric: bool = False,
     blind: bool = False,
 ) -> Loss:
@@ -218,19 +221,29 @@ def ordinal_pairwise_loss_stage1(
     all i ≠ j and does not. Where all labels agree the released code divides 0 by 0 and where the
     batch is one it fails; here the push is 0 and the tightness remains.
 
+    All images of a rank have the same text. So image i need not meet them one by one: rank k is
+    counted as often as it comes after i, $c_{ik}=\#\{j>i:y_j=k\}$, and the first mean is
+
+    $$\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
+    = \sum_{i,k}c_{ik}\,\omega_{ik}\lVert z_i-t_k\rVert\Big/\sum_{i,k}c_{ik}$$
+
+    of B·K terms in the place of B². Pass one text per rank and `values` for that; without `values`
+    each image is a rank of its own.
+
     Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights`
-    does in stage 2. For the shuffled order pass shuffled values as `target`, such as
-    `values[cyclic_permutation(K)][y]`: images and texts then follow one consistent, wrong order, in
+    does in stage 2. For the shuffled order pass shuffled values, such as
+    `values[cyclic_permutation(K)]`: images and texts then follow one consistent, wrong order, in
     which a pair of one rank still has no gap.
 
     Source: official `loss/ordinal_ce_stage1.py`.
 
     Args:
         image: Unit image features z.
-        text: Unit text features t, row i of the rank of image i.
-        anchor: Unit text features g that images are pulled to; with one prompt for both, pass
-            `text`.
-        target: Rank value (or index, if ranks are evenly spaced) of each image.
+        text: Unit text features t, one per rank; without `values`, row i of the rank of image i.
+        anchor: Unit text features g that images are pulled to, with rows as `text`; with one prompt
+            for both, pass `text`.
+        target: Rank index of each image; without `values`, its rank value.
+        values: Value of each rank.
         symmetric: Whether to use all ordered pairs.
         blind: Whether to push every pair alike, whatever the ranks.
 
@@ -238,7 +251,8 @@ def ordinal_pairwise_loss_stage1(
         A scalar, in [-3, 2].
 
     Raises:
-        InputError: Not one number per image as target, or not one text and anchor per image.
+        InputError: Not one number per image as target, or not one text and anchor per value, or per
+            image without `values`.
 
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
@@ -247,27 +261,45 @@ def ordinal_pairwise_loss_stage1(
         >>> round(float(loss), 6)  # -sqrt 3 / 4
         -0.433013
     """
-    target = checked_target(target, len(image), values=True)
-    check_same_shape(image, text, "images and texts")
-    check_same_shape(image, anchor, "images and anchors")
+    target = checked_target(target, len(image), values=values is None)
+    if values is None:
+        check_same_shape(image, text, "images and texts")
+        check_same_shape(image, anchor, "images and anchors")
+        values = target
+        target = torch.arange(len(image), device=image.device)
+    check_same_shape(values, text[:, 0], "values and texts")
+    check_same_shape(text, anchor, "texts and anchors")
+
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)
-        anchor = full_precision(anchor)
-        pull = 0.5 * (image - anchor).square().sum(1).mean()
-
-        # indices, not a mask: to count its pairs, a device would be waited for
-        n = len(target)
-        pairs = torch.triu_indices(n, n, offset=1, device=image.device)
-        if symmetric:
-            pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
-        i, j = pairs
-        gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
-        if not len(gap):  # a batch of one
+        pull = 0.5 * tightness(image, anchor, target)
+        if len(image) < 2:
             return pull
 
-        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
+        pairs = _pairs_by_rank(target, len(values), symmetric).to(image.dtype)
+        own_value = values.index_select(0, target)
+        gap = (own_value[:, None] - values).abs().to(image.dtype)
+        least = gap.masked_fill(pairs == 0, math.inf).min()
+        largest = gap.masked_fill(pairs == 0, 0).max()
+
+        weight = (gap - least) / largest.clamp_min(1e-12)
         if blind:
             weight = torch.ones_like(gap)
-        push = distances(image, text) + 0.5 * distances(text, text)
-        return pull - (weight * push[i, j]).mean()
+        push = distances(image, text) + 0.5 * distances(text, text).index_select(0, target)
+        return pull - (pairs / pairs.sum() * weight * push).sum()
+
+
+def _pairs_by_rank(target: Targets, n_ranks: int, symmetric: bool) -> Int[Tensor, "batch rank"]:
+    """Return with how many images of each rank an image is paired: with later ones, or all others.
+
+    Example:
+        >>> _pairs_by_rank(torch.tensor([0, 1, 1]), 2, symmetric=False)
+        tensor([[0, 2],
+                [0, 1],
+                [0, 0]])
+    """
+    ranks = torch.arange(n_ranks, device=target.device)
+    one_hot = (target[:, None] == ranks).long()  # `F.one_hot` would wait for a device
+    so_far = one_hot if symmetric else one_hot.cumsum(0)
+    return one_hot.sum(0) - so_far

@@ -100,9 +100,10 @@ def stage1_loss(
     if lambda1:
         ordinal = losses.ordinal_pairwise_loss_stage1(
             z,
-            t[y],
-            t[y],
-            values[y],
+            t,
+            t,
+            y,
+            values=values,
             symmetric=controls.symmetric,
             blind=controls.order == "blind",
         )

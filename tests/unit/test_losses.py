@@ -167,6 +167,7 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
         "stage 2, other options": other_options,
         "stage 2, blind": ordinal_pairwise_loss(image, text, target, values, order="blind"),
         "stage 1": ordinal_pairwise_loss_stage1(*first),
+        "stage 1, by rank": ordinal_pairwise_loss_stage1(image, text, text, target, values=values),
         "stage 1, symmetric": ordinal_pairwise_loss_stage1(*first, symmetric=True),
         "stage 1, blind": ordinal_pairwise_loss_stage1(*first, symmetric=True, blind=True),
         "plain": contrastive_loss(image, paired, 3.0),
@@ -237,6 +238,7 @@ def test_a_misspelt_setting_is_refused(
     [
         lambda image, text, y: tightness(image, text, y),
         lambda image, text, y: diversity(image, text, y, RANKS),
+        lambda image, text, y: ordinal_pairwise_loss_stage1(image, text, text, y, values=RANKS),
         lambda image, text, y: ranked_probability_loss(image @ text.T, y),
     ],
 )
@@ -268,6 +270,18 @@ def test_a_target_that_is_no_rank_trains_nothing(
         (
             lambda image, text: ordinal_pairwise_loss_stage1(image, text[Y], text[0], Y),
             "images and anchors",
+        ),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(
+                image, text[:1], text[:1], Y * 0, values=RANKS
+            ),
+            "values and texts",
+        ),
+        (
+            lambda image, text: ordinal_pairwise_loss_stage1(
+                image, text, text[:4], Y, values=RANKS
+            ),
+            "texts and anchors",
         ),
         (
             lambda image, text: rank_weights(Y, RANKS[:, None]),
@@ -369,7 +383,7 @@ def test_laws_of_any_batch(labels: list[int], seed: int, shift: int, step: float
         value = float(loss.detach())
         assert -3 <= value < math.inf, name
         assert float(other_values[name]) == pytest.approx(value, abs=1e-7), name
-        if name != "stage 1":
+        if name not in ("stage 1", "stage 1, by rank"):
             assert float(moved[name]) == pytest.approx(value, abs=1e-6), name
 
 

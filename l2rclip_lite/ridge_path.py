@@ -1,0 +1,146 @@
+r"""Linear outputs under any loss, for one ridge after another, in few passes over the features.
+
+$$\min_M\ L(XMR^\top,y)+\tfrac\lambda2\lVert M\rVert^2$$
+
+Features vary a thousand times more along some axes than along others: there the loss is curved as
+much more, and plain steps zigzag. So L-BFGS moves N, in which it is curved about alike everywhere:
+
+$$M=(N/D)\,V^\top,\qquad D_{ac}=\sqrt{p_a\,h_c+\lambda}$$
+
+p is the mean square of each column of X; h and V are spectrum and axes of $R^\top HR$, where H is
+the second derivative of the loss by the outputs at 0.
+
+Source: Nocedal and Wright 2006, chapters 2.2 and 7.2.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.autograd.functional import hessian
+
+Rows = Float[Tensor, "batch row"]
+Root = Float[Tensor, "output column"]
+Matrix = Float[Tensor, "row column"]
+Targets = Int[Tensor, " batch"]
+Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
+OutputLoss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
+
+ENOUGH = 1e-7  # the last step lowers what is minimised by a smaller share than this
+
+
+def ridge_path(
+    rows: Rows,
+    target: Targets,
+    root: Root,
+    loss: OutputLoss,
+    ridges: Sequence[float],
+    mask: Matrix | None = None,
+) -> Iterator[Matrix]:
+    """Yield the best M for each ridge; each starts where the one before it ended, the first at 0.
+
+    Products with X are of its precision, and on its device; the sum over images is of double
+    precision.
+
+    Args:
+        rows: X, one row per image. Columns that do not correlate take the fewest steps.
+        target: Rank index y of each image.
+        root: R, from the columns of M to outputs.
+        loss: L, of outputs and y.
+        ridges: λ > 0.
+        mask: 1 where M may differ from 0, else 0.
+
+    Example:
+        >>> rows, target = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
+        >>> loss = torch.nn.functional.cross_entropy
+        >>> path = ridge_path(rows, target, torch.eye(2), loss, [1.0, 0.1])
+        >>> [round(float(m[0, 0]), 2) for m in path]  # λ m = 1 / (1 + exp 2 m)
+        [0.34, 1.06]
+    """
+    root = root.to(rows)
+    m = torch.zeros(rows.shape[1], root.shape[1]).to(rows)
+    mask = torch.ones_like(m) if mask is None else mask.to(m)
+    power = rows.norm(dim=0).square() / len(rows)
+    curvature, columns = _curvature(loss, target, root)
+
+    for ridge in ridges:
+        scale = (power[:, None] * curvature + ridge).sqrt()
+        objective = Objective(rows, target, root, loss, ridge, mask, columns, scale)
+        solution = minimize(
+            objective,
+            _flat(scale * (m @ columns)),
+            method="L-BFGS-B",
+            jac=True,
+            options={"ftol": ENOUGH, "gtol": 0, "maxcor": 20},
+        )
+        m = objective.matrix(torch.from_numpy(solution.x).to(m))
+        yield m
+
+
+def _curvature(
+    loss: OutputLoss, target: Targets, root: Root
+) -> tuple[Float[Tensor, " column"], Float[Tensor, "column column"]]:
+    """Return h and V, of one image of each rank."""
+    ranks = torch.arange(int(target.max()) + 1, device=root.device)
+
+    def loss_of_biases(outputs: Tensor) -> Tensor:
+        return loss(outputs.expand(len(ranks), -1), ranks)
+
+    start = torch.zeros(len(root), dtype=torch.double, device=root.device)
+    second = hessian(loss_of_biases, start).to(root)  # type: ignore[no-untyped-call]
+    curvature, columns = torch.linalg.eigh(root.T @ second @ root)
+    return curvature.clamp_min(0), columns
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, as SciPy calls it.
+
+    Args:
+        rows: X.
+        target: y.
+        root: R.
+        loss: L.
+        ridge: λ.
+        mask: 1 where M may differ from 0, else 0.
+        columns: V.
+        scale: D.
+    """
+
+    rows: Rows
+    target: Targets
+    root: Root
+    loss: OutputLoss
+    ridge: float
+    mask: Matrix
+    columns: Float[Tensor, "column column"]
+    scale: Matrix
+
+    @torch.enable_grad()
+    def __call__(self, flat: Flat) -> tuple[float, Flat]:
+        """Return the value and its gradient.
+
+        Args:
+            flat: N in one row.
+        """
+        n = torch.from_numpy(flat).to(self.rows).requires_grad_()
+        m = self.matrix(n)
+        outputs = self.rows @ (m @ self.root.T)
+
+        value = self.loss(outputs.double(), self.target)
+        value = value + self.ridge / 2 * m.double().square().sum()
+        (gradient,) = torch.autograd.grad(value, n)
+        return float(value.detach()), _flat(gradient)
+
+    def matrix(self, n: Float[Tensor, " entry"]) -> Matrix:
+        """Return M."""
+        return self.mask * (n.view_as(self.scale) / self.scale @ self.columns.T)
+
+
+def _flat(matrix: Tensor) -> Flat:
+    """Return a matrix in one row, as SciPy takes it."""
+    return matrix.double().cpu().numpy().ravel()
