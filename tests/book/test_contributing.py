@@ -3,14 +3,16 @@
 The command of a recipe passes, and fails where a line of the recipe is wrong.
 """
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import chapters
 import nbformat
@@ -26,7 +28,7 @@ ABOVE = ", above this line:"
 TYPE_CHECKS = re.compile(r"^.*--jaxtyping-packages.*\n", re.MULTILINE)
 FILES = ("pyproject.toml", "README.md", "_toc.yml")
 FOLDERS = ("l2rclip_lite", "book", "tests", "tools", "experiments")
-HEAVY = ("*.ipynb", "*.png", "*.npz", "*.gz", "_extra", "_static", "__pycache__")
+HEAVY = ("*.ipynb", "*.png", "*.npz", "*.gz", "_extra", "_static")
 
 # The recipe, and a mistake: a text of the recipe, and what is written in its place.
 CASES: dict[str, tuple[str, tuple[str, str] | None]] = {
@@ -84,16 +86,91 @@ def copy_of_the_tree(root: Path) -> Path:
     return root
 
 
-def shell(command: str, root: Path) -> "subprocess.CompletedProcess[str]":
+class Done(NamedTuple):
+    """Exit code of a command, and what it printed on both streams."""
+
+    code: int
+    output: str
+
+
+def shell(command: str, root: Path) -> Done:
     """Run a command in a copy, whose packages come before the installed ones."""
-    environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    environment |= {"PYTHONPATH": f"{root}:{root / 'book'}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, shell=True, cwd=root, env=environment, capture_output=True, text=True
+    environment = clean_environment() | {"PYTHONPATH": f"{root}:{root / 'book'}"}
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    return Done(done.returncode, done.stdout)
 
 
-def follow(case: str, root: Path) -> "subprocess.CompletedProcess[str]":
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what this session of pytest has put there."""
+    own = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    return own | {"OMP_NUM_THREADS": "1"}
+
+
+# Runs `python -m MODULE WORDS` in a fork of a process that has imported what takes seconds: line by
+# line it reads a folder, a file for the output, and words; it writes the exit code.
+SERVER = """
+import json, os, runpy, sys
+import hypothesis, open_clip, pandas, pytest, scipy.stats, sklearn.linear_model
+
+for line in sys.stdin:
+    root, file, words = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        output = os.open(file, os.O_CREAT | os.O_WRONLY)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(root)
+        sys.path[:0] = [root, f"{root}/book"]
+        sys.argv = words
+        code = 0
+        try:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+        os._exit(code)  # to clear up in order takes a second
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+Server = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """That process, in a folder of its own, without this tree on its path."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path_factory.mktemp("server"),
+        env=clean_environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # no copy needs one
+        text=True,
+    ) as process:
+        yield process
+
+
+def python_m(command: str, root: Path, server: Server) -> Done:
+    """Run a command that begins with `.venv/bin/python -m` in a copy, in a fork of the server."""
+    python, option, *words = shlex.split(command.replace("\\\n", " "))
+    assert (python, option) == (".venv/bin/python", "-m")
+
+    file = root / "output"
+    assert server.stdin is not None
+    assert server.stdout is not None
+    print(json.dumps([str(root), str(file), words]), file=server.stdin, flush=True)
+    code = int(server.stdout.readline())
+    return Done(code, file.read_text(encoding="utf-8"))
+
+
+def follow(case: str, root: Path, server: Server) -> Done:
     """Apply a recipe to a copy of the tree, with its mistake if it has one, and run its command."""
     title, mistake = CASES[case]
     copy_of_the_tree(root)
@@ -107,34 +184,22 @@ def follow(case: str, root: Path) -> "subprocess.CompletedProcess[str]":
         write(written, root)
 
     stop_at_once = "" if mistake is None else " -x"
-    return shell(command.rstrip() + stop_at_once, root)
-
-
-@pytest.fixture(scope="module")
-def runs(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Future["subprocess.CompletedProcess[str]"]]]:
-    """Every case, two at a time."""
-    folder = tmp_path_factory.mktemp("recipes")
-    with ThreadPoolExecutor(2) as pool:
-        yield {case: pool.submit(follow, case, folder / case.replace(" ", "-")) for case in CASES}
+    return python_m(command.rstrip() + stop_at_once, root, server)
 
 
 @pytest.mark.parametrize("case", GOOD)
-def test_a_recipe_passes_its_own_command(
-    case: str, runs: dict[str, Future["subprocess.CompletedProcess[str]"]]
-) -> None:
+def test_a_recipe_passes_its_own_command(case: str, tmp_path: Path, server: Server) -> None:
     """As it is printed."""
-    run = runs[case].result()
-    assert run.returncode == 0, run.stdout + run.stderr
+    done = follow(case, tmp_path / "tree", server)
+    assert done.code == 0, done.output
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_the_command_finds_a_mistake(
-    case: str, runs: dict[str, Future["subprocess.CompletedProcess[str]"]]
-) -> None:
-    """Exit status 1 of pytest: a test failed, and not the command."""
-    assert runs[case].result().returncode == 1
+def test_the_command_finds_a_mistake(case: str, tmp_path: Path, server: Server) -> None:
+    """A test failed, and not the command."""
+    done = follow(case, tmp_path / "tree", server)
+    assert done.code == 1, done.output
+    assert "1 failed" in done.output, done.output
 
 
 @pytest.fixture(scope="module")
@@ -156,12 +221,12 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_the_command_line_names_what_was_added(
-    command: str, added: list[str], everything: Path
+    command: str, added: list[str], everything: Path, server: Server
 ) -> None:
     """Helps and cards read the registries."""
-    run = shell(f".venv/bin/python -m l2rclip_lite {command}", everything)
-    shown = " ".join(run.stdout.replace("│", " ").split())
-    assert run.returncode == 0, run.stderr
+    done = python_m(f".venv/bin/python -m l2rclip_lite {command}", everything, server)
+    shown = " ".join(done.output.replace("│", " ").split())
+    assert done.code == 0, done.output
     assert [text for text in added if text not in shown] == []
 
 
@@ -174,8 +239,8 @@ def test_what_was_added_is_written_as_the_linter_wants_it(everything: Path) -> N
     names = " ".join(name for name in sorted(files) if name.endswith(".py"))
 
     ruff = ".venv/bin/python -m ruff"
-    run = shell(f"{ruff} check -q {names} && {ruff} format -q --check {names}", everything)
-    assert run.returncode == 0, run.stdout + run.stderr
+    done = shell(f"{ruff} check -q {names} && {ruff} format -q --check {names}", everything)
+    assert done.code == 0, done.output
 
 
 def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
@@ -185,8 +250,8 @@ def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
     number = f"{len(chapters.sources()) + 1:02}"
     assert prove == f"make execute CHAPTER={number} && make verify CHAPTER={number}\n"
 
-    run = shell(f"{begin.strip()} && .venv/bin/python tools/execute.py {number}", root)
-    assert run.returncode == 0, run.stdout + run.stderr
+    done = shell(f"{begin.strip()} && .venv/bin/python tools/execute.py {number}", root)
+    assert done.code == 0, done.output
 
     source = root / "book" / f"{number}_calibration.py"
     page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)

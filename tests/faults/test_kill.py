@@ -6,14 +6,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from children import SET, ended, start, train
+from children import SET, ended, run_command, start, train
 from faults import KILLS, LONG, TRIED, judged
 
 from l2rclip_lite.errors import InputError
@@ -212,29 +210,21 @@ def test_a_second_writer_is_refused_and_the_first_is_not_disturbed(
     assert digests(out) == calm.files
 
 
-def interrupt_fit(
-    out: Path, number: signal.Signals, seconds: float
-) -> subprocess.CompletedProcess[str]:
-    """Send a signal to `l2rclip fit` so long after its first checkpoint, and wait for its end."""
-    command = [sys.executable, "-m", "l2rclip_lite", "fit", "--dataset", "leaves", "--size", "60"]
-    command += ["--pixels", "64", "--device", "cpu", "--quiet", "--out", str(out)]
+def interrupt_fit(out: Path, number: signal.Signals, seconds: float) -> int | None:
+    """Send a signal to `l2rclip fit` so long after its first checkpoint; return the exit code."""
+    words = ["fit", "--dataset", "leaves", "--size", "60", "--pixels", "64"]
+    words += ["--device", "cpu", "--quiet", "--out", str(out)]
     for name, value in SET.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
-    path = os.pathsep.join(folder for folder in sys.path if folder)
+        words += [f"--{name.replace('_', '-')}", str(value)]
 
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
-    ) as process:
-        while process.poll() is None and not (out / "checkpoint").exists():
-            time.sleep(0.01)
-        time.sleep(seconds)
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=30)
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+    child = start(run_command, words, out.with_name("said"))
+    while child.is_alive() and not (out / "checkpoint").exists():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    assert child.pid is not None
+    os.kill(child.pid, number)
+    child.join(30)
+    return child.exitcode
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -244,11 +234,12 @@ def test_an_interrupt_ends_the_command_in_one_sentence(
     """Within seconds; the exit code is 128 and the signal's number, as shells have it."""
     out = tmp_path / "run"
     for attempt in range(10 if LONG else 1):
-        result = interrupt_fit(out, number, seconds=attempt * 0.2)
-        if result.returncode == 0:
+        code = interrupt_fit(out, number, seconds=attempt * 0.2)
+        if code == 0:
             break
-        assert result.returncode == 128 + number, result.stderr
-        assert result.stderr.count("\n") == 1, result.stderr
+        sentence = str(refusal(out))
+        assert code == 128 + number, sentence
+        assert sentence.count("\n") == 1, sentence
         assert not (out / ".l2r-lock").exists()
         read_every_file(out)
         TRIED["Ctrl-C or SIGTERM to the command"] += 1

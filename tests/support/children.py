@@ -14,6 +14,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -27,7 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from l2rclip_lite import images
+from l2rclip_lite import cli, images
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
@@ -118,6 +119,12 @@ def encode_in_pieces(folder: Path, out: Path, number: int, piece: int) -> None:
             cache=replace(cache, piece=piece),
         )
     save_tensors(out, {"features": features}, {})
+
+
+def run_command(words: list[str], errors: Path) -> None:
+    """Run a command line; its standard error goes to a file."""
+    os.dup2(os.open(errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+    sys.exit(cli.main(words))
 
 
 def disturb_write(at: int, fault: str, out: Path) -> None:

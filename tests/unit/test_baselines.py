@@ -16,6 +16,7 @@ from l2rclip_lite.baselines import (
     ALIASES,
     BASELINES,
     check_baselines,
+    probes,
     registry,
     run_baseline,
     train_baseline,
@@ -27,7 +28,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import fit_linear_heads
+from l2rclip_lite.kernel import RIDGES, fit_linear_heads
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
 from l2rclip_lite.ranks import Ranks
@@ -210,8 +211,12 @@ def arc(leaves: OrdinalDataset, small: Config) -> Material:
 @pytest.mark.parametrize(
     "name", ["linear-probe", "ridge", *(name for name in BASELINES if name.endswith("-frozen"))]
 )
-def test_a_frozen_baseline_learns_what_can_be_learned(name: str, arc: Material) -> None:
+def test_a_frozen_baseline_learns_what_can_be_learned(
+    name: str, arc: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every head learns the five ranks; the median rank is right one time in five, and 1.2 off."""
+    # under a weaker ridge DLDL-v2, whose loss has edges, takes thousands of steps
+    monkeypatch.setattr(probes, "RIDGES", RIDGES[:1])
     answer = train(name, arc).double()
     target = arc.data.targets["test"]
 

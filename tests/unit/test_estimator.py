@@ -31,8 +31,15 @@ CANNOT = {
 
 @pytest.fixture(autouse=True)
 def _copied_towers(tiny: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every model has a copy of the same towers; to make them anew takes a second."""
-    monkeypatch.setattr(pretrained, "load_towers", lambda *_, **__: deepcopy(tiny))
+    """Every model has a copy of the same towers, but for their tokenizer, which never changes.
+
+    To make towers anew, or to copy 49,000 tokens, takes longer than most fits here.
+    """
+
+    def copied(*_: object, **__: object) -> Towers:
+        return deepcopy(tiny, {id(tiny.tokenizer): tiny.tokenizer})
+
+    monkeypatch.setattr(pretrained, "load_towers", copied)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from onnx import parser
 from PIL import Image
 from run_files import run
 from skimage import data as photographs
+from torch import nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, export
 from l2rclip_lite.data import OrdinalDataset
@@ -121,8 +122,12 @@ def test_the_file_answers_as_pytorch_does(
 def test_the_heads_of_baselines_are_exported(
     decoder: str, small: Config, photos: list[Image.Image], tmp_path: Path
 ) -> None:
-    """What makes probabilities of their outputs is part of the graph."""
+    """What makes probabilities of their outputs is part of the graph.
+
+    An image tower of one layer is enough, and its graph is made at once.
+    """
     model = L2RCLIP.build(RANKS, replace(small, image_side="kernel"))
+    model.towers.image = nn.Sequential(nn.Conv2d(3, 64, kernel_size=64), nn.Flatten())
     model.head = KernelHead(64, len(RANKS) - (decoder != "normal"), decoder)
     generator = torch.Generator().manual_seed(0)
     model.head.weight += torch.randn(model.head.weight.shape, generator=generator)

@@ -209,12 +209,12 @@ def test_a_tag_that_is_a_pickle_is_refused(hub: Any, pocket: str) -> None:
     assert not any(path.endswith(".bin") for path in hub.requested)
 
 
-@pytest.mark.parametrize("name", ["../x", "leaves/../..", "", "a/b/c", "a b/c", "ann/leaves"])
-def test_what_cannot_be_published_is_one_sentence(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_published_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is none, or no network: here no port listens."""
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(hf_api.api, "endpoint", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match=rf"^{name}: cannot be published \(.*\); give USER/NAME"):
-        L2RCLIP.from_pretrained("leaves").push_to_hub(name, "# A card\n")
+    model = L2RCLIP.from_pretrained("leaves")
+    for name in ("../x", "leaves/../..", "", "a/b/c", "a b/c", "ann/leaves"):
+        sentence = rf"^{name}: cannot be published \(.*\); give USER/NAME"
+        with pytest.raises(InputError, match=sentence):
+            model.push_to_hub(name, "# A card\n")
