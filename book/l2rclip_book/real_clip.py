@@ -169,8 +169,8 @@ def _weights_in_words(weights: dict[str, Any]) -> str:
     commits = "; ".join(
         f"{name}, commit {commit[:12]}" for name, commit in weights["commits"].items()
     )
-    known = "as pinned" if weights["pinned"] else "as downloaded: none was known before"
-    return f"{commits}; {digest} {known}"
+    trust = "as pinned" if weights["pinned"] else "as downloaded: none was known before"
+    return f"{commits}; {digest} {trust}"
 
 
 def _name(gain: Mapping[Any, Any], towers: str) -> str:
