@@ -59,7 +59,10 @@ SET: dict[str, Any] = {
 CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["l2rclip_lite.training.fit", "open_clip"])
+SERVER.set_forkserver_preload(
+    ["l2rclip_lite.training.fit", "l2rclip_lite.baselines", "l2rclip_lite.cli"]
+    + ["hypothesis.strategies", "open_clip"]
+)
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
