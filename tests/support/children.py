@@ -60,8 +60,13 @@ CONFIG = Config(**SET, upside_down=True, device="cpu")
 PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["l2rclip_lite.training.fit", "l2rclip_lite.baselines", "l2rclip_lite.cli"]
-    + ["hypothesis.strategies", "open_clip"]
+    [
+        "l2rclip_lite.training.fit",
+        "l2rclip_lite.baselines",
+        "l2rclip_lite.cli",
+        "hypothesis.strategies",
+        "open_clip",
+    ]
 )
 
 
