@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Wordings compared, and how `mini` was made
+# # Wordings compared, and how mini was made
 #
 # Two choices come before any training, and both are easily taken for granted: what the ranks are called, and which towers read
 # them. The first half of this appendix names the same five grades of leaf damage in 243 ways, and puts them into six kinds
