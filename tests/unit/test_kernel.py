@@ -6,11 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.optimize import approx_fprime, minimize
 from sklearn.linear_model import LogisticRegression
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import KernelHead, choose_kernel_head, fit_kernel_heads, rank_kernel
+from l2rclip_lite.kernel import (
+    MANY,
+    KernelHead,
+    choose_kernel_head,
+    fit_kernel_heads,
+    fit_linear_heads,
+    rank_kernel,
+)
 from l2rclip_lite.ranks import Ranks
 
 FOUR = Ranks.integers(1, 4, template="{rank} apples")
@@ -74,6 +82,45 @@ def test_the_identity_is_logistic_regression() -> None:
     x = inputs(head)
     oracle = LogisticRegression(C=1 / (0.01 * len(x)), fit_intercept=False, tol=1e-8, max_iter=1000)
     assert np.allclose(head(Z).softmax(1), oracle.fit(x, Y).predict_proba(x), atol=1e-4)
+
+
+def test_what_the_mask_leaves_out_stays_0_and_the_rest_has_no_slope() -> None:
+    """One feature is left out, and one bias."""
+    mask = torch.ones(4, 4)
+    mask[1] = 0
+    mask[3, 2] = 0
+    head = next(fit_linear_heads(Z, Y, torch.eye(4), F.cross_entropy, [0.01], mask))
+
+    weight = head.weight.double().numpy()
+    slope = approx_fprime(weight.ravel(), objective, 1e-6, inputs(head), np.eye(4), 0.01)
+
+    assert (head.weight[mask == 0] == 0).all()
+    assert np.abs(slope[mask.numpy().ravel() == 1]).max() < 1e-4
+
+
+def test_many_images_in_single_precision_answer_as_in_double() -> None:
+    """From 10,000 images on: there double precision is left to those who ask for it."""
+    z, y = drawn(3, MANY)
+    single = list(fit_kernel_heads(z, y, KERNEL, [0.1, 0.001]))[1]
+    double = list(fit_kernel_heads(z.double(), y, KERNEL, [0.1, 0.001]))[1]
+    assert torch.allclose(single(z).softmax(1), double(z).softmax(1), atol=1e-3)
+
+
+def test_few_steps_where_features_vary_much_along_some_axes() -> None:
+    """Along the widest 10,000 times the mean square of the narrowest: plain steps were 257."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.logspace(0, -2, 40)
+    turn = torch.linalg.qr(torch.randn(40, 40, generator=generator)).Q
+    latent = torch.randn(500, 40, generator=generator)
+    target = (latent @ torch.randn(40, generator=generator)).argsort().argsort() * 4 // 500
+    calls = []
+
+    def counted(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        calls.append(len(y))
+        return F.cross_entropy(outputs, y)
+
+    list(fit_linear_heads(latent * spread @ turn, target, torch.eye(4), counted, [0.1, 0.0001]))
+    assert len(calls) < 60
 
 
 def test_a_new_order_of_the_ranks_is_only_that() -> None:
