@@ -138,6 +138,9 @@ class Config:
     batch_size: Images = 16
     """Images per step of stage 2, for each process: of N processes, a step takes N times as
     many."""
+    micro_batch_size: Images | None = None
+    """Images of a step of stage 2 that are in memory at once, for each process; None takes all.
+    Fewer make a large batch fit: the step stays the same, and takes a third longer."""
     batch_size1: Images | None = None
     """Images per step of stage 1, for all processes together; its memory grows with the square.
     None takes `batch_size`, or a 32nd of all training images where that is more."""

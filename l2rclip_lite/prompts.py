@@ -97,7 +97,7 @@ class RankPrompts(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RankPrompts":
         """Take the tokens along to another device; in each step they would wait for the copy."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         device = self.template_embeddings.device
         self.tokens = self.tokens.to(device)
         self.prompt_tokens = self.prompt_tokens.to(device)

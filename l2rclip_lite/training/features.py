@@ -15,7 +15,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.images import Augment, ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.training.processes import own_rows, step_size
+from l2rclip_lite.training.processes import gathered, own_rows, step_size
 
 MOST_STEPS = 32  # of an epoch on cached features
 
@@ -78,11 +78,10 @@ class TrainingData:
             part = data.split(split)
             images[split] = ResizedImages(part, model.towers.image_size)
             targets[split] = torch.tensor(part.targets)
-            backbone[split] = model.encode(
+            backbone[split] = encode_together(
+                model,
                 images[split],
                 backbone=True,
-                batch_size=encoding_batch_size(model.config),
-                workers=model.config.workers,
                 cache=cache,
                 quiet=quiet,
             )
@@ -108,14 +107,8 @@ class TrainingData:
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Return the image features of a split as they are now."""
-        config = model.config
-
-        if config.image_side == "tower" and self.images:
-            return model.encode(
-                self.images[split],
-                batch_size=encoding_batch_size(config),
-                workers=config.workers,
-            )
+        if model.config.image_side == "tower" and self.images:
+            return encode_together(model, self.images[split])
         if model.wide:
             return self.backbone[split]
         return self.features[split]
@@ -183,8 +176,57 @@ class TrainingData:
             yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
 
 
+class PartOfImages(ResizedImages):
+    """Some of the images of another object, which keeps them."""
+
+    def __init__(self, whole: ResizedImages, rows: list[int]) -> None:
+        self.whole = whole
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return the resized pixels and the rank index."""
+        return self.whole[self.rows[index]]
+
+
+def encode_together(
+    model: L2RCLIP,
+    images: ResizedImages,
+    *,
+    backbone: bool | None = None,
+    cache: str | Path | None = None,
+    quiet: bool = True,
+) -> Float[Tensor, "batch wide"]:
+    """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
+
+    All of them have to call it. In a cache each has a file of its part.
+
+    Args:
+        model: Whose config counts.
+        images: Squares of bytes.
+        backbone: See `L2RCLIP.encode`, as for all below.
+        cache: A folder where features are kept.
+        quiet: Whether to hide the progress bar.
+    """
+    own = own_rows(len(images))
+    features = model.encode(
+        PartOfImages(images, own.tolist()),
+        backbone=backbone,
+        batch_size=encoding_batch_size(model.config),
+        workers=model.config.workers,
+        cache=cache,
+        quiet=quiet,
+    )
+    if len(features) == len(images):  # of one process
+        return features
+    return gathered(features.to(model.device), len(images)).cpu()
+
+
 def encoding_batch_size(config: Config) -> int:
-    """Return how many images are encoded at once: 32, or `batch_size` where that is less than 16.
+    """Return how many images are encoded at once: 32, or a step's where those are less than 16.
 
     Where nothing learns, an image takes less than half the memory. Whoever trains on a few at a
     time for want of memory has as few encoded.
@@ -193,4 +235,5 @@ def encoding_batch_size(config: Config) -> int:
         >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
         [32, 32, 8]
     """
-    return 32 if config.batch_size >= 16 else config.batch_size
+    at_once = config.micro_batch_size or config.batch_size
+    return 32 if at_once >= 16 else at_once

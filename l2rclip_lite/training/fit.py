@@ -31,7 +31,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import lost_process_in_words
+from l2rclip_lite.training.processes import lost_process_in_words, met
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
@@ -181,7 +181,8 @@ def choose_device(config: Config) -> torch.device:
     """
     if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
-    device: torch.device = Accelerator(cpu=config.device == "cpu").device
+    with lost_process_in_words(), met():
+        device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(
             f"device: no {config.device!r} device is visible here; "

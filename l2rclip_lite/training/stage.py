@@ -94,6 +94,9 @@ class Stage:
         n_train = len(data.targets["train"])
         self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
         self.own_images = min(batch_size or self.config.batch_size, n_train)
+        if self.config.micro_batch_size and not batch_size:
+            self.batch_setting = "--micro-batch-size"
+            self.own_images = min(self.config.micro_batch_size, self.own_images)
         self.step_images = batch_size or step_size(self.config.batch_size)
         self.epoch_steps = math.ceil(n_train / self.step_images)
         self.steps = self.epoch_steps * epochs
@@ -234,6 +237,7 @@ class Stage:
         if self.file and PartialState().is_main_process:
             record = Record(self.history, self.best_score, self.taken, self.step_images)
             save_checkpoint(self.file, self.parameters, self.best, self.optimizer, record)
+        PartialState().wait_for_everyone()  # one that has ended is missed after an epoch, not later
         if self.on_epoch:
             self.on_epoch(dict(row))
 
