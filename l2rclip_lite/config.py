@@ -140,8 +140,11 @@ class Config:
     batch_size: ImageCount = 16
     """Images per step of stage 2, for each process: of N processes, a step takes N times as
     many."""
+    micro_batch_size: ImageCount | None = None
+    """Images of a step of stage 2 that are in memory at once, for each process; None takes all.
+    Fewer make a large batch fit: the step stays the same, and takes a third longer."""
     batch_size1: ImageCount | None = None
-    """Images per step of stage 1, for all processes together; its memory grows with the square.
+    """Images per step of stage 1, for all processes together.
     None takes `batch_size`, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""

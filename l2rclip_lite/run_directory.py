@@ -43,7 +43,12 @@ from l2rclip_lite.run_schema import (
 
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 TRAIN_AGAIN = "delete the folder and train the baseline again"
-WHERE = ("device", "threads", "workers")  # where a run computes: may differ when it is resumed
+WHERE = (
+    "device",
+    "threads",
+    "workers",
+    "micro_batch_size",
+)  # where a run computes: may differ when it is resumed
 
 
 class RunDirectory:

@@ -1,22 +1,23 @@
 """The data that the stages train on: images, and features that are computed once."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from accelerate import PartialState
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.encoding import decoded
 from l2rclip_lite.images import Augment, ResizedImages, scaled
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.training.processes import own_rows, step_size
+from l2rclip_lite.training.processes import gathered, own_rows, step_size
 
 MOST_STEPS = 32  # of an epoch on cached features
 
@@ -79,11 +80,10 @@ class TrainingData:
             part = data.split(split)
             images[split] = ResizedImages(part, model.towers.image_size)
             targets[split] = torch.tensor(part.targets)
-            backbone[split] = model.encode(
+            backbone[split] = encode_together(
+                model,
                 images[split],
                 backbone=True,
-                batch_size=encoding_batch_size(model.config),
-                workers=model.config.workers,
                 cache=cache,
                 quiet=quiet,
             )
@@ -109,14 +109,8 @@ class TrainingData:
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Return the image features of a split as they are now."""
-        config = model.config
-
-        if config.image_side == "tower" and self.images:
-            return model.encode(
-                self.images[split],
-                batch_size=encoding_batch_size(config),
-                workers=config.workers,
-            )
+        if model.config.image_side == "tower" and self.images:
+            return encode_together(model, self.images[split])
         if model.wide:
             return self.backbone[split]
         return self.features[split]
@@ -184,8 +178,66 @@ class TrainingData:
             yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
 
 
+class PartOfImages(ResizedImages):
+    """Some of the images of another object, which keeps them."""
+
+    def __init__(self, whole: ResizedImages, rows: list[int]) -> None:
+        super().__init__(Subset(whole.images, rows), whole.size)
+        self.whole = whole
+        self.rows = rows
+        self.keep = whole.keep
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return the resized pixels and the rank index."""
+        return self.whole[self.rows[index]]
+
+    def remember(
+        self,
+        rows: Iterable[int],
+        pixels: UInt8[Tensor, "batch 3 height width"],
+        labels: Int[Tensor, " batch"],
+    ) -> None:
+        """Let the other object keep what a worker has read."""
+        self.whole.remember([self.rows[row] for row in rows], pixels, labels)
+
+
+def encode_together(
+    model: L2RCLIP,
+    images: ResizedImages,
+    *,
+    backbone: bool | None = None,
+    cache: str | Path | None = None,
+    quiet: bool = True,
+) -> Float[Tensor, "batch wide"]:
+    """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
+
+    All of them have to call it. In a cache each has a file of its part.
+
+    Args:
+        model: Whose config counts.
+        images: Squares of bytes.
+        backbone: See `L2RCLIP.encode`, as for all below.
+        cache: A folder where features are kept.
+        quiet: Whether to hide the progress bar.
+    """
+    part = images
+    if PartialState().num_processes > 1:
+        part = PartOfImages(images, own_rows(len(images)).tolist())
+    features = model.encode(
+        part,
+        backbone=backbone,
+        batch_size=encoding_batch_size(model.config),
+        workers=model.config.workers,
+        cache=cache,
+        quiet=quiet,
+    )
+    if part is images:
+        return features
+    return gathered(features.to(model.device), len(images)).cpu()
+
+
 def encoding_batch_size(config: Config) -> int:
-    """Return how many images are encoded at once: 32, or `batch_size` where that is less than 16.
+    """Return how many images are encoded at once: 32, or a step's where those are less than 16.
 
     Where nothing learns, an image takes less than half the memory. Whoever trains on a few at a
     time for want of memory has as few encoded.
@@ -194,4 +246,5 @@ def encoding_batch_size(config: Config) -> int:
         >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
         [32, 32, 8]
     """
-    return 32 if config.batch_size >= 16 else config.batch_size
+    at_once = config.micro_batch_size or config.batch_size
+    return 32 if at_once >= 16 else at_once

@@ -31,7 +31,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import lost_process_in_words
+from l2rclip_lite.training.processes import lost_process_in_words, met
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
@@ -198,7 +198,8 @@ def choose_device(config: Config) -> torch.device:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     _check_processes(os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1"))
     try:
-        device: torch.device = Accelerator(cpu=config.device == "cpu").device
+        with met():
+            device: torch.device = Accelerator(cpu=config.device == "cpu").device
     except (ValueError, ImportError, DistError) as error:
         problem = f"the environment asks for what cannot be started ({reason(error)})"
         cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"

@@ -7,8 +7,10 @@ all of them.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -16,10 +18,14 @@ from accelerate.utils import gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributed import DistError
+from torch.distributed.rendezvous import rendezvous
+from torch.utils.checkpoint import checkpoint
 
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Pixels
+
+MEETING = timedelta(minutes=5)  # in which all processes of a run are to be there
 
 
 @contextmanager
@@ -37,6 +43,23 @@ def lost_process_in_words() -> Iterator[None]:
             raise
         cure = "start all of them again, and the run goes on after its last complete epoch"
         raise TrainingError(f"another process of this run has ended; {cure}.") from error
+
+
+@contextmanager
+def met() -> Iterator[None]:
+    """Wait for the other processes that were started with this one, but not for half an hour.
+
+    Later torch may wait as long: they may be busy with files. In the block they find each other
+    again, by the place where they have met.
+
+    Raises:
+        torch.distributed.DistError: Not all came within `MEETING`.
+    """
+    store = None
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        store, _, _ = next(rendezvous("env://", timeout=MEETING))
+    yield
+    del store
 
 
 def step_size(batch_size: int) -> int:
@@ -60,8 +83,22 @@ def own_rows(count: int) -> Int[Tensor, " own"]:
     return torch.arange(first, first + each) % count
 
 
+def gathered(own: Float[Tensor, "own dim"], count: int) -> Float[Tensor, "image dim"]:
+    """Return the rows of all processes, each of which has those of `own_rows(count)`."""
+    if PartialState().num_processes == 1:
+        return own
+    rows: Tensor = gather(own)
+    return rows[:count]  # the last process may have filled up its part
+
+
 class ImageSide(nn.Module):
-    """`image_features` as a module of its own: what several processes train together."""
+    """`image_features` as a module of its own: what several processes train together.
+
+    With `Config.micro_batch_size` it is a gradient cache (Gao et al. 2021, arXiv 2101.06983): parts
+    of a batch are encoded without a graph, the loss sees the features of all, and each part is
+    encoded again when the gradient of its features is there. The step is the same but for rounding,
+    whatever the loss, and only one part's activations are in memory.
+    """
 
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
@@ -69,7 +106,18 @@ class ImageSide(nn.Module):
 
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Return unit image features."""
-        return self.model.image_features(pixels)
+        size = self.model.config.micro_batch_size
+        if size is None or size >= len(pixels):
+            return self.model.image_features(pixels)
+
+        parts = []
+        for part in torch.split(pixels, size):
+            # nothing is drawn at random, and to note the state of a device would wait for it
+            features = checkpoint(
+                self.model.image_features, part, use_reentrant=False, preserve_rng_state=False
+            )
+            parts.append(features)
+        return torch.cat(parts)
 
 
 class GatheredImageSide:

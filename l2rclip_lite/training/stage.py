@@ -94,6 +94,9 @@ class Stage:
         n_train = len(data.targets["train"])
         self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
         self.images_at_once = min(batch_size or self.config.batch_size, n_train)
+        if self.config.micro_batch_size and not batch_size:
+            self.batch_setting = "--micro-batch-size"
+            self.images_at_once = min(self.config.micro_batch_size, self.images_at_once)
         self.images_per_step = batch_size or step_size(self.config.batch_size)
         self.steps_per_epoch = math.ceil(n_train / self.images_per_step)
         self.n_steps = self.steps_per_epoch * epochs
@@ -236,6 +239,7 @@ class Stage:
             save_checkpoint(
                 self.checkpoint_file, self.parameters, self.best, self.optimizer, record
             )
+        PartialState().wait_for_everyone()  # one that has ended is missed after an epoch, not later
         if self.on_epoch:
             self.on_epoch(dict(row))
 

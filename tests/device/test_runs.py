@@ -108,7 +108,8 @@ def test_a_run_that_was_stopped_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`fit`, on the device that accelerate finds: moments and best epoch come back to it."""
-    expected = fit(few, replace(brief, device="cpu"), tmp_path / "cpu", quiet=True)
+    config = replace(brief, epochs1=2)
+    expected = fit(few, replace(config, device="cpu"), tmp_path / "cpu", quiet=True)
     PartialState(cpu=True)
     monkeypatch.setattr(training, "Accelerator", lambda **_: SimpleNamespace(device=device))
 
@@ -116,11 +117,11 @@ def test_a_run_that_was_stopped_goes_on(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(few, brief, tmp_path / "device", quiet=True, on_epoch=stop)
-    run = fit(few, brief, tmp_path / "device", quiet=True)
+        fit(few, config, tmp_path / "device", quiet=True, on_epoch=stop)
+    run = fit(few, config, tmp_path / "device", quiet=True)
 
     answers = [run.model.predict(IMAGES).probabilities for run in (run, expected)]
-    check_close(*answers, brief)
+    check_close(*answers, config)
     for row, row_of_cpu in zip(run.history, expected.history, strict=True):
         assert row == pytest.approx(row_of_cpu, rel=1e-3)
 

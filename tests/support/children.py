@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training import fit as training
+from l2rclip_lite.training import processes
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device, fit
+from l2rclip_lite.training.stage import Stage
 from l2rclip_lite.training.stages import train_stage2
 
 SET: dict[str, Any] = {
@@ -243,6 +246,8 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
         SET
         | {"preset": "paper", "lambda_rps": 1.0, "epochs2": 3, "batch_size": batch_size}
         | {"device": "cpu", "weight_decay": 0.1, "controls": {"clip": False}}
+        # two processes encode their part in smaller ones
+        | {"micro_batch_size": None if rank is None else 3}
     )
     choose_device(config)
 
@@ -261,6 +266,40 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
         if not rank:
             model.save_pretrained(run.folder)
             write_json(run.folder / "history.json", history)
+
+
+def encode_together(out: Path, rank: int | None = None, port: int = 0) -> None:
+    """Encode the images of a run, alone or with another process; write how many, and features."""
+    if rank is not None:
+        join(rank, port)
+    choose_device(CONFIG)
+
+    *splits, ranks = painted()
+    parts = [split[:37] for split in splits]
+    model = L2RCLIP.build(ranks, CONFIG)
+    normalize = model.towers.normalize
+    counts = []
+
+    def normalize_and_count(pixels: Tensor) -> Tensor:
+        counts.append(len(pixels))
+        return normalize(pixels)
+
+    model.towers.normalize = normalize_and_count
+    loaded = TrainingData.load(OrdinalDataset.from_datasets(parts, ranks), model)
+    torch.save((sum(counts), dict(loaded.backbone)), out.with_name(f"features {rank}"))
+    os._exit(0)
+
+
+def wait_for_nobody(out: Path, rank: int, port: int) -> None:
+    """Be one of two processes, of which the other one never comes."""
+    join(rank, port)
+    processes.MEETING = timedelta(seconds=2)
+    try:
+        choose_device(CONFIG)
+    except TrainingError as error:
+        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
 
 
 def poison(out: Path, rank: int, port: int) -> None:
@@ -300,6 +339,26 @@ def leave(out: Path, rank: int, port: int) -> None:
         fit(splits, CONFIG, out, ranks=ranks, quiet=True)
     except TrainingError as error:
         out.with_name("said").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def leave_in_stage_1(out: Path, rank: int, port: int) -> None:
+    """Train with another process; the second one is killed at the end of its first epoch."""
+    join(rank, port)
+
+    def end_here(*_: object) -> None:
+        os._exit(9)
+
+    if rank:
+        Stage.end_epoch = end_here
+    *splits, ranks = painted()
+    rows: list[dict[str, float]] = []
+    try:
+        config = replace(CONFIG, epochs1=9)
+        fit(splits, config, out, ranks=ranks, quiet=True, on_epoch=rows.append)
+    except TrainingError:
+        out.with_name("said").write_text(f"{len(rows)} of 9 epochs", encoding="utf-8")
         os._exit(2)
     os._exit(0)
 

@@ -203,7 +203,9 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _refuse_a_mixture(op: Any, arguments: Any) -> None:
     """Refuse tensors of two devices; a CPU tensor without axes is a number, as for a GPU."""
     tensors = list(_tensors(arguments))
-    strangers = [value for value in tensors if not is_here(value) and value.ndim]
+    # an optimiser's kernel takes no number of the CPU
+    least = 0 if op._schema.name.startswith("aten::_fused") else 1
+    strangers = [value for value in tensors if not is_here(value) and value.ndim >= least]
     if strangers and len(strangers) < len(tensors):
         shape = list(strangers[0].shape)
         raise RuntimeError(f"{op}: one tensor is on {NAME}, one of shape {shape} is on the CPU")

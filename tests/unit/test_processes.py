@@ -21,12 +21,17 @@ from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.fit import choose_device, fit
 
 
-def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
-    """Return the exit codes of two processes that train together, as accelerate starts them."""
+def free_port() -> int:
+    """Return a port at which processes can meet."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+        port: int = unused.getsockname()[1]
+    return port
 
+
+def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
+    """Return the exit codes of two processes that train together, as accelerate starts them."""
+    port = free_port()
     pair = [children.start(target, *arguments, rank, port) for rank in range(2)]
     for child in pair:
         child.join(120)
@@ -81,6 +86,37 @@ def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
+    """Of 37, 10 and 10 images each encodes 19, 5 and 5; the odd place is filled, and not used."""
+    assert run_two(children.encode_together, tmp_path / "run") == [0, 0]
+    assert children.ended(children.encode_together, tmp_path / "run") == 0
+
+    count_of_one, expected = torch.load(tmp_path / "features None")
+    assert count_of_one == 37 + 10 + 10
+    for rank in range(2):
+        count, features = torch.load(tmp_path / f"features {rank}")
+        assert count == 19 + 5 + 5
+        for split, rows in expected.items():
+            assert torch.allclose(features[split], rows, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_process_that_never_comes_is_not_waited_for_long(tmp_path: Path) -> None:
+    """Neither by the first one, where all meet, nor by another."""
+    alone = [
+        children.start(children.wait_for_nobody, tmp_path / "run", rank, free_port())
+        for rank in range(2)
+    ]
+    for rank, child in enumerate(alone):
+        child.join(60)
+        exitcode = child.exitcode
+        child.kill()
+        assert exitcode == 2
+        sentence = (tmp_path / f"said {rank}").read_text(encoding="utf-8")
+        assert sentence.startswith("another process of this run has ended; start all of them again")
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     """Only the second one reads the broken image; the first must not wait for it for ever."""
     assert run_two(children.poison, tmp_path / "run") == [2, 2]
@@ -99,6 +135,13 @@ def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     assert sentence.startswith("another process of this run has ended; start all of them again")
     assert not (tmp_path / "run" / ".l2r-lock").exists()
     assert run_two(children.train_together, tmp_path / "run", 16) == [0, 0]
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_in_stage_1_is_missed_after_an_epoch(tmp_path: Path) -> None:
+    """There nobody needs the other; without it the first would train all epochs, and then fail."""
+    assert run_two(children.leave_in_stage_1, tmp_path / "run") == [2, 9]
+    assert (tmp_path / "said").read_text(encoding="utf-8") == "0 of 9 epochs"
 
 
 def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

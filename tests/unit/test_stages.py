@@ -12,7 +12,7 @@ from l2rclip_lite import progress
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.freezing import freezing_table, trains
+from l2rclip_lite.freezing import freeze, freezing_table, trains
 from l2rclip_lite.losses import (
     asymmetrical_contrastive_loss,
     diversity,
@@ -23,8 +23,9 @@ from l2rclip_lite.losses import (
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import cyclic_permutation
 from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import train_stage1, train_stage2
+from l2rclip_lite.training.stages import stage2_loss, train_stage1, train_stage2
 
 
 class RecordedStep(NamedTuple):
@@ -240,3 +241,27 @@ def test_encoding_that_runs_out_of_memory_names_a_smaller_batch(
         model.encode(leaves.test, backbone=False)
     with pytest.raises(TrainingError, match="with a single image; use another device"):
         model.encode(leaves.test[:1], backbone=False)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(
+    leaves: OrdinalDataset, small: Config
+) -> None:
+    """A loss that compares all 16 images; the tower sees at most 5 at once, each of them twice."""
+    pixels = torch.rand(16, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(16) % 5
+    gradients = []
+    seen: list[int] = []
+
+    for micro_batch_size in (None, 5):
+        config = replace(small, preset="paper", micro_batch_size=micro_batch_size)
+        model = L2RCLIP.build(leaves.ranks, config)
+        parameters = freeze(model, "stage 2")
+        model.towers.image.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+
+        z = GatheredImageSide(model)(pixels, 16)
+        stage2_loss(model, z, target, leaves.ranks.values_tensor()).backward()
+        gradients.append([parameter.grad for parameter in parameters.values()])
+
+    assert seen == [16, 5, 5, 5, 1, 1, 5, 5, 5]  # back from the last part to the first
+    for of_whole, of_parts in zip(*gradients, strict=True):
+        assert torch.allclose(of_parts, of_whole, rtol=1e-3, atol=1e-6)
