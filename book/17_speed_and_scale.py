@@ -503,7 +503,8 @@ plt.show()
 # | what takes over | in this package |
 # |---|---|
 # | decoding as needed | `--workers` |
-# | several processes or GPUs | `accelerate launch -m l2rclip_lite fit` |
+# | several GPUs | `accelerate launch -m l2rclip_lite fit` |
+# | several processes on CPUs | `torchrun --nproc-per-node 2 -m l2rclip_lite fit … --device cpu` |
 # | tar files, shards, a store of features | no |
 #
 # Three limits of this page. A formula of operations knows nothing of the network between machines, so many GPUs will be slower

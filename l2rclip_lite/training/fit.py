@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from threadpoolctl import threadpool_limits
-from torch.distributed import DistError
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
@@ -198,9 +197,9 @@ def choose_device(config: Config) -> torch.device:
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     _check_processes(os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1"))
     try:
-        with met():
+        with lost_process_in_words(), met():
             device: torch.device = Accelerator(cpu=config.device == "cpu").device
-    except (ValueError, ImportError, DistError) as error:
+    except (ValueError, ImportError) as error:
         problem = f"the environment asks for what cannot be started ({reason(error)})"
         cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
         raise TrainingError(f"device: {problem}; {cure}.") from error
