@@ -505,7 +505,8 @@ plt.show()
 # | decoding as needed | `--workers` |
 # | several GPUs | `accelerate launch -m l2rclip_lite fit` |
 # | several processes on CPUs | `torchrun --nproc-per-node 2 -m l2rclip_lite fit … --device cpu` |
-# | tar files, shards, a store of features | no |
+# | features on disk, in pieces that a killed run goes on after | `--cache`, or the run itself |
+# | tar files, shards | no |
 #
 # Three limits of this page. A formula of operations knows nothing of the network between machines, so many GPUs will be slower
 # than it says. The package has never met a hundred million images. And nobody should train thirty epochs on so many: one or two
