@@ -119,8 +119,7 @@ def decoded(loader: Iterable[Any]) -> Iterator[Any]:
     """
     try:
         yield from loader
-    except (
-        InputError
-    ) as error:  # the traceback of the process, as text, with the sentence at its end
+    except InputError as error:
+        # that of a process is its traceback, as text, with the sentence at its end
         sentence = str(error).rpartition(f"{InputError.__name__}: ")[2].strip()
         raise InputError(sentence) from error

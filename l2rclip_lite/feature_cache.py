@@ -87,7 +87,8 @@ class CachedFeatures:
 
     The file is named by SHA-256 of what the images are, of the weights, and of how the tower
     encodes. In its metadata stand that name and SHA-256 of the features. Of an image file the bytes
-    count, so that nothing is decoded to find features again; of any other image the resized pixels.
+    count, so that nothing is decoded to find features again; of other images what their dataset
+    says by `digest`, or else the resized pixels.
 
     Args:
         folder: Where the files are; made when the first is written.
@@ -182,16 +183,20 @@ def digest_of_weights(tensors: Iterable[Tensor]) -> str:
 
 
 def _content(images: ResizedImages, index: int) -> bytes:
-    """Return SHA-256 of the file of an image, or of its resized pixels where it has none.
+    """Return SHA-256 of an image: of its file, as its dataset knows it, or of the resized pixels.
 
     Raises:
         InputError: It cannot be read.
     """
     source, place = inside(images.images, index)
-    if isinstance(source, Split):
+    if isinstance(source, Split) and source.transform is None:
         file = file_of(source, place)
         if file is not None:
             return file_digest(*file)
+        source, place = inside(source.images, place)
+        if hasattr(source, "digest"):
+            digest: bytes = source.digest(place)
+            return digest
 
     if isinstance(source, list | tuple):
         item = source[place]

@@ -233,8 +233,8 @@ def file_of(split: Any, index: int) -> tuple[Any, str] | None:
     images, place = inside(split.images, index)
     if split.transform is not None or getattr(images, "function", None) is not read_image:
         return None
-    path, where, *_ = (*(column[place] for column in images.columns), "")
-    return path, where
+    cells = [column[place] for column in images.columns]
+    return cells[0], cells[1] if len(cells) > 1 else ""
 
 
 def reduced_item(split: Any, index: int, side: int) -> Any:
