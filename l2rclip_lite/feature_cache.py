@@ -17,7 +17,7 @@ from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.map_style import inside
 from l2rclip_lite.errors import InputError, one_line, reason
 from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
-from l2rclip_lite.images import DECODING, ImageFiles, ResizedImages, file_digest
+from l2rclip_lite.images import DECODING, ResizedImages, file_digest
 from l2rclip_lite.towers.base import Towers
 
 FEATURES = "features"  # the one tensor of a file
@@ -56,7 +56,9 @@ class FeatureCache:
             InputError: The folder cannot be one.
         """
         check_cache(folder)
-        libraries = [f"{name} {version(name)}" for name in ("pillow", "torchvision")]
+        libraries = [
+            f"{name} {version(name)}" for name in ("l2rclip-lite", "pillow", "torchvision")
+        ]
         inputs = f"{towers.image_size} {towers.mean} {towers.std} {DECODING} {libraries}"
         weights = digest_of_weights(towers.image.state_dict().values())
         return cls(Path(folder), f"{numerics} {towers.image} {inputs} {weights}", dtype)
@@ -87,7 +89,8 @@ class CachedFeatures:
 
     The file is named by SHA-256 of what the images are, of the weights, and of how the tower
     encodes. In its metadata stand that name and SHA-256 of the features. Of an image file the bytes
-    count, so that nothing is decoded to find features again; of any other image the resized pixels.
+    count, so that nothing is decoded to find features again; of other images what their dataset
+    says by `digest`, or else the resized pixels.
 
     Args:
         folder: Where the files are; made when the first is written.
@@ -182,7 +185,7 @@ def digest_of_weights(tensors: Iterable[Tensor]) -> str:
 
 
 def _content(images: ResizedImages, index: int) -> bytes:
-    """Return SHA-256 of the file of an image, or of its resized pixels where it has none.
+    """Return SHA-256 of an image: of its file, as its dataset knows it, or of the resized pixels.
 
     Raises:
         InputError: It cannot be read.
@@ -190,8 +193,9 @@ def _content(images: ResizedImages, index: int) -> bytes:
     source, place = inside(images.images, index)
     if isinstance(source, Split) and source.transform is None:
         source, place = inside(source.images, place)
-        if isinstance(source, ImageFiles):
-            return source.digest(place)
+        if hasattr(source, "digest"):  # `ImageFiles`, or a data set that computes its images
+            digest: bytes = source.digest(place)
+            return digest
 
     if isinstance(source, list | tuple):
         item = source[place]
