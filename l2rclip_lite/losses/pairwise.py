@@ -228,7 +228,7 @@ def ordinal_pairwise_loss_stage1(
     = \sum_{i,k}c_{ik}\,\omega_{ik}\lVert z_i-t_k\rVert\Big/\sum_{i,k}c_{ik}$$
 
     of B·K terms in the place of B². Pass one text per rank and `values` for that; without `values`
-    each image is a rank of its own.
+    all pairs are formed, as released. The two differ by rounding.
 
     Controls: `blind=True` sets every ω to 1, also between images of one rank, as `rank_weights`
     does in stage 2. For the shuffled order pass shuffled values, such as
@@ -265,29 +265,54 @@ def ordinal_pairwise_loss_stage1(
     if values is None:
         check_same_shape(image, text, "images and texts")
         check_same_shape(image, anchor, "images and anchors")
-        values = target
-        target = torch.arange(len(image), device=image.device)
-    check_same_shape(values, text[:, 0], "values and texts")
-    check_same_shape(text, anchor, "texts and anchors")
+    else:
+        check_same_shape(values, text[:, 0], "values and texts")
+        check_same_shape(text, anchor, "texts and anchors")
 
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)
-        pull = 0.5 * tightness(image, anchor, target)
-        if len(image) < 2:
+        anchor = full_precision(anchor)
+        if values is not None:
+            pull = 0.5 * tightness(image, anchor, target)
+            return pull - _push_by_rank(image, text, target, values, symmetric, blind)
+        pull = 0.5 * (image - anchor).square().sum(1).mean()
+
+        # indices, not a mask: to count its pairs, a device would be waited for
+        n = len(target)
+        pairs = torch.triu_indices(n, n, offset=1, device=image.device)
+        if symmetric:
+            pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
+        i, j = pairs
+        gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
+        if not len(gap):  # a batch of one
             return pull
 
-        pairs = _pairs_by_rank(target, len(values), symmetric).to(image.dtype)
-        own_value = values.index_select(0, target)
-        gap = (own_value[:, None] - values).abs().to(image.dtype)
-        least = gap.masked_fill(pairs == 0, math.inf).min()
-        largest = gap.masked_fill(pairs == 0, 0).max()
-
-        weight = (gap - least) / largest.clamp_min(1e-12)
+        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
         if blind:
             weight = torch.ones_like(gap)
-        push = distances(image, text) + 0.5 * distances(text, text).index_select(0, target)
-        return pull - (pairs / pairs.sum() * weight * push).sum()
+        push = distances(image, text) + 0.5 * distances(text, text)
+        return pull - (weight * push[i, j]).mean()
+
+
+def _push_by_rank(
+    image: Batch, text: Texts, target: Targets, values: Values, symmetric: bool, blind: bool
+) -> Loss:
+    """Return the push of `ordinal_pairwise_loss_stage1` from one text per rank."""
+    if len(image) < 2:
+        return image.new_zeros(())
+
+    pairs = _pairs_by_rank(target, len(values), symmetric).to(image.dtype)
+    own_value = values.index_select(0, target)
+    gap = (own_value[:, None] - values).abs().to(image.dtype)
+    least = gap.masked_fill(pairs == 0, math.inf).min()
+    largest = gap.masked_fill(pairs == 0, 0).max()
+
+    weight = (gap - least) / largest.clamp_min(1e-12)
+    if blind:
+        weight = torch.ones_like(gap)
+    push = distances(image, text) + 0.5 * distances(text, text).index_select(0, target)
+    return (pairs / pairs.sum() * weight * push).sum()
 
 
 def _pairs_by_rank(target: Targets, n_ranks: int, symmetric: bool) -> Int[Tensor, "batch rank"]:

@@ -1,5 +1,7 @@
 """The two stages of L2RCLIP, and the kernel head that may take the place of the second."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +16,8 @@ from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import OnEpoch, Stage
+
+MOST_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs would fill the memory
 
 
 def train_stage1(
@@ -98,15 +102,15 @@ def stage1_loss(
         loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
 
     if lambda1:
-        ordinal = losses.ordinal_pairwise_loss_stage1(
-            z,
-            t,
-            t,
-            y,
-            values=values,
+        pairwise = partial(
+            losses.ordinal_pairwise_loss_stage1,
             symmetric=controls.symmetric,
             blind=controls.order == "blind",
         )
+        if len(y) > MOST_PAIRED:
+            ordinal = pairwise(z, t, t, y, values=values)
+        else:
+            ordinal = pairwise(z, t[y], t[y], values[y])
         loss = loss + lambda1 * ordinal
     return loss
 
