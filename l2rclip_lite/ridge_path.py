@@ -31,7 +31,7 @@ Targets = Int[Tensor, " batch"]
 Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
 OutputLoss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
 
-ENOUGH = 1e-8  # the last step lowers what is minimised by a smaller share than this
+ENOUGH = 3e-8  # the last step lowers what is minimised by a smaller share than this
 SAMPLE = 1000  # so many images show how the loss is curved
 
 

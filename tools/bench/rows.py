@@ -10,7 +10,16 @@ from loading_rows import csv_rows, morph_rows
 from scale_rows import encoding_growth, list_memory, list_seconds
 from setting import Setting
 from timing import Figure
-from training_rows import gpu, memory, ordinalclip, stage1_ranks, stage2_mini, stage2_vit
+from training_rows import (
+    gpu,
+    kernel_morph,
+    memory,
+    ordinalclip,
+    stage1_batch,
+    stage1_ranks,
+    stage2_mini,
+    stage2_vit,
+)
 from use_rows import decode, first_use, help_time, import_time, inference, metrics
 
 
@@ -47,6 +56,12 @@ ROWS = {
     ),
     "stage1-ranks": Row(
         stage1_ranks, "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620", 1.0
+    ),
+    "stage1-batch": Row(
+        stage1_batch, "stage-1 step per image, 6,250 a step ÷ 512 a step, 62 ranks, mini", 3.0
+    ),
+    "kernel-morph": Row(
+        kernel_morph, "choice of the kernel head, 55,134 images × 1,280 × 62 ranks", 240, unit="s"
     ),
     "inference": Row(
         inference, "inference images/s ÷ images/s of the bare image tower, mini", 0.97, "at least"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
-from setting import GRADES, NotMeasuredError, Setting, ages, noise_images, training_data
-from timing import Call, Figure, peak_of, ratio, steps_and, summary
+import torch.nn.functional as F
+from setting import GRADES, MORPH, NotMeasuredError, Setting, ages, noise_images, training_data
+from timing import Call, Figure, peak_of, ratio, seconds_of, steps_and, summary
 from torch import Tensor, nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
@@ -15,9 +17,12 @@ from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.images import Augment
+from l2rclip_lite.kernel import choose_kernel_head
+from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
+BATCHES = (512, 6250)  # the second is a 32nd of 200,000 images
 
 
 def bare_towers(config: Config) -> Towers:
@@ -143,6 +148,68 @@ def growth(seconds: Sequence[float]) -> float:
     few, some, many = STEPS
     first, second, third = seconds
     return max(second / first / (some / few), third / second / (many / some))
+
+
+def stage1_batch(setting: Setting) -> Figure:
+    """Measure the seconds of a stage-1 step per image, with many images a step ÷ with few.
+
+    Each step encodes all sentences once, whatever its images.
+    """
+    few, many = BATCHES
+    trains = [partial(train_stage1, *stage1_on(setting, batch, 2 * batch)) for batch in BATCHES]
+    per_image: list[list[float]] = [[], []]
+    for _ in range(setting.repeats):  # in turns; the first step of each does not count
+        for column, batch, train in zip(per_image, BATCHES, trains, strict=True):
+            times, _ = steps_and(train, lambda: None, 1, warmup=0)
+            column.append(times[0] / batch)
+
+    mib = {str(batch): peak_of(train_stage1_once, setting, batch) for batch in BATCHES}
+    detail = {"few": few, "many": many, "mib": mib, "ranks": 62}
+    return ratio(per_image[1], per_image[0], detail)
+
+
+def stage1_on(setting: Setting, batch: int, number: int) -> tuple[L2RCLIP, TrainingData]:
+    """Return a model of 62 ranks whose stage 1 takes so many images a step, and features."""
+    config = replace(setting.config("mini", 16), batch_size1=batch)
+    model = L2RCLIP.build(ages(62), config).to(setting.device)
+    generator = torch.Generator().manual_seed(0)
+    z = F.normalize(torch.randn(number, model.towers.dim, generator=generator))
+    y = torch.randint(62, (number,), generator=generator)
+    return model, TrainingData({"train": z, "val": z[:1]}, {"train": y, "val": y[:1]}, {})
+
+
+def train_stage1_once(setting: Setting, batch: int) -> None:
+    """Run, in a child, one step of stage 1."""
+    torch.set_num_threads(1)
+    train_stage1(*stage1_on(setting, batch, batch))
+
+
+def kernel_morph(setting: Setting) -> Figure:
+    """Measure the choice of the kernel head: four mixtures, up to seven ridges each.
+
+    The features are drawn with a spectrum like that of the mini tower's; ages follow a direction of
+    them, with noise. Images of training validate, so that no row of ridges ends early.
+    """
+    number, dim = (2000, 64) if setting.quick else (MORPH, 1280)
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.arange(dim)
+    spectrum = (-axis / 250).exp() / (1 + axis)
+    latent = torch.randn(number, dim, generator=generator)
+    age = latent[:, :200].sum(1) + 10 * torch.randn(number, generator=generator)
+    target = age.argsort().argsort() * 62 // number
+
+    turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
+    rows = latent * spectrum.sqrt() @ turn
+    n_val = number // 10
+    features = {"train": rows.to(setting.device), "val": rows[:n_val]}
+    targets = {"train": target, "val": target[:n_val]}
+    text = torch.eye(62)
+
+    def choose() -> None:
+        choose_kernel_head(features, targets, text, ages(62))
+
+    seconds = [seconds_of(choose) for _ in range(2)]
+    return summary(seconds, {"images": number, "dim": dim, "ranks": 62})
 
 
 def memory(setting: Setting) -> Figure:
