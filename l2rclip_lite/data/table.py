@@ -97,7 +97,9 @@ def read_columns(
     where = [f"{title} row {row}" for row in range(start, start + len(cells))]
     texts = {name: _texts(cells.iloc[:, place], name, where) for name, place in places.items()}
     table = pd.DataFrame(texts | {"where": where})
-    table = table[~_blank_rows(table.drop(columns="where"), cells)].reset_index(drop=True)
+    blank = _blank_rows(table.drop(columns="where"), cells)
+    if blank.any():
+        table = table[~blank].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
     return table, {name: names[place] for name, place in places.items()}

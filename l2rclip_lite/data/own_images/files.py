@@ -47,7 +47,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     top = os.path.realpath(root)
     folders: dict[str, _Folder] = {}  # each is listed once: to look up a million files takes long
     files = []
-    is_there = []
+    absent = set()
     for path in table["path"].tolist():
         folder, name = os.path.split(path)
         if folder not in folders:
@@ -55,7 +55,8 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
 
         file, is_regular = folders[folder].find(name)
         files.append(file)
-        is_there.append(is_regular)
+        if not is_regular:
+            absent.add(file)
 
     column = pd.Series(files, index=table.index, dtype=object)
     inside = os.path.join(top, "")
@@ -68,7 +69,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
 
     _refuse_spaces(table, folders)
     refuse_repeats(table, column)
-    return [file if there else "" for file, there in zip(files, is_there, strict=True)]
+    return ["" if file in absent else file for file in files] if absent else files
 
 
 class _Folder:
