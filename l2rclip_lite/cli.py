@@ -101,13 +101,12 @@ def run(words: Sequence[str]) -> int:
         os.environ["COLUMNS"] = str(NARROWEST)
 
     command = parse(words)
-    if words[0] != "fit" and "LOCAL_RANK" in os.environ:
-        n_processes = os.environ.get("WORLD_SIZE", "1")
+    n_processes = os.environ.get("WORLD_SIZE", "1")
+    if words[0] != "fit" and "LOCAL_RANK" in os.environ and n_processes != "1":
         if os.environ.get("RANK", "0") != "0":  # the first process says it
             return 0
-        if n_processes != "1":
-            problem = f"works in one process, not in {n_processes}"
-            raise InputError(f"{words[0]}: {problem}; start it without `accelerate launch`.")
+        problem = f"works in one process, not in {n_processes}"
+        raise InputError(f"{words[0]}: {problem}; start it without `accelerate launch`.")
 
     with printable_stdout():
         code = command()

@@ -16,7 +16,7 @@ from torch import Tensor
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.map_style import inside
 from l2rclip_lite.errors import InputError, one_line, reason
-from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
+from l2rclip_lite.files import WIDEST, check_encoding, read_header, read_tensors, save_tensors
 from l2rclip_lite.images import DECODING, ResizedImages, file_digest
 from l2rclip_lite.towers.base import Towers
 
@@ -165,6 +165,7 @@ def check_cache(cache: str | Path) -> None:
     Raises:
         InputError: It is a file, or its name cannot be that of a folder.
     """
+    check_encoding(Path(cache))
     try:
         os.listdir(cache)
     except FileNotFoundError:

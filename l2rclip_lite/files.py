@@ -95,12 +95,29 @@ def is_file(path: str | os.PathLike[str], name: str = "") -> bool:
         return False
 
 
+def check_encoding(path: Path) -> None:
+    """Refuse a path that is not UTF-8, which libraries that are not in Python cannot open.
+
+    Raises:
+        InputError: It has half of a surrogate pair, as Python reads a byte that is none of UTF-8.
+
+    Example:
+        >>> check_encoding(Path("runs/Blätter"))
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: this path is not UTF-8; rename the folder or file.") from error
+
+
 def check_target(file: Path) -> None:
     """Refuse to write where something other than a regular file is.
 
     Raises:
-        InputError: A device, a pipe, a folder or a link has this name, or no folder can hold it.
+        InputError: A device, a pipe, a folder or a link has this name, no folder can hold it, or it
+            is not UTF-8.
     """
+    check_encoding(file)
     check_folders(file.parent)
 
     kind = kind_of(file)
@@ -326,6 +343,7 @@ def _opened(file: Path) -> Iterator[Any]:
     Raises:
         InputError: No such file, a damaged one, or one with very many tensors.
     """
+    check_encoding(file)
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is not a file")

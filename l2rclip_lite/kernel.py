@@ -256,6 +256,8 @@ def _inputs(features: Features, target: Targets, *, turned: bool = True) -> _Inp
     mean = features.mean(0)
     rows = features - mean
     norm = BIAS / rows.norm(dim=1).mean()
+    if not norm.float().isfinite():
+        raise InputError("kernel: the features hardly differ from each other; multiply them.")
     rows *= norm  # in place: they may fill much of the memory
     rows = F.pad(rows, (0, 1), value=BIAS)
 

@@ -22,6 +22,7 @@ from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, differe
 from l2rclip_lite.errors import InputError, reason, sentence, unreadable
 from l2rclip_lite.files import (
     LOCK,
+    check_encoding,
     kind_of,
     make_folder,
     read_bytes,
@@ -252,6 +253,7 @@ class RunDirectory:
             InputError: Another process writes here, the folder cannot be written, or it holds a
                 link, a pipe or a device in the place of a file of the run.
         """
+        check_encoding(self.folder)
         self.check()
         self._check_place()
         existed = self.folder.exists()
@@ -301,6 +303,8 @@ class RunDirectory:
             fix = self._fix("choose a new or empty --out", TRAIN_AGAIN)
             raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
+        if source is not None and not isinstance(source, Mapping):
+            raise InputError(f"source is {source!r:.80}; give the arguments of `load_dataset`.")
         dataset = {
             "name": data.name,
             "source": source,

@@ -314,7 +314,7 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        count = len(datasets) if hasattr(datasets, "__len__") else "another number"
+        count = len(datasets) if hasattr(datasets, "__len__") else "another number of"
         if count != len(SPLITS):
             raise InputError(
                 f"{name}: {count} datasets; give three, for training, validation and test."

@@ -3,8 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
+import numpy as np
+from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import DatasetFolder
 
@@ -107,6 +110,8 @@ class OwnImages(Dataset[Any]):
         size = 3 * rgb.width * rgb.height
         if self.n_bytes + size <= KEPT:
             self.n_bytes += size
+            if isinstance(image, np.ndarray | Tensor):  # whose memory the dataset may use again
+                image = deepcopy(image)
             self.kept[index] = image
         return image
 

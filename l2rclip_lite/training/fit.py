@@ -34,6 +34,9 @@ from l2rclip_lite.training.processes import lost_process_in_words, met
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
+# What a launcher sets, and accelerate reads, for each of its processes.
+LAUNCHED = frozenset({"WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"})
+
 
 def fit(  # noqa: PLR0913  (an entry point)
     data: OrdinalDataset | Sequence[MapStyle],
@@ -193,13 +196,15 @@ def choose_device(config: Config) -> torch.device:
         TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes
             were started, and would not train together.
     """
-    if config.device == "cpu" and "WORLD_SIZE" not in os.environ:
+    if config.device == "cpu" and LAUNCHED.isdisjoint(os.environ):
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
     _check_processes(os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1"))
     try:
         with lost_process_in_words(), met():
             device: torch.device = Accelerator(cpu=config.device == "cpu").device
-    except (ValueError, ImportError) as error:
+    except TrainingError:
+        raise
+    except (ValueError, ImportError, RuntimeError) as error:
         problem = f"the environment asks for what cannot be started ({reason(error)})"
         cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
         raise TrainingError(f"device: {problem}; {cure}.") from error

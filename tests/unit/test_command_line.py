@@ -285,3 +285,10 @@ def test_several_processes_are_for_fit_alone(line: str, monkeypatch: pytest.Monk
         sentence = f"error: {line.split()[0]}: works in one process, not in 2; start it without "
         assert err.startswith(sentence if rank == "0" else "")
         assert err.count("\n") == int(rank == "0")
+
+
+def test_one_process_with_an_odd_number_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another launcher has left it behind; there is no first process that would speak instead."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    refused(run("predict", "nowhere", "a.png"), "nowhere")

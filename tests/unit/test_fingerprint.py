@@ -266,3 +266,25 @@ def test_a_length_beyond_any_data_set_is_refused(monkeypatch: pytest.MonkeyPatch
     assert len(Split.from_dataset(pairs[:2], "train")) == 2
     with pytest.raises(InputError, match=r"^train: its length is 3; give at most 2 images\.$"):
         Split.from_dataset(pairs, "train")
+
+
+class OneBuffer:
+    """A dataset that gives every image in the same memory."""
+
+    def __init__(self) -> None:
+        self.buffer = np.zeros((8, 8, 3), np.uint8)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """Return an image, and spoil the one before."""
+        self.buffer[:] = 50 * index
+        return self.buffer, index % 2
+
+
+def test_a_dataset_may_use_the_memory_of_its_images_again() -> None:
+    """Each image that is kept stays what it was."""
+    split = Split.from_dataset(OneBuffer(), "mine")
+    assert [int(split[index][0].max()) for index in range(3)] == [0, 50, 100]

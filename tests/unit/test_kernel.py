@@ -195,6 +195,7 @@ def test_a_kernel_of_nothing_is_refused(
         ((Z, Y, KERNEL.triu(), [0.1]), "not symmetric and positive"),
         ((Z, Y + 1, KERNEL, [0.1]), "target is 4"),
         ((Z[:1].repeat(60, 1), Y, KERNEL, [0.1]), "all training features are equal"),
+        ((Z * 1e-40, Y, KERNEL, [0.1]), "the features hardly differ from each other"),
         ((Z / 0, Y, KERNEL, [0.1]), "features is"),
         *(((Z, Y, KERNEL, [bad]), f"a ridge is {bad}; give a number from") for bad in NO_WEIGHT),
         ((Z, Y, KERNEL, [0]), "a ridge is 0"),

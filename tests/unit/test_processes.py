@@ -1,7 +1,7 @@
 """Several processes that train one run, and what needs a process of its own."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,6 +157,15 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
         choose_device(Config())
 
 
+@pytest.fixture
+def unlaunched() -> Iterator[None]:
+    """Let accelerate read the environment anew, and afterwards that of the tests."""
+    PartialState._reset_state()
+    yield
+    PartialState._reset_state()
+    PartialState(cpu=True)
+
+
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
@@ -164,13 +173,15 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
         ({"RANK": "0", "WORLD_SIZE": "x"}, "RANK=0 is none of WORLD_SIZE=x processes"),
         ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "MASTER_ADDR"),
         ({"WORLD_SIZE": "1", "ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+        ({"LOCAL_RANK": "0"}, "expected, but not set"),
+        ({"ACCELERATE_TORCH_DEVICE": "x"}, "Expected one of cpu"),
     ],
 )
+@pytest.mark.usefixtures("unlaunched")
 def test_an_environment_that_starts_nothing_is_one_sentence(
     environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is left behind by another launcher; nobody waits for processes that cannot be."""
-    PartialState._reset_state()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainingError, match=sentence):

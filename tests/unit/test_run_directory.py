@@ -61,6 +61,17 @@ def test_fit_does_not_write_through_a_link(
     assert (tmp_path / "victim").read_text() == "precious"
 
 
+@needs_posix
+def test_a_folder_that_is_not_utf8_is_refused_before_training(
+    tmp_path: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """Its model could be written and not read."""
+    folder = tmp_path / os.fsdecode(b"bl\xe4tter")
+    with pytest.raises(InputError, match="this path is not UTF-8; rename"):
+        fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("place", ["baselines/ridge", "checkpoint", "deep/er"])
 def test_a_run_does_not_lie_inside_another(
     folder: Path, place: str, leaves: OrdinalDataset, small: Config
