@@ -38,8 +38,8 @@ def encode_images(
             back those it has; the result is the same bit for bit.
 
     Raises:
-        InputError: No image, one that cannot be read, a number of images or processes outside its
-            bounds, or a cache that cannot be written.
+        InputError: No image, one that cannot be read or changes meanwhile, a number of images or
+            processes outside its bounds, or a cache that cannot be written.
         TrainingError: Memory that runs out, or a process that decodes and has ended.
     """
     batch_size = whole_number(batch_size, "batch_size", 1, MAX_BATCH)
@@ -81,6 +81,8 @@ def _kept(
     features = cached.read(cache.dtype)
     if features is None:
         features = compute()
+        if cache.of_rows(images, rows).key != cached.key:
+            raise InputError("encode: an image was changed while images were encoded; run again.")
         cached.write(features)
         cache.check_space((len(images) - rows.stop) * features[0].nbytes)
     return features

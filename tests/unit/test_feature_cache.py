@@ -53,6 +53,28 @@ def n_encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def test_features_of_an_image_that_changes_while_it_is_encoded_are_not_kept(tmp_path: Path) -> None:
+    """They would be those of another image than the one whose name they have."""
+    file = tmp_path / "a.png"
+    IMAGES[0].save(file)
+    cache = FeatureCache(tmp_path / "cache", "pixels", torch.float32)
+
+    def encode(pixels: Tensor) -> Tensor:
+        IMAGES[1].save(file)
+        return pixels.float().flatten(1)
+
+    with pytest.raises(InputError, match="an image was changed while images were encoded"):
+        encode_images(
+            ResizedImages([str(file)], 8),
+            encode,
+            batch_size=1,
+            workers=0,
+            quiet=True,
+            cache=cache,
+        )
+    assert not cache.folder.exists()
+
+
 def test_the_features_of_images_are_computed_once(
     model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
 ) -> None:
