@@ -22,7 +22,6 @@ from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, differe
 from l2rclip_lite.errors import InputError, reason, sentence, unreadable
 from l2rclip_lite.files import (
     LOCK,
-    check_encoding,
     kind_of,
     make_folder,
     read_bytes,
@@ -253,7 +252,6 @@ class RunDirectory:
             InputError: Another process writes here, the folder cannot be written, or it holds a
                 link, a pipe or a device in the place of a file of the run.
         """
-        check_encoding(self.folder)
         self.check()
         self._check_place()
         existed = self.folder.exists()
