@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import torch
 
@@ -37,8 +38,8 @@ def out_of_memory_in_words(
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
-        if "DataLoader worker (pid" in str(error):  # what torch says of a process that was killed
+    except (RuntimeError, MemoryError, OSError, EOFError) as error:
+        if is_lost_worker(error):
             raise TrainingError(
                 f"{where}: the system has ended a process that decodes images, mostly for want of "
                 "memory; try fewer --workers."
@@ -51,6 +52,24 @@ def out_of_memory_in_words(
         else:
             cure = "with a single image; use another device, or train with a smaller --image-size"
         raise TrainingError(f"{where}: out of memory {cure}.") from error
+
+
+def is_lost_worker(error: BaseException) -> bool:
+    """Return whether an error says that a process that decodes images was killed.
+
+    torch says so in words, unless the process ends while its images are handed over: then the
+    connection to it breaks. A dataset that loses a connection of its own means something else.
+
+    Example:
+        >>> is_lost_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."))
+        True
+        >>> is_lost_worker(ConnectionResetError("a server of images is gone"))
+        False
+    """
+    if isinstance(error, OSError | EOFError):
+        frames = list(walk_tb(error.__traceback__))
+        return bool(frames) and frames[-1][0].f_globals["__name__"] == "multiprocessing.connection"
+    return "DataLoader worker (pid" in str(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -17,12 +17,15 @@ TEMPLATE = "a {rank} banana"
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
+def images(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of images 0.png to 11.png, each of its own red, and of links."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "image.png"
+    Image.new("RGB", (8, 8)).save(elsewhere)
+
     for number in range(12):
         Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(tmp_path / f"{number}.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
-    (tmp_path / "out.png").symlink_to(tmp_path.parent)
+    (tmp_path / "out.png").symlink_to(elsewhere)
     (tmp_path / "twin.png").symlink_to("0.png")
     return tmp_path
 

@@ -104,7 +104,7 @@ def test_a_damaged_image_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     """Never filled up in silence, never a crash of a decoder."""
-    file = tmp_path_factory.getbasetemp() / "damaged.jpg"
+    file = tmp_path_factory.mktemp("images") / "damaged.jpg"
     file.write_bytes(content)
     with judged("images with flipped bits, cuts and repeats", must=False, about="damaged.jpg"):
         assert read_image(file).mode == "RGB"
