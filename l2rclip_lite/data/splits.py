@@ -131,7 +131,7 @@ def draw_validation(
         ; validation: 2 of the 10 training images within every rank 2
     """
     train = table["split"] == "train"
-    if "val" in set(table["split"]) or not train.any():
+    if not train.any() or (table["split"] == "val").any():
         return ""
 
     train_groups = None if groups is None else groups[train]
@@ -230,7 +230,8 @@ def draw_splits(
 
     messages = [message]
     if groups is not None:
-        empty = [name for name in SPLITS if name not in set(table["split"])]
+        splits = set(table["split"].unique())
+        empty = [name for name in SPLITS if name not in splits]
         if empty and not has_splits:
             raise InputError(
                 f"csv: {plural(len(set(groups)), 'group')} of images leave none for "

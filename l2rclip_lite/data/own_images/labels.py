@@ -35,14 +35,14 @@ UserRanks = Annotated[
 ]
 
 
-def as_numbers(texts: Iterable[str]) -> "pd.Series[float]":
+def as_numbers(texts: "Sequence[str] | np.ndarray | pd.Series[str]") -> "pd.Series[float]":
     """Return what is written as a finite number; NaN for words.
 
     Example:
         >>> as_numbers(["03", "3.0", "ripe", "inf"]).tolist()
         [3.0, 3.0, nan, nan]
     """
-    texts = list(texts)
+    texts = pd.Series(texts, dtype=object).tolist()  # a column of pandas is slow to walk
     different = list(dict.fromkeys(texts))  # a million labels have few
     values = pd.to_numeric(pd.Series(different, dtype=object), errors="coerce").astype(float)
     number_of = dict(zip(different, values.where(np.isfinite(values)), strict=True))
