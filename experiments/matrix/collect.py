@@ -6,7 +6,8 @@ The scores of every test image go beside it, into matrix.images.csv.gz.
 
 Units that have not been run, or failed, are named in the JSON file: no row is lost silently. Of a
 sweep the combinations are printed, best first, by the RPS of the validation images: mean and
-standard deviation over its runs.
+standard deviation over its runs. Of a search the recipe of each method is printed, and the one that
+it would have without each data set in turn.
 """
 
 from __future__ import annotations
@@ -102,6 +103,46 @@ def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
     return scores.sort_values(["data", "mean"], ignore_index=True)
 
 
+def relative_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how each recipe of a search does beside the others of its method.
+
+    Args:
+        table: The rows of a search.
+
+    Returns:
+        A row for each method (`study`), recipe (`arm`) and data set: validation RPS divided by the
+        mean of all recipes of that method in that run, then the mean over runs.
+    """
+    scores = table.assign(val_rps=table["val_rps"].astype(float))
+    of_run = scores.groupby(["study", "data", "run"])["val_rps"]
+    scores["relative"] = scores["val_rps"] / of_run.transform("mean")
+    return scores.groupby(["study", "arm", "data"], as_index=False)["relative"].mean()
+
+
+def chosen_recipes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the recipe of each method with the lowest mean over data sets, and without each.
+
+    Args:
+        table: The rows of a search.
+
+    Returns:
+        A row for each method, with a column `all` and one for each data set that was left out.
+    """
+    scores = relative_scores(table)
+    chosen = {"all": _lowest(scores)}
+    for data in scores["data"].unique():
+        chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
+    return pd.DataFrame(chosen)
+
+
+def _lowest(scores: pd.DataFrame) -> dict[str, str]:
+    """Return the recipe of each method with the lowest mean over data sets."""
+    lowest = {}
+    for study, rows in scores.groupby("study"):
+        lowest[str(study)] = str(rows.groupby("arm")["relative"].mean().idxmin())
+    return lowest
+
+
 def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of every test image of the units in a table."""
     units = table[["study", "data", "run"]].drop_duplicates()
@@ -139,6 +180,8 @@ def main() -> None:
 
     if options.preset == "sweep":
         print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))
+    if options.preset == "search":
+        print(chosen_recipes(table).to_string())
     n_missing = len(origin["missing"])
     print(f"{len(table)} rows of {origin['units']} units; {n_missing} units missing")
 

@@ -1,9 +1,10 @@
-"""What `studies.yaml` and `sweep.yaml` say, as units of work.
+"""What `studies.yaml`, `search.yaml` and `sweep.yaml` say, as units of work.
 
 It needs only PyYAML, so that Snakemake's own environment reads it.
 
 python experiments/matrix/plan.py                 what there is to run
 python experiments/matrix/plan.py --preset smoke  the same in miniature
+python experiments/matrix/plan.py --preset search the recipes of search.yaml
 python experiments/matrix/plan.py --preset sweep  the grid of sweep.yaml
 """
 
@@ -14,15 +15,17 @@ import copy
 import itertools
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 STUDIES = Path(__file__).with_name("studies.yaml")
+SEARCH = Path(__file__).with_name("search.yaml")
 SWEEP = Path(__file__).with_name("sweep.yaml")
 CLIP = Path(__file__).with_name("clip.yaml")
-PRESETS = ("page", "smoke", "sweep")
+PRESETS = ("page", "search", "smoke", "sweep")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
 # random towers.
 SMOKE_RANKS = {
@@ -31,6 +34,8 @@ SMOKE_RANKS = {
     "hc18": 27,
     "bracol": 5,
     "retinamnist": 5,
+    "pears": 20,
+    "portraits": 17,
     "leaves5": 5,
     "leaves20": 20,
     "leaves62": 62,
@@ -42,8 +47,8 @@ def read(preset: str = "page") -> dict[str, Any]:
     """Return the plan of a preset.
 
     Args:
-        preset: "page", the runs behind the book; "smoke", one run of each study that takes seconds;
-            "sweep", a grid of settings.
+        preset: "page", the runs behind the book; "search", the recipes of each method; "smoke", one
+            run of each study of both that takes seconds; "sweep", a grid of settings.
 
     Raises:
         ValueError: Another preset, or two combinations of a sweep with one name.
@@ -53,8 +58,14 @@ def read(preset: str = "page") -> dict[str, Any]:
     if preset == "sweep":
         return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
 
+    searched = search(yaml.safe_load(SEARCH.read_text(encoding="utf-8")))
+    if preset == "search":
+        return searched
+
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
+        for name, facts in searched["studies"].items():
+            plan["studies"][name] = facts | {"data": facts["data"][:1]}
         for name, ranks in SMOKE_RANKS.items():
             size = 110 if ranks == 5 else 8 * ranks
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
@@ -93,27 +104,62 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
         ValueError: Two combinations of one name.
     """
     studies: dict[str, Any] = {}
-    for values in itertools.product(*sweep["grid"].values()):
-        combination = dict(zip(sweep["grid"], values, strict=True))
+    for combination in _combinations(sweep["grid"]):
         name = _name(combination)
         if name in studies:
             raise ValueError(
                 f"sweep.yaml: two combinations are named {name}; write their values in another way"
             )
 
-        settings: dict[str, Any] = {}
-        for key, value in combination.items():
-            part, _, control = key.partition(".")
-            settings = merged(settings, {part: {control: value}} if control else {part: value})
-
-        title = ", ".join(f"{key} {value}" for key, value in combination.items())
+        title = _title(combination)
         studies[name] = {
             "question": title,
             "data": list(sweep["data"]),
-            "settings": settings,
+            "settings": _settings(combination),
             "arms": {title: {}},
         }
     return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
+
+
+def search(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a search as a plan: every method is a study, and every combination one of its arms.
+
+    Args:
+        plan: `data`, `settings`, `grid` and `methods`, as `search.yaml` explains them.
+    """
+    studies = {}
+    for method, facts in plan["methods"].items():
+        arm = {"method": method} if facts is None else facts
+        arms = {}
+        for combination in _combinations(plan["grid"]):
+            arms[_title(combination)] = arm | {"settings": _settings(combination)}
+        studies[f"search-{_dashed(method)}"] = {
+            "question": f"Which rate and clipping suit {method}?",
+            "data": list(plan["data"]),
+            "settings": plan["settings"],
+            "arms": arms,
+        }
+    return {"settings": {}, "data": plan["data"], "groups": {}, "studies": studies}
+
+
+def _combinations(values_of: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every combination of the values of a grid."""
+    for values in itertools.product(*values_of.values()):
+        yield dict(zip(values_of, values, strict=True))
+
+
+def _settings(combination: dict[str, Any]) -> dict[str, Any]:
+    """Return a combination as fields of `Config`: `controls.order` is nested."""
+    settings: dict[str, Any] = {}
+    for key, value in combination.items():
+        part, _, control = key.partition(".")
+        settings = merged(settings, {part: {control: value}} if control else {part: value})
+    return settings
+
+
+def _title(combination: dict[str, Any]) -> str:
+    """Return a combination in words."""
+    return ", ".join(f"{key} {value}" for key, value in combination.items())
 
 
 def _name(combination: dict[str, Any]) -> str:
@@ -121,7 +167,12 @@ def _name(combination: dict[str, Any]) -> str:
     words = []
     for key, value in combination.items():
         words += [key.split(".")[-1], str(value).replace(".", "p")]
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower())
+    return _dashed("-".join(words))
+
+
+def _dashed(text: str) -> str:
+    """Return a text as a part of a path."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())
 
 
 def code_commit() -> str:
