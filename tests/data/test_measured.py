@@ -147,7 +147,7 @@ def test_another_seed_deals_anew_and_keeps_groups_whole(
             "a photo of twenty cherries on a branch",
         ),
         ("pears", "a photo of one pear on a tree", "a photo of twenty pears on a tree"),
-        ("portraits", "a photo of a person aged thirty six or younger", "aged eighty two or older"),
+        ("portraits", "a photo of a person aged under thirty seven", "aged over eighty one"),
         ("hc18", "an ultrasound image of a fetal head at twelve weeks", "at thirty eight weeks"),
     ],
 )
