@@ -63,12 +63,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
     if "(?P<" in facts.pattern:
         table = table.assign(**table["path"].str.extract(facts.pattern))
-    if facts.neighbours > 1:
-        blocks = table["subject"].astype(int) // facts.neighbours
-        table["subject"] = blocks.astype(str)
-    if facts.group:
-        table["subject"] = table[facts.group]
-        check_group_names(table)
+    _set_subjects(table, facts)
 
     table["label"] = table[label_column]
     digits = table["label"].str.removesuffix("s")  # of "1930s"
@@ -80,6 +75,20 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     if "stdv" in table:
         table["deviation"] = _deviations(table)
     return table
+
+
+def _set_subjects(table: pd.DataFrame, facts: DataSet) -> None:
+    """Set the column `subject` where a column of the list, or a block of numbers, is the subject.
+
+    Raises:
+        InputError: A cell of that column that is blank, or two spellings of one subject.
+    """
+    if facts.neighbours > 1:
+        blocks = table["subject"].astype(int) // facts.neighbours
+        table["subject"] = blocks.astype(str)
+    if facts.group:
+        table["subject"] = table[facts.group]
+        check_group_names(table)
 
 
 def _check_names(table: pd.DataFrame) -> None:
