@@ -13,9 +13,9 @@
 # %% [markdown]
 # # The data sets: cards, counts, leakage
 #
-# Before there is a number, there is a folder of images, and somebody who took them. This appendix shows the twelve data sets
-# that the package reads: who owns them, what they may be used for, how many images each rank has, and which people are in both
-# training and test. The package contains only the generated leaves. For the others it has a loader and, where they are free, a
+# Before there is a number, there is a folder of images, and somebody who took them. This appendix shows the data sets that the
+# package reads: who owns them, what they may be used for, how many images each rank has, and which people are in both training
+# and test. The package contains only the generated leaves. For the others it has a loader and, where they are free, a
 # download.
 #
 # **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
@@ -82,7 +82,7 @@ benchmarks = {
 }
 
 
-# %% mystnb={"image": {"alt": "Eighteen small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, MORPH and CLAP2015 towards old age, until ranks are empty; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-16-ranks"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-16-ranks"}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel per label distribution."""
     columns = min(3, len(parts))
@@ -189,16 +189,17 @@ table = {name: sizes(part) | floor(part) for name, part in benchmarks.items()}
 pd.DataFrame.from_dict(table, orient="index").round(3)
 
 # %% [markdown]
-# `empty` counts the ranks without an image in training and validation. The MAE is in years for MORPH and CLAP2015, in age groups
-# for Adience, in decades for HCI, in per cent of the leaf for `bracol-area`, in apples for `apples81`, in weeks for `hc18`, and
-# in grades for the rest.
+# `empty` counts the ranks without an image in training and validation. The MAE is in years for MORPH, CLAP2015 and the
+# portraits, whose ranks are three years wide, in age groups for Adience, in decades for HCI, in per cent of the leaf for
+# `bracol-area`, in fruits for `apples81`, `cherries81` and `pears`, in weeks for `hc18`, and in grades for the rest.
 #
 # ## Who is in training and in test?
 #
-# A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH name the
-# person, those of Adience the user, those of the apples the tree, and those of HC18 the examination, so leakage can be counted
-# there. The table shows how much of the test part is also in training, in per cent: first persons (users, trees, examinations),
-# then the images that show them, with the smallest and largest value over the folds.
+# A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH and of
+# the portraits name the person, those of Adience the user, those of apples and pears the tree, those of HC18 the examination,
+# and cherries come in blocks of neighbouring photographs, so leakage can be counted there. The table shows how much of the
+# test part is also in training, in per cent: first persons (users, trees, blocks, examinations), then the images that show
+# them, with the smallest and largest value over the folds.
 
 # %% tags=["hide-input"]
 seen = pd.DataFrame()
@@ -229,21 +230,24 @@ seen
 #
 # ## Faces
 #
-# Three of these data sets show the faces of people whom you have not asked.
+# Four of these data sets show the faces of people whom you have not asked.
 #
-# - **You may** use them for research, under the licence of their owner. For MORPH II you have to apply for it.
+# - **You may** use them for research, under the licence of their owner. For MORPH II you have to apply for it. The portraits of
+#   the US Congress are in the public domain, as far as copyright goes. They are here for comparing methods only: nobody is
+#   identified, and nobody's age is judged.
 # - **You may not** pass them on, put them into a notebook that you publish, or train a product on them.
 # - **Never** use them, or a model trained on them, to find out who somebody is, or to decide anything about anybody: who is
 #   served, hired, admitted, insured or watched. A number in this book says how well a method orders labels. It says nothing
 #   about a person.
 # - **The label is not the age.** In CLAP2015 it is what strangers guessed, in Adience a group that an annotator chose, in
-#   MORPH II a record. Nor were the people drawn at random: MORPH II's setting A contains only one group of people. An error
-#   averaged over a data set says nothing about the error for people whom the data set hardly shows.
+#   MORPH II a record, and in the portraits the time from a birthday to a camera's clock. Nor were the people drawn at random:
+#   MORPH II's setting A contains only one group of people, the portraits one profession. An error averaged over a data set
+#   says nothing about the error for people whom the data set hardly shows.
 #
 # The images of eyes in RetinaMNIST and of fetal heads in HC18 are here to test methods. No result on them is a clinical
 # statement.
 #
-# ## The twelve cards
+# ## The cards
 #
 # This is what `l2rclip data NAME` prints and every run directory keeps.
 
@@ -287,6 +291,9 @@ Markdown(
 Markdown("\n".join(card(name) for name in ("bracol-area", "apples81", "hc18")))
 
 # %% tags=["hide-input"]
+Markdown("\n".join(card(name) for name in ("cherries81", "pears", "portraits")))
+
+# %% tags=["hide-input"]
 Markdown("\n".join(card(name) for name in ("morph", "clap2015", "adience")))
 
 # %% tags=["hide-input"]
@@ -300,12 +307,13 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # | leaves | everything; they are generated | |
 # | BRACOL | `l2rclip data bracol --download DIR` | |
 # | RetinaMNIST | `l2rclip data retinamnist --download DIR` | |
-# | lesion area, apples, fetal heads | nothing: their files were not at hand, so there are no checksums | see each card |
+# | lesion area, apples, cherries, pears, fetal heads | nothing: their files were not at hand, so there are no checksums | see each card |
+# | portraits | nothing: the table that numbers and dates them is not published | see its card |
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists | the images, from their owners |
 #
-# Every download is compared with a checksum before anything appears in the folder. Lesion area, apples and
-# fetal heads come without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. For a
-# benchmark whose images you have, the commands are these:
+# Every download is compared with a checksum before anything appears in the folder. Lesion area, fruits and fetal heads come
+# without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. For a benchmark whose
+# images you have, the commands are these:
 #
 # ```sh
 # l2rclip data morph --download lists  # the published lists, checked by SHA-256
@@ -472,7 +480,7 @@ for answer, expected in (
 #
 # The collections: {cite:t}`ricanek2006morph`, {cite:t}`escalera2015chalearn`, {cite:t}`eidinger2014age`,
 # {cite:t}`palermo2012dating`, {cite:t}`schifanella2015image`, {cite:t}`esgario2020deep`, {cite:t}`yang2023medmnist`,
-# {cite:t}`kodors2024autonomous`, {cite:t}`vandenheuvel2018automated`. The split lists are
-# those of {cite:t}`wang2023learning`, published under the MIT licence. The protocols of MORPH II and CLAP2015 are described by
-# {cite:t}`shin2022moving`, those of HCI and of five-fold aesthetics by {cite:t}`wang2023ord2seq`, and why faces should be split by
+# {cite:t}`kodors2024autonomous`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`, {cite:t}`vandenheuvel2018automated`.
+# The split lists are those of {cite:t}`wang2023learning`, published under the MIT licence. The protocols of MORPH II and CLAP2015
+# are described by {cite:t}`shin2022moving`, those of HCI and of five-fold aesthetics by {cite:t}`wang2023ord2seq`, and why faces should be split by
 # person by {cite:t}`paplham2024call`.

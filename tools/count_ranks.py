@@ -1,7 +1,8 @@
 r"""Count the images of every rank in every benchmark, and what test shares with training.
 
     python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR \
-        --apples81 DIR --hc18 DIR --out book/results/data_sets.csv
+        --apples81 DIR --cherries81 DIR --pears DIR --hc18 DIR --portraits DIR \
+        --out book/results/data_sets.csv
 
 Numbers are written, and no row of a list. DIR are the official lists (`l2rclip data morph
 --download DIR`) and the folders of the others. No image is opened. The CSV has one row per rank;
@@ -71,7 +72,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("lists", "retinamnist", "bracol", "bracol-area", "apples81", "hc18", "out"):
+    without_lists = [
+        name
+        for name, facts in DATA_SETS.items()
+        if name not in ("leaves", "csv") and not facts.lists
+    ]
+    for name in ("lists", *without_lists, "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = vars(parser.parse_args())
     folders = {name.replace("_", "-"): path for name, path in options.items()}

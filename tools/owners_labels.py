@@ -2,10 +2,11 @@
 
     python tools/owners_labels.py NAME ROOT
 
-NAME is bracol-area, apples81 or hc18, ROOT the owners' folder or one above it. Then `l2rclip fit
---dataset NAME --root ROOT` reads ROOT/labels.csv. A mask or a file of boxes is measured by
-`measure`; the label of a fetal head is a polynomial of its circumference: weeks = 8.96 + 0.540 HC +
-0.0003 HC^3 with HC in cm (Hadlock 1984). `benchmarks.toml` has the numbers.
+NAME is bracol-area, apples81, cherries81, pears or hc18, ROOT the owners' folder or one above it.
+Then `l2rclip fit --dataset NAME --root ROOT` reads ROOT/labels.csv. A mask or a file of boxes is
+measured by `measure`, and an image without a box is left out; the label of a fetal head is a
+polynomial of its circumference: weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC in cm (Hadlock 1984).
+`benchmarks.toml` has the numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
     columns = facts.original.get("columns")
     if columns is None:
         rows = [(f"{file.stem.removesuffix('_mask')}.jpg", measure(file)) for file in files]
-        return pd.DataFrame(rows, columns=[name, label])
+        table = pd.DataFrame(rows, columns=[name, label])
+        return table[table[label] >= facts.span[0]]  # no crop without a fruit
 
     table = read_table(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")

@@ -81,7 +81,7 @@ class DataOptions:
     protocol: str | None = None
     """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
     fold: int | None = None
-    """bracol, bracol-area 1 to 5; apples81, hc18 0 to 4; csv 1 to --folds; others as
+    """bracol, bracol-area 1 to 5; fruits, portraits, hc18 0 to 4; csv 1 to --folds; others as
     `l2rclip data NAME` says."""
     folds: int | None = None
     """csv: draw so many test parts that together hold every image."""

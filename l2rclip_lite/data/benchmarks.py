@@ -26,7 +26,8 @@ class Protocol:
             (the file of this fold is), "others" (all files but that of the fold are, which is
             counted from 1), "column" (the column `database` names the part), "authors" (BRACOL's),
             "decades" (drawn within every rank), "five" (drawn) or "fifths" (three fifths to learn
-            from, the next one for validation, whole subjects where they are known).
+            from, the next one for validation, whole subjects where they are known; as a column
+            `fold` says, if the list has one).
         folds: Its folds, none where there is only one split.
         by_subject: Whether validation takes whole subjects.
     """
@@ -50,10 +51,14 @@ class DataSet:
         lists: The folder of its published lists, below `datalists`; "" if they lie at the root.
         example: The path of an image, as the owner's folder has it.
         first: The label of the lowest rank.
-        step: From the label of one rank to that of the next.
+        step: From the label of one rank to that of the next; with a `span`, labels between two
+            belong to the lower.
         pattern: How the name of an image is made; the group `subject` becomes a column, `named` is
             the label again.
         columns: Of a list with a header; the first two are name and label.
+        group: The column that says who or what an image shows, where its name does not.
+        neighbours: How many numbers `subject` in a row are one subject: neighbouring photographs
+            may show one tree.
         keep: How many components of a path name an image.
         suffix: What the lists leave out at the end of a name.
         upright: Whether the images have an up and a down.
@@ -76,6 +81,8 @@ class DataSet:
     step: int = 1
     pattern: str = r".+\.\w+"
     columns: Sequence[str] = ("filename", "age")
+    group: str = ""
+    neighbours: int = 1
     keep: int = 1
     suffix: str = ""
     upright: bool = True

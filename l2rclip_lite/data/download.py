@@ -21,8 +21,8 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
     BRACOL and RetinaMNIST (28 pixels) come with their images. Of MORPH, CLAP2015, Adience, HCI and
     aesthetics the official split lists are free (MIT), and one download has them all; the images
     come from their owners. A file of an archive is known by its SHA-256 alone, wherever the archive
-    has it. Of bracol-area, apples81 and hc18 no digests of the owners' files are known: fetch them
-    by hand from where the card says.
+    has it. Of bracol-area, hc18, the three fruits and the portraits no digests of the owners' files
+    are known: fetch them by hand from where the card says.
 
     Args:
         name: The name `load_dataset` knows.

@@ -126,10 +126,12 @@ def _list_files(
     files = [folder / file.format(category=category, fold=fold) for file in protocol.files]
     if (root is None and lists is None) or not os.path.isfile(files[0]):
         option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
-        hint = "python tools/owners_labels.py" if facts.original else "l2rclip data --download DIR"
-        raise InputError(
-            f"{name}: there is no {files[0]}; pass {option}; `{hint} {name}` makes it."
-        )
+        hint = f"`l2rclip data {name}` says what it is"
+        if facts.original:
+            hint = f"`python tools/owners_labels.py {name}` makes it"
+        elif facts.url:
+            hint = f"`l2rclip data --download DIR {name}` makes it"
+        raise InputError(f"{name}: there is no {files[0]}; pass {option}; {hint}.")
     return files
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DataSet
-from l2rclip_lite.data.table import first_row, read_table, refuse_repeats
+from l2rclip_lite.data.splits import check_group_names
+from l2rclip_lite.data.table import first_row, read_columns, refuse_repeats
 from l2rclip_lite.errors import InputError, unreadable
 
 
@@ -25,8 +26,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
             and those between its ends and the ranks join the first and the last rank.
 
     Returns:
-        Columns `path`, `target` (the rank index), `where`, `list` (which of the files), `subject`
-        and `deviation` if known, and those of a header.
+        Columns `path`, `target` (the rank index), `where`, `list` (which of the files), `subject`,
+        `fold` and `deviation` if known, and those of a header.
 
     Raises:
         InputError: A file that cannot be read, or a row that is not as it should be, or listed
@@ -45,7 +46,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     """
     tables = []
     for place, file in enumerate(files):
-        rows = read_table(file, facts.columns, header=None)
+        rows, _ = read_columns(file, facts.columns, ["fold"], header=None)
         tables.append(rows.assign(list=place))
     table = pd.concat(tables, ignore_index=True)
     name_column, label_column = facts.columns[:2]
@@ -62,6 +63,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
     if "(?P<" in facts.pattern:
         table = table.assign(**table["path"].str.extract(facts.pattern))
+    _set_subjects(table, facts)
+
     table["label"] = table[label_column]
     digits = table["label"].str.removesuffix("s")  # of "1930s"
     table["number"] = pd.to_numeric(digits, errors="coerce")
@@ -72,6 +75,20 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     if "stdv" in table:
         table["deviation"] = _deviations(table)
     return table
+
+
+def _set_subjects(table: pd.DataFrame, facts: DataSet) -> None:
+    """Set the column `subject` where a column of the list, or a block of numbers, is the subject.
+
+    Raises:
+        InputError: A cell of that column that is blank, or two spellings of one subject.
+    """
+    if facts.neighbours > 1:
+        blocks = table["subject"].astype(int) // facts.neighbours
+        table["subject"] = blocks.astype(str)
+    if facts.group:
+        table["subject"] = table[facts.group]
+        check_group_names(table)
 
 
 def _check_names(table: pd.DataFrame) -> None:
@@ -111,7 +128,7 @@ def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
     if facts.span:
         low, high = facts.span
         problem = f"no number from {low} to {high}"
-        steps = (table["number"].round() - facts.first) / facts.step
+        steps = (table["number"].round() - facts.first) // facts.step
     else:
         low = facts.first
         high = facts.first + facts.step * last

@@ -10,6 +10,8 @@ import pandas as pd
 
 from l2rclip_lite.data.benchmarks import Protocol
 from l2rclip_lite.data.splits import check_splits, stratified
+from l2rclip_lite.data.table import first_row
+from l2rclip_lite.errors import InputError
 
 
 def parts_of(
@@ -27,7 +29,12 @@ def parts_of(
     if protocol.cut == "column":
         return _parts_of_column(table, name)
     if protocol.cut == "fifths":
-        return fifths(table, protocol.folds.index(fold), seed)
+        if "fold" in table and seed == 0:
+            fifth = listed_fifths(table, protocol.folds)
+        else:
+            fifth = dealt_fifths(table, seed)
+        place = protocol.folds.index(fold)
+        return _split(len(table), fifth == (place + 1) % 5, fifth == place)
     if protocol.cut == "five":
         return five_folds(len(table), fold, seed)
     if protocol.cut == "authors":
@@ -77,36 +84,65 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     return _split(count, others[:n_val], pieces[fold])
 
 
-def fifths(table: pd.DataFrame, fold: int, seed: int) -> list[str]:
-    """Return one of five cuts 60/20/20: this fifth is test, the next one val.
+def listed_fifths(table: pd.DataFrame, folds: Sequence[int]) -> "pd.Series[int]":
+    """Return the fifth of each row, 0 to 4, as the column `fold` says.
+
+    Args:
+        table: Columns `fold` and `where`, and `subject` where subjects are known.
+        folds: The five folds.
+
+    Raises:
+        InputError: A cell that is none of them, or a subject in two folds.
+
+    Example:
+        >>> table = pd.DataFrame({"fold": ["2", "1"], "where": ["row 2", "row 3"]})
+        >>> listed_fifths(table, [1, 2, 3, 4, 5]).tolist()
+        [1, 0]
+    """
+    names = [str(fold) for fold in folds]
+    row = first_row(table, ~table["fold"].isin(names))
+    if row:
+        raise InputError(
+            f"{row['where']}: the fold {row['fold']!r:.80} is none of {', '.join(names)}; "
+            "correct it."
+        )
+
+    if "subject" in table:
+        first = table.groupby("subject")["fold"].transform("first")
+        row = first_row(table.assign(first=first), table["fold"] != first)
+        if row:
+            raise InputError(
+                f"{row['where']}: {row['subject']!r:.80} is in fold {row['fold']}, and in fold "
+                f"{row['first']} further up; give all its images one fold."
+            )
+    return table["fold"].map(names.index)
+
+
+def dealt_fifths(table: pd.DataFrame, seed: int) -> "pd.Series[int]":
+    """Return the fifth of each row, 0 to 4.
 
     Subjects, sorted and shuffled, are dealt out in turn. Without subjects, every five neighbours in
     the order of their labels go to different fifths.
 
     Args:
         table: The column `subject`, or `number`, the label.
-        fold: 0 to 4.
         seed: Decides the fifths.
 
-    Returns:
-        "train", "val" or "test" for each row.
-
     Example:
-        >>> fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0, 0)
-        ['train', 'val', 'train', 'test', 'train', 'train']
+        >>> dealt_fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0).tolist()
+        [2, 1, 2, 0, 4, 3]
     """
     if "subject" in table:
         subjects = sorted(set(table["subject"]))
         random.Random(seed).shuffle(subjects)  # with seed 0, as the published folds were dealt
         fifth_of = {subject: place % 5 for place, subject in enumerate(subjects)}
-        fifth = table["subject"].map(fifth_of)
-    else:
-        n_rows = math.ceil(len(table) / 5)
-        fives = np.tile(np.arange(5), (n_rows, 1))
-        dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
-        by_label = table["number"].sort_values(kind="stable").index
-        fifth = pd.Series(dealt, index=by_label).sort_index()
-    return _split(len(table), fifth == (fold + 1) % 5, fifth == fold)
+        return table["subject"].map(fifth_of)
+
+    n_rows = math.ceil(len(table) / 5)
+    fives = np.tile(np.arange(5), (n_rows, 1))
+    dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
+    by_label = table["number"].sort_values(kind="stable").index
+    return pd.Series(dealt, index=by_label).sort_index()
 
 
 def _split(count: int, val: Any, test: Any) -> list[str]:

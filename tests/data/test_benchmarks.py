@@ -260,10 +260,17 @@ def test_every_card_answers_the_same_questions(name: str) -> None:
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_cards_of_faces_forbid_to_identify_and_name_the_commit_of_the_lists(name: str) -> None:
-    """Of the data sets with published lists, and of no others."""
+    """Of the data sets with published lists, and of no others; portraits have no list."""
     card = DATA_SETS[name].card
     assert ("168fd4b" in card.source) == (name in LISTED)
-    assert ("identify" in card.terms) == (name in LISTED)
+    assert ("identify" in card.terms) == (name in (*LISTED, "portraits"))
+
+
+def test_portraits_are_for_methods_only() -> None:
+    """As the note of their licence says."""
+    terms = DATA_SETS["portraits"].card.terms
+    assert "for comparing methods only" in terms
+    assert "not to identify anybody, and not to judge anybody's age" in terms
 
 
 BRACOL = {  # counts of the tests, from the project's data notes

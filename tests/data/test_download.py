@@ -156,7 +156,7 @@ def test_one_file_lands_in_an_empty_folder(
     assert contents(root) == {"retinamnist.npz": b"six arrays"}
 
 
-@pytest.mark.parametrize("name", ["csv", "hc18"])
+@pytest.mark.parametrize("name", ["csv", "hc18", "portraits"])
 def test_what_nobody_publishes_in_one_file_cannot_be_downloaded(tmp_path: Path, name: str) -> None:
     """The sentence says where to read on."""
     sentence = f"{name}: nothing to download; `l2rclip data {name}` says"

@@ -1,4 +1,4 @@
-"""Lesion areas, apples and fetal heads: published counts, folds by group, the owners' layout."""
+"""Lesion areas, fruits, heads, portraits: published counts, folds by group, the owners' layout."""
 
 import itertools
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import owners_labels
 import pandas as pd
 import pytest
 import real_data
+from drawn import make_fixture
 from PIL import Image
 
 from l2rclip_lite.data import OrdinalDataset, load_dataset
@@ -17,14 +18,31 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError
 
-# From the project's data notes; of weeks 11 and 40 one image each joins the ends.
+# From the project's data notes; of weeks 11 and 40 one image each joins the ends, more than 20
+# fruits join the last rank.
 COUNTS = {
     "bracol-area": [105, 44, 72, 65, 48, 40, 29, 26, 11, 12, 10, 5, 6, 7, 9, 2, 2, 1, 1, 0, 5],
     "apples81": [135, 135, 119, 137, 139, 115, 132, 134, 116, 103, 80, 81, 72, 63, 43, 47, 36, 24,
                  27, 21 + 63],
+    "cherries81": [303, 337, 302, 254, 204, 144, 128, 108, 76, 65, 42, 37, 31, 26, 27, 14, 18, 10,
+                   6, 10 + 66],
+    "pears": [33, 42, 46, 32, 37, 39, 50, 35, 22, 28, 35, 28, 20, 23, 22, 28, 20, 18, 9, 12 + 119],
+    "portraits": [21, 24, 35, 30, 42, 42, 39, 40, 45, 38, 40, 42, 21, 25, 12, 7, 5],
     "hc18": [10 + 1, 116, 46, 34, 19, 9, 25, 120, 277, 101, 28, 17, 15, 16, 8, 10, 13, 11, 19, 24,
              19, 15, 10, 15, 5, 11, 4 + 1],
 }  # fmt: skip
+# Trees, blocks of photographs, persons, examinations.
+N_GROUPS = {"apples81": 150, "cherries81": 21, "pears": 59, "portraits": 506, "hc18": 806}
+BOOK = pd.read_csv(Path(__file__).parents[2] / "book" / "results" / "data_sets.csv")
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_counts_in_the_book_are_the_published_ones(name: str) -> None:
+    """Without the files: every fold, all splits together."""
+    rows = BOOK[BOOK["data"] == name]
+    assert sorted(rows["fold"].unique()) == list(DATA_SETS[name].protocols[""].folds)
+    for _, fold in rows.groupby("fold"):
+        assert fold[list(SPLITS)].sum(axis=1).tolist() == COUNTS[name]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +88,19 @@ def test_every_image_is_tested_once_and_validates_once(
     assert sorted(validated) == sorted(tested)
 
 
-@pytest.mark.parametrize(("name", "n_groups"), [("apples81", 150), ("hc18", 806)])
+@pytest.mark.parametrize("name", N_GROUPS)
+def test_folds_are_those_of_the_column(root_of: Callable[[str], Path], name: str) -> None:
+    """Test is the fold, validation the next one, in the order of the table."""
+    table = pd.read_csv(root_of(name) / "labels.csv")
+    for fold in range(5):
+        data = load_dataset(name, root=root_of(name), fold=fold)
+        assert list(data.test.paths) == table["file"][table["fold"] == fold].tolist()
+        assert list(data.val.paths) == table["file"][table["fold"] == (fold + 1) % 5].tolist()
+
+
+@pytest.mark.parametrize(("name", "n_groups"), N_GROUPS.items())
 def test_folds_keep_groups_whole(root_of: Callable[[str], Path], name: str, n_groups: int) -> None:
-    """No tree and no woman is on two sides."""
+    """No tree, no block of photographs, no person and no examination is on two sides."""
     groups: set[str] = set()
     for fold in DATA_SETS[name].protocols[""].folds:
         data = load_dataset(name, root=root_of(name), fold=fold)
@@ -113,6 +141,13 @@ def test_another_seed_deals_anew_and_keeps_groups_whole(
             "leaf with twenty percent damage",
         ),
         ("apples81", "a photo of one apple on a tree", "a photo of twenty apples on a tree"),
+        (
+            "cherries81",
+            "a photo of one cherry on a branch",
+            "a photo of twenty cherries on a branch",
+        ),
+        ("pears", "a photo of one pear on a tree", "a photo of twenty pears on a tree"),
+        ("portraits", "a photo of a person aged under thirty seven", "aged over eighty one"),
         ("hc18", "an ultrasound image of a fetal head at twelve weeks", "at thirty eight weeks"),
     ],
 )
@@ -121,6 +156,7 @@ def test_sentences_are_in_the_words_of_the_field(
 ) -> None:
     """Of the lowest rank, and the end of that of the highest; images are in colour."""
     data = load_dataset(name, root=root_of(name))
+    assert data.upright == (name != "bracol-area")
     assert data.ranks.sentences[0] == lowest
     assert data.ranks.sentences[-1].endswith(highest)
     assert data.train[0][0].mode == "RGB"
@@ -146,11 +182,12 @@ def touch_images(root: Path, stems: list[str], suffix: str) -> None:
         (folder / f"{stem}{suffix}").touch()
 
 
-def test_the_owners_boxes_of_apples_are_counted(
-    tmp_path: Path, root_of: Callable[[str], Path]
+@pytest.mark.parametrize("name", ["apples81", "cherries81", "pears"])
+def test_the_owners_boxes_of_fruits_are_counted(
+    tmp_path: Path, root_of: Callable[[str], Path], name: str
 ) -> None:
-    """Groups are dealt out as in the published column."""
-    table = pd.read_csv(root_of("apples81") / "labels.csv")
+    """Groups are dealt out as in the published column; an image without a box is left out."""
+    table = pd.read_csv(root_of(name) / "labels.csv")
     stems = table["file"].str.removesuffix(".jpg").tolist()
     touch_images(tmp_path, stems, ".jpg")
 
@@ -158,10 +195,11 @@ def test_the_owners_boxes_of_apples_are_counted(
     boxes.mkdir()
     for stem, count in zip(stems, table["count"], strict=True):
         (boxes / f"{stem}.txt").write_text("0 0.5 0.5 0.1 0.1\n" * count)
+    (boxes / "empty.txt").touch()
 
-    owners_labels.main(["apples81", str(tmp_path)])
-    theirs = load_dataset("apples81", root=tmp_path, fold=2)
-    ours = load_dataset("apples81", root=root_of("apples81"), fold=2)
+    owners_labels.main([name, str(tmp_path)])
+    theirs = load_dataset(name, root=tmp_path, fold=2)
+    ours = load_dataset(name, root=root_of(name), fold=2)
     assert stems_and_ranks(theirs) == stems_and_ranks(ours)
 
 
@@ -255,6 +293,18 @@ def test_a_folder_without_the_owners_file_is_refused(tmp_path: Path) -> None:
          "labels.csv row 2: the name 'a.jpg' is not made as images/DSC_"),
         ("hc18", "file,week\n000_HC.jpg,41",
          "labels.csv row 2: the label '41' is no number from 11 to 40; correct it"),
+        ("pears", "file,count,fold\nDSC_1_a_1.jpg,1,5",
+         "labels.csv row 2: the fold '5' is none of 0, 1, 2, 3, 4; correct it"),
+        ("cherries81", "file,count,fold\nIMGP8_1.jpg,1,0\nIMGP15_1.jpg,1,0\nIMGP9_1.jpg,1,3",
+         "labels.csv row 4: '1' is in fold 3, and in fold 0 further up; give all its images one"),
+        ("portraits", "file,age,person\np000.jpg,63,0",
+         r"labels.csv: write the column 'fold' once, in \['file', 'age', 'person'\]"),
+        ("portraits", "file,age,person,fold\np000.jpg,86,0,0",
+         "labels.csv row 2: the label '86' is no number from 25 to 85"),
+        ("portraits", "file,age,person,fold\np000.jpg,63,,0",
+         "labels.csv row 2: the group is blank; name who is shown"),
+        ("portraits", "file,age,person,fold\np000.jpg,63,0,0",
+         "portraits: 1 of the 1 listed images .* the first is p000.jpg"),
         ("hc18", "file,week\n000_HC.jpg,20",
          "hc18: 1 of the 1 listed images .* the first is 000_HC.jpg"),
     ],
@@ -266,8 +316,30 @@ def test_a_bad_row_is_named(tmp_path: Path, name: str, rows: str, sentence: str)
         load_dataset(name, root=tmp_path)
 
 
-def test_without_a_table_of_labels_the_command_that_makes_it_is_named(tmp_path: Path) -> None:
-    """The owners publish measures, not labels."""
-    sentence = "hc18: there is no .*labels.csv; pass root=.*`python tools/owners_labels.py hc18`"
-    with pytest.raises(InputError, match=f"{sentence} makes it"):
-        load_dataset("hc18", root=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("hc18", "`python tools/owners_labels.py hc18` makes it"),
+        ("portraits", "`l2rclip data portraits` says what it is"),
+    ],
+)
+def test_without_a_table_of_labels_the_command_that_helps_is_named(
+    tmp_path: Path, name: str, hint: str
+) -> None:
+    """The owners publish measures, not labels; of the portraits nobody publishes a table."""
+    with pytest.raises(InputError, match=f"{name}: there is no .*labels.csv; pass root=.*{hint}"):
+        load_dataset(name, root=tmp_path)
+
+
+def test_ages_of_three_years_share_a_rank(tmp_path: Path) -> None:
+    """From 34; younger and older ones join the ends."""
+    make_fixture("portraits", tmp_path)
+    names = [f"p{number:03}.jpg" for number in range(6)]
+    ages = [25, 36, 37, 39, 84, 85]
+    rows = [f"{name},{age},{age},0" for name, age in zip(names, ages, strict=True)]
+    rows += ["p006.jpg,50,1,1", "p007.jpg,50,2,2"]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,age,person,fold", *rows]))
+
+    data = load_dataset("portraits", root=tmp_path)
+    assert data.test.targets == (0, 0, 1, 1, 16, 16)
+    assert [data.ranks.values[rank] for rank in data.test.targets] == [35, 35, 38, 38, 83, 83]

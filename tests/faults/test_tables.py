@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 
 pytestmark = pytest.mark.untyped
-NAMES = ("csv", "bracol", "apples81", "morph", "clap2015", "adience", "hci", "aesthetics")
+NAMES = (
+    "csv",
+    "bracol",
+    "apples81",
+    "portraits",
+    "morph",
+    "clap2015",
+    "adience",
+    "hci",
+    "aesthetics",
+)
 OPTIONS = (
     "root",
     "lists",

@@ -22,6 +22,7 @@ LISTS = {
     # a CSV file of the columns that the data set declares, but for those named below
     **{name: (",".join(facts.columns), "{name},{label}") for name, facts in DATA_SETS.items()},
     "bracol": ("id,severity", "{number},{label}"),
+    "portraits": ("file,age,person,fold", "{name},{label},{subject},{fold}"),
     "morph rs-partial": SETTING_A,
     "morph three-fold": SETTING_A,
     "morph random": ("", BY_PATH),
@@ -83,6 +84,7 @@ def _draw_images(facts: DataSet, folder: Path, first: int) -> list[Row]:
             "number": first + number,
             "subject": f"{number // 4:06}",
             "shot": number % 4,
+            "fold": number // 4 % 5,
             "label": facts.first + facts.step * rank,
             "part": PARTS[5 * number // IMAGES],
         }
