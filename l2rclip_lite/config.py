@@ -120,6 +120,9 @@ class Config:
     image_side: ImageSide = "tower"
     """What stage 2 trains: the image 'tower', or a convex 'kernel' head on the frozen tower's
     features, in seconds, which reads no other setting of stage 2."""
+    keep: Literal["trained", "best"] = "trained"
+    """What stays of a tuned tower: what stage 2 has 'trained', or the 'best' on validation images
+    of that and of two heads on the untrained tower, which take seconds; of equals the simplest."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""
     axis: Axis = "rank"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -40,6 +40,28 @@ PURPOSE_GAP = "(write here for whom, for which images, and what it must not deci
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
+class Comparison(NamedTuple):
+    """What validation images say of the models that may be kept.
+
+    Args:
+        kept: The name of the one that is.
+        rps: The mean ranked probability score of each, by name.
+    """
+
+    kept: str
+    rps: dict[str, float]
+
+    def in_words(self) -> str:
+        """Return the comparison as one line.
+
+        Example:
+            >>> Comparison("tuned tower", {"linear probe": 0.5, "tuned tower": 0.25}).in_words()
+            'the tuned tower; validation RPS: linear probe 0.500, tuned tower 0.250'
+        """
+        scores = ", ".join(f"{name} {rps:.3f}" for name, rps in self.rps.items())
+        return f"the {self.kept}; validation RPS: {scores}"
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run.
@@ -48,7 +70,8 @@ class Run:
         model: The trained model.
         metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see
             there), and `seconds` of encoding and of each stage, in the process that finished the
-            run.
+            run. With `keep="best"` also `comparison`: which model was `kept`, and the validation
+            `rps` of each.
         history: One row per epoch, both stages.
         out: Its directory.
     """
@@ -137,6 +160,7 @@ def write_results(
     history: list[dict[str, float]],
     answers: Mapping[str, Rows],
     seconds: Mapping[str, float],
+    comparison: Comparison | None = None,
 ) -> None:
     """Write everything of a run but its `config.json`.
 
@@ -150,6 +174,7 @@ def write_results(
         answers: Probabilities of the splits `val` and `test`, and of the test split before stage 2
             as `test_after_stage1`.
         seconds: Of each phase.
+        comparison: Of the models that might have been kept.
     """
     metrics: dict[str, Any] = {
         "val": judge(answers["val"], data.val, data.ranks, intervals=True),
@@ -158,6 +183,8 @@ def write_results(
         "median_rank": median_rank(data),
         "seconds": {name: round(each, 1) for name, each in seconds.items()},
     }
+    if comparison is not None:
+        metrics["comparison"] = comparison._asdict()
     model.save_pretrained(run.folder)
     run.record_model()
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
@@ -194,6 +221,7 @@ def model_card(
         *_ranks_section(ranks),
         *_data_section(data),
         *_results_section(metrics),
+        _comparison(metrics),
         f"\n**Probabilities:** at temperature {float(model.temperature):.2f}, fitted on "
         f"{plural(len(data.val), 'validation image')}.\n",
         _limits(data, n_test=int(metrics["test"]["n"])),
@@ -236,6 +264,13 @@ def _results_section(metrics: Mapping[str, Any]) -> list[str]:
         cells = [cell(metrics[key], score) for score in SCORES]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
+
+
+def _comparison(metrics: Mapping[str, Any]) -> str:
+    """Return the line of a model card about the models that might have been kept."""
+    if "comparison" not in metrics:
+        return ""
+    return f"\n**Kept:** {Comparison(**metrics['comparison']).in_words()}.\n"
 
 
 def _limits(data: OrdinalDataset, n_test: int) -> str:

@@ -212,7 +212,8 @@ class RunDirectory:
         recorded = record.config.model_dump()
 
         names = ["towers", "seed"]
-        if self.folder == self.root:  # a baseline may train another side than its run
+        chooses = recorded.get("keep") == "best"  # and may have kept a head
+        if self.folder == self.root and not chooses:  # a baseline may train another side
             names.append("image_side")
         differing = [name for name in names if recorded.get(name) != getattr(config, name)]
         if record.dataset.ranks not in (None, json_ready(ranks)):

@@ -69,6 +69,13 @@ class SplitScores(BaseModel):
     ece: Number
 
 
+class ComparedModels(BaseModel):
+    """The models that a run might have kept."""
+
+    kept: str
+    rps: dict[str, Number]
+
+
 class Metrics(BaseModel):
     """`metrics.json`: scores of a run, and the seconds that it took."""
 
@@ -79,6 +86,7 @@ class Metrics(BaseModel):
     test_after_stage1: SplitScores
     median_rank: SplitScores
     seconds: dict[str, Number]
+    comparison: ComparedModels | None = None
 
 
 class Epoch(BaseModel):

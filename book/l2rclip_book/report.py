@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ from l2rclip_lite.files import write_text
 from l2rclip_lite.metrics import medians, rps_of_images, with_intervals
 from l2rclip_lite.metrics.checks import Scores
 from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import ROWS, SCORES, cell
+from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.run_schema import probabilities_of
 
@@ -137,7 +138,7 @@ def _score_parts(
     ranks: Ranks,
     ours: pd.DataFrame,
     scores: Mapping[str, Scores],
-    metrics: Mapping[str, Mapping[str, float]],
+    metrics: Mapping[str, Any],
 ) -> dict[str, str]:
     """Return the parts of the page about scores and their differences, by title."""
     rows = {name: with_intervals(score) for name, score in scores.items()}
@@ -147,8 +148,11 @@ def _score_parts(
     error = f"{rows[OURS]['mae_median']:.2f} {escape(unit)}"
     blind = f"{metrics['median_rank']['mae_median']:.2f}"
     answer = f"On {len(ours)} test images the median answer is off by {error} on average"
+    kept = ""
+    if "comparison" in metrics:
+        kept = f"<p>Kept: {Comparison(**metrics['comparison']).in_words()}.</p>"
     parts = {
-        "In short": f"<p>{answer}; of a model that sees no image, by {blind}.</p>",
+        "In short": f"<p>{answer}; of a model that sees no image, by {blind}.</p>{kept}",
         f"Scores; MAE in {unit}": _table(rows, SCORES) + LEGEND,
     }
 

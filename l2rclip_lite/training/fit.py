@@ -30,9 +30,10 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.image_side import train_image_side
 from l2rclip_lite.training.processes import lost_process_in_words, met
 from l2rclip_lite.training.stage import OnEpoch
-from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
+from l2rclip_lite.training.stages import train_stage1
 
 # What a launcher sets, and accelerate reads, for each of its processes.
 LAUNCHED = frozenset({"WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"})
@@ -162,15 +163,14 @@ def _both_stages(
     seconds["stage 1"] = time.monotonic() - began
 
     began = time.monotonic()
-    train = train_kernel if model.config.image_side == "kernel" else train_stage2
-    history = history + train(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
+    rows, comparison = train_image_side(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
     seconds["stage 2"] = time.monotonic() - began
 
     calibrate(model, images.encode(model, "val"), images.targets["val"])
     for split in ("val", "test"):
         answers[split] = model.probabilities(images.encode(model, split))
     if PartialState().is_main_process:
-        write_results(run, model, data, history, answers, seconds)
+        write_results(run, model, data, history + rows, answers, seconds, comparison)
 
 
 def _check_processes(rank: str, world_size: str) -> None:

@@ -1,0 +1,130 @@
+"""Which model is kept: the tuned tower, or a head on the untrained one that is as good."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from l2rclip_lite import fit
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.image_side import (
+    KERNEL,
+    LINEAR,
+    TUNED,
+    simplest_of_the_best,
+    train_image_side,
+)
+
+RANKS = Ranks(("dark", "grey", "bright"), (0, 1, 2), template="a {rank} square")
+
+
+class StoppedError(Exception):
+    """What stops a run."""
+
+
+@pytest.fixture
+def squares() -> OrdinalDataset:
+    """Squares whose brightness is the rank: a head sees it on any tower."""
+    splits = []
+    for size in (30, 24, 12):
+        squares = []
+        for index in range(size):
+            rank = index % 3
+            square = Image.new("RGB", (16, 16), (80 * rank + index,) * 3)
+            squares.append((square, rank))
+        splits.append(squares)
+    return OrdinalDataset.from_datasets(splits, RANKS)
+
+
+@pytest.fixture
+def careful(small: Config) -> Config:
+    """Settings that keep the best."""
+    return replace(small, keep="best")
+
+
+def test_a_tower_that_lost_is_not_kept(
+    squares: OrdinalDataset, careful: Config, tmp_path: Path
+) -> None:
+    """At so low a rate a tower learns nothing, and a head on it learns something."""
+    run = fit(squares, replace(careful, lr2=1e-6), tmp_path, quiet=True)
+
+    comparison = run.metrics["comparison"]
+    assert comparison["kept"] in (LINEAR, KERNEL)
+    assert comparison["rps"][comparison["kept"]] < comparison["rps"][TUNED]
+    assert run.metrics["val"]["rps"] == pytest.approx(comparison["rps"][comparison["kept"]])
+    assert (
+        f"**Kept:** the {comparison['kept']}; validation RPS: "
+        in RunDirectory(tmp_path).read_card()
+    )
+
+    answers = RunDirectory(tmp_path).read_predictions(squares.ranks)
+    again = run.model.predict([image for image, _ in squares.test]).to_frame()
+    assert np.allclose(answers.filter(like="p_"), again.filter(like="p_"), atol=1e-5)
+
+
+def test_the_untrained_tower_is_put_back(squares: OrdinalDataset, careful: Config) -> None:
+    """Under the head stands the tower whose features it was fitted on."""
+    model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6))
+    untrained = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
+
+    train_image_side(model, TrainingData.load(squares, model))
+    assert model.head is not None
+    for name, value in model.towers.image.state_dict().items():
+        assert torch.equal(untrained[name], value), name
+
+
+def test_a_tower_that_won_is_kept_as_it_was_trained(
+    squares: OrdinalDataset, careful: Config
+) -> None:
+    """Features of the untrained tower that have nothing to do with the ranks lose."""
+    model = L2RCLIP.build(squares.ranks, replace(careful, epochs2=6))
+    data = TrainingData.load(squares, model)
+    noise = torch.Generator().manual_seed(0)
+    for rows in data.backbone.values():
+        rows.copy_(torch.randn(rows.shape, generator=noise))
+
+    _, comparison = train_image_side(model, data)
+    assert comparison is not None
+    assert comparison.kept == TUNED
+    assert model.head is None
+    assert model.config.image_side == "tower"
+
+
+def test_a_run_that_was_stopped_keeps_the_same(
+    squares: OrdinalDataset, careful: Config, tmp_path: Path
+) -> None:
+    """The untrained tower is that of the first start, whenever the run goes on."""
+
+    def stop(row: dict[str, float]) -> None:
+        if row["stage"] == 2:
+            raise StoppedError
+
+    config = replace(careful, lr2=1e-6)
+    fit(squares, config, tmp_path / "calm", quiet=True)
+    with pytest.raises(StoppedError):
+        fit(squares, config, tmp_path / "stopped", quiet=True, on_epoch=stop)
+    fit(squares, config, tmp_path / "stopped", quiet=True)
+
+    name = "model.safetensors"
+    assert (tmp_path / "calm" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_of_equals_the_simplest_is_kept() -> None:
+    """A complex model must be better by more than one standard error of the difference.
+
+    Four images differ by 0, 0, 0 and 4: by 1 in the mean, with a standard error of 2/√4 = 1.
+    """
+    simple = np.array([1.0, 2.0, 3.0, 8.0])
+    better = np.array([1.0, 2.0, 3.0, 4.0])
+    assert simplest_of_the_best({"simple": simple, "complex": better}) == "simple"
+
+    clearly_better = better - np.array([0.1, 0.1, 0.1, 0.1])
+    assert simplest_of_the_best({"simple": simple, "complex": clearly_better}) == "complex"
