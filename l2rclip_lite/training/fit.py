@@ -51,8 +51,9 @@ def fit(  # noqa: PLR0913  (an entry point)
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; an unfinished run is resumed.
 
-    Under `accelerate launch`, all processes train the image tower of one run together, and get what
-    one process gets with `batch_size` times their number; the first writes the files.
+    Under `accelerate launch`, or on CPUs `torchrun`, all processes train the image tower of one run
+    together, and get what one process gets with `batch_size` times their number; the first writes
+    the files.
 
     Args:
         data: Three splits, or three map-style datasets (train, val, test) of (image, rank index).
