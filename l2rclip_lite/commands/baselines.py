@@ -59,12 +59,9 @@ def baselines(run: RunFolder, names: MethodNames, how: How = Reading()) -> None:
             with baseline.writing():
                 baseline.clean()
 
-    missing = []
-    for name in names:
-        name = one_name(name)
-        if name not in finished and name not in missing:
-            missing.append(name)
-    for name in missing:  # of one that was stopped, before its data are read
+    wanted = dict.fromkeys(map(one_name, names))  # each once, in their order
+    missing = [name for name in wanted if name not in finished]
+    for name in missing:  # a stopped one is checked before the data of the run are read
         check_same_data(directory, directory.baseline(name))
 
     if missing:

@@ -32,9 +32,9 @@ from l2rclip_lite.metrics.scores import (
     epsilon_loss,
     error_by_rank,
     medians,
-    once,
     rank_correlation,
     rps_of_images,
+    sample_counts,
     weighted_kappa,
 )
 from l2rclip_lite.ranks import Ranks
@@ -250,7 +250,7 @@ def resample_counts(
     n_groups = members.max() + 1
     width = max(1, BLOCK // images)
 
-    yield once(members)
+    yield sample_counts(members)
     for start in range(0, resamples, width):
         drawn = generator.integers(n_groups, size=(min(width, resamples - start), n_groups))
         drawn += (

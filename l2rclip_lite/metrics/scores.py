@@ -131,7 +131,7 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.463415
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(weighted_kappa(answers, once(answers.true))[0])
+    return float(weighted_kappa(answers, sample_counts(answers.true))[0])
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -168,7 +168,7 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.125
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(np.nanmean(error_by_rank(answers, once(answers.true))))
+    return float(np.nanmean(error_by_rank(answers, sample_counts(answers.true))))
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -181,7 +181,7 @@ def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.5
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(np.nanmax(error_by_rank(answers, once(answers.true))))
+    return float(np.nanmax(error_by_rank(answers, sample_counts(answers.true))))
 
 
 def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
@@ -250,7 +250,7 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
     """
     bins = whole_number(bins, "metrics: bins", 1, MAX_BINS)
     true, p = checked_probabilities(y_true, probabilities, ranks)
-    return float(calibration_error(true, p, once(true), bins)[0])
+    return float(calibration_error(true, p, sample_counts(true), bins)[0])
 
 
 def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
@@ -298,7 +298,7 @@ def medians(p: np.ndarray) -> np.ndarray:
 # ---- metrics that are not means over images, for each resample
 
 
-def once(true: PerImage) -> Counts:
+def sample_counts(true: PerImage) -> Counts:
     """Return the counts of the sample itself: one resample, which holds each image once."""
     return np.ones((len(true), 1))
 
