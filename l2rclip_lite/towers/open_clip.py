@@ -367,9 +367,8 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
 
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
-        return (
-            "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
-        )
+        choices = "'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
+        return f"is unknown; use {choices}"
 
     if "hf_model_name" in open_clip.get_model_config(model)["text_cfg"]:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
