@@ -634,9 +634,13 @@ for preset, name in (
     ("paper", "+ both (paper)"),
     ("recommended", "+ RPS (recommended)"),
 ):
-    keys = ("lambda_tight", "lambda_push", "lambda_rps")
-    assert settings[name] == tuple(PRESETS[preset][key] for key in keys)
-    assert PRESETS[preset]["lambda1"] == 1.0
+    lambdas = PRESETS[preset]
+    assert settings[name] == (
+        lambdas.lambda_tight,
+        lambdas.lambda_push,
+        lambdas.lambda_rps,
+    )
+    assert lambdas.lambda1 == 1.0
 if PROFILE != "smoke":
     gaps = table["confidence"] - table["accuracy"]
     sure = table["alike: rank 2"]

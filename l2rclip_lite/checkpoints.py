@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import (
-    Named,
+    NamedTensors,
     check_target,
     digest_of,
     read_header,
@@ -41,7 +41,7 @@ RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def save_checkpoint(
-    file: Path, parameters: Named, best: Named, optimizer: Optimizer, record: Record
+    file: Path, parameters: NamedTensors, best: NamedTensors, optimizer: Optimizer, record: Record
 ) -> None:
     """Write parameters, the best ones so far, Adam's moments and a record, atomically.
 
@@ -63,7 +63,7 @@ def save_checkpoint(
 
 @torch.no_grad()
 def load_checkpoint(
-    file: Path, parameters: Named, best: Named, optimizer: Optimizer
+    file: Path, parameters: NamedTensors, best: NamedTensors, optimizer: Optimizer
 ) -> Record | None:
     """Put a stored epoch back into parameters, `best` and optimizer.
 
@@ -104,7 +104,7 @@ def load_checkpoint(
         raise unusable_checkpoint(file, str(error)) from error
 
 
-def _check_shapes(file: Path, header: Named, parameters: Named) -> None:
+def _check_shapes(file: Path, header: NamedTensors, parameters: NamedTensors) -> None:
     """Refuse a checkpoint of other parameters, before its numbers are read."""
     expected = {}
     for name, parameter in parameters.items():

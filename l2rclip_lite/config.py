@@ -42,11 +42,9 @@ class LossWeights(NamedTuple):
 # `loss/ordinal_ce.py` all weights are 1. The rest of their recipe, and how to set it, is a table in
 # book/reproduction.md. `recommended` is what validation images of BRACOL and drawn leaves
 # preferred.
-PRESETS: dict[str, dict[str, float]] = {
-    "recommended": LossWeights(
-        lambda1=1.0, lambda_push=0.0, lambda_tight=0.0, lambda_rps=1.0
-    )._asdict(),
-    "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0)._asdict(),
+PRESETS = {
+    "recommended": LossWeights(lambda1=1.0, lambda_push=0.0, lambda_tight=0.0, lambda_rps=1.0),
+    "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0),
 }
 EPOCHS1 = {"tower": 30, "kernel": 6}  # of stage 1, by what trains in stage 2
 
@@ -206,14 +204,13 @@ class Config:
             >>> weights.lambda_push, weights.lambda_tight
             (0.5, 1.0)
         """
-        weights = dict(PRESETS[self.preset])
+        own = {}
+        for name in LossWeights._fields:
+            weight = getattr(self, name)
+            if weight is not None:
+                own[name] = weight
 
-        for name in weights:
-            own = getattr(self, name)
-            if own is not None:
-                weights[name] = own
-
-        return LossWeights(**weights)
+        return PRESETS[self.preset]._replace(**own)
 
     def stage1_epochs(self) -> int:
         """Return the epochs of stage 1: your own, else those for what stage 2 trains.

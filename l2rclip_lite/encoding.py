@@ -51,7 +51,7 @@ def encode_images(
     piece = count
     if cache is not None:  # of whole batches, so that it changes none of them
         piece = max(1, cache.piece // batch_size) * batch_size
-    features = torch.empty(0)
+    features = torch.empty(0)  # until the first part says how wide it is
 
     # a quarter, as `fit` encodes up to twice its --batch-size at once
     at_once = min(batch_size, count)
@@ -63,13 +63,19 @@ def encode_images(
             rows = range(start, min(start + piece, count))
             compute = partial(_encode, images, rows, encode, batch_size, workers, progress)
             part = compute() if cache is None else _kept(cache, images, rows, compute)
-            progress.update(rows.stop - progress.n)
+            progress.update(rows.stop - progress.n)  # those that came from the cache
 
-            if len(rows) == count:
+            if piece >= count:  # it is all of them, and is not copied
                 return part
-            if not len(features):
-                features = part.new_empty(count, part.shape[1])
-            features[rows.start : rows.stop] = part
+            features = _put(part, features, start, count)
+    return features
+
+
+def _put(part: Tensor, features: Tensor, start: int, count: int) -> Tensor:
+    """Return `count` features, made at the first part, with a part of them put in at `start`."""
+    if not len(features):
+        features = part.new_empty(count, part.shape[1])
+    features[start : start + len(part)] = part
     return features
 
 
@@ -103,11 +109,7 @@ def _encode(
 
     for pixels, labels in decoded(loader):
         images.remember(rows[first : first + len(pixels)], pixels, labels)
-        part = encode(pixels).cpu()
-
-        if not len(features):
-            features = part.new_empty(len(rows), part.shape[1])
-        features[first : first + len(pixels)] = part
+        features = _put(encode(pixels).cpu(), features, first, len(rows))
         first += len(pixels)
         progress.update(len(pixels))
     return features

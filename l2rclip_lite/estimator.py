@@ -294,15 +294,17 @@ def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None
     Raises:
         InputError: Such a label.
     """
-    spelt = set(labels.tolist())
-    row = first_row(table, pd.Series([label not in spelt for label in y.tolist()]))
+    ranks = set(labels.tolist())
+    row = first_row(table, pd.Series([label not in ranks for label in y.tolist()]))
     if not row:
         return
 
-    value = as_numbers([row["label"]])[0]
-    if value in as_numbers(labels.astype(str)).tolist():
-        label = y[table["label"] == row["label"]].tolist()[0]
+    rank_numbers = as_numbers(labels.astype(str)).tolist()
+    number = as_numbers([row["label"]])[0]
+    if number in rank_numbers:  # "03", where the ranks have "3"
+        label = y[table["label"] == row["label"]].tolist()[0]  # as y has it, not as text
         raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
+
     choices = ", ".join(map(str, labels.tolist()))
     raise InputError(
         f"{row['where']}: the label {row['label']!r:.80} is no rank; write one of {choices}."

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from l2rclip_lite.errors import InputError, reason, unreadable
 
-Named = Mapping[str, Tensor]
+NamedTensors = Mapping[str, Tensor]
 PREFIX = ".l2r-"  # of everything that is only there while something is written
 LOCK = f"{PREFIX}lock"
 LARGEST_JSON = 2**26  # bytes; a record of a million missing images has fewer
@@ -278,7 +278,7 @@ def sha256_of(file: Path) -> str:
         raise InputError(f"{file}: cannot be read ({error.strerror}); restore it.") from error
 
 
-def digest_of(tensors: Named, text: str = "") -> str:
+def digest_of(tensors: NamedTensors, text: str = "") -> str:
     """Return SHA-256 of a text, and of tensors with their names, types and shapes.
 
     Args:

@@ -15,21 +15,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.bounds import check_number
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses.checks import full_precision
+from l2rclip_lite.losses.checks import Batch, Targets, Values, full_precision
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.prediction import DECODERS
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.ridge_path import OutputLoss, ridge_path
 
-Features = Float[Tensor, "batch dim"]
-Targets = Int[Tensor, " batch"]
-Texts = Float[Tensor, "rank width"]
+Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]
 Mixture = tuple[float, float, float]
 
@@ -48,7 +46,7 @@ MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
 }
 
 
-def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -> Kernel:
+def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
     r"""Return how alike any two ranks are: by their sentences, by their numbers, and not at all.
 
     $$G = a\,TT^\top + b\,\Big[\exp\frac{-(x_k-x_j)^2}{2w^2}\Big]_{kj} + c\,I$$
@@ -84,7 +82,7 @@ def rank_kernel(text: Texts, values: Float[Tensor, " rank"], mixture: Mixture) -
     return a * text @ text.T + b * near + c * identity
 
 
-def _check_ranks(text: Texts, values: Float[Tensor, " rank"]) -> None:
+def _check_ranks(text: Texts, values: Values) -> None:
     """Refuse texts and values that do not belong to two ranks or more."""
     if text.ndim != 2 or values.shape != text.shape[:1] or len(values) < 2:
         shapes = f"text is {list(text.shape)}, values {list(values.shape)}"
@@ -131,7 +129,7 @@ class KernelHead(nn.Module):
         self.register_buffer("norm", torch.ones(()))  # ν: centred, they have the mean length β
         self.register_buffer("weight", torch.zeros(dim + 1, outputs))  # W
 
-    def forward(self, features: Features) -> Float[Tensor, "batch rank"]:
+    def forward(self, features: Batch) -> Float[Tensor, "batch rank"]:
         """Return the logits, before any temperature."""
         outputs = self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
         if self.decoder == "softmax":
@@ -142,7 +140,7 @@ class KernelHead(nn.Module):
 
 
 def fit_kernel_heads(
-    features: Features, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
+    features: Batch, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
 ) -> Iterator[KernelHead]:
     r"""Yield the best head for each ridge λ: `fit_linear_heads` with $RR^\top=G$.
 
@@ -178,7 +176,7 @@ def _root(kernel: Kernel) -> Float[Tensor, "rank column"]:
 
 
 def fit_linear_heads(
-    features: Features,
+    features: Batch,
     target: Targets,
     root: Float[Tensor, "output column"],
     loss: OutputLoss,
@@ -235,7 +233,7 @@ class _Inputs(NamedTuple):
 
 
 @torch.no_grad()
-def _inputs(features: Features, target: Targets, *, turned: bool = True) -> _Inputs:
+def _inputs(features: Batch, target: Targets, *, turned: bool = True) -> _Inputs:
     """Return what a head on these features multiplies, and refuse those from which none learns.
 
     Args:
@@ -300,7 +298,7 @@ class KernelChoice(NamedTuple):
 
 
 def choose_kernel_head(
-    features: Mapping[str, Features],
+    features: Mapping[str, Batch],
     targets: Mapping[str, Targets],
     text: Texts,
     ranks: Ranks,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
-from l2rclip_lite.files import WIDEST, Named, read_header, read_tensors, save_tensors
+from l2rclip_lite.files import WIDEST, NamedTensors, read_header, read_tensors, save_tensors
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS, n_outputs
 from l2rclip_lite.rankformer import RankFormer
@@ -53,7 +53,7 @@ class ModelFile:
 
     config: Config
     ranks: Ranks
-    tensors: Named
+    tensors: NamedTensors
     decoder: str = "softmax"
     commits: Mapping[str, str] = field(default_factory=dict)
 

@@ -188,7 +188,7 @@ class Pretrained(TextSide):
 
 
 def usable_device(name: str) -> torch.device:
-    """Return a device that this torch can compute on.
+    """Return a device that this torch can compute on; to train, see `choose_device`.
 
     Args:
         name: "cpu", "cuda" or "mps", with a number where there are several, such as "cuda:1".

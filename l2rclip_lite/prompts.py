@@ -67,16 +67,11 @@ class RankPrompts(nn.Module):
         super().__init__()
         self.centre = centre
 
-        sentences = ranks.sentences
-        if shuffled:
-            sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
-        self.tokens = towers.tokenize(sentences, template=ranks.template)
-
+        self.tokens = towers.tokenize(_sentences(ranks, shuffled), template=ranks.template)
         _check_length(self.tokens, context_length, towers)
         self.prompt_tokens = self.tokens.with_context(context_length)
 
-        with torch.no_grad():
-            embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device)).float()
+        embedded = word_embeddings(self.tokens, towers)
         self.register_buffer("template_embeddings", embedded, persistent=False)
         self.scale = float(embedded[self.tokens.words.to(embedded.device)].std())
 
@@ -147,6 +142,21 @@ def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
         hidden=config.hidden,
         depth=config.depth,
     )
+
+
+@torch.no_grad()
+def word_embeddings(tokens: Tokens, towers: Towers) -> Float[Tensor, "rank token width"]:
+    """Return the tower's own embeddings of tokens, in fp32, on its device."""
+    ids = tokens.ids.to(towers.logit_scale.device)
+    return towers.embed(ids).float()
+
+
+def _sentences(ranks: Ranks, shuffled: bool) -> list[str]:
+    """Return one sentence per rank; of another rank where they are shuffled."""
+    sentences = ranks.sentences
+    if not shuffled:
+        return sentences
+    return [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
 
 
 def _check_length(tokens: Tokens, context_length: int, towers: Towers) -> None:

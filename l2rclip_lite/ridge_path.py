@@ -19,15 +19,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd.functional import hessian
 
+from l2rclip_lite.losses.checks import Targets
+
 Rows = Float[Tensor, "batch row"]
 Root = Float[Tensor, "output column"]
 Matrix = Float[Tensor, "row column"]
-Targets = Int[Tensor, " batch"]
 Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
 OutputLoss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
 
@@ -73,7 +74,7 @@ def ridge_path(
         outputs = rows[some] @ m @ root.T
         curvature, columns = _curvature(loss, outputs, target[some], root)
         scale = (power[:, None] * curvature + ridge).sqrt()
-        objective = Objective(rows, target, root, loss, ridge, mask, columns, scale)
+        objective = PenalisedLoss(rows, target, root, loss, ridge, mask, columns, scale)
         solution = minimize(
             objective,
             _flat(scale * (m @ columns)),
@@ -100,8 +101,8 @@ def _curvature(
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What is minimised, as SciPy calls it.
+class PenalisedLoss:
+    """L + λ/2 ‖M‖² and its gradient, as a function that SciPy calls.
 
     Args:
         rows: X.

@@ -42,13 +42,10 @@ from l2rclip_lite.run_schema import (
 )
 
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
+PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 TRAIN_AGAIN = "delete the folder and train the baseline again"
-WHERE = (
-    "device",
-    "threads",
-    "workers",
-    "micro_batch_size",
-)  # where a run computes: may differ when it is resumed
+# settings of the machine, which decide no result: they may differ when a run is resumed
+OF_MACHINE = ("device", "threads", "workers", "micro_batch_size")
 
 
 class RunDirectory:
@@ -152,7 +149,9 @@ class RunDirectory:
             self.has_file(file)
 
         for folder in (self.unfinished, self.features):
-            for path in folder.iterdir() if self.has_folder(folder) else ():
+            if not self.has_folder(folder):
+                continue
+            for path in folder.iterdir():
                 is_leftover = path.name.startswith(".") and kind_of(path) == "a folder"
                 if not is_leftover:
                     self.has_file(path)
@@ -297,45 +296,32 @@ class RunDirectory:
                 self._check_claim(data_fingerprint, config)
                 return
             self.read_record()  # ours, of a run that was refused or stopped before its first epoch
-
         elif visible:
             fix = self._fix("choose a new or empty --out", TRAIN_AGAIN)
             raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
         if source is not None and not isinstance(source, Mapping):
             raise InputError(f"source is {source!r:.80}; give the arguments of `load_dataset`.")
-        dataset = {
-            "name": data.name,
-            "source": source,
-            "fingerprint": data_fingerprint,
-            "ranks": data.ranks.to_dict(),
-            "counts": {split: data.counts(split) for split in SPLITS},
-            "card": data.card.to_dict(),
-            "protocol": list(data.protocol),
-            "missing": list(data.missing),
-        }
-        packages = ("torch", "timm", "open_clip_torch", "transformers")
-        versions = {name: version(name) for name in packages}
         record = {
             "config": config.to_dict(),
             "used": config.used(),
-            "dataset": dataset,
-            "versions": versions,
+            "dataset": dataset_record(data, source, data_fingerprint),
+            "versions": {name: version(name) for name in PACKAGES},
         }
         write_json(self.config, record)
 
     def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
-        mine = flat_settings(config.used())
+        wanted = flat_settings(config.used())
         try:  # `used` has what the presets of its release were
             settings = stored.config.model_dump() | stored.used
-            theirs = flat_settings(Config.from_dict(settings).used())
+            begun = flat_settings(Config.from_dict(settings).used())
         except ValidationError as error:
             problem = f"not written by this release ({sentence(error).removeprefix('config: ')})"
             raise InputError(f"{self.config}: {problem}; choose another --out.") from error
-        names = mine.keys() | theirs.keys()
-        changed = sorted(name for name in names if mine.get(name) != theirs.get(name))
+        names = wanted.keys() | begun.keys()
+        changed = sorted(name for name in names if wanted.get(name) != begun.get(name))
 
         fix = self._fix("choose a new --out, or repeat its settings", TRAIN_AGAIN)
         changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
@@ -370,6 +356,28 @@ class RunDirectory:
                 folder.rmdir()
 
 
+def dataset_record(
+    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return what `config.json` says about the data of a run.
+
+    Args:
+        data: What the run is trained on.
+        source: Arguments of `load_dataset`.
+        data_fingerprint: See `fingerprint`.
+    """
+    return {
+        "name": data.name,
+        "source": source,
+        "fingerprint": data_fingerprint,
+        "ranks": data.ranks.to_dict(),
+        "counts": {split: data.counts(split) for split in SPLITS},
+        "card": data.card.to_dict(),
+        "protocol": list(data.protocol),
+        "missing": list(data.missing),
+    }
+
+
 def json_ready(ranks: Ranks) -> dict[str, Any]:
     """Return ranks as JSON gives them back, with lists in the place of tuples."""
     content: dict[str, Any] = json.loads(json.dumps(ranks.to_dict()))
@@ -385,7 +393,7 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat = {}
     for name, value in config.items():
-        if name not in (*WHERE, "controls"):
+        if name not in (*OF_MACHINE, "controls"):
             flat[name] = value
     for name, value in config["controls"].items():
         flat[f"controls.{name}"] = value

@@ -106,9 +106,14 @@ class TextSide(nn.Module):
         """
         if self.prompts is None:
             return
-        if self._text_versions is None or (
-            not torch.compiler.is_compiling() and self._text_versions != self._versions()
-        ):
+
+        if self._text_versions is None:
+            is_current = False
+        elif torch.compiler.is_compiling():
+            is_current = True
+        else:
+            is_current = self._text_versions == self._versions()
+        if not is_current:
             self.refresh()
 
     def _before_state_dict(self, prefix: str, keep_vars: bool) -> None:

@@ -24,7 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from tables import Cell, table
 
-from l2rclip_lite.config import PRESETS, Config, Controls
+from l2rclip_lite.config import PRESETS, Config, Controls, LossWeights
 
 PACKAGE = "l2rclip_lite"
 LABELS = {
@@ -222,7 +222,7 @@ class Settings(SphinxDirective):
                 f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
             )
             setting = nodes.inline("", "", nodes.literal(text=name), ids=[anchor])
-            default = "by the preset" if name in PRESETS["paper"] else f"`{field['default']}`"
+            default = "by the preset" if name in LossWeights._fields else f"`{field['default']}`"
             texts = (default, allowed(field), docs[name])
             rows.append([setting, *(parsed(self, [text]) for text in texts)])
         made = table(["setting", "default", "values", "meaning"], rows)
@@ -237,8 +237,8 @@ class Presets(SphinxDirective):
         """Build the table."""
         head = [nodes.literal(text=preset) for preset in PRESETS]
         rows: list[list[Cell]] = [
-            [nodes.literal(text=name), *(str(preset[name]) for preset in PRESETS.values())]
-            for name in PRESETS["paper"]
+            [nodes.literal(text=name), *map(str, weights)]
+            for name, *weights in zip(LossWeights._fields, *PRESETS.values(), strict=True)
         ]
         made = table(["setting", *head], rows)
         made["classes"] += ["colwidths-auto"]

@@ -24,10 +24,10 @@ from l2rclip_book.style import DATA
 TABLE = "clip.csv"
 HOURS = 3  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
 EMPTY = (
-    "**No rows yet.** `make clip` fills this place, on a machine with a network and a GPU, in about "
-    f"{60 * HOURS} minutes at 30 teraflops: operations were counted, nothing was measured. Send "
-    "`book/results/clip.csv` and the two files beside it by a pull request; *Rows of your own* in "
-    "CONTRIBUTING.md says how."
+    "**No rows yet.** `make clip` fills this place, on a machine with a network and a GPU, in "
+    f"about {60 * HOURS} minutes at 30 teraflops: operations were counted, nothing was measured. "
+    "Send `book/results/clip.csv` and the two files beside it by a pull request; *Rows of your "
+    "own* in CONTRIBUTING.md says how."
 )
 RIVALS = {  # of the tuned tower
     "L2RCLIP against cross-entropy": ("L2RCLIP", NONE),

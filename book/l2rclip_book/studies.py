@@ -27,7 +27,7 @@ from l2rclip_book.conditions import reworded
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import PRESETS, Config
+from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
@@ -79,7 +79,7 @@ class Arm:
         settings = dict(self.settings)
         if "preset" in settings:
             # a preset decides what is not set, but the shared settings have set everything
-            settings = dict.fromkeys(PRESETS["paper"]) | settings
+            settings = dict.fromkeys(LossWeights._fields) | settings
 
         controls = replace(shared.controls, **settings.pop("controls", {}))
         return replace(shared, controls=controls, **settings)

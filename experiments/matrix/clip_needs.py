@@ -168,7 +168,10 @@ def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
 
 def data_sets(plan: dict[str, Any]) -> list[str]:
     """Return the data sets of all studies, each once."""
-    return list(dict.fromkeys(name for facts in plan["studies"].values() for name in facts["data"]))
+    names: list[str] = []
+    for facts in plan["studies"].values():
+        names += facts["data"]
+    return list(dict.fromkeys(names))
 
 
 def without(plan: dict[str, Any], missing: Iterable[str]) -> dict[str, Any]:
@@ -176,7 +179,8 @@ def without(plan: dict[str, Any], missing: Iterable[str]) -> dict[str, Any]:
     left_out = set(missing)
     studies = {}
     for name, facts in plan["studies"].items():
-        studies[name] = facts | {"data": [data for data in facts["data"] if data not in left_out]}
+        present = [data for data in facts["data"] if data not in left_out]
+        studies[name] = facts | {"data": present}
     return plan | {"studies": studies}
 
 

@@ -8,23 +8,19 @@ $x_k$, see `positions`. CORAL and CORN are those of coral-pytorch, SORD that of 
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.losses import distances
+from l2rclip_lite.losses import Batch, Loss, Scale, Targets, Values, distances
 
 Outputs = Float[Tensor, "batch rank"]
 Thresholds = Float[Tensor, "batch threshold"]
-Features = Float[Tensor, "batch dim"]
-Target = Int[Tensor, " batch"]
-Position = Float[Tensor, " rank"]
-Scalar = Float[Tensor, ""]
 
 # Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
 SHARPNESS = 10
 
 
-def positions(values: Position) -> Position:
+def positions(values: Values) -> Values:
     r"""Return the ranks on a scale of mean steps: $x_k=(K-1)(r_k-r_1)/(r_K-r_1)$.
 
     Evenly spaced ranks are at 0, 1, … K−1 whatever their unit, so a weight or a width that was
@@ -43,7 +39,7 @@ def positions(values: Position) -> Position:
     return (values - values[0]) * (len(values) - 1) / (values[-1] - values[0])
 
 
-def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
+def coral_loss(outputs: Thresholds, target: Targets) -> Loss:
     r"""Return CORAL's loss of K−1 questions: is the rank above k?
 
     The questions share one weight vector, in the head, and differ in bias.
@@ -74,7 +70,7 @@ def coral_loss(outputs: Thresholds, target: Target) -> Scalar:
     return coral_pytorch.losses.coral_loss(outputs, levels.to(outputs.dtype))
 
 
-def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
+def corn_loss(outputs: Thresholds, target: Targets) -> Loss:
     r"""Return CORN's loss: is the rank above k, given that it is above k−1?
 
     $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad
@@ -97,7 +93,7 @@ def corn_loss(outputs: Thresholds, target: Target) -> Scalar:
     return coral_pytorch.losses.corn_loss(outputs, target, outputs.shape[1] + 1)
 
 
-def sord_loss(outputs: Outputs, target: Target) -> Scalar:
+def sord_loss(outputs: Outputs, target: Targets) -> Loss:
     r"""Return SORD, the cross-entropy against a soft label that falls off with the rank gap.
 
     $$L=-\frac1B\sum_i\sum_k q_{ik}\log p_{ik},\quad q_i=\operatorname{softmax}_k(-|k-y_i|)$$
@@ -124,8 +120,8 @@ def sord_loss(outputs: Outputs, target: Target) -> Scalar:
 
 
 def dldl_v2_loss(
-    outputs: Outputs, target: Target, position: Position, sigma: float | None = None
-) -> Scalar:
+    outputs: Outputs, target: Targets, position: Values, sigma: float | None = None
+) -> Loss:
     r"""Return DLDL-v2: divergence from a Gaussian around the label, and error of the expectation.
 
     $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}
@@ -165,11 +161,11 @@ def dldl_v2_loss(
 
 def mean_variance_loss(
     outputs: Outputs,
-    target: Target,
-    position: Position,
+    target: Targets,
+    position: Values,
     mean_weight: float = 0.2,
     variance_weight: float = 0.05,
-) -> Scalar:
+) -> Loss:
     r"""Return Mean-Variance: cross-entropy, squared error of the mean, and variance.
 
     $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2
@@ -200,7 +196,7 @@ def mean_variance_loss(
     return F.cross_entropy(outputs, target) + mean_weight * error + variance_weight * variance
 
 
-def ordinal_entropy_loss(features: Features, target: Target, position: Position) -> Scalar:
+def ordinal_entropy_loss(features: Batch, target: Targets, position: Values) -> Loss:
     r"""Return Ordinal Entropy: images near the centre of their rank, centres apart by rank gap.
 
     It is an addition to a task loss.
@@ -250,7 +246,7 @@ def ordinal_entropy_loss(features: Features, target: Target, position: Position)
     return tightness - (weight * distances(centres, centres)[a, b]).mean()
 
 
-def supcon_loss(features: Features, target: Target, scale: float | Scalar) -> Scalar:
+def supcon_loss(features: Batch, target: Targets, scale: Scale) -> Loss:
     r"""Return the supervised contrastive loss among images, which has no order.
 
     $$L=-\operatorname*{mean}_i\frac1{|P(i)|}\sum_{j\in P(i)}
@@ -285,8 +281,8 @@ def supcon_loss(features: Features, target: Target, scale: float | Scalar) -> Sc
 
 
 def rank_n_contrast_loss(
-    features: Features, label: Float[Tensor, " batch"], temperature: float = 2.0
-) -> Scalar:
+    features: Batch, label: Float[Tensor, " batch"], temperature: float = 2.0
+) -> Loss:
     r"""Return Rank-N-Contrast: the more alike two labels, the nearer the images.
 
     Each image is to be nearer to a second one than to all whose label differs as much or more.
@@ -327,7 +323,7 @@ def rank_n_contrast_loss(
     return loss_of_pairs.sum() / max(1, n * (n - 1))
 
 
-def ordinalclip_loss(outputs: Outputs, target: Target) -> Scalar:
+def ordinalclip_loss(outputs: Outputs, target: Targets) -> Loss:
     r"""Return the OrdinalCLIP loss.
 
     It is the cross-entropy over the ranks plus the divergence over the images of each rank:

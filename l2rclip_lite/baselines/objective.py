@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2rclip_lite.baselines.losses import Scalar
+from l2rclip_lite.losses import Loss
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prompts import RankPrompts
 
@@ -66,7 +66,7 @@ class Objective:
     """
 
     number: int
-    loss: Callable[..., Scalar]
+    loss: Callable[..., Loss]
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
     prompts: Callable[[L2RCLIP], RankPrompts] | None = None
@@ -82,7 +82,7 @@ class Objective:
         position: Tensor,
         features: Tensor | None = None,
         scale: Tensor | None = None,
-    ) -> Scalar:
+    ) -> Loss:
         """Return the loss of a batch, with the cross-entropy that some add.
 
         Args:

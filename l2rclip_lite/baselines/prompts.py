@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.prompts import RankPrompts, word_embeddings
 from l2rclip_lite.ranks import SLOT, Ranks
 from l2rclip_lite.towers.base import Towers
 
@@ -101,9 +101,7 @@ class InterpolatedPrompts(RankPrompts):
         sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.prompt_tokens = self.tokens.with_context(context_length)
-        with torch.no_grad():
-            embedded = towers.embed(self.tokens.ids.to(towers.logit_scale.device))
-        self.template_embeddings = embedded.float()
+        self.template_embeddings = word_embeddings(self.tokens, towers)
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """Return the template with the interpolated vector of each rank in place of its name."""

@@ -97,7 +97,9 @@ def train_objective(
     run: RunDirectory | None,
     quiet: bool,
 ) -> L2RCLIP:
-    """Train prompts on cached features, and whatever tunes the image tower.
+    """Train the prompts of an objective, if it has any, and then the image tower.
+
+    Prompts learn on cached features; a frozen form ends there.
 
     Args:
         name: Of the baseline; with `FROZEN` the image tower stays as it is.
@@ -111,15 +113,16 @@ def train_objective(
         head = objective.head(model).to(model.device)
     else:
         prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
-        frozen_name = name.removesuffix(FROZEN) + FROZEN
         frozen = baseline_model(model)
+        frozen_name = name.removesuffix(FROZEN) + FROZEN  # of the checkpoint of this stage
         _train(frozen_name, objective, prompt_head, frozen, data, run, quiet)
         if name.endswith(FROZEN):
             return frozen
         head = prompt_head.fixed()
 
-    # a copy of the image tower is tuned, the text tower is shared
-    towers = copy.deepcopy(model.towers, {id(model.towers.text): model.towers.text})
+    # a copy of the image tower is tuned; the text tower is shared, as if it were copied already
+    text = model.towers.text
+    towers = copy.deepcopy(model.towers, memo={id(text): text})
     tuned = baseline_model(model, towers=towers)
     _train(name, objective, head, tuned, data, run, quiet)
     return tuned

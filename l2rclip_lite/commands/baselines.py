@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import How, Names, Reading, Run
+from l2rclip_lite.commands.common import How, MethodNames, Reading, RunFolder
 from l2rclip_lite.commands.compare import compare
 from l2rclip_lite.commands.finished_run import (
     check_same_data,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from l2rclip_lite.run_directory import RunDirectory
 
 
-def baselines(run: Run, names: Names, how: How = Reading()) -> None:
+def baselines(run: RunFolder, names: MethodNames, how: How = Reading()) -> None:
     """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
     Try:
@@ -59,12 +59,9 @@ def baselines(run: Run, names: Names, how: How = Reading()) -> None:
             with baseline.writing():
                 baseline.clean()
 
-    missing = []
-    for name in names:
-        name = one_name(name)
-        if name not in finished and name not in missing:
-            missing.append(name)
-    for name in missing:  # of one that was stopped, before its data are read
+    wanted = dict.fromkeys(map(one_name, names))  # each once, in their order
+    missing = [name for name in wanted if name not in finished]
+    for name in missing:  # a stopped one is checked before the data of the run are read
         check_same_data(directory, directory.baseline(name))
 
     if missing:

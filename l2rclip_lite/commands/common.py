@@ -11,10 +11,10 @@ import tyro
 OURS = "L2RCLIP"  # a row of a table
 PLACES = ("root", "labels", "lists")  # what `Place` may name
 DATA_SETS_FILE = Path(__file__).parents[1] / "data" / "benchmarks.toml"
-Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-Names = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
-Images = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
+ImagePaths = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+OutFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Method = str | None
 Part = Literal["train", "val", "test"]
 LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which needs torch

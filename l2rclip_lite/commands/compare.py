@@ -1,10 +1,10 @@
 """`l2rclip compare`: scores of a run and its baselines, and their differences."""
 
-from l2rclip_lite.commands.common import OURS, Run, table
+from l2rclip_lite.commands.common import OURS, RunFolder, table
 from l2rclip_lite.commands.finished_run import scored_answers
 
 
-def compare(run: Run) -> None:
+def compare(run: RunFolder) -> None:
     """Print the test scores of a run and its baselines, and how much each differs from L2RCLIP.
 
     Try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2rclip_lite.commands.common import How, LabelsAre, Method, Part, Reading, Run
+from l2rclip_lite.commands.common import How, LabelsAre, Method, Part, Reading, RunFolder
 from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, plural
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Run,
+    run: RunFolder,
     split: Part = "test",
     json: bool = False,
     method: Method = None,

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import File, Method, Place, Run, Where
+from l2rclip_lite.commands.common import Method, OutFile, Place, RunFolder, Where
 from l2rclip_lite.commands.finished_run import data_of, load_model
 from l2rclip_lite.errors import InputError, plural
 
@@ -15,8 +15,8 @@ MAX_IMAGES = 64  # that a file is checked on
 
 
 def export(
-    run: Run,
-    file: File,
+    run: RunFolder,
+    file: OutFile,
     method: Method = None,
     allow_download: bool = False,
     where: Where = Place(),

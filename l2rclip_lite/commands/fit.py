@@ -10,7 +10,7 @@ from l2rclip_lite.errors import plural
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
-    from l2rclip_lite.results import Run as FinishedRun
+    from l2rclip_lite.results import Run
 
 
 def fit(
@@ -41,6 +41,9 @@ def fit(
           a sub-folder for each rank, called by a number; names need --ranks in their order
       accelerate launch -m l2rclip_lite fit --dataset leaves --out runs/leaves
           the same on every GPU of this machine
+      torchrun --nproc-per-node 2 -m l2rclip_lite fit --dataset leaves --device cpu \
+               --out runs/leaves
+          the same in two processes on CPUs, where accelerate would start one
 
     A run that was stopped continues from its last complete epoch: give the same command again.
 
@@ -72,7 +75,7 @@ def fit(
     print(f"{scores}; the run is in {out}")
 
 
-def _print_scores(run: "FinishedRun", data: "OrdinalDataset") -> None:
+def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
     from l2rclip_lite.results import ROWS
 

@@ -7,7 +7,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import Images, Method, Run
+from l2rclip_lite.commands.common import ImagePaths, Method, RunFolder
 from l2rclip_lite.commands.finished_run import load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, one_line, printable
@@ -21,8 +21,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula where a spre
 
 
 def predict(
-    run: Run,
-    images: Images,
+    run: RunFolder,
+    images: ImagePaths,
     csv: bool = False,
     method: Method = None,
     device: str = "cpu",

@@ -6,14 +6,14 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from l2rclip_lite.commands.common import Place, Run, Where
+from l2rclip_lite.commands.common import Place, RunFolder, Where
 from l2rclip_lite.commands.finished_run import data_of, scored_answers
 from l2rclip_lite.errors import InputError
 
 GROUP = "l2rclip_lite.report"  # of entry points: the package does not import who writes its report
 
 
-def report(run: Run, out: Path | None = None, where: Where = Place()) -> None:
+def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> None:
     """Write one HTML page about a finished run, with its figures and its worst images in it.
 
     Try:

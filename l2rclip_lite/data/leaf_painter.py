@@ -128,10 +128,7 @@ def _blurred(field: Field | Mask, sigma: float) -> Field:
 
 
 def _shape(generator: np.random.Generator, side: int) -> _Shape:
-    """Return a leaf from willow to linden, turned, bent, scaled and placed at random.
-
-    Its margin is plain, toothed or lobed.
-    """
+    """Return a leaf from willow to linden, turned, bent, scaled and placed at random."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     length = generator.uniform(1.5, 2.0)
     place = axis + 1j * axis[:, None] - complex(*generator.uniform(-0.1, 0.1, 2))
@@ -140,6 +137,17 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     across = place.imag + generator.uniform(-0.45, 0.45) * (along * (1 - along) - 0.15)
     out = np.abs(across)
 
+    half = _half_width(generator, along, across)
+    depth = np.minimum(half - out, np.minimum(along, 1 - along) + 0.004) * length
+    veins, puff = _veins(generator, along, across)
+
+    stalk = np.clip((0.012 * (1 - along) - out) * side + 0.5, 0, 1)
+    stalk = stalk * ((along < 0.02) & (along > -generator.uniform(0.1, 0.3)))
+    return _Shape(depth, along, veins, puff, stalk)
+
+
+def _half_width(generator: np.random.Generator, along: Field, across: Field) -> Field:
+    """Return how far the blade reaches from its midrib; the margin is plain, toothed or lobed."""
     t = np.clip(along, 0, 1)
     # the outline t^a (1 - t)^b, widest at a / (a + b); each margin has teeth and lobes of its own
     a = generator.uniform(0.35, 0.9)
@@ -151,18 +159,20 @@ def _shape(generator: np.random.Generator, side: int) -> _Shape:
     half = half * (1 + np.float32(generator.choice([0, 0.06])) * ((phase - 34 * t) % 1))
     lobes = 0.5 - 0.5 * np.cos(2 * np.pi * int(generator.integers(4, 7)) * t + 0.4 * phase)
     half = half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
-    depth = np.minimum(half - out, np.minimum(along, 1 - along) + 0.004) * length
+    return np.asarray(half)
+
+
+def _veins(generator: np.random.Generator, along: Field, across: Field) -> tuple[Field, Field]:
+    """Return the midrib with side veins, and the height of the blade between them."""
+    out = np.abs(across)
 
     # side veins bend towards the tip
     count = int(generator.integers(5, 11))
     beat = (along - 0.75 * out + 0.5 * out * out) * count + np.float32(0.5) * (across > 0)
     gap = np.abs(beat - np.round(beat)) / count
     veins = np.exp(-((gap / 0.008) ** 2)) * np.clip(1 - out * 2.6, 0.15, 1) * 0.75 * (along > 0)
-    veins = np.maximum(veins, np.exp(-((out / (0.011 * np.clip(1.25 - along, 0.3, 1.25))) ** 2)))
-
-    stalk = np.clip((0.012 * (1 - along) - out) * side + 0.5, 0, 1)
-    stalk = stalk * ((along < 0.02) & (along > -generator.uniform(0.1, 0.3)))
-    return _Shape(depth, along, veins, np.cos(2 * np.pi * beat), stalk)
+    midrib = np.exp(-((out / (0.011 * np.clip(1.25 - along, 0.3, 1.25))) ** 2))
+    return np.maximum(veins, midrib), np.cos(2 * np.pi * beat)
 
 
 def _ground(generator: np.random.Generator, side: int) -> Picture:

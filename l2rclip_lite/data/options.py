@@ -45,8 +45,8 @@ def validated(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
         except ValidationError as error:
             first = error.errors()[0]
             option = first["loc"][0]
-            if not isinstance(option, str):  # a positional argument, which has no name here
-                option = error.title
+            if not isinstance(option, str):  # a positional argument has a number here, no name
+                option = error.title  # the function's name
             problem = first["msg"].removeprefix("Value error, ")
             raise OptionError(f"{option}: {problem}, not {first['input']!r:.200}.") from error
 

@@ -228,18 +228,28 @@ def draw_splits(
     if validation:
         message += f"{validation}, seed {seed}"
 
-    messages = [message]
-    if groups is not None:
-        splits = set(table["split"].unique())
-        empty = [name for name in SPLITS if name not in splits]
-        if empty and not has_splits:
-            raise InputError(
-                f"csv: {plural(len(set(groups)), 'group')} of images leave none for "
-                f"{' and '.join(empty)}; name more groups, or give a column of splits."
-            )
-        n_split_groups = (table.groupby("subject")["split"].nunique() > 1).sum()
-        if n_split_groups:
-            messages.append(
-                f"{n_split_groups:,} groups are in more than one split: --leakage counts them"
-            )
-    return messages
+    if groups is None:
+        return [message]
+    if not has_splits:
+        _check_filled(table)
+    return [message, *_split_groups(table)]
+
+
+def _check_filled(table: pd.DataFrame) -> None:
+    """Refuse groups that are too few to fill the three splits."""
+    filled = set(table["split"].unique())
+    empty = [name for name in SPLITS if name not in filled]
+    if empty:
+        n_groups = plural(len(set(table["subject"])), "group")
+        raise InputError(
+            f"csv: {n_groups} of images leave none for {' and '.join(empty)}; "
+            "name more groups, or give a column of splits."
+        )
+
+
+def _split_groups(table: pd.DataFrame) -> list[str]:
+    """Return a sentence about groups that are in more than one split, if there are any."""
+    count = (table.groupby("subject")["split"].nunique() > 1).sum()
+    if not count:
+        return []
+    return [f"{count:,} groups are in more than one split: --leakage counts them"]

@@ -78,31 +78,35 @@ def read_columns(
         >>> read_columns(table, ["path"], ["group", "split"])[1]
         {'path': 'path', 'group': 'Group'}
     """
-    file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
-    if not isinstance(source, pd.DataFrame) and not is_file(source):
+    if isinstance(source, pd.DataFrame):
+        file = Path("DataFrame")
+    elif is_file(source):
+        file = source
+    else:
         raise InputError(
-            f"{file}: there is no such file; give one with the columns {', '.join(needed)}."
+            f"{source}: there is no such file; give one with the columns {', '.join(needed)}."
         )
 
     cells, start = _read_cells(source, file, needed, header)
-    names = [str(name).strip() for name in cells.columns]
-    places = _places(names, needed, optional)
-    unclear = [name for name in needed if name not in places]
-    unclear += [name for name in optional if len(_spelt(names, name)) > 1]
-    if unclear:
-        once = f"write the column {' and '.join(map(repr, unclear))} once"
-        raise InputError(f"{file}: {once}, in {names!r:.200}{advice}.")
+    spellings = [str(name).strip() for name in cells.columns]
+    places = _places(spellings, needed, optional)
+    absent = [name for name in needed if name not in places]
+    repeated = [name for name in optional if len(_spelt(spellings, name)) > 1]
+    if absent or repeated:
+        once = f"write the column {' and '.join(map(repr, absent + repeated))} once"
+        raise InputError(f"{file}: {once}, in {spellings!r:.200}{advice}.")
 
-    title = file.name
-    where = [f"{title} row {row}" for row in range(start, start + len(cells))]
+    where = [f"{file.name} row {row}" for row in range(start, start + len(cells))]
     texts = {name: _texts(cells.iloc[:, place], name, where) for name, place in places.items()}
-    table = pd.DataFrame(texts | {"where": where})
-    blank = _blank_rows(table.drop(columns="where"), cells)
+    table = pd.DataFrame(texts)
+    blank = _blank_rows(table, cells)
+    table["where"] = where
+
     if blank.any():
         table = table[~blank].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    return table, {name: names[place] for name, place in places.items()}
+    return table, {name: spellings[place] for name, place in places.items()}
 
 
 @contextmanager

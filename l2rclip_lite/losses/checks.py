@@ -9,7 +9,7 @@ from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 
-Batch = Float[Tensor, "batch dim"]  # unit features, one row per image
+Batch = Float[Tensor, "batch dim"]  # features, one row per image; in the losses of unit length
 Texts = Float[Tensor, "rank dim"]
 Targets = Int[Tensor, " batch"]
 Labels = Float[Tensor, " batch"] | Int[Tensor, " batch"]

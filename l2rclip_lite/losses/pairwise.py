@@ -273,26 +273,33 @@ def ordinal_pairwise_loss_stage1(
         image = full_precision(image)
         text = full_precision(text)
         anchor = full_precision(anchor)
-        if values is not None:
+        if values is None:
+            pull = 0.5 * (image - anchor).square().sum(1).mean()
+            push = _push_by_pair(image, text, target, symmetric, blind)
+        else:
             pull = 0.5 * tightness(image, anchor, target)
-            return pull - _push_by_rank(image, text, target, values, symmetric, blind)
-        pull = 0.5 * (image - anchor).square().sum(1).mean()
+            push = _push_by_rank(image, text, target, values, symmetric, blind)
+        return pull - push
 
-        # indices, not a mask: to count its pairs, a device would be waited for
-        n = len(target)
-        pairs = torch.triu_indices(n, n, offset=1, device=image.device)
-        if symmetric:
-            pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
-        i, j = pairs
-        gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
-        if not len(gap):  # a batch of one
-            return pull
 
-        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
-        if blind:
-            weight = torch.ones_like(gap)
-        push = distances(image, text) + 0.5 * distances(text, text)
-        return pull - (weight * push[i, j]).mean()
+def _push_by_pair(image: Batch, text: Paired, target: Labels, symmetric: bool, blind: bool) -> Loss:
+    """Return the push of `ordinal_pairwise_loss_stage1` from one text per image."""
+    n = len(target)
+    if n < 2:
+        return image.new_zeros(())
+
+    # indices, not a mask: to count its pairs, a device would be waited for
+    pairs = torch.triu_indices(n, n, offset=1, device=image.device)
+    if symmetric:
+        pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
+    i, j = pairs
+    gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
+
+    weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
+    if blind:
+        weight = torch.ones_like(gap)
+    push = distances(image, text) + 0.5 * distances(text, text)
+    return (weight * push[i, j]).mean()
 
 
 def _push_by_rank(

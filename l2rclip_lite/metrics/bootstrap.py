@@ -32,9 +32,9 @@ from l2rclip_lite.metrics.scores import (
     epsilon_loss,
     error_by_rank,
     medians,
-    once,
     rank_correlation,
     rps_of_images,
+    sample_counts,
     weighted_kappa,
 )
 from l2rclip_lite.ranks import Ranks
@@ -153,10 +153,10 @@ def resampled(
     true, p = checked_probabilities(target, probabilities, ranks)
     answers = answers_of(true, p, ranks)
     span = ranks.values[-1] - ranks.values[0]
-    losses = {
-        suffix: image_losses(each, [k for k in LEVELS if k < span], deviations)
-        for suffix, each in answers.items()
-    }
+    levels = [k for k in LEVELS if k < span]
+    losses = {}
+    for suffix, each in answers.items():
+        losses[suffix] = image_losses(each, levels, deviations)
     image_rps = rps_of_images(true, p)
 
     blocks: list[Scores] = []
@@ -168,7 +168,11 @@ def resampled(
         block["rps"] = image_rps @ counts / counts.sum(axis=0)
         block["ece"] = calibration_error(true, p, counts)
         blocks.append(block)
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    scores: Scores = {}
+    for name in blocks[0]:
+        scores[name] = np.concatenate([block[name] for block in blocks])
+    return scores
 
 
 def image_losses(
@@ -250,11 +254,11 @@ def resample_counts(
     n_groups = members.max() + 1
     width = max(1, BLOCK // images)
 
-    yield once(members)
+    yield sample_counts(members)
     for start in range(0, resamples, width):
-        drawn = generator.integers(n_groups, size=(min(width, resamples - start), n_groups))
-        drawn += (
-            n_groups * np.arange(len(drawn))[:, None]
-        )  # each resample counts in bins of its own
+        size = min(width, resamples - start)
+        drawn = generator.integers(n_groups, size=(size, n_groups))
+        # each resample counts in bins of its own
+        drawn += n_groups * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         yield counts.T[members].astype(float, order="C")

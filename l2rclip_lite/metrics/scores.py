@@ -131,7 +131,7 @@ def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.463415
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(weighted_kappa(answers, once(answers.true))[0])
+    return float(weighted_kappa(answers, sample_counts(answers.true))[0])
 
 
 def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -168,7 +168,7 @@ def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.125
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(np.nanmean(error_by_rank(answers, once(answers.true))))
+    return float(np.nanmean(error_by_rank(answers, sample_counts(answers.true))))
 
 
 def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
@@ -181,7 +181,7 @@ def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
         0.5
     """
     answers = Answers.of(y_true, y_pred, ranks)
-    return float(np.nanmax(error_by_rank(answers, once(answers.true))))
+    return float(np.nanmax(error_by_rank(answers, sample_counts(answers.true))))
 
 
 def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
@@ -199,9 +199,8 @@ def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Valu
 
     Example:
         >>> ages = Ranks.integers(16, 77, template="{rank} years old")
-        >>> round(
-        ...     epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0]), 4
-        ... )  # (1 − e^(−1/2)) / 2
+        >>> error = epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0])
+        >>> round(error, 4)  # (1 − e^(−1/2)) / 2
         0.1967
     """
     mean = in_unit(y_true, "y_true", ranks)
@@ -218,9 +217,8 @@ def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
     Example:
         >>> four = Ranks.integers(0, 3, template="grade {rank}")
-        >>> round(
-        ...     rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four), 4
-        ... )  # (0.84 + 0.975) / 2
+        >>> score = rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four)
+        >>> round(score, 4)  # (0.84 + 0.975) / 2
         0.9075
     """
     true, p = checked_probabilities(y_true, probabilities, ranks)
@@ -250,7 +248,7 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
     """
     bins = whole_number(bins, "metrics: bins", 1, MAX_BINS)
     true, p = checked_probabilities(y_true, probabilities, ranks)
-    return float(calibration_error(true, p, once(true), bins)[0])
+    return float(calibration_error(true, p, sample_counts(true), bins)[0])
 
 
 def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
@@ -264,9 +262,8 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> auc(
-        ...     [0, 0, 1], [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]], three
-        ... )  # rank 2 does not occur
+        >>> probabilities = [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]]
+        >>> auc([0, 0, 1], probabilities, three)  # rank 2 does not occur
         0.5
     """
     true, p = checked_probabilities(y_true, probabilities, ranks)
@@ -298,7 +295,7 @@ def medians(p: np.ndarray) -> np.ndarray:
 # ---- metrics that are not means over images, for each resample
 
 
-def once(true: PerImage) -> Counts:
+def sample_counts(true: PerImage) -> Counts:
     """Return the counts of the sample itself: one resample, which holds each image once."""
     return np.ones((len(true), 1))
 

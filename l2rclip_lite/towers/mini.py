@@ -93,11 +93,12 @@ class MiniTowers(Towers):
 
         check_weights()
         folder = find_text_folder()
-        bert = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+
         state = {}
         for name, value in load_file(folder / "model.safetensors").items():
             if "pooler" not in name and "position_ids" not in name:
                 state[name] = value
+        bert = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
         bert.load_state_dict(state)
 
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import Named
+from l2rclip_lite.files import NamedTensors
 from l2rclip_lite.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles
@@ -150,7 +150,7 @@ def load_open_clip(
     name: str,
     *,
     weights: str | Path | None,
-    state: Named | None = None,
+    state: NamedTensors | None = None,
     image_size: int | None,
     seed: int,
     hub: HubFiles,
@@ -328,7 +328,7 @@ def _shapes(model: str, tag: str, image_size: int | None, tokenizer: Any) -> dic
     return {name: value.shape for name, value in towers.state_dict().items()}
 
 
-def _check_state(state: Named, expected: Mapping[str, torch.Size]) -> None:
+def _check_state(state: NamedTensors, expected: Mapping[str, torch.Size]) -> None:
     """Refuse a state that is not the whole one of such towers."""
     for name in sorted(expected.keys() | state.keys()):
         if name not in state or name not in expected or state[name].shape != expected[name]:
@@ -367,9 +367,8 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
 
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
-        return (
-            "is unknown; use 'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
-        )
+        choices = "'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
+        return f"is unknown; use {choices}"
 
     if "hf_model_name" in open_clip.get_model_config(model)["text_cfg"]:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"

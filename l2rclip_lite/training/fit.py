@@ -52,8 +52,9 @@ def fit(  # noqa: PLR0913  (an entry point)
 ) -> Run:
     """Train L2RCLIP on a data set and write a run directory; an unfinished run is resumed.
 
-    Under `accelerate launch`, all processes train the image tower of one run together, and get what
-    one process gets with `batch_size` times their number; the first writes the files.
+    Under `accelerate launch`, or on CPUs `torchrun`, all processes train the image tower of one run
+    together, and get what one process gets with `batch_size` times their number; the first writes
+    the files.
 
     Args:
         data: Three splits, or three map-style datasets (train, val, test) of (image, rank index).
@@ -190,7 +191,7 @@ def _check_processes(rank: str, world_size: str) -> None:
 
 
 def choose_device(config: Config) -> torch.device:
-    """Return where to train.
+    """Return where to train; `usable_device` is for a model that only answers.
 
     Raises:
         TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes
@@ -198,25 +199,36 @@ def choose_device(config: Config) -> torch.device:
     """
     if config.device == "cpu" and LAUNCHED.isdisjoint(os.environ):
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
-    _check_processes(os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1"))
+    n_processes = os.environ.get("WORLD_SIZE", "1")
+    _check_processes(os.environ.get("RANK", "0"), n_processes)
+
+    device = _device_of_accelerate(on_cpu=config.device == "cpu")
+    if config.device not in ("auto", device.type):
+        raise TrainingError(
+            f"device: no {config.device!r} device is visible here; "
+            "use device='cpu' or 'auto' (--device)."
+        )
+    if n_processes != str(PartialState().num_processes):
+        raise TrainingError(
+            f"device: WORLD_SIZE={n_processes} processes were started, but on {device.type} each "
+            "would train alone; use device='cpu' (--device cpu) to train together."
+        )
+    return device
+
+
+def _device_of_accelerate(*, on_cpu: bool) -> torch.device:
+    """Let accelerate meet the other processes, if there are any, and return its device.
+
+    Raises:
+        TrainingError: They do not come, or the environment asks for what cannot be started.
+    """
     try:
         with lost_process_in_words(), met():
-            device: torch.device = Accelerator(cpu=config.device == "cpu").device
+            device: torch.device = Accelerator(cpu=on_cpu).device
     except TrainingError:
         raise
     except (ValueError, ImportError, RuntimeError) as error:
         problem = f"the environment asks for what cannot be started ({reason(error)})"
         cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
         raise TrainingError(f"device: {problem}; {cure}.") from error
-    if config.device not in ("auto", device.type):
-        raise TrainingError(
-            f"device: no {config.device!r} device is visible here; "
-            "use device='cpu' or 'auto' (--device)."
-        )
-    if os.environ.get("WORLD_SIZE", "1") != str(PartialState().num_processes):
-        started = f"WORLD_SIZE={os.environ['WORLD_SIZE']}"
-        raise TrainingError(
-            f"device: {started} processes were started, but on {device.type} each would train "
-            "alone; use device='cpu' (--device cpu) to train together."
-        )
     return device

@@ -55,11 +55,11 @@ def met() -> Iterator[None]:
     Raises:
         torch.distributed.DistError: Not all came within `MEETING`.
     """
-    store = None
+    place = None  # is held until the block is through: with it the others would lose the place
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
-        store, _, _ = next(rendezvous("env://", timeout=MEETING))
+        place, _, _ = next(rendezvous("env://", timeout=MEETING))
     yield
-    del store
+    del place
 
 
 def step_size(batch_size: int) -> int:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.model import L2RCLIP
@@ -36,6 +37,39 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+class StepSize(NamedTuple):
+    """The images of a step.
+
+    Args:
+        images: In all processes together.
+        at_once: In the memory of this process at once.
+        option: What decides that, such as "--batch-size".
+    """
+
+    images: int
+    at_once: int
+    option: str
+
+    @classmethod
+    def of(cls, config: Config, batch_size: int | None, n_train: int) -> "StepSize":
+        """Return the size of a step.
+
+        Args:
+            config: Its batch size counts where there is no other; its micro batches, too.
+            batch_size: Images per step, the same in all processes; None takes the config's for
+                each.
+            n_train: Training images; no step has more in memory.
+        """
+        if batch_size is not None:
+            return cls(batch_size, min(batch_size, n_train), "--batch-size1")
+
+        images = step_size(config.batch_size)
+        at_once = min(config.batch_size, n_train)
+        if config.micro_batch_size is None:
+            return cls(images, at_once, "--batch-size")
+        return cls(images, min(config.micro_batch_size, at_once), "--micro-batch-size")
 
 
 class Stage:
@@ -87,67 +121,60 @@ class Stage:
         self.lr = lr
         self.ranks = model.ranks
         self.config = model.config
+        self.data = data
         self.on_epoch = on_epoch
-        self.val_target = data.targets["val"]
-        self.image_names = data.names
 
         n_train = len(data.targets["train"])
-        self.batch_setting = "--batch-size1" if batch_size else "--batch-size"
-        self.images_at_once = min(batch_size or self.config.batch_size, n_train)
-        if self.config.micro_batch_size and not batch_size:
-            self.batch_setting = "--micro-batch-size"
-            self.images_at_once = min(self.config.micro_batch_size, self.images_at_once)
-        self.images_per_step = batch_size or step_size(self.config.batch_size)
-        self.steps_per_epoch = math.ceil(n_train / self.images_per_step)
+        self.step_size = StepSize.of(self.config, batch_size, n_train)
+        self.steps_per_epoch = math.ceil(n_train / self.step_size.images)
         self.n_steps = self.steps_per_epoch * epochs
 
-        groups = parameter_groups(self.parameters, lr, factors or {})
-        decay = self.config.weight_decay
-        self.optimizer = torch.optim.Adam(groups, lr, weight_decay=decay, fused=True)
+        self.optimizer = adam(self.parameters, lr, factors or {}, self.config.weight_decay)
         self.best = copies(self.parameters)
         self.best_score = (math.inf, math.inf)
         self.steps_taken = 0
         self.history: list[dict[str, float]] = []
         self.epoch_losses: list[float] = []
 
-        self.checkpoint_file = None
-        if run is not None:
-            self.checkpoint_file = run.unfinished / f"stage{number}.safetensors"
-            self._resume(self.checkpoint_file)
+        self.checkpoint_file = None if run is None else self._resume(run)
 
         self.bar = Progress(
             desc=self.name, total=self.n_steps, initial=self.steps_taken, unit="step", disable=quiet
         )
 
-    def _resume(self, file: Path) -> None:
-        """Go on where the checkpoint ends, if there is one.
+    def _resume(self, run: RunDirectory) -> Path:
+        """Go on where the checkpoint of a run ends, if there is one; return its file.
 
         Raises:
             InputError: It is damaged, or its steps had another number of images.
         """
+        file = run.unfinished / f"stage{self.number}.safetensors"
         stored = load_checkpoint(file, self.parameters, self.best, self.optimizer)
         if stored is None:
-            return
+            return file
+
         self.history = stored.history
         self.best_score = stored.best_score
         self.steps_taken = stored.steps
 
         # the schedule counts steps, and the draws of an epoch are those of its batches
-        step_images = stored.step_images
-        as_many = step_images in (self.images_per_step, None)
-        if as_many and self.steps_taken == len(self.history) * self.steps_per_epoch:
-            return
+        images = self.step_size.images
+        same_images = stored.step_images is None or stored.step_images == images
+        same_steps = stored.steps == len(stored.history) * self.steps_per_epoch
+        if same_images and same_steps:
+            return file
+
         begun = "another number of images a step"
-        if step_images is not None:
-            processes = step_images // self.config.batch_size
-            begun = f"{step_images} images a step, by {processes} process(es)"
-        here = f"{self.images_per_step}, by {PartialState().num_processes}"
+        if stored.step_images is not None:
+            processes = stored.step_images // self.config.batch_size
+            begun = f"{stored.step_images} images a step, by {processes} process(es)"
+        here = f"{images}, by {PartialState().num_processes}"
         cure = "start as many processes as before, or choose a new --out"
         raise InputError(f"{file}: begun with {begun}, and now it would be {here}; {cure}.")
 
     def memory_in_words(self) -> AbstractContextManager[None]:
         """Return a context in which "out of memory" becomes one sentence."""
-        return out_of_memory_in_words(self.name, self.images_at_once, self.batch_setting)
+        return out_of_memory_in_words(self.name, self.step_size.at_once, self.step_size.option)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
@@ -202,8 +229,8 @@ class Stage:
         cure = f"use a smaller learning rate (now {self.lr:g}) with a new --out"
 
         images = ""
-        if rows is not None and len(self.image_names):
-            names = [self.image_names[row] for row in rows[:MOST_NAMES].tolist()]
+        if rows is not None and len(self.data.names):
+            names = [self.data.names[row] for row in rows[:MOST_NAMES].tolist()]
             images = f" for the images {', '.join(names)}"
             if len(rows) > MOST_NAMES:
                 images += f" and {len(rows) - MOST_NAMES} more"
@@ -226,7 +253,7 @@ class Stage:
 
         loss = sum(self.epoch_losses) / len(self.epoch_losses)
         row = {"stage": self.number, "epoch": epoch, "loss": loss}
-        row |= validation_scores(probabilities, self.val_target, self.ranks)
+        row |= validation_scores(probabilities, self.data.targets["val"], self.ranks)
         self.history.append(row)
 
         scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
@@ -235,7 +262,7 @@ class Stage:
         self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
 
         if self.checkpoint_file and PartialState().is_main_process:
-            record = Record(self.history, self.best_score, self.steps_taken, self.images_per_step)
+            record = Record(self.history, self.best_score, self.steps_taken, self.step_size.images)
             save_checkpoint(
                 self.checkpoint_file, self.parameters, self.best, self.optimizer, record
             )
@@ -248,13 +275,14 @@ class Stage:
         select = self.config.controls.select
         rps = row["val_rps"]
         mae = row["val_mae"]
+        best_rps, best_mae = self.best_score
 
         if select == "last":
             better = True
         elif select == "mae":
-            better = (mae, rps) < (self.best_score[1], self.best_score[0])
+            better = (mae, rps) < (best_mae, best_rps)
         else:
-            better = (rps, mae) < self.best_score
+            better = (rps, mae) < (best_rps, best_mae)
 
         if better:
             self.best_score = (rps, mae)
@@ -273,15 +301,19 @@ def copies(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
 
-def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], lr: float, factors: Mapping[str, float]
-) -> list[dict[str, Any]]:
-    """Return Adam's groups, each with its peak learning rate.
+def adam(
+    parameters: Mapping[str, nn.Parameter],
+    lr: float,
+    factors: Mapping[str, float],
+    weight_decay: float,
+) -> torch.optim.Adam:
+    """Return Adam; each of its groups has its `peak`, the highest learning rate.
 
     Args:
         parameters: By name.
         lr: Peak learning rate.
         factors: Parameters whose name holds a key learn that many times faster.
+        weight_decay: L2 penalty.
     """
     groups: dict[float, list[nn.Parameter]] = {}
 
@@ -293,4 +325,7 @@ def parameter_groups(
                 break
         groups.setdefault(factor, []).append(parameter)
 
-    return [{"params": group, "peak": lr * factor} for factor, group in groups.items()]
+    with_peaks: list[dict[str, Any]] = []
+    for factor, group in groups.items():
+        with_peaks.append({"params": group, "peak": lr * factor})
+    return torch.optim.Adam(with_peaks, lr, weight_decay=weight_decay, fused=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import children
+import pairs
 import pytest
 import torch
 from accelerate import PartialState
@@ -55,7 +56,7 @@ def largest_difference(one: Path, two: Path) -> float:
 @pytest.mark.slow
 def test_two_processes_write_the_run_that_one_would_write(tmp_path: Path) -> None:
     """16 images in each of two are 32 in one: one run directory, and the same weights."""
-    assert run_two(children.train_together, tmp_path / "two", 16) == [0, 0]
+    assert run_two(pairs.train_together, tmp_path / "two", 16) == [0, 0]
     assert children.ended(children.train, tmp_path / "one", 0, "", None, 32) == 0
 
     names = {path.name for path in (tmp_path / "one").iterdir()}
@@ -74,10 +75,10 @@ def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
     """
     one = tmp_path / "one"
     two = tmp_path / "two"
-    assert run_two(children.train_methods, two, 8) == [0, 0]
-    assert children.ended(children.train_methods, one, 16) == 0
+    assert run_two(pairs.train_methods, two, 8) == [0, 0]
+    assert children.ended(pairs.train_methods, one, 16) == 0
 
-    for method in children.METHODS:
+    for method in pairs.METHODS:
         assert largest_difference(one / method, two / method) < 1e-6, method
 
     of_one = [row["loss"] for row in read_json(one / "stage 2" / "history.json")]
@@ -88,8 +89,8 @@ def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
     """Of 37, 10 and 10 images each encodes 19, 5 and 5; the odd place is filled, and not used."""
-    assert run_two(children.encode_together, tmp_path / "run") == [0, 0]
-    assert children.ended(children.encode_together, tmp_path / "run") == 0
+    assert run_two(pairs.encode_together, tmp_path / "run") == [0, 0]
+    assert children.ended(pairs.encode_together, tmp_path / "run") == 0
 
     count_of_one, expected = torch.load(tmp_path / "features None")
     assert count_of_one == 37 + 10 + 10
@@ -104,7 +105,7 @@ def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
 def test_a_process_that_never_comes_is_not_waited_for_long(tmp_path: Path) -> None:
     """Neither by the first one, where all meet, nor by another."""
     alone = [
-        children.start(children.wait_for_nobody, tmp_path / "run", rank, free_port())
+        children.start(pairs.wait_for_nobody, tmp_path / "run", rank, free_port())
         for rank in range(2)
     ]
     for rank, child in enumerate(alone):
@@ -119,7 +120,7 @@ def test_a_process_that_never_comes_is_not_waited_for_long(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     """Only the second one reads the broken image; the first must not wait for it for ever."""
-    assert run_two(children.poison, tmp_path / "run") == [2, 2]
+    assert run_two(pairs.poison, tmp_path / "run") == [2, 2]
 
     first = (tmp_path / "said 0").read_text(encoding="utf-8")
     second = (tmp_path / "said 1").read_text(encoding="utf-8")
@@ -130,17 +131,17 @@ def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     """In one sentence; the run goes on when both are started again."""
-    assert run_two(children.leave, tmp_path / "run") == [2, 9]
+    assert run_two(pairs.leave, tmp_path / "run") == [2, 9]
     sentence = (tmp_path / "said").read_text(encoding="utf-8")
     assert sentence.startswith("another process of this run has ended; start all of them again")
     assert not (tmp_path / "run" / ".l2r-lock").exists()
-    assert run_two(children.train_together, tmp_path / "run", 16) == [0, 0]
+    assert run_two(pairs.train_together, tmp_path / "run", 16) == [0, 0]
 
 
 @pytest.mark.slow
 def test_a_process_that_ends_in_stage_1_is_missed_after_an_epoch(tmp_path: Path) -> None:
     """There nobody needs the other; without it the first would train all epochs, and then fail."""
-    assert run_two(children.leave_in_stage_1, tmp_path / "run") == [2, 9]
+    assert run_two(pairs.leave_in_stage_1, tmp_path / "run") == [2, 9]
     assert (tmp_path / "said").read_text(encoding="utf-8") == "0 of 9 epochs"
 
 

@@ -1,6 +1,7 @@
 """Your own images, graded in a table or sorted into a folder per rank."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -89,12 +90,8 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images,
         not None.
     """
-    if root is None or not os.path.isdir(root):
-        raise InputError(
-            f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}."
-        )
-    if fold is not None and fold > (folds or 0):
-        raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+    root = _checked_root(root)
+    _check_fold(fold, folds)
 
     columns = {
         "path": path_column,
@@ -102,14 +99,10 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         "subject": group_column,
         "split": split_column,
     }
-    table, title, messages = _read(Path(root), labels, columns)
-    table["file"] = files_inside(root, table)
-
+    table, title, messages = _read(root, labels, columns)
     space, rank_messages = label_space(table, ranks, template, labels_are)
-    messages += rank_messages
-    messages += draw_splits(table, folds or 0, fold or 1, val_share, seed)
-    notes = f"{'; '.join(messages)}."
-    card = Card("csv", f"{plural(len(table), 'image')} of {title}", str(root), notes=notes)
+    messages += rank_messages + draw_splits(table, folds or 0, fold or 1, val_share, seed)
+    card = _card(root, len(table), title, messages)
 
     present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
     return as_dataset(
@@ -123,12 +116,43 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     )
 
 
+def _checked_root(root: str | Path | None) -> str | Path:
+    """Return the folder of the images as it was written, if it is one."""
+    if root is None or not os.path.isdir(root):
+        raise InputError(
+            f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}."
+        )
+    return root
+
+
+def _check_fold(fold: int | None, folds: int | None) -> None:
+    """Refuse a fold that is none of the folds."""
+    if fold is not None and fold > (folds or 0):
+        raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+
+
+def _card(root: str | Path, n_images: int, title: str, messages: Sequence[str]) -> Card:
+    """Return the data card of a user's own images."""
+    return Card(
+        "csv",
+        title=f"{plural(n_images, 'image')} of {title}",
+        source=str(root),
+        notes=f"{'; '.join(messages)}.",
+    )
+
+
 def _read(
-    root: Path, labels: LabelTable | None, columns: dict[str, str]
+    root: str | Path, labels: LabelTable | None, columns: dict[str, str]
 ) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return one row for each image, what to call the rows, and sentences about them."""
-    if labels is None:
-        if not is_file(root / "labels.csv") and not os.path.lexists(root / "labels.csv"):
-            return images_by_folder(root)
-        labels = "labels.csv"
-    return own_table(root, labels, columns)
+    """Return a row and a file for each image, what to call the rows, and sentences about them."""
+    folder = Path(root)
+    file = folder / "labels.csv"
+    if labels is not None:
+        table, title, messages = own_table(folder, labels, columns)
+    elif is_file(file) or os.path.lexists(file):
+        table, title, messages = own_table(folder, file.name, columns)
+    else:
+        table, title, messages = images_by_folder(folder)
+
+    table["file"] = files_inside(root, table)
+    return table, title, messages

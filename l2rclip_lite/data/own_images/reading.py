@@ -103,15 +103,17 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
     if scan.unreadable:
         raise scan.unreadable[0]
 
-    folders = [path for path in sorted(root.glob("*")) if path.is_dir() and path.name[0] != "."]
+    folders = _folders(root, "*")
     in_splits = all(path.name in SPLITS for path in folders)
-    pattern = "*/*" if in_splits else "*"
+    ranks = _folders(root, "*/*") if in_splits else folders
 
     files: list[Path] = []
     for folder in folders:
-        files += sorted(folder.glob(pattern))
+        files += sorted(folder.glob("*/*" if in_splits else "*"))
     images = [
-        file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."
+        file
+        for file in files
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
     ]
     if not images:
         raise InputError(
@@ -124,11 +126,14 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
     table = pd.DataFrame({"path": paths, "where": paths, "label": labels})
     if in_splits:
         table["split"] = [image.parent.parent.name for image in images]
-    ranks = folders
-    if in_splits:
-        ranks = [path for path in sorted(root.glob("*/*")) if path.is_dir() and path.name[0] != "."]
     title = f"a folder per rank, {len(files) - len(images):,} other files left out"
     return table, title, _left_out(root, ranks, images, scan.images)
+
+
+def _folders(root: Path, pattern: str) -> list[Path]:
+    """Return the folders that a pattern matches, in order; hidden ones are left out."""
+    matches = sorted(root.glob(pattern))
+    return [path for path in matches if path.is_dir() and not path.name.startswith(".")]
 
 
 def _left_out(
@@ -149,20 +154,24 @@ def _left_out(
         messages.append(f"{len(empty):,} folders without an image: {', '.join(empty):.200}")
 
     read = set(images)
-    others = [path for path in all_images if path not in read]
     deeper = list[Path]()
     beside = list[Path]()
-    for path in others:
-        is_deeper = any(path.is_relative_to(folder) for folder in ranks)
-        (deeper if is_deeper else beside).append(path)
+    for path in all_images:
+        if path in read:
+            continue
+        if any(path.is_relative_to(folder) for folder in ranks):
+            deeper.append(path)
+        else:
+            beside.append(path)
 
-    for where, paths in (
-        ("deeper than in the folder of a rank", deeper),
-        ("beside the folders of the ranks", beside),
-    ):
-        if paths:
-            first = paths[0].relative_to(root).as_posix()
-            messages.append(
-                f"{len(paths):,} images {where} are left out, the first is {first:.200}"
-            )
+    if deeper:
+        messages.append(_elsewhere(root, deeper, "deeper than in the folder of a rank"))
+    if beside:
+        messages.append(_elsewhere(root, beside, "beside the folders of the ranks"))
     return messages
+
+
+def _elsewhere(root: Path, images: Sequence[Path], where: str) -> str:
+    """Return the sentence about images that lie where none is read."""
+    first = images[0].relative_to(root).as_posix()
+    return f"{len(images):,} images {where} are left out, the first is {first:.200}"

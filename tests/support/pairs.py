@@ -1,0 +1,179 @@
+"""Work that tests do in two processes which train together; see `children`."""
+
+import copy
+import math
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from children import CONFIG, SET, train
+from faults import painted
+from torch import Tensor
+
+from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.files import write_json
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.training import fit as training
+from l2rclip_lite.training import processes
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import choose_device, fit
+from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training.stages import train_stage2
+
+# every term of stage 2, and losses that compare the images of a batch with each other
+METHODS = ("stage 2", "coral", "supcon")
+
+
+def join(rank: int, port: int) -> None:
+    """Be one of two processes, as `accelerate launch` starts them."""
+    os.environ.update(
+        WORLD_SIZE="2",
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        ACCELERATE_USE_CPU="true",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+
+
+def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
+    """Train one run together with another process."""
+    join(rank, port)
+    train(out, batch_size=batch_size)
+
+
+def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
+    """Train each of METHODS for three epochs, alone or with another process."""
+    if rank is not None:
+        join(rank, port)
+    torch.set_num_threads(1)
+
+    *splits, ranks = painted()
+    parts = [split[:37] for split in splits]  # no multiple of any batch size
+    data = OrdinalDataset.from_datasets(parts, ranks)
+    # Adam and clipping hide the length of a gradient; beside a decay it shows
+    config = Config.from_dict(
+        SET
+        | {"preset": "paper", "lambda_rps": 1.0, "epochs2": 3, "batch_size": batch_size}
+        | {"device": "cpu", "weight_decay": 0.1, "controls": {"clip": False}}
+        # two processes encode their part in smaller ones
+        | {"micro_batch_size": None if rank is None else 3}
+    )
+    choose_device(config)
+
+    untrained = L2RCLIP.build(ranks, config)
+    loaded = TrainingData.load(data, untrained)
+
+    for method in METHODS:
+        model = copy.deepcopy(untrained)
+        run = RunDirectory(out / method)
+        if method == "stage 2":
+            history = train_stage2(model, loaded, run=run)
+        else:
+            model = train_baseline(method, model, loaded, run=run)
+            history = []
+
+        if not rank:
+            model.save_pretrained(run.folder)
+            write_json(run.folder / "history.json", history)
+
+
+def encode_together(out: Path, rank: int | None = None, port: int = 0) -> None:
+    """Encode the images of a run, alone or with another process; write how many, and features."""
+    if rank is not None:
+        join(rank, port)
+    choose_device(CONFIG)
+
+    *splits, ranks = painted()
+    parts = [split[:37] for split in splits]
+    model = L2RCLIP.build(ranks, CONFIG)
+    normalize = model.towers.normalize
+    counts = []
+
+    def normalize_and_count(pixels: Tensor) -> Tensor:
+        counts.append(len(pixels))
+        return normalize(pixels)
+
+    model.towers.normalize = normalize_and_count
+    loaded = TrainingData.load(OrdinalDataset.from_datasets(parts, ranks), model)
+    torch.save((sum(counts), dict(loaded.backbone)), out.with_name(f"features {rank}"))
+    os._exit(0)
+
+
+def wait_for_nobody(out: Path, rank: int, port: int) -> None:
+    """Be one of two processes, of which the other one never comes."""
+    join(rank, port)
+    processes.MEETING = timedelta(seconds=2)
+    try:
+        choose_device(CONFIG)
+    except TrainingError as error:
+        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def poison(out: Path, rank: int, port: int) -> None:
+    """Train stage 2 with another process; an image that only the second one reads is not finite."""
+    join(rank, port)
+    choose_device(CONFIG)
+
+    *splits, ranks = painted()
+    model = L2RCLIP.build(ranks, CONFIG)
+    loaded = TrainingData.load(OrdinalDataset.from_datasets(splits, ranks), model)
+    normalize = model.towers.normalize
+    factor = math.inf if rank else 1.0
+
+    def normalize_and_poison(pixels: Tensor) -> Tensor:
+        return normalize(pixels) * factor
+
+    model.towers.normalize = normalize_and_poison
+    try:
+        train_stage2(model, loaded)
+    except TrainingError as error:
+        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def leave(out: Path, rank: int, port: int) -> None:
+    """Train with another process; the second one ends when stage 2 begins."""
+    join(rank, port)
+
+    def end_here(*_: object, **__: object) -> None:
+        os._exit(9)
+
+    if rank:
+        training.train_stage2 = end_here
+    *splits, ranks = painted()
+    try:
+        fit(splits, CONFIG, out, ranks=ranks, quiet=True)
+    except TrainingError as error:
+        out.with_name("said").write_text(str(error), encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
+
+
+def leave_in_stage_1(out: Path, rank: int, port: int) -> None:
+    """Train with another process; the second one is killed at the end of its first epoch."""
+    join(rank, port)
+
+    def end_here(*_: object) -> None:
+        os._exit(9)
+
+    if rank:
+        Stage.end_epoch = end_here
+    *splits, ranks = painted()
+    rows: list[dict[str, float]] = []
+    try:
+        config = replace(CONFIG, epochs1=9)
+        fit(splits, config, out, ranks=ranks, quiet=True, on_epoch=rows.append)
+    except TrainingError:
+        out.with_name("said").write_text(f"{len(rows)} of 9 epochs", encoding="utf-8")
+        os._exit(2)
+    os._exit(0)
