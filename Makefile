@@ -16,9 +16,10 @@ BIN := .venv/bin
 LOCKED := "$(BIN)/python" -m pip install -q --progress-bar off --require-hashes --no-deps
 WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)
 UV_LOCK := "$(BIN)/uv" pip compile -q --universal --python-version 3.11.7 --generate-hashes --no-annotate --no-header
-# Numbers on a page must not depend on the machine's cores; nothing here may wait for a hub.
+# Numbers on a page must not depend on the machine's cores; nothing here may wait for a hub, or send events.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
+export ORT_DISABLE_TELEMETRY := 1
 export NODE_PATH := $(abspath .node)/node_modules
 unexport PYTHONPATH PYTHONHOME
 

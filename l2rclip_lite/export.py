@@ -7,6 +7,7 @@ of the graph: to run the file, in a browser or on a server, takes an image decod
 import copy
 import importlib.util
 import json
+import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -244,9 +245,14 @@ def resize_graph(size: int) -> str:
 def open_session(model: str | Path | bytes) -> Any:
     """Return the runtime, on one CPU thread.
 
+    Official builds of onnxruntime keep a number of the machine and send events to Microsoft, unless
+    the environment asks them not to before they are imported; whoever wants that sets
+    `ORT_DISABLE_TELEMETRY=0`.
+
     Args:
         model: A file, or what is in it.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

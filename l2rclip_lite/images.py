@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -205,7 +206,8 @@ def read_image(
     """
     name = _file_name(path, where)
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        # what Pillow warns of is either harmless or refused below, where the image has a name
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
             if side is not None and opened.width * opened.height > REDUCED:

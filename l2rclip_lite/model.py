@@ -231,7 +231,8 @@ class L2RCLIP(Pretrained):
             quiet=quiet,
         )
         probabilities = self.probabilities(features)
-        if not probabilities.isfinite().all():
+        # a feature that was too long for single precision is one of zeros
+        if not (probabilities.isfinite().all() and features.any(dim=1).all()):
             raise InputError(
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )

@@ -1,5 +1,6 @@
 """Pixels of any layout as RGB bytes: the conversions behind `images.as_rgb`."""
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -46,7 +47,7 @@ def upright_rgb(image: Image.Image, bits: int) -> Image.Image:
         raise ValueError(f"its pixels of mode {image.mode} have more than 16 bits; give 8 or 16")
 
     image.load()
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+    if _is_turned(image):
         image = ImageOps.exif_transpose(image)
 
     if image.mode.startswith("I;16"):
@@ -65,6 +66,15 @@ def upright_rgb(image: Image.Image, bits: int) -> Image.Image:
             "multiply the values of all images by one factor, those of 12 bits by 16"
         )
     return rgb
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Return whether an EXIF tag says that an image is to be turned; damaged EXIF says nothing."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # they name no image
+            return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    except Exception:  # on broken bytes Pillow raises nearly anything
+        return False
 
 
 def _by_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:

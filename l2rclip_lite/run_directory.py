@@ -35,6 +35,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
     RESTORE,
     RunRecord,
+    check_scores,
     read_history,
     read_metrics,
     read_predictions,
@@ -182,6 +183,16 @@ class RunDirectory:
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images, see `run_schema.read_predictions`."""
         return read_predictions(self._own(self.predictions), ranks)
+
+    def read_scored_predictions(self, ranks: Ranks) -> pd.DataFrame:
+        """Return the answers on the test images, which have the scores of `metrics.json`.
+
+        Raises:
+            InputError: One of the two files was changed.
+        """
+        answers = self.read_predictions(ranks)
+        check_scores(self.predictions, answers, self.read_metrics()["test"], ranks)
+        return answers
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.

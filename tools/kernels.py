@@ -11,9 +11,10 @@ STILLBORN = "Kernel died before replying"  # the error of jupyter_client
 
 
 def prepare_environment() -> None:
-    """Set one thread and no hub, and drop what would change a page from the caller's shell."""
+    """Set one thread, no hub and no telemetry; drop what would change a page from the shell."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # tqdm.auto, of the Hugging Face libraries, warns in every notebook that has no ipywidgets
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures

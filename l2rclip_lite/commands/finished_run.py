@@ -31,16 +31,12 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.model_file import find_model_file, read_settings
     from l2rclip_lite.run_directory import RunDirectory
-    from l2rclip_lite.run_schema import RESTORE, probabilities_of
+    from l2rclip_lite.run_schema import probabilities_of
 
     directory = RunDirectory(run)
     directory.check_model()
     _, ranks = read_settings(find_model_file(run))
-    ours = directory.read_predictions(ranks)
-    n_test = int(directory.read_metrics()["test"]["n"])
-    if len(ours) != n_test:
-        problem = f"{len(ours)} rows, but the run has {n_test} test images"
-        raise InputError(f"{directory.predictions}: {problem}; {RESTORE}.")
+    ours = directory.read_scored_predictions(ranks)
 
     answers = {OURS: ours}
     for name, baseline in finished_baselines(directory).items():

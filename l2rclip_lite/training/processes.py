@@ -8,9 +8,13 @@ all of them.
 
 import math
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from signal import SIGINT, SIGTERM
+from threading import Timer, current_thread, main_thread
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -26,6 +30,7 @@ from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Pixels
 
 MEETING = timedelta(minutes=5)  # in which all processes of a run are to be there
+PATIENCE = 10  # seconds, until somebody is told that they are not
 
 
 @contextmanager
@@ -56,10 +61,37 @@ def met() -> Iterator[None]:
         torch.distributed.DistError: Not all came within `MEETING`.
     """
     place = None  # is held until the block is through: with it the others would lose the place
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
-        place, _, _ = next(rendezvous("env://", timeout=MEETING))
+    n_processes = os.environ.get("WORLD_SIZE", "1")
+    if int(n_processes) > 1 and "RANK" in os.environ:
+        message = f"waiting for all {n_processes} processes of this run, {MEETING} at most"
+        timer = Timer(PATIENCE, print, [message], {"file": sys.stderr, "flush": True})
+        timer.daemon = True
+        timer.start()
+        try:
+            with ended_by_signals():
+                place, _, _ = next(rendezvous("env://", timeout=MEETING))
+        finally:
+            timer.cancel()
     yield
     del place
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process at once.
+
+    While torch waits for another process, nothing that Python would do about them is done.
+    """
+    if current_thread() is not main_thread():  # which alone may
+        yield
+        return
+
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (SIGINT, SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def step_size(batch_size: int) -> int:

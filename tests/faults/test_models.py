@@ -81,8 +81,18 @@ class Parts:
         begin, end = self.header[name]["data_offsets"]
         data = bytearray(self.data)
         data[begin:end] = np.full((end - begin) // 4, value, "<f4").tobytes()
+        return self._with_data(bytes(data))
+
+    def begun(self, name: str, value: float) -> bytes:
+        """Return the file with another first number in a tensor."""
+        begin, _ = self.header[name]["data_offsets"]
+        number = np.float32(value).tobytes()
+        return self._with_data(self.data[:begin] + number + self.data[begin + 4 :])
+
+    def _with_data(self, data: bytes) -> bytes:
+        """Return the file with other numbers behind its header."""
         header = json.dumps(self.header).encode()
-        return len(header).to_bytes(8, "little") + header + bytes(data)
+        return len(header).to_bytes(8, "little") + header + data
 
     def with_metadata(self, text: str) -> bytes:
         """Return the file with another text in the place of its state."""
@@ -114,6 +124,7 @@ def lying_tensors(good: bytes) -> dict[str, bytes]:
         "not a number": parts.filled(CONTEXT, float("nan")),
         "infinite": parts.filled(PROJECTION, float("inf")),
         "answers that overflow": parts.filled(PROJECTION, 3e38),
+        "a length that overflows": parts.begun("towers.image.ln_post.weight", 3e38),
         "missing tensor": parts.without_entry(CONTEXT),
         "extra tensor": parts.with_tensor("prompts.more"),
         "extra text tower": parts.with_tensor("towers.text.more"),

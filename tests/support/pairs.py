@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from faults import painted
 from torch import Tensor
 
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.commands.terminal import sigterm_raises
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
@@ -46,6 +48,14 @@ def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
     """Train one run together with another process."""
     join(rank, port)
     train(out, batch_size=batch_size)
+
+
+def wait_in_vain(said: Path, port: int) -> None:
+    """Be the second of two processes, of which the first never comes."""
+    processes.PATIENCE = 0
+    with said.open("w", encoding="utf-8") as sys.stderr, sigterm_raises():
+        join(1, port)
+        choose_device(Config(device="cpu"))
 
 
 def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
@@ -149,7 +159,7 @@ def leave(out: Path, rank: int, port: int) -> None:
         os._exit(9)
 
     if rank:
-        training.train_stage2 = end_here
+        training.train_image_side = end_here
     *splits, ranks = painted()
     try:
         fit(splits, CONFIG, out, ranks=ranks, quiet=True)

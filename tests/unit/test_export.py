@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -307,3 +310,11 @@ def test_the_command_and_its_8_bit_twin(
     assert operators(file)["Mul"] < 5
     assert (operators(twin)["Conv"], operators(twin)["ConvInteger"]) == (16, 33)
     assert twin.stat().st_size < 5e6
+
+
+def test_the_runtime_keeps_nothing_of_the_machine_and_sends_nothing(tmp_path: Path) -> None:
+    """Its official builds do both from the moment of their import, unless they are asked not to."""
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    code = "from l2rclip_lite.export import open_session as o\ntry: o(b'')\nexcept Exception: pass"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.iterdir())

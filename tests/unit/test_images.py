@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.estimator import L2RCLIPClassifier
 from l2rclip_lite.export import answer
-from l2rclip_lite.images import ResizedImages, as_rgb
+from l2rclip_lite.images import ResizedImages, as_rgb, read_image
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -115,6 +116,28 @@ def test_transparency_is_white_in_every_form(tmp_path: Path) -> None:
 
     tall = np.tile(pixels, (60, 1, 1))  # of several bands
     assert np.array_equal(as_rgb(tall), np.tile(white, (60, 1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("damage", [b"\xff" * 50, b"II", b"MM\0*", b"II+\0\x08\0\0\0"])
+def test_exif_that_is_damaged_says_nothing(kind: str, damage: bytes, tmp_path: Path) -> None:
+    """The image is taken as it is stored, at every reading, without a warning; as viewers do."""
+    file = tmp_path / f"photo.{kind}"
+    Image.fromarray(picture()).save(file, exif=b"Exif\0\0" + damage)
+    with warnings.catch_warnings(action="error"):
+        image = read_image(file)
+        again = as_rgb(image)
+    stored = np.asarray(Image.open(file).convert("RGB"))
+    assert np.array_equal(np.asarray(again), stored)
+
+
+def test_an_image_that_is_too_large_is_refused_without_a_warning(tmp_path: Path) -> None:
+    """Pillow's own names a file of this machine, and no image."""
+    file = tmp_path / "large.png"
+    Image.new("1", (10_000, 10_000)).save(file)
+    refused = pytest.raises(InputError, match=r"large\.png .*it has more than 89 megapixels")
+    with warnings.catch_warnings(action="error"), refused:
+        read_image(file)
 
 
 # --- every way into the package -----------------------------------------------------------------

@@ -1,6 +1,9 @@
 """Several processes that train one run, and what needs a process of its own."""
 
+import os
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +159,21 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
         choose_device(Config())
+
+
+def test_a_process_that_waits_in_vain_says_so_and_can_be_ended(tmp_path: Path) -> None:
+    """The variables of a launcher that is gone name a first process that never comes."""
+    said = tmp_path / "said"
+    child = children.start(pairs.wait_in_vain, said, free_port())
+    while not (said.exists() and said.read_text()):
+        assert child.is_alive()
+        time.sleep(0.1)
+
+    assert said.read_text() == "waiting for all 2 processes of this run, 0:05:00 at most\n"
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGTERM)
+    child.join(20)
+    assert child.exitcode == -signal.SIGTERM
 
 
 @pytest.fixture
