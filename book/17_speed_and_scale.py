@@ -355,6 +355,50 @@ Markdown("\n".join(lines) if rows else "No row was measured.")
 # A stage-1 step grows a little faster than the ranks. Attention along the rank axis compares every rank with every other,
 # and with hundreds of ranks its largest tensors are fetched from the system anew in every step.
 #
+# Two costs must not grow per image: reading the list of a data set, and encoding its images, whose features go to the disk in
+# pieces. The next figure shows both as they were measured, each number of images in a new process.
+
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, memory of the process: both are flat for small numbers and rise with the largest."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower.", "name": "fig-17-growth"}} tags=["hide-input", "nbval-ignore-output"]
+growth = []
+for row, part, work in (
+    ("lists-million", "rows", "reading the list"),
+    ("encode-growth", "images", "encoding"),
+):
+    detail = rows.get(row, {}).get("detail", {})
+    for number, cost_of in detail.get(part, {}).items():
+        seconds, mib = cost_of["seconds"], cost_of["mib"]
+        growth.append((work, int(number), seconds, mib))
+growth = pd.DataFrame(growth, columns=["work", "images", "seconds", "MiB"])
+if len(growth):
+    lines = {"hue": "work", "style": "work", "markers": True, "dashes": False}
+    colours = [COLOURS["stage 1"], COLOURS["stage 2"]]
+    with style():
+        figure, axes = plt.subplots(
+            1, 2, figsize=(WIDTH, 3.2), layout="constrained"
+        )
+        for axis, what in zip(axes, ("seconds", "MiB"), strict=True):
+            sns.lineplot(
+                growth, x="images", y=what, palette=colours, ax=axis, **lines
+            )
+            axis.set(xscale="log")
+        axes[0].set(yscale="log")
+        axes[0].legend(title=None)
+        axes[1].set(ylim=(0, None))
+        axes[1].get_legend().remove()
+        for (_, part), colour in zip(
+            growth.groupby("work", sort=False), colours, strict=False
+        ):
+            ends = np.array([1, 10])  # ten times as many images
+            last_row = part.iloc[-1]
+            axes[0].plot(
+                last_row["images"] * ends, last_row["seconds"] * ends, ":",
+                color=colour,
+            )  # fmt: skip
+    plt.show()
+else:
+    print("Nothing to draw: no row was measured.")
+
+# %% [markdown]
 # ## On paper: how far it goes
 #
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
