@@ -16,7 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, reason, sentence, unreadable
@@ -46,7 +46,6 @@ BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 TRAIN_AGAIN = "delete the folder and train the baseline again"
 # settings of the machine, which decide no result: they may differ when a run is resumed
-OF_MACHINE = ("device", "threads", "workers", "micro_batch_size")
 
 
 class RunDirectory:
@@ -393,19 +392,3 @@ def json_ready(ranks: Ranks) -> dict[str, Any]:
     """Return ranks as JSON gives them back, with lists in the place of tuples."""
     content: dict[str, Any] = json.loads(json.dumps(ranks.to_dict()))
     return content
-
-
-def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide a result, nested ones with a dot.
-
-    Example:
-        >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
-        {'seed': 0, 'controls.order': 'true'}
-    """
-    flat = {}
-    for name, value in config.items():
-        if name not in (*OF_MACHINE, "controls"):
-            flat[name] = value
-    for name, value in config["controls"].items():
-        flat[f"controls.{name}"] = value
-    return flat

@@ -50,10 +50,10 @@ def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
     train(out, batch_size=batch_size)
 
 
-def wait_in_vain(said: Path, port: int) -> None:
+def wait_in_vain(stderr: Path, port: int) -> None:
     """Be the second of two processes, of which the first never comes."""
     processes.PATIENCE = 0
-    with said.open("w", encoding="utf-8") as sys.stderr, sigterm_raises():
+    with stderr.open("w", encoding="utf-8") as sys.stderr, sigterm_raises():
         join(1, port)
         choose_device(Config(device="cpu"))
 

@@ -66,8 +66,8 @@ def test_a_tower_that_lost_is_not_kept(
     )
 
     answers = RunDirectory(tmp_path).read_predictions(squares.ranks)
-    again = run.model.predict([image for image, _ in squares.test]).to_frame()
-    assert np.allclose(answers.filter(like="p_"), again.filter(like="p_"), atol=1e-5)
+    reloaded = run.model.predict([image for image, _ in squares.test]).to_frame()
+    assert np.allclose(answers.filter(like="p_"), reloaded.filter(like="p_"), atol=1e-5)
 
 
 def test_the_untrained_tower_is_put_back(squares: OrdinalDataset, careful: Config) -> None:

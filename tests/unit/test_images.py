@@ -126,9 +126,9 @@ def test_exif_that_is_damaged_says_nothing(kind: str, damage: bytes, tmp_path: P
     Image.fromarray(picture()).save(file, exif=b"Exif\0\0" + damage)
     with warnings.catch_warnings(action="error"):
         image = read_image(file)
-        again = as_rgb(image)
+        twice = as_rgb(image)
     stored = np.asarray(Image.open(file).convert("RGB"))
-    assert np.array_equal(np.asarray(again), stored)
+    assert np.array_equal(np.asarray(twice), stored)
 
 
 def test_an_image_that_is_too_large_is_refused_without_a_warning(tmp_path: Path) -> None:

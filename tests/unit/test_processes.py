@@ -163,13 +163,13 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
 
 def test_a_process_that_waits_in_vain_says_so_and_can_be_ended(tmp_path: Path) -> None:
     """The variables of a launcher that is gone name a first process that never comes."""
-    said = tmp_path / "said"
-    child = children.start(pairs.wait_in_vain, said, free_port())
-    while not (said.exists() and said.read_text()):
+    stderr = tmp_path / "stderr"
+    child = children.start(pairs.wait_in_vain, stderr, free_port())
+    while not (stderr.exists() and stderr.read_text()):
         assert child.is_alive()
         time.sleep(0.1)
 
-    assert said.read_text() == "waiting for all 2 processes of this run, 0:05:00 at most\n"
+    assert stderr.read_text() == "waiting for all 2 processes of this run, 0:05:00 at most\n"
     assert child.pid is not None
     os.kill(child.pid, signal.SIGTERM)
     child.join(20)
