@@ -19,8 +19,8 @@ Axis = Literal["token", "rank", "joint"]
 ImageSide = Literal["tower", "kernel"]
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 ImageCount = Annotated[int, Field(ge=1, le=MAX_BATCH)]
-Rate = Annotated[float, Field(gt=0, le=1e6)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
+Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class LossWeights(NamedTuple):
@@ -127,7 +127,7 @@ class Config:
     """Number M of global context vectors; 0 leaves them out."""
     axis: Axis = "rank"
     """Along which axis RankFormer attends."""
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.1
+    alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
     """Strength α of RankFormer's residual at the start."""
     heads: Annotated[int, Field(ge=1, le=1024)] = 8
     """RankFormer's attention heads."""
@@ -156,7 +156,7 @@ class Config:
     5e-6)."""
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
     """Share of each stage's steps in which the learning rate rises, before it falls along a cosine
     to 0."""
     lambda1: Weight | None = None

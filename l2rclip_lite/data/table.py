@@ -1,5 +1,6 @@
 """A table with one row per image: read, checked row by row, and turned into a data set."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +159,9 @@ def _cells_of(
     if source.suffix.lower() == ".parquet":
         return pd.read_parquet(source).reset_index(drop=True), 0
 
+    with open(source, "rb") as stream:
+        if stream.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise InputError(f"{source}: is UTF-16; save it as CSV in UTF-8.")
     with open(source, encoding="utf-8-sig") as stream:
         line = stream.readline()
     separator = next((mark for mark in "\t;," if mark in line), " ")

@@ -49,6 +49,15 @@ def write_as_excel(file: Path, header: str, separator: str) -> None:
     file.write_bytes(text.replace(",", separator).encode())
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_a_file_as_excel_writes_unicode_text_is_named(images: Path, order: str) -> None:
+    """It is UTF-16, in which no comma would be found."""
+    text = "\ufeffpath,label\n0.png,1\n"
+    (images / "labels.csv").write_bytes(text.encode(f"utf-16-{order}"))
+    with pytest.raises(InputError, match=r"labels\.csv: is UTF-16; save it as CSV in UTF-8\.$"):
+        load_dataset("csv", root=images)
+
+
 @pytest.mark.parametrize("separator", ",;\t")
 def test_a_file_as_excel_writes_it_is_read(images: Path, separator: str) -> None:
     """With any of three separators."""

@@ -157,6 +157,8 @@ def test_a_label_outside_the_ranks_and_labels_that_measure_are_refused(
         ({"ranks": "3,2,1"}, "values must increase, but 3 is followed by 2"),
         ({"labels_are": "index"},
          "--labels-are index or position counts the ranks; give them by --ranks"),
+        ({"ranks": "0:"}, "^ranks: '0:' is no range; write two whole numbers, as in 0:9.$"),
+        ({"ranks": "0:4", "val_share": float("nan")}, "val_share: Input should be a finite number"),
         ({"ranks": "9:0"}, "^ranks: 9:0 runs downwards; write 0:9.$"),
         ({"ranks": "0:9999999"}, "^ranks: 10,000,000 ranks are more than 10,000; join"),
         ({"ranks": " "}, "^ranks: the text is empty; write all ranks, lowest first"),

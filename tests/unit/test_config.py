@@ -30,6 +30,13 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
         Config(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["lr1", "lr2", "lambda1", "alpha", "warmup", "weight_decay"])
+def test_what_is_no_number_is_called_so(name: str) -> None:
+    """And not too large."""
+    with pytest.raises(ValidationError, match=rf"(?s){name}.*should be a finite number"):
+        Config(**{name: NAN})
+
+
 WHOLE = [each.name for each in fields(Config) if re.search(r"\bint\b", str(each.type))]
 
 

@@ -142,6 +142,8 @@ def _names(ranks: str | Sequence[str | int | float] | np.ndarray) -> list[str]:
             raise InputError(f"ranks: {first}:{last} runs downwards; write {last}:{first}.")
         check_count(last - first + 1)
         return [str(number) for number in range(first, last + 1)]
+    if ":" in ranks and "," not in ranks:
+        raise InputError(f"ranks: {ranks!r:.80} is no range; write two whole numbers, as in 0:9.")
     return [name.strip() for name in ranks.split(",")]
 
 

@@ -34,7 +34,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     split_column: str = "split",
     folds: Annotated[int, Field(ge=2, le=100)] | None = None,
     fold: Annotated[int, Field(ge=1)] | None = None,
-    val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15,
+    val_share: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.15,
     seed: Seed = 0,
     allow_empty_ranks: bool = False,
     allow_missing: bool = False,
