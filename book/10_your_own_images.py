@@ -266,8 +266,9 @@ shell(0, 0, 3)
 #
 # `--image-side kernel` leaves the image network as it is and trains only what reads its features: a first look, even at
 # thousands of images. By default the image network is trained, too. With a few hundred images that takes minutes on two
-# cores and often gives the better model: leave the option out, and add `--upside-down` if your images have no top. If
-# images or table lie outside the current folder, later commands ask for `--root` and `--labels` again. A smaller
+# cores and often gives the better model: leave the option out, and add `--upside-down` if your images have no top.
+# `--keep best` lets validation images decide in the end, in seconds: between the trained image network and two heads on the
+# untrained one. If images or table lie outside the current folder, later commands ask for `--root` and `--labels` again. A smaller
 # `--image-size` is faster; `--epochs1` says how often the text side goes through the training images, and takes most of the
 # time with many ranks; `--cache` names a folder that keeps what the image network computed, for the next commands. All
 # settings: {doc}`hyperparameters`.
