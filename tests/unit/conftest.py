@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,14 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.fit import fit
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tokenizer() -> Iterator[None]:
+    """Read open_clip's vocabulary once, and not for each of hundreds of tiny models."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(open_clip, "get_tokenizer", cache(open_clip.get_tokenizer))
+        yield
 
 
 @pytest.fixture(scope="session")
