@@ -7,7 +7,7 @@ from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_lite.ranks import Ranks
 
 TWO = Ranks.integers(0, 1, template="grade {rank}")
-# three images along each axis, of which the one that is nearest has the wrong label, then two between
+# three images along each axis, the nearest of them with the wrong label, then two between
 TRAIN = torch.tensor(
     [[7, 0], [7, 0.7], [7, -0.7], [0, 0.1], [0.01, 0.1], [-0.01, 0.1], [2, 2], [2, 1]]
 )
