@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_book.conditions import reworded
+from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
@@ -56,8 +57,8 @@ class Arm:
 
     Args:
         name: Its name in the results.
-        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`, or
-            "median-rank".
+        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`,
+            "nearest", or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
 
@@ -279,6 +280,8 @@ class Study:
             # the frequencies of the training ranks, whose median it is
             counts = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
             return (counts / counts.sum()).expand(len(data.test), -1), {}
+        if method == "nearest":
+            return nearest_neighbours(inputs.backbone, inputs.targets, data.ranks), {}
 
         if method == OURS:
             return self._answer_ours(self._model(data, config), inputs, condition)

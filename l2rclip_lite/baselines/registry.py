@@ -3,10 +3,11 @@
 All have the towers, data, budget, choice of epoch and temperature that L2RCLIP has. `NAME` tunes
 the image tower under another loss, with stage 2's epochs, rate, clipping and augmentation.
 `NAME-frozen` leaves it as it is: a linear head is fitted on image features that are computed once,
-like the kernel head (under cross-entropy this is `linear-probe`, its name in every table); `coop`
-and `ordinalclip` learn their prompts there, with stage 1's budget. Without `-frozen` these two
-learn their prompts first, then tune the image tower against the resulting text features, as L2RCLIP
-does. `supcon` and `rank-n-contrast` train features; a linear probe on them answers. Every baseline
+like the kernel head (under cross-entropy this is `linear-probe`, its name in every table, and
+`coral-frozen` is proportional-odds regression, see `training.frozen_head`); `coop` and
+`ordinalclip` learn their prompts there, with stage 1's budget. Without `-frozen` these two learn
+their prompts first, then tune the image tower against the resulting text features, as L2RCLIP does.
+`supcon` and `rank-n-contrast` train features; a linear probe on them answers. Every baseline
 answers with K probabilities per image, at a temperature fitted on validation images.
 """
 
@@ -50,6 +51,7 @@ TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer a
 }
 HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
     "linear-probe": probes.linear_probe,
+    "rank-axis": probes.rank_axis,
     "ridge": probes.ridge,
 }
 PROBES = (*TEXTS, *HEADS)

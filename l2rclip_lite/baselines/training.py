@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.objective import FROZEN, Objective
-from l2rclip_lite.baselines.probes import linear_probe
+from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import BIAS, KernelHead
@@ -53,7 +53,14 @@ def baseline_model(
 
 
 def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHead:
-    """Fit a linear head on cached features under the loss of an objective.
+    r"""Fit a linear head on cached features under the loss of an objective.
+
+    Under CORAL's it is the proportional-odds model $P(y>k)=\sigma(w\cdot z+b_k)$ with a ridge, as
+    mord's `LogisticAT(alpha=λB)` fits it, by the all-threshold loss; there the ridge leaves out b.
+    statsmodels' `OrderedModel` fits the same model by its likelihood: other numbers.
+
+    Source: Rennie and Srebro 2005 (Loss functions for preference levels); Pedregosa, Bach and
+    Gramfort 2017 (On the consistency of ordinal regression methods).
 
     Args:
         objective: An objective with outputs.
@@ -71,11 +78,7 @@ def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> Kerne
     mask = None
 
     if objective.decoder == "coral":
-        # One column of weights that all outputs share, then one column per output for its bias.
-        root = torch.cat([torch.ones(outputs, 1), root], dim=1)
-        mask = torch.zeros(data.backbone["train"].shape[1] + 1, 1 + outputs)
-        mask[:-1, 0] = 1  # weights in the shared column only
-        mask[-1, 1:] = 1  # biases in the others only
+        root, mask = shared_weights(data.backbone["train"].shape[1], outputs)
 
     position = losses.positions(ranks.values_tensor().double())
     return linear_probe(

@@ -59,7 +59,7 @@ def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
 # --- the plan -------------------------------------------------------------------------------------
 
 
-METHODS = {*BASELINES, "L2RCLIP", "random-prototypes", "median-rank"}
+METHODS = {*BASELINES, "L2RCLIP", "random-prototypes", "nearest", "median-rank"}
 
 
 def arms_of(unit: dict[str, Any]) -> Iterator[tuple[Arm, Config]]:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 
+from l2rclip_lite.baselines import probes
 from l2rclip_lite.baselines.losses import (
     corn_loss,
     dldl_v2_loss,
@@ -21,7 +25,11 @@ from l2rclip_lite.baselines.losses import (
     sord_loss,
     supcon_loss,
 )
+from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.training.features import TrainingData
 
 LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=8)
 SEEDS = st.integers(0, 2**31)
@@ -176,3 +184,59 @@ def test_coral_pytorch_reads_the_median_of_our_row(labels: list[int], seed: int)
     corn = library.corn_label_from_logits(logits)
     assert torch.equal(median_rank(coral_probabilities(logits)), coral)
     assert torch.equal(median_rank(corn_probabilities(logits)), corn)
+
+
+# --- proportional odds --------------------------------------------------------------------------
+
+
+def all_thresholds(place: float, theta: np.ndarray, y: int) -> float:
+    """Return Rennie and Srebro's loss, and mord's, of an image at a place among the thresholds."""
+    signs = np.where(np.arange(len(theta)) < y, 1, -1)  # thresholds below the rank, and not below
+    return float(np.log1p(np.exp(-signs * (place - theta))).sum())
+
+
+def likelihood(place: float, theta: np.ndarray, y: int) -> float:
+    """Return −log P(y), with P(y ≤ k) = σ(θ_k − place), as statsmodels has it."""
+    p = np.diff(expit(theta - place), prepend=0, append=1)[y]
+    return -math.log(max(p, 1e-12))
+
+
+def proportional_odds(
+    loss: Callable[[float, np.ndarray, int], float], x: np.ndarray, y: np.ndarray, ridge: float
+) -> np.ndarray:
+    """Return the probabilities of four ranks that minimise a loss, by plain loops.
+
+    The ridge penalises thresholds as weights of the constant 3.
+    """
+
+    def objective(flat: np.ndarray) -> float:
+        w, theta = np.split(flat, [x.shape[1]])
+        losses = [loss(row @ w, theta, rank) for row, rank in zip(x, y, strict=True)]
+        return float(np.mean(losses) + ridge / 2 * (w @ w + theta @ theta / 9))
+
+    start = np.append(np.zeros(x.shape[1]), [-1, 0, 1])
+    flat = minimize(objective, start, method="BFGS", options={"gtol": 1e-7}).x
+    w, theta = np.split(flat, [x.shape[1]])
+    return np.diff(expit(theta - x @ w[:, None]), prepend=0, append=1)
+
+
+def test_coral_on_frozen_features_is_the_ordinal_regression_of_mord(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proportional odds under the all-threshold loss; by its likelihood the model is another."""
+    monkeypatch.setattr(probes, "RIDGES", (0.01,))
+    generator = torch.Generator().manual_seed(0)
+    target = torch.tensor([0, 1, 1, 2, 3, 3]).repeat(10)
+    features = torch.randn(60, 3, generator=generator) + target[:, None]
+
+    split = {"train": features, "val": features}
+    data = TrainingData(split, {"train": target, "val": target}, split)
+    ranks = Ranks.integers(0, 3, template="grade {rank}")
+    answer = frozen_head(OBJECTIVES["coral"], data, ranks)(features).softmax(1).numpy()
+
+    centred = (features - features.mean(0)).double()
+    x = (3 * centred / centred.norm(dim=1).mean()).numpy()
+    expected = proportional_odds(all_thresholds, x, target.numpy(), 0.01)
+    other = proportional_odds(likelihood, x, target.numpy(), 0.01)
+    assert answer == pytest.approx(expected, abs=1e-3)
+    assert np.abs(answer - other).max() > 0.02

@@ -24,6 +24,7 @@ from l2rclip_lite.baselines import (
 from l2rclip_lite.baselines.losses import coral_loss
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
@@ -316,6 +317,60 @@ def test_zero_shot_reads_the_bare_sentences(leaves: OrdinalDataset, small: Confi
     centred = F.normalize(raw - raw.mean(0), dim=1)
     assert torch.allclose(bare_sentences(model, raw=True), raw, atol=1e-5)
     assert torch.allclose(bare_sentences(model, raw=False), centred, atol=1e-5)
+
+
+FOUR = Ranks.integers(0, 3, template="grade {rank}")
+STEPS = torch.arange(4)
+LINE = F.pad(STEPS[:, None].float(), (0, 1))  # rank k is at (k, 0)
+
+
+def both(train: object, val: object) -> dict[str, Tensor]:
+    """Return tensors of both splits."""
+    return {"train": torch.as_tensor(train), "val": torch.as_tensor(val)}
+
+
+@pytest.mark.parametrize(
+    ("train", "targets", "val", "expected"),
+    [
+        # the ends lead along the ranks, but those between them stray sideways: covariance
+        # −1.5 (0, 0) − 0.5 (1, 6) + 0.5 (2, −6) + 1.5 (3, 0) = (5, −6)
+        ([[0, 0], [1, 6], [2, -6], [3, 0]], STEPS, LINE, (3, 0)),
+        # the only image of the highest rank strays by 2, and the covariance follows it less:
+        # −0.2 · 3 (1, 0) + 0.8 · 3 (2, 0) + 1.8 (3, 2) = (9.6, 3.6), around the mean value of 1.2
+        (
+            [[0, 0], [1, 0], [2, 0], [0, 0], [1, 0], [2, 0], [0, 0], [1, 0], [2, 0], [3, 2]],
+            [0, 1, 2, 0, 1, 2, 0, 1, 2, 3],
+            torch.cat([LINE + torch.tensor([0, 3]), LINE - torch.tensor([0, 3])]),
+            (9.6, 3.6),
+        ),
+    ],
+    ids=["ends", "covariance"],
+)
+def test_the_rank_axis_is_one_of_two_directions(
+    train: list[list[float]], targets: list[int], val: Tensor, expected: tuple[float, float]
+) -> None:
+    """From end to end, or the covariance with the values: what validation images like better."""
+    features = both(torch.tensor(train).float(), val.float())
+    head = probes.rank_axis(features, both(targets, STEPS.repeat(len(val) // 4)), FOUR)
+
+    direction = F.normalize(torch.tensor(expected).float(), dim=0)
+    length = head.weight[:-1].norm(dim=0)
+    assert torch.allclose(head.weight[:-1], direction[:, None] * length, atol=1e-4)
+    assert torch.allclose(length, length[0])  # one slope for all thresholds
+
+
+def test_on_a_single_feature_the_rank_axis_is_coral() -> None:
+    """Which is fitted elsewhere, with the loss of coral-pytorch; the highest rank is the lowest."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.arange(60) % 3
+    features = torch.randn(60, 1, generator=generator) - target[:, None] + 100
+    split = both(features, features)
+    targets = both(target, target)
+
+    data = TrainingData(split, targets, split)
+    expected = frozen_head(OBJECTIVES["coral"], data, UNEVEN)
+    answer = probes.rank_axis(split, targets, UNEVEN)
+    assert torch.allclose(answer(features), expected(features), atol=1e-3)
 
 
 def test_coral_of_two_ranks_is_logistic_regression() -> None:
