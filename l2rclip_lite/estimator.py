@@ -306,9 +306,11 @@ def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None
         raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
 
     choices = ", ".join(map(str, labels.tolist()))
-    raise InputError(
-        f"{row['where']}: the label {row['label']!r:.80} is no rank; write one of {choices}."
-    )
+    cure = f"write one of {choices}"
+    if y.dtype.kind in "iu" and np.isnan(rank_numbers).all():
+        # as `cross_val_predict` does with method="predict_proba"
+        cure += ", or their places in ranks if something has numbered them by the alphabet"
+    raise InputError(f"{row['where']}: the label {row['label']!r:.80} is no rank; {cure}.")
 
 
 def holds_images(X: Any) -> bool:

@@ -56,10 +56,12 @@ class Comparison(NamedTuple):
 
         Example:
             >>> Comparison("tuned tower", {"linear probe": 0.5, "tuned tower": 0.25}).in_words()
-            'the tuned tower; validation RPS: linear probe 0.500, tuned tower 0.250'
+            'the tuned tower, the simplest within one standard error of the lowest validation RPS:
+            linear probe 0.500, tuned tower 0.250'
         """
         scores = ", ".join(f"{name} {rps:.3f}" for name, rps in self.rps.items())
-        return f"the {self.kept}; validation RPS: {scores}"
+        rule = "the simplest within one standard error of the lowest validation RPS"
+        return f"the {self.kept}, {rule}: {scores}"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def checked_target(target: Tensor, rows: int | None = None, *, values: bool = Fa
         values: Whether values of ranks, which may be fractions, do as well as indices.
 
     Raises:
-        InputError: Another shape, or another kind of number.
+        InputError: Another shape, another kind of number, or no image.
 
     Example:
         >>> checked_target(torch.tensor([1, 0], dtype=torch.uint8))
@@ -49,6 +49,8 @@ def checked_target(target: Tensor, rows: int | None = None, *, values: bool = Fa
         wanted = "number" if values else "whole number"
         images = f" of {rows}" if rows is not None else ""
         raise InputError(f"losses: target is {shape}; give one {wanted} per image{images}.")
+    if not len(target):
+        raise InputError("losses: the batch has no image; give at least one.")
     return target if as_they_are else target.long()
 
 

@@ -121,6 +121,7 @@ def test_the_sentence_speaks_of_a_grade_where_ranks_are_values(
          "row 0 .*'ripe' is a word; write all in their order, lowest first: --ranks 'fresh,ripe'"),
         ((1, "low", 2), {}, "row 1 .*the label 'low' is a word; .*: --ranks '1,2,low'"),
         ((1, None, 2), {}, "row 1 .*the label is blank; fill it in"),
+        ((1, "NaN", 2), {}, "row 1 .*the label 'NaN' stands for a missing value; fill it in"),
     ],
 )  # fmt: skip
 def test_a_label_that_may_mean_two_things_or_nothing_is_refused(

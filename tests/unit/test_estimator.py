@@ -167,7 +167,7 @@ def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
         (
             {"ranks": ["low", "high"]},
             [0, 1],
-            r"^y\[0\] .*: the label '0' is no rank; write one of low, high\.$",
+            r"^y\[0\] .*: the label '0' is no rank; write one of low, high, or their places",
         ),
         (
             {"ranks": [1, 2]},

@@ -12,6 +12,7 @@ from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
+MISSING = ("nan", "na", "n/a", "none", "null")  # in a table of numbers
 MOST_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
 LabelsAre = Literal["names", "index", "position"]
 
@@ -170,6 +171,13 @@ def _numbers_of_labels(table: pd.DataFrame, labels_are: LabelsAre) -> list[str]:
     if row:
         raise InputError(
             f"{row['where']}: the label {row['label']!r:.80} is no finite number; correct it."
+        )
+
+    row = first_row(table, table["label"].str.casefold().isin(MISSING))
+    if row:
+        raise InputError(
+            f"{row['where']}: the label {row['label']!r} stands for a missing value; "
+            "fill it in, or remove the row."
         )
 
     row = first_row(table, labels.isna())
