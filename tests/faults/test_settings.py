@@ -223,7 +223,7 @@ def test_a_checkpoint_with_another_record_is_refused(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("l2rclip_lite.training.fit.train_stage2", interrupt)
+    monkeypatch.setattr("l2rclip_lite.training.fit.train_image_side", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ask_for_run(tmp_path)
     monkeypatch.undo()
