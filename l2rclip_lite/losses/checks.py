@@ -39,6 +39,9 @@ def checked_target(target: Tensor, rows: int | None = None, *, values: bool = Fa
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: losses: target is float32[1, 1]; give one whole number per
         image.
+        >>> checked_target(torch.tensor([], dtype=torch.long))  # a mean over no image is NaN
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: losses: the batch has no image; give at least one.
     """
     kind = target.dtype
     as_they_are = values and kind.is_floating_point

@@ -61,10 +61,10 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
     assert trained == ["tiny/random main/bracol-0"]
     assert {file for file, time in units.items() if file.stat().st_mtime_ns != time} == {cut}
 
-    again = read_clip(str(tmp_path))
-    assert again is not None
+    repeated = read_clip(str(tmp_path))
+    assert repeated is not None
     pd.testing.assert_frame_equal(
-        again.table.drop(columns="seconds"), first.table.drop(columns="seconds")
+        repeated.table.drop(columns="seconds"), first.table.drop(columns="seconds")
     )
 
     begun = tmp_path / "weights.json"

@@ -189,12 +189,6 @@ OF_TARGET: dict[str, Callable[[Tensor], Tensor]] = {
     "SupCon, of anchors": lambda y: supervised_contrastive_loss(Z, Z, y, Y, 1.0),
     "contrastive": lambda y: asymmetrical_contrastive_loss(Z, T, y, 1.0),
 }
-OF_EMPTY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "stage 2": lambda z, y: ordinal_pairwise_loss(z, T, y, RANKS),
-    "stage 1": lambda z, y: ordinal_pairwise_loss_stage1(z, z, z, y),
-    "RPS": lambda z, y: ranked_probability_loss(z @ T.T, y),
-    "contrastive": lambda z, y: asymmetrical_contrastive_loss(z, T, y, 1.0),
-}
 
 
 @pytest.mark.untyped
@@ -207,13 +201,6 @@ def test_targets_are_one_whole_number_per_image(name: str) -> None:
     for wrong in (Y[:, None], Y > 1, torch.tensor(1)):
         with pytest.raises(InputError, match=r"losses: target is .*; give one .*number per image"):
             loss(wrong)
-
-
-@pytest.mark.parametrize("name", OF_EMPTY)
-def test_a_batch_without_an_image_is_refused(name: str) -> None:
-    """A mean over no image would be NaN."""
-    with pytest.raises(InputError, match=r"^losses: the batch has no image; give at least one\."):
-        OF_EMPTY[name](Z[:0], Y[:0])
 
 
 @pytest.mark.untyped
