@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from device_rows import clip_miniature, device_waits, two_processes
 from loading_rows import csv_rows, morph_rows
 from scale_rows import encoding_growth, list_memory, list_seconds
 from setting import Setting
@@ -100,6 +101,18 @@ ROWS = {
         0,
         "none",
         "images/s",
+    ),
+    "device-waits": Row(
+        device_waits,
+        "moments at which a training step waits for its device, counted on one that pretends",
+        1,
+        unit="a step",
+    ),
+    "two-processes": Row(
+        two_processes, "largest weight of two processes − that of one, three epochs", 1e-5, unit=""
+    ),
+    "clip-miniature": Row(
+        clip_miniature, "make clip in miniature, on random towers", 0, "none", "s"
     ),
     "gpu-images": Row(gpu, "stage-2 training of ViT-B-16 in bf16", 0, "none", "images/s"),
 }
