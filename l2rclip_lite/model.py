@@ -10,12 +10,12 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.encoding import FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import FeatureCache
 from l2rclip_lite.image_lists import image_list, paths_of
-from l2rclip_lite.images import Images, MapStyle, ResizedImages, scaled
+from l2rclip_lite.images import Images, MapStyle, ResizedImages
 from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.pixels import scaled
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
 from l2rclip_lite.ranks import Ranks

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.data.map_style import inside
-from l2rclip_lite.images import as_rgb, pixel_digest
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.images import as_rgb
+from l2rclip_lite.pixels import pixel_digest
 
 VERSION = "2"
 UNKNOWN_IMAGES = (
@@ -78,21 +77,9 @@ def _names(data: OrdinalDataset) -> str:
 
 def _content(data: OrdinalDataset) -> str:
     """Return SHA-256 of the digests of all images."""
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        for each in _digests(data.split(split)):
-            digest.update(each)
-    return digest.hexdigest()
-
-
-def _digests(split: Split) -> Iterator[bytes]:
-    """Yield a digest of each image of a split."""
-    for index in range(len(split)):
-        images, place = inside(split.images, index)
-
-        if split.transform is not None:
-            yield pixel_digest(as_rgb(split[index][0]))
-        elif hasattr(images, "digest"):
-            yield images.digest(place)
-        else:
-            yield pixel_digest(as_rgb(images[place]))
+    content = hashlib.sha256()
+    for name in SPLITS:
+        split = data.split(name)
+        for index in range(len(split)):
+            content.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
+    return content.hexdigest()

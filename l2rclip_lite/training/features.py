@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Subset
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.encoding import decoded
-from l2rclip_lite.images import Augment, ResizedImages, scaled
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import Augment, scaled
 from l2rclip_lite.training.processes import gathered, own_rows, step_size
 
 MOST_STEPS = 32  # of an epoch on cached features

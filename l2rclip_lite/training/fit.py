@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.encoding import check_cache
 from l2rclip_lite.errors import InputError, TrainingError, reason
-from l2rclip_lite.feature_cache import check_cache
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.images import MapStyle
 from l2rclip_lite.model import L2RCLIP

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.encoding import CachedFeatures, FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import CachedFeatures, FeatureCache
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages, scaled
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import scaled
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
