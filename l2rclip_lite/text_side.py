@@ -41,12 +41,11 @@ class TextSide(nn.Module):
 
         self.prompts: RankPrompts | None = None
         if rank_features is None:
-            device = towers.logit_scale.device
-            self.prompts = build_prompts(towers, ranks, config).to(device)
-            rank_features = torch.zeros(len(ranks), towers.dim, device=device)
+            self.prompts = build_prompts(towers, ranks, config).to(towers.logit_scale.device)
+            rank_features = self._encoded(self.prompts)
         self.register_buffer("rank_features", rank_features)
+        self._remember_text()
 
-        self.refresh()
         module: Any = super()  # torch has no types for its hooks
         module.register_state_dict_pre_hook(TextSide._before_state_dict)
         module.register_load_state_dict_post_hook(TextSide._after_load_state_dict)
@@ -59,10 +58,16 @@ class TextSide(nn.Module):
         that torch does not count: through `.data`, or by a fused optimiser in evaluation mode.
         """
         if self.prompts is not None:
-            device = self.rank_features.device.type
-            with torch.autocast(device, enabled=False):  # whoever asks, the features are the same
-                self.rank_features.copy_(self.prompts(self.towers))
+            self.rank_features.copy_(self._encoded(self.prompts))
         self._remember_text()
+
+    @torch.no_grad()
+    def _encoded(self, prompts: RankPrompts) -> Float[Tensor, "rank dim"]:
+        """Return the K text features of prompts, the same under any autocast."""
+        device = self.towers.logit_scale.device.type
+        with torch.autocast(device, enabled=False):
+            features: Tensor = prompts(self.towers)
+        return features
 
     def text_features(self) -> Float[Tensor, "rank dim"]:
         """Return the K unit text features t_k; differentiable while prompts or text tower learn."""

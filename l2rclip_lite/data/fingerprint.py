@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.images import as_rgb
@@ -37,6 +39,28 @@ def fingerprint(data: OrdinalDataset) -> str:
         (True, 'other images')
     """
     return f"{VERSION}:{_names(data)}:{_content(data)}"
+
+
+def dataset_record(
+    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return what `config.json` says about the data of a run.
+
+    Args:
+        data: What the run is trained on.
+        source: Arguments of `load_dataset`.
+        data_fingerprint: See `fingerprint`.
+    """
+    return {
+        "name": data.name,
+        "source": source,
+        "fingerprint": data_fingerprint,
+        "ranks": data.ranks.to_dict(),
+        "counts": {split: data.counts(split) for split in SPLITS},
+        "card": data.card.to_dict(),
+        "protocol": list(data.protocol),
+        "missing": list(data.missing),
+    }
 
 
 def difference(stored: str, current: str) -> str:
