@@ -103,7 +103,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         self.images = images.tolist() if hasattr(images, "iloc") else images
         self.size = size
         self.resize = square(size)
-        self.keep = (3 * size**2 + OVERHEAD) * len(images) < IN_MEMORY
+        self.fits_in_memory = (3 * size**2 + OVERHEAD) * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         pixels = self.resize(named_rgb(image, f"image {index}", self.size))
         resized = (pixels, rank_index(label, f"image {index}"))
 
-        if self.keep and get_worker_info() is None:  # the memory of a worker goes with it
+        if self.fits_in_memory and get_worker_info() is None:  # the memory of a worker goes with it
             self.kept[index] = resized
         return resized
 
@@ -149,7 +149,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         labels: Int[Tensor, " batch"],
     ) -> None:
         """Keep images that a worker has read, as `__getitem__` keeps its own."""
-        if not self.keep:
+        if not self.fits_in_memory:
             return
         for row, image, label in zip(rows, pixels, labels, strict=True):
             if row not in self.kept:

@@ -38,7 +38,7 @@ def fingerprint(data: OrdinalDataset) -> str:
         >>> fingerprint(one) == fingerprint(one), difference(fingerprint(one), fingerprint(two))
         (True, 'other images')
     """
-    return f"{VERSION}:{_names(data)}:{_content(data)}"
+    return f"{VERSION}:{_digest_of_names(data)}:{_digest_of_images(data)}"
 
 
 def dataset_record(
@@ -89,7 +89,7 @@ def covers_images(stored: str) -> bool:
     return stored.startswith(f"{VERSION}:")
 
 
-def _names(data: OrdinalDataset) -> str:
+def _digest_of_names(data: OrdinalDataset) -> str:
     """Return SHA-256 of the ranks, and of every name and label of the three splits."""
     digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
     for split in SPLITS:
@@ -99,11 +99,11 @@ def _names(data: OrdinalDataset) -> str:
     return digest.hexdigest()
 
 
-def _content(data: OrdinalDataset) -> str:
+def _digest_of_images(data: OrdinalDataset) -> str:
     """Return SHA-256 of the digests of all images."""
-    content = hashlib.sha256()
+    whole = hashlib.sha256()
     for name in SPLITS:
         split = data.split(name)
         for index in range(len(split)):
-            content.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
-    return content.hexdigest()
+            whole.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
+    return whole.hexdigest()

@@ -29,7 +29,7 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         values: The numbers.
         name: What to call them in an error.
         axes: How many axes they must have.
-        last: The highest rank index, where they must be rank indices.
+        last: K − 1, the highest index, where they must be rank indices; None takes any numbers.
 
     Raises:
         InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value
@@ -38,6 +38,9 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
     Example:
         >>> numbers([0.5, 1], "y_pred")
         array([0.5, 1. ])
+        >>> numbers([0, 5], "y_true", last=4)
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: metrics: y_true is 5 in row 1; give ranks from 0 to 4.
     """
     if isinstance(values, Tensor):
         values = _numpy_of(values, name)

@@ -161,10 +161,11 @@ class TrainingData:
         parts = [own_rows(len(rows)) for rows in wholes]
 
         images = self.images["train"]
+        workers = 0 if images.fits_in_memory else config.workers  # whose memory goes with them
         loader = DataLoader(
             images,
             batch_sampler=[rows[own].tolist() for rows, own in zip(wholes, parts, strict=True)],
-            num_workers=0 if images.keep else config.workers,  # a worker's memory goes with it
+            num_workers=workers,
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
@@ -186,7 +187,7 @@ class PartOfImages(ResizedImages):
         super().__init__(Subset(whole.images, rows), whole.size)
         self.whole = whole
         self.rows = rows
-        self.keep = whole.keep
+        self.fits_in_memory = whole.fits_in_memory
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Return the resized pixels and the rank index."""
