@@ -311,6 +311,7 @@ def as_rgb(image: object, side: int | None = None) -> Image.Image:
     Example:
         >>> as_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
+        >>> import torch
         >>> as_rgb(torch.zeros(8, 8, 3))
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: a tensor of shape (8, 8, 3) has its channels last; give

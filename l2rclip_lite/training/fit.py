@@ -109,8 +109,8 @@ def fit(  # noqa: PLR0913  (an entry point)
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
 
-    run.check_model()
-    if is_finished:
+    if is_finished:  # somebody may have changed its files since
+        run.check_model()
         run.read_scored_predictions(data.ranks)
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
