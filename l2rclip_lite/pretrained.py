@@ -21,8 +21,7 @@ from l2rclip_lite.model_file import (
     unusable,
     upload,
 )
-from l2rclip_lite.prompts import build_prompts
-from l2rclip_lite.text_side import TextSide
+from l2rclip_lite.prompts import TextSide, build_prompts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import NotAllowedError
 
