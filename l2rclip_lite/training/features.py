@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,8 +89,7 @@ class TrainingData:
                 quiet=quiet,
             )
 
-        loaded = cls.of(backbone, targets, model, images)
-        return replace(loaded, names=data.train.paths)
+        return cls.of(backbone, targets, model, images, data.train.paths)
 
     @classmethod
     @torch.no_grad()
@@ -100,13 +99,14 @@ class TrainingData:
         targets: Mapping[str, Int[Tensor, " batch"]],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
+        names: Sequence[str] = (),
     ) -> "TrainingData":
         """Return the data of the stages, from features before their projection."""
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
 
-        return cls(features, targets, backbone, images or {})
+        return cls(features, targets, backbone, images or {}, names)
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Return the image features of a split as they are now."""
