@@ -30,6 +30,7 @@ Logits: TypeAlias = (
 )
 LOWEST = 0.05  # temperature that is tried
 HIGHEST = 20.0
+DECIDED = (1.1 * LOWEST, 0.9 * HIGHEST)  # nearer to a bound the search was stopped by it
 COLDEST = 1e-6  # temperature that `temper` takes: beyond, a quotient may be infinite
 HOTTEST = 1e6
 
@@ -156,7 +157,8 @@ def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indi
     true = np.asarray(target)
 
     temperature = fit_temperature(rows, true)
-    if not 1.1 * LOWEST < temperature < 0.9 * HIGHEST:
+    coldest, hottest = DECIDED
+    if not coldest < temperature < hottest:
         temperature = 1.0
     model.temperature.fill_(temperature)
     temperature = float(model.temperature)  # in the precision of the model

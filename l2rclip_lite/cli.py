@@ -25,7 +25,7 @@ from l2rclip_lite.commands.doctor import doctor
 from l2rclip_lite.commands.evaluate import evaluate
 from l2rclip_lite.commands.export import export
 from l2rclip_lite.commands.fit import fit
-from l2rclip_lite.commands.options import explain, explain_command, unboxed
+from l2rclip_lite.commands.options import command_problem, options_problem, unboxed
 from l2rclip_lite.commands.predict import predict
 from l2rclip_lite.commands.report import report
 from l2rclip_lite.commands.terminal import Terminated, printable_stdout, sigterm_raises
@@ -101,17 +101,28 @@ def run(words: Sequence[str]) -> int:
         os.environ["COLUMNS"] = str(NARROWEST)
 
     command = parse(words)
-    n_processes = os.environ.get("WORLD_SIZE", "1")
-    if words[0] != "fit" and "LOCAL_RANK" in os.environ and n_processes != "1":
-        if os.environ.get("RANK", "0") != "0":  # the first process says it
-            return 0
-        problem = f"works in one process, not in {n_processes}"
-        raise InputError(f"{words[0]}: {problem}; start it without `accelerate launch`.")
+    if words[0] != "fit" and _leaves_it_to_the_first_process(words[0]):
+        return 0
 
     with printable_stdout():
         code = command()
         sys.stdout.flush()
     return code or 0
+
+
+def _leaves_it_to_the_first_process(command: str) -> bool:
+    """Return whether a launcher started this process, and another that refuses the command.
+
+    Raises:
+        InputError: This is the first of several, and the command works in one.
+    """
+    n_processes = os.environ.get("WORLD_SIZE", "1")
+    if "LOCAL_RANK" not in os.environ or n_processes == "1":
+        return False
+    if os.environ.get("RANK", "0") != "0":
+        return True
+    problem = f"works in one process, not in {n_processes}"
+    raise InputError(f"{command}: {problem}; start it without `accelerate launch`.")
 
 
 def parse(words: Sequence[str]) -> Command:
@@ -126,7 +137,7 @@ def parse(words: Sequence[str]) -> Command:
             raise InputError(f"{word!r}: no path and no value holds a NUL character; leave it out.")
 
     if any(word == "" or word.endswith("=") for word in words):  # tyro takes it for a value
-        problem = _explanation(words)
+        problem = _problem_of(words)
         if problem:
             raise InputError(problem)
 
@@ -150,7 +161,7 @@ def parse(words: Sequence[str]) -> Command:
     except SystemExit as end:
         if not end.code:
             raise
-    raise InputError(_explanation(words) or unboxed(box.getvalue()))
+    raise InputError(_problem_of(words) or unboxed(box.getvalue()))
 
 
 def _deferred(command: Callable[..., int | None]) -> Callable[..., Command]:
@@ -163,9 +174,9 @@ def _deferred(command: Callable[..., int | None]) -> Callable[..., Command]:
     return bind
 
 
-def _explanation(words: Sequence[str]) -> str:
+def _problem_of(words: Sequence[str]) -> str:
     """Return what is wrong with words that cannot be parsed; "" if it is not seen."""
     commands = {command.__name__: command for command in COMMANDS}
     if words and words[0] in commands:
-        return explain(commands[words[0]], words[1:])
-    return explain_command(list(commands), words)
+        return options_problem(commands[words[0]], words[1:])
+    return command_problem(list(commands), words)

@@ -1,20 +1,224 @@
-"""Image features of any number of images, one batch after the other."""
+"""Image features, computed one batch after the other, and kept in a folder if there is one.
 
+Kept features are named by the content of images and tower, and read only if whole.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS, whole_number
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import FeatureCache
-from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.errors import InputError, one_line, reason
+from l2rclip_lite.files import WIDEST, check_encoding, read_header, read_tensors, save_tensors
+from l2rclip_lite.images import DECODING, ResizedImages
 from l2rclip_lite.memory import out_of_memory_in_words
 from l2rclip_lite.progress import Progress
+from l2rclip_lite.towers.base import Towers
+
+FEATURES = "features"  # the one tensor of a file
+PIECE = 16_384  # images of a file
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A folder of the features that one tower has computed, a file for each piece of the images.
+
+    Args:
+        folder: Where the files are; made when the first is written.
+        encoder: How features are computed, see `CachedFeatures`.
+        dtype: What the tower computes in.
+        piece: Images of a file: so many are encoded anew at most after a kill.
+    """
+
+    folder: Path
+    encoder: str
+    dtype: torch.dtype
+    piece: int = PIECE
+
+    @classmethod
+    def of_towers(
+        cls, folder: str | Path, towers: Towers, numerics: str, dtype: torch.dtype
+    ) -> "FeatureCache":
+        """Return the cache of features by `Towers.backbone`.
+
+        Args:
+            folder: Where the files are.
+            towers: Whose image tower encodes.
+            numerics: Precision and device, which change the last bits.
+            dtype: What the tower computes in.
+
+        Raises:
+            InputError: The folder cannot be one.
+        """
+        check_cache(folder)
+        libraries = [
+            f"{name} {version(name)}" for name in ("l2rclip-lite", "pillow", "torchvision")
+        ]
+        inputs = f"{towers.image_size} {towers.mean} {towers.std} {DECODING} {libraries}"
+        weights = digest_of_weights(towers.image.state_dict().values())
+        return cls(Path(folder), f"{numerics} {towers.image} {inputs} {weights}", dtype)
+
+    def features_of(
+        self, images: ResizedImages, rows: range, compute: Callable[[], Tensor]
+    ) -> Float[Tensor, "batch wide"]:
+        """Return the features of some images that are here, or else compute and keep them.
+
+        Args:
+            images: All that are encoded.
+            rows: Which of them.
+            compute: Returns their features.
+
+        Raises:
+            InputError: An image changes meanwhile, or the folder cannot be written.
+        """
+        file = CachedFeatures(self.folder, images, self.encoder, rows)
+        features = file.read(self.dtype)
+        if features is not None:
+            return features
+
+        features = compute()
+        if CachedFeatures(self.folder, images, self.encoder, rows).key != file.key:
+            raise InputError("encode: an image was changed while images were encoded; run again.")
+        file.write(features)
+        self.check_space((len(images) - rows.stop) * features[0].nbytes)
+        return features
+
+    def check_space(self, needed: int) -> None:
+        """Refuse a disk without room for so many bytes more, before they are computed.
+
+        Raises:
+            InputError: Less is free, and what the folder holds is less, too.
+        """
+        if not self.folder.is_dir():
+            return
+        held = sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+        free = shutil.disk_usage(self.folder).free
+        if needed > free + held:
+            raise InputError(
+                f"{self.folder}: the features take {needed / 1e9:.1f} GB more, and only "
+                f"{free / 1e9:.1f} are free; free some space or choose another place."
+            )
+
+
+class CachedFeatures:
+    """The features of some images by one tower, in a file of a folder.
+
+    The file is named by SHA-256 of what the images are, of the weights, and of how the tower
+    encodes. In its metadata stand that name and SHA-256 of the features. Of an image file the bytes
+    count, so that nothing is decoded to find features again; of other images what their dataset
+    says by `digest`, or else the resized pixels.
+
+    Args:
+        folder: Where the files are; made when the first is written.
+        images: What is encoded.
+        encoder: How: weights, precision, architecture, input size, normalisation.
+        rows: Which of the images.
+
+    Example:
+        >>> cached = CachedFeatures("nowhere", ResizedImages([], 8), "a linear map", range(0))
+        >>> cached.read(torch.float32) is None
+        True
+    """
+
+    def __init__(
+        self, folder: str | Path, images: ResizedImages, encoder: str, rows: range
+    ) -> None:
+        digest = hashlib.sha256(encoder.encode())
+        for index in rows:
+            digest.update(images.digest(index))
+
+        self.key = digest.hexdigest()
+        self.file = Path(folder, f"{self.key}.safetensors")
+        self.count = len(rows)
+
+    def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch wide"] | None:
+        """Return the stored features; None if there are none, or if they cannot be trusted.
+
+        In the second case a line on stderr says so: they are computed anew.
+
+        Args:
+            dtype: What the tower computes in.
+        """
+        if not self.file.is_file():
+            return None
+
+        try:
+            header, metadata = read_header(self.file)
+            if header.keys() != {FEATURES} or metadata.get("key") != self.key:
+                raise InputError(f"{self.file}: damaged, or features of something else")
+            kind = header[FEATURES].dtype
+            shape = tuple(header[FEATURES].shape)
+            has_rows = len(shape) == 2 and shape[0] == self.count and shape[1] <= WIDEST
+            if not has_rows or kind != dtype:
+                raise InputError(f"{self.file}: {kind} of shape {shape}")
+
+            features = read_tensors(self.file)[0][FEATURES]
+            if metadata != self._metadata(features):
+                raise InputError(f"{self.file}: damaged, or features of something else")
+            if not features.isfinite().all():
+                raise InputError(f"{self.file}: not finite")
+        except InputError as error:
+            problem = one_line(str(error)).partition(";")[0]
+            print(f"{problem}; these features are computed and written anew", file=sys.stderr)
+            return None
+        return features
+
+    def write(self, features: Shaped[Tensor, "batch wide"]) -> None:
+        """Store features; not those of damaged weights, which are no numbers."""
+        if features.isfinite().all():
+            save_tensors(self.file, {FEATURES: features}, self._metadata(features))
+
+    def _metadata(self, features: Tensor) -> dict[str, str]:
+        """Return the metadata of a file of these features."""
+        digest = hashlib.sha256(f"{self.key} {features.dtype} {tuple(features.shape)}".encode())
+        digest.update(_bytes(features))
+        return {"key": self.key, "sha256": digest.hexdigest()}
+
+
+def check_cache(cache: str | Path) -> None:
+    """Refuse a cache that cannot be a folder, before an hour of encoding.
+
+    Raises:
+        InputError: It is a file, or its name cannot be that of a folder.
+    """
+    check_encoding(Path(cache))
+    try:
+        os.listdir(cache)
+    except FileNotFoundError:
+        return  # it is made when there is something to keep
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        words = " ".join(reason(error).split())
+        raise InputError(
+            f"cache: {str(cache)!r:.80} cannot be a folder ({words}); name another."
+        ) from error
+
+
+def digest_of_weights(tensors: Iterable[Tensor]) -> str:
+    """Return SHA-256 of tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(_bytes(tensor.cpu()))
+    return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """Return the memory of a tensor on the CPU."""
+    flat = tensor.detach().contiguous().flatten()
+    if flat.numel() == 0:
+        return b""
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def encode_images(
@@ -62,7 +266,7 @@ def encode_images(
         for start in range(0, count, piece):
             rows = range(start, min(start + piece, count))
             compute = partial(_encode, images, rows, encode, batch_size, workers, progress)
-            part = compute() if cache is None else _kept(cache, images, rows, compute)
+            part = compute() if cache is None else cache.features_of(images, rows, compute)
             progress.update(rows.stop - progress.n)  # those that came from the cache
 
             if piece >= count:  # it is all of them, and is not copied
@@ -76,21 +280,6 @@ def _put(part: Tensor, features: Tensor, start: int, count: int) -> Tensor:
     if not len(features):
         features = part.new_empty(count, part.shape[1])
     features[start : start + len(part)] = part
-    return features
-
-
-def _kept(
-    cache: FeatureCache, images: ResizedImages, rows: range, compute: Callable[[], Tensor]
-) -> Float[Tensor, "batch wide"]:
-    """Return the features of some images from a cache, or else compute and keep them there."""
-    cached = cache.of_rows(images, rows)
-    features = cached.read(cache.dtype)
-    if features is None:
-        features = compute()
-        if cache.of_rows(images, rows).key != cached.key:
-            raise InputError("encode: an image was changed while images were encoded; run again.")
-        cached.write(features)
-        cache.check_space((len(images) - rows.stop) * features[0].nbytes)
     return features
 
 

@@ -268,19 +268,21 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         return np.asarray(labels[np.argsort(values)])
 
     labels = np.asarray(ranks)
-    words = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
+    holds_texts = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
     is_finite = labels.dtype.kind != "f" or np.isfinite(labels).all()
-    if labels.ndim != 1 or not len(labels) or not words or not is_finite:
+    if labels.ndim != 1 or not len(labels) or not holds_texts or not is_finite:
         raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
 
-    if y.dtype.kind not in "iuf":
-        return labels.astype(str) if labels.dtype.kind in "iuf" else labels
+    ranks_are_numbers = labels.dtype.kind in "iuf"
+    if y.dtype.kind not in "iuf":  # texts, beside which numbers are written as texts
+        return labels.astype(str) if ranks_are_numbers else labels
 
     values = as_numbers(labels.astype(str))
-    if labels.dtype.kind in "iuf" or values.isna().any():
+    if ranks_are_numbers or values.isna().any():
         return labels
-    whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
-    return values.to_numpy(int if whole else float)
+    # texts such as "5", beside numbers: read as numbers, of the kind that y has
+    are_whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
+    return values.to_numpy(int if are_whole else float)
 
 
 def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None:

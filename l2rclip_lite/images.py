@@ -1,24 +1,24 @@
-"""Images: read from files, resized to squares of bytes, augmented, kept in memory."""
+"""Images: read from files, resized to squares of bytes, kept in memory."""
 
 import hashlib
 import os
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import Dataset, get_worker_info
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file, kind_of
-from l2rclip_lite.pixels import bands, channels_last, image_of_array, stored_bits, upright_rgb
+from l2rclip_lite.pixels import channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
@@ -45,56 +45,33 @@ class MapStyle(Protocol):
 Images: TypeAlias = ImageLike | MapStyle  # one, a folder of them, or many
 
 
-class Augment(nn.Module):
-    """Random flips and light changes that keep every grade, independent for each image of a batch.
+def inside(dataset: Any, index: int) -> tuple[Any, int]:
+    """Follow `Subset` and `ConcatDataset` down to the dataset that holds an item.
 
-    Half of the images are flipped left to right, half of them (if asked for) top to bottom;
-    brightness and contrast change by up to 15 %. torchvision's transforms draw once per call; these
-    draw once per image.
-
-    Args:
-        upside_down: Whether to flip top to bottom, too: right for a leaf, wrong for a face.
-        light: Whether to change brightness and contrast.
+    Return that dataset, and the place of the item in it.
 
     Example:
-        >>> Augment()(torch.full((3, 2, 2), 128, dtype=torch.uint8)).shape
-        torch.Size([3, 2, 2])
+        >>> inside(ConcatDataset([Subset("abc", [2]), Subset("de", [1, 0])]), 2)
+        ('de', 0)
     """
+    while True:
+        if type(dataset) is Subset:
+            index = int(dataset.indices[index])
+            dataset = dataset.dataset
+        elif type(dataset) is ConcatDataset:
+            part = bisect_right(dataset.cumulative_sizes, index)
+            if part > 0:
+                index -= dataset.cumulative_sizes[part - 1]
+            dataset = dataset.datasets[part]
+        else:
+            return dataset, index
 
-    def __init__(self, upside_down: bool = False, *, light: bool = True) -> None:
-        super().__init__()
-        self.upside_down = upside_down
-        self.light = light
 
-    def forward(
-        self,
-        pixels: UInt8[Tensor, "*batch 3 height width"],
-        generator: torch.Generator | None = None,
-        draws: Float[Tensor, "4 *batch 1 1 1"] | None = None,
-    ) -> UInt8[Tensor, "*batch 3 height width"]:
-        """Return the images, changed.
-
-        Args:
-            pixels: One image or a batch, as bytes.
-            generator: Source of the draws; None takes torch's global one.
-            draws: What `torch.rand` drew for these images, in place of new draws.
-        """
-        if draws is None:
-            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator)
-        mirror, turn, brightness, contrast = draws.to(pixels.device)
-
-        pixels = torch.where(mirror < 0.5, pixels.flip(-1), pixels)
-        if self.upside_down:
-            pixels = torch.where(turn < 0.5, pixels.flip(-2), pixels)
-        if not self.light:
-            return pixels
-
-        brightness = 0.85 + 0.3 * brightness
-        contrast = 0.85 + 0.3 * contrast
-        light = scaled(pixels)
-        middle = light.mean(dim=(-3, -2, -1), keepdim=True)
-        light = (light * brightness - middle) * contrast + middle
-        return light.clamp_(0, 1).mul_(255).round_().byte()
+def image_and_label(item: Any) -> tuple[Any, Any]:
+    """Return the image of an item and its label, -1 where it is an image alone."""
+    if isinstance(item, tuple) and len(item) == 2:
+        return item
+    return item, -1
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -126,7 +103,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         self.images = images.tolist() if hasattr(images, "iloc") else images
         self.size = size
         self.resize = square(size)
-        self.keep = (3 * size**2 + OVERHEAD) * len(images) < IN_MEMORY
+        self.fits_in_memory = (3 * size**2 + OVERHEAD) * len(images) < IN_MEMORY
         self.kept: dict[int, tuple[Tensor, int]] = {}
 
     def __len__(self) -> int:
@@ -141,17 +118,29 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         # a split can read a large file at a reduced scale
         reads_reduced = hasattr(self.images, "reduced")
         item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
-        image = item
-        label = -1
-        if isinstance(item, tuple) and len(item) == 2:
-            image, label = item
-
+        image, label = image_and_label(item)
         pixels = self.resize(named_rgb(image, f"image {index}", self.size))
         resized = (pixels, rank_index(label, f"image {index}"))
 
-        if self.keep and get_worker_info() is None:  # the memory of a worker goes with it
+        if self.fits_in_memory and get_worker_info() is None:  # the memory of a worker goes with it
             self.kept[index] = resized
         return resized
+
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of an image: as its dataset says, of its file, or of its resized pixels.
+
+        A dataset says it by a method `digest(index)`, such as `Split` has.
+        """
+        images, place = inside(self.images, index)
+        digest: bytes | None = images.digest(place) if hasattr(images, "digest") else None
+        if digest is not None:
+            return digest
+
+        if isinstance(images, list | tuple):
+            image, _ = image_and_label(images[place])
+            if isinstance(image, str | os.PathLike):
+                return file_digest(image)
+        return hashlib.sha256(self[index][0].numpy().tobytes()).digest()
 
     def remember(
         self,
@@ -160,7 +149,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         labels: Int[Tensor, " batch"],
     ) -> None:
         """Keep images that a worker has read, as `__getitem__` keeps its own."""
-        if not self.keep:
+        if not self.fits_in_memory:
             return
         for row, image, label in zip(rows, pixels, labels, strict=True):
             if row not in self.kept:
@@ -322,6 +311,7 @@ def as_rgb(image: object, side: int | None = None) -> Image.Image:
     Example:
         >>> as_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
+        >>> import torch
         >>> as_rgb(torch.zeros(8, 8, 3))
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: a tensor of shape (8, 8, 3) has its channels last; give
@@ -369,18 +359,3 @@ def square(side: int) -> v2.Compose:
     """
     resize = v2.Resize([side, side], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
     return v2.Compose([partial(as_rgb, side=side), resize, v2.ToImage(), v2.ToPureTensor()])
-
-
-def scaled(
-    pixels: UInt8[Tensor, "*batch 3 height width"],
-) -> Float[Tensor, "*batch 3 height width"]:
-    """Return bytes as floats in [0, 1]."""
-    return pixels.float().div_(255)
-
-
-def pixel_digest(image: Image.Image) -> bytes:
-    """Return SHA-256 of the size and the pixels of an RGB image."""
-    digest = hashlib.sha256(f"{image.width} x {image.height}".encode())
-    for _, band in bands(image):
-        digest.update(band.tobytes())
-    return digest.digest()

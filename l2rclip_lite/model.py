@@ -1,5 +1,6 @@
 """L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -10,16 +11,17 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.encoding import FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import FeatureCache
 from l2rclip_lite.image_lists import image_list, paths_of
-from l2rclip_lite.images import Images, MapStyle, ResizedImages, scaled
+from l2rclip_lite.images import Images, MapStyle, ResizedImages
 from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.pixels import scaled
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Pixels, Towers
+from l2rclip_lite.towers.load import load_towers
 
 
 class L2RCLIP(Pretrained):
@@ -29,7 +31,7 @@ class L2RCLIP(Pretrained):
     otherwise images are compared with `rank_features`, see `TextSide`. A kernel head, once fitted,
     answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained
     tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
-    `freeze`. `Pretrained` builds a model by name, reads and writes it.
+    `freeze`. `build` makes a model of towers by name; `Pretrained` reads and writes it.
 
     Args:
         towers: The dual encoder.
@@ -60,6 +62,38 @@ class L2RCLIP(Pretrained):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
         super().train(False)
+
+    @classmethod
+    def build(
+        cls,
+        ranks: Ranks,
+        config: Config,
+        image_size: int | None = None,
+        *,
+        allow_download: bool = True,
+        commits: Mapping[str, str] | None = None,
+    ) -> "L2RCLIP":
+        """Build a fresh model.
+
+        Args:
+            ranks: The ordered label space.
+            config: How to build it; it names the towers.
+            image_size: What the data set suggests, where the config says nothing.
+            allow_download: Whether weights that this machine lacks may be downloaded.
+            commits: Of repositories on the Hugging Face hub, see `load_towers`.
+
+        Raises:
+            InputError: Towers that cannot be had, see `load_towers`.
+        """
+        towers = load_towers(
+            config.towers,
+            weights=config.weights,
+            image_size=config.image_size or image_size,
+            seed=config.seed,
+            allow_download=allow_download,
+            commits=commits,
+        )
+        return cls(towers, ranks, config)
 
     @property
     def scale(self) -> Float[Tensor, ""]:

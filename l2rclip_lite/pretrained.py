@@ -1,4 +1,4 @@
-"""Where a model comes from, and how it is kept: built, read, written, published."""
+"""How a model is kept: written, published, and read again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.model_file import (
@@ -22,52 +21,17 @@ from l2rclip_lite.model_file import (
     unusable,
     upload,
 )
-from l2rclip_lite.prompts import build_prompts
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.text_side import TextSide
+from l2rclip_lite.prompts import TextSide, build_prompts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import NotAllowedError
-from l2rclip_lite.towers.load import load_towers
 
 Model = TypeVar("Model", bound="Pretrained")
 
 
 class Pretrained(TextSide):
-    """A model that can be built by name, written to a file, and read from a run or a hub."""
+    """A model that can be written to a file, and read from a run or a hub."""
 
     head: KernelHead | None
-
-    @classmethod
-    def build(
-        cls: type[Model],
-        ranks: Ranks,
-        config: Config,
-        image_size: int | None = None,
-        *,
-        allow_download: bool = True,
-        commits: Mapping[str, str] | None = None,
-    ) -> Model:
-        """Build a fresh model.
-
-        Args:
-            ranks: The ordered label space.
-            config: How to build it; it names the towers.
-            image_size: What the data set suggests, where the config says nothing.
-            allow_download: Whether weights that this machine lacks may be downloaded.
-            commits: Of repositories on the Hugging Face hub, see `load_towers`.
-
-        Raises:
-            InputError: Towers that cannot be had, see `load_towers`.
-        """
-        towers = load_towers(
-            config.towers,
-            weights=config.weights,
-            image_size=config.image_size or image_size,
-            seed=config.seed,
-            allow_download=allow_download,
-            commits=commits,
-        )
-        return cls(towers, ranks, config)
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what training may have changed, and the whole towers where no name brings them."""

@@ -17,8 +17,14 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from l2rclip_lite.config import Config, flat_settings
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.fingerprint import (
+    UNKNOWN_IMAGES,
+    covers_images,
+    dataset_record,
+    difference,
+    fingerprint,
+)
 from l2rclip_lite.errors import InputError, reason, sentence, unreadable
 from l2rclip_lite.files import (
     LOCK,
@@ -364,28 +370,6 @@ class RunDirectory:
                 file.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
-
-
-def dataset_record(
-    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
-) -> dict[str, Any]:
-    """Return what `config.json` says about the data of a run.
-
-    Args:
-        data: What the run is trained on.
-        source: Arguments of `load_dataset`.
-        data_fingerprint: See `fingerprint`.
-    """
-    return {
-        "name": data.name,
-        "source": source,
-        "fingerprint": data_fingerprint,
-        "ranks": data.ranks.to_dict(),
-        "counts": {split: data.counts(split) for split in SPLITS},
-        "card": data.card.to_dict(),
-        "protocol": list(data.protocol),
-        "missing": list(data.missing),
-    }
 
 
 def json_ready(ranks: Ranks) -> dict[str, Any]:

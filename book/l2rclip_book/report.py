@@ -22,8 +22,7 @@ from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
-from l2rclip_lite.metrics import medians, rps_of_images, with_intervals
-from l2rclip_lite.metrics.checks import Scores
+from l2rclip_lite.metrics import Scores, medians, rps_of_images, with_intervals
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
 from l2rclip_lite.run_directory import RunDirectory

@@ -52,8 +52,9 @@ class Objective:
             cached features. It seeds the random draws and names the checkpoint, so it is never used
             twice and never changed.
         loss: Loss of a batch.
-        takes: Its arguments, in order: `outputs` of the head, `features` (unit), `target` (rank
-            indices), `label` (their positions), `position` of the ranks, `scale` of the towers.
+        takes: What it is called with, in this order: `outputs` of the head, `features` (unit),
+            `target` (rank indices), `label` (their positions), `position` of the ranks, `scale` of
+            the towers.
         head: Makes the head; its input is S · features.
         prompts: Makes prompts, which learn before the image tower does, in place of a head.
         decoder: See `KernelHead`; None reads the features with a linear probe.
@@ -92,7 +93,7 @@ class Objective:
             features: Unit image features, where the loss takes them.
             scale: S of the towers, where the loss takes it.
         """
-        arguments = {
+        may_take = {
             "outputs": outputs,
             "target": target,
             "label": position[target],
@@ -100,5 +101,5 @@ class Objective:
             "features": features,
             "scale": scale,
         }
-        loss = self.loss(*(arguments[name] for name in self.takes))
+        loss = self.loss(*[may_take[name] for name in self.takes])
         return loss + F.cross_entropy(outputs, target) if self.adds else loss

@@ -85,14 +85,14 @@ def _images_to_score(
     except InputError:
         if not how.labels:
             raise
-        part = _new_table(run, how, labels_are, model)
+        part = _rows_of_new_table(run, how, labels_are, model)
         if part is None:
             raise
         return f"all rows of {how.labels}", part, ""
     return str(split), data.split(split), data.caveat
 
 
-def _new_table(
+def _rows_of_new_table(
     run: str, how: Reading, labels_are: LabelsAre | None, model: "L2RCLIP"
 ) -> "Split | None":
     """Return every row of a new table of labels, or nothing where it is the run's own table.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from l2rclip_lite.data import OrdinalDataset
-    from l2rclip_lite.metrics.checks import Scores
+    from l2rclip_lite.metrics import Scores
     from l2rclip_lite.model import L2RCLIP
     from l2rclip_lite.ranks import Ranks
     from l2rclip_lite.run_directory import RunDirectory

@@ -32,7 +32,7 @@ class Parameter:
     help: str
 
 
-def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
+def options_problem(command: Callable[..., Any], words: Sequence[str]) -> str:
     """Return what is wrong with the words after the name of a command; "" if nothing is seen.
 
     Args:
@@ -41,9 +41,9 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
 
     Example:
         >>> def paint(size: int, wet: bool = False) -> None: ...
-        >>> explain(paint, ["--size", "3", "--wett"])
+        >>> options_problem(paint, ["--size", "3", "--wett"])
         '--wett is unknown; did you mean --wet?'
-        >>> explain(paint, ["--size", "big"])
+        >>> options_problem(paint, ["--size", "big"])
         "--size takes a whole number, not 'big'"
     """
     parameters = _parameters(command)
@@ -80,11 +80,11 @@ def explain(command: Callable[..., Any], words: Sequence[str]) -> str:
     return _wrong_number(command.__name__, positional, free_words, after_flag, missing)
 
 
-def explain_command(names: Sequence[str], words: Sequence[str]) -> str:
+def command_problem(names: Sequence[str], words: Sequence[str]) -> str:
     """Return which command the words may have meant.
 
     Example:
-        >>> explain_command(["fit", "data"], ["fitt"])
+        >>> command_problem(["fit", "data"], ["fitt"])
         "there is no command 'fitt'; did you mean fit?"
     """
     if not words:

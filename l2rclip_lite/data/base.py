@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.map_style import OwnImages, inside
+from l2rclip_lite.data.map_style import OwnImages
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.images import ImageFiles, MapStyle
+from l2rclip_lite.images import ImageFiles, MapStyle, inside
 from l2rclip_lite.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
@@ -125,6 +125,17 @@ class Split(Dataset[tuple[Any, int]]):
         if self.transform is None and isinstance(images, ImageFiles):
             return images.reduced(place, side), self.targets[index]
         return self[index]
+
+    def digest(self, index: int) -> bytes | None:
+        """Return SHA-256 of what an image is, where its dataset has a method `digest(index)`.
+
+        None where it has none, or where a transform may change what the image shows.
+        """
+        images, place = inside(self.images, index)
+        if self.transform is not None or not hasattr(images, "digest"):
+            return None
+        digest: bytes | None = images.digest(place)
+        return digest
 
     @classmethod
     def from_dataset(cls, dataset: MapStyle, name: str = "image") -> "Split":

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.data.map_style import inside
-from l2rclip_lite.images import as_rgb, pixel_digest
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.images import as_rgb
+from l2rclip_lite.pixels import pixel_digest
 
 VERSION = "2"
 UNKNOWN_IMAGES = (
@@ -37,7 +38,29 @@ def fingerprint(data: OrdinalDataset) -> str:
         >>> fingerprint(one) == fingerprint(one), difference(fingerprint(one), fingerprint(two))
         (True, 'other images')
     """
-    return f"{VERSION}:{_names(data)}:{_content(data)}"
+    return f"{VERSION}:{_digest_of_names(data)}:{_digest_of_images(data)}"
+
+
+def dataset_record(
+    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return what `config.json` says about the data of a run.
+
+    Args:
+        data: What the run is trained on.
+        source: Arguments of `load_dataset`.
+        data_fingerprint: See `fingerprint`.
+    """
+    return {
+        "name": data.name,
+        "source": source,
+        "fingerprint": data_fingerprint,
+        "ranks": data.ranks.to_dict(),
+        "counts": {split: data.counts(split) for split in SPLITS},
+        "card": data.card.to_dict(),
+        "protocol": list(data.protocol),
+        "missing": list(data.missing),
+    }
 
 
 def difference(stored: str, current: str) -> str:
@@ -66,7 +89,7 @@ def covers_images(stored: str) -> bool:
     return stored.startswith(f"{VERSION}:")
 
 
-def _names(data: OrdinalDataset) -> str:
+def _digest_of_names(data: OrdinalDataset) -> str:
     """Return SHA-256 of the ranks, and of every name and label of the three splits."""
     digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
     for split in SPLITS:
@@ -76,23 +99,11 @@ def _names(data: OrdinalDataset) -> str:
     return digest.hexdigest()
 
 
-def _content(data: OrdinalDataset) -> str:
+def _digest_of_images(data: OrdinalDataset) -> str:
     """Return SHA-256 of the digests of all images."""
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        for each in _digests(data.split(split)):
-            digest.update(each)
-    return digest.hexdigest()
-
-
-def _digests(split: Split) -> Iterator[bytes]:
-    """Yield a digest of each image of a split."""
-    for index in range(len(split)):
-        images, place = inside(split.images, index)
-
-        if split.transform is not None:
-            yield pixel_digest(as_rgb(split[index][0]))
-        elif hasattr(images, "digest"):
-            yield images.digest(place)
-        else:
-            yield pixel_digest(as_rgb(images[place]))
+    whole = hashlib.sha256()
+    for name in SPLITS:
+        split = data.split(name)
+        for index in range(len(split)):
+            whole.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
+    return whole.hexdigest()

@@ -1,6 +1,5 @@
 """Datasets of one's own: map-style, of (image, rank index), read once."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -8,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, Subset
+from torch.utils.data import Dataset
 from torchvision.datasets import DatasetFolder
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import named_rgb, pixel_digest
+from l2rclip_lite.images import inside, named_rgb
+from l2rclip_lite.pixels import pixel_digest
 from l2rclip_lite.ranks import is_plain, rank_index
 
 MOST_IMAGES = 10_000_000  # a list of their names takes a gigabyte
@@ -86,7 +86,7 @@ class OwnImages(Dataset[Any]):
         return self.labels[index]
 
     def digest(self, index: int) -> bytes:
-        """Return SHA-256 of what an image shows, see `images.pixel_digest`."""
+        """Return SHA-256 of what an image shows, see `pixels.pixel_digest`."""
         if index not in self.digests:
             self._read(index)
         return self.digests[index]
@@ -204,28 +204,6 @@ def check_path(path: Any, what: str) -> None:
         raise InputError(
             f"{what} is {path!r:.200}; give a text, not blank and without control characters."
         )
-
-
-def inside(dataset: Any, index: int) -> tuple[Any, int]:
-    """Follow `Subset` and `ConcatDataset` down to the dataset that holds an item.
-
-    Return that dataset, and the place of the item in it.
-
-    Example:
-        >>> inside(ConcatDataset([Subset("abc", [2]), Subset("de", [1, 0])]), 2)
-        ('de', 0)
-    """
-    while True:
-        if type(dataset) is Subset:
-            index = int(dataset.indices[index])
-            dataset = dataset.dataset
-        elif type(dataset) is ConcatDataset:
-            part = bisect_right(dataset.cumulative_sizes, index)
-            if part > 0:
-                index -= dataset.cumulative_sizes[part - 1]
-            dataset = dataset.datasets[part]
-        else:
-            return dataset, index
 
 
 def _gives_its_samples(dataset: Any) -> bool:

@@ -19,14 +19,9 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
-from l2rclip_lite.metrics.answers import Answers
-from l2rclip_lite.metrics.bootstrap import (
-    evaluate,
-    resampled,
-    with_intervals,
-)
-from l2rclip_lite.metrics.checks import (
+from l2rclip_lite.metrics.answers import (
     SLACK,
+    Answers,
     Indices,
     Labels,
     Probabilities,
@@ -36,6 +31,11 @@ from l2rclip_lite.metrics.checks import (
     checked_probabilities,
     numbers,
     probability_rows,
+)
+from l2rclip_lite.metrics.bootstrap import (
+    evaluate,
+    resampled,
+    with_intervals,
 )
 from l2rclip_lite.metrics.scores import (
     accuracy,

@@ -1,14 +1,158 @@
-"""Predictions beside the truth, and the loss of each image."""
+"""What a metric takes: numbers, checked; predictions beside the truth; the loss of each image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from l2rclip_lite.metrics.checks import SLACK, check_paired, numbers
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
+Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
+Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
+Labels: TypeAlias = Indices | Values
+Probabilities: TypeAlias = (
+    Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+)
 PerImage: TypeAlias = np.ndarray
+Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
+SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
+
+
+def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
+    """Return a NumPy copy (int64 or float64) of an array, a tensor or a plain sequence.
+
+    Args:
+        values: The numbers.
+        name: What to call them in an error.
+        axes: How many axes they must have.
+        last: K − 1, the highest index, where they must be rank indices; None takes any numbers.
+
+    Raises:
+        InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value
+            that is not finite, or an index outside [0, `last`].
+
+    Example:
+        >>> numbers([0.5, 1], "y_pred")
+        array([0.5, 1. ])
+        >>> numbers([0, 5], "y_true", last=4)
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: metrics: y_true is 5 in row 1; give ranks from 0 to 4.
+    """
+    if isinstance(values, Tensor):
+        values = _numpy_of(values, name)
+    if np.ma.is_masked(values):  # NumPy would give what stands below the mask
+        raise InputError(f"metrics: {name} has masked cells; leave out these images.")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"metrics: {name} has rows of different lengths; give all as many numbers."
+        ) from error
+
+    kinds = "iuf" if last is None else "iu"
+    if array.ndim != axes or array.size == 0 or array.dtype.kind not in kinds:
+        wanted = "numbers" if last is None else "a rank index"
+        shape = f"{array.dtype}{list(array.shape)}"
+        raise InputError(f"metrics: {name} is {shape}; give {wanted} per image.")
+
+    array = array.astype(float if array.dtype.kind == "f" else np.int64)
+    if last is None:
+        bad = np.argwhere(~np.isfinite(array))
+        fix = "repair that row"
+    else:
+        bad = np.argwhere((array < 0) | (array > last))
+        fix = f"give ranks from 0 to {last}"
+    if len(bad):
+        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {fix}.")
+    return array
+
+
+def _numpy_of(tensor: Tensor, name: str) -> np.ndarray:
+    """Return a tensor as an array, and refuse one without plain numbers, such as a sparse one."""
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.double()  # NumPy knows no bfloat16
+        return np.asarray(tensor.numpy())
+    except (TypeError, RuntimeError) as error:
+        kind = f"a {tensor.layout} tensor on {tensor.device}"
+        raise InputError(
+            f"metrics: {name} is {kind}, which NumPy cannot read; give a dense one with numbers."
+        ) from error
+
+
+def check_paired(left: np.ndarray, right: np.ndarray) -> None:
+    """Refuse truth and predictions of different length."""
+    if len(left) != len(right):
+        raise InputError(
+            f"metrics: {len(left)} true ranks, {len(right)} predictions; give one per image."
+        )
+
+
+def checked_probabilities(
+    y_true: object, probabilities: object, ranks: Ranks
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rank indices and the rows of probabilities beside them, rescaled to sum to 1.
+
+    Args:
+        y_true: Rank indices.
+        probabilities: One row per image, one column per rank.
+        ranks: The label space.
+
+    Raises:
+        InputError: Not one row per image, or what `probability_rows` refuses.
+
+    Example:
+        >>> checked_probabilities(
+        ...     [1], [[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}")
+        ... )
+        (array([1]), array([[0.25, 0.75]]))
+    """
+    true = numbers(y_true, "y_true", last=len(ranks) - 1)
+    p = probability_rows(probabilities, ranks, rows=len(true))
+    return true, p / p.sum(1)[:, None]
+
+
+def probability_rows(probabilities: object, ranks: Ranks, rows: int | None = None) -> np.ndarray:
+    """Return rows of probabilities as they are, in double precision.
+
+    Args:
+        probabilities: One column per rank.
+        ranks: The label space.
+        rows: How many rows there must be; None takes any number.
+
+    Raises:
+        InputError: Another number of rows or columns, a number that is negative or not finite, or a
+            row that does not sum to 1 within 0.01.
+
+    Example:
+        >>> probability_rows([[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
+        array([[0.25, 0.75]])
+    """
+    p = numbers(probabilities, "probabilities", axes=2).astype(float)
+    rows = len(p) if rows is None else rows
+    if p.shape != (rows, len(ranks)):
+        raise InputError(
+            f"metrics: probabilities {p.shape}; give {rows} rows, {len(ranks)} columns."
+        )
+
+    fix = "give numbers ≥ 0 that sum to 1, such as a softmax"
+    negative = np.argwhere(p < 0)
+    if len(negative):
+        row, column = negative[0]
+        value = p[row, column]
+        raise InputError(f"metrics: row {row} of probabilities holds {value:.4g}; {fix}.")
+
+    total = p.sum(1)
+    wrong = np.flatnonzero(np.abs(total - 1) > 0.01)
+    if len(wrong):
+        row = wrong[0]
+        raise InputError(f"metrics: row {row} of probabilities sums to {total[row]:.4g}; {fix}.")
+    return p
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,18 @@ from l2rclip_lite.bounds import MAX_RESAMPLES, whole_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics.answers import (
     Answers,
+    Indices,
     PerImage,
+    Probabilities,
+    Scores,
+    Values,
     absolute_error,
+    checked_probabilities,
     is_right,
     is_right_or_neighbour,
     is_within,
     rank_steps,
     squared_error,
-)
-from l2rclip_lite.metrics.checks import (
-    Indices,
-    Probabilities,
-    Scores,
-    Values,
-    checked_probabilities,
 )
 from l2rclip_lite.metrics.scores import (
     Counts,

@@ -19,25 +19,23 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 from l2rclip_lite.bounds import MAX_BINS, whole_number
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics.answers import (
+    SLACK,
     Answers,
+    Indices,
+    Labels,
     PerImage,
+    Probabilities,
+    Values,
     absolute_error,
+    check_paired,
+    checked_probabilities,
     in_unit,
     is_right,
     is_right_or_neighbour,
     is_within,
+    numbers,
     rank_steps,
     squared_error,
-)
-from l2rclip_lite.metrics.checks import (
-    SLACK,
-    Indices,
-    Labels,
-    Probabilities,
-    Values,
-    check_paired,
-    checked_probabilities,
-    numbers,
 )
 from l2rclip_lite.ranks import Ranks
 

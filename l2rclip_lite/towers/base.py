@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import Augment, scaled, square
+from l2rclip_lite.images import square
+from l2rclip_lite.pixels import Augment, scaled
 
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]

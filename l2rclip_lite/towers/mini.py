@@ -129,12 +129,12 @@ class MiniTowers(Towers):
         words = (column > 0) & (column < lengths - 1)
 
         rank_words = torch.zeros_like(ids, dtype=torch.bool)
-        if template:
-            before, after = (len(part) for part in template.split(SLOT))
+        if template:  # a token spells the rank if it shares a letter with the rank's name
+            name_start, n_after = (len(part) for part in template.split(SLOT))
             for row, sentence in enumerate(sentences):
-                name_end = len(sentence) - after
+                name_end = len(sentence) - n_after
                 for token, (start, end) in enumerate(encodings[row].offsets):
-                    rank_words[row, token] = max(start, before) < min(end, name_end)
+                    rank_words[row, token] = max(start, name_start) < min(end, name_end)
 
         return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Subset
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.encoding import decoded
-from l2rclip_lite.images import Augment, ResizedImages, scaled
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import Augment, scaled
 from l2rclip_lite.training.processes import gathered, own_rows, step_size
 
 MOST_STEPS = 32  # of an epoch on cached features
@@ -88,8 +89,7 @@ class TrainingData:
                 quiet=quiet,
             )
 
-        loaded = cls.of(backbone, targets, model, images)
-        return replace(loaded, names=data.train.paths)
+        return cls.of(backbone, targets, model, images, data.train.paths)
 
     @classmethod
     @torch.no_grad()
@@ -99,13 +99,14 @@ class TrainingData:
         targets: Mapping[str, Int[Tensor, " batch"]],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
+        names: Sequence[str] = (),
     ) -> "TrainingData":
         """Return the data of the stages, from features before their projection."""
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
 
-        return cls(features, targets, backbone, images or {})
+        return cls(features, targets, backbone, images or {}, names)
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
         """Return the image features of a split as they are now."""
@@ -160,10 +161,11 @@ class TrainingData:
         parts = [own_rows(len(rows)) for rows in wholes]
 
         images = self.images["train"]
+        workers = 0 if images.fits_in_memory else config.workers  # whose memory goes with them
         loader = DataLoader(
             images,
             batch_sampler=[rows[own].tolist() for rows, own in zip(wholes, parts, strict=True)],
-            num_workers=0 if images.keep else config.workers,  # a worker's memory goes with it
+            num_workers=workers,
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
@@ -185,7 +187,7 @@ class PartOfImages(ResizedImages):
         super().__init__(Subset(whole.images, rows), whole.size)
         self.whole = whole
         self.rows = rows
-        self.keep = whole.keep
+        self.fits_in_memory = whole.fits_in_memory
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Return the resized pixels and the rank index."""

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.encoding import check_cache
 from l2rclip_lite.errors import InputError, TrainingError, reason
-from l2rclip_lite.feature_cache import check_cache
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.images import MapStyle
 from l2rclip_lite.model import L2RCLIP
@@ -109,8 +109,8 @@ def fit(  # noqa: PLR0913  (an entry point)
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
 
-    run.check_model()
-    if is_finished:
+    if is_finished:  # somebody may have changed its files since
+        run.check_model()
         run.read_scored_predictions(data.ranks)
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)

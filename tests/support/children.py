@@ -29,13 +29,13 @@ from torch.nn.parallel import DistributedDataParallel
 from l2rclip_lite import cli, images
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.encoding import FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import FeatureCache
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.images import ResizedImages, scaled
+from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import scaled
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, get_worker_info
 
 from l2rclip_lite.encoding import encode_images
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.images import ResizedImages, scaled
+from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.pixels import scaled
 
 
 class Fatal(Dataset[Image.Image]):

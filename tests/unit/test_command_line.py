@@ -111,7 +111,7 @@ def test_an_empty_value_is_neither_the_current_folder_nor_no_value(
 
 def test_words_that_nobody_can_explain_are_still_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence of the parser itself, without its box."""
-    monkeypatch.setattr(cli, "explain", lambda command, words: "")
+    monkeypatch.setattr(cli, "options_problem", lambda command, words: "")
     outcome = run("evaluate", "run", "--split", "tset")
     refused(outcome, "error: Invalid choice invalid choice 'tset'")
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from l2rclip_lite import L2RCLIPClassifier, pretrained
+from l2rclip_lite import L2RCLIPClassifier, model
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Towers
@@ -39,7 +39,7 @@ def _copied_towers(tiny: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
     def copied(*_: object, **__: object) -> Towers:
         return deepcopy(tiny, {id(tiny.tokenizer): tiny.tokenizer})
 
-    monkeypatch.setattr(pretrained, "load_towers", copied)
+    monkeypatch.setattr(model, "load_towers", copied)
 
 
 @pytest.mark.slow

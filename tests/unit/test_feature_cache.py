@@ -4,20 +4,23 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.data import Split
+from l2rclip_lite.encoding import CachedFeatures, FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.feature_cache import CachedFeatures, FeatureCache
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages, scaled
+from l2rclip_lite.images import ImageFiles, ResizedImages, file_digest
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.pixels import scaled
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -113,6 +116,23 @@ def test_images_are_told_apart_by_their_content_not_by_their_names(
 
     assert torch.equal(replaced[0], features[1])
     assert n_encoded == [4, 4]
+
+
+def test_an_image_is_what_its_dataset_its_file_or_its_pixels_say(tmp_path: Path) -> None:
+    """In this order; a transform may change what a dataset knows of."""
+    file = tmp_path / "a.png"
+    IMAGES[0].save(file)
+    split = Split(["a"], [0], ImageFiles([file], [""]))
+    digest = file_digest(file)
+
+    parts: list[Any] = [split, Subset(split, [0]), ConcatDataset([split]), [file], [(file, 1)]]
+    for images in parts:
+        assert ResizedImages(images, 8).digest(0) == digest
+
+    turned = replace(split, transform=lambda image: image.rotate(90))
+    assert turned.digest(0) is None
+    of_pixels = [ResizedImages(images, 8).digest(0) for images in (turned, IMAGES, IMAGES[1:])]
+    assert len({digest, *of_pixels}) == 4
 
 
 # --- damage -------------------------------------------------------------------------------------

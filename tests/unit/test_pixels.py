@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from l2rclip_lite.images import Augment
+from l2rclip_lite.pixels import Augment
 from l2rclip_lite.towers.base import Towers
 
 

@@ -16,8 +16,8 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.images import Augment
 from l2rclip_lite.kernel import choose_kernel_head
+from l2rclip_lite.pixels import Augment
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
