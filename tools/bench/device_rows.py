@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from setting import Setting
 from timing import Figure, summary
 
-from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
 from l2rclip_lite.model_file import MODEL
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1, train_stage2
 
 ROOT = Path(__file__).resolve().parents[2]
-PRETEND = ROOT / "tests" / "support"  # the folder of its module
-STAGES = {"stage 1": train_stage1, "stage 2": train_stage2}
+COUNT = Path(__file__).with_name("count_traffic.py")
+PRETEND = ROOT / "tests" / "support"  # where its device is
 # The bias of attention's keys has no gradient but rounding, and Adam makes a step of it; the
 # temperature is no weight, and is searched for to 1e-6 of a flat minimum.
 LEFT_OUT = ("in_proj_bias", "temperature")
@@ -35,8 +32,9 @@ def device_waits(setting: Setting) -> Figure:
     """
     waits: dict[str, float] = {}
     sent: dict[str, float] = {}
-    for stage in STAGES:
-        few, many = _counted(stage, 2), _counted(stage, 4)
+    for stage in ("stage 1", "stage 2"):
+        few = _counted(stage, 2)
+        many = _counted(stage, 4)
         waits[stage] = (many["waits"] - few["waits"]) / (many["steps"] - few["steps"])
         sent[stage] = (many["sent"] - few["sent"]) / (many["steps"] - few["steps"])
     return summary([max(waits.values())] * 2, {"waits": waits, "sent": sent})
@@ -44,29 +42,11 @@ def device_waits(setting: Setting) -> Figure:
 
 def _counted(stage: str, steps: int) -> dict[str, int]:
     """Return what an epoch of so many steps sends to the device, and how often it waits."""
-    command = [sys.executable, __file__, stage, str(steps)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, str(COUNT), stage, str(steps)]
+    with_device = os.environ | {"PYTHONPATH": str(PRETEND)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=with_device)
     counted: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return counted
-
-
-def _count(stage: str, steps: int) -> None:
-    """Train an epoch on the pretend device, and print what it sent and waited for."""
-    sys.path.insert(0, str(PRETEND))
-    import pretend
-
-    torch.set_num_threads(1)
-    config = Config(
-        towers="tiny/random", image_size=32, batch_size=10, epochs1=1, epochs2=1, upside_down=True
-    )
-    leaves = load_dataset("leaves", size=15 * steps, pixels=64)  # two thirds are for training
-    towers = load_towers(config.towers, image_size=config.image_size)
-    model = L2RCLIP(towers, leaves.ranks, config).to(pretend.device())
-    data = TrainingData.load(leaves, model)
-
-    with pretend.watched() as traffic:
-        STAGES[stage](model, data)
-    print(json.dumps({"steps": steps, "sent": len(traffic.sent), "waits": len(traffic.waits)}))
 
 
 def two_processes(setting: Setting) -> Figure:
@@ -92,7 +72,8 @@ def two_processes(setting: Setting) -> Figure:
             seconds[str(processes)] = time.perf_counter() - start
             weights[processes] = load_file(out / MODEL)
 
-    one, two = weights[1], weights[2]
+    one = weights[1]
+    two = weights[2]
     names = [name for name in one if not name.endswith(LEFT_OUT)]
     difference = max(float((one[name] - two[name]).abs().max()) for name in names)
     return summary([difference] * 2, {"seconds": seconds, "tensors": len(names)})
@@ -108,7 +89,3 @@ def clip_miniature(setting: Setting) -> Figure:
         seconds = time.perf_counter() - start
         rows = len(Path(out, "clip.csv").read_text(encoding="utf-8").splitlines()) - 1
     return summary([seconds] * 2, {"rows": rows})
-
-
-if __name__ == "__main__":
-    _count(sys.argv[1], int(sys.argv[2]))
