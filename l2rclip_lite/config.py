@@ -63,8 +63,8 @@ class Controls:
     shuffled: bool = False
     """Whether each rank gets the sentence of another one."""
     kernel: Literal["chosen", "language", "nothing", "text", "numbers"] = "chosen"
-    """How the kernel head relates the ranks: validation chooses among all ('chosen'), or between
-    nothing and text ('language'); or it is always the one named."""
+    """How the kernel head relates the ranks: validation weighs all ways ('chosen'), or only nothing
+    and text ('language'); or it is always the one named."""
     rankformer: bool = True
     """Whether RankFormer refines the word embeddings."""
     learn_alpha: bool = True

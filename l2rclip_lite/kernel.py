@@ -3,7 +3,7 @@ r"""The language-kernel head: a linear classifier with a prior on the ranks.
 Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected
 to be as alike as the kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their
 numbers are (an RBF), or not at all ($I$, which is logistic regression). Validation images choose
-the mixture. No learning rate, no epochs, seconds on a CPU.
+the mixture, or weigh several in `kernel_stack`. No learning rate, no epochs, seconds on a CPU.
 
 Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
 """
@@ -325,11 +325,24 @@ def choose_kernel_head(
         >>> chosen.mixture, chosen.ridge
         ((0.0, 0.0, 1.0), 0.0001)
     """
+    candidates = kernel_candidates(features, targets, text, ranks, mixtures, quiet=quiet)
+    return min(candidates, key=lambda candidate: candidate.rps)
+
+
+def kernel_candidates(
+    features: Mapping[str, Batch],
+    targets: Mapping[str, Targets],
+    text: Texts,
+    ranks: Ranks,
+    mixtures: Sequence[Mixture],
+    *,
+    quiet: bool = True,
+) -> Iterator[KernelChoice]:
+    """Yield the heads among which `choose_kernel_head` chooses; for the arguments see there."""
     values = ranks.values_tensor()
     numbers(targets["train"], "target", last=len(ranks) - 1)
     inputs = _inputs(features["train"], targets["train"])
     val_features = features["val"].cpu()
-    candidates: list[KernelChoice] = []
 
     for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
         root = _root(rank_kernel(text, values, mixture))
@@ -340,12 +353,10 @@ def choose_kernel_head(
         for ridge, head in zip(RIDGES, heads, strict=True):
             probabilities = head(val_features).softmax(dim=1)
             val_rps = rps(targets["val"], probabilities, ranks)
-            candidates.append(KernelChoice(head, mixture, ridge, val_rps))
+            yield KernelChoice(head, mixture, ridge, val_rps)
 
             if val_rps > previous_rps:
                 rises += 1
             if rises == 2:
                 break
             previous_rps = val_rps
-
-    return min(candidates, key=lambda candidate: candidate.rps)

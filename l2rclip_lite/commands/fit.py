@@ -85,8 +85,8 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     if run.history and "numbers" in run.history[-1]:  # of a kernel head
         mixture = run.history[-1]
         print(
-            f"validation chose: the head trusts sentences {mixture['text']:g}, "
-            f"numbers {mixture['numbers']:g}"
+            f"validation chose: the head trusts sentences {mixture['text']:.2g}, "
+            f"numbers {mixture['numbers']:.2g}"
         )
 
     temperature = float(run.model.temperature)

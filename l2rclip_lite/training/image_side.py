@@ -14,6 +14,7 @@ from torch import Tensor
 
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.kernel import MIXTURES, Mixture, choose_kernel_head
+from l2rclip_lite.kernel_stack import stack_kernel_heads
 from l2rclip_lite.metrics import rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.results import Comparison
@@ -108,13 +109,14 @@ def fitted_head(
     Args:
         model: Its towers, ranks and text features are shared.
         data: Features of the untrained tower.
-        mixtures: Of the head's kernel; validation chooses.
+        mixtures: Of the head's kernel; several are stacked.
         quiet: Whether to hide the progress bar.
     """
     config = replace(model.config, image_side="kernel")
     frozen = L2RCLIP(model.towers, model.ranks, config, model.rank_features.detach())
 
-    choice = choose_kernel_head(
+    fit_head = stack_kernel_heads if len(mixtures) > 1 else choose_kernel_head
+    choice = fit_head(
         data.backbone,
         data.targets,
         model.rank_features,

@@ -9,6 +9,7 @@ from torch import Tensor
 from l2rclip_lite import losses
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
+from l2rclip_lite.kernel_stack import stack_kernel_heads
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import cyclic_permutation
 from l2rclip_lite.results import validation_scores
@@ -218,6 +219,8 @@ def train_kernel(
 ) -> list[dict[str, float]]:
     """Fit the language-kernel head on a frozen image tower, in seconds and without a learning rate.
 
+    It is a stack over the kernels; of the one kernel that a study names, the best head.
+
     Args:
         model: After stage 1.
         data: Its features.
@@ -229,14 +232,16 @@ def train_kernel(
         One row; the model keeps the head.
     """
     kernel = model.config.controls.kernel
+    fit_head = stack_kernel_heads
     if kernel == "chosen":
         mixtures = list(MIXTURES.values())
     elif kernel == "language":
         mixtures = [MIXTURES["nothing"], MIXTURES["text"]]
     else:
+        fit_head = choose_kernel_head
         mixtures = [MIXTURES[kernel]]
 
-    choice = choose_kernel_head(
+    choice = fit_head(
         data.backbone,
         data.targets,
         model.rank_features,

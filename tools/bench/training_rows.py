@@ -16,7 +16,7 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import choose_kernel_head
+from l2rclip_lite.kernel_stack import stack_kernel_heads
 from l2rclip_lite.pixels import Augment
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
@@ -206,7 +206,7 @@ def kernel_morph(setting: Setting) -> Figure:
     text = torch.eye(62)
 
     def choose() -> None:
-        choose_kernel_head(features, targets, text, ages(62))
+        stack_kernel_heads(features, targets, text, ages(62))
 
     seconds = [seconds_of(choose) for _ in range(2)]
     return summary(seconds, {"images": number, "dim": dim, "ranks": 62})
