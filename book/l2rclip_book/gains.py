@@ -35,7 +35,8 @@ from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
 
-MANY = ("bracol-area", "apples81", "hc18")  # the sets of the primary claims
+# the sets of the primary claims
+MANY = ("bracol-area", "apples81", "hc18", "cherries81", "pears", "portraits")
 MEAN = "mean of the sets"
 DRAWS = 10_000  # of the bootstrap
 EDGES = (0.025, 0.975)  # of its 95 % interval
@@ -46,8 +47,6 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
-# a tree, an examination, or the image itself
-SUBJECT = r"DSC_\d+_(.+)_\d+\.\w+$|(\d+)_\d?HC\.\w+$|([^/]+)$"
 
 
 def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
@@ -76,7 +75,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 
 def _read_table(file: Path) -> pd.DataFrame:
     """Read a table of results, in which an empty condition is an empty text."""
-    table = pd.read_csv(file, dtype={"condition": str, "level": str})
+    table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
     return table.fillna({"condition": ""})
 
 
@@ -151,7 +150,7 @@ def compare_arms(
         images: As `paired_scores` takes them.
         one: The arm that should be better.
         other: The arm that should be worse.
-        by_subject: Whether all images of a tree or of an examination are drawn together.
+        by_subject: Whether all images of one `subject`, such as a tree, are drawn together.
 
     Returns:
         A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`,
@@ -172,7 +171,8 @@ def compare_arms(
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
         groups = scores.index.get_level_values("path").to_numpy()
         if by_subject:
-            groups = pd.Series(groups).str.extract(SUBJECT).bfill(axis=1)[0].to_numpy()
+            of_set = images[images["data"] == data].drop_duplicates("path")
+            groups = of_set.set_index("path")["subject"][groups].to_numpy()
 
         draws = _gain(resampled_means(scores.to_numpy(), groups, generator))
         gain = _gain(scores.mean().to_numpy())

@@ -184,14 +184,15 @@ def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDatase
         data: Whose test split it is.
 
     Returns:
-        A row per image: `path`, `rps`, `error` of the median in the unit of the ranks, `hit` of the
-        most probable rank.
+        A row per image: `path`; `subject`, such as a tree, or the path where there is none; `rps`;
+        `error` of the median in the unit of the ranks; `hit` of the most probable rank.
     """
     p = probabilities.double().numpy()
     true = np.array(data.test.targets)
     values = np.array(data.ranks.values)
     scores = {
         "path": data.test.paths,
+        "subject": data.test.subjects or data.test.paths,
         "rps": rps_of_images(true, p),
         "error": np.abs(values[medians(p)] - values[true]),
         "hit": p.argmax(1) == true,

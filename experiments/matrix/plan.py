@@ -32,6 +32,7 @@ SMOKE_RANKS = {
     "bracol-area": 21,
     "apples81": 20,
     "hc18": 27,
+    "cherries81": 20,
     "bracol": 5,
     "retinamnist": 5,
     "pears": 20,
