@@ -45,7 +45,7 @@ from IPython.display import Markdown
 
 from l2rclip_book.evidence import intervals
 from l2rclip_book.gains import (
-    MANY,
+    LARGEST,
     NONE,
     NUMBERS,
     compare_pairs,
@@ -69,9 +69,9 @@ print(fill(f"not run yet, and left out: {waiting or 'nothing'}", 80))
 
 
 def part(study: str, condition: str = "") -> pd.DataFrame:
-    """Image scores of a study under one condition, on the three sets."""
+    """Image scores of a study under one condition, on the three largest sets."""
     rows = (scores["study"] == study) & (scores["condition"] == condition)
-    return scores[rows & scores["data"].isin(MANY)]
+    return scores[rows & scores["data"].isin(LARGEST)]
 
 
 def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ STEPS = {  # the staircase, then what is only there for comparison
     "median-rank": "median rank",
 }
 REFERENCES = 3  # so many at the end of STEPS
+PANELS = 3  # in a row
 
 
 def finding(steps: pd.DataFrame) -> str:
@@ -65,20 +66,26 @@ def staircase(steps: pd.DataFrame) -> Figure:
     """
     arms = [arm for arm in STEPS if (steps["arm"] == arm).any()]
     sets = [data for data in DATA if (steps["data"] == data).any()]
+    n_rows = -(-len(sets) // PANELS)
     with style():
-        figure = Figure(figsize=(WIDTH, 1.1 + 0.3 * len(arms)), layout="constrained")
+        height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         if not sets:
             return _nothing(figure)
 
-        axes = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+        table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
+        axes = table.ravel()[: len(sets)]
         for axis, data in zip(axes, sets, strict=True):
             rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
             _draw_steps(axis, rows)
+        for axis in table.ravel()[len(sets) :]:
+            axis.remove()
 
         grid(axes, [DATA[data][0] for data in sets], "x")
         for axis in axes:
             axis.title.set_fontsize(10)
-        name_rows(axes[0], [STEPS[arm] for arm in arms], 9.5)
+        for axis in table[:, 0]:
+            name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
         figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
         figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure

@@ -35,8 +35,8 @@ from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
 
-# the sets of the primary claims
-MANY = ("bracol-area", "apples81", "hc18", "cherries81", "pears", "portraits")
+LARGEST = ("bracol-area", "apples81", "hc18")  # the sets of the smaller studies
+MANY = (*LARGEST, "cherries81", "pears", "portraits")  # those of the primary claims
 MEAN = "mean of the sets"
 DRAWS = 10_000  # of the bootstrap
 EDGES = (0.025, 0.975)  # of its 95 % interval

@@ -27,11 +27,14 @@ METHODS: dict[str, tuple[str, str]] = {
     "numbers": ("#247a55", "P"),
     "median-rank": (COLOURS["reference"], "s"),
 }
-# name, colour (Okabe and Ito), marker
+# name, colour (the first after Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
-    "apples81": ("apples on a tree, 20 ranks", "#009e73", "s"),
+    "apples81": ("apples, 20 ranks", "#009e73", "s"),
     "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
+    "cherries81": ("cherries, 20 ranks", "#c2384a", "X"),
+    "pears": ("pears, 20 ranks", "#7d8a00", "p"),
+    "portraits": ("faces by age, 17 ranks", "#8560b8", "*"),
     "bracol": ("leaf damage, 5 ranks", "#d59400", "P"),
     "retinamnist": ("retina, 5 ranks", "#cc79a7", "v"),
     "leaves5": ("generated leaves, 5 ranks", "#98a5b3", "o"),

@@ -130,7 +130,7 @@ def test_runs_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def claimed() -> pd.DataFrame:
-    """Images of the three sets of the claims: each arm has a mean, with little noise."""
+    """Images of the sets of the claims: each arm has a mean, with little noise."""
     means = {
         "words": 1.0,
         "shuffled words": 2.0,
@@ -165,7 +165,7 @@ def claims(runs: pd.DataFrame, claimed: pd.DataFrame) -> pd.DataFrame:
     return judge_claims(runs, claimed)
 
 
-def test_three_sets_make_one_claim(claims: pd.DataFrame) -> None:
+def test_the_sets_make_one_claim(claims: pd.DataFrame) -> None:
     """The gain is the mean of the sets."""
     sets = claims[claims["data"] != MEAN]
     means = claims[claims["data"] == MEAN]
@@ -194,7 +194,7 @@ def test_a_claim_that_lacks_a_set_has_no_verdict(runs: pd.DataFrame, claimed: pd
 def test_a_claim_waits_for_the_runs_that_are_late(
     runs: pd.DataFrame, claimed: pd.DataFrame
 ) -> None:
-    """Of the main study on its three sets; those of another study do not count."""
+    """Of the main study on the sets of the claims; those of another study do not count."""
     late = judge_claims(runs, claimed, ["main/bracol-area-19", "few/hc18-0"])
     others = judge_claims(runs, claimed, ["main/bracol-4", "few/hc18-0"])
     assert verdicts(late) == ["incomplete"] * 3
