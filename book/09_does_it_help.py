@@ -14,7 +14,7 @@
 # # Does it help?
 #
 # L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks know their order, and an image model
-# can use what they know. This chapter tests the promise on three sets of real images with twenty ranks or more, with
+# can use what they know. This chapter tests the promise on six sets of real images with 17 to 27 ranks, with
 # three questions that were fixed before the runs. The first figure holds the main answer: words bring part of what a
 # model gains when it is simply told the numbers, stage 1 brings more, and the numbers stay ahead.
 #
@@ -104,26 +104,27 @@ shown = ["shuffled words", "words", "after stage 1", "L2RCLIP"]
 shares(steps, {arm: evidence.STEPS[arm] for arm in shown})
 
 # %% tags=["hide-input"]
-both = of(table, "main").pivot(
-    index=["data", "run"], columns="arm", values="rps"
-)
-both = both.reindex(columns=["L2RCLIP", NUMBERS]).dropna()
-same = (both["L2RCLIP"] - both[NUMBERS]).abs() < 1e-9
-alone = [
-    f"{name} {same[data].sum()} of {len(same[data])}"
+heads = of(table, "main").query("arm == 'L2RCLIP'")
+trust = heads.groupby("data")["kernel_numbers"].mean() / 0.99  # its largest
+trusted = [
+    f"{name} {100 * trust[data]:.0f} %"
     for data, name in NAMES.items()
-    if data in same
+    if data in trust
 ]
-Markdown(f"Runs in which L2RCLIP took the numbers alone: {'; '.join(alone)}.")
+Markdown(
+    f"How far the head of L2RCLIP trusts the numbers: {'; '.join(trusted)}."
+)
 
 # %% [markdown]
 # ## What was run
 #
 # **Images.** Coffee leaves, ranked by the percentage of diseased area on hand-drawn masks {cite:p}`esgario2020deep`;
 # trees, ranked by the number of apples in hand-drawn boxes {cite:p}`kodors2024autonomous`; ultrasound images of fetal
-# heads, ranked by the week that follows from the head circumference {cite:p}`vandenheuvel2018automated`. No tree and no
-# examination is on both sides of a split, though a woman may have been examined twice. Two sets of five ranks and
-# generated leaves, where the truth is known, were run the same way: {doc}`15_all_studies` has them.
+# heads, ranked by the week that follows from the head circumference {cite:p}`vandenheuvel2018automated`; crops of
+# branches and trees, ranked by their cherries {cite:p}`apeinans2024cherry` and pears {cite:p}`kodors2023rapid`; official
+# portraits, ranked by age in steps of three years. No tree, no block of photographs, no examination and no person is on
+# both sides of a split, though a woman may have been examined twice. Two sets of five ranks and generated leaves, where
+# the truth is known, were run the same way: {doc}`15_all_studies` has them.
 
 # %% tags=["hide-input"]
 counts = (
@@ -153,8 +154,9 @@ counts.join(images).rename(NAMES).rename_axis(None).astype(int)
 #   can only hint at, so it marks the full gain. If your ranks are numbers, you can have this for free.
 #
 # Fitting the head is a convex problem without a learning rate, so no method wins by luck in tuning. `L2RCLIP` in the
-# figure is the package's way for a frozen tower: stage 1, then validation chooses among no text, words, numbers, and
-# half words, half numbers. The line below the first table shows that validation took the numbers alone in every run,
+# figure is the package's way for a frozen tower: stage 1, then a head for each of no text, words, numbers, and half
+# words, half numbers. Validation images, drawn anew a thousand times, vote for the best of them, and the answer is the
+# mean of the heads, weighted by votes. The line below the first table shows that nearly all votes went to the numbers,
 # so that gain is not one of language. That is why there are three claims below and not one. Stage 1 runs for 15 epochs
 # here, in batches of 128; the defaults are 6 epochs and batches of 16, or of a 32nd of the images where that is more.
 #
@@ -199,7 +201,7 @@ Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 # hundredth; about half of it remains against a shuffled order, as the [controls](controls) show. Nobody would notice it
 # in practice.
 #
-# **How three sets make one claim.** The test is about the mean of the three $g$. Ten thousand times, images are drawn
+# **How six sets make one claim.** The test is about the mean of the six $g$. Ten thousand times, images are drawn
 # with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
 # {cite:p}`efron1979bootstrap`. Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
 # then allows for three claims {cite:p}`holm1979simple`. A single set has an interval and no verdict.
@@ -311,6 +313,8 @@ others = {
     "CORAL": "coral",
     "CORN": "corn",
     "ridge regression": "ridge",
+    "one direction (rank axis)": "rank-axis",
+    "nearest neighbours": "nearest",
     "median rank": "median-rank",
     "hand-made order": NUMBERS,
     "words, no stage 1": "words",
