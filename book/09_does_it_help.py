@@ -403,8 +403,9 @@ Markdown(
 )
 
 # %% [markdown]
-# How much of this is chance? Everything on this page was trained once more, by the same code with the same seeds, on a
-# CPU of another kind, which rounds sums in another way. This is how far the RPS of a model moved:
+# How much of this is chance? What ran first was trained once more, by the same code with the same seeds, on a CPU of
+# another kind, which rounds sums in another way: all tuned towers, and on the first three sets all frozen heads but those
+# of L2RCLIP, which are stacks only since. This is how far the RPS of a model moved:
 
 # %% tags=["hide-input"]
 files = [Path(x, "matrix_again.csv") for x in ("results", "book/results")]
