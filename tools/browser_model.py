@@ -16,6 +16,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+from PIL import Image
 
 from l2rclip_book.plots import rank_colours
 from l2rclip_lite import Config, evaluate, fit, load_dataset
-from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data import Options, OrdinalDataset, Split
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session
 from l2rclip_lite.files import write_atomically, write_json, write_text
 
@@ -66,10 +68,17 @@ def draw_leaf(file: Path) -> None:
     write_atomically(file, lambda path: leaf.save(path, format="PNG", optimize=True))
 
 
+def images_of(split: Split) -> Iterator[Image.Image]:
+    """Yield the images of a split."""
+    for index in range(len(split)):
+        image, _ = split[index]
+        yield image
+
+
 def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return the probabilities of the test images, and one line of browser.csv."""
     session = open_session(file)
-    probabilities = np.array([answer(session, image)[0] for image, _ in data.test])
+    probabilities = np.array([answer(session, image)[0] for image in images_of(data.test)])
     scores = evaluate(
         torch.tensor(probabilities), torch.tensor(data.test.targets), data.ranks, intervals=True
     )
@@ -133,13 +142,14 @@ def page_facts(data: OrdinalDataset) -> dict[str, Any]:
 def main(folder: str) -> None:
     """Train what is missing, export, measure, write."""
     torch.set_num_threads(1)
-    source = {"name": "bracol", "root": str(Path(folder, "bracol_severity").absolute()), "fold": 1}
-    data = load_dataset(**source)
+    options: Options = {"root": str(Path(folder, "bracol_severity").absolute()), "fold": 1}
+    data = load_dataset("bracol", **options)
+    source = {"name": "bracol", **options}
     model = fit(data, CONFIG, ROOT / "runs" / "browser", source=source).model
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")
-        difference, n_checked = export_onnx(model, file, (image for image, _ in data.test))
+        difference, n_checked = export_onnx(model, file, images_of(data.test))
         full, full_row = measured("fp32", file, data)
         small_file = quantise(file)
         small, small_row = measured("int8", small_file, data)

@@ -164,13 +164,18 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Return outputs with text that came in pieces, as a busy machine sends it, in one piece."""
     whole: list[NotebookNode] = []
     for output in outputs:
-        last = whole[-1] if whole else None
-        same = last is not None and output.output_type == last.output_type == "stream"
-        if same and output.name == last.name:
-            last.text += output.text
+        if whole and _same_stream(whole[-1], output):
+            whole[-1].text += output.text
         else:
             whole.append(output)
     return whole
+
+
+def _same_stream(one: NotebookNode, other: NotebookNode) -> bool:
+    """Return whether two outputs are text of the same stream."""
+    if not one.output_type == other.output_type == "stream":
+        return False
+    return one.name == other.name
 
 
 def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> None:
@@ -179,9 +184,11 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
         device = torch.cuda.get_device_name(0)
     else:
         device = f"CPU, threads: {os.environ.get('OMP_NUM_THREADS', 'all')}"
+    source_id = chapters.source_hash(source)
+    package_id = chapters.package_hash()
     made = {
-        "source": chapters.source_hash(source),
-        "package": chapters.package_hash(),
+        "source": source_id,
+        "package": package_id,
         "version": l2rclip_lite.__version__,
         "profile": profile,
         "seconds": round(seconds),
@@ -191,12 +198,11 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
     }
     page.metadata[page_rules.STAMP] = made
 
-    source_id = made["source"][:12]
-    package = f"package {made['version']} `{made['package'][:12]}`"
+    package = f"package {made['version']} `{package_id[:12]}`"
     text = (
         f"---\n*This page was made by `tools/execute.py` from `book/{source.name}` (source "
-        f"`{source_id}`, {package}) with profile `{profile}` in {made['seconds']} s on {device}; "
-        f"Python {made['python']}, torch {made['torch']}.*"
+        f"`{source_id[:12]}`, {package}) with profile `{profile}` in {made['seconds']} s on "
+        f"{device}; Python {made['python']}, torch {made['torch']}.*"
     )
     footer = nbformat.v4.new_markdown_cell(
         text, metadata={"tags": [page_rules.FOOTER_TAG]}, id="provenance"

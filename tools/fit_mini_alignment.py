@@ -8,13 +8,12 @@ from __future__ import annotations
 from safetensors.torch import save_file
 
 from l2rclip_book.alignment import NAME_TEMPLATE, fit_alignment, prototypes
-from l2rclip_lite import load_towers
-from l2rclip_lite.towers.mini import ALIGNMENT
+from l2rclip_lite.towers.mini import ALIGNMENT, MiniTowers
 
 RIDGE = 10.0
 
 if __name__ == "__main__":
-    _, classifier, texts = prototypes(load_towers("mini"))
+    _, classifier, texts = prototypes(MiniTowers.from_installed().eval())
     alignment = fit_alignment(classifier, texts, RIDGE)
     metadata = {"template": NAME_TEMPLATE, "ridge": f"{RIDGE:g}"}
     save_file(alignment, ALIGNMENT, metadata=metadata)

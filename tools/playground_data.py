@@ -133,6 +133,7 @@ def _draw_texts(axis: Axes) -> None:
     # 0° is at the top
     texts = on_circle(*(90 - angle for angle in ANGLES))
     image = on_circle(90 - IMAGE)[0]
+    x, y = image.tolist()
     circle(axis, texts)
     for rank, text in enumerate(texts):
         weight = 1.0 if rank == OWN else abs(rank - OWN) / (len(ANGLES) - 1)
@@ -140,8 +141,8 @@ def _draw_texts(axis: Axes) -> None:
         colour = PULL if rank == OWN else PUSH
         axis.plot(*line, color=colour, linewidth=0.6 + 2 * weight, alpha=0.75)
 
-    axis.scatter(*image, s=330, marker="s", color=INK, zorder=5)
-    axis.text(*image, "z", ha="center", va="center", color="white", fontweight="bold", zorder=6)
+    axis.scatter(x, y, s=330, marker="s", color=INK, zorder=5)
+    axis.text(x, y, "z", ha="center", va="center", color="white", fontweight="bold", zorder=6)
     axis.text(0, -0.15, f"own rank {OWN} pulls", ha="center", color=PULL)
     axis.text(0, -0.34, "the others push, far ranks most", ha="center", color=PUSH)
     axis.set(xlim=(-1.2, 1.2), ylim=(-0.5, 1.18))

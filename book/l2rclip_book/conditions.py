@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Unpack
 
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.data.protocols import apply_protocols
+from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
 
@@ -16,7 +17,7 @@ def reworded(
     template: str | None = None,
     names: str | None = None,
     seed: int = 0,
-    **changes: float | str | bool | None,
+    **changes: Unpack[Changes],
 ) -> OrdinalDataset:
     """Put a data set under another condition: other sentences, then changes of its images.
 

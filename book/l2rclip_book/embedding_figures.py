@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import seaborn as sns
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
@@ -158,10 +158,9 @@ def thumbnails(
                 axis.set_xlabel(f"{ranks.values[labels[index]]:g}", labelpad=2)
                 axis.xaxis.set_label_position("top" if row == 0 else "bottom")
 
-                _tie(figure, axis, row / 2, middle, flat[index])
-                middle.scatter(
-                    *flat[index], color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4
-                )
+                x, y = flat[index].tolist()
+                _tie(figure, axis, row / 2, middle, (x, y))
+                middle.scatter(x, y, color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4)
     return figure
 
 
@@ -190,7 +189,7 @@ def _draw_thumbnail(
 
 
 def _tie(
-    figure: Figure, thumbnail: Axes, edge: float, middle: Axes, point: Float[np.ndarray, " 2"]
+    figure: Figure, thumbnail: Axes, edge: float, middle: Axes, point: tuple[float, float]
 ) -> None:
     """Draw a line from an edge of a thumbnail, 0 the lower and 1 the upper one, to its point."""
     line = ConnectionPatch(

@@ -104,7 +104,7 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
     high = stairs[["high", "rps"]].max().max()
     edge = high + 0.35 * (high - low)
 
-    no_text = rows.loc[NONE, "rps"]
+    no_text = rows["rps"].loc[NONE]
     axis.axvline(no_text, color=COLOURS["reference"], linestyle="--", linewidth=1)
     for place, (arm, row) in enumerate(rows.iterrows()):
         _draw_step(axis, place, str(arm), row, edge)

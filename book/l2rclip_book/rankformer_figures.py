@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.typing import ColorType
@@ -61,7 +61,8 @@ def sentence_grid(
         fmt="",
         cbar=False,
     )
-    for text, colour in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
+    colours = to_rgba_array(axis.collections[0].get_facecolor())
+    for text, colour in zip(axis.texts, colours, strict=True):
         text.set_color(ink_on(colour))
 
     axis.tick_params(length=0, rotation=0, pad=9)

@@ -28,7 +28,7 @@ from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config, LossWeights
+from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
@@ -44,7 +44,7 @@ from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage
 OURS = "L2RCLIP"
 RANDOM = "random-prototypes"
 # of a model of which only the image tower is used
-NO_TEXT = Config(context_length=0, epochs1=0, controls={"rankformer": False})
+NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 
 
 # probabilities of the test images, and what else a row holds
@@ -115,7 +115,7 @@ def image_features(
         return dict(zip(paths, tensors["features"], strict=True))
 
     in_order = sorted(range(len(listed)), key=listed.__getitem__)
-    images = Subset(ConcatDataset(splits), in_order)
+    images: Subset[tuple[Any, int]] = Subset(ConcatDataset(splits), in_order)
     model = L2RCLIP(towers, data.ranks, NO_TEXT).to(towers.logit_scale.device)
     features = model.encode(images, backbone=True, quiet=quiet)
     if file is not None:

@@ -116,7 +116,7 @@ def relative_scores(table: pd.DataFrame) -> pd.DataFrame:
     scores = table.assign(val_rps=table["val_rps"].astype(float))
     of_run = scores.groupby(["study", "data", "run"])["val_rps"]
     scores["relative"] = scores["val_rps"] / of_run.transform("mean")
-    return scores.groupby(["study", "arm", "data"], as_index=False)["relative"].mean()
+    return scores.groupby(["study", "arm", "data"])["relative"].mean().reset_index()
 
 
 def chosen_recipes(table: pd.DataFrame) -> pd.DataFrame:

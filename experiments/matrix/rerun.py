@@ -96,7 +96,8 @@ def main() -> None:
     origin = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))
 
     all_same = True
-    for row in drawn.to_dict("records"):
+    for record in drawn.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
         new, hashes = train_again(row, options.data, options.preset)
         different = differences(row, new, options.tolerance)
         if different:

@@ -166,6 +166,8 @@ def rank_axis(
 
 def _above_loss(outputs: Float[Tensor, "batch threshold"], target: Tensor) -> Tensor:
     """Return CORAL's loss, by torch alone: `losses.coral_loss` needs the extra `baselines`."""
+    # Neither can stand for the other: their gradients differ in the last bits, and so would the
+    # published rows of `coral`, or those of `rank-axis`.
     above = target[:, None] > torch.arange(outputs.shape[1])
     costs = F.binary_cross_entropy_with_logits(outputs, above.to(outputs), reduction="none")
     return costs.sum(1).mean()

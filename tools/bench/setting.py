@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from torch import Tensor
 from l2rclip_lite import L2RCLIP, Config, Ranks
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.training.features import TrainingData
+
+Precision = Literal["fp32", "bf16"]
 
 GRADES = Ranks(
     ("no", "slight", "moderate", "strong", "very strong"),
@@ -28,14 +31,13 @@ class Setting:
 
     repeats: int = 7
     """Of each row."""
-    device: str = "cpu"
-    """"cpu" or "cuda"."""
+    device: Literal["cpu", "cuda"] = "cpu"
     data: Path | None = None
     """The folder that holds `datalists`."""
     quick: bool = False
     """Whether to use tiny towers and few rows, which shows that a row runs and nothing else."""
 
-    def config(self, towers: str, batch_size: int, precision: str = "fp32") -> Config:
+    def config(self, towers: str, batch_size: int, precision: Precision = "fp32") -> Config:
         """Return the package's defaults on these towers, for one epoch a stage."""
         return Config(
             towers="tiny/random" if self.quick else towers,

@@ -20,7 +20,7 @@ def inference(setting: Setting) -> Figure:
     model = L2RCLIP.build(GRADES, config).to(config.device).eval()
     images = noise_images(96, model.towers.image_size)
     pixels = torch.stack([image for image, _ in images]).to(config.device)
-    batches = [model.towers.normalize(batch.float() / 255) for batch in pixels.split(32)]
+    batches = [model.towers.normalize(batch.float() / 255) for batch in torch.split(pixels, 32)]
 
     @torch.inference_mode()
     def bare() -> None:
