@@ -195,21 +195,23 @@ evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 Markdown(gain_table(claims, "RPS saved, % [95 % interval]"))
 
 # %% [markdown]
-# All three hold on the mean of the sets, but they differ in size. The order in the words saves 7.4 to 17.4 % of the RPS
-# on the single sets. The method as a whole saves more, but because validation took the numbers, this gain comes from
-# knowing the order; *words after stage 1* is what language alone can bring. The order in the loss saves about a
-# hundredth; about half of it remains against a shuffled order, as the [controls](controls) show. Nobody would notice it
-# in practice.
+# All three hold on the mean of the sets, but they differ in size. The order in the words saves 3 to 17 % of the RPS
+# on the single sets. Three of these, cherries, pears and portraits, came later, and neither sentences nor settings of
+# this claim were tried on them before: there it saves 3 to 7 %. The method as a whole saves more, but because nearly all votes went to the numbers, this gain
+# comes from knowing the order; *words after stage 1* is what language alone can bring. The order in the loss saves half
+# a hundredth; about a third of that remains against a shuffled order, as the [controls](controls) show. Nobody would
+# notice it in practice.
 #
 # **How six sets make one claim.** The test is about the mean of the six $g$. Ten thousand times, images are drawn
-# with replacement within each set, both arms on the same draw, and the mean of the three gains is noted
+# with replacement within each set, both arms on the same draw, and the mean of the six gains is noted
 # {cite:p}`efron1979bootstrap`. Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
 # then allows for three claims {cite:p}`holm1979simple`. A single set has an interval and no verdict.
 #
 # **Why two intervals.** The thick one answers: would other *images* of the same kind say the same about these trained
 # models? The thin one answers: would other *training runs*? Runs share training images, so their plain interval would
 # be too narrow; {cite:t}`nadeau2003inference` correct for that, and with few runs the result is wide. Believe a
-# difference that survives both. The order in the loss does so on one set only.
+# difference that survives both. The order in the words does so on three sets, those with five runs or more; the order in
+# the loss on one.
 #
 # | what | function |
 # |---|---|
@@ -265,12 +267,12 @@ Markdown(gain_table(weighed, "RPS saved, % [95 % interval]"))
 saved = weighed.set_index(["data", "row"])["gain"]
 if set(MANY) <= set(weighed["data"]):
     blind, shuffled, none = (saved[MEAN, row] for row in pairs)
-    assert 0.4 < shuffled / blind < 0.6
+    assert 0.25 < shuffled / blind < 0.45
     assert 0 < none < shuffled
     assert saved["bracol-area", "against no ordinal loss"] < 0
 
 # %% [markdown]
-# Against a shuffled order about half of the third claim's gain remains, and against no ordinal loss at all still less: on
+# Against a shuffled order about a third of the third claim's gain remains, and against no ordinal loss at all still less: on
 # leaf damage the loss brings nothing. So the order in the loss counts for something on the mean of the sets, and for
 # less than the claim says.
 #
@@ -337,8 +339,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Keep CORAL in mind: it knows only that the ranks have an order, neither words nor numbers, and it is level with
-# L2RCLIP on two sets out of three. And remember the row *hand-made order*. If your ranks are numbers, tell the model
+# Keep CORAL in mind: it knows only that the ranks have an order, neither words nor numbers. It is behind L2RCLIP on fetal
+# heads, ahead on pears, and hardly to be told from it elsewhere. And remember the row *hand-made order*. If your ranks are numbers, tell the model
 # the numbers. Words are for ranks that have none, such as *mild*, *moderate* and *severe*. No set of this chapter is of
 # that kind, because without numbers nobody could say how far words went.
 #
@@ -519,8 +521,9 @@ clip_figure(published)
 #   about images; both ends of the first figure would move.
 # - **Numbers in words.** All rank names here are numbers or percentages, because only then is there a hand-made order
 #   to compare with.
-# - **Settings were found on validation images of these sets.** No image was set aside from that search: what is
-#   validation in one fold is test in another. And other kinds of images may want other settings.
+# - **Settings were found on validation images of the first three sets.** No image was set aside from that search: what
+#   is validation in one fold is test in another. That votes weigh the heads of L2RCLIP was chosen among a dozen rules on
+#   test images of all sets, smaller than here; it moves the second claim by less than half a per cent.
 # - **The words of one language**, one template per set. {doc}`15_all_studies` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
@@ -642,6 +645,6 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`; licences and traps are in {doc}`16_data_sets`. Other methods:
+# {cite:t}`vandenheuvel2018automated`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`; licences and traps are in {doc}`16_data_sets`. Other methods:
 # {cite:t}`diaz2019soft`, {cite:t}`cao2020rank`, {cite:t}`shi2023deep`. Statistics: {cite:t}`efron1979bootstrap`,
 # {cite:t}`holm1979simple`, {cite:t}`nadeau2003inference`; the score is that of {cite:t}`epstein1969scoring`.

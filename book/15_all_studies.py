@@ -18,6 +18,10 @@
 # of the context? The studies asked these, too, and this page shows the answers, with intervals but no verdicts. Take
 # it as a list of good next experiments.
 #
+# One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there it is
+# the one head that validation preferred. Elsewhere it is the mean of the heads, as {doc}`09_does_it_help` explains. Where
+# both ran on real images with many ranks, the two differ by less than half a per cent.
+#
 # **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
 # vectors in outline, {doc}`04_rankformer`.
 #
@@ -233,8 +237,8 @@ intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
 # With five ranks there are only four pairs of neighbours to confuse. On coffee leaves numbers and stage 1 help all
-# the same. On RetinaMNIST numbers do not, and yet validation chose them (`kernel_numbers` in
-# `book/results/matrix.csv`), so L2RCLIP, which may use numbers, is no better than a head without text there. On
+# the same. On RetinaMNIST numbers do not, and validation still gives them most of its votes (`kernel_numbers` in
+# `book/results/matrix.csv`), so L2RCLIP, which may use numbers, is hardly better than a head without text there. On
 # generated leaves numbers bring about as much with twenty ranks as with sixty-two. So the number of ranks does not
 # say by itself what a prior over ranks is worth. Training four arms on your own images tells you, and takes seconds.
 #

@@ -13,7 +13,7 @@ import hashlib
 import chapters
 
 from l2rclip_book.evidence import STEPS, finding, staircase
-from l2rclip_book.gains import MANY, gain_table, judge_claims, order_steps, read_results
+from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps, read_results
 
 PICTURE = chapters.BOOK / "_static" / "results.png"
 CLAIMS = chapters.BOOK / "_static" / "claims.md"
@@ -35,7 +35,9 @@ def main() -> None:
     metadata = {"Software": None, "Source": table_hash()}
     staircase(steps).savefig(PICTURE, dpi=150, metadata=metadata)
 
-    claims = gain_table(judge_claims(table, images, missing), "RPS saved, % [95 % interval]")
+    judged = judge_claims(table, images, missing)
+    on_mean = judged[judged["data"] == MEAN]  # the single sets are in chapter 9
+    claims = gain_table(on_mean, "RPS saved, % [95 % interval]")
     CLAIMS.write_text(claims + "\n", encoding="utf-8")
     print(f"{finding(steps)}\n\n{claims}")
 
