@@ -92,7 +92,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
 
 
 def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the arms of one data set; the stairs alone decide how wide the panel is.
+    """Draw the arms of one data set; the stairs alone decide where the panel ends on the right.
 
     Args:
         axis: The panel.
@@ -109,7 +109,9 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
     for place, (arm, row) in enumerate(rows.iterrows()):
         _draw_step(axis, place, str(arm), row, edge)
 
-    axis.set_xlim(low - 0.5 * (high - low), edge)
+    inside = rows[rows["rps"] <= edge]
+    left = inside[["low", "rps"]].min().min()
+    axis.set_xlim(left - 0.5 * (high - low), edge)
     axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
 
 
