@@ -85,7 +85,7 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     if run.history and "numbers" in run.history[-1]:  # of a kernel head
         mixture = run.history[-1]
         print(
-            f"validation chose: the head trusts sentences {mixture['text']:.2g}, "
+            f"validation chose: the head trusts sentences {mixture['text']:.2f}, "
             f"numbers {mixture['numbers']:.2g}"
         )
 
