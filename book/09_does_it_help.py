@@ -104,7 +104,8 @@ shown = ["shuffled words", "words", "after stage 1", "L2RCLIP"]
 shares(steps, {arm: evidence.STEPS[arm] for arm in shown})
 
 # %% tags=["hide-input"]
-heads = of(table, "main").query("arm == 'L2RCLIP'")
+heads = of(table, "main").reindex(columns=["data", "arm", "kernel_numbers"])
+heads = heads[heads["arm"] == "L2RCLIP"]
 trust = heads.groupby("data")["kernel_numbers"].mean() / 0.99  # its largest
 trusted = [
     f"{name} {100 * trust[data]:.0f} %"
@@ -112,7 +113,8 @@ trusted = [
     if data in trust
 ]
 Markdown(
-    f"How far the head of L2RCLIP trusts the numbers: {'; '.join(trusted)}."
+    "How far the head of L2RCLIP trusts the numbers: "
+    f"{'; '.join(trusted) or 'no rows'}."
 )
 
 # %% [markdown]
