@@ -326,7 +326,7 @@ others = {
 }
 pairs = {f"against {name}": ("L2RCLIP", arm) for name, arm in others.items()}
 against = compare_pairs(many, pairs)
-evidence.intervals(against, label="RPS saved by L2RCLIP, %")
+evidence.intervals(against, label="RPS saved by L2RCLIP, %", limit=60)
 
 # %% tags=["hide-input"]
 worse = against[(against["high"] < 0) & (against["data"] != MEAN)]

@@ -23,6 +23,7 @@ from l2rclip_lite.kernel import (
     KernelHead,
     Mixture,
     Texts,
+    choose_kernel_head,
     kernel_candidates,
 )
 from l2rclip_lite.losses.checks import Batch, Targets
@@ -49,7 +50,8 @@ def stack_kernel_heads(
         targets: Rank indices.
         text: Unit text features.
         ranks: The label space.
-        mixtures: At least one.
+        mixtures: At least one. Of a single one the best head is taken, and not a stack of its
+            ridges, so that studies compare single heads.
         quiet: Whether to hide the progress bar.
 
     Returns:
@@ -64,6 +66,9 @@ def stack_kernel_heads(
         >>> stack.mixture, round(stack.ridge, 6)  # the same head is the best of every sample
         ((0.0, 0.0, 1.0), 0.0001)
     """
+    if len(mixtures) == 1:
+        return choose_kernel_head(features, targets, text, ranks, mixtures=mixtures, quiet=quiet)
+
     candidates = list(kernel_candidates(features, targets, text, ranks, mixtures, quiet=quiet))
     val_features = features["val"].cpu()
     true = np.asarray(targets["val"].cpu())

@@ -135,7 +135,8 @@ def resampled_means(
     means = []
     for _ in range(DRAWS):
         draw = generator.integers(n_groups, size=n_groups)
-        means.append(group_sums[draw].sum(0) / group_sizes[draw].sum())
+        counts = np.bincount(draw, minlength=n_groups)
+        means.append(counts @ group_sums / (counts @ group_sizes))
     return np.stack(means)
 
 

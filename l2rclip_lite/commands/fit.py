@@ -86,7 +86,7 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
         mixture = run.history[-1]
         print(
             f"validation chose: the head trusts sentences {mixture['text']:.2f}, "
-            f"numbers {mixture['numbers']:.2g}"
+            f"numbers {mixture['numbers']:.2f}"
         )
 
     temperature = float(run.model.temperature)

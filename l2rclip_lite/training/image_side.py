@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.kernel import MIXTURES, Mixture, choose_kernel_head
+from l2rclip_lite.kernel import MIXTURES, Mixture
 from l2rclip_lite.kernel_stack import stack_kernel_heads
 from l2rclip_lite.metrics import rps_of_images
 from l2rclip_lite.model import L2RCLIP
@@ -115,8 +115,7 @@ def fitted_head(
     config = replace(model.config, image_side="kernel")
     frozen = L2RCLIP(model.towers, model.ranks, config, model.rank_features.detach())
 
-    fit_head = stack_kernel_heads if len(mixtures) > 1 else choose_kernel_head
-    choice = fit_head(
+    choice = stack_kernel_heads(
         data.backbone,
         data.targets,
         model.rank_features,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from l2rclip_lite import losses
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
+from l2rclip_lite.kernel import MIXTURES
 from l2rclip_lite.kernel_stack import stack_kernel_heads
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import cyclic_permutation
@@ -219,7 +219,7 @@ def train_kernel(
 ) -> list[dict[str, float]]:
     """Fit the language-kernel head on a frozen image tower, in seconds and without a learning rate.
 
-    It is a stack over the kernels; of the one kernel that a study names, the best head.
+    It is a stack over the kernels, see `stack_kernel_heads`; a study may name a single one.
 
     Args:
         model: After stage 1.
@@ -232,16 +232,14 @@ def train_kernel(
         One row; the model keeps the head.
     """
     kernel = model.config.controls.kernel
-    fit_head = stack_kernel_heads
     if kernel == "chosen":
         mixtures = list(MIXTURES.values())
     elif kernel == "language":
         mixtures = [MIXTURES["nothing"], MIXTURES["text"]]
     else:
-        fit_head = choose_kernel_head
         mixtures = [MIXTURES[kernel]]
 
-    choice = fit_head(
+    choice = stack_kernel_heads(
         data.backbone,
         data.targets,
         model.rank_features,
