@@ -123,17 +123,17 @@ def grid(sweep: dict[str, Any]) -> dict[str, Any]:
 
 
 def search(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as a plan: every method is a study, and every combination one of its arms.
+    """Return a search as a plan: every method is a study, and every recipe one of its arms.
 
     Args:
-        plan: `data`, `settings`, `grid` and `methods`, as `search.yaml` explains them.
+        plan: `data`, `settings`, `recipes` and `methods`, as `search.yaml` explains them.
     """
     studies = {}
     for method, facts in plan["methods"].items():
         arm = {"method": method} if facts is None else facts
         arms = {}
-        for combination in _combinations(plan["grid"]):
-            arms[_title(combination)] = arm | {"settings": _settings(combination)}
+        for recipe in plan["recipes"]:
+            arms[_title(recipe)] = arm | {"settings": _settings(recipe)}
         studies[f"search-{_dashed(method)}"] = {
             "question": f"Which rate and clipping suit {method}?",
             "data": list(plan["data"]),

@@ -82,7 +82,7 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             assert arm.method in METHODS, name
             if arm.method in BASELINES:
                 check_baselines([arm.method], config)
-    assert len(arms) >= 170
+    assert len(arms) >= 50
 
 
 def test_a_sweep_has_two_hundred_different_runs(folders: Path) -> None:
@@ -94,10 +94,10 @@ def test_a_sweep_has_two_hundred_different_runs(folders: Path) -> None:
 
 
 def test_a_search_tries_every_recipe_with_every_method(folders: Path) -> None:
-    """Five rates, gradients shortened or not; all else is the default."""
+    """Four rates, two of them also with gradients as they are; all else is the default."""
     for name, unit in every_unit("search", folders).items():
         recipes = {(config.lr2, config.controls.clip) for _, config in arms_of(unit)}
-        assert len(recipes) == 10, name
+        assert len(recipes) == 6, name
         default = Config(threads=1, image_size=96, seed=unit["seed"])
         for _, config in arms_of(unit):
             assert replace(config, lr2=None, controls=Controls()) == default
