@@ -25,6 +25,7 @@ from l2rclip_lite.commands.doctor import doctor
 from l2rclip_lite.commands.evaluate import evaluate
 from l2rclip_lite.commands.export import export
 from l2rclip_lite.commands.fit import fit
+from l2rclip_lite.commands.freed_memory import keep_freed_memory
 from l2rclip_lite.commands.options import command_problem, options_problem, unboxed
 from l2rclip_lite.commands.predict import predict
 from l2rclip_lite.commands.report import report
@@ -101,6 +102,7 @@ def run(words: Sequence[str]) -> int:
         os.environ["COLUMNS"] = str(NARROWEST)
 
     command = parse(words)
+    keep_freed_memory()
     if words[0] != "fit" and _leaves_it_to_the_first_process(words[0]):
         return 0
 
