@@ -29,7 +29,12 @@ from l2rclip_lite.commands.freed_memory import keep_freed_memory
 from l2rclip_lite.commands.options import command_problem, options_problem, unboxed
 from l2rclip_lite.commands.predict import predict
 from l2rclip_lite.commands.report import report
-from l2rclip_lite.commands.terminal import Terminated, printable_stdout, sigterm_raises
+from l2rclip_lite.commands.terminal import (
+    Terminated,
+    printable_stdout,
+    sigterm_raises,
+    unwritable_in_words,
+)
 from l2rclip_lite.errors import InputError, TrainingError, sentence
 
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
@@ -91,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Run the command that the words call for, and return its exit code."""
     if list(words) == ["--version"]:
-        print(f"l2rclip-lite {version('l2rclip-lite')}")
+        with unwritable_in_words():
+            print(f"l2rclip-lite {version('l2rclip-lite')}", flush=True)
         return 0
 
     try:
@@ -154,7 +160,7 @@ def parse(words: Sequence[str]) -> Command:
 
     box = io.StringIO()
     try:
-        with redirect_stderr(box):
+        with redirect_stderr(box), unwritable_in_words():  # it prints help
             strict = (tyro.conf.DisallowNone,)
             parsed: Command = tyro.cli(
                 union, prog="l2rclip", description=ABOUT, args=words, config=strict

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import create_repo, hf_hub_download, upload_folder
+from huggingface_hub.errors import LocalEntryNotFoundError
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
@@ -306,8 +307,13 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
             return Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
         except (OSError, ValueError) as error:
             reason = one_line(str(error))[:300]
+            if isinstance(error, LocalEntryNotFoundError):
+                problem = f"the hub does not answer ({reason.rstrip('.')})"
+                raise InputError(f"{name}: {problem}; try again where it does.") from error
             raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
 
+    if os.path.isfile(name):
+        raise InputError(f"{name}: a file; give the folder of the run, which has a {MODEL}.")
     file = Path(name) / MODEL
     if str(name) == "leaves" and not os.path.isfile(file):
         file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
@@ -348,6 +354,10 @@ def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> I
         error: What it raised.
         arguments: What a caller has named in place of what the file names; None is nothing.
     """
+    named = [f"{name}={str(value)!r:.99}" for name, value in arguments.items() if value is not None]
+    if isinstance(error, InputError) and str(error).startswith(f"{file}: ") and not named:
+        return error  # it says all
+
     if isinstance(error, KeyError):
         reason = f"{error} is missing in it"
     elif isinstance(error, AttributeError | TypeError):
@@ -356,7 +366,6 @@ def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> I
         reason = sentence(error)
     reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
 
-    named = [f"{name}={str(value)!r:.99}" for name, value in arguments.items() if value is not None]
     if named:
         problem = f"cannot be used with {' and '.join(named)} ({reason})"
         return InputError(f"{file}: {problem}; correct that, or leave it out.")

@@ -29,32 +29,36 @@ class PrintableOutput:
 
     def write(self, text: str) -> int:
         """Write the text, line by line made printable, and return its length."""
-        try:
+        with unwritable_in_words():
             self.stream.write("\n".join(map(printable, text.split("\n"))))
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise unwritable(error) from error
         return len(text)
 
     def flush(self) -> None:
         """Write what the stream holds back."""
-        try:
+        with unwritable_in_words():
             self.stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise unwritable(error) from error
 
     def __getattr__(self, name: str) -> Any:
         """Return what else the stream has, such as `encoding`."""
         return getattr(self.stream, name)
 
 
-def unwritable(error: OSError) -> InputError:
-    """Return the sentence about a standard output that takes no more."""
-    problem = f"standard output cannot be written ({error.strerror})"
-    return InputError(f"{problem}; free some space, or send it elsewhere.")
+@contextmanager
+def unwritable_in_words() -> Iterator[None]:
+    """Turn the error of a standard output that takes no more into one sentence.
+
+    A reader that has enough, such as `head`, is no error.
+
+    Raises:
+        InputError: With that sentence.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        problem = f"standard output cannot be written ({error.strerror})"
+        raise InputError(f"{problem}; free some space, or send it elsewhere.") from error
 
 
 @contextmanager

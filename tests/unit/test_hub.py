@@ -64,6 +64,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send a file of a commit; main is the last one."""
         self.server.requested.append(self.path)
+        if self.server.is_down:
+            self.respond(501, b"")
+            return
+
         commit, _, file = self.path.rpartition("/resolve/")[2].partition("/")
         if commit == "main":
             commit = max(self.server.commits)
@@ -96,6 +100,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
         server.commits = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}
         server.requested = []
+        server.is_down = False
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -127,6 +132,14 @@ def test_of_a_repository_one_file_is_asked_for(hub: Any) -> None:
         with pytest.raises(InputError, match=sentence):
             L2RCLIP.from_pretrained(f"hf-hub:{name}")
     assert names_of(hub.requested) == {"model.safetensors"}
+
+
+def test_a_hub_that_is_down_is_not_a_wrong_name(hub: Any) -> None:
+    """The same name will do later."""
+    hub.is_down = True
+    sentence = r"^hf-hub:ann/leaves: the hub does not answer \(.*\); try again where it does\.$"
+    with pytest.raises(InputError, match=sentence):
+        L2RCLIP.from_pretrained("hf-hub:ann/leaves")
 
 
 # --- towers of the hub --------------------------------------------------------------------------

@@ -312,6 +312,7 @@ def test_numbers_that_would_turn_the_answer_round_are_refused(
     ("name", "arguments", "sentence"),
     [
         ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
+        (__file__, {}, r"\.py: a file; give the folder of the run, which has a model.safetensors"),
         ("leaves", {"towers": "nope"},
          r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
         ("leaves", {"weights": "nope"},

@@ -275,9 +275,10 @@ def test_closed_streams_are_no_traceback(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+@pytest.mark.parametrize("words", ["data", "--version", "fit --help"])
+def test_a_full_disk_behind_standard_output_is_one_sentence(words: str) -> None:
     """Answers that could not be written are not lost in silence."""
-    command = f"{sys.executable} -m l2rclip_lite data > /dev/full"
+    command = f"{sys.executable} -m l2rclip_lite {words} > /dev/full"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
 
     assert "standard output cannot be written (No space left on device)" in done.stderr
