@@ -10,10 +10,10 @@ over the runs that tested it with both arms.
 - Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same
   draw. The interval is the 2.5 and 97.5 % quantile of g, and
   p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
-- **Three data sets make one claim** through the mean of their three g. In every draw images are
-  drawn within each set, and the mean of the three is kept: one interval and one p per claim. Holm
-  corrects the three p for three claims; the intervals of single sets stand beside them and carry no
-  verdict.
+- **Several data sets make one claim** through the mean of their g. In every draw images are drawn
+  within each set, and the mean over the sets is kept: one interval and one p per claim. Holm
+  corrects the p of claims that belong together; the intervals of single sets stand beside them and
+  carry no verdict.
 - Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and
   Bengio 2003, doi:10.1023/A:1024068626366).
 """
@@ -262,34 +262,43 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
 
 
 def judge_claims(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
+    table: pd.DataFrame,
+    images: pd.DataFrame,
+    missing: Sequence[str] = (),
+    *,
+    study: str = "main",
+    sets: Sequence[str] = MANY,
+    pairs: Mapping[str, tuple[str, str]] = CLAIMS,
 ) -> pd.DataFrame:
-    """Judge the three primary claims: every set, their mean, Holm over three, and a verdict.
+    """Judge claims that were fixed before the runs: every set, their mean, Holm, and a verdict.
 
     Args:
-        table: Rows of the study `main`.
+        table: Rows of the study.
         images: Its scores of test images.
         missing: Units that were not run; while one of them belongs to the claims, there is no
             verdict.
+        study: What the claims are about.
+        sets: On whose mean they are tested.
+        pairs: The claims, each an arm against another.
 
     Returns:
         The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set.
         Where it is the mean, `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not
         shown", or "incomplete" while runs are missing.
     """
-    claims = compare_pairs(images[images["data"].isin(MANY)], CLAIMS)
-    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in CLAIMS.items()]
+    claims = compare_pairs(images[images["data"].isin(sets)], pairs)
+    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
     claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
     means = claims["data"] == MEAN
 
     n_means = means.sum()
-    absent = [1.0] * (len(CLAIMS) - n_means)  # a claim without a run still counts
+    absent = [1.0] * (len(pairs) - n_means)  # a claim without a run still counts
     claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
 
-    primary = {f"main/{data}" for data in MANY}
+    primary = {f"{study}/{data}" for data in sets}
     waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
     n_rows = claims.groupby("row")["data"].transform("size")
-    incomplete = (n_rows <= len(MANY)) | waiting
+    incomplete = (n_rows <= len(sets)) | waiting
     verdicts = np.select(
         [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],
         ["incomplete", "not shown", "better"],

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import plan as planning
 
+from l2rclip_book.tuned import chosen_recipes
 from l2rclip_lite.files import write_json, write_text
 
 
@@ -101,46 +102,6 @@ def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
     table = table.assign(**{by: table[by].astype(float)})
     scores = table.groupby(["data", "arm"])[by].agg(["mean", "std", "count"]).reset_index()
     return scores.sort_values(["data", "mean"], ignore_index=True)
-
-
-def relative_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how each recipe of a search does beside the others of its method.
-
-    Args:
-        table: The rows of a search.
-
-    Returns:
-        A row for each method (`study`), recipe (`arm`) and data set: validation RPS divided by the
-        mean of all recipes of that method in that run, then the mean over runs.
-    """
-    scores = table.assign(val_rps=table["val_rps"].astype(float))
-    of_run = scores.groupby(["study", "data", "run"])["val_rps"]
-    scores["relative"] = scores["val_rps"] / of_run.transform("mean")
-    return scores.groupby(["study", "arm", "data"])["relative"].mean().reset_index()
-
-
-def chosen_recipes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the recipe of each method with the lowest mean over data sets, and without each.
-
-    Args:
-        table: The rows of a search.
-
-    Returns:
-        A row for each method, with a column `all` and one for each data set that was left out.
-    """
-    scores = relative_scores(table)
-    chosen = {"all": _lowest(scores)}
-    for data in scores["data"].unique():
-        chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
-    return pd.DataFrame(chosen)
-
-
-def _lowest(scores: pd.DataFrame) -> dict[str, str]:
-    """Return the recipe of each method with the lowest mean over data sets."""
-    lowest = {}
-    for study, rows in scores.groupby("study"):
-        lowest[str(study)] = str(rows.groupby("arm")["relative"].mean().idxmin())
-    return lowest
 
 
 def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ import yaml
 from work import Work
 
 from l2rclip_book.studies import Arm, reworded
+from l2rclip_book.tuned import chosen_recipes, relative_scores
 from l2rclip_lite.baselines import BASELINES, check_baselines
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import load_dataset
@@ -197,11 +198,11 @@ def test_a_recipe_is_chosen_by_what_each_data_set_loses_with_it() -> None:
     rows += [("leaves", 1, "a", 0.6), ("leaves", 1, "b", 0.4)]
     table = pd.DataFrame(rows, columns=["data", "run", "arm", "val_rps"]).assign(study="search-x")
 
-    relative = collect.relative_scores(table).set_index(["data", "arm"])["relative"]
+    relative = relative_scores(table).set_index(["data", "arm"])["relative"]
     assert relative.to_dict() == pytest.approx(
         {("leaves", "a"): 1.2, ("leaves", "b"): 0.8, ("pears", "a"): 0.9, ("pears", "b"): 1.1}
     )
-    chosen = collect.chosen_recipes(table)
+    chosen = chosen_recipes(table)
     assert chosen.loc["search-x"].to_dict() == {
         "all": "b",
         "without leaves": "a",

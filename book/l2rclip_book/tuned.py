@@ -1,0 +1,105 @@
+"""Tuned towers: the recipe that suits each method, and the two claims about methods at their best.
+
+`experiments/matrix/search.yaml` fixed how a recipe is chosen, `studies.yaml` the claims, both
+before the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from l2rclip_book.gains import MANY, NONE, judge_claims
+
+STUDY = "at-best"
+SETS = (*MANY, "bracol", "retinamnist")
+RIVALS = (NONE, "rps")
+BEST_RIVAL = "best rival"
+CLAIMS = {
+    "against cross-entropy": ("L2RCLIP", NONE),
+    "against the rival that validates best": ("L2RCLIP", BEST_RIVAL),
+}
+
+
+def relative_scores(search: pd.DataFrame) -> pd.DataFrame:
+    """Return how each recipe of a search does beside the others of its method.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A row for each method (`study`), recipe (`arm`) and data set: validation RPS divided by the
+        mean of all recipes of that method in that run, then the mean over runs.
+    """
+    scores = search.assign(val_rps=search["val_rps"].astype(float))
+    of_run = scores.groupby(["study", "data", "run"])["val_rps"]
+    scores["relative"] = scores["val_rps"] / of_run.transform("mean")
+    return scores.groupby(["study", "arm", "data"])["relative"].mean().reset_index()
+
+
+def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
+    """Return the recipe of each method with the lowest mean over data sets, and without each.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A row for each method, with a column `all` and one for each data set that was left out.
+    """
+    scores = relative_scores(search)
+    chosen = {"all": _lowest(scores)}
+    for data in scores["data"].unique():
+        chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
+    return pd.DataFrame(chosen)
+
+
+def _lowest(scores: pd.DataFrame) -> dict[str, str]:
+    """Return the recipe of each method with the lowest mean over data sets."""
+    lowest = {}
+    for study, rows in scores.groupby("study"):
+        lowest[str(study)] = str(rows.groupby("arm")["relative"].mean().idxmin())
+    return lowest
+
+
+def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Add the rival that validates best in each run, under the name "best rival".
+
+    Args:
+        table: A row per `data`, `run` and `arm`, with `val_rps`.
+        images: Rows for the same `data`, `run` and `arm`: the table itself, or scores of images.
+
+    Returns:
+        The rows of `images`, then once more those of the rivals that were chosen.
+
+    Example:
+        >>> arms = {"arm": ["L2RCLIP", "cross-entropy", "rps"], "val_rps": [1.0, 3.0, 2.0]}
+        >>> table = pd.DataFrame(arms).assign(data="pears", run=0, rps=[5.0, 6.0, 7.0])
+        >>> with_best_rival(table, table)[["arm", "rps"]].values.tolist()[-1]
+        ['best rival', 7.0]
+    """
+    keys = ["data", "run", "arm"]
+    rivals = table[table["arm"].isin(RIVALS)]
+    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(["data", "run"])
+    chosen = images.merge(best[keys]).assign(arm=BEST_RIVAL)
+    return pd.concat([images, chosen], ignore_index=True)
+
+
+def judge_tuned(
+    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Judge the two claims about tuned towers.
+
+    Args:
+        table: Rows of the study `at-best`.
+        images: Its scores of test images.
+        missing: See `judge_claims`.
+    """
+    return judge_claims(
+        with_best_rival(table, table),
+        with_best_rival(table, images),
+        missing,
+        study=STUDY,
+        sets=SETS,
+        pairs=CLAIMS,
+    )
