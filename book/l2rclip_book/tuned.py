@@ -14,7 +14,7 @@ from l2rclip_book.gains import MANY, NONE, judge_claims
 
 STUDY = "at-best"
 SETS = (*MANY, "bracol", "retinamnist")
-RIVALS = (NONE, "rps")
+RIVALS = (NONE, "cross-entropy, 4e-4", "rps")
 BEST_RIVAL = "best rival"
 CLAIMS = {
     "against cross-entropy": ("L2RCLIP", NONE),

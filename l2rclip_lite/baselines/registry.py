@@ -1,7 +1,8 @@
 """Every baseline as a row of one table.
 
 All have the towers, data, budget, choice of epoch and temperature that L2RCLIP has. `NAME` tunes
-the image tower under another loss, with stage 2's epochs, rate, clipping and augmentation.
+the image tower under another loss, with stage 2's epochs, clipping and augmentation, and unless
+`lr2` is set, with the rate that suits a linear head.
 `NAME-frozen` leaves it as it is: a linear head is fitted on image features that are computed once,
 like the kernel head (under cross-entropy this is `linear-probe`, its name in every table, and
 `coral-frozen` is proportional-odds regression, see `training.frozen_head`); `coop` and

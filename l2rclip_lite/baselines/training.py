@@ -193,7 +193,8 @@ def _stage(
             parameters[f"head.{key}"] = value
 
     number = objective.number
-    lr = config.lr2 or model.towers.image_lr
+    lr = model.towers.linear_lr if objective.prompts is None else model.towers.image_lr
+    lr = config.lr2 or lr
     epochs = config.epochs2
     batch_size = None
     if name.endswith(FROZEN):

@@ -48,7 +48,8 @@ class MiniTowers(Towers):
     """
 
     image: nn.ModuleDict
-    image_lr = 7e-4  # by validation: `search-tower` in experiments/matrix/studies.yaml
+    image_lr = 7e-4  # both by validation: experiments/matrix/search.yaml
+    linear_lr = 2e-4
     max_tokens = 512
     mean = (127 / 255,) * 3
     std = (128 / 255,) * 3
