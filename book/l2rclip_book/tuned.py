@@ -7,6 +7,7 @@ before the runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -20,6 +21,48 @@ CLAIMS = {
     "against cross-entropy": ("L2RCLIP", NONE),
     "against the rival that validates best": ("L2RCLIP", BEST_RIVAL),
 }
+
+RECIPES = {  # arms of the search, as a page names them
+    "lr2 0.0001": "rate 1e-4",
+    "lr2 0.0002": "rate 2e-4",
+    "lr2 0.0004": "rate 4e-4",
+    "lr2 0.0007": "rate 7e-4",
+    "lr2 0.0001, controls.clip False": "rate 1e-4, gradients as they are",
+    "lr2 0.0002, controls.clip False": "rate 2e-4, gradients as they are",
+}
+METHODS = {
+    "search-l2rclip": "L2RCLIP",
+    "search-cross-entropy": "cross-entropy",
+    "search-rps": "cross-entropy + RPS",
+}
+
+
+def read_search(folder: str = "") -> pd.DataFrame:
+    """Read the rows of the search; there are none where the file is missing.
+
+    Args:
+        folder: Of `search.csv`; empty looks in `results` and `book/results`.
+    """
+    places = [Path(folder)] if folder else [Path("results"), Path("book/results")]
+    for place in places:
+        if (place / "search.csv").is_file():
+            return pd.read_csv(place / "search.csv")
+    return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps"])
+
+
+def recipe_table(search: pd.DataFrame) -> pd.DataFrame:
+    """Return what each recipe costs a method, in percent of the mean of its recipes.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A line per recipe, a column per method: the mean over data sets of `relative_scores`.
+    """
+    scores = relative_scores(search).replace({"arm": RECIPES, "study": METHODS})
+    cells = scores.pivot_table("relative", "arm", "study") * 100
+    cells = cells.reindex(index=list(RECIPES.values()), columns=list(METHODS.values()))
+    return cells.rename_axis(index=None, columns="validation RPS, %")
 
 
 def relative_scores(search: pd.DataFrame) -> pd.DataFrame:

@@ -81,6 +81,7 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             arms.add((name, arm.name, config))
             assert config.seed == unit["seed"], name
             assert arm.method in METHODS, name
+            assert (arm.name in BASELINES) <= (arm.method in BASELINES), f"{name} {arm.name}"
             if arm.method in BASELINES:
                 check_baselines([arm.method], config)
     assert len(arms) >= 50
