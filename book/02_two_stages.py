@@ -327,7 +327,7 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 # sentences, 384 numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference,
 # because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the *same* tower for as
 # many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves, both presets and this rival were
-# trained on the same five folds:
+# trained on the same five folds, at the rate that suits L2RCLIP:
 
 # %% tags=["hide-input"]
 measured, alone = Path("results/matrix.csv"), "Only beside its book's results."
@@ -352,7 +352,7 @@ if measured.exists():
 # %% [markdown]
 # Both presets have a lower mean error than cross-entropy, and the default, *recommended*, a lower one than this page's *paper*.
 # Is that language? Hardly: with random vectors in place of the sentences the tower does nearly as well, as
-# {doc}`09_does_it_help` shows, which also finds where sentences do help. For a data set of your own, compare in this order:
+# {doc}`09_does_it_help` shows, which also gives each rival a rate of its own, and finds where sentences do help. For a data set of your own, compare in this order:
 # first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences

@@ -68,7 +68,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
             return rows, images, record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
-    rows = pd.DataFrame(columns=[*columns, "n", "n_train"])
+    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "seconds"])
     images = pd.DataFrame(columns=[*columns, "path"])
     return rows, images, ["all"]
 
