@@ -365,13 +365,13 @@ Markdown(
 #
 # **Each method at its best.** A learning rate that suits one method ruins another, so a rival that is measured at your
 # own rate is not measured. Six recipes were tried for each method, one training each, on one small set of each kind:
-# portraits, pears, and coffee leaves in five grades. The package shortens gradients of a tower to length 1; at the two lowest
-# rates rivals were also tried without that. The table says how the RPS of the validation images changes with the
+# portraits, pears, and coffee leaves in five grades. The package shortens gradients of a tower to length 1; the two lowest
+# rates were also tried without that. The table says how the RPS of the validation images changes with the
 # recipe, in percent of the method's own mean:
 
 # %% tags=["hide-input"]
 recipes = recipe_table(read_search(RESULTS))
-recipes.round(0).map(lambda x: f"{x:.0f}")
+recipes.map("{:.0f}".format)
 
 # %% [markdown]
 # L2RCLIP keeps its default rate. Cross-entropy gets 2e-4 with gradients as they are, and because two of the three sets
@@ -396,7 +396,7 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # the box L2RCLIP is ahead of cross-entropy at its best, clearly so on leaves, cherries and pears, and clearly behind on
 # RetinaMNIST. The second is not shown. The rival that validates best is nearly always the linear head with the same loss;
 # L2RCLIP is level with the best rival on the mean, and *behind* it on fetal heads and RetinaMNIST, clear of zero over
-# images. So what pays is the RPS in the loss, and not the sentences, which also cost the time of stage 1. If you train a
+# images. So most of what pays is the RPS in the loss, and not the sentences, which also cost the time of stage 1. If you train a
 # tower and your ranks need no words, try the baseline `rps` as well. These are single trainings, and the intervals
 # over images know nothing of the next one.
 #
@@ -439,11 +439,8 @@ moved.rename(columns=columns).rename_axis(columns=None).map("{:.2g}".format)
 if {"bracol", "apples81"} <= set(trained["data"]):
     by_data = trained.set_index("data")
     leaves, apples = by_data.loc["bracol"], by_data.loc["apples81"]
-    assert list(leaves["low"] > 0) == [
-        False,
-        True,
-        True,
-    ]  # in the order of `others`
+    # in the order of `others`
+    assert list(leaves["low"] > 0) == [False, True, True]
     assert list(apples["high"] < 0) == [True, False, True]
     assert moved.loc["frozen", 0.9] < 0.01 < 1 < moved.loc["tuned", 0.5]
 if set(SETS) <= set(tuned["data"]):

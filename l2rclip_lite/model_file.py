@@ -305,20 +305,19 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     if str(name).startswith(HUB):
         try:
             return Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
+        except LocalEntryNotFoundError as error:
+            problem = "not on this machine, and the hub cannot be asked"
+            raise InputError(f"{name}: {problem}; try again with a network.") from error
         except (OSError, ValueError) as error:
             reason = one_line(str(error))[:300]
-            if isinstance(error, LocalEntryNotFoundError):
-                problem = f"the hub does not answer ({reason.rstrip('.')})"
-                raise InputError(f"{name}: {problem}; try again where it does.") from error
             raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
 
-    if os.path.isfile(name):
-        raise InputError(f"{name}: a file; give the folder of the run, which has a {MODEL}.")
     file = Path(name) / MODEL
     if str(name) == "leaves" and not os.path.isfile(file):
         file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
     if not os.path.isfile(file):  # of Path it raises where the name is too long
-        raise InputError(f"{name}: no {MODEL} here; give the --out of a finished fit, or 'leaves'.")
+        problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
+        raise InputError(f"{name}: {problem}; give the --out of a finished fit, or 'leaves'.")
     return file
 
 
@@ -358,12 +357,11 @@ def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> I
     if isinstance(error, InputError) and str(error).startswith(f"{file}: ") and not named:
         return error  # it says all
 
+    reason = sentence(error)
     if isinstance(error, KeyError):
         reason = f"{error} is missing in it"
-    elif isinstance(error, AttributeError | TypeError):
+    if isinstance(error, AttributeError | TypeError):
         reason = f"its metadata are not what `save_pretrained` writes: {error}"
-    else:
-        reason = sentence(error)
     reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
 
     if named:

@@ -1,15 +1,15 @@
 """Every baseline as a row of one table.
 
 All have the towers, data, budget, choice of epoch and temperature that L2RCLIP has. `NAME` tunes
-the image tower under another loss, with stage 2's epochs, clipping and augmentation, and unless
-`lr2` is set, with the rate that suits a linear head.
-`NAME-frozen` leaves it as it is: a linear head is fitted on image features that are computed once,
-like the kernel head (under cross-entropy this is `linear-probe`, its name in every table, and
-`coral-frozen` is proportional-odds regression, see `training.frozen_head`); `coop` and
-`ordinalclip` learn their prompts there, with stage 1's budget. Without `-frozen` these two learn
-their prompts first, then tune the image tower against the resulting text features, as L2RCLIP does.
-`supcon` and `rank-n-contrast` train features; a linear probe on them answers. Every baseline
-answers with K probabilities per image, at a temperature fitted on validation images.
+the image tower under another loss, with stage 2's epochs, clipping and augmentation; unless `lr2`
+is set, a linear head has a learning rate of its own. `NAME-frozen` leaves the tower as it is: a
+linear head is fitted on image features that are computed once, like the kernel head (under
+cross-entropy this is `linear-probe`, its name in every table, and `coral-frozen` is
+proportional-odds regression, see `training.frozen_head`); `coop` and `ordinalclip` learn their
+prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then
+tune the image tower against the resulting text features, as L2RCLIP does. `supcon` and
+`rank-n-contrast` train features; a linear probe on them answers. Every baseline answers with K
+probabilities per image, at a temperature fitted on validation images.
 """
 
 from collections.abc import Callable, Mapping, Sequence

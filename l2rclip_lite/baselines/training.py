@@ -193,8 +193,10 @@ def _stage(
             parameters[f"head.{key}"] = value
 
     number = objective.number
-    lr = model.towers.linear_lr if objective.prompts is None else model.towers.image_lr
-    lr = config.lr2 or lr
+    recommended = model.towers.image_lr
+    if objective.prompts is None:
+        recommended = model.towers.linear_lr
+    lr = config.lr2 or recommended
     epochs = config.epochs2
     batch_size = None
     if name.endswith(FROZEN):

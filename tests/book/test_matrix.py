@@ -18,6 +18,7 @@ import rerun
 import yaml
 from work import Work
 
+from l2rclip_book import tuned
 from l2rclip_book.studies import Arm, reworded
 from l2rclip_book.tuned import chosen_recipes, relative_scores
 from l2rclip_lite.baselines import BASELINES, check_baselines
@@ -103,6 +104,17 @@ def test_a_search_tries_every_recipe_with_every_method(folders: Path) -> None:
         default = Config(threads=1, image_size=96, seed=unit["seed"])
         for _, config in arms_of(unit):
             assert replace(config, lr2=None, controls=Controls()) == default
+
+
+def test_the_page_names_what_the_plans_have() -> None:
+    """A recipe, a set or a rival that is added appears on the page, too."""
+    searched = planning.read("search")["studies"]
+    assert list(searched) == list(tuned.METHODS)
+    assert all(list(study["arms"]) == list(tuned.RECIPES) for study in searched.values())
+
+    at_best = planning.read()["studies"][tuned.STUDY]
+    assert set(at_best["data"]) == set(tuned.SETS)
+    assert list(at_best["arms"]) == ["L2RCLIP", *tuned.RIVALS]
 
 
 def test_smoke_is_one_run_of_every_study_with_all_its_arms(folders: Path) -> None:

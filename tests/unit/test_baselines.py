@@ -90,28 +90,6 @@ def test_a_loss_has_the_name_of_its_baseline() -> None:
     assert {name for name, row in OBJECTIVES.items() if row.adds} >= {"ordinal-entropy", "rps"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "rate"), [("cross-entropy", 1e-4), ("coop", 1e-5)])
-def test_a_linear_head_has_a_rate_of_its_own(
-    name: str, rate: float, lacking: Material, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a method with texts, the last stage tunes the tower, at the rate that L2RCLIP has."""
-    towers = load_towers("tiny/random")
-    towers.linear_lr = 1e-4
-    towers.image_lr = 1e-5
-    config = replace(lacking.model.config, lr2=None)
-    rates: list[float] = []
-    take_step = Stage.step
-
-    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        rates.append(self.lr)
-        take_step(self, loss, rows)
-
-    monkeypatch.setattr(Stage, "step", record)
-    train_baseline(name, L2RCLIP(towers, lacking.model.ranks, config), lacking.data)
-    assert rates[-1] == rate
-
-
 # --- all of them --------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import MODEL, ModelFile
+from l2rclip_lite.model_file import MODEL, ModelFile, read_settings
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
@@ -312,7 +312,7 @@ def test_numbers_that_would_turn_the_answer_round_are_refused(
     ("name", "arguments", "sentence"),
     [
         ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
-        (__file__, {}, r"\.py: a file; give the folder of the run, which has a model.safetensors"),
+        (__file__, {}, r"\.py: a file, and no run; give the --out"),
         ("leaves", {"towers": "nope"},
          r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
         ("leaves", {"weights": "nope"},
@@ -326,6 +326,16 @@ def test_a_bad_argument_is_not_the_fault_of_the_file(
     """No file is to be restored, nothing to be trained again."""
     with pytest.raises(InputError, match=sentence) as caught:
         L2RCLIP.from_pretrained(name, **arguments)  # type: ignore[arg-type]
+    assert "train again" not in str(caught.value)
+
+
+def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
+    """And one cure, not one inside the other."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="damaged or not a safetensors file") as caught:
+        read_settings(file)
+    assert str(caught.value).count(str(file)) == 1
     assert "train again" not in str(caught.value)
 
 
