@@ -1,4 +1,4 @@
-"""One checkpoint an epoch: parameters, the best ones so far, and Adam's moments."""
+"""One checkpoint an epoch: parameters, those to be kept so far, and Adam's moments."""
 
 import json
 from pathlib import Path
@@ -26,13 +26,13 @@ class Record(NamedTuple):
 
     Args:
         history: One row per epoch.
-        best_score: RPS and MAE of the best epoch on the validation images.
+        kept_score: RPS and MAE of the kept epoch on the validation images.
         steps: Steps that were taken.
         step_images: Images per step; None in the records of an earlier release.
     """
 
     history: list[dict[str, int | float]]
-    best_score: tuple[float, float]
+    kept_score: tuple[float, float]
     steps: int
     step_images: int | None = None
 
@@ -41,19 +41,19 @@ RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def save_checkpoint(
-    file: Path, parameters: NamedTensors, best: NamedTensors, optimizer: Optimizer, record: Record
+    file: Path, parameters: NamedTensors, kept: NamedTensors, optimizer: Optimizer, record: Record
 ) -> None:
-    """Write parameters, the best ones so far, Adam's moments and a record, atomically.
+    """Write parameters, those to be kept so far, Adam's moments and a record, atomically.
 
     Args:
         file: What to write.
         parameters: The current ones, by name.
-        best: Those of the best epoch so far.
+        kept: Those of the epoch that is kept so far.
         optimizer: Adam, which has a state for each of the parameters.
         record: How far the stage has come.
     """
     tensors = {f"now/{name}": value for name, value in parameters.items()}
-    tensors |= {f"best/{name}": value for name, value in best.items()}
+    tensors |= {f"best/{name}": value for name, value in kept.items()}
     for name, parameter in parameters.items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"adam.{key}/{name}"] = value
@@ -63,9 +63,9 @@ def save_checkpoint(
 
 @torch.no_grad()
 def load_checkpoint(
-    file: Path, parameters: NamedTensors, best: NamedTensors, optimizer: Optimizer
+    file: Path, parameters: NamedTensors, kept: NamedTensors, optimizer: Optimizer
 ) -> Record | None:
-    """Put a stored epoch back into parameters, `best` and optimizer.
+    """Put a stored epoch back into parameters, `kept` and optimizer.
 
     Returns:
         How far the stage had come; None where there is no file.
@@ -91,7 +91,7 @@ def load_checkpoint(
 
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"now/{name}"])
-            best[name].copy_(tensors[f"best/{name}"])
+            kept[name].copy_(tensors[f"best/{name}"])
 
             state = optimizer.state[parameter]
             for key in MOMENTS:

@@ -48,7 +48,7 @@ PRESETS = {
     "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0),
 }
 OF_MACHINE = ("device", "threads", "workers", "micro_batch_size")
-EPOCHS1 = {"tower": 30, "kernel": 6}  # of stage 1, by what trains in stage 2
+EPOCHS1 = {"tower": 10, "kernel": 6}  # of stage 1, by what trains in stage 2
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -88,9 +88,9 @@ class Controls:
     """Whether augmentation also changes brightness and contrast; False only flips, as released."""
     clip: bool = True
     """Whether the gradient of a tower is shortened to length 1 where it is longer: our choice."""
-    select: Literal["rps", "mae", "last"] = "rps"
+    select: Literal["auto", "rps", "mae", "last"] = "auto"
     """Which epoch is kept: the one whose validation images have the lowest 'rps' or 'mae', or the
-    'last'."""
+    'last'; 'auto' takes the last of an image tower, and else the lowest RPS."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -138,7 +138,7 @@ class Config:
     """RankFormer's blocks."""
     epochs1: Count | None = None
     """Epochs of stage 1, which trains RankFormer and context vectors on stored image features.
-    None takes 30 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
+    None takes 10 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
     epochs2: Count = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
     batch_size: ImageCount = 16
@@ -220,7 +220,7 @@ class Config:
 
         Example:
             >>> Config().stage1_epochs(), Config(image_side="kernel").stage1_epochs()
-            (30, 6)
+            (10, 6)
         """
         if self.epochs1 is not None:
             return self.epochs1

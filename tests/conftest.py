@@ -7,11 +7,15 @@ kernels.prepare_environment()
 from collections.abc import Iterator
 from pathlib import Path
 
+import accelerate  # noqa: F401
 import hypothesis
 import jaxtyping
 import matplotlib
+import open_clip  # noqa: F401
 import pytest
 import real_data
+import scipy.stats  # noqa: F401
+import sklearn.base  # noqa: F401
 import torch
 
 matplotlib.use("Agg")

@@ -302,7 +302,7 @@ class Study:
         return model.to(self.towers.logit_scale.device)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
-        """Train a baseline; where it tunes the tower, the validation RPS is that of its best epoch."""
+        """Train a baseline; where it tunes the tower, the validation RPS is that of its kept epoch."""
         check_baselines([method], model.config)
         baseline = train_baseline(method, model, inputs, quiet=self.quiet)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))

@@ -172,7 +172,7 @@ def _train(
             _answer_as(head, objective, model, data)
             stage.end_epoch(model.probabilities(data.encode(model, "val")))
 
-    stage.restore_best()
+    stage.restore_kept()
     _answer_as(head, objective, model, data)
 
 

@@ -1,4 +1,4 @@
-"""One stage of training: optimiser, schedule, checkpoint and best epoch."""
+"""One stage of training: optimiser, schedule, checkpoint and the epoch that is kept."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -73,12 +73,14 @@ class StepSize(NamedTuple):
 
 
 class Stage:
-    """Adam, the schedule, the checkpoint and the best epoch of one stage.
+    """Adam, the schedule, the checkpoint and the epoch of one stage that is kept.
 
-    The best epoch has the lowest RPS on the validation images; of equal ones the one with the lower
-    MAE, then the earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
-    The gradient of an image tower is shortened to length 1 where it is longer; that of a head or of
-    prompts is left as it is. `Controls` has other ways.
+    Of an image tower it is the last epoch, by which the learning rate has fallen to 0: among its
+    epochs a hundred validation images choose by luck. Of a head or of prompts it is the one with
+    the lowest RPS on the validation images; of equal ones the one with the lower MAE, then the
+    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise. The gradient of
+    an image tower is shortened to length 1 where it is longer; that of a head or of prompts is left
+    as it is. `Controls` has other ways.
 
     Args:
         number: 1 or 2 (baselines have others); seeds the draws, and names checkpoint and history.
@@ -117,6 +119,7 @@ class Stage:
         self.number = number
         self.name = name or f"stage {number}"
         self.parameters = dict(parameters)
+        self.tower = [p for name, p in parameters.items() if name.startswith("towers.")]
         self.n_epochs = epochs
         self.lr = lr
         self.ranks = model.ranks
@@ -130,8 +133,8 @@ class Stage:
         self.n_steps = self.steps_per_epoch * epochs
 
         self.optimizer = adam(self.parameters, lr, factors or {}, self.config.weight_decay)
-        self.best = copies(self.parameters)
-        self.best_score = (math.inf, math.inf)
+        self.kept = copies(self.parameters)
+        self.kept_score = (math.inf, math.inf)
         self.steps_taken = 0
         self.history: list[dict[str, float]] = []
         self.epoch_losses: list[float] = []
@@ -149,12 +152,12 @@ class Stage:
             InputError: It is damaged, or its steps had another number of images.
         """
         file = run.unfinished / f"stage{self.number}.safetensors"
-        stored = load_checkpoint(file, self.parameters, self.best, self.optimizer)
+        stored = load_checkpoint(file, self.parameters, self.kept, self.optimizer)
         if stored is None:
             return file
 
         self.history = stored.history
-        self.best_score = stored.best_score
+        self.kept_score = stored.kept_score
         self.steps_taken = stored.steps
 
         # the schedule counts steps, and the draws of an epoch are those of its batches
@@ -210,8 +213,7 @@ class Stage:
         # divides by the root of their mean square: unclipped, it would take small steps for the
         # rest of a short run.
         if self.config.controls.clip:
-            towers = [p for name, p in self.parameters.items() if name.startswith("towers.")]
-            nn.utils.clip_grad_norm_(towers, 1.0)
+            nn.utils.clip_grad_norm_(self.tower, 1.0)
 
         share = warmup_cosine(self.steps_taken, self.n_steps, self.config.warmup)
         for group in self.optimizer.param_groups:
@@ -239,7 +241,7 @@ class Stage:
         return TrainingError(f"{where}: {what}{images}; complete epochs are kept; {cure}.")
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
-        """Score the validation images, remember the best epoch, and keep everything on disk.
+        """Score the validation images, keep the epoch if it is the one, and all of it on disk.
 
         Args:
             probabilities: Of the validation images.
@@ -258,40 +260,43 @@ class Stage:
 
         scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
         self.bar.say(f"{self.name}, epoch {epoch} of {self.n_epochs}: loss {loss:.3f}, {scores}")
-        self._remember_if_best(row)
-        self.bar.set_postfix_str(f"validation RPS {self.best_score[0]:.3f}", refresh=False)
+        self._keep_if_best(row)
+        self.bar.set_postfix_str(f"validation RPS {self.kept_score[0]:.3f}", refresh=False)
 
         if self.checkpoint_file and PartialState().is_main_process:
-            record = Record(self.history, self.best_score, self.steps_taken, self.step_size.images)
+            record = Record(self.history, self.kept_score, self.steps_taken, self.step_size.images)
             save_checkpoint(
-                self.checkpoint_file, self.parameters, self.best, self.optimizer, record
+                self.checkpoint_file, self.parameters, self.kept, self.optimizer, record
             )
         PartialState().wait_for_everyone()  # one that has ended is missed after an epoch, not later
         if self.on_epoch:
             self.on_epoch(dict(row))
 
-    def _remember_if_best(self, row: Mapping[str, float]) -> None:
-        """Keep the parameters if this epoch is the best so far, by `Controls.select`."""
+    def _keep_if_best(self, row: Mapping[str, float]) -> None:
+        """Keep the parameters if this is the epoch to keep so far, by `Controls.select`."""
         select = self.config.controls.select
+        if select == "auto":
+            select = "last" if self.tower else "rps"
+
         rps = row["val_rps"]
         mae = row["val_mae"]
-        best_rps, best_mae = self.best_score
+        kept_rps, kept_mae = self.kept_score
 
         if select == "last":
             better = True
         elif select == "mae":
-            better = (mae, rps) < (best_mae, best_rps)
+            better = (mae, rps) < (kept_mae, kept_rps)
         else:
-            better = (rps, mae) < (best_rps, best_mae)
+            better = (rps, mae) < (kept_rps, kept_mae)
 
         if better:
-            self.best_score = (rps, mae)
-            self.best = copies(self.parameters)
+            self.kept_score = (rps, mae)
+            self.kept = copies(self.parameters)
 
     @torch.no_grad()
-    def restore_best(self) -> list[dict[str, float]]:
-        """Put the best epoch's parameters back; return the history, one row per epoch."""
-        for name, value in self.best.items():
+    def restore_kept(self) -> list[dict[str, float]]:
+        """Put the parameters of the kept epoch back; return the history, one row per epoch."""
+        for name, value in self.kept.items():
             self.parameters[name].copy_(value)
         return self.history
 

@@ -42,7 +42,7 @@ def train_stage1(
         on_epoch: See `Stage`.
 
     Returns:
-        One row per epoch; the model keeps the best one.
+        One row per epoch; of one of them the model keeps the parameters, see `Stage`.
 
     Raises:
         TrainingError: A loss that is not finite, or memory that runs out.
@@ -77,7 +77,7 @@ def train_stage1(
             model.refresh()
             stage.end_epoch(model.probabilities(data.features["val"]))
 
-    history = stage.restore_best()
+    history = stage.restore_kept()
     model.refresh()
     return history
 
@@ -137,7 +137,7 @@ def train_stage2(
         on_epoch: See `Stage`.
 
     Returns:
-        One row per epoch; the model keeps the best one.
+        One row per epoch; of one of them the model keeps the parameters, see `Stage`.
 
     Raises:
         TrainingError: A loss that is not finite, or memory that runs out.
@@ -168,7 +168,7 @@ def train_stage2(
 
             stage.end_epoch(model.probabilities(data.encode(model, "val")))
 
-    return stage.restore_best()
+    return stage.restore_kept()
 
 
 def stage2_loss(

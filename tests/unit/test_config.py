@@ -73,7 +73,7 @@ def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() ->
         "hidden": 2048,
         "depth": 1,
         "image_side": "tower",
-        "epochs1": 30,
+        "epochs1": 10,
         "epochs2": 10,
         "batch_size": 16,
         "batch_size1": None,
@@ -102,7 +102,7 @@ def test_the_default_controls_change_nothing_of_the_method() -> None:
         symmetric=False,
         light=True,
         clip=True,
-        select="rps",
+        select="auto",
     )
 
 
@@ -158,7 +158,7 @@ def test_a_preset_decides_what_nobody_has_set(
     for name, weight in config.loss_weights()._asdict().items():
         assert weight == own.get(name, expected[name])
 
-    default = 6 if own.get("image_side") == "kernel" else 30
+    default = 6 if own.get("image_side") == "kernel" else 10
     assert config.stage1_epochs() == own.get("epochs1", default)
     assert Config.from_dict(config.used()).used() == config.used()
 

@@ -46,12 +46,13 @@ def test_the_schedule_counts_the_steps_of_all_epochs(model: L2RCLIP, data: Train
     assert stage.n_steps == 20
 
 
-def test_the_best_epoch_is_kept_not_the_last(
-    model: L2RCLIP, data: TrainingData, right: Tensor
+@pytest.mark.parametrize(("name", "kept"), [("head.weight", 0), ("towers.weight", 1)])
+def test_of_a_head_the_best_epoch_is_kept_and_of_a_tower_the_last(
+    name: str, kept: int, model: L2RCLIP, data: TrainingData, right: Tensor
 ) -> None:
-    """A rate that destroys the model after a good first epoch: what is left is the first epoch."""
+    """Where the first of two epochs is right on all validation images, and the second is wrong."""
     weight = nn.Parameter(torch.zeros(3))
-    stage = Stage(2, {"head.weight": weight}, data, model, lr=1.0, epochs=2)
+    stage = Stage(2, {name: weight}, data, model, lr=1.0, epochs=2)
     answers = (right, right.flip(1))
     weights = []
 
@@ -59,11 +60,11 @@ def test_the_best_epoch_is_kept_not_the_last(
         stage.step(weight.sum())
         stage.end_epoch(answers[epoch])
         weights.append(weight.detach().clone())
-    history = stage.restore_best()
+    history = stage.restore_kept()
 
     assert history[0]["val_mae"] == 0
-    assert torch.equal(weight, weights[0])
-    assert not torch.equal(weight, weights[1])
+    assert torch.equal(weight, weights[kept])
+    assert not torch.equal(weight, weights[1 - kept])
 
 
 @pytest.mark.parametrize(("select", "kept"), [("rps", 0), ("mae", 1), ("last", 2)])
@@ -84,7 +85,7 @@ def test_the_kept_epoch_is_chosen_as_the_controls_say(
         weight.data.fill_(epoch)
         stage.epoch_losses.append(0.0)
         stage.end_epoch(answers[epoch])
-    stage.restore_best()
+    stage.restore_kept()
 
     assert float(weight.detach()) == kept
 
