@@ -84,8 +84,8 @@ for split in ("train", "val", "test"):
     print(split, len(data.split(split)), "images")
 
 # %% [markdown]
-# *Train* is what the method learns from. *Val*, the validation images, chooses the epoch that is kept. *Test* is only
-# scored, and decides nothing.
+# *Train* is what the method learns from. *Val*, the validation images, chooses the epoch of stage 1 that is kept, and one
+# temperature at the end. *Test* is only scored, and decides nothing.
 #
 # ## Two stages, never both at once
 #
@@ -231,9 +231,9 @@ FIXED = {
     "(one number for all channels) is multiplied by a factor of contrast; "
     "both factors are uniform from 0.85 to 1.15; then the pixels are clipped "
     "to [0, 1] and go to towers.normalize()",
-    "epoch that is kept": "in each stage the lowest RPS on the validation "
-    "images, before any temperature; the state before the first epoch does "
-    "not compete",
+    "epoch that is kept": "of stage 1 the one with the lowest RPS on the "
+    "validation images, before any temperature (the state before the first "
+    "does not compete); of stage 2 the last",
     "temperature": "one number that divides the final logits, chosen for the "
     "lowest RPS on the validation images, between 0.05 and 20",
 }
@@ -274,7 +274,7 @@ assert again.metrics == run.metrics
 #
 # `run.history` has one row per epoch, and so has `history.csv`.
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, below the dashed line of the median rank at the end. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept in each stage: the lowest validation RPS. The dashed line is the test error of a model that answers every image with the median rank.", "name": "fig-02-curves"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2, below the dashed line of the median rank at the end. Right: training loss of both stages."}, "figure": {"caption": "Both stages in one line. A dot marks the epoch that was kept: of stage 1 the one with the lowest validation RPS, of stage 2 the last. The dashed line is the test error of a model that answers every image with the median rank.", "name": "fig-02-curves"}} tags=["hide-input", "nbval-ignore-output"]
 constant = run.metrics["median_rank"]
 plots.training_curves(run.history, ranks, reference=constant["mae"])
 
@@ -282,8 +282,10 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 # In stage 1 only five points move (left panel): the error falls for a few epochs, then hardly at all. In stage 2 a whole
 # network moves. In its first epoch the error may rise, while the tower leaves the place where stage 1 had fitted the
 # sentences to it; then it falls lower than before. The losses on the right have different terms, so do not compare their
-# heights. If the training loss still falls while the validation error rises, the model learns its training images by heart,
-# and the dot is where you would want to stop.
+# heights. If the training loss still falls while the validation error rises, the model learns its training images by heart:
+# give stage 2 fewer epochs. Within one run the last epoch is the one to keep. By then the learning rate has fallen to 0 and
+# the weights have settled, while a hundred validation images choose among the last few epochs mostly by luck
+# ({doc}`09_does_it_help`).
 #
 # ## The result, and what to compare it with
 #
@@ -503,7 +505,7 @@ assert "prompts.context" in check_moved(solved_moved)
 assert check_moved(moved).startswith("not yet")
 
 # %% [markdown]
-# **3. Choose the epoch.** Write the rule by which a stage keeps an epoch: the lowest validation RPS; of equal ones the
+# **3. Choose the epoch.** Write the rule by which stage 1 keeps an epoch: the lowest validation RPS; of equal ones the
 # lower validation MAE; of equal ones the earlier epoch. A row of the history has the keys `epoch`, `val_rps` and `val_mae`,
 # among others.
 
@@ -524,8 +526,8 @@ def check_epoch(best: Callable[[list[dict[str, float]]], float]) -> str:
             history[-1]["epoch"] = 9
         if best(history) != right:
             return f"not yet: {hint}"
-    stage2 = [row for row in run.history if row["stage"] == 2]
-    return f"right; of this run's stage 2, epoch {best(stage2):.0f} was kept"
+    stage1 = [row for row in run.history if row["stage"] == 1]
+    return f"right; of this run's stage 1, epoch {best(stage1):.0f} was kept"
 
 
 # %%
@@ -567,7 +569,8 @@ assert "MAE" in check_epoch(
 # - Stage 1 trains RankFormer and context vectors on cached image features: the sentences move to the images.
 # - Stage 2 trains the image tower on cached text features: the images move to the sentences, and far ranks push harder.
 # - The freezing table is data, so it can be printed and tested.
-# - Validation RPS chooses the epoch, the test images are only scored, and baselines appear beside every result.
+# - Validation images choose the epoch of stage 1 and a temperature, the test images are only scored, and baselines appear
+#   beside every result.
 # - The same call starts, resumes and loads a run.
 #
 # {doc}`03_rank_templates` goes back to the beginning and asks what the five sentences know.

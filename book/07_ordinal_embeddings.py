@@ -192,7 +192,7 @@ model.config = replace(model.config, batch_size=16)  # from here on
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
-# has the epochs, batches and augmentation of stage 2, a learning rate that suits it, and the best epoch is chosen in the
+# has the epochs, batches and augmentation of stage 2, a learning rate that suits it, and its last epoch is kept in the
 # same way. Its ten weight vectors play the part of our ten sentences. The baseline leaves our model as it was, and
 # returns one with an image tower of its own.
 

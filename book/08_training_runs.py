@@ -210,7 +210,7 @@ print(
     run.out.name, *sorted(path.name for path in run.out.iterdir()), sep="\n  "
 )
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept, the one with the lowest validation RPS. With so few validation images the error moves in coarse steps, and may rise again after the kept epoch: trust the curve more on real data, and here only that both stages end below their start.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse steps: trust the curve more on real data, and here only that both stages end below their start.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
 constant = median_rank(replace(data, test=data.val))["mae"]
 plots.training_curves(
     run.history, ranks, reference=constant, split="validation"
@@ -489,7 +489,7 @@ Markdown(markdown_table(head, rows) if files else f"*{ALONE}*")
 # %% [markdown]
 # Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw
 # in other papers, and everyone draws HCI and five-fold aesthetics anew. The validation differs: here a tenth of the
-# training part chooses the epoch, while the released code of the paper validates on its training set. And what we
+# training part chooses the epoch of stage 1 and the temperature, while the released code of the paper validates on its training set. And what we
 # could not learn of the paper (template, context length, epochs) is a setting here, with defaults of our own.
 # {doc}`reproduction` lists what was run and what was not.
 #

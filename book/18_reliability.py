@@ -186,7 +186,7 @@ if tried["kills"]:
 # disk, and renamed; renaming is one step on every file system that matters here. Kill the process anywhere, and the file under
 # the real name is whole. File systems differ in much else {cite:p}`pillai2014all`, so the package relies on nothing else.
 #
-# **An epoch owns its randomness.** The checkpoint after each epoch has parameters, Adam's moments, the best epoch so far and the
+# **An epoch owns its randomness.** The checkpoint after each epoch has parameters, Adam's moments, those of the epoch to keep and the
 # history. It needs no state of a random generator, because every draw of an epoch comes from a generator with a seed of its
 # own:
 #

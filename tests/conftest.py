@@ -7,6 +7,7 @@ kernels.prepare_environment()
 from collections.abc import Iterator
 from pathlib import Path
 
+# Here, as inside a module of the package the hook of the type checks would compile them anew.
 import accelerate  # noqa: F401
 import hypothesis
 import jaxtyping
@@ -15,7 +16,7 @@ import open_clip  # noqa: F401
 import pytest
 import real_data
 import scipy.stats  # noqa: F401
-import sklearn.base  # noqa: F401
+import sklearn.linear_model  # noqa: F401
 import torch
 
 matplotlib.use("Agg")

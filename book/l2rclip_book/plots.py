@@ -172,6 +172,7 @@ def training_curves(
     *,
     reference: float | None = None,
     split: str = "test",
+    select: str = "auto",
 ) -> Figure:
     """Draw validation MAE and training loss over both stages, with the kept epochs marked.
 
@@ -180,6 +181,7 @@ def training_curves(
         ranks: For the unit.
         reference: MAE of the median-rank predictor, drawn as a line.
         split: The images of which the reference is the error.
+        select: How the run kept an epoch, see `Controls`.
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
@@ -190,7 +192,7 @@ def training_curves(
         _draw_curves(right, table, "loss", legend=False)
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
 
-        _mark_best_epochs(left, table)
+        _mark_epochs(left, kept_epochs(table, select))
         highest = table["val_mae"].max()
         if reference is not None:
             highest = max(highest, reference)
@@ -210,11 +212,27 @@ def _draw_curves(axis: Axes, table: pd.DataFrame, column: str, *, legend: bool) 
     axis.set_xlabel("epoch, both stages")
 
 
-def _mark_best_epochs(axis: Axes, table: pd.DataFrame) -> None:
-    """Mark the epoch of each stage that was kept, and write its error above it."""
-    best = table.sort_values(["val_rps", "val_mae", "epoch"]).groupby("stage").head(1)
-    axis.scatter(best["epoch"], best["val_mae"], color=best["stage"].map(COLOURS), zorder=3)
-    for epoch, error in zip(best["epoch"], best["val_mae"], strict=True):
+def kept_epochs(table: pd.DataFrame, select: str) -> pd.DataFrame:
+    """Return the row of each stage whose epoch was kept.
+
+    Args:
+        table: Of a run's history, its stages named.
+        select: See `Controls`.
+    """
+    criteria = ["val_mae", "val_rps"] if select == "mae" else ["val_rps", "val_mae"]
+    kept = []
+    for name, stage in table.groupby("stage"):
+        if select == "last" or (select == "auto" and name == "stage 2"):
+            kept.append(stage.tail(1))
+        else:
+            kept.append(stage.sort_values([*criteria, "epoch"]).head(1))
+    return pd.concat(kept)
+
+
+def _mark_epochs(axis: Axes, epochs: pd.DataFrame) -> None:
+    """Mark epochs, and write the error above each."""
+    axis.scatter(epochs["epoch"], epochs["val_mae"], color=epochs["stage"].map(COLOURS), zorder=3)
+    for epoch, error in zip(epochs["epoch"], epochs["val_mae"], strict=True):
         axis.annotate(
             f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center"
         )

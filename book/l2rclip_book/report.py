@@ -23,6 +23,7 @@ from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
 from l2rclip_lite.metrics import Scores, medians, rps_of_images, with_intervals
+from l2rclip_lite.model_file import read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
 from l2rclip_lite.run_directory import RunDirectory
@@ -87,8 +88,7 @@ same images.</p>"""
 PAIRED = """<p class="legend">Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is
 better than L2RCLIP. An interval that holds 0 decides nothing.</p>"""
 CURVES = """<p class="legend">Left: how far the most probable rank is off on validation images. A
-dot marks the epoch that was kept: the one with the lowest validation RPS. Dashed: the test error of
-a model that sees no image.</p>"""
+dot marks the epoch that was kept. Dashed: the test error of a model that sees no image.</p>"""
 RELIABLE = """<p class="legend">Images are sorted by how sure the model was of its answer. Where the
 dots lie in the grey range, it is as sure as it is right.</p>"""
 WORST = '<p class="legend">Bars: the probability of each rank. The triangle marks the true one.</p>'
@@ -121,7 +121,13 @@ def write_report(
 
     parts = _score_parts(ranks, ours, scores, metrics)
     if any("loss" in row for row in history):  # not where no epoch was run
-        curves = plots.training_curves(history, ranks, reference=metrics["median_rank"]["mae"])
+        config, _ = read_settings(directory.model)
+        curves = plots.training_curves(
+            history,
+            ranks,
+            reference=metrics["median_rank"]["mae"],
+            select=config.controls.select,
+        )
         parts["Training"] = _image(curves) + CURVES
     parts |= _answer_parts(ranks, ours)
     parts["Worst images, by RPS"] = _worst(read_data, ours, ranks)

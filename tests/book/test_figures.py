@@ -27,7 +27,7 @@ RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years
 IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
 SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
 MONEY = Ranks(("$", "$1 to $5", r"$\x$"), (0, 3, 9), "for {rank}")  # the last would stop Matplotlib
-EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.7, 0.5), (2, 2, 0.6, 0.5)]
+EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.6, 0.5), (2, 2, 0.7, 0.5)]
 HISTORY = [
     {"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS
 ]
@@ -146,9 +146,10 @@ def highest_bin(figure: Figure) -> float:
 FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], Any], Any]] = [
     # the first two images of each rank stand in its column; none shows rank 1
     (partial(plots.contact_sheet, rows=2), (SPLIT, RANKS), image_numbers, [1, -1, 0, 2, -1, 3]),
-    # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, ties, and the lower
-    # error decides
-    (plots.training_curves, (HISTORY, RANKS), dots, [[[2, 0.9], [5, 0.6]]]),
+    # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, and its last is kept
+    (plots.training_curves, (HISTORY, RANKS), dots, [[[2, 0.9], [5, 0.7]]]),
+    # in an earlier release the lowest RPS was; of two the lower error decides
+    (partial(plots.training_curves, select="rps"), (HISTORY, RANKS), dots, [[[2, 0.9], [4, 0.6]]]),
     # of two lows one is called high
     (
         plots.confusion,
