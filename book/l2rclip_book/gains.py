@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from l2rclip_book.markdown import markdown_table
+from l2rclip_book.result_files import find_result
 from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
@@ -53,19 +54,17 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
     """Read the results of the studies: a row per arm, a row per test image, and what is missing.
 
     Args:
-        folder: Of `matrix.csv` and its two siblings; empty looks in `results` and `book/results`.
+        folder: Of `matrix.csv` and its two siblings, see `find_result`.
 
     Returns:
         A table with a row per unit, arm and condition, and one with a row per test image, both
         empty where there is no such folder; and the units still missing, like "main/hc18-0".
     """
-    places = [Path(folder)] if folder else [Path("results"), Path("book/results")]
-    for place in places:
-        if (place / "matrix.images.csv.gz").is_file():
-            record = json.loads((place / "matrix.json").read_text(encoding="utf-8"))
-            rows = _read_table(place / "matrix.csv")
-            images = _read_table(place / "matrix.images.csv.gz")
-            return rows, images, record["missing"]
+    file = find_result("matrix.images.csv.gz", folder)
+    if file is not None:
+        record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
+        rows = _read_table(file.with_name("matrix.csv"))
+        return rows, _read_table(file), record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
     rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "seconds"])

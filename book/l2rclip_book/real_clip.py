@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import intervals
 from l2rclip_book.gains import CLAIMS, MEAN, NONE, compare_pairs
+from l2rclip_book.result_files import find_result
 from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 
@@ -57,16 +57,14 @@ def read_clip(folder: str = "") -> ClipRows | None:
     """Return the rows of `make clip`; None where there are none yet.
 
     Args:
-        folder: Of `clip.csv` and its two siblings; empty looks in `results` and `book/results`.
+        folder: Of `clip.csv` and its two siblings, see `find_result`.
     """
-    places = [Path(folder)] if folder else [Path("results"), Path("book/results")]
-    for place in places:
-        file = place / TABLE
-        if file.is_file():
-            record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-            images = pd.read_csv(file.with_suffix(".images.csv.gz"))
-            return ClipRows(pd.read_csv(file), images, record)
-    return None
+    file = find_result(TABLE, folder)
+    if file is None:
+        return None
+    record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    images = pd.read_csv(file.with_suffix(".images.csv.gz"))
+    return ClipRows(pd.read_csv(file), images, record)
 
 
 def judged_claims(clip: ClipRows) -> pd.DataFrame:

@@ -7,11 +7,11 @@ before the runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from l2rclip_book.gains import MANY, NONE, judge_claims
+from l2rclip_book.result_files import find_result
 
 STUDY = "at-best"
 SETS = (*MANY, "bracol", "retinamnist")
@@ -41,13 +41,12 @@ def read_search(folder: str = "") -> pd.DataFrame:
     """Read the rows of the search; there are none where the file is missing.
 
     Args:
-        folder: Of `search.csv`; empty looks in `results` and `book/results`.
+        folder: Of `search.csv`, see `find_result`.
     """
-    places = [Path(folder)] if folder else [Path("results"), Path("book/results")]
-    for place in places:
-        if (place / "search.csv").is_file():
-            return pd.read_csv(place / "search.csv")
-    return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps"])
+    file = find_result("search.csv", folder)
+    if file is None:
+        return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps"])
+    return pd.read_csv(file)
 
 
 def recipe_table(search: pd.DataFrame) -> pd.DataFrame:

@@ -75,12 +75,13 @@ class StepSize(NamedTuple):
 class Stage:
     """Adam, the schedule, the checkpoint and the epoch of one stage that is kept.
 
-    Of an image tower it is the last epoch, by which the learning rate has fallen to 0: among its
-    epochs a hundred validation images choose by luck. Of a head or of prompts it is the one with
-    the lowest RPS on the validation images; of equal ones the one with the lower MAE, then the
-    earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise. The gradient of
-    an image tower is shortened to length 1 where it is longer; that of a head or of prompts is left
-    as it is. `Controls` has other ways.
+    Of an image tower the last epoch is kept: the learning rate has fallen to 0 by then, and a
+    hundred validation images choose among the last few epochs by luck. Of a head or of prompts it
+    is the epoch with the lowest RPS on the validation images; of equal ones the one with the lower
+    MAE, then the earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
+
+    The gradient of an image tower is shortened to length 1 where it is longer; that of a head or of
+    prompts is left as it is. `Controls` has other ways.
 
     Args:
         number: 1 or 2 (baselines have others); seeds the draws, and names checkpoint and history.
