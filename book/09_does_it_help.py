@@ -503,9 +503,11 @@ if len(choices) == 8:
     assert (kept["gain"] > 1).all()
     assert (kept["low"] < 0).all()
     assert abs(longer.loc[MEAN, "gain"]) < 1
+
 # %% [markdown]
-# An interval over images cannot know this, as the two trainings of each set have shown. A frozen head hardly moves, so the rest of this page does not depend on it. With a tuned
-# tower, train several models before you choose between methods this close.
+# An interval over images cannot know this, as the two trainings of each set have shown. A frozen head hardly moves, so the
+# rest of this page does not depend on it. With a tuned tower, train several models before you choose between methods this
+# close.
 #
 # An earlier version of this package was *behind* cross-entropy on leaves and apples, and the texts seemed to be at fault.
 # They were not. A tower that meets texts knows nothing of them, and its first gradients are much longer than later
