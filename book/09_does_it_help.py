@@ -398,6 +398,7 @@ Markdown(gain_table(tuned, "RPS saved by L2RCLIP, % [95 % interval]"))
 # %% tags=["hide-input"]
 rivals = with_best_rival(best, best)
 wide = rivals.pivot(index=["data", "run"], columns="arm", values="rps")
+wide = wide.reindex(columns=["L2RCLIP", NONE, BEST_RIVAL])
 each = {}
 for rival in (NONE, BEST_RIVAL):
     each[f"against {rival}"] = 100 * (1 - wide["L2RCLIP"] / wide[rival])
