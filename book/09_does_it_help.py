@@ -384,9 +384,7 @@ recipes.map("{:.0f}".format)
 # %% mystnb={"image": {"alt": "Two lines, one per claim. On each a mark with an interval for each of eight data sets, and a diamond for their mean; a vertical line at zero."}, "figure": {"caption": "What L2RCLIP, out of the box, saves of the RPS of a rival at its best when the image tower is trained, in percent. Intervals of 95 % over test images; the diamond is the mean of the sets.", "name": "fig-09-tuned"}}
 best = of(table, "at-best")
 tuned = judge_tuned(best, of(scores, "at-best"), missing)
-over_images = tuned.drop(
-    columns=["run_low", "run_high"]
-)  # of two runs: useless
+over_images = tuned.drop(columns=["run_low", "run_high"])
 evidence.intervals(over_images, label="RPS saved by L2RCLIP, %", limit=60)
 
 # %% tags=["hide-input"]
@@ -417,9 +415,9 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # rivals on your own images.
 #
 # These rows replace those of an earlier version, with one training, thirty epochs of stage 1, and of every tower the epoch
-# with the lowest validation RPS. There the second claim was not shown, and fetal heads were clearly behind. Two defaults were
-# then changed, for rivals as well, by trials in which test images of portraits and pears were looked at; the study was
-# registered again, and run whole.
+# with the lowest validation RPS. There the second claim was not shown, and fetal heads were clearly behind. Both defaults were
+# then changed, the epoch for rivals as well, by trials in which test images of portraits and pears were looked at; the study
+# was registered again, and run whole.
 #
 # **What the sentences add, and two defaults.** On the four smallest sets, the same trainings once more: without stage 1,
 # on the plain sentences; with random unit vectors in place of sentences; with the epoch that has the lowest validation RPS in
