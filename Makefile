@@ -24,6 +24,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export NODE_PATH := $(abspath .node)/node_modules
+# The many processes of the tests would each compile the package anew without bytecode.
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands

@@ -35,8 +35,7 @@ MODEL = "model.safetensors"
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
-# Word embeddings that a larger file may ask for, for each of its own numbers.
-NUMBERS_PER_NUMBER = 8
+NUMBERS_PER_NUMBER = 8  # that a larger file may ask for, for each of its own numbers
 
 
 @dataclass(frozen=True)

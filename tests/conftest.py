@@ -7,7 +7,7 @@ kernels.prepare_environment()
 from collections.abc import Iterator
 from pathlib import Path
 
-# Here, as inside a module of the package the hook of the type checks would compile them anew.
+# Some only to be loaded here: inside the package, the type checks' hook would compile them anew.
 import accelerate  # noqa: F401
 import hypothesis
 import jaxtyping

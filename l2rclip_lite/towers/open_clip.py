@@ -24,8 +24,7 @@ ONLINE = "connect to a network once"
 WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
 LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
 SAFETENSORS = ".safetensors"
-# What open_clip and the hub raise where a file is missing, damaged, or of another model.
-FAILURES = (
+FAILURES = (  # of open_clip and the hub, where a file is missing, damaged, or of another model
     ImportError,
     RuntimeError,
     OSError,

@@ -6,11 +6,16 @@ import shutil
 from base64 import b64decode
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pytest
-from drawn_run import DrawnRun
+from drawn_run import DrawnRun, fit_words
+from matplotlib.figure import Figure
 from PIL import Image
 from run_files import refused, run
+
+from l2rclip_book import plots
+from l2rclip_lite.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
 ACTIVE = r"<script|<a |<link|https?:|url\(|</pre>.*</pre>"
@@ -75,6 +80,23 @@ def test_where_the_images_are_not_followed_a_sentence_says_so(hostile_run: Path)
     text = (hostile_run / "report.html").read_text(encoding="utf-8")
     assert text.count("<img") == 3
     assert "add --root" in text
+
+
+def test_the_marked_epoch_is_chosen_as_that_of_the_run_was(
+    drawn_run: DrawnRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier release had another default."""
+    out = tmp_path / "run"
+    run(*fit_words(drawn_run.root, out), "--controls.select", "mae")
+    ways: list[str] = []
+
+    def record(history: list[Any], ranks: Ranks, *, reference: float, select: str) -> Figure:
+        ways.append(select)
+        return Figure()
+
+    monkeypatch.setattr(plots, "training_curves", record)
+    run("report", out)
+    assert ways == ["mae"]
 
 
 def test_a_hostile_name_of_an_image_stays_text(
