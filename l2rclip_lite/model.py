@@ -20,6 +20,7 @@ from l2rclip_lite.pixels import scaled
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.start import begin_with
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.load import load_towers
 
@@ -83,7 +84,8 @@ class L2RCLIP(Pretrained):
             commits: Of repositories on the Hugging Face hub, see `load_towers`.
 
         Raises:
-            InputError: Towers that cannot be had, see `load_towers`.
+            InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
+                used, see `begin_with`.
         """
         towers = load_towers(
             config.towers,
@@ -93,7 +95,41 @@ class L2RCLIP(Pretrained):
             allow_download=allow_download,
             commits=commits,
         )
-        return cls(towers, ranks, config)
+        model = cls(towers, ranks, config)
+        if config.start is not None:
+            begin_with(model, config.start)
+        return model
+
+    def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
+        """Return a model that answers in other words, without any training.
+
+        Their sentences go through the prompts of this model, and are compared with the images on
+        the same towers, which the two models share. The answers are in order as far as the towers
+        know the words; how sure they are is not calibrated.
+
+        Args:
+            ranks: Other ranks, or the same in another sentence.
+
+        Raises:
+            InputError: A model that knows no sentences: a head, or fixed text features, answers.
+
+        Example:
+            >>> leaves = Ranks.integers(0, 9, template="a leaf with {rank} spots")
+            >>> model = L2RCLIP.build(leaves, Config(towers="tiny/random", heads=2))
+            >>> fruit = model.with_ranks(Ranks(("green", "ripe"), (0, 1), "a {rank} banana"))
+            >>> fruit(torch.zeros(3, 3, 64, 64)).shape
+            torch.Size([3, 2])
+        """
+        if self.prompts is None or self.head is not None:
+            raise InputError(
+                "with_ranks: this model answers by vectors of its own ranks, which know no other "
+                "sentence; take a run of L2RCLIP with --image-side tower."
+            )
+        other = type(self)(self.towers, ranks, self.config).to(self.device)
+        assert other.prompts is not None
+        other.prompts.load_state_dict(self.prompts.state_dict())
+        other.refresh()
+        return other
 
     @property
     def scale(self) -> Float[Tensor, ""]:

@@ -264,13 +264,14 @@ class ModelFile:
 
 
 def is_learned(name: str, config: Config) -> bool:
-    """Return whether a tensor of a model is none of the towers that stay frozen.
+    """Return whether a tensor of a model is none that the name of the towers brings back.
 
     Example:
         >>> is_learned("towers.image.proj", Config()), is_learned("towers.text.proj", Config())
         (True, False)
     """
-    frozen = "towers.text." if config.image_side == "tower" else "towers."
+    is_own = config.image_side == "tower" or config.start is not None
+    frozen = "towers.text." if is_own else "towers."
     return not name.startswith(frozen)
 
 

@@ -18,6 +18,7 @@ from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.metrics import evaluate, mae, medians, rps
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import HUB
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
@@ -192,13 +193,19 @@ def write_results(
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
-    write_text(run.card, model_card(model, data, metrics))
+    start = run.read_record().start_sha256
+    write_text(run.card, model_card(model, data, metrics, start_sha256=start))
     write_json(run.metrics, metrics)
     run.clean()
 
 
 def model_card(
-    model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any], *, purpose: str = ""
+    model: L2RCLIP,
+    data: OrdinalDataset,
+    metrics: Mapping[str, Any],
+    *,
+    purpose: str = "",
+    start_sha256: str | None = None,
 ) -> str:
     """Return a model card: ranks, data, results, calibration, limits (Mitchell et al. 2019).
 
@@ -209,6 +216,7 @@ def model_card(
         data: What it was trained on.
         metrics: What `metrics.json` of its run holds.
         purpose: What the model is meant for; a gap to fill where it is empty.
+        start_sha256: Of the model that training began with.
 
     Returns:
         Markdown.
@@ -222,6 +230,7 @@ def model_card(
         "you)\n",
         *_ranks_section(ranks),
         *_data_section(data),
+        _start(model, start_sha256),
         *_results_section(metrics),
         _comparison(metrics),
         f"\n**Probabilities:** at temperature {float(model.temperature):.2f}, fitted on "
@@ -252,6 +261,17 @@ def _data_section(data: OrdinalDataset) -> list[str]:
         counts = data.counts(split)
         lines.append(f"- {split} {sum(counts)} {counts}")
     return lines + [f"- {as_text(step)}" for step in data.protocol]
+
+
+def _start(model: L2RCLIP, sha256: str | None) -> str:
+    """Return the line of a model card about the run that training began with."""
+    if model.config.start is None:
+        return ""
+    name = model.config.start
+    if not name.startswith(HUB):
+        name = Path(name).name  # the card holds no path
+    digest = f" (SHA-256 {sha256[:16]}…)" if sha256 else ""
+    return f"\n**Began with:** what the run {as_text(name)}{digest} had learned.\n"
 
 
 def _results_section(metrics: Mapping[str, Any]) -> list[str]:

@@ -47,6 +47,7 @@ from l2rclip_lite.run_schema import (
     read_predictions,
     read_record,
 )
+from l2rclip_lite.start import start_digest
 
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
@@ -303,7 +304,8 @@ class RunDirectory:
             source: Arguments of `load_dataset`.
 
         Raises:
-            InputError: The folder holds another run, or something else.
+            InputError: The folder holds another run, or something else; or the run that training
+                begins with is not what it was.
         """
         data_fingerprint = fingerprint(data)
         visible = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
@@ -323,6 +325,7 @@ class RunDirectory:
             "used": config.used(),
             "dataset": dataset_record(data, source, data_fingerprint),
             "versions": {name: version(name) for name in PACKAGES},
+            "start_sha256": start_digest(config),
         }
         write_json(self.config, record)
 
@@ -350,6 +353,9 @@ class RunDirectory:
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
             raise InputError(f"{problem}; {fix}.")
+        if self.unfinished.exists() and stored.start_sha256 != start_digest(config):
+            problem = f"{self.folder}: began with what {config.start} was, which has changed since"
+            raise InputError(f"{problem}; bring it back, or {fix}.")
         if not covers_images(stored.dataset.fingerprint):
             print(f"{self.folder}: {UNKNOWN_IMAGES}", file=sys.stderr)
 

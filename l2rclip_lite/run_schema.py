@@ -55,6 +55,7 @@ class RunRecord(BaseModel):
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
     model_sha256: str | None = None  # of a finished run; earlier releases did not record it
+    start_sha256: str | None = None  # of the model that training began with
 
 
 class SplitScores(BaseModel):

@@ -14,9 +14,11 @@ from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import BIAS, KernelHead
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.prediction import n_outputs
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.start import read_start
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
@@ -114,6 +116,8 @@ def train_objective(
     """
     if objective.prompts is None:
         head = objective.head(model).to(model.device)
+        if isinstance(head, nn.Linear) and model.config.start is not None:
+            carry_head(head, model, read_start(model.config.start))
     else:
         prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
         frozen = baseline_model(model)
@@ -129,6 +133,30 @@ def train_objective(
     tuned = baseline_model(model, towers=towers)
     _train(name, objective, head, tuned, data, run, quiet)
     return tuned
+
+
+@torch.no_grad()
+def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
+    """Begin with the outputs of an earlier run of the same ranks, where it has as many.
+
+    Args:
+        head: Of a new baseline; its input is S · features.
+        model: Ranks and scale.
+        start: What the run has learned; a run that answers by sentences has no outputs.
+    """
+    earlier = start.head()
+    if earlier is None:
+        return
+    same_ranks = (start.ranks.names, start.ranks.values) == (model.ranks.names, model.ranks.values)
+    same_shape = earlier.weight.shape == (head.in_features + 1, head.out_features)
+    if not (same_ranks and same_shape):
+        return
+
+    state = {key: start.tensors[f"head.{key}"] for key in earlier.state_dict()}
+    earlier.load_state_dict(state)
+    weight = earlier.norm * earlier.weight[:-1]
+    head.weight.copy_((weight / model.scale.cpu()).T)
+    head.bias.copy_(BIAS * earlier.weight[-1] - earlier.mean @ weight)
 
 
 def _train(

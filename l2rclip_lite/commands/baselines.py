@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from l2rclip_lite.commands.finished_run import (
     data_of,
     finished_baselines,
     load_model,
+    start_of,
 )
 from l2rclip_lite.errors import InputError, one_line
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from l2rclip_lite.run_directory import RunDirectory
 
 
-def baselines(run: RunFolder, names: MethodNames, how: How = Reading()) -> None:
+def baselines(
+    run: RunFolder, names: MethodNames, start: str | None = None, how: How = Reading()
+) -> None:
     """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
     Try:
@@ -38,6 +42,8 @@ def baselines(run: RunFolder, names: MethodNames, how: How = Reading()) -> None:
     Args:
         run: The --out of a finished fit.
         names: Which methods; none trains ridge and linear-probe, in seconds.
+        start: Where the run that this one began with is now; needed if it has moved, or does not
+            lie in the current folder.
         how: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, one_name
@@ -65,6 +71,8 @@ def baselines(run: RunFolder, names: MethodNames, how: How = Reading()) -> None:
         check_same_data(directory, directory.baseline(name))
 
     if missing:
+        start = start_of(run, trained.config.start, start)
+        trained.config = replace(trained.config, start=start)
         _train(missing, directory, trained, data_of(run, how), how)
     compare(run)
 

@@ -50,6 +50,17 @@ class Reading(Place):
     """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
 
 
+@dataclass(frozen=True)
+class Words:
+    """Ranks that training never had."""
+
+    ranks: str | None = None
+    """Answer by these ranks in place of the run's own: names, lowest first, with commas, or 0:9."""
+    template: str | None = None
+    """Their sentence, with {rank} where the name goes; that of the run if not given."""
+
+
+OtherWords = Annotated[Words, tyro.conf.arg(name="")]
 Where = Annotated[Place, tyro.conf.arg(name="")]
 How = Annotated[Reading, tyro.conf.arg(name="")]
 
@@ -150,6 +161,7 @@ DataSet = Annotated[str, tyro.conf.arg(help=data_set_names())]
 Name = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(help=data_set_names())]
 Data = Annotated[DataOptions, tyro.conf.arg(name="")]
 DATA = DataOptions()
+WORDS = Words()
 
 
 def load_options(options: DataOptions) -> dict[str, Any]:

@@ -3,8 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2rclip_lite.commands.common import How, LabelsAre, Method, Part, Reading, RunFolder
-from l2rclip_lite.commands.finished_run import data_of, load_model
+from l2rclip_lite.commands.common import (
+    WORDS,
+    How,
+    LabelsAre,
+    Method,
+    OtherWords,
+    Part,
+    Reading,
+    RunFolder,
+)
+from l2rclip_lite.commands.finished_run import data_of, in_other_words, load_model, warn_of_words
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, plural
 
@@ -13,15 +22,17 @@ if TYPE_CHECKING:
     from l2rclip_lite.model import L2RCLIP
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (an entry point)
     run: RunFolder,
     split: Part = "test",
     json: bool = False,
     method: Method = None,
     labels_are: LabelsAre | None = None,
+    calibrate: str | None = None,
+    words: OtherWords = WORDS,
     how: How = Reading(),
 ) -> None:
-    """Read a run's data again, or a new table of labels; compute every metric with its interval.
+    r"""Read a run's data again, or a new table of labels; compute every metric with its interval.
 
     Try:
       l2rclip evaluate runs/mine
@@ -29,6 +40,9 @@ def evaluate(
       l2rclip evaluate runs/mine --root /where/the/images/are/now
       l2rclip evaluate runs/mine --root new_photos --labels new.csv
           every row of a new table, whatever its split
+      l2rclip evaluate runs/apples --root pears --labels test.csv --ranks 1:20 \
+                       --template "a photo of {rank} pears on a tree" --calibrate few.csv
+          in words that training never had; a second table decides how sure the answers are
 
     Args:
         run: The --out of a finished fit.
@@ -37,6 +51,9 @@ def evaluate(
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         labels_are: What a new table of labels holds, see `l2rclip fit --help`; as in the run if not
             given.
+        calibrate: A table of labels; its images, none of which is scored, decide temperature and
+            intervals in place of the run's validation images.
+        words: Ranks that training never had.
         how: Where to find data and device.
     """
     from l2rclip_lite.results import cell, judge
@@ -44,9 +61,13 @@ def evaluate(
     model = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
     )
+    model = in_other_words(model, words)
     title, part, caveat = _images_to_score(run, split, labels_are, how, model)
+    if calibrate is not None:
+        _calibrate(model, run, calibrate, labels_are, how, part)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
+    warn_of_words(words)
 
     temperature = float(model.temperature)
     if json:
@@ -68,7 +89,10 @@ def evaluate(
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"
     )
-    for name in scores:
+    names = list(scores)
+    if words != WORDS:  # of words that training never had, the order is what can be trusted
+        names = ["spearman_expected", "auc", *names]
+    for name in dict.fromkeys(names):
         if not name.endswith(("_low", "_high")):
             print(f"{name:<24}{cell(scores, name, 3)}")
 
@@ -79,21 +103,52 @@ def _images_to_score(
     """Return images with their labels, what to call them, and what is missing of them.
 
     They are a split of the run's data, or where these cannot be read, a new table of labels.
+
+    Raises:
+        InputError: Neither can be read, or the data of the run have another number of ranks.
     """
     try:
         data = data_of(run, how)
     except InputError:
         if not how.labels:
             raise
-        part = _rows_of_new_table(run, how, labels_are, model)
+        part = _rows_of_new_table(run, how.labels, how, labels_are, model)
         if part is None:
             raise
         return f"all rows of {how.labels}", part, ""
+    if len(data.ranks) != len(model.ranks):
+        problem = f"its data have {len(data.ranks)} ranks, and --ranks names {len(model.ranks)}"
+        raise InputError(f"{run}: {problem}; give images with such labels by --root and --labels.")
     return str(split), data.split(split), data.caveat
 
 
+def _calibrate(
+    model: "L2RCLIP",
+    run: str,
+    labels: str,
+    labels_are: LabelsAre | None,
+    how: Reading,
+    scored: "Split",
+) -> None:
+    """Fit temperature and intervals on the images of a second table of labels.
+
+    Raises:
+        InputError: One of them is to be scored, too, or it is the table of the run.
+    """
+    from l2rclip_lite.calibration import calibrate as fit
+
+    part = _rows_of_new_table(run, labels, how, labels_are, model)
+    if part is None:
+        raise InputError(f"{labels}: is the run's own table; name one of other images.")
+    shared = set(part.paths) & set(scored.paths)
+    if shared:
+        problem = f"the image {min(shared)} is to be scored, too"
+        raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
+    fit(model, model.encode(part, cache=how.cache), part.targets)
+
+
 def _rows_of_new_table(
-    run: str, how: Reading, labels_are: LabelsAre | None, model: "L2RCLIP"
+    run: str, labels: str, how: Reading, labels_are: LabelsAre | None, model: "L2RCLIP"
 ) -> "Split | None":
     """Return every row of a new table of labels, or nothing where it is the run's own table.
 
@@ -107,7 +162,7 @@ def _rows_of_new_table(
     source = _recorded_source(run)
     root = Path(how.root or ".")
     own_file = Path(source.get("root") or ".", source.get("labels") or "labels.csv")
-    if own_file.resolve() == Path(root, str(how.labels)).resolve():
+    if own_file.resolve() == Path(root, labels).resolve():
         return None
 
     columns = {
@@ -115,7 +170,7 @@ def _rows_of_new_table(
         "label": str(source.get("label_column", "label")),
         "subject": str(source.get("group_column", "group")),
     }
-    rows, _, _ = own_table(root, str(how.labels), columns)
+    rows, _, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     row = first_row(rows, rows["file"] == "")
     if row:

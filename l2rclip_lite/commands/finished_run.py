@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2rclip_lite.commands.common import OURS, PLACES, Place
+from l2rclip_lite.commands.common import OURS, PLACES, Place, Words
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -170,6 +171,31 @@ def load_model(
     )
 
 
+def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
+    """Return a model that answers in the words that a user names; as it is where none are named.
+
+    Raises:
+        InputError: Names that are no ranks, or a model that knows no sentences.
+    """
+    if words == Words():
+        return model
+
+    from l2rclip_lite.data.own_images.labels import ranks_of_names
+
+    template = model.ranks.template if words.template is None else words.template
+    if words.ranks is None:
+        ranks = replace(model.ranks, template=template)
+    else:
+        ranks = ranks_of_names(words.ranks, template)
+    return model.with_ranks(ranks)
+
+
+def warn_of_words(words: Words) -> None:
+    """Say on stderr what answers in words that training never had are worth."""
+    advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
+    warn(f"training never had these words: {advice}.", quiet=words == Words())
+
+
 def folder_of(run: "RunDirectory", method: str) -> str:
     """Return the name of the folder in which a baseline of the run is kept.
 
@@ -229,6 +255,35 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     if not covers_images(stored.fingerprint):
         print(f"{run}: {UNKNOWN_IMAGES}", file=sys.stderr)
     return data
+
+
+def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
+    """Return the run that a run began with, where it is now; None where it began with none.
+
+    Args:
+        run: A run directory.
+        recorded: The name in its record; followed only inside the current folder.
+        named: Where the user says that it is.
+
+    Raises:
+        InputError: It lies where the user has not named it, or is another model than it was.
+    """
+    from l2rclip_lite.files import sha256_of
+    from l2rclip_lite.model_file import HUB
+    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.start import find_start
+
+    if recorded is None:
+        return None
+    is_here = not recorded.startswith(HUB) and Path(recorded).resolve().is_relative_to(Path.cwd())
+    if named is None and not is_here:
+        problem = f"it began with {recorded}, which does not lie in the current folder"
+        raise InputError(f"{run}: {problem}; if you trust its record, add --start {recorded}")
+
+    start = named or recorded
+    if sha256_of(find_start(start)) != RunDirectory(run).read_record().start_sha256:
+        raise InputError(f"{start}: is not what {run} began with; bring that back (--start).")
+    return start
 
 
 def places_elsewhere(run: str, source: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:

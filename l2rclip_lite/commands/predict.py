@@ -7,8 +7,8 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import ImagePaths, Method, RunFolder
-from l2rclip_lite.commands.finished_run import load_model
+from l2rclip_lite.commands.common import WORDS, ImagePaths, Method, OtherWords, RunFolder
+from l2rclip_lite.commands.finished_run import in_other_words, load_model, warn_of_words
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, one_line, printable
 
@@ -27,6 +27,7 @@ def predict(
     method: Method = None,
     device: str = "cpu",
     allow_download: bool = False,
+    words: OtherWords = WORDS,
 ) -> int:
     r"""Grade images with a finished run: one JSON object per line, or CSV.
 
@@ -37,6 +38,8 @@ def predict(
       find photos -name "*.jpg" | l2rclip predict runs/mine - --csv > answers.csv
       l2rclip predict leaves leaf.jpg
           by the model that ships with the package, of generated leaves
+      l2rclip predict runs/mine photos/ --ranks "no,low,high" --template "a leaf with {rank} spots"
+          in words that training never had: trust the order of the answers, not how sure they are
 
     Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and
     four numbers in the unit of the ranks: median, low and high (between them lies the true rank
@@ -56,6 +59,7 @@ def predict(
         device: Where to compute: cpu, cuda or mps.
         allow_download: Let weights and tokenizer that the run names be downloaded, where this
             machine lacks them.
+        words: Ranks that training never had.
     """
     from l2rclip_lite.progress import Progress
 
@@ -68,6 +72,8 @@ def predict(
         raise InputError("predict: no image there; name images, or a folder that holds some.")
 
     model = load_model(run, method, device, allow_download=allow_download)
+    model = in_other_words(model, words)
+    warn_of_words(words)
     header = True
     code = 2 if problems else 0
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):

@@ -150,6 +150,8 @@ def _both_stages(
     """Train both stages, calibrate, and let the first process write what they leave behind."""
     if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
+        if model.config.start is not None:
+            state += f" that begins with {model.config.start}"
         advice = "if it is stopped, give the same command again"
         print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {advice}\n", flush=True)
 

@@ -90,6 +90,18 @@ def pristine_run(
 
 
 @pytest.fixture(scope="session")
+def relative(
+    leaves: OrdinalDataset, small: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run whose tower was tuned, with a baseline."""
+    folder = tmp_path_factory.mktemp("relatives") / "relative"
+    source = {"name": "leaves", "size": 60, "pixels": 64}
+    fit(leaves, small, folder, source=source, quiet=True)
+    run("baselines", folder, "cross-entropy")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> DrawnRun:
     """A run of the drawn discs, made by `l2rclip fit`."""
     folder = tmp_path_factory.mktemp("drawn")

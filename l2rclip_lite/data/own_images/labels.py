@@ -101,13 +101,7 @@ def label_space(
     else:
         names = _names(ranks)
 
-    values = as_numbers(names)
-    if values.notna().all():
-        sentence = "a photo of grade {rank}" if template is None else template
-        space = Ranks(tuple(in_words(values)), tuple(values), sentence)
-    else:
-        sentence = "a photo of a {rank} object" if template is None else template
-        space = Ranks(tuple(names), tuple(range(len(names))), sentence)
+    space = ranks_of_names(names, template)
     table["target"] = targets(table, names, labels_are)
 
     messages = []
@@ -115,6 +109,32 @@ def label_space(
         ends = f"{space.values[0]:g} to {space.values[-1]:g}"
         messages = [f"ranks: the {len(names)} numbers found as labels, {ends}"]
     return space, messages
+
+
+def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
+    """Return the ranks that a user names, lowest first; numbers are their own values.
+
+    Args:
+        names: As `load_csv` takes the ranks.
+        template: As `load_csv` takes it.
+
+    Raises:
+        InputError: See `Ranks`; also a text that names none.
+
+    Example:
+        >>> ranks_of_names("7:9", "{rank} spots").sentences
+        ['seven spots', 'eight spots', 'nine spots']
+        >>> ranks_of_names("fresh, ripe", None).sentences
+        ['a photo of a fresh object', 'a photo of a ripe object']
+    """
+    names = _names(names or "")
+    values = as_numbers(names)
+    if values.notna().all():
+        sentence = "a photo of grade {rank}" if template is None else template
+        return Ranks(tuple(in_words(values)), tuple(values), sentence)
+
+    sentence = "a photo of a {rank} object" if template is None else template
+    return Ranks(tuple(names), tuple(range(len(names))), sentence)
 
 
 def _labels_of(ranks: Ranks) -> list[str]:

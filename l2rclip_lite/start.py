@@ -1,0 +1,104 @@
+"""Where training begins: with what an earlier run has learned of a relative of the data.
+
+A tower that has learned to count apples orders pears better than one that never counted, and needs
+fewer pictures of them. The relative gives its image tower, and where both runs have prompts, its
+context vectors and RankFormer. Its ranks and sentences stay behind.
+"""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import sha256_of
+from l2rclip_lite.model_file import ModelFile, find_model_file, unusable
+from l2rclip_lite.prompts import TextSide
+
+TOWER = ("towers.image.", "towers.logit_scale")  # begins the names of what every relative gives
+PROMPTS = "prompts."
+OF_PROMPTS = ("context_length", "axis", "heads", "hidden", "depth")  # settings
+
+
+def read_start(name: str) -> ModelFile:
+    """Return the model that training begins with.
+
+    Raises:
+        InputError: There is none, it is damaged, or it was trained on a frozen image tower.
+    """
+    file = find_start(name)
+    start = ModelFile.read(file)
+    if not any(key.startswith(TOWER) for key in start.tensors):
+        problem = "its image tower was never trained, so there is nothing to begin with"
+        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
+    return start
+
+
+def find_start(name: str) -> Path:
+    """Return the file of the model that training begins with.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        return find_model_file(name)
+    except InputError as error:
+        raise InputError(f"start: {error}") from error
+
+
+def start_digest(config: Config) -> str | None:
+    """Return the SHA-256 of the model that training begins with; None where there is none."""
+    if config.start is None:
+        return None
+    return sha256_of(find_start(config.start))
+
+
+def begin_with(model: TextSide, name: str) -> None:
+    """Give a fresh model what an earlier run has learned.
+
+    Args:
+        model: As built, on the towers that both runs name.
+        name: The earlier run, see `Config.start`.
+
+    Raises:
+        InputError: The run cannot be used, has other towers, or other prompts.
+    """
+    start = read_start(name)
+    file = find_start(name)
+    config = model.config
+
+    if start.config.towers != config.towers:
+        problem = f"its towers are {start.config.towers!r}, and not {config.towers!r}"
+        raise InputError(f"{file}: {problem}; give --towers {start.config.towers}.")
+    if config.towers.endswith("/random") and start.config.seed != config.seed:
+        problem = f"its towers were drawn with the seed {start.config.seed}"
+        raise InputError(f"{file}: {problem}; give --seed {start.config.seed}.")
+    if start.config.weights != config.weights:
+        problem = f"its towers began with the weights of {start.config.weights!r}"
+        raise InputError(f"{file}: {problem}; name that file by --weights.")
+
+    carried = {key: value for key, value in start.tensors.items() if key.startswith(TOWER)}
+    both_have_prompts = start.has_prompts and config.stage1_epochs() > 0
+    if both_have_prompts and model.prompts is not None:
+        carried |= _prompts_of(start, config, file)
+    try:
+        model.load_state_dict(carried, strict=False)
+    except RuntimeError as error:  # such as an image tower for another image size
+        raise unusable(file, error, {"start": name}) from error
+    model.refresh()
+
+
+def _prompts_of(start: ModelFile, config: Config, file: Path) -> dict[str, Tensor]:
+    """Return context vectors and RankFormer of a run.
+
+    Raises:
+        InputError: Those of another shape, or attention along another axis.
+    """
+    for setting in OF_PROMPTS:
+        theirs = getattr(start.config, setting)
+        ours = getattr(config, setting)
+        if theirs != ours:
+            option = setting.replace("_", "-")
+            problem = f"its {option} is {theirs}, and not {ours}"
+            raise InputError(f"{file}: {problem}; give --{option} {theirs}, or --epochs1 0.")
+    return {key: value for key, value in start.tensors.items() if key.startswith(PROMPTS)}

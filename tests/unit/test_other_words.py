@@ -1,0 +1,76 @@
+"""Ranks that training never had, in words: the model, and `predict` and `evaluate`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_run import DrawnRun
+from run_files import json_lines, refused, run
+
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+
+PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")
+WORDS = ("--ranks", "no,low,high", "--template", "a leaf with {rank} damage")
+UNSURE = "training never had these words: trust the order of the answers"
+
+
+def test_the_same_words_change_nothing(relative: Path) -> None:
+    """A model in its own ranks answers as before."""
+    model = L2RCLIP.from_pretrained(relative)
+    assert torch.allclose(model.with_ranks(model.ranks)(PIXELS), model(PIXELS), atol=1e-4)
+
+
+def test_other_words_share_the_towers(relative: Path) -> None:
+    """Three logits of the same image features; the model itself keeps its five."""
+    model = L2RCLIP.from_pretrained(relative)
+    other = model.with_ranks(NAMES)
+
+    assert other.towers is model.towers
+    expected = model.scale * model.image_features(PIXELS) @ other.rank_features.T
+    assert torch.equal(other(PIXELS), expected)
+    assert model(PIXELS).shape == (2, 5)
+    assert float(other.temperature) == float(other.conformal) == 1
+
+
+def test_a_head_knows_no_other_words(relative: Path) -> None:
+    """Its outputs belong to the ranks that it was trained on."""
+    for name in ("leaves", relative / "baselines" / "cross-entropy"):
+        with pytest.raises(InputError, match=r"^with_ranks: this model answers by vectors of its"):
+            L2RCLIP.from_pretrained(name).with_ranks(NAMES)
+
+
+def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
+    """As the model itself does; a line says what that is worth."""
+    photo = drawn_run.root / "images" / "00.png"
+    outcome = run("predict", drawn_run.out, photo, *WORDS)
+    (answer,) = json_lines(outcome.out)
+
+    model = L2RCLIP.from_pretrained(drawn_run.out).with_ranks(NAMES)
+    expected = model.predict(photo).to_frame().round(6)
+    assert answer["name"] == expected["name"][0]
+    assert answer["expected"] == expected["expected"][0]
+    assert UNSURE in outcome.err
+
+
+def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_path: Path) -> None:
+    """A second table decides temperature and intervals; it may not hold an image that is scored."""
+    names = sorted(f"images/{path.name}" for path in drawn_run.root.glob("images/*.png"))
+    for table, rows in (("few", names[:8]), ("scored", names[8:]), ("both", names[:9])):
+        lines = [f"{name},{('no', 'low', 'high')[k % 3]}" for k, name in enumerate(rows)]
+        (tmp_path / f"{table}.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    words = ("evaluate", drawn_run.out, "--root", drawn_run.root, *WORDS)
+    scored = ("--labels", tmp_path / "scored.csv")
+
+    outcome = run(*words, *scored, "--calibrate", tmp_path / "few.csv")
+    assert "temperature 1.00," in run(*words, *scored).out
+    assert "temperature 1.00," not in outcome.out
+    rows = outcome.out.split("\n\n")[1].splitlines()
+    assert [row.split()[0] for row in rows[:3]] == ["spearman_expected", "auc", "n"]
+    assert UNSURE in outcome.err
+
+    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
+    fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
+    refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")

@@ -1,0 +1,165 @@
+"""What a run takes over from a relative of its data, and what it leaves behind."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from run_files import refused, run
+
+from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.config import Config
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.fit import fit
+
+PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")
+
+
+@pytest.fixture(scope="module")
+def others() -> OrdinalDataset:
+    """Leaves of twenty ranks."""
+    return load_dataset("leaves", size=60, pixels=64, ranks=20)
+
+
+def beginning(relative: Path, small: Config, ranks: Ranks = NAMES) -> L2RCLIP:
+    """Return a fresh model that begins with a run."""
+    return L2RCLIP.build(ranks, replace(small, start=str(relative)))
+
+
+def test_a_run_begins_with_tower_and_prompts_of_its_relative(relative: Path, small: Config) -> None:
+    """Not with its ranks: the sentences are encoded anew, by the relative's RankFormer."""
+    earlier = L2RCLIP.from_pretrained(relative)
+    model = beginning(relative, small)
+
+    assert torch.equal(model.image_features(PIXELS), earlier.image_features(PIXELS))
+    assert model.prompts is not None
+    assert earlier.prompts is not None
+    assert torch.equal(model.prompts.context, earlier.prompts.context)
+    assert torch.equal(model.rank_features, earlier.with_ranks(NAMES).rank_features)
+    assert not torch.equal(model.rank_features, L2RCLIP.build(NAMES, small).rank_features)
+
+
+def test_a_relative_without_sentences_gives_its_tower_alone(relative: Path, small: Config) -> None:
+    """A baseline has no prompts; those of the new run begin at random."""
+    labels = relative / "baselines" / "cross-entropy"
+    model = beginning(labels, small)
+
+    earlier = L2RCLIP.from_pretrained(labels)
+    assert torch.equal(model.image_features(PIXELS), earlier.image_features(PIXELS))
+    assert torch.equal(model.rank_features, L2RCLIP.build(NAMES, small).rank_features)
+
+
+def test_plain_sentences_stay_plain(relative: Path, small: Config) -> None:
+    """Without an epoch of stage 1 the relative's prompts are not taken over."""
+    plain = replace(small, epochs1=0)
+    model = L2RCLIP.build(NAMES, replace(plain, start=str(relative)))
+    assert torch.equal(model.rank_features, L2RCLIP.build(NAMES, plain).rank_features)
+
+
+@pytest.mark.parametrize("image_side", ["tower", "kernel"])
+def test_a_run_needs_its_relative_no_more(
+    relative: Path, others: OrdinalDataset, small: Config, tmp_path: Path, image_side: str
+) -> None:
+    """Its file holds the image tower, also where only a head was trained; its card says why."""
+    start = shutil.copytree(relative, tmp_path / "relative")
+    config = replace(small, start=str(start), image_side=image_side)
+    model = fit(others, config, tmp_path / "run", quiet=True).model
+
+    shutil.rmtree(start)
+    loaded = L2RCLIP.from_pretrained(tmp_path / "run")
+    assert torch.equal(loaded(PIXELS), model(PIXELS))
+    if image_side == "kernel":
+        earlier = L2RCLIP.from_pretrained(relative)
+        assert torch.equal(loaded.image_features(PIXELS), earlier.image_features(PIXELS))
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "what the run relative (SHA-256 " in card
+
+
+def test_an_unfinished_run_goes_on_with_the_same_relative(
+    relative: Path, others: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """It ends as if it had not been stopped; another relative of the same name is refused."""
+    start = shutil.copytree(relative, tmp_path / "relative")
+    config = replace(small, start=str(start))
+    whole = fit(others, config, tmp_path / "whole", quiet=True)
+
+    def stop(row: dict[str, float]) -> None:
+        if row["stage"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(others, config, tmp_path / "run", quiet=True, on_epoch=stop)
+
+    shutil.copy(relative / "baselines" / "cross-entropy" / "model.safetensors", start)
+    with pytest.raises(InputError, match=r"run: began with what .*relative was, which has changed"):
+        fit(others, config, tmp_path / "run", quiet=True)
+
+    shutil.copy(relative / "model.safetensors", start)
+    resumed = fit(others, config, tmp_path / "run", quiet=True)
+    assert torch.equal(resumed.model(PIXELS), whole.model(PIXELS))
+
+
+def test_a_baseline_begins_with_the_outputs_of_its_relative(
+    relative: Path, leaves: OrdinalDataset, others: OrdinalDataset, small: Config
+) -> None:
+    """Of the same ranks, before any step, it answers like the baseline that it begins with."""
+    labels = relative / "baselines" / "cross-entropy"
+    config = replace(small, start=str(labels), epochs2=0)
+
+    model = L2RCLIP.build(leaves.ranks, config)
+    same = train_baseline("cross-entropy", model, TrainingData.load(leaves, model))
+    assert torch.allclose(same(PIXELS), L2RCLIP.from_pretrained(labels)(PIXELS), atol=1e-4)
+
+    model = L2RCLIP.build(others.ranks, config)
+    other = train_baseline("cross-entropy", model, TrainingData.load(others, model))
+    assert torch.equal(other(PIXELS), torch.zeros(2, 20))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"towers": "mini"}, r"its towers are 'tiny/random', and not 'mini'; give --towers tiny"),
+        ({"seed": 1}, r"its towers were drawn with the seed 0; give --seed 0\.$"),
+        ({"heads": 1}, r"its heads is 2, and not 1; give --heads 2, or --epochs1 0\.$"),
+        ({"axis": "token"}, r"its axis is rank, and not token; give --axis rank"),
+        ({"start": "nothing"}, r"^start: nothing: no model\.safetensors here"),
+        ({"start": "leaves"}, r"its image tower was never trained.*--image-side tower\.$"),
+    ],
+)
+def test_what_cannot_be_a_relative_is_one_sentence(
+    relative: Path, small: Config, changes: dict[str, object], sentence: str
+) -> None:
+    """Other towers, other prompts, nothing there, or a head on a frozen tower."""
+    config = replace(small, **({"start": str(relative)} | changes))
+    with pytest.raises(InputError, match=sentence):
+        L2RCLIP.build(NAMES, config)
+
+
+def test_baselines_of_a_run_begin_where_it_began(
+    relative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place in a record is followed only inside the current folder, to the same model."""
+    monkeypatch.chdir(tmp_path)
+    start = Path(shutil.copytree(relative, tmp_path / "relative"))
+    options = ("--towers", "tiny/random", "--heads", 2, "--hidden", 32, "--epochs1", 1)
+    data = ("--dataset", "leaves", "--size", 60, "--pixels", 64, "--ranks", 20, "--epochs2", 0)
+    words = map(str, ("fit", *data, *options, "--start", start, "--out", "run"))
+    assert run(*words).code == 0
+
+    assert run("baselines", "run", "cross-entropy").code == 0
+    baseline = L2RCLIP.from_pretrained("run/baselines/cross-entropy")
+    earlier = L2RCLIP.from_pretrained(relative)
+    assert torch.equal(baseline.image_features(PIXELS), earlier.image_features(PIXELS))
+
+    shutil.copy(relative / "baselines" / "cross-entropy" / "model.safetensors", start)
+    refused(run("baselines", "run", "sord"), "relative: is not what run began with; bring")
+    shutil.rmtree(start)
+    refused(run("baselines", "run", "sord"), f"start: {start}: no model.safetensors here")
+    monkeypatch.chdir(tmp_path / "run")  # its place in the record lies outside now
+    refused(run("baselines", "../run", "sord"), f"if you trust its record, add --start {start}")
