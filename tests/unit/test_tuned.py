@@ -3,7 +3,7 @@
 import pandas as pd
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.tuned import SETS, judge_tuned
+from l2rclip_book.tuned import SETS, critical_difference, judge_tuned
 
 RPS = {"L2RCLIP": 1.0, "cross-entropy": 2.0, "rps": 0.5}
 
@@ -46,3 +46,10 @@ def test_without_one_of_the_sets_there_is_no_verdict() -> None:
 
     claims = means(judge_tuned(table, images_of(table), ["at-best/pears-1"]))
     assert set(claims["verdict"]) == {"incomplete"}
+
+
+def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
+    """Demšar 2006, table 5a: q of 2 methods is 1.960, of 4 2.569, of 10 3.164."""
+    for methods, q in ((2, 1.960), (4, 2.569), (10, 3.164)):
+        expected = q * (methods * (methods + 1) / (6 * 8)) ** 0.5
+        assert abs(critical_difference(methods, data_sets=8) - expected) < 1e-3
