@@ -270,9 +270,8 @@ def is_learned(name: str, config: Config) -> bool:
         >>> is_learned("towers.image.proj", Config()), is_learned("towers.text.proj", Config())
         (True, False)
     """
-    is_own = config.image_side == "tower" or config.start is not None
-    frozen = "towers.text." if is_own else "towers."
-    return not name.startswith(frozen)
+    untouched = config.image_side == "kernel" and config.start is None
+    return not name.startswith("towers." if untouched else "towers.text.")
 
 
 def read_settings(file: Path) -> tuple[Config, Ranks]:

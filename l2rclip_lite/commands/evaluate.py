@@ -1,5 +1,6 @@
 """`l2rclip evaluate`: every metric of a run, on its data or on a new table of labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ from l2rclip_lite.errors import InputError, plural
 if TYPE_CHECKING:
     from l2rclip_lite.data import Split
     from l2rclip_lite.model import L2RCLIP
+
+ORDER = (
+    "spearman_expected",
+    "auc",
+)  # what answers in words that training never had can be right in
 
 
 def evaluate(  # noqa: PLR0913  (an entry point)
@@ -56,7 +62,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         words: Ranks that training never had.
         how: Where to find data and device.
     """
-    from l2rclip_lite.results import cell, judge
+    from l2rclip_lite.results import judge
 
     model = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
@@ -89,10 +95,14 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"
     )
-    names = list(scores)
-    if words != WORDS:  # of words that training never had, the order is what can be trusted
-        names = ["spearman_expected", "auc", *names]
-    for name in dict.fromkeys(names):
+    _print_scores(scores, () if words == WORDS else ORDER)
+
+
+def _print_scores(scores: dict[str, float], first: Sequence[str]) -> None:
+    """Print a line for each score; those that are named come first."""
+    from l2rclip_lite.results import cell
+
+    for name in dict.fromkeys([*first, *scores]):
         if not name.endswith(("_low", "_high")):
             print(f"{name:<24}{cell(scores, name, 3)}")
 
