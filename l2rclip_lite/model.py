@@ -120,15 +120,16 @@ class L2RCLIP(Pretrained):
             >>> fruit(torch.zeros(3, 3, 64, 64)).shape
             torch.Size([3, 2])
         """
-        if self.prompts is None or self.head is not None:
+        is_plain = self.config.stage1_epochs() == 0  # the sentences themselves; no prompts are kept
+        if self.head is not None or (self.prompts is None and not is_plain):
             raise InputError(
                 "with_ranks: this model answers by vectors of its own ranks, which know no other "
                 "sentence; take a run of L2RCLIP with --image-side tower."
             )
         other = type(self)(self.towers, ranks, self.config).to(self.device)
-        assert other.prompts is not None
-        other.prompts.load_state_dict(self.prompts.state_dict())
-        other.refresh()
+        if self.prompts is not None and other.prompts is not None:
+            other.prompts.load_state_dict(self.prompts.state_dict())
+            other.refresh()
         return other
 
     @property

@@ -1,5 +1,6 @@
 """Ranks that training never had, in words: the model, and `predict` and `evaluate`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import torch
 from drawn_run import DrawnRun
 from run_files import json_lines, refused, run
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prompts import centred
 from l2rclip_lite.ranks import Ranks
 
 PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
@@ -33,6 +36,16 @@ def test_other_words_share_the_towers(relative: Path) -> None:
     assert torch.equal(other(PIXELS), expected)
     assert model(PIXELS).shape == (2, 5)
     assert float(other.temperature) == float(other.conformal) == 1
+
+
+def test_plain_sentences_have_other_words_too(small: Config, tmp_path: Path) -> None:
+    """A run without stage 1 keeps no prompts; its sentences are the tower's own."""
+    model = L2RCLIP.build(Ranks.integers(0, 4, template="{rank} spots"), replace(small, epochs1=0))
+    model.save_pretrained(tmp_path)
+    other = L2RCLIP.from_pretrained(tmp_path).with_ranks(NAMES)
+
+    expected = centred(model.towers.encode_text(NAMES.sentences))
+    assert torch.allclose(other.rank_features, expected, atol=1e-5)
 
 
 def test_a_head_knows_no_other_words(relative: Path) -> None:
