@@ -75,6 +75,8 @@ clip: .venv/.made ## chapter 9 with published CLIPs; needs network and GPU, hour
 	"$(BIN)/uv" venv -q --clear --python "$(BIN)/python" .snakemake-env
 	"$(BIN)/uv" pip install -q --python .snakemake-env --require-hashes --build-constraints $< -r $<
 	touch $@
+pdf: .node/.made ## print the built book into one PDF, with contents, links and page numbers -> _build/book.pdf
+	node tools/print_book.mjs
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 release: .venv/.made ## build sdist and wheel -> dist, check them, try the wheel with the lowest and the newest torch; no upload
