@@ -117,7 +117,7 @@ class Config:
     None begins with the untrained towers."""
     image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
-    own."""
+    own (mini 224). Fewer are faster, more see more: training time grows with their square."""
     preset: Literal["recommended", "paper"] = "recommended"
     """Weights of the losses that you do not set: chosen by validation ('recommended'), or the terms
     that the authors released, each with the weight 1 ('paper')."""
@@ -158,7 +158,7 @@ class Config:
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
     """Peak learning rate of stage 2; None takes what the towers recommend (mini 7e-4, CLIP
-    5e-6; mini 2e-4 for baselines with a linear head)."""
+    5e-6; mini 2e-4 for baselines with a linear head, 4e-4 for `rps`)."""
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1

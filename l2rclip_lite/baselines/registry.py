@@ -96,7 +96,7 @@ OBJECTIVES: dict[str, Objective] = {
         losses.ordinalclip_loss,
         prompts=partial(ordinalclip_prompts, weighting="inverse"),
     ),
-    "rps": Objective(27, ranked_probability_loss, adds=True),
+    "rps": Objective(27, ranked_probability_loss, adds=True, rate=2.0),  # by search.yaml
 }
 ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
 

@@ -223,7 +223,7 @@ def _stage(
     number = objective.number
     recommended = model.towers.image_lr
     if objective.prompts is None:
-        recommended = model.towers.linear_lr
+        recommended = model.towers.linear_lr * objective.rate
     lr = config.lr2 or recommended
     epochs = config.epochs2
     batch_size = None

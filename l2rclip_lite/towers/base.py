@@ -98,7 +98,7 @@ class Towers(nn.Module, ABC):
         dim: Length of a feature in the shared space.
         width: Length of a word embedding.
         image_lr: A learning rate for fine-tuning the image tower that is known to work.
-        linear_lr: The same where the tower learns together with a linear head.
+        linear_lr: The same where it learns with a linear head, under cross-entropy.
         max_tokens: The longest sentence the text tower takes, learned slots included.
         rebuildable: Whether their name brings the same weights to every machine: from pip, from the
             hub, or from the seed of `tiny/random`. A model file leaves frozen weights out of those,

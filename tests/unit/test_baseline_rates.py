@@ -15,7 +15,7 @@ from l2rclip_lite.training.stage import Stage
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "rate"), [("cross-entropy", 1e-4), ("coop", 1e-5)])
+@pytest.mark.parametrize(("name", "rate"), [("cross-entropy", 1e-4), ("rps", 2e-4), ("coop", 1e-5)])
 def test_a_linear_head_has_a_rate_of_its_own(
     name: str,
     rate: float,
