@@ -58,7 +58,7 @@ look: .venv/.made .node/.made ## open every built page in Chromium, in two theme
 	node tools/check_playground.mjs $(LOOK) _build/html
 	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
 .node/.made:
-	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4
+	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5
 	touch $@
 bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows, DATA=folder), 15 min
 	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
@@ -77,6 +77,8 @@ clip: .venv/.made ## chapter 9 with published CLIPs; needs network and GPU, hour
 	touch $@
 pdf: .node/.made ## print the built book into one PDF, with contents, links and page numbers -> _build/book.pdf
 	node tools/print_book.mjs
+slides: .venv/.made .node/.made ## make slides of the main chapters: title, one sentence, three figures -> _build/slides/index.html
+	"$(BIN)/python" tools/slides.py
 serve: ## show the built book on http://127.0.0.1:8000 (PORT=...)
 	"$(PYTHON)" -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 release: .venv/.made ## build sdist and wheel -> dist, check them, try the wheel with the lowest and the newest torch; no upload
