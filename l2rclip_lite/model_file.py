@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import create_repo, hf_hub_download, upload_folder
+from huggingface_hub import create_repo, upload_folder
 from huggingface_hub.errors import LocalEntryNotFoundError
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from l2rclip_lite.prediction import DECODERS, n_outputs
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
+from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import load_open_clip
 
@@ -303,7 +303,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
         raise InputError('"" names no run; give the --out of a finished fit, or leaves.')
     if str(name).startswith(HUB):
         try:
-            return Path(hf_hub_download(str(name).removeprefix(HUB), MODEL, revision=revision))
+            return download(str(name).removeprefix(HUB), MODEL, revision)
         except LocalEntryNotFoundError as error:
             problem = "not on this machine, and the hub cannot be asked"
             raise InputError(f"{name}: {problem}; try again with a network.") from error

@@ -76,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.respond(404, b"", {"X-Error-Code": "EntryNotFound"})
         else:
-            self.respond(200, content, {"ETag": f'"{commit}"', "X-Repo-Commit": commit})
+            tag = self.server.tag or commit
+            self.respond(200, content, {"ETag": f'"{tag}"', "X-Repo-Commit": commit})
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -101,6 +102,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         server.commits = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}
         server.requested = []
         server.is_down = False
+        server.tag = ""  # of each file; the hub's own are digests
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -140,6 +142,34 @@ def test_a_hub_that_is_down_is_not_a_wrong_name(hub: Any) -> None:
     sentence = "^hf-hub:ann/leaves: not on this machine, and the hub cannot be asked; try again"
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.from_pretrained("hf-hub:ann/leaves")
+
+
+@pytest.mark.parametrize("tag", ["../../../evil", "/{folder}/evil", "x/../../../../evil"])
+def test_a_hub_that_lies_about_a_file_writes_nothing_elsewhere(
+    hub: Any, tmp_path: Path, tag: str
+) -> None:
+    """The hub's client would write where the ETag leads, in its cache or out of it."""
+    ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
+    config = Config(towers="tiny/random", heads=2, hidden=16, device="cpu")
+    L2RCLIP.build(ranks, config).push_to_hub("ann/leaves", "# A card\n")
+
+    hub.tag = tag.format(folder=tmp_path)
+    with pytest.raises(InputError, match=r"^hf-hub:ann/leaves: no model\.safetensors"):
+        L2RCLIP.from_pretrained("hf-hub:ann/leaves")
+    assert not [path for path in tmp_path.parent.rglob("*evil*")]
+
+
+def test_a_model_of_the_hub_is_there_without_a_network(hub: Any) -> None:
+    """Once downloaded; the same weights, also of its main branch."""
+    ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
+    config = Config(towers="tiny/random", heads=2, hidden=16, device="cpu")
+    commit = L2RCLIP.build(ranks, config).push_to_hub("ann/leaves", "# A card\n")
+    model = L2RCLIP.from_pretrained("hf-hub:ann/leaves")
+
+    hub.is_down = True
+    for revision in ("main", commit):
+        loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
+        assert torch.equal(loaded(torch.zeros(1, 3, 64, 64)), model(torch.zeros(1, 3, 64, 64)))
 
 
 # --- towers of the hub --------------------------------------------------------------------------

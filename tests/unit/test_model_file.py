@@ -135,7 +135,7 @@ def test_what_the_caller_allows_is_one_safetensors_file(
     repository = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
     requested: list[tuple[str, ...]] = []
 
-    def download(repository: str, name: str, *, revision: str) -> None:
+    def download(repository: str, name: str, *, revision: str, local_dir: str) -> None:
         requested.append((repository, name, revision))
         raise OSError("no network here")
 
