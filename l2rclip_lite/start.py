@@ -1,8 +1,8 @@
 """Where training begins: with what an earlier run has learned of a relative of the data.
 
-A tower that has learned to count apples orders pears better than one that never counted, and needs
-fewer pictures of them. The relative gives its image tower, and where both runs have prompts, its
-context vectors and RankFormer. Its ranks and sentences stay behind.
+A relative is a set of images that are like yours, such as counted apples where pears are to be
+counted. Its run gives the image tower, and where both runs have prompts, context vectors and
+RankFormer. Its ranks and sentences stay behind.
 """
 
 from pathlib import Path
@@ -20,20 +20,6 @@ PROMPTS = "prompts."
 OF_PROMPTS = ("context_length", "axis", "heads", "hidden", "depth")  # settings
 
 
-def read_start(name: str) -> ModelFile:
-    """Return the model that training begins with.
-
-    Raises:
-        InputError: There is none, it is damaged, or it was trained on a frozen image tower.
-    """
-    file = find_start(name)
-    start = ModelFile.read(file)
-    if not any(key.startswith(TOWER) for key in start.tensors):
-        problem = "its image tower was never trained, so there is nothing to begin with"
-        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
-    return start
-
-
 def find_start(name: str) -> Path:
     """Return the file of the model that training begins with.
 
@@ -44,6 +30,19 @@ def find_start(name: str) -> Path:
         return find_model_file(name)
     except InputError as error:
         raise InputError(f"start: {error}") from error
+
+
+def read_start(file: Path) -> ModelFile:
+    """Return the model that training begins with.
+
+    Raises:
+        InputError: It is damaged, or was trained on a frozen image tower.
+    """
+    start = ModelFile.read(file)
+    if not any(key.startswith(TOWER) for key in start.tensors):
+        problem = "its image tower was never trained, so there is nothing to begin with"
+        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
+    return start
 
 
 def start_digest(config: Config) -> str | None:
@@ -63,8 +62,8 @@ def begin_with(model: TextSide, name: str) -> None:
     Raises:
         InputError: The run cannot be used, has other towers, or other prompts.
     """
-    start = read_start(name)
     file = find_start(name)
+    start = read_start(file)
     config = model.config
 
     if start.config.towers != config.towers:
