@@ -426,9 +426,9 @@ def check_decades(years: float, steps: float) -> str:
     """Compare both errors with the package's."""
     case = ([0, 1, 2, 2], [1, 1, 1, 1], archive)
     if abs(years - metrics.mae(*case)) > 1e-3:
-        return "not yet: subtract years; the first error is 1950 - 1930 = 20"
+        return "not yet: subtract years, 1950 - 1930 = 20; then take the mean"
     if abs(steps - metrics.mae_rank(*case)) > 1e-3:
-        return "years right; in ranks, 1930s and 1950s are neighbours"
+        return "not yet: years right; in ranks, 1930s and 1950s are neighbours"
     return "right"
 
 
@@ -458,10 +458,15 @@ def check_answers(answers: Callable[..., tuple[float, ...]]) -> str:
     """Try three decoders on rows where they differ, on uneven ranks."""
     r = np.array([0.0, 12.25, 30.0, 45.0, 60.0])
     names = ("most probable rank", "median", "expectation")
-    for row in ([0.4, 0.2, 0.1, 0.1, 0.2], [0.1, 0.2, 0.15, 0.15, 0.4]):
-        yours = answers(np.array(row), r)
-        if len(yours) != 3:
+    rows = ([4, 2, 1, 1, 2], [2, 4, 3, 3, 8], [4, 6, 1, 2, 7])
+    for row in rows:
+        row = [count / sum(row) for count in row]
+        p, values = np.array(row), r.copy()
+        yours = answers(p, values)
+        if not np.iterable(yours) or [*map(np.ndim, yours)] != [0, 0, 0]:
             return "not yet: return three values"
+        if (p != row).any() or (values != r).any():
+            return "not yet: leave p and r as they are; r *= p changes r"
         for power, mine in enumerate(yours):
             best = draw.expected_price(np.array(row), r, power)[2]
             if abs(mine - best) > 0.03:
@@ -511,19 +516,28 @@ def check_clip(answer: Callable[..., Tensor]) -> str:
     generator = torch.Generator().manual_seed(0)
     image, text = (torch.randn(n, 8, generator=generator) for n in (4, 3))
     logits = normalize(image) @ normalize(text).T
-    mine = answer(image, text, 5.0)
-    if mine.shape != (4, 3):
-        return f"not yet: the shape is {tuple(mine.shape)}, not (4, 3)"
-    slips = {
-        "right": (5 * logits).softmax(1),
-        "not yet: make the vectors unit": (5 * image @ text.T).softmax(1),
-        "not yet: the scale is missing": logits.softmax(1),
-        "not yet: softmax over the sentences": (5 * logits).softmax(0),
-    }
-    for verdict, slip in slips.items():
-        if torch.allclose(mine, slip, atol=1e-5):
+    for s in (5.0, 8.0):
+        given = image.clone(), text.clone()
+        mine = answer(*given, s)
+        if not isinstance(mine, Tensor):
+            return "not yet: return a tensor"
+        if mine.shape != (4, 3):
+            return f"not yet: the shape is {tuple(mine.shape)}, not (4, 3)"
+        if not all(map(torch.equal, given, (image, text))):
+            return "not yet: leave both inputs as they are; z /= n changes z"
+        slips = {
+            "right": (s * logits).softmax(1),
+            "not yet: make the vectors unit": (s * image @ text.T).softmax(1),
+            "not yet: the scale is missing": logits.softmax(1),
+            "not yet: softmax over the sentences": (s * logits).softmax(0),
+        }
+        verdict = "not yet: cosines, times s, then a softmax over the sentences"
+        for name, slip in slips.items():
+            if torch.allclose(mine.float(), slip, 0, 1e-5):
+                verdict = name
+        if verdict != "right":
             return verdict
-    return "not yet: cosines, times s, then a softmax over the sentences"
+    return "right"
 
 
 # %%

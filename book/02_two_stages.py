@@ -424,8 +424,8 @@ VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
 
 def check_weights(mine: list[float]) -> str:
     """Compare a row of weights with the package's."""
-    if len(mine) != 5:
-        return "not yet: five ranks, five weights"
+    if torch.tensor(mine).shape != (5,):
+        return "not yet: five ranks, five weights in one row"
     right = rank_weights(torch.tensor([1]), VALUES, normalise="global")[0]
     for name, row in {
         "right": right,
@@ -463,10 +463,14 @@ assert "places" in check_weights([1 / 4, 0.0, 1 / 4, 2 / 4, 3 / 4])
 
 # %% tags=["hide-input"]
 def check_moved(moved: Callable[..., set[str]]) -> str:
-    """Try it on two tensors, then on the run."""
-    one = {"a": torch.zeros(2), "b": torch.zeros(2)}
-    if moved(one, one | {"b": torch.tensor([0.0, 1.0])}) != {"b"}:
-        return "not yet: of {a, b} only b changed, in one of its numbers"
+    """Try it on four tensors, then on the run."""
+    one = {f"{part}.x": torch.tensor([0.5, 1.5]) for part in "abcd"}
+    two = {"b.x": [0.5, 2.0], "c.x": [1.5, 0.5], "d.x": [0.5, 1.5 + 1e-6]}
+    names = moved(one, one | {k: torch.tensor(v) for k, v in two.items()})
+    if not isinstance(names, set):
+        return "not yet: return a set of names"
+    if names != set(two):
+        return "not yet: b.x changed in one number, c.x in order, d.x by 1e-6"
     names = moved(before.state_dict(), run.model.state_dict())
     if any(name.startswith("towers.text") for name in names):
         return "not yet: the text tower is frozen, compare again"
@@ -512,20 +516,25 @@ assert check_moved(moved).startswith("not yet")
 
 # %% tags=["hide-input"]
 def check_epoch(best: Callable[[list[dict[str, float]]], float]) -> str:
-    """Two small histories with ties, then the run."""
+    """Small histories, two with ties, then the run."""
     cases = {
-        "RPS decides before MAE": [(1, 0.5, 0.3), (2, 0.4, 0.6)],
+        "RPS decides before MAE": [(1, 0.4001, 0.3), (2, 0.4, 0.6)],
         "MAE decides between equal RPS": [(1, 0.4, 0.6), (2, 0.4, 0.5)],
         "the earlier of equal epochs": [(2, 0.5, 0.6), (3, 0.4, 0.5)] * 2,
         "the lowest need not be the last": [(4, 0.3, 0.5), (5, 0.4, 0.4)],
+        "read on, also after a worse one": [(1, 2, 0), (2, 3, 0), (3, 1, 0)],
     }
-    for (hint, rows), right in zip(cases.items(), (2, 2, 3, 4), strict=True):
+    for (hint, rows), right in zip(cases.items(), (2, 2, 3, 4, 3), strict=True):
         keys = ("epoch", "val_rps", "val_mae")
         history = [dict(zip(keys, row, strict=True)) for row in rows]
         if hint.startswith("the earlier"):
             history[-1]["epoch"] = 9
-        if best(history) != right:
-            return f"not yet: {hint}"
+        given = [*history]
+        mine = best(given)
+        if mine != right:
+            return f"not yet: {hint}; epoch {right} is right, yours is {mine}"
+        if given != history:
+            return "not yet: leave the history in order; use min or sorted"
     stage1 = [row for row in run.history if row["stage"] == 1]
     return f"right; of this run's stage 1, epoch {best(stage1):.0f} was kept"
 

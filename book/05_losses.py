@@ -691,6 +691,26 @@ def value(answer: object) -> float:
     return float(torch.as_tensor(answer))
 
 
+def is_number(answer: object) -> bool:
+    """Whether it is one number, and say so if not."""
+    one = answer is not None and torch.as_tensor(answer).numel() == 1
+    if not one:
+        print("not yet: return one number for the whole batch")
+    return one
+
+
+def learns(mine: Callable[..., Tensor], z: Tensor, *others: object) -> bool:
+    """Whether a gradient comes back to the inputs, and say so if not."""
+    try:
+        answer = mine(z.clone().requires_grad_(), *others)
+        reached = torch.as_tensor(answer).requires_grad
+    except RuntimeError:  # numpy takes no tensor that needs a gradient
+        reached = False
+    if not reached:
+        print("not yet: right, but no gradient comes back; stay with tensors")
+    return reached
+
+
 def near(answer: object, right: Tensor) -> bool:
     """Whether it is the right one."""
     return abs(value(answer) - float(right)) < 1e-6
@@ -726,6 +746,8 @@ def check_text_to_image(mine: Callable[..., Tensor]) -> None:
     copies = losses.supervised_contrastive_loss(T[y], Z, y, y, s)
     few = losses.supervised_contrastive_loss(T, Z[:4], every, y[:4], s)
     yours = mine(Z, T, y, s)
+    if not is_number(yours):
+        return
     if near(yours, copies):
         print("not yet: rank 2 has one vote for each of its two images;")
         print("take the mean over the images of a rank, then over ranks")
@@ -737,11 +759,14 @@ def check_text_to_image(mine: Callable[..., Tensor]) -> None:
         print("not yet: right for all ranks, but without an image of rank 4")
         print(f"{value(mine(Z[:4], T, y[:4], s)):.4f}: leave that text out")
         return
-    if not isinstance(yours, Tensor):
-        print("not yet: a plain number has no gradient; stay with tensors")
+    if not learns(mine, Z, T, y, s):
         return
     twice = torch.cat([Z, -Z]), torch.cat([T, -T]), torch.cat([y, y + 5])
-    five, ten = len(calls(mine, Z, T, y, s)), len(calls(mine, *twice, s))
+    try:
+        five, ten = len(calls(mine, Z, T, y, s)), len(calls(mine, *twice, s))
+    except (RuntimeError, IndexError) as error:
+        print("not yet: right for five ranks, but for ten:", error)
+        return
     if ten > five:
         print(f"not yet: torch is called {five} times for five ranks and {ten}")
         print("times for ten, so there is a loop; use one matrix for all texts")
@@ -753,7 +778,16 @@ def check_squared(mine: Callable[..., Tensor]) -> None:
     """Judge the pairwise loss with a squared push."""
     right = losses.ordinal_pairwise_loss(Z, T, y, r, push_power=2)
     yours = mine(Z, T, y, r)
+    if not is_number(yours):
+        return
     if near(yours, right):
+        if not learns(mine, Z, T, y, r):
+            return
+        uneven = r.square()
+        right = losses.ordinal_pairwise_loss(Z, T, y, uneven, push_power=2)
+        if not near(mine(Z, T, y, uneven), right):
+            print("not yet: right for even steps; a gap is between values r")
+            return
         roots = [name for name in calls(mine, Z, T, y, r) if name in ROOTS]
         if roots:
             print(f"not yet: the number is right, but {roots[0]} is a root;")
@@ -767,22 +801,48 @@ def check_squared(mine: Callable[..., Tensor]) -> None:
 
 
 def check_rps_by_value(mine: Callable[..., Tensor]) -> None:
-    """Judge RPS with even steps, and with a last step of 8."""
-    answer = torch.tensor([[0.2, 0.4, 0.2, 0.2]] * 2).log()
-    target = torch.tensor([0, 3])
-    for steps_of, right in (([0, 1, 2, 3], 0.94), ([0, 1, 2, 10], 3.32)):
-        yours = mine(answer, target, torch.tensor(steps_of).double())
+    """Judge RPS with even steps, and with a longer last or first step."""
+    answer = torch.tensor([[0.1, 0.5, 0.2, 0.2]] * 4).log() + 3
+    target = torch.tensor([0, 3, 1, 2])
+    for steps_of, right in (
+        ([0, 1, 2, 3], 0.66),
+        ([0, 1, 2, 10], 1.99),
+        ([0, 4, 5, 6], 1.29),
+    ):
+        values = torch.tensor(steps_of).double()
+        yours = mine(answer, target, values)
+        if not is_number(yours):
+            return
         if abs(value(yours) - right) > 1e-6:
             print(f"not yet: for ranks {steps_of} {right} is right,", end=" ")
             print(f"yours is {value(yours):.4f}")
             return
-    print("right, for even and for uneven steps")
+    if not learns(mine, answer, target, values):
+        return
+    more = torch.zeros(4, 8), target, torch.arange(8).double()
+    four = len(calls(mine, answer, target, values))
+    try:
+        eight = len(calls(mine, *more))
+        yours = mine(*more)
+    except (RuntimeError, IndexError) as error:
+        print("not yet: right for four ranks, but for eight:", error)
+        return
+    if abs(value(yours) - 1.3125) > 1e-6:
+        print(
+            "not yet: right for four ranks, but for eight equal chances", end=""
+        )
+        print(f" 1.3125 is right, yours is {value(yours):.4f}")
+    elif eight > four:
+        print("not yet: right, but more ranks take more calls of torch, so")
+        print("there is a loop; use cumsum and diff")
+    else:
+        print("right, for even and for uneven steps")
 
 
 def check_weights(mine: list[float]) -> None:
     """Say where weights would drive an image of rank 1 on its own text."""
     w = torch.tensor(mine).double()
-    if len(w) != 5 or w[1] != 0 or not 0 < w[2] < w[3] < w[4] or w[0] < 0:
+    if w.shape != (5,) or w[1] != 0 or not 0 < w[2] < w[3] < w[4] or w[0] < 0:
         print("not yet: five numbers, 0 for rank 1, growing from rank 2 to 4")
         return
     counter_clockwise = torch.stack([-FAN[1, 1], FAN[1, 0]])

@@ -624,18 +624,27 @@ if PROFILE != "smoke":
 
 # %% tags=["hide-input"]
 def check_triples(score: Callable[..., float]) -> None:
-    """Judge a score of triples by two arcs whose triples we can count."""
-    for degrees, right in (((0, 10, 90), 1.0), ((0, 80, 10), 0.0)):
+    """Judge a score of triples by three arcs whose triples we can count."""
+    again = "Is an image compared with itself?"
+    for degrees, own, right, count, hint in (
+        ((0, 10, 90), (0, 1, 2), 1.0, 2, again),
+        ((0, 80, 10), (0, 1, 2), 0.0, 2, again),
+        ((0, 50, 20, 90), (0, 0, 1, 3), 0.6, 10, "Two share a rank."),
+    ):
         turn = np.radians(degrees)
         arc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-        mine = float(score(arc, np.arange(3)))
+        mine = score(arc, np.array(own))
+        if mine is None or np.ndim(mine) > 0:
+            print("not yet: return one number, the share of all triples")
+            return
         if not np.isclose(mine, right):
             print(
-                f"not yet: ranks 0, 1, 2 at {degrees} degrees have two triples "
-                f"with unequal gaps;\nthe share of right ones is {right:.0f}, "
-                f"yours is {mine:.2f}. Is an image compared with itself?"
+                f"not yet: ranks {own} at {degrees} degrees have {count} "
+                f"triples with unequal gaps;\nthe share of right ones is "
+                f"{right}, yours is {mine:.2f}. {hint}"
             )
             return
+    print("right; the share of fresh images:")
     for moment in (START, L2R, CE):
         print(f"{moment:<14}{score(images[moment], labels):.2f}")
 
@@ -681,13 +690,19 @@ def check_axis(readout: Callable[..., np.ndarray]) -> None:
         print(f"not yet: return {x.shape[1]} finite numbers, one direction")
         return
     score = rho(x[~half] @ mine, labels[~half])
-    print(f"ρ on the other half: yours {score:.2f}, ", end="")
-    print(f"the label axis {halves[START][1]:.2f}")
-    if score <= halves[START][1] + 0.05:
+    if np.allclose(mine, readout(x[half], np.flip(labels[half]).copy())):
+        print("not yet: use the ranks that it is given, and no others")
+    elif score > halves[START][1] + 0.05:
+        print("right")
+    elif score < -halves[START][1]:
+        print("not yet: places should rise with the rank, yours fall")
+    else:
         print(
             "not yet: think of regression. With more dimensions than images "
             "it needs a penalty"
         )
+    print(f"ρ on the other half: yours {score:.2f}, ", end="")
+    print(f"the label axis {halves[START][1]:.2f}")
 
 
 # %% tags=["nbval-ignore-output"]
@@ -724,15 +739,21 @@ check_axis(readout)
 # %% tags=["hide-input"]
 def check_lie(options: dict[str, float]) -> None:
     """Count the islands of a layout, and say how far it may be believed."""
-    flat = umap(trained, **options)
+    try:
+        flat = umap(trained, **options)
+    except (TypeError, ValueError) as error:
+        print("not yet:", error)
+        return
     count = islands(flat, gap=0.03)
-    print(f"{count} islands; distances kept, ρ = ", end="")
-    print(f"{distance_agreement(trained, flat):.2f}")
     if count < 8:
         print(
             "not yet: short lists of neighbours cut the curve, and pieces "
             "may shrink\nuntil there is water between them"
         )
+    else:
+        print("right")
+    print(f"{count} islands; distances kept, ρ = ", end="")
+    print(f"{distance_agreement(trained, flat):.2f}")
 
 
 # %% tags=["nbval-ignore-output"]

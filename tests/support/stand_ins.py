@@ -1,0 +1,60 @@
+"""What chapters 7 and 8 get from training, made up, for the checks of their exercises."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+
+def features() -> dict[str, Any]:
+    """Return the names that chapter 7 gets from training.
+
+    The first images hide their ranks among correlated features, as untrained ones do; the last two
+    lie along a curve.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 10
+    mixed = rng.standard_normal((60, 120)) * np.linspace(2, 0.1, 60)[:, None]
+    hidden = rng.standard_normal((240, 60))
+    hidden[:, 40] = 0.7 * (labels - labels.mean())
+    start = hidden @ mixed + rng.standard_normal((240, 120))
+
+    turn = np.radians(15 * (labels + rng.uniform(-0.5, 0.5, 240)))
+    curve = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    curve = np.hstack([curve, 0.02 * rng.standard_normal((240, 30))])
+    images = {"start": start, "after stage 2": curve, "cross-entropy": curve}
+    for moment, x in images.items():
+        images[moment] = x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    half = np.zeros(240, dtype=bool)
+    half[rng.permutation(240)[:120]] = True
+    x = images["start"]
+    axis = (labels - labels.mean())[half] @ (x[half] - x[half].mean(0))
+    along = float(spearmanr(x[~half] @ axis, labels[~half])[0])
+    names = dict(zip(("START", "L2R", "CE"), images, strict=True))
+    return names | {
+        "images": images,
+        "labels": labels,
+        "half": half,
+        "halves": {"start": [0.0, along]},
+        "trained": images["after stage 2"],
+        "UMAP_EPOCHS": None,
+    }
+
+
+def runs() -> dict[str, Any]:
+    """Return the names that chapter 8 gets from training: the folder of two finished runs."""
+    folder = Path(tempfile.mkdtemp())
+    for seed in (0, 1):
+        settings = {"seed": seed, "lr1": 0.001, "towers": "mini", "betas": [0.9, 0.99]}
+        config = {"config": settings, "dataset": {"fingerprint": "f00"}}
+        file = folder / f"leaves_seed{seed}" / "config.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(config), encoding="utf-8")
+    return {"folder": folder, "In": [""]}
+
+
+STAND_INS = {"07": features, "08": runs}
