@@ -377,9 +377,9 @@ recipes.map("{:.0f}".format)
 # %% [markdown]
 # L2RCLIP keeps its default rate. Cross-entropy gets 2e-4 with gradients as they are, and because two of the three sets
 # would give it 4e-4, it gets that as a second chance. With an RPS the rate is 4e-4. Two more claims were then committed,
-# before the runs, on the mean of eight real sets, in two trainings each (two folds and seeds; on RetinaMNIST two seeds):
-# L2RCLIP as it comes out of the box saves RPS against cross-entropy with the recipe of the search; and it does so against
-# the rival that *validates best*, chosen anew for each training from all three.
+# before the runs, on the mean of eight real sets, in three trainings each (three folds and seeds; on RetinaMNIST seeds):
+# L2RCLIP as it comes out of the box, on images of 96 pixels, saves RPS against cross-entropy with the recipe of the search; and
+# it does so against the rival that *validates best*, chosen anew for each training from all three.
 
 # %% mystnb={"image": {"alt": "Two lines, one per claim. On each a mark with an interval for each of eight data sets, and a diamond for their mean; a vertical line at zero."}, "figure": {"caption": "What L2RCLIP, out of the box, saves of the RPS of a rival at its best when the image tower is trained, in percent. Intervals of 95 % over test images; the diamond is the mean of the sets.", "name": "fig-09-tuned"}}
 best = of(table, "at-best")
@@ -391,7 +391,7 @@ evidence.intervals(over_images, label="RPS saved by L2RCLIP, %", limit=60)
 Markdown(gain_table(tuned, "RPS saved by L2RCLIP, % [95 % interval]"))
 
 # %% [markdown]
-# An interval over images knows nothing of the next training. These are the two trainings of each set, in percent:
+# An interval over images knows nothing of the next training. These are the three trainings of each set, in percent:
 
 # %% tags=["hide-input"]
 rivals = with_best_rival(best, best)
@@ -410,14 +410,15 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # %% [markdown]
 # (Minutes on one core; now and then two cores had three runs.) Both claims hold on the mean of the sets. Out of the box
 # L2RCLIP is ahead of cross-entropy at its best on six sets, clear of zero over images, level on portraits, and *behind* on
-# RetinaMNIST. The rival that validates best comes closer: L2RCLIP is clearly ahead of it on cherries and lesion area, again
-# behind on RetinaMNIST, and elsewhere the images cannot tell. So no default wins everywhere: `l2rclip baselines` trains the
-# rivals on your own images.
+# RetinaMNIST. The rival that validates best comes closer: L2RCLIP is clearly ahead of it on cherries and on both sets of coffee
+# leaves, again behind on RetinaMNIST, and elsewhere the images cannot tell. So no default wins everywhere: `l2rclip baselines`
+# trains the rivals on your own images. {doc}`15_all_studies` takes L2RCLIP apart and puts other losses in its place.
 #
 # These rows replace those of an earlier version, with one training, thirty epochs of stage 1, and of every tower the epoch
 # with the lowest validation RPS. There the second claim was not shown, and fetal heads were clearly behind. Both defaults were
 # then changed, the epoch for rivals as well, by trials in which test images of portraits and pears were looked at; the study
-# was registered again, and run whole.
+# was registered again, and run whole. Its third training was added when the first two had been judged, without any other
+# change.
 #
 # **What the sentences add, and two defaults.** On the four smallest sets, the same trainings once more: without stage 1,
 # on the plain sentences; with random unit vectors in place of sentences; with the epoch that has the lowest validation RPS in
@@ -427,7 +428,8 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 variants = ["plain sentences", "random prototypes"]
 variants += ["lowest validation RPS", "30 epochs of stage 1"]
 pairs = {f"against {arm}": ("L2RCLIP", arm) for arm in variants}
-parts = compare_pairs(scores[scores["study"].str.startswith("at-best")], pairs)
+beside = ["at-best", "at-best-texts", "at-best-choices"]
+parts = compare_pairs(scores[scores["study"].isin(beside)], pairs)
 Markdown(gain_table(parts, "RPS saved by L2RCLIP, % [95 % interval]"))
 
 # %% [markdown]
@@ -436,6 +438,27 @@ Markdown(gain_table(parts, "RPS saved by L2RCLIP, % [95 % interval]"))
 # 8.5 % against random vectors. So most of what pays is the loss, with prototypes that stay where they are while the tower moves.
 # Keeping the last epoch saves some 2 % on each of three sets, which no single one can show; thirty epochs of stage 1 are
 # level with ten on their mean.
+#
+# **An hour against it.** Somebody who had not written this package got an hour, one core, scikit-learn, timm and all baselines,
+# to beat the default on the first fold of two sets. Everything was chosen by validation images; the last rows put the same
+# means in the hands of L2RCLIP.
+
+# %% tags=["hide-input"]
+scored = {"val_rps": "validation RPS", "rps": "RPS", "mae_median": "MAE"}
+keys = ["data", "side", "method"]
+hour = pd.DataFrame(columns=[*keys, *scored, "minutes"])
+file = find_result("hour.csv", RESULTS)
+if file is not None:
+    hour = pd.read_csv(file)
+hour = hour.replace({"data": NAMES}).rename(columns=scored)
+hour.set_index(keys).rename_axis([None] * 3)
+
+# %% [markdown]
+# The default was beaten on both sets, and not by a better loss but by more pixels. At 96 pixels nobody was ahead beyond chance.
+# At 224 the plain head gains most on portraits, and L2RCLIP gains as much: with the same pixels the two are level there, and on
+# pears L2RCLIP is ahead. A kernel ridge on frozen features of larger images takes a minute and comes close to a tuned tower
+# that sees 96. So before you look for another method, give `--image-size 224` the time: 96 pixels are what made these studies
+# affordable, and no default of the package, which takes what the towers were made for.
 #
 # **The paper's terms, and random vectors.** The studies whose names begin with `tuned` trained towers at the rate of
 # L2RCLIP, on leaves in five grades (five folds) and on apples (the first fold). What shares that rate can be compared:
@@ -488,7 +511,7 @@ if set(SETS) <= set(tuned["data"]):
     level = set(first.index[(first["low"] < 0) & (first["high"] > 0)])
     assert level == {"portraits"}
     ahead = set(second.index[second["low"] > 0])
-    assert ahead == {"bracol-area", "cherries81", MEAN}
+    assert ahead == {"bracol", "bracol-area", "cherries81", MEAN}
 for arm in ("plain sentences", "random prototypes"):
     part = parts[parts["row"] == f"against {arm}"].set_index("data")
     if len(part) > 4:
@@ -504,7 +527,7 @@ if len(choices) == 8:
     assert abs(longer.loc[MEAN, "gain"]) < 1
 
 # %% [markdown]
-# An interval over images cannot know this, as the two trainings of each set have shown. A frozen head hardly moves, so the
+# An interval over images cannot know this, as the three trainings of each set have shown. A frozen head hardly moves, so the
 # rest of this page does not depend on it. With a tuned tower, train several models before you choose between methods this
 # close.
 #
@@ -575,8 +598,9 @@ check_shares(60, -10)
 def check_alarms(plain: float, corrected: float) -> None:
     """Compare with the exact chances."""
     right = 1 - (1 - 0.05) ** 3, 1 - (1 - 0.05 / 3) ** 3
-    near = max(abs(plain - right[0]), abs(corrected - right[1])) < 0.005
-    print("right" if near else "not yet: 1 − the chance that all keep silent")
+    near = max(abs(plain - right[0]), abs(corrected - right[1])) < 0.0005
+    hint = "1 − the chance that all keep silent, to three decimals"
+    print("right" if near else f"not yet: {hint}")
 
 
 check_alarms(0.05, 0.05)
@@ -605,13 +629,20 @@ def check_judge(mine: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     arms = {
         arm: {"data": "hc18", "run": 0, "arm": arm, "rps": rps, "error": error}
         for better, other in CLAIMS.values()
-        for arm, rps, error in ((better, 1.0, 3.0), (other, 2.0, 2.0))
+        for arm, rps, error in ((better, 1.0, 3.0), (other, 4.0, 2.0))
     }
     rows = [row | {"path": path} for row in arms.values() for path in "ab"]
-    gains = mine(pd.DataFrame(rows)).query("data == 'hc18'")
-    if list(gains["row"]) != list(CLAIMS):
+    images = pd.DataFrame(rows)
+    gains = mine(images)
+    if not isinstance(gains, pd.DataFrame):
+        print("not yet: return the whole table of gains")
+        return
+    gains = gains.query("data == 'hc18'")
+    if not images.equals(pd.DataFrame(rows)):
+        print("not yet: leave the table of images as it is; use assign")
+    elif list(gains["row"]) != list(CLAIMS):
         print("not yet: a row for each of the three claims")
-    elif (gains["gain"] == 50).all():
+    elif (gains["gain"] == 75).all():
         print("not yet: these are the gains in RPS")
     elif (gains["gain"] == -50).all():
         print("right")
