@@ -67,7 +67,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
         return rows, _read_table(file), record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
-    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "seconds"])
+    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
     images = pd.DataFrame(columns=[*columns, "path"])
     return rows, images, ["all"]
 
