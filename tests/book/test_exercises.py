@@ -58,9 +58,9 @@ def code_of(cell: NotebookNode) -> str:
 
 
 def needed(
-    cells: list[NotebookNode], targets: list[NotebookNode], given: dict[str, Any]
+    cells: list[NotebookNode], targets: list[NotebookNode], stand_ins: dict[str, Any]
 ) -> list[NotebookNode]:
-    """Return the targets, and the cells on whose names, if not given, they depend."""
+    """Return the targets, and the cells on whose names, not among the stand-ins, they depend."""
     names: set[str] = set()
     kept = []
     for cell in reversed(cells):
@@ -69,7 +69,7 @@ def needed(
             symbol.get_name()
             for symbol in table.get_symbols()
             if symbol.is_assigned() or symbol.is_imported()
-        } - set(given)
+        } - set(stand_ins)
         if cell in targets or defined & names:
             names |= global_names(table)
             kept.append(cell)
@@ -127,14 +127,14 @@ class Exercises:
             for cell in page[start:]
             if CALL.search(cell.source) or re.search(r"^def check_", cell.source, re.MULTILINE)
         ]
-        given = STAND_INS.get(number, dict)()
+        stand_ins = STAND_INS.get(number, dict)()
 
-        self.names: dict[str, Any] = {"__name__": f"chapter {number}"} | given
+        self.names: dict[str, Any] = {"__name__": f"chapter {number}"} | stand_ins
         self.solutions: list[str] = []
         self.drafts: list[str] = []
-        for cell in needed(cells, judging, given):
+        for cell in needed(cells, judging, stand_ins):
             verdict = output_of(code_of(cell), self.names)
-            self.names |= given
+            self.names |= stand_ins
             if not CALL.search(cell.source):
                 continue
             if "hide-cell" in tags(cell):
