@@ -75,20 +75,19 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     scores = judge(p, part, model.ranks, intervals=True)
     warn_of_words(words)
 
-    temperature = float(model.temperature)
     if json:
         answer = {
             "run": run,
             "split": title,
             "caveat": caveat,
-            "temperature": temperature,
+            "temperature": float(model.temperature),
             "metrics": scores,
         }
         print(json_line(answer))
         return
 
     print(
-        f"{run}, {title}: {plural(len(part), 'image')}, temperature {temperature:.2f}, "
+        f"{run}, {title}: {plural(len(part), 'image')}, temperature {model.temperature:.2f}, "
         f"95 % intervals {caveat}"
     )
     print(
