@@ -27,8 +27,8 @@ function readArticle({ path, printed, address }) {
   const article = document.querySelector('article.bd-article');
   article.querySelectorAll('details:not(.hide)').forEach(e => { e.open = true; });
   article.querySelectorAll('script, a.headerlink, button').forEach(e => e.remove());
-  // names, brackets and numbers need no colour of their own; their many spans would be a tenth of the file
-  article.querySelectorAll('span.pre, pre span:is(.n, .p, .w, .o, .nn, .mi, .mf, .sa, .bp)').forEach(e => e.replaceWith(...e.childNodes));
+  // comments, keywords and what is defined keep their colour; the many spans of all else would be a tenth of the file
+  article.querySelectorAll('span.pre, pre span:not(.c1, .k, .kn, .nf, .nc)').forEach(e => e.replaceWith(...e.childNodes));
   for (const element of article.querySelectorAll('[id]')) {
     if (!element.closest('mjx-container')) element.id = `${name(path)}--${element.id}`;
   }
