@@ -16,7 +16,8 @@ const STYLE = `
   section.printed-page { break-before: page }
   h1, h2, h3 { break-after: avoid }
   figure, table, div.cell_output, mjx-container[display="true"] { break-inside: avoid }
-  img, svg { max-width: 100%; height: auto }
+  img { max-width: 100%; height: auto }
+  mjx-container svg * { stroke-width: 0 !important }
   pre, code { white-space: pre-wrap; overflow-wrap: anywhere }
   a.headerlink, button, details.hide { display: none }
   ol.printed-contents { columns: 2; list-style: none; padding: 0 }`;
