@@ -297,7 +297,13 @@ class Study:
         config: Config,
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> L2RCLIP:
-        """Return a model on the shared towers, on their device; see `L2RCLIP`."""
+        """Return a model on the shared towers, on their device; see `L2RCLIP`.
+
+        Raises:
+            InputError: A start: the features of a study are those of the untrained towers.
+        """
+        if config.start is not None:
+            raise InputError("studies: all arms share one tower; leave start out.")
         model = L2RCLIP(self.towers, data.ranks, config, rank_features)
         return model.to(self.towers.logit_scale.device)
 

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import Split
     from l2rclip_lite.model import L2RCLIP
 
-ORDER = (
-    "spearman_expected",
-    "auc",
-)  # what answers in words that training never had can be right in
+# scores of the order, which answers in words that training never had may get right
+ORDER = ("spearman_expected", "auc")
 
 
 def evaluate(  # noqa: PLR0913  (an entry point)

@@ -159,7 +159,9 @@ def test_a_hub_that_lies_about_a_file_writes_nothing_elsewhere(
     assert not list(tmp_path.parent.rglob("stray*"))
 
 
-def test_a_model_of_the_hub_is_there_without_a_network(hub: Any) -> None:
+def test_a_model_of_the_hub_is_there_without_a_network(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once downloaded; the same weights, also of its main branch."""
     ranks = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
     config = Config(towers="tiny/random", heads=2, hidden=16, device="cpu")
@@ -167,9 +169,11 @@ def test_a_model_of_the_hub_is_there_without_a_network(hub: Any) -> None:
     model = L2RCLIP.from_pretrained("hf-hub:ann/leaves")
 
     hub.is_down = True
-    for revision in ("main", commit):
-        loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
-        assert torch.equal(loaded(torch.zeros(1, 3, 64, 64)), model(torch.zeros(1, 3, 64, 64)))
+    for is_offline in (False, True):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", is_offline)
+        for revision in ("main", commit):
+            loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
+            assert torch.equal(loaded(PIXELS), model(PIXELS))
 
 
 # --- towers of the hub --------------------------------------------------------------------------

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from run_files import refused, run
+from torch import nn
 
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.baselines.training import carry_head
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
@@ -119,6 +122,17 @@ def test_a_baseline_begins_with_the_outputs_of_its_relative(
     model = L2RCLIP.build(others.ranks, config)
     other = train_baseline("cross-entropy", model, TrainingData.load(others, model))
     assert torch.equal(other(PIXELS), torch.zeros(2, 20))
+
+
+def test_outputs_of_other_ranks_stay_behind(relative: Path, small: Config) -> None:
+    """As many of them, under other names."""
+    fruit = Ranks(("green", "pale", "ripe", "soft", "brown"), tuple(range(5)), "a {rank} banana")
+    model = L2RCLIP.build(fruit, small)
+    head = nn.Linear(model.towers.dim, 5)
+    before = head.weight.detach().clone()
+
+    carry_head(head, model, ModelFile.read(relative / "baselines/cross-entropy/model.safetensors"))
+    assert torch.equal(head.weight, before)
 
 
 @pytest.mark.parametrize(
