@@ -174,7 +174,7 @@ for score, value in (
 # Accuracy charges an error of two ranks as much as an error of one; MAE charges double, QWK four times as much. Choosing a
 # metric is choosing a price list, so ask what an error costs *you*. In the package these are
 # `metrics.accuracy`, `metrics.mae_rank` and `metrics.qwk`; `metrics.mae` measures the error in the unit of the label
-# instead, such as years. {doc}`11_metrics_and_decoders` has the others, and the traps.
+# instead, such as years. {doc}`12_metrics_and_decoders` has the others, and the traps.
 #
 # ### A row of probabilities
 #
@@ -336,7 +336,7 @@ figure
 # $$ (eq-01-contrastive)
 #
 # A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
-# alike. The towers of `mini` were joined in a cheaper way ({doc}`14_wordings_and_mini`), and know less. Everything that
+# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and know less. Everything that
 # this book does with them works with any CLIP.
 #
 # ### What it can do, and what it cannot

@@ -228,7 +228,7 @@ assert tally == {
 # $$ (eq-03-centring)
 #
 # Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences "a photo of a …",
-# one for each class of ImageNet ({doc}`14_wordings_and_mini` shows what it is for). The second belongs to the label space: the
+# one for each class of ImageNet ({doc}`15_wordings_and_mini` shows what it is for). The second belongs to the label space: the
 # mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes this second step with any towers, before it
 # compares an image with the ranks. With the real CLIP, it is the only one.
 
@@ -338,7 +338,7 @@ print(f"random weights          {spelled:.2f}")
 
 # %% [markdown]
 # {numref}`fig-03-scores` repeats this for nine label spaces, most of them from data sets of this book
-# ({doc}`16_data_sets`).
+# ({doc}`17_data_sets`).
 
 # %% mystnb={"image": {"alt": "One row for each of nine label spaces. A filled diamond is the gap score of the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}, "figure": {"caption": "Nine label spaces and both controls. Order counts as learned where the diamond lies beyond the band and beyond the rings.", "name": "fig-03-scores"}} tags=["hide-input"]
 
@@ -456,7 +456,7 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # So language knows grades on the whole, but do not take it on trust for a single scale. Much depends on the choice of
-# words there: {doc}`14_wordings_and_mini` compares 243 ways to name the same five grades.
+# words there: {doc}`15_wordings_and_mini` compares 243 ways to name the same five grades.
 #
 # ## Far and near
 #
@@ -619,7 +619,7 @@ if PROFILE != "smoke":
 # %% [markdown]
 # The sentences lie in order, and yet none of this order reaches the leaves, while a regression finds it in the same image
 # features. The image side sees the damage, the text side orders the words, and nothing ties the two together: `mini`
-# was joined by names of *things* ({doc}`14_wordings_and_mini`), and *very low damage* is not a thing. Training ties them
+# was joined by names of *things* ({doc}`15_wordings_and_mini`), and *very low damage* is not a thing. Training ties them
 # ({doc}`02_two_stages`).
 #
 # ## Exercises

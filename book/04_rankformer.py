@@ -301,7 +301,7 @@ assert (changes["joint"][others] > 1e-6).all()
 #
 # Now read the coloured column of `rank` from top to bottom: *no, very, low, high, very*. A name of two words pushes the rest
 # of its sentence one slot to the right. From there on, the same slot is not the same part of the sentence. If you use the
-# axis `rank`, prefer rank names with equal numbers of tokens. {doc}`12_gradient_alignment` shows what unequal ones do.
+# axis `rank`, prefer rank names with equal numbers of tokens. {doc}`13_gradient_alignment` shows what unequal ones do.
 #
 # ## What moves in stage 1
 #
@@ -432,7 +432,7 @@ if PROFILE != "smoke":
 # - **The learned α tells little.** Adam changes it by about the learning rate per step, so after a short training it must
 #   end near its start, whatever happened to the words.
 #
-# Which axis gives the best answers? In {doc}`15_all_studies` the error rises, on average, when attention stays within a
+# Which axis gives the best answers? In {doc}`16_all_studies` the error rises, on average, when attention stays within a
 # sentence.
 #
 # ## Why only stage 1 changes it
@@ -692,7 +692,7 @@ check_depth(DeepSolution)
 # - RankFormer knows no positions and no order. $\alpha$ slows words down and does not bound them.
 # - Only stage 1 trains it. Afterwards its output is a constant, and it costs nothing at prediction.
 #
-# Next: {doc}`05_losses` adds order to the loss. {doc}`12_gradient_alignment` measures what the images of one rank teach the
+# Next: {doc}`05_losses` adds order to the loss. {doc}`13_gradient_alignment` measures what the images of one rank teach the
 # texts of the others.
 #
 # ## Sources

@@ -412,7 +412,7 @@ compare(stage1(Z, T, y, r), package)
 # %% [markdown]
 # The released code has two flaws. Image $i$ meets text $j$, but image $j$ never meets text $i$; and a batch of one label
 # divides 0 by 0. The package keeps the first, unless you ask for `symmetric=True`; in a batch of one label its push is 0.
-# {doc}`13_other_losses` measures what the flaws do.
+# {doc}`14_other_losses` measures what the flaws do.
 #
 # ### Does order emerge?
 #
@@ -988,7 +988,7 @@ check_weights([0, 0, 1e-6, 2e-6, 3e-6])  # tiny weights are no way out
 # - Tightness is not proper. At a fixed scale it makes a model too sure; the recommended preset trains stage 2 with
 #   cross-entropy and RPS, and one temperature is fitted afterwards.
 #
-# The next chapter puts these losses into the two stages; {doc}`13_other_losses` has other losses that know the order.
+# The next chapter puts these losses into the two stages; {doc}`14_other_losses` has other losses that know the order.
 #
 # ## Sources
 #

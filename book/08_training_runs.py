@@ -148,7 +148,7 @@ if synthetic:
 # ## Before you train: card, counts, leakage
 #
 # Three questions prevent most regrets. Whose images are these, and what may be done with them? Which ranks have images
-# at all? Who is in both training and test? {doc}`16_data_sets` shows the answers for every benchmark.
+# at all? Who is in both training and test? {doc}`17_data_sets` shows the answers for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
@@ -419,7 +419,7 @@ PRICE = 2.0  # of an hour on an A100, in your currency
 # | 0.13 TFLOP/s on two CPU cores | measured, with training steps of 8 images in fp32 |
 # | 2.0 per hour of an A100 | a placeholder, not an offer |
 #
-# The counts come from {doc}`16_data_sets`, the epochs from the parameter files. The last column is the main memory that
+# The counts come from {doc}`17_data_sets`, the epochs from the parameter files. The last column is the main memory that
 # all resized images would take.
 
 # %% tags=["hide-input"]

@@ -137,7 +137,7 @@ Markdown(
 # branches and trees, ranked by their cherries {cite:p}`apeinans2024cherry` and pears {cite:p}`kodors2023rapid`; official
 # portraits, ranked by age in steps of three years. No tree, no block of photographs, no examination and no person is on
 # both sides of a split, though a woman may have been examined twice. Two sets of five ranks and generated leaves, where
-# the truth is known, were run the same way: {doc}`15_all_studies` has them.
+# the truth is known, were run the same way: {doc}`16_all_studies` has them.
 
 # %% tags=["hide-input"]
 counts = (
@@ -412,7 +412,7 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # L2RCLIP is ahead of cross-entropy at its best on six sets, clear of zero over images, level on portraits, and *behind* on
 # RetinaMNIST. The rival that validates best comes closer: L2RCLIP is clearly ahead of it on cherries and on both sets of coffee
 # leaves, again behind on RetinaMNIST, and elsewhere the images cannot tell. So no default wins everywhere: `l2rclip baselines`
-# trains the rivals on your own images. {doc}`15_all_studies` takes L2RCLIP apart and puts other losses in its place.
+# trains the rivals on your own images. {doc}`16_all_studies` takes L2RCLIP apart and puts other losses in its place.
 #
 # These rows replace those of an earlier version, with one training, thirty epochs of stage 1, and of every tower the epoch
 # with the lowest validation RPS. There the second claim was not shown, and fetal heads were clearly behind. Both defaults were
@@ -561,7 +561,7 @@ clip_figure(published)
 # - **Settings were found on validation images of the first three sets.** No image was set aside from that search: what
 #   is validation in one fold is test in another. That votes weigh the heads of L2RCLIP was chosen among a dozen rules on
 #   test images of all sets, smaller than here; it moves the second claim by less than half a per cent.
-# - **The words of one language**, one template per set. {doc}`15_all_studies` changes the wording.
+# - **The words of one language**, one template per set. {doc}`16_all_studies` changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
 #
@@ -690,6 +690,6 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`; licences and traps are in {doc}`16_data_sets`. Other methods:
+# {cite:t}`vandenheuvel2018automated`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`; licences and traps are in {doc}`17_data_sets`. Other methods:
 # {cite:t}`diaz2019soft`, {cite:t}`cao2020rank`, {cite:t}`shi2023deep`. Statistics: {cite:t}`efron1979bootstrap`,
 # {cite:t}`holm1979simple`, {cite:t}`nadeau2003inference`; the score is that of {cite:t}`epstein1969scoring`.

@@ -436,7 +436,7 @@ if PROFILE != "smoke":
 # of another kind: evaluate first. With fewer than nine validation images there is no such $c$, and the interval holds all
 # ranks.
 #
-# One harvest is one draw. Here are two real sets ({doc}`16_data_sets`) in five folds each, so that every image was tested
+# One harvest is one draw. Here are two real sets ({doc}`17_data_sets`) in five folds each, so that every image was tested
 # once. Brackets hold the lowest and the highest fold; the mean width of the interval comes last:
 
 # %% tags=["hide-input", "nbval-ignore-output"]

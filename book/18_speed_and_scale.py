@@ -140,7 +140,7 @@ def operations(name: str) -> dict[str, float]:
 
 counted = {name: operations(name) for name in NAMES}
 
-# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). Stage 2 adds nothing that shows to the tower. Stage 1 costs its texts, a one-stage scheme costs both.", "name": "fig-17-steps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). Stage 2 adds nothing that shows to the tower. Stage 1 costs its texts, a one-stage scheme costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
 bars = []
 for name, f in counted.items():
     for ranks in (5, 62):
@@ -176,14 +176,14 @@ plt.show()
 #   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
 #   + \underbrace{K f_T}_{\text{texts, once}}
 #   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
-# $$ (eq-17-cost)
+# $$ (eq-18-cost)
 #
 # operations. RankFormer, losses and optimiser cost little beside them. A one-stage scheme that encodes every prompt in every
 # step, as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
 #
 # $$
 # C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
-# $$ (eq-17-one)
+# $$ (eq-18-one)
 #
 # Stage 1 pays for the image side once, stage 2 for the text side. In code:
 
@@ -273,7 +273,7 @@ Markdown(" ".join(sentences))
 # `fit`; precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these count against the
 # package, whose step is the one of the real training loop, from the end of one step to the end of the next.
 
-# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 it is met. Where more is better, the share is turned over. Shares below 0.02 are drawn there. Lines are the quartiles of the repeats.", "name": "fig-17-targets"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 it is met. Where more is better, the share is turned over. Shares below 0.02 are drawn there. Lines are the quartiles of the repeats.", "name": "fig-18-targets"}} tags=["hide-input"]
 WORDS = {True: "met", False: "missed", None: "no target"}
 
 
@@ -358,7 +358,7 @@ Markdown("\n".join(lines) if rows else "No row was measured.")
 # Two costs must not grow per image: reading the list of a data set, and encoding its images, whose features go to the disk in
 # pieces. The next figure shows both as they were measured, each number of images in a new process.
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower. The peak on the right are resized images that are kept while all of them fit.", "name": "fig-17-growth"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower. The peak on the right are resized images that are kept while all of them fit.", "name": "fig-18-growth"}} tags=["hide-input", "nbval-ignore-output"]
 growth = []
 for row, part, work in (
     ("lists-million", "rows", "reading the list"),
@@ -404,7 +404,7 @@ else:
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
 # assumptions in the parameters cell. Change these and run the page again. Here stage 1 has the default batch, a 32nd of the
 # images where that is more than 16, so an epoch of it has 32 steps however many images there are. No GPU was measured for this
-# page: the hours on a GPU are the operations of {eq}`eq-17-cost` in batches of 256, divided by an assumed share of the published
+# page: the hours on a GPU are the operations of {eq}`eq-18-cost` in batches of 256, divided by an assumed share of the published
 # peak of a card.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -507,7 +507,7 @@ ends = [
 ]
 Markdown(markdown_table(["from", "because", "then"], ends))
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.", "name": "fig-17-scale"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.", "name": "fig-18-scale"}} tags=["hide-input"]
 n = np.logspace(3, 9, 31)
 space = {"resized images": PIXELS, "features": 4 * 384, "list": ROW_BYTES}
 space = pd.DataFrame({k: n * v / GIB for k, v in space.items()}, index=n)
@@ -570,7 +570,7 @@ plt.show()
 # ## Exercises
 #
 # **1. When do texts cost as much as images?** Take the counts of the last tower, `last["sentence"]` and `last["image"]`, and
-# batches of 16. For which number of ranks does a step of the one-stage scheme, {eq}`eq-17-one`, cost twice a step of stage 2?
+# batches of 16. For which number of ranks does a step of the one-stage scheme, {eq}`eq-18-one`, cost twice a step of stage 2?
 
 
 # %% tags=["hide-input"]

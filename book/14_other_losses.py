@@ -34,7 +34,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke, page and full compute the same here
 SEED = 0  # decides the images on which losses are compared with the package
 
-# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as released. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-13-orders"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as released. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-14-orders"}} tags=["hide-input"]
 import itertools
 from collections.abc import Callable
 
@@ -288,7 +288,7 @@ settled = {name: settle(loss) for name, loss in by_probability.items()}
 # A second question for the same losses: one image has rank 1, and the model is sure of some rank, right or wrong, with
 # probability 0.9. How much does each mistake cost?
 
-# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise with the distance from rank 1."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-13-settle"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise with the distance from rank 1."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-14-settle"}} tags=["hide-input"]
 shares = torch.bincount(grades) / len(grades)
 sure = 0.9 * torch.eye(5) + 0.025 * (1 - torch.eye(5))
 costs = {}
@@ -397,7 +397,7 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 # contrastive loss is blind as well, and leaves the order to the sentences and to the pairwise loss.
 #
 # These tests show which losses *listen* to the order, not which profit from it. What these losses are worth in training
-# is measured on real images in {doc}`09_does_it_help` and {doc}`15_all_studies`.
+# is measured on real images in {doc}`09_does_it_help` and {doc}`16_all_studies`.
 #
 # ## Exercises
 #
@@ -515,7 +515,7 @@ check_weight(weight)
 # L ={} &\mathrm{CE} + \tfrac{\lambda_1}2 \operatorname*{mean}_i\,(m_i-r_{y_i})^2 \\
 # {}+{} &\lambda_2 \operatorname*{mean}_i\, \textstyle\sum_k p_{ik}\,(r_k-m_i)^2 .
 # \end{aligned}
-# $$ (eq-13-mean-variance)
+# $$ (eq-14-mean-variance)
 
 
 # %%

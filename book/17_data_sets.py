@@ -82,7 +82,7 @@ benchmarks = {
 }
 
 
-# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-16-ranks"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel per label distribution."""
     columns = min(3, len(parts))
@@ -148,7 +148,7 @@ if results is not None:  # what the text says of the figure
 # %% [markdown]
 # ## Long tails and empty ranks
 #
-# Look at the tails in {numref}`fig-16-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer than
+# Look at the tails in {numref}`fig-17-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer than
 # five images to learn from, and nearly all grades of beauty are one of two in the middle. A model can be right most of the time
 # and never once say "exceptional". That is why every metric of the package is told the number of ranks, and why `amae`, the mean
 # over the ranks of the error within a rank, is reported beside `mae`.

@@ -95,7 +95,7 @@ def bound(cases: int) -> float:
     return 1 - 0.05 ** (1 / cases)
 
 
-# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. One kill proves next to nothing, a thousand prove a lot.", "name": "fig-18-bound"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. One kill proves next to nothing, a thousand prove a lot.", "name": "fig-19-bound"}} tags=["hide-input"]
 n = np.logspace(0, 4, 60)
 with style():
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
@@ -119,12 +119,12 @@ plt.show()
 # this does not rule out at $5\,\%$ is
 #
 # ```{math}
-# :label: eq-18-bound
+# :label: eq-19-bound
 # q = 1 - 0.05^{1/n} \approx \frac{3}{n}
 # ```
 #
 # which is known as the rule of three {cite:p}`hanley1983nothing`. It is `bound` on this page and the line in
-# {numref}`fig-18-bound`. It holds for cases like those that were drawn, not for cases that nobody thought of.
+# {numref}`fig-19-bound`. It holds for cases like those that were drawn, not for cases that nobody thought of.
 
 # %% tags=["hide-input"]
 head = ["what was done", "cases", "lost", "so at most lost"]
@@ -154,7 +154,7 @@ display(Markdown("\n".join(lines)))
 # `fit` at random moments and give the same command again, often to be killed again, until the run is complete. Then they compare
 # what it left, byte for byte, with what an undisturbed run leaves.
 
-# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}, "figure": {"caption": "The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on disk.", "name": "fig-18-kills"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}, "figure": {"caption": "The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on disk.", "name": "fig-19-kills"}} tags=["hide-input"]
 states = {
     "nothing": "nothing kept yet",
     "stage1.safetensors": "an epoch of stage 1",
@@ -191,7 +191,7 @@ if tried["kills"]:
 # own:
 #
 # ```{math}
-# :label: eq-18-seed
+# :label: eq-19-seed
 # \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch}
 # ```
 #

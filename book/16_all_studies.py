@@ -96,7 +96,7 @@ def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
     return pd.concat(filled or tables[:1], ignore_index=True)
 
 
-# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-15-few"}}
+# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-16-few"}}
 few = against_no_text(
     {
         "all images": ("main", ""),
@@ -112,7 +112,7 @@ intervals(few, label="RPS saved against no text, %", limit=60)
 #
 # A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per
 # rank there is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good
-# kernel should grow from the first block of {numref}`fig-15-few` to the third. On average that of numbers does, above
+# kernel should grow from the first block of {numref}`fig-16-few` to the third. On average that of numbers does, above
 # all from sixteen images to four, and that of words hardly. (Every block rests on the same two folds.) In each, words
 # bring about half of what numbers bring.
 #
@@ -140,11 +140,11 @@ unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 # ## The parts of stage 1
 #
 # Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context
-# vectors, which all ranks share. {numref}`fig-15-parts` takes one away, changes the length of the context, keeps
+# vectors, which all ranks share. {numref}`fig-16-parts` takes one away, changes the length of the context, keeps
 # attention within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays,
 # and the head trusts the words alone.
 
-# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-parts"}}
+# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-parts"}}
 whole = "RankFormer and context"
 changed = [
     "RankFormer only",
@@ -210,7 +210,7 @@ cells.rename_axis(index=None, columns="share, % [95 % interval]")
 # until the rarest rank has a twentieth of the most frequent one. A *label shift* takes nine in ten training images
 # from the five most frequent ranks. Test images stay as they are.
 
-# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-shapes"}}
+# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-shapes"}}
 shapes = against_no_text(
     {
         "ten ranks": ("shapes", "rebin=10"),
@@ -233,7 +233,7 @@ intervals(shapes, label="RPS saved against no text, %", limit=60)
 # The studies ran on other sets, too: two real ones with five ranks, and generated leaves, in which the order is known
 # to be in the images because a program painted it there.
 
-# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-others"}}
+# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-others"}}
 elsewhere = scores[scores["study"] == "others"]
 ways = ["words", "after stage 1", NUMBERS, "L2RCLIP"]
 few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
@@ -253,7 +253,7 @@ intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 # or sixteen, with attention within a sentence, without the ordinal pairwise loss, or with CLIP's contrastive loss; stage 2
 # without the ranked probability score, or with the terms that the authors released (*preset paper*).
 
-# %% mystnb={"image": {"alt": "A line per changed part of L2RCLIP with a tuned tower, with the percentage of RPS that the change saves, an interval for portraits and for pears, and the mean."}, "figure": {"caption": "L2RCLIP with a tuned tower and one part changed, against L2RCLIP as it is. Left of zero the change does harm, so the part helps. Preset *paper* on pears lies far beyond the left edge. Intervals of 95 % over test images. Exploratory.", "name": "fig-15-tuned-parts"}}
+# %% mystnb={"image": {"alt": "A line per changed part of L2RCLIP with a tuned tower, with the percentage of RPS that the change saves, an interval for portraits and for pears, and the mean."}, "figure": {"caption": "L2RCLIP with a tuned tower and one part changed, against L2RCLIP as it is. Left of zero the change does harm, so the part helps. Preset *paper* on pears lies far beyond the left edge. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-tuned-parts"}}
 changed = [
     "without RankFormer",
     "without context",
@@ -280,7 +280,7 @@ intervals(tuned_parts, label="RPS saved by the change, %", limit=15)
 # the place of both stages, on portraits. Linear heads learn at 4e-4, the rate that suits cross-entropy + RPS; the two losses among images
 # (*supcon*, *rank-n-contrast*) at the tower's own, and a linear probe answers.
 
-# %% mystnb={"image": {"alt": "A line per loss, with the percentage of RPS that L2RCLIP saves against it when the image tower is trained on portraits, and an interval."}, "figure": {"caption": "What L2RCLIP saves against other losses on a tower that is tuned on portraits. Right of zero L2RCLIP is ahead. Two trainings; intervals of 95 % over test images. Exploratory: only cross-entropy and *rps* had a search for their rate.", "name": "fig-15-tuned-losses"}}
+# %% mystnb={"image": {"alt": "A line per loss, with the percentage of RPS that L2RCLIP saves against it when the image tower is trained on portraits, and an interval."}, "figure": {"caption": "What L2RCLIP saves against other losses on a tower that is tuned on portraits. Right of zero L2RCLIP is ahead. Two trainings; intervals of 95 % over test images. Exploratory: only cross-entropy and *rps* had a search for their rate.", "name": "fig-16-tuned-losses"}}
 losses = [NONE, "rps", "sord", "coral", "dldl-v2", "ordinal-entropy"]
 losses += ["supcon", "rank-n-contrast"]
 beside = tower[tower["study"].isin(["at-best", "at-best-losses"])]

@@ -108,7 +108,7 @@ def gap(names: tuple, template: str, towers: Towers = mini) -> float:
 own = gap([names[0] for names in GRADES], LEAF)
 print(f"the words of the data set: {own:.2f}")
 
-# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-14-wordings"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-15-wordings"}} tags=["hide-input"]
 flat = [name for names in GRADES for name in names]
 every = mini.encode_text(sentences(flat, LEAF)).unflatten(0, (5, 3))
 picks = list(product(range(3), repeat=5))
@@ -187,7 +187,7 @@ NAMES = {
     "damage": ([names[0] for names in GRADES], 1),
 }
 
-# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they scatter within and beyond wide bands."}, "figure": {"caption": "Order of the same ranks in six kinds of sentence.", "name": "fig-14-sentences"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they scatter within and beyond wide bands."}, "figure": {"caption": "Order of the same ranks in six kinds of sentence.", "name": "fig-15-sentences"}} tags=["hide-input"]
 
 
 def with_controls(names: list[str], template: str) -> Scores:
@@ -235,7 +235,7 @@ assert 0.3 < np.ptp(trained) < np.ptp(scores)
 # cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, as the wordings
 # did, but five ranks are few. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage
 # and still have nothing to do with a leaf. What the sentence does to the error of a trained model is measured in
-# {doc}`15_all_studies`.
+# {doc}`16_all_studies`.
 #
 # ## A CLIP made without an image
 #
@@ -266,7 +266,7 @@ print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 #
 # $$
 # A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W ,
-# $$ (eq-14-ridge)
+# $$ (eq-15-ridge)
 #
 # and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences.
 
@@ -329,7 +329,7 @@ for label, partner in (("true pairs", seen), ("wrong pairs", wrong)):
     tables[label] = cosines(rows[unseen], texts[unseen], fitted)
     print(f"{label}: recall at one {recall(tables[label]):.3f}")
 
-# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left, fitted to true pairs, most dots lie on or near the diagonal; right, fitted to wrong pairs, they lie anywhere."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The frame holds the dogs. Right: the same after a fit to wrong pairs.", "name": "fig-14-unseen"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left, fitted to true pairs, most dots lie on or near the diagonal; right, fitted to wrong pairs, they lie anywhere."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The frame holds the dogs. Right: the same after a fit to wrong pairs.", "name": "fig-15-unseen"}} tags=["hide-input"]
 where = [index * 1000 // len(rows) for index in unseen.tolist()]
 things, dogs, others = (
     sum(k < edge for k in where) for edge in (398, 151, 269)
@@ -371,7 +371,7 @@ display(Markdown(summary.replace("%", " %")))
 #
 # ### How strong a ridge?
 
-# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines at the bottom: chance, at one and at five.", "name": "fig-14-ridge"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines at the bottom: chance, at one and at five.", "name": "fig-15-ridge"}} tags=["hide-input"]
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
 recalls = {}
 for split in range(scale["splits"]):

@@ -67,7 +67,7 @@ scale = {
 }[PROFILE]
 pixels = 64 if PROFILE == "smoke" else 96
 
-# %% mystnb={"image": {"alt": "Two panels with the same two texts A and B as dots and two directions of images as dashed lines. Left, own vectors: an arrow to the right at A alone. Right, one shared vector: the same arrow at A and at B."}, "figure": {"caption": "A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are. With own vectors only text A moves. With a shared vector text B moves, too, and part of that move is towards the images of B.", "name": "fig-12-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with the same two texts A and B as dots and two directions of images as dashed lines. Left, own vectors: an arrow to the right at A alone. Right, one shared vector: the same arrow at A and at B."}, "figure": {"caption": "A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are. With own vectors only text A moves. With a shared vector text B moves, too, and part of that move is towards the images of B.", "name": "fig-13-two"}} tags=["hide-input"]
 PLACES = np.array([[0.1, -0.5], [-0.4, 0.3]])
 with style():
     figure, panels = plt.subplots(
@@ -144,7 +144,7 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 # $$
 # A_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
 # \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
-# $$ (eq-12-alignment)
+# $$ (eq-13-alignment)
 #
 # At 1, both ranks want the same change of $\theta$. At 0 neither affects the other. Below 0, each undoes a part of the
 # other's work. (The scalar products $g_i \cdot g_j$ are known as the neural tangent kernel {cite:p}`jacot2018neural`.)
@@ -210,7 +210,7 @@ helped = {
     for way, (prompts, trained) in ways.items()
 }
 
-# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's images help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Gradient alignment of every two ranks for six things to train. Blue: they help each other. Red: they harm each other.", "name": "fig-12-alignment"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's images help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Gradient alignment of every two ranks for six things to train. Blue: they help each other. Red: they harm each other.", "name": "fig-13-alignment"}} tags=["hide-input"]
 heat_maps(
     helped,
     data.ranks.names,
@@ -314,7 +314,7 @@ by_digits = measured(in_digits, centres_many)
 print("names:", ", ".join(in_words.names[1:5]), "…")
 print("names:", ", ".join(in_digits.names[1:5]), "…")
 
-# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: names in words, mean over pairs. Middle: every pair behind one of these lines, axis rank. Right: names in digits.", "name": "fig-12-gap"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: names in words, mean over pairs. Middle: every pair behind one of these lines, axis rank. Right: names in digits.", "name": "fig-13-gap"}} tags=["hide-input"]
 length = RankPrompts(towers, in_words).tokens.words.sum(1)
 alike = length[:, None] == length
 i, j = np.triu_indices(count, 1)
@@ -400,14 +400,14 @@ if PROFILE != "smoke":
     assert plain.min() > 0 > float(by_digits["context"][gap > 6].mean())
 
 # %% [markdown]
-# Stop at the left panel of {numref}`fig-12-gap`, and the hope has come true: neighbours help, and of the three axes `rank`
+# Stop at the left panel of {numref}`fig-13-gap`, and the hope has come true: neighbours help, and of the three axes `rank`
 # helps most. The middle panel spoils it. Along `rank`, two ranks help each other if their names have *as many words*,
 # however far apart they are, and harm each other if not, even as next neighbours. A longer name pushes the rest of its
 # sentence one slot to the right, so only sentences with names of one length line up word by word. Neighbours often have
 # names of one length; that is all. In digits every name has one token, and the advantage is gone. Attention is not needed
 # either: a vector per slot shows the same effect, and more of it.
 #
-# So it was the length. Look back at {numref}`fig-12-alignment`, axis `rank`: there too the three short names help each
+# So it was the length. Look back at {numref}`fig-13-alignment`, axis `rank`: there too the three short names help each
 # other, and so do the two long ones.
 #
 # What is left in the right panel is small: next neighbours help each other, most other ranks do a little harm. This does not
@@ -419,7 +419,7 @@ if PROFILE != "smoke":
 # - For your own ranks: prefer names with equal numbers of tokens if you use the axis `rank`. `RankPrompts(towers,
 #   ranks).tokens.words.sum(1)` counts them.
 # - A rare rank can learn from others, first of all from those whose names are *built* like its own. No model was trained
-#   here, so this does not yet mean fewer errors: {doc}`15_all_studies` measures those.
+#   here, so this does not yet mean fewer errors: {doc}`16_all_studies` measures those.
 # - The score $\bar z_i \cdot t_i$ is only the pull. The loss of stage 1 also pushes wrong texts away, and pulls less where an
 #   image is already right.
 # - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer and
@@ -553,7 +553,7 @@ check_step(real_gains)
 # %% [markdown]
 # :::{dropdown} Solution
 # One gradient, one step inside `torch.no_grad()`, and the step back. To first order the answer is
-# $g_i \cdot g_j / \lVert g_i \rVert$, which is row $i$ of {eq}`eq-12-alignment` times the length of $g_j$.
+# $g_i \cdot g_j / \lVert g_i \rVert$, which is row $i$ of {eq}`eq-13-alignment` times the length of $g_j$.
 # :::
 
 

@@ -63,7 +63,7 @@ SIZE, PIXELS = {"smoke": (60, 64), "page": (500, 96), "full": (4000, 128)}[
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Read the first line under both tables, then the other three.", "name": "fig-11-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Read the first line under both tables, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
 truth = np.repeat(np.arange(5), 40)
 near, far = truth.copy(), truth.copy()
 near[:20], near[-20:] = 1, 3
@@ -86,7 +86,7 @@ figure.set_size_inches(7.2, 4.6)
 figure
 
 # %% [markdown]
-# Both classifiers of {numref}`fig-11-two` are right on all but half of the healthiest and half of the sickest leaves. On the
+# Both classifiers of {numref}`fig-12-two` are right on all but half of the healthiest and half of the sickest leaves. On the
 # rest, one is off by a single rank, the other by all four. Accuracy cannot tell them apart.
 #
 # ## Every metric by hand
@@ -116,7 +116,7 @@ by_hand("QWK", metrics.qwk(y, a, ranks), 1 - Fraction(6, 24))
 # $$
 # \text{one-off} = \tfrac1n \#\{i : \lvert\hat y_i - y_i\rvert \le 1\} , \qquad
 # \text{CS@}k = \tfrac1n \#\{i : \lvert r_{\hat y_i} - r_{y_i}\rvert \le k\} .
-# $$ (eq-11-cs)
+# $$ (eq-12-cs)
 #
 # ### In which unit?
 #
@@ -167,7 +167,7 @@ by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 # $$
 # \rho = \operatorname{corr}(\text{place}(y), \text{place}(\hat y)) , \qquad
 # \tau_b = \frac{C - D}{\sqrt{(N - T_y)(N - T_{\hat y})}} .
-# $$ (eq-11-order)
+# $$ (eq-12-order)
 
 # %%
 turned = ([0, 1, 2], [0, 2, 1], ranks)
@@ -188,7 +188,7 @@ by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 #
 # $$
 # \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 .
-# $$ (eq-11-proper)
+# $$ (eq-12-proper)
 #
 # The first sum is out of your hands. The second is 0 only for $p = q$: no lie pays. Such a score is called strictly *proper*
 # {cite:p}`gneiting2007strictly`.
@@ -214,7 +214,7 @@ by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 # $$
 # \text{ECE} = \sum_b \frac{\lvert \mathcal B_b\rvert}{n} \,\Big\lvert
 # \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert .
-# $$ (eq-11-ece)
+# $$ (eq-12-ece)
 #
 # Four answers: two with confidence $3/4$, one of them right; two with confidence 1, both right. The first bin is off by
 # $3/4 - 1/2$ and holds half of the answers.
@@ -236,7 +236,7 @@ by_hand("ECE", metrics.ece([0, 1, 2, 4], rows, ranks), Fraction(1, 8))
 # m_k = \frac{1}{n_k} \sum_{i:\, y_i = k} \lvert \hat y_i - k \rvert , \quad
 # \text{AMAE} = \frac{1}{\lvert\mathcal K\rvert} \sum_{k \in \mathcal K} m_k , \quad
 # \text{MMAE} = \max_{k \in \mathcal K} m_k .
-# $$ (eq-11-amae)
+# $$ (eq-12-amae)
 
 # %%
 ten = ([0] * 8 + [3, 4], [0] * 10, ranks)
@@ -270,7 +270,7 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 # A metric is a price list. To read it, take a hundred right answers, spoil one of them by $d$ ranks, and see how far the
 # metric moves.
 
-# %% mystnb={"image": {"alt": "Left: the price of one error over its size from zero to four ranks, a line per metric: a step at one, a step at two, a straight line and a parabola. Right: one bar per rank, the price of one step in AMAE as a multiple of its price in MAE, with a line at one."}, "figure": {"caption": "Left: what one error costs by its size, as a share of what an error of four ranks costs. Right: what one step costs in AMAE, by how rare the true rank is; the line is its price in MAE.", "name": "fig-11-charges"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Left: the price of one error over its size from zero to four ranks, a line per metric: a step at one, a step at two, a straight line and a parabola. Right: one bar per rank, the price of one step in AMAE as a multiple of its price in MAE, with a line at one."}, "figure": {"caption": "Left: what one error costs by its size, as a share of what an error of four ranks costs. Right: what one step costs in AMAE, by how rare the true rank is; the line is its price in MAE.", "name": "fig-12-charges"}} tags=["hide-input"]
 hundred = np.repeat(np.arange(5), 20)
 PRICED = {
     "accuracy": metrics.accuracy,
@@ -380,7 +380,7 @@ models = {
 # %% [markdown]
 # A metric raises an alarm for a value outside the healthy model's bootstrap interval (explained below), on the wrong side.
 
-# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-11-notices"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-12-notices"}} tags=["hide-input"]
 UP = ("accuracy", "one_off", "qwk", "spearman", "kendall")
 CALLED = {
     "accuracy": "accuracy ↑",
@@ -450,7 +450,7 @@ tally = alarms.drop(columns="healthy").sum(axis=1)
 assert list(tally[tally == 5].index) == ["rps"]
 
 # %% [markdown]
-# Read {numref}`fig-11-notices` by column.
+# Read {numref}`fig-12-notices` by column.
 #
 # - **Constant answer.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
 # - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it
@@ -629,7 +629,7 @@ assert check_order([3.7, 3.8, 3.9, 4.0]).startswith("right")
 assert "increase" in check_order([3.0, 2.0, 1.0, 0.0])
 
 # %% [markdown]
-# **2. Write AMAE.** From {eq}`eq-11-amae`, in NumPy, for arrays of rank indices.
+# **2. Write AMAE.** From {eq}`eq-12-amae`, in NumPy, for arrays of rank indices.
 
 
 # %% tags=["hide-input"]
