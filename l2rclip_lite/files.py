@@ -36,6 +36,7 @@ TYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
     "I64": torch.int64,
+    "I8": torch.int8,
 }
 YOUNG = 60.0  # seconds in which a temporary folder may not have its lock yet
 KINDS = {

@@ -26,14 +26,16 @@ from l2rclip_lite.kernel import KernelHead
 from l2rclip_lite.prediction import DECODERS, n_outputs
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.stored_numbers import SCALE, as_float32
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import load_open_clip
 
 MODEL = "model.safetensors"
+# drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
+SHIPPED = ("leaves", "leaves-percent")
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
-FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
 NUMBERS_PER_NUMBER = 8  # that a larger file may ask for, for each of its own numbers
 
@@ -59,17 +61,17 @@ class ModelFile:
 
     @classmethod
     def read(cls, file: Path) -> "ModelFile":
-        """Read what `write` wrote; tensors of 16 bits become float32.
+        """Read what `write` wrote; tensors of 16 or 8 bits become float32.
 
         Raises:
             InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         header = cls.read_header(file)
-        tensors, _ = read_tensors(file, header.tensors)
+        steps = [name + SCALE for name in header.tensors]  # of the numbers with 8 bits
+        stored, _ = read_header(file)
+        tensors, _ = read_tensors(file, stored.keys() & {*header.tensors, *steps})
         try:
-            return replace(
-                header, tensors={name: _as_float32(name, value) for name, value in tensors.items()}
-            )
+            return replace(header, tensors=as_float32(tensors))
         except ValueError as error:
             raise unusable(file, error, {}) from error
 
@@ -99,7 +101,7 @@ class ModelFile:
             return cls(
                 config=config,
                 ranks=Ranks.from_dict(state["ranks"]),
-                tensors={name: _as_float32(name, value) for name, value in tensors.items()},
+                tensors=as_float32(tensors),
                 decoder=decoder,
                 commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
             )
@@ -292,8 +294,8 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     """Return the file of a model: of a run directory, of the hub, or of the package.
 
     Args:
-        name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`; a run directory of that name
-            comes first.
+        name: A run directory, `"hf-hub:USER/NAME"`, or a name of `SHIPPED`; a run directory of that
+            name comes first.
         revision: Of a repository on the hub.
 
     Raises:
@@ -312,8 +314,8 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
             raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
 
     file = Path(name) / MODEL
-    if str(name) == "leaves" and not os.path.isfile(file):
-        file = Path(__file__).with_name("leaves.safetensors")  # kernel head and text features
+    if str(name) in SHIPPED and not os.path.isfile(file):
+        file = Path(__file__).with_name(f"{name}.safetensors")
     if not os.path.isfile(file):  # of Path it raises where the name is too long
         problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
         raise InputError(f"{name}: {problem}; give the --out of a finished fit, or 'leaves'.")
@@ -384,16 +386,3 @@ def _shapes(prefix: str, module: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of a module's state, by its name behind a prefix."""
     state = module.state_dict()
     return {f"{prefix}{name}": tuple(value.shape) for name, value in state.items()}
-
-
-def _as_float32(name: str, value: Tensor) -> Tensor:
-    """Return a tensor of a file as float32; whole numbers (counters, positions) stay as they are.
-
-    Raises:
-        ValueError: A number that is not finite, or another type.
-    """
-    whole_numbers = value.dtype == torch.int64
-    is_finite = value.is_meta or bool(value.isfinite().all())
-    if not whole_numbers and (value.dtype not in FLOATS or not is_finite):
-        raise ValueError(f"{name} must hold finite numbers of type float32, float16 or bfloat16")
-    return value if whole_numbers else value.float()

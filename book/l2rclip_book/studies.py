@@ -15,17 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_book.conditions import reworded
 from l2rclip_book.nearest import nearest_neighbours
+from l2rclip_book.prototypes import PROTOTYPES
 from l2rclip_book.statistics import ordinality
+from l2rclip_book.study_scores import image_scores, seen_and_unseen
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls, LossWeights
@@ -33,16 +32,18 @@ from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
+from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.prompts import RankPrompts
 from l2rclip_lite.results import judge
+from l2rclip_lite.start import begin_with, find_start
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
 
 OURS = "L2RCLIP"
-RANDOM = "random-prototypes"
+UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
 # of a model of which only the image tower is used
 NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 
@@ -57,8 +58,8 @@ class Arm:
 
     Args:
         name: Its name in the results.
-        method: "L2RCLIP", the same with "random-prototypes", a name of `baselines.BASELINES`,
-            "nearest", or "median-rank".
+        method: "L2RCLIP"; the same with fixed vectors, a key of `PROTOTYPES`; a name of
+            `baselines.BASELINES`; "other-words", "nearest", or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
 
@@ -121,83 +122,6 @@ def image_features(
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
-
-
-def unseen_ranks(data: OrdinalDataset) -> list[int]:
-    """Return the indices of the ranks without a training image.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> unseen_ranks(load_dataset("leaves", size=60, hold_out=3))
-        [2]
-    """
-    return [rank for rank, count in enumerate(data.counts("train")) if count == 0]
-
-
-def seen_and_unseen(
-    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
-) -> dict[str, float]:
-    """Compute test metrics on the images of seen and of unseen ranks apart, over answers of any rank.
-
-    Args:
-        probabilities: K per test image.
-        data: Its training split says which ranks are unseen.
-
-    Returns:
-        `n`, `mae`, `mae_expected` (both in the unit of the ranks), `accuracy` and `one_off`, each
-        with `_seen` and with `_unseen`. Nothing where the test split shows no unseen rank; only
-        `_unseen` where it shows no other.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> data = load_dataset("leaves", size=60, hold_out=3)  # rank 2 is unseen, 2 test images
-        >>> always_lowest = torch.eye(5)[torch.zeros(10, dtype=torch.long)]
-        >>> scores = seen_and_unseen(always_lowest, data)
-        >>> scores["n_seen"], scores["mae_seen"], scores["n_unseen"], scores["mae_unseen"]
-        (8.0, 2.0, 2.0, 2.0)
-    """
-    target = torch.tensor(data.test.targets)
-    unseen = torch.isin(target, torch.tensor(unseen_ranks(data), dtype=target.dtype))
-    if not unseen.any():
-        return {}
-
-    scores: dict[str, float] = {}
-    for name, part in (("seen", ~unseen), ("unseen", unseen)):
-        if part.any():
-            metrics = evaluate(probabilities[part], target[part], data.ranks)
-            for metric in ("n", "mae", "mae_expected", "accuracy", "one_off"):
-                scores[f"{metric}_{name}"] = metrics[metric]
-    return scores
-
-
-def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
-    """Return fixed unit vectors without any order of the ranks, in place of text features."""
-    generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
-
-
-def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> pd.DataFrame:
-    """Compute the part of each test image in the three figures that are reported.
-
-    Args:
-        probabilities: K per test image.
-        data: Whose test split it is.
-
-    Returns:
-        A row per image: `path`; `subject`, such as a tree, or the path where there is none; `rps`;
-        `error` of the median in the unit of the ranks; `hit` of the most probable rank.
-    """
-    p = probabilities.double().numpy()
-    true = np.array(data.test.targets)
-    values = np.array(data.ranks.values)
-    scores = {
-        "path": data.test.paths,
-        "subject": data.test.subjects or data.test.paths,
-        "rps": rps_of_images(true, p),
-        "error": np.abs(values[medians(p)] - values[true]),
-        "hit": p.argmax(1) == true,
-    }
-    return pd.DataFrame(scores)
 
 
 class Study:
@@ -286,8 +210,11 @@ class Study:
 
         if method == OURS:
             return self._answer_ours(self._model(data, config), inputs, condition)
-        if method == RANDOM:
-            fixed = random_prototypes(data, self.towers, config.seed)
+        if method == UNTRAINED:
+            model = self._model(data, as_it_is(config))
+            return model.probabilities(inputs.features["test"]), {}
+        if method in PROTOTYPES:
+            fixed = PROTOTYPES[method](data, self.towers, config.seed)
             return self._answer_ours(self._model(data, config, fixed), inputs, condition)
         return self._answer_by_baseline(method, self._model(data, config), inputs)
 
@@ -299,12 +226,11 @@ class Study:
     ) -> L2RCLIP:
         """Return a model on the shared towers, on their device; see `L2RCLIP`.
 
-        Raises:
-            InputError: A start: the features of a study are those of the untrained towers.
+        Where training begins with a relative, the shared towers are the relative's.
         """
-        if config.start is not None:
-            raise InputError("studies: all arms share one tower; leave start out.")
         model = L2RCLIP(self.towers, data.ranks, config, rank_features)
+        if config.start is not None:
+            begin_with(model, config.start)
         return model.to(self.towers.logit_scale.device)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
@@ -372,6 +298,18 @@ class Study:
             model = self._model(data, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]
+
+
+def as_it_is(config: Config) -> Config:
+    """Return settings of a model that is not trained: only prompts that somebody trained stay.
+
+    Example:
+        >>> as_it_is(Config()).stage1_epochs(), as_it_is(Config(start="leaves-percent")).epochs1
+        (0, 0)
+    """
+    if config.start is not None and ModelFile.read_header(find_start(config.start)).has_prompts:
+        return config
+    return replace(config, epochs1=0)
 
 
 def stage1_config(config: Config) -> Config:

@@ -40,6 +40,7 @@ SMOKE_RANKS = {
     "leaves5": 5,
     "leaves20": 20,
     "leaves62": 62,
+    "drawn-leaves": 62,
 }
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
 
@@ -70,7 +71,8 @@ def read(preset: str = "page") -> dict[str, Any]:
         for name, ranks in SMOKE_RANKS.items():
             size = 110 if ranks == 5 else 8 * ranks
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
-            plan["data"][name] = {"load": load, "run": "seed", "runs": 1}
+            relatives = plan["data"][name].get("relatives", {})
+            plan["data"][name] = {"load": load, "run": "seed", "runs": 1, "relatives": relatives}
     return plan
 
 
@@ -252,8 +254,9 @@ def unit(
     """Return everything that a unit needs to know.
 
     Returns:
-        `load` (arguments of `load_dataset`), `fold`, `seed`, `settings` (of `Config`), `arms` and
-        `conditions` (each a condition and its own settings).
+        `load` (arguments of `load_dataset`), `fold`, `seed`, `settings` (of `Config`), `arms`,
+        `conditions` (each a condition and its own settings), and the `relatives` that arms begin
+        with, by what they say to `start`.
     """
     facts = copy.deepcopy(plan["studies"][study])
     data_facts = plan["data"][data]
@@ -270,6 +273,10 @@ def unit(
         settings = merged(settings, SMOKE_SETTINGS)
         _shrink(arms, conditions)
 
+    relatives = {}
+    for kind in {arm["start"] for arm in arms.values() if "start" in arm}:
+        name = data_facts["relatives"][kind]
+        relatives[kind] = _relative(plan, name, run, preset, data_folder)
     return {
         "load": load,
         "fold": load["fold"] if data_facts["run"] == "fold" else None,
@@ -277,6 +284,28 @@ def unit(
         "settings": settings,
         "conditions": conditions,
         "arms": arms,
+        "relatives": relatives,
+    }
+
+
+def _relative(
+    plan: dict[str, Any], name: str, run: int, preset: str, data_folder: Path | None
+) -> dict[str, Any]:
+    """Return a relative: its `name`, and how it is trained, or what is `shipped` of it."""
+    facts = plan["relatives"][name]
+    if "shipped" in facts and preset != "smoke":
+        return {"name": name, "shipped": facts["shipped"]}
+
+    seed = facts.get("seed", run)
+    settings = merged(plan["settings"], facts["settings"], {"seed": seed})
+    if preset == "smoke":  # random towers are drawn with the seed of the run
+        settings = merged(settings, SMOKE_SETTINGS, {"seed": run})
+        settings["epochs1"] = min(facts["settings"]["epochs1"], 1)
+    return {
+        "name": name,
+        "load": _load(plan["data"][facts["data"]], seed, data_folder),
+        "method": facts.get("method", "L2RCLIP"),
+        "settings": settings,
     }
 
 

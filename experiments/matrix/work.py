@@ -12,11 +12,14 @@ from typing import Any
 import pandas as pd
 import torch
 from plan import merged
+from relatives import relative_of
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from l2rclip_book.studies import Arm, Study, image_features
-from l2rclip_lite import Config, load_dataset, load_towers
+from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
 from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.fit import choose_device
 
 
@@ -27,7 +30,7 @@ class Work:
         unit: From `plan.unit`. Settings that name no device mean a CPU. It may have `commits`, see
             `load_towers`.
         name: Of the data set in the plan; names the file of features.
-        cache: Folder for image features; None keeps none.
+        cache: Folder for image features, and for what arms begin with; None keeps none.
     """
 
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
@@ -54,6 +57,7 @@ class Work:
         parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", tower))
         file = cache / f"{'-'.join(parts)}.safetensors" if cache else None
         self.features = image_features(self.data, self.towers, file)
+        self.cache = cache
 
     def rows(
         self, arm: str | None = None, condition: str | None = None
@@ -64,27 +68,46 @@ class Work:
             arm: Only this one; None trains all.
             condition: Only this one, as `words` spells it; None takes all.
         """
-        arms = []
+        of_start: dict[str, list[Arm]] = {}
         for name, fields in self.unit["arms"].items():
             if arm in (None, name):
-                arms.append(Arm(name, **fields))
+                own = {key: value for key, value in fields.items() if key != "start"}
+                of_start.setdefault(fields.get("start", ""), []).append(Arm(name, **own))
 
-        for change, settings in self.unit["conditions"]:
-            if condition not in (None, words(change)):
-                continue
+        for start, arms in of_start.items():
+            towers, features, path = self._beginning(start)
+            for change, settings in self.unit["conditions"]:
+                if condition not in (None, words(change)):
+                    continue
 
-            config = Config(**merged(self.unit["settings"], settings))
-            factor, level = next(iter(change.items()), ("", ""))
-            origin = {
-                "fold": self.unit["fold"],
-                "seed": self.unit["seed"],
-                "factor": factor,
-                "level": level,
-                "condition": words(change),
-            }
-            study = Study(self.data, self.towers, config, self.features)
-            for row in study.rows(arms, change):
-                yield origin | row
+                config = Config(**merged(self.unit["settings"], settings), start=path)
+                factor, level = next(iter(change.items()), ("", ""))
+                origin = {
+                    "fold": self.unit["fold"],
+                    "seed": self.unit["seed"],
+                    "factor": factor,
+                    "level": level,
+                    "condition": words(change),
+                }
+                study = Study(self.data, towers, config, features)
+                for row in study.rows(arms, change):
+                    yield origin | row
+
+    def _beginning(self, start: str) -> tuple[Towers, Mapping[str, Tensor], str | None]:
+        """Return towers, image features and start of the arms that begin with a relative.
+
+        Args:
+            start: One of the `relatives` of the unit; an empty one leaves the towers untrained.
+        """
+        if not start:
+            return self.towers, self.features, None
+        if self.cache is None:
+            raise ValueError(f"{start} is trained for several units; name a folder to keep it in")
+        relative = relative_of(self.unit["relatives"][start], self.cache)
+        config = Config(**({"device": "cpu"} | self.unit["settings"]), start=relative)
+        model = L2RCLIP.build(self.data.ranks, config, self.data.image_size)
+        towers = model.towers.to(choose_device(config))
+        return towers, image_features(self.data, towers), relative
 
 
 def write_unit(

@@ -137,7 +137,9 @@ def train_objective(
 
 @torch.no_grad()
 def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
-    """Begin with the outputs of an earlier run of the same ranks, where it has as many.
+    """Begin with the outputs of an earlier run whose ranks have the same values.
+
+    Their names may differ: whoever counts apples has outputs for one to twenty, and so for pears.
 
     Args:
         head: Of a new baseline; its input is S · features.
@@ -147,7 +149,7 @@ def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
     earlier = start.head()
     if earlier is None:
         return
-    same_ranks = (start.ranks.names, start.ranks.values) == (model.ranks.names, model.ranks.values)
+    same_ranks = start.ranks.values == model.ranks.values
     same_shape = earlier.weight.shape == (head.in_features + 1, head.out_features)
     if not (same_ranks and same_shape):
         return

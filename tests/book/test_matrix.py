@@ -19,6 +19,7 @@ import yaml
 from work import Work
 
 from l2rclip_book import tuned
+from l2rclip_book.prototypes import PROTOTYPES
 from l2rclip_book.studies import Arm, reworded
 from l2rclip_book.tuned import chosen_recipes, relative_scores
 from l2rclip_lite.baselines import BASELINES, check_baselines
@@ -61,7 +62,7 @@ def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
 # --- the plan -------------------------------------------------------------------------------------
 
 
-METHODS = {*BASELINES, "L2RCLIP", "random-prototypes", "nearest", "median-rank"}
+METHODS = {*BASELINES, *PROTOTYPES, "L2RCLIP", "other-words", "nearest", "median-rank"}
 
 
 def arms_of(unit: dict[str, Any]) -> Iterator[tuple[Arm, Config]]:
@@ -69,7 +70,8 @@ def arms_of(unit: dict[str, Any]) -> Iterator[tuple[Arm, Config]]:
     for _, settings in unit["conditions"]:
         config = Config(**planning.merged(unit["settings"], settings))
         for name, fields in unit["arms"].items():
-            arm = Arm(name, **fields)
+            own = {key: value for key, value in fields.items() if key != "start"}
+            arm = Arm(name, **own)
             yield arm, arm.config(config)
 
 
@@ -82,6 +84,7 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             arms.add((name, arm.name, config))
             assert config.seed == unit["seed"], name
             assert arm.method in METHODS, name
+            assert unit["arms"][arm.name].get("start", "") in ("", *unit["relatives"]), name
             assert (arm.name in BASELINES) <= (arm.method in BASELINES), f"{name} {arm.name}"
             if arm.method in BASELINES:
                 check_baselines([arm.method], config)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from l2rclip_book.studies import Arm, Study, image_features, reworded, seen_and_unseen, unseen_ranks
+from l2rclip_book.studies import Arm, Study, image_features, reworded
+from l2rclip_book.study_scores import seen_and_unseen, unseen_ranks
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
