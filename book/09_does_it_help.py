@@ -54,10 +54,9 @@ from l2rclip_book.gains import (
     gain_table,
     judge_claims,
     order_steps,
-    read_results,
 )
 from l2rclip_book.real_clip import clip_figure, clip_paragraph, read_clip
-from l2rclip_book.result_files import find_result
+from l2rclip_book.result_files import find_result, read_results
 from l2rclip_book.style import DATA
 from l2rclip_book.tuned import (
     BEST_RIVAL,

@@ -56,8 +56,8 @@ from l2rclip_book.gains import (
     compare_pairs,
     gain_table,
     order_steps,
-    read_results,
 )
+from l2rclip_book.result_files import read_results
 from l2rclip_book.style import DATA
 from l2rclip_book.tuned import critical_difference, mean_ranks
 

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from l2rclip_lite.files import NamedTensors
-
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 SCALE = ".scale"  # ends the name of the step between two of a tensor's 8-bit numbers, by row
 
 
-def as_int8(tensors: Mapping[str, Tensor]) -> NamedTensors:
+def as_int8(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     r"""Return tensors of two axes or more with 8 bits a number, and the step of each row.
 
     $$q = \operatorname{round}(x / s),\quad s = \max_{\text{row}} |x| / 127$$
@@ -25,7 +23,7 @@ def as_int8(tensors: Mapping[str, Tensor]) -> NamedTensors:
         >>> as_float32(tensors)["weight"].tolist()
         [[127.0, -64.0], [0.0, 0.0]]
     """
-    stored: NamedTensors = {}
+    stored = {}
     for name, value in tensors.items():
         if value.ndim < 2:
             stored[name] = value
@@ -39,7 +37,7 @@ def as_int8(tensors: Mapping[str, Tensor]) -> NamedTensors:
     return stored
 
 
-def as_float32(tensors: Mapping[str, Tensor]) -> NamedTensors:
+def as_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a file as float32; counters and positions stay whole numbers.
 
     Args:

@@ -13,7 +13,8 @@ import hashlib
 import chapters
 
 from l2rclip_book.evidence import STEPS, finding, staircase
-from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps, read_results
+from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps
+from l2rclip_book.result_files import read_results
 
 PICTURE = chapters.BOOK / "_static" / "results.png"
 CLAIMS = chapters.BOOK / "_static" / "claims.md"

@@ -43,7 +43,9 @@ def main() -> None:
     save_tensors(SHIPPED, as_int8(tensors), {"l2rclip": json.dumps(state)})
 
     model = L2RCLIP.from_pretrained(SHIPPED.stem)
-    probabilities = model.predict([image for image, _ in data.test]).probabilities
+    probabilities = model.predict(
+        [data.test[index][0] for index in range(len(data.test))]
+    ).probabilities
     shipped = judge(probabilities, data.test, data.ranks)
     for name, row in (("32 bits", run.metrics["test"]), ("8 bits", shipped)):
         print(f"{name:<8} test RPS {row['rps']:.3f}, MAE {row['mae']:.2f}")

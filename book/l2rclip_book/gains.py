@@ -20,9 +20,7 @@ over the runs that tested it with both arms.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,7 +29,6 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from l2rclip_book.markdown import markdown_table
-from l2rclip_book.result_files import find_result
 from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
@@ -48,34 +45,6 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
-
-
-def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Read the results of the studies: a row per arm, a row per test image, and what is missing.
-
-    Args:
-        folder: Of `matrix.csv` and its two siblings, see `find_result`.
-
-    Returns:
-        A table with a row per unit, arm and condition, and one with a row per test image, both
-        empty where there is no such folder; and the units still missing, like "main/hc18-0".
-    """
-    file = find_result("matrix.images.csv.gz", folder)
-    if file is not None:
-        record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
-        rows = _read_table(file.with_name("matrix.csv"))
-        return rows, _read_table(file), record["missing"]
-
-    columns = ["study", "data", "run", "arm", "condition", "rps"]
-    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
-    images = pd.DataFrame(columns=[*columns, "path"])
-    return rows, images, ["all"]
-
-
-def _read_table(file: Path) -> pd.DataFrame:
-    """Read a table of results, in which an empty condition is an empty text."""
-    table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
-    return table.fillna({"condition": ""})
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -176,13 +145,13 @@ def compare_arms(
 
         draws = _gain(resampled_means(scores.to_numpy(), groups, generator))
         gain = _gain(scores.mean().to_numpy())
-        rows.append({"data": data, "images": len(scores), "gain": gain} | _interval(draws))
+        rows.append({"data": data, "images": len(scores), "gain": gain} | interval_of(draws))
         draws_by_set.append(draws)
 
     if rows:
         total = pd.DataFrame(rows)
         mean = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
-        rows.append(mean | _interval(np.mean(draws_by_set, axis=0)))
+        rows.append(mean | interval_of(np.mean(draws_by_set, axis=0)))
     return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
 
 
@@ -191,7 +160,7 @@ def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
     return 100 * (1 - means[..., 0] / means[..., 1])
 
 
-def _interval(draws: Float[np.ndarray, " draw"]) -> dict[str, float]:
+def interval_of(draws: Float[np.ndarray, " draw"]) -> dict[str, float]:
     """Return the interval, p and smallest visible gain of bootstrap draws of a gain."""
     low, high = np.quantile(draws, EDGES)
     tail = 1 + min((draws <= 0).sum(), (draws >= 0).sum())
@@ -288,16 +257,29 @@ def judge_claims(
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
     runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
     claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
-    means = claims["data"] == MEAN
-
-    n_means = means.sum()
-    absent = [1.0] * (len(pairs) - n_means)  # a claim without a run still counts
-    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
-
     primary = {f"{study}/{data}" for data in sets}
     waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
+    return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)
+
+
+def with_verdicts(
+    claims: pd.DataFrame, n_claims: int, n_sets: int, *, waiting: bool
+) -> pd.DataFrame:
+    """Add `holm` and `verdict` to the rows of claims that belong together, see `judge_claims`.
+
+    Args:
+        claims: Rows as those of `compare_pairs`.
+        n_claims: How many claims there are, also where one has no rows.
+        n_sets: On how many data sets each is tested.
+        waiting: Whether runs are missing.
+    """
+    means = claims["data"] == MEAN
+    n_means = means.sum()
+    absent = [1.0] * (n_claims - n_means)  # a claim without a run still counts
+    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
+
     n_rows = claims.groupby("row")["data"].transform("size")
-    incomplete = (n_rows <= len(sets)) | waiting
+    incomplete = (n_rows <= n_sets) | waiting
     verdicts = np.select(
         [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],
         ["incomplete", "not shown", "better"],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pandas as pd
 
 PLACES = ("results", "book/results")  # as a chapter sees it, and from the root of the repository
 
@@ -19,3 +22,31 @@ def find_result(name: str, folder: str = "") -> Path | None:
         if file.is_file():
             return file
     return None
+
+
+def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Read the results of the studies: a row per arm, a row per test image, and what is missing.
+
+    Args:
+        folder: Of `matrix.csv` and its two siblings, see `find_result`.
+
+    Returns:
+        A table with a row per unit, arm and condition, and one with a row per test image, both
+        empty where there is no such folder; and the units still missing, like "main/hc18-0".
+    """
+    file = find_result("matrix.images.csv.gz", folder)
+    if file is not None:
+        record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
+        rows = _read_table(file.with_name("matrix.csv"))
+        return rows, _read_table(file), record["missing"]
+
+    columns = ["study", "data", "run", "arm", "condition", "rps"]
+    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
+    images = pd.DataFrame(columns=[*columns, "path"])
+    return rows, images, ["all"]
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    """Read a table of results, in which an empty condition is an empty text."""
+    table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
+    return table.fillna({"condition": ""})

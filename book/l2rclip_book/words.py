@@ -1,0 +1,195 @@
+"""Words after a relative: what orders images without a label, what helps with a few.
+
+`experiments/matrix/studies.yaml` fixed the claims before the runs.
+
+- **Without a label** (study `words-new`), the order of the answers counts: Spearman's ρ of the
+  expected value and the truth over the test images of a run, then the mean over runs. In each draw
+  of the bootstrap images are drawn within each run, the same for every arm.
+- **With 2 and 4 images a rank** (`words-few`), the saved RPS counts, see `gains`. An image counts
+  once, by its mean over runs and numbers of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from l2rclip_book.gains import (
+    EDGES,
+    MEAN,
+    compare_pairs,
+    interval_of,
+    run_interval,
+    with_verdicts,
+)
+from l2rclip_book.statistics import spearman_rho
+
+SETS = ("bracol-area", "bracol", "pears", "cherries81")
+FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
+DRAWS = 2_000  # of the bootstrap of a rank correlation
+
+WORDS = "words, relative"
+WORDLESS = (  # all that begin with a relative, read no sentence, and are chosen by validation
+    "numbers, relative",
+    "random prototypes, relative",
+    "new head, relative",
+    "labels, relative by labels",
+    "frozen head, relative",
+)
+BEST_WORDLESS = "best without words"
+NEW_WORDS = {"new words": ("after a relative", "plain tower")}
+FEW_IMAGES = {
+    "few images": (WORDS, "words"),
+    "words or labels": (WORDS, BEST_WORDLESS),
+}
+
+
+def orders(images: pd.DataFrame) -> pd.DataFrame:
+    """Return Spearman's ρ of expected and true value for each data set and arm.
+
+    Args:
+        images: A row per `data`, `run`, `arm` and `path`, with `true` and `expected`.
+
+    Returns:
+        `data`, `arm`, `rho`, the mean over runs, and `low` and `high` of its 95 % interval.
+
+    Example:
+        >>> images = pd.DataFrame({"data": "pears", "run": 0, "arm": "a", "path": list("xyz")})
+        >>> table = orders(images.assign(true=[1.0, 2.0, 3.0], expected=[0.1, 0.5, 0.9]))
+        >>> table[["arm", "rho"]].values.tolist()
+        [['a', 1.0]]
+    """
+    rows = []
+    for data, part in images.groupby("data", sort=False):
+        rho, draws = _orders_of(part)
+        for arm in rho.index:
+            low, high = np.quantile(draws[arm], EDGES)
+            rows.append((data, arm, rho[arm], low, high))
+    return pd.DataFrame(rows, columns=["data", "arm", "rho", "low", "high"])
+
+
+def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """Compute by how much *one* orders better than *other*, for each data set and on their mean.
+
+    Args:
+        images: As `orders` takes them.
+        one: The arm that should order better.
+        other: The arm that should order worse.
+
+    Returns:
+        As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
+    """
+    rows = []
+    draws_by_set = []
+    for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
+        rho, draws = _orders_of(part)
+        if len(rho) < 2:
+            continue
+
+        change = (draws[one] - draws[other]).to_numpy()
+        row: dict[str, object] = {"data": data, "images": part["path"].nunique()}
+        rows.append(row | {"gain": rho[one] - rho[other]} | interval_of(change))
+        draws_by_set.append(change)
+
+    if rows:
+        total = pd.DataFrame(rows)
+        mean = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
+        rows.append(mean | interval_of(np.mean(draws_by_set, axis=0)))
+    return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
+
+
+def _orders_of(images: pd.DataFrame) -> tuple[pd.Series[float], pd.DataFrame]:
+    """Return ρ of each arm of one data set, a mean over runs, and its bootstrap draws by arm."""
+    generator = np.random.default_rng(0)
+    rho_of_run = []
+    draws_of_run = []
+    for _, of_run in images.groupby("run"):
+        true = of_run.drop_duplicates("path").set_index("path")["true"]
+        expected = of_run.pivot(index="arm", columns="path", values="expected")[true.index]
+        draw = generator.integers(len(true), size=(DRAWS, len(true)))
+        labels = true.to_numpy()
+
+        rho = {}
+        draws = {}
+        for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
+            rho[arm] = spearman_rho(answers[None], labels[None])[0]
+            draws[arm] = spearman_rho(answers[draw], labels[draw])
+        rho_of_run.append(pd.Series(rho))
+        draws_of_run.append(pd.DataFrame(draws))
+
+    mean_draws = sum(draws_of_run[1:], draws_of_run[0]) / len(draws_of_run)
+    return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
+
+
+def with_best_wordless(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Add the arm without words that validates best in each run, under the name `BEST_WORDLESS`.
+
+    Args:
+        table: A row per `data`, `run`, `condition` and `arm`, with `val_rps`.
+        images: Rows for the same: the table itself, or scores of images.
+
+    Returns:
+        The rows of `images`, then once more those that were chosen.
+    """
+    keys = ["data", "run", "condition"]
+    rivals = table[table["arm"].isin(WORDLESS)]
+    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(keys)
+    chosen = images.merge(best[[*keys, "arm"]]).assign(arm=BEST_WORDLESS)
+    return pd.concat([images, chosen], ignore_index=True)
+
+
+def few_gains(
+    table: pd.DataFrame,
+    images: pd.DataFrame,
+    pairs: Mapping[str, tuple[str, str]],
+    conditions: Sequence[str] = FEW,
+) -> pd.DataFrame:
+    """Return what arms save against others with few images, as `compare_pairs` does.
+
+    Args:
+        table: Rows of `words-few`.
+        images: Its scores of test images.
+        pairs: One arm against another, by name.
+        conditions: Over which the mean is taken.
+
+    Returns:
+        The rows of `compare_pairs`, with the columns of `run_interval`.
+    """
+    parts = []
+    for rows in (table, images):
+        chosen = with_best_wordless(table, rows)
+        parts.append(chosen[chosen["condition"].isin(conditions)])
+
+    of_runs, of_images = parts
+    runs_of_condition = of_images["run"].astype(str) + "/" + of_images["condition"]
+    gains = compare_pairs(of_images.assign(run=runs_of_condition), pairs)
+
+    keys = ["data", "run", "arm"]
+    means = of_runs.groupby(keys, sort=False)[["rps", "n", "n_train"]].mean().reset_index()
+    runs = [run_interval(means, one, other).assign(row=row) for row, (one, other) in pairs.items()]
+    return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+
+
+def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+    """Judge the three claims about words after a relative.
+
+    Args:
+        table: Rows of all studies.
+        images: Their scores of test images.
+        missing: Units that were not run.
+
+    Returns:
+        As `gains.judge_claims`; the gain of "new words" is a difference of Spearman's ρ.
+    """
+    new = images[images["study"] == "words-new"]
+    few = images[images["study"] == "words-few"]
+    parts = [few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES)]
+    for row, (one, other) in NEW_WORDS.items():
+        parts.insert(0, compare_orders(new, one, other).assign(row=row))
+
+    n_claims = len(NEW_WORDS) + len(FEW_IMAGES)
+    waiting = any(unit.startswith(("words-new/", "words-few/")) for unit in missing)
+    claims = pd.concat(parts, ignore_index=True)
+    return with_verdicts(claims, n_claims, len(SETS), waiting=waiting)
