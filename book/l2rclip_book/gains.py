@@ -288,7 +288,7 @@ def with_verdicts(
     return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
 
 
-def gain_table(gains: pd.DataFrame, title: str) -> str:
+def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     """Return gains as a Markdown table: a line per comparison, a column per data set.
 
     Where there are verdicts, two columns have them and their p. Without gains it is a line that
@@ -306,7 +306,8 @@ def gain_table(gains: pd.DataFrame, title: str) -> str:
 
     texts = []
     for gain, low, high in gains[["gain", "low", "high"]].values:
-        texts.append(f"{gain:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−"))
+        text = f"{gain:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        texts.append(text.replace("-", "−"))
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}

@@ -49,6 +49,37 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
     return np.clip(rho, -1, 1)
 
 
+def orders_by_chance(
+    probabilities: Float[np.ndarray, "batch rank"],
+    values: Float[np.ndarray, " rank"],
+    true: Float[np.ndarray, " batch"],
+    *,
+    draws: int = 1_000,
+    seed: int = 0,
+) -> Float[np.ndarray, " resample"]:
+    """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
+
+    The probabilities stay; only the values that they belong to change places.
+
+    Args:
+        probabilities: Of each image, one for each rank.
+        values: Of the ranks.
+        true: Value of each image.
+        draws: How often the sentences are given out.
+        seed: Decides how.
+
+    Example:
+        >>> certain = np.eye(3)
+        >>> values = np.array([1.0, 2.0, 3.0])
+        >>> sorted(set(orders_by_chance(certain, values, values).round(1).tolist()))
+        [-1.0, -0.5, 0.5, 1.0]
+    """
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permuted(np.tile(values, (draws, 1)), axis=1)
+    expected = shuffled @ probabilities.T
+    return spearman_rho(expected, np.tile(true, (draws, 1)))
+
+
 def ordinality(
     text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
 ) -> dict[str, float]:

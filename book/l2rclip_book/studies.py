@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,7 +24,7 @@ from torch.utils.data import ConcatDataset, Subset
 from l2rclip_book.conditions import reworded
 from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_book.prototypes import PROTOTYPES
-from l2rclip_book.statistics import ordinality
+from l2rclip_book.statistics import orders_by_chance, ordinality
 from l2rclip_book.study_scores import image_scores, seen_and_unseen
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
@@ -212,7 +213,8 @@ class Study:
             return self._answer_ours(self._model(data, config), inputs, condition)
         if method == UNTRAINED:
             model = self._model(data, as_it_is(config))
-            return model.probabilities(inputs.features["test"]), {}
+            probabilities = model.probabilities(inputs.features["test"])
+            return probabilities, _chance(probabilities, data)
         if method in PROTOTYPES:
             fixed = PROTOTYPES[method](data, self.towers, config.seed)
             return self._answer_ours(self._model(data, config, fixed), inputs, condition)
@@ -298,6 +300,15 @@ class Study:
             model = self._model(data, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]
+
+
+def _chance(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
+    """Return what sentences given to random ranks order: 2.5 and 97.5 % of Spearman's ρ."""
+    values = np.array(data.ranks.values, dtype=float)
+    true = values[np.array(data.test.targets)]
+    rho = orders_by_chance(probabilities.double().numpy(), values, true)
+    low, high = np.quantile(rho, (0.025, 0.975))
+    return {"chance_low": float(low), "chance_high": float(high)}
 
 
 def as_it_is(config: Config) -> Config:

@@ -70,6 +70,20 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data", "arm", "rho", "low", "high"])
 
 
+def chance_orders(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what the sentences of each data set order when they are given to random ranks.
+
+    Args:
+        table: Rows of all studies.
+
+    Returns:
+        Indexed by `data`: `chance_low` and `chance_high`, 95 % of the correlations, a mean over runs.
+    """
+    rows = table[(table["study"] == "words-new") & (table["arm"] == NEW_WORDS["new words"][0])]
+    columns = ["chance_low", "chance_high"]
+    return rows.reindex(columns=["data", *columns]).groupby("data")[columns].mean()
+
+
 def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Compute by how much *one* orders better than *other*, for each data set and on their mean.
 

@@ -1,0 +1,446 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # New words: what language is for
+#
+# If ranks are numbers, numbers beat words: {doc}`09_does_it_help` shows it. So what are the sentences for? A classifier
+# with one output for each percent of damage cannot be asked whether the damage is *low*. It has no such output, and no
+# place for one. A model that compares images with sentences can be asked anything: write another sentence. This chapter
+# asks, first without a single label, then with two or four for each rank, and always beside models that have no words.
+#
+# **You need.** Ranks and scores ({doc}`01_ordinal_classification`), and the two stages of L2RCLIP
+# ({doc}`02_two_stages`).
+#
+# **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
+
+# %% tags=["setup", "hide-input", "nbval-ignore-output"]
+import importlib.util
+
+if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
+    wheel = "l2rclip-lite[plots] @ https://github.com/l2rclip-lite/l2rclip-lite/releases/download/v0.2.0/l2rclip_lite-0.2.0-py3-none-any.whl"
+    get_ipython().run_line_magic("pip", f"install -q '{wheel}'")
+
+# %% tags=["parameters"]
+PROFILE = "page"  # smoke: seconds; page: as shown here; full: more leaves
+SEED = 0  # decides the leaves that are drawn
+RESULTS = ""  # folder of matrix.csv; empty: book/results
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+import io
+import os
+import shlex
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+from l2rclip_book import words, words_figures
+from l2rclip_book.gains import gain_table
+from l2rclip_book.plots import image_grid
+from l2rclip_book.result_files import read_results
+from l2rclip_book.statistics import spearman_rho
+from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
+from l2rclip_lite.cli import main
+
+# %matplotlib inline
+# %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
+
+size = {"smoke": 60, "page": 400, "full": 2000}[PROFILE]
+data = load_dataset("leaves", ranks=5, size=size, pixels=96, seed=SEED)
+leaves = [data.test[number][0] for number in range(len(data.test))]
+truth = np.array(data.test.targets)
+print(f"{len(leaves)} drawn leaves with {data.ranks.template.split(' ', 3)[3]}")
+
+
+def order(expected: torch.Tensor) -> float:
+    """Spearman's correlation of expected and true rank."""
+    return float(spearman_rho(expected.numpy()[None], truth[None])[0])
+
+
+# %% [markdown]
+# ## Five leaves, five words
+#
+# `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
+# sentences of percents: *a photo of a leaf with twenty-one percent damage*. It never read a sentence with *low* or *high*.
+# We write five such sentences, and the text tower turns them into vectors. Nothing is trained.
+
+# %%
+model = L2RCLIP.from_pretrained("leaves-percent")
+names = ("no", "very low", "low", "high", "very high")
+template = "a photo of a leaf with {rank} damage"
+five = model.with_ranks(Ranks(names, (0, 1, 2, 3, 4), template))
+answer = five.predict(leaves)
+print(f"Spearman's correlation: {order(answer.expected):.2f}")
+
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade, and the answer in words that the model never had.", "name": "fig-11-five"}}
+firsts = [int(np.flatnonzero(truth == rank)[0]) for rank in range(5)]
+image_grid(
+    [leaves[at] for at in firsts],
+    [
+        f"true: {names[truth[at]]}\nanswer: {names[int(answer.median[at])]}"
+        for at in firsts
+    ],
+    columns=5,
+)
+
+# %% [markdown]
+# The grades are often wrong: the answers are timid, and the highest words are hardly ever given. But their *order* is right more often
+# than not. Is that the work of the sentences, or would any tower do it? We ask the same tower as it was before it met the
+# drawn leaves, and the trained one with the sentences given to the wrong ranks, from the highest to the lowest.
+
+# %%
+untrained = L2RCLIP.build(
+    five.ranks, Config(epochs1=0, image_side="tower", image_size=96)
+)
+turned = model.with_ranks(Ranks(names[::-1], (0, 1, 2, 3, 4), template))
+for title, asked in {
+    "drawn leaves by percents": five,
+    "before any leaf": untrained,
+    "sentences turned round": turned,
+}.items():
+    print(f"{order(asked.predict(leaves).expected):+.2f}  {title}")
+
+# %% [markdown]
+# The last line must be the first with its sign turned: it shows that nothing but the sentences says which end is up.
+#
+# ## Where a sentence lands
+#
+# The tower knows percents. What is *low* to it? Compare the new sentence with the 62 old ones, as an image would be: the
+# softmax of the scaled cosines says how near each percent is, and their mean is the place where the sentence lands.
+
+
+# %%
+def landing(vocabulary: tuple[str, ...]) -> np.ndarray:
+    """The percent to which each sentence is nearest."""
+    values = tuple(range(len(vocabulary)))
+    new = model.with_ranks(Ranks(vocabulary, values, template)).rank_features
+    with torch.no_grad():
+        near = (model.scale * new @ model.rank_features.T).softmax(dim=1)
+        return (near @ model.ranks.values_tensor()).numpy()
+
+
+# %% tags=["hide-input"]
+vocabularies = (
+    names,
+    ("no", "slight", "moderate", "heavy", "severe"),
+    ("zero", "a tenth of", "a quarter of", "half of", "all of"),
+    ("green", "pale", "yellow", "brown", "black"),
+)
+rows = []
+for vocabulary in vocabularies:
+    values = tuple(range(5))
+    asked = model.with_ranks(Ranks(vocabulary, values, template))
+    rows.append(
+        {
+            "five words": ", ".join(vocabulary),
+            "order of the leaves": order(asked.predict(leaves).expected),
+        }
+    )
+pd.DataFrame(rows).set_index("five words").round(2)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of five dots on a scale from 0 to 100 percent, one row per vocabulary, with the word beside each dot. In the first row no lies at 0, very low and low left of the middle, high and very high right of it; in the last row colours lie without order."}, "figure": {"caption": "Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be low, light ones high.", "name": "fig-11-landing"}}
+words_figures.landings({names: landing(names) for names in vocabularies})
+
+# %% [markdown]
+# {numref}`fig-11-landing` explains the answers. *No* lands at zero. *Very low* and *low* land left of *high* and *very high*, so leaves come out in order; but the
+# middle of the scale is crowded, so answers are timid, and whatever lands in the wrong place is answered in the wrong place.
+# Colours have no order here, and no reason to have one. Look before you trust: this figure needs no image.
+#
+# ## Real leaves and real fruit, without a label
+#
+# Drawn leaves for drawn leaves is a small step. Here is a larger one. Four tests of two models, each on images, and in
+# words or of things, that its training never had:
+#
+# - drawn leaves by percents, to real coffee leaves: `bracol` in five names, and `bracol-area` in 21 percents;
+# - apples on trees, counted from one to twenty, to pears and to cherries on trees.
+#
+# Beside the sentences stand the strongest objections. *Any tower does that*: the plain tower with the same sentences. *The
+# words do nothing*: the same answers with the sentences given to random ranks, a thousand times. *A head can count, too*: the tower was trained
+# with the labels of the same relative, without a text, and its outputs for one to twenty are asked about pears. Where the ranks
+# are others, such a head has no answer at all. All was registered before it was run, see `experiments/matrix/studies.yaml`.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four groups of three marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, the labels of the relative, and the sentences after a relative. A band shows what sentences given to random ranks reach."}, "figure": {"caption": "Order without a label: rank correlation of expected and true value on the test images, mean of three folds, with the bootstrap interval over images. The band holds 95 % of what the same sentences reach when they are given to random ranks.", "name": "fig-11-orders"}}
+table, scores, missing = read_results(RESULTS)
+orders = words.orders(scores[scores["study"] == "words-new"])
+chance = words.chance_orders(table)
+words_figures.order_figure(orders, chance)
+
+# %% tags=["hide-input"]
+claims = words.judge_words(table, scores, missing)
+is_order = claims["row"] == "new words"
+title = "gain of rank correlation"
+Markdown(gain_table(claims[is_order], title, digits=2))
+
+# %% [markdown]
+# ORDERS-PROSE
+#
+# ## A few labels
+#
+# Order crosses over, a scale does not: without a label the probabilities are worse than those of the median rank. A few labels
+# mend that. So train on two, four or eight images a rank. Everything that begins with the relative begins with the same images: words;
+# fixed vectors that know the numbers; random vectors; a new head; and the head of a relative that was trained by labels
+# alone, carried over where the values are the same.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the error over two, four, eight and all labelled images a rank, in percent of an answer that looks at no image. Above the mean of four sets, below each set: words and labels after a relative, and both alone."}, "figure": {"caption": "What a relative brings, and what words bring. The dashed line looks at no image. Small dots are single folds.", "name": "fig-11-few"}}
+shares = words_figures.shares_of_chance(table)
+words_figures.few_figure(shares)
+
+# %% tags=["hide-input"]
+Markdown(gain_table(claims[~is_order], "saved RPS, % (2 and 4 a rank)"))
+
+# %% [markdown]
+# FEW-PROSE
+#
+# ## On your own data
+#
+# Nearly everybody has a relative of their data, and forty labelled images. If yours are leaves, begin with the one that
+# ships; otherwise fit the relative first, with `--image-side tower`, and name its run. Three commands: answer without a
+# label, train on forty, and judge on images that neither of them saw.
+
+# %%
+COMMANDS = r"""
+l2rclip predict leaves-percent new --csv --ranks "no,very low,low,high,very high" --template "a photo of a leaf with {rank} damage"
+l2rclip fit --dataset csv --root forty --ranks "no,very low,low,high,very high" --template "a photo of a leaf with {rank} damage" --start leaves-percent --image-size 96 --out runs/forty
+l2rclip evaluate runs/forty --root new --labels labels.csv
+"""
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+HERE = Path.cwd()
+os.chdir(tempfile.mkdtemp())
+
+
+def write(folder: str, number: int, seed: int) -> None:
+    """Draw leaves, and write them with a table of labels."""
+    drawn = load_dataset("leaves", ranks=5, size=60, pixels=96, seed=seed)
+    chosen = list(drawn.train + drawn.val + drawn.test)[:number]
+    Path(folder).mkdir()
+    lines = ["path,label"]
+    for place, (leaf, rank) in enumerate(chosen):
+        leaf.save(Path(folder, f"{place:02}.png"))
+        lines.append(f"{place:02}.png,{names[rank]}")
+    Path(folder, "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+def shell(number: int, first: int, last: int = 0) -> None:
+    """Run a command in this process; show what a user sees, shortened."""
+    line = COMMANDS.strip().splitlines()[number]
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(io.StringIO()):
+        assert main(shlex.split(line)[1:]) == 0
+    lines = [text[:100].rstrip() for text in out.getvalue().splitlines()]
+    if first + last < len(lines):
+        lines[first : len(lines) - last] = ["  ..."]
+    print("$", " ".join(line.split()[:3]), "...")
+    print(*lines, sep="\n")
+
+
+write("forty", 40, SEED + 2)
+write("new", 60, SEED + 3)
+shell(0, 4)
+shell(1, 0, 8)
+shell(2, 8)
+os.chdir(HERE)
+
+# %% [markdown]
+# `predict` says on the way that nobody has checked how sure these answers are. `evaluate RUN --ranks … --calibrate few.csv` fits one
+# number, the temperature, on a few labelled images, where you want probabilities and no training. A tower other than that of the relative, a run with a
+# head on a frozen tower, a vocabulary of one word: each is one sentence.
+#
+# ## Exercises
+#
+# **1. How much is in order?** Spearman's correlation is hard to explain at lunch. Write `in_order`: of all pairs of images with
+# different true ranks, the share whose expected values stand in the same order as the true ones. A tie of the expected
+# values counts one half.
+
+
+# %% tags=["hide-input"]
+def check_in_order(mine) -> str:
+    """Judge by four images, whose six pairs can be counted."""
+    true = [0, 0, 1, 2]
+    for expected, share, why in (
+        ([0.1, 0.3, 0.5, 0.9], 1.0, "all pairs are in order"),
+        ([0.9, 0.5, 0.3, 0.1], 0.0, "no pair is in order"),
+        ([0.5, 0.1, 0.5, 0.9], 0.9, "a tie counts one half, of five pairs"),
+        ([0.2, 0.2, 0.2, 0.2], 0.5, "all are ties"),
+        ([0.1, 0.9, 0.5, 0.7], 0.6, "three of five pairs are in order"),
+    ):
+        yours = mine(true, expected)
+        if not isinstance(yours, int | float | np.number):
+            return "not yet: return a number"
+        if abs(yours - share) > 1e-9:
+            return f"not yet: for {expected} it is {share}: {why}"
+    return "right"
+
+
+# %%
+def in_order(true: list[int], expected: list[float]) -> float:
+    return 0.0  # yours
+
+
+print(check_in_order(in_order))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Pairs of equal true rank say nothing, so they are left out, above and below the line.
+#
+# ```python
+# def in_order(true: list[int], expected: list[float]) -> float:
+#     right, pairs = 0.0, 0
+#     for i in range(len(true)):
+#         for j in range(len(true)):
+#             if true[i] < true[j]:
+#                 pairs += 1
+#                 right += expected[i] < expected[j]
+#                 right += 0.5 * (expected[i] == expected[j])
+#     return right / pairs
+# ```
+# :::
+
+
+# %% tags=["remove-cell"]
+def in_order(true: list[int], expected: list[float]) -> float:
+    right, pairs = 0.0, 0
+    for i in range(len(true)):
+        for j in range(len(true)):
+            if true[i] < true[j]:
+                pairs += 1
+                right += expected[i] < expected[j]
+                right += 0.5 * (expected[i] == expected[j])
+    return right / pairs
+
+
+assert check_in_order(in_order) == "right"
+
+# %% [markdown]
+# **2. Land.** Write `land`: where does a new sentence land on a scale of old ones? `new` is one unit vector, `old` has one per rank,
+# `values` are theirs, and `s` is the scale of the towers.
+
+
+# %% tags=["hide-input"]
+def check_land(mine) -> str:
+    """Judge by three old sentences that are at right angles."""
+    old, values = np.eye(3), np.array([0.0, 50.0, 100.0])
+    middle = np.array([1.0, 0.0, 1.0]) / np.sqrt(2)
+    for new, s, place, why in (
+        (old[2], 100.0, 100.0, "it is the last of the old ones"),
+        (middle, 50.0, 50.0, "it is as near to the first as to the last"),
+        (old[0], 0.0, 50.0, "with s = 0 all are equally near"),
+        (old[0], 1.0, 31.785, "the softmax of 1, 0, 0 is .576, .212, .212"),
+    ):
+        try:
+            yours = float(mine(new, old, values, s))
+        except (TypeError, ValueError):
+            return "not yet: return one number"
+        if not abs(yours - place) < 0.01:
+            return f"not yet: one should land at {place:.1f}: {why}"
+    return "right"
+
+
+# %%
+def land(new, old, values, s: float) -> float:
+    return 0.0  # yours
+
+
+print(check_land(land))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# ```python
+# def land(new, old, values, s: float) -> float:
+#     near = np.exp(s * old @ new)
+#     return float(near @ values / near.sum())
+# ```
+# :::
+
+
+# %% tags=["remove-cell"]
+def land(new, old, values, s: float) -> float:
+    near = np.exp(s * old @ new)
+    return float(near @ values / near.sum())
+
+
+assert check_land(land) == "right"
+
+# %% [markdown]
+# **3. Your vocabulary.** Predict, then run. Choose five words of your own for no damage up to a lot of it; a number is no word. Before you
+# run the cell, write down where you expect each to land. The check asks for an order of the leaves above 0.7.
+
+
+# %% tags=["hide-input"]
+def check_vocabulary(mine) -> str:
+    """Judge by the order of this page's test leaves."""
+    if not isinstance(mine, list | tuple) or len(set(mine)) != 5:
+        return "not yet: five different words, lowest first"
+    if any(not isinstance(name, str) or not name.strip() for name in mine):
+        return "not yet: each is a text"
+    if any("percent" in name or any(map(str.isdigit, name)) for name in mine):
+        return "not yet: no digits and no percents, those it knows"
+    try:
+        asked = model.with_ranks(Ranks(tuple(mine), (0, 1, 2, 3, 4), template))
+    except ValueError as error:
+        return f"not yet: {error}"
+    reached = order(asked.predict(leaves).expected)
+    if reached <= 0.7:
+        places = ", ".join(f"{place:.0f}" for place in landing(tuple(mine)))
+        return f"not yet: {reached:.2f}; your words land at {places}"
+    return "right"
+
+
+# %%
+vocabulary = ["no", "very low", "low", "high", "very high"]  # yours
+print(check_vocabulary(vocabulary))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# There are many. Fractions land well, since text towers read them near their percents. Colours do not, although every
+# gardener would order them: the tower never learned what is brown, only what is far from zero.
+#
+# ```python
+# vocabulary = ["zero", "a tenth of", "a quarter of", "half of", "all of"]
+# check_vocabulary(vocabulary)
+# ```
+# :::
+
+# %% tags=["remove-cell"]
+assert "land at" in check_vocabulary(names)
+
+# %% [markdown]
+# ## Three questions
+#
+# :::{dropdown} A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?
+# Pears, yes: its outputs are the numbers one to twenty, whatever the fruit, and above it stands beside the sentences. *Few*,
+# no: no output means that, and only labelled images could say which outputs to add up.
+# :::
+#
+# :::{dropdown} Why is rank correlation the first score without a label, and not RPS or MAE?
+# The order of answers depends on the order in which sentences land, their values on where they land. The first often
+# survives a change of words, the second does not.
+# :::
+#
+# :::{dropdown} Your images are X-rays, and the nearest relative is drawn leaves. What should you do first?
+# Compare: fit forty images with and without `--start`, look at validation. A relative from another world can cost more than it
+# brings, and the plain tower is a fair start.
+# :::
+#
+# ## Summary
+#
+# SUMMARY
+#
+# ## Sources
+#
+# The method is that of {cite:t}`wang2023learning`; answering in words that training never had is the idea of CLIP
+# {cite:p}`radford2021learning`.

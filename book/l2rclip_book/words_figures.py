@@ -1,0 +1,170 @@
+"""Figures of words after a relative: where sentences land, what they order, what few images add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from l2rclip_book.plots import COLOURS, rank_colours, style
+from l2rclip_book.style import DATA, GRID, WIDTH, grid
+from l2rclip_book.words import SETS, WORDS
+
+WARM = "#c8553d"  # reads sentences
+COLD = "#3b6fb6"  # does not
+LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
+    WORDS: ("words, after a relative", WARM, "-", "o"),
+    "labels, relative by labels": ("labels, after a relative", COLD, "-", "^"),
+    "words": ("words alone", WARM, ":", "o"),
+    "labels": ("labels alone", COLD, ":", "^"),
+}
+ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
+    "plain tower": ("sentences, plain tower", COLOURS["ink"], "s"),
+    "labels of the relative": ("labels of the relative", COLD, "^"),
+    "after a relative": ("sentences, after a relative", WARM, "o"),
+}
+BAND = "sentences given to random ranks"
+ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
+SHOTS = (2, 4, 8)
+
+
+def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]]) -> Figure:
+    """Draw where the sentences of other vocabularies land on a scale of percents.
+
+    Args:
+        places: For the names of each vocabulary, lowest first, the percent of each.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.62 * len(places)), layout="constrained")
+        axis = figure.subplots()
+        for row, (names, percents) in enumerate(places.items()):
+            axis.plot(percents, np.full(len(percents), row), color=GRID, linewidth=1, zorder=1)
+            _name_landings(axis, row, names, percents)
+
+        axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-4, 104), yticks=[])
+        axis.set_xlabel("percent of damage that the sentence is nearest to")
+        axis.spines[["left", "right", "top"]].set_visible(False)
+    return figure
+
+
+def _name_landings(
+    axis: Axes, row: int, names: Sequence[str], percents: Float[np.ndarray, " rank"]
+) -> None:
+    """Draw a dot for each name, and the name below or above it."""
+    colours = rank_colours(len(names))
+    by_place = np.argsort(percents, kind="stable")
+    for order, rank in enumerate(by_place):
+        axis.scatter(percents[rank], row, s=90, color=colours[rank], zorder=2)
+        above = order % 2 == 0
+        axis.annotate(
+            names[rank],
+            (percents[rank], row),
+            xytext=(0, 8 if above else -8),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=8.5,
+        )
+
+
+def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
+    """Draw how well each arm orders images whose labels nobody used.
+
+    Args:
+        orders: From `words.orders`.
+        chance: From `words.chance_orders`.
+    """
+    sets = [data for data in SETS if (orders["data"] == data).any()]
+    with style():
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.72 * max(len(sets), 1)), layout="constrained")
+        axis = figure.subplots()
+        axis.axvline(0, color=COLOURS["ink"], linewidth=1)
+        band = chance.reindex(sets)
+        width = band["chance_high"] - band["chance_low"]
+        axis.barh(
+            range(len(sets)), width, left=band["chance_low"], height=0.7, color=GRID, label=BAND
+        )
+        for at, (arm, (name, colour, marker)) in enumerate(ORDERS.items()):
+            rows = orders[orders["arm"] == arm].set_index("data").reindex(sets)
+            places = np.arange(len(sets)) + 0.2 * (at - 1)
+            axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2.4)
+            axis.scatter(
+                rows["rho"], places, marker=marker, s=36, color=colour, label=name, zorder=3
+            )
+
+        grid([axis], [""], "x")
+        axis.set_yticks(range(len(sets)), [DATA[data][0] for data in sets])
+        axis.set(ylim=(len(sets) - 0.5, -0.5), xlim=(-1, 1))
+        axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
+        figure.legend(loc="outside lower left", ncols=2)
+    return figure
+
+
+def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the RPS of each arm of `LINES`, in percent of that of the median rank.
+
+    Args:
+        table: Rows of all studies.
+
+    Returns:
+        `data`, `run`, `arm`, `shots` ("2", "4", "8", "all") and `share`.
+    """
+    chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
+    few = table[table["study"] == "words-few"]
+    few = few.assign(shots=few["condition"].str.removeprefix("few_shot="))
+
+    own = table[table["study"] == "words-all"]
+    earlier = table[(table["study"] == "at-best") & table["arm"].isin(ALL_IMAGES.values())]
+    names = {theirs: ours for ours, theirs in ALL_IMAGES.items()}
+    whole = pd.concat([own, earlier.replace({"arm": names})]).assign(shots="all")
+
+    rows = pd.concat([few, whole])
+    rows = rows[rows["arm"].isin(LINES)]
+    rows = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
+    rows["share"] = 100 * rows["rps"].astype(float) / rows["rps_chance"].astype(float)
+    return rows[["data", "run", "arm", "shots", "share"]]
+
+
+def few_figure(shares: pd.DataFrame, *, single: bool = False) -> Figure:
+    """Draw the error over the number of labelled images a rank.
+
+    Args:
+        shares: From `shares_of_chance`.
+        single: Whether to draw the mean of the sets alone.
+    """
+    sets = [data for data in SETS if (shares["data"] == data).any()]
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.4 if single else 5.6), layout="constrained")
+        if single or not sets:
+            mean_axis = figure.subplots()
+        else:
+            panels = figure.subplot_mosaic(
+                [["mean" for _ in sets], list(sets)], height_ratios=[1.7, 1], sharex=False
+            )
+            mean_axis = panels["mean"]
+            for data in sets:
+                _draw_lines(panels[data], shares[shares["data"] == data], f"{DATA[data][0]}")
+
+        means = shares.groupby(["arm", "shots", "run"], sort=False)["share"].mean().reset_index()
+        _draw_lines(mean_axis, means, "mean of four sets" if len(sets) == len(SETS) else "mean")
+        mean_axis.set_xlabel("labelled images for each rank")
+        mean_axis.set_ylabel("error (RPS), % of an answer\nthat looks at no image")
+        mean_axis.legend(loc="upper right", ncols=2)
+    return figure
+
+
+def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
+    """Draw a line for each arm: the mean of its runs, and a dot for each of them."""
+    shown = [str(shots) for shots in SHOTS] + ["all"]
+    axis.axhline(100, color=COLOURS["reference"], linewidth=1, linestyle="--")
+    for arm, (name, colour, line, marker) in LINES.items():
+        rows = shares[shares["arm"] == arm]
+        means = rows.groupby("shots")["share"].mean().reindex(shown)
+        axis.plot(shown, means, line, color=colour, marker=marker, label=name)
+        axis.scatter(rows["shots"], rows["share"], s=7, color=colour, alpha=0.6)
+    grid([axis], [title], "y")
+    axis.set_ylim(0, 115)
