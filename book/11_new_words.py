@@ -59,7 +59,7 @@ from l2rclip_lite.cli import main
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-size = {"smoke": 60, "page": 400, "full": 2000}[PROFILE]
+size = {"smoke": 200, "page": 400, "full": 2000}[PROFILE]
 data = load_dataset("leaves", ranks=5, size=size, pixels=96, seed=SEED)
 leaves = [data.test[number][0] for number in range(len(data.test))]
 truth = np.array(data.test.targets)
@@ -269,7 +269,7 @@ os.chdir(HERE)
 
 # %% tags=["hide-input"]
 def check_in_order(mine) -> str:
-    """Judge by four images, whose six pairs can be counted."""
+    """Judge by four images, of which five pairs count."""
     true = [0, 0, 1, 2]
     for expected, share, why in (
         ([0.1, 0.3, 0.5, 0.9], 1.0, "all pairs are in order"),

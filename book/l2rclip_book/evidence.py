@@ -71,7 +71,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
         height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         if not sets:
-            return _nothing(figure)
+            return nothing(figure)
 
         table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
         axes = table.ravel()[: len(sets)]
@@ -168,7 +168,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
         height = 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         if not rows:
-            return _nothing(figure)
+            return nothing(figure)
 
         axis = figure.subplots()
         axis.axvline(0, color=COLOURS["ink"], linewidth=1)
@@ -212,7 +212,7 @@ def _draw_gains(
             )
 
 
-def _nothing(figure: Figure) -> Figure:
+def nothing(figure: Figure) -> Figure:
     """Return the figure with a line that says why it is empty."""
     axis = figure.subplots()
     axis.axis("off")

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from l2rclip_book.evidence import nothing
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import DATA, GRID, WIDTH, grid
 from l2rclip_book.words import SETS, WORDS
@@ -81,6 +82,8 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     sets = [data for data in SETS if (orders["data"] == data).any()]
     with style():
         figure = Figure(figsize=(WIDTH, 1.2 + 0.72 * max(len(sets), 1)), layout="constrained")
+        if not sets:
+            return nothing(figure)
         axis = figure.subplots()
         axis.axvline(0, color=COLOURS["ink"], linewidth=1)
         band = chance.reindex(sets)
@@ -139,7 +142,9 @@ def few_figure(shares: pd.DataFrame, *, single: bool = False) -> Figure:
     sets = [data for data in SETS if (shares["data"] == data).any()]
     with style():
         figure = Figure(figsize=(WIDTH, 3.4 if single else 5.6), layout="constrained")
-        if single or not sets:
+        if not sets:
+            return nothing(figure)
+        if single:
             mean_axis = figure.subplots()
         else:
             panels = figure.subplot_mosaic(

@@ -21,6 +21,7 @@ import wrong_answers_5
 import wrong_answers_6
 import wrong_answers_7_to_8
 import wrong_answers_9_to_10
+import wrong_answers_11
 from nbformat import NotebookNode
 from page_rules import tags
 from stand_ins import STAND_INS
@@ -36,6 +37,7 @@ WRONG = [
     *wrong_answers_6.WRONG,
     *wrong_answers_7_to_8.WRONG,
     *wrong_answers_9_to_10.WRONG,
+    *wrong_answers_11.WRONG,
 ]
 JUDGED = sorted({number for number, *_ in WRONG})
 

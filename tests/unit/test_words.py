@@ -1,0 +1,101 @@
+"""Words after a relative: order without a label against SciPy, the best rival, three claims."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from l2rclip_book.gains import MEAN
+from l2rclip_book.words import (
+    FEW,
+    NEW_WORDS,
+    SETS,
+    WORDS,
+    compare_orders,
+    few_gains,
+    judge_words,
+    orders,
+    with_best_wordless,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def answers(data: str, run: int, **noise: float) -> pd.DataFrame:
+    """Return forty images and the expected values of arms, each with its own noise."""
+    true = np.arange(40.0)
+    rows = []
+    for arm, spread in noise.items():
+        expected = true + spread * RNG.standard_normal(40)
+        rows.append(pd.DataFrame({"arm": arm, "true": true, "expected": expected}))
+    images = pd.concat(rows)
+    paths = images["true"].astype(int).astype(str) + ".png"
+    return images.assign(data=data, run=run, path=paths, study="words-new", condition="")
+
+
+def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows and two images of one run under both conditions: val_rps and rps of each arm."""
+    table = []
+    for condition in FEW:
+        for arm, (val, test) in arms.items():
+            row = {"data": data, "run": 0, "condition": condition, "arm": arm, "val_rps": val}
+            table.append(row | {"rps": test, "n": 2, "n_train": 8, "study": "words-few"})
+    rows = pd.DataFrame(table)
+    images = pd.concat([rows.assign(path="0.png"), rows.assign(path="1.png")])
+    return rows, images.drop(columns="val_rps")
+
+
+def test_order_is_a_mean_of_runs() -> None:
+    """Of SciPy's correlations, with an interval around it."""
+    images = pd.concat([answers("pears", 0, a=5.0), answers("pears", 1, a=20.0)])
+    table = orders(images)
+
+    rho = [spearmanr(part["true"], part["expected"])[0] for _, part in images.groupby("run")]
+    assert table["rho"].tolist() == pytest.approx([np.mean(rho)])
+    assert table["low"][0] < table["rho"][0] < table["high"][0]
+
+
+def test_a_clear_order_beats_noise_and_not_itself() -> None:
+    """The difference is that of the correlations; two equal arms leave no interval."""
+    images = answers("pears", 0, good=4.0, poor=200.0)
+    same = images[images["arm"] == "good"].assign(arm="same")
+    images = pd.concat([images, same])
+
+    table = compare_orders(images, "good", "poor")
+    rho = orders(images).set_index("arm")["rho"]
+    assert table["gain"].tolist() == pytest.approx([rho["good"] - rho["poor"]] * 2)
+    assert table["data"].tolist() == ["pears", MEAN]
+    assert (table["low"] > 0).all()
+    assert compare_orders(images, "good", "same")["high"].tolist() == [0, 0]
+
+
+def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
+    """A head that tests best but validates second stays out; so does an arm that reads words."""
+    head = "new head, relative"
+    numbers = "numbers, relative"
+    table, images = few("pears", **{WORDS: (1.0, 1.0), head: (3.0, 0.5), numbers: (2.0, 4.0)})
+
+    chosen = with_best_wordless(table, images)
+    assert chosen[chosen["arm"] == "best without words"]["rps"].unique().tolist() == [4.0]
+    gains = few_gains(table, images, {"row": (WORDS, "best without words")})
+    assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
+
+
+def test_three_claims_share_one_holm() -> None:
+    """Each is judged on four sets; one missing set leaves all without a verdict."""
+    one, other = NEW_WORDS["new words"]
+    tables, images = [], []
+    for data in SETS:
+        arms = {WORDS: (1.0, 1.0), "words": (2.0, 2.0), "new head, relative": (1.0, 1.0)}
+        table, of_few = few(data, **arms)
+        tables.append(table)
+        images += [of_few, answers(data, 0, **{one: 4.0, other: 300.0})]
+
+    claims = judge_words(pd.concat(tables), pd.concat(images), [])
+    means = claims[claims["data"] == MEAN].set_index("row")
+    assert means["verdict"].tolist() == ["better", "better", "not shown"]
+    assert means["holm"].tolist() == pytest.approx(
+        [2 * means["p"]["new words"], 3 * means["p"]["few images"], 1]
+    )
+    waiting = judge_words(pd.concat(tables), pd.concat(images), ["words-few/pears-2"])
+    assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
