@@ -71,7 +71,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         _calibrate(model, run, calibrate, labels_are, how, part)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
-    warn_of_words(words)
+    warn_of_words(words, model)
 
     if json:
         answer = {

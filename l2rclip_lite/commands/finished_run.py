@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from l2rclip_lite.run_directory import RunDirectory
 
 
+PIECES = 1.4  # tokens for a word: plain English has fewer
+
+
 def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]":
     """Return what a run and its baselines answered to the test images, and how well.
 
@@ -190,10 +193,23 @@ def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
     return model.with_ranks(ranks)
 
 
-def warn_of_words(words: Words) -> None:
+def warn_of_words(words: Words, model: "L2RCLIP") -> None:
     """Say on stderr what answers in words that training never had are worth."""
+    if words == Words():
+        return
+
     advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
-    warn(f"training never had these words: {advice}.", quiet=words == Words())
+    warn(f"training never had these words: {advice}.", quiet=False)
+    template = model.ranks.template.replace("{rank}", " ").strip()
+    if not template:
+        return
+
+    tokens = model.towers.tokenize([template])
+    pieces = int(tokens.words.sum()) / len(template.split())
+    if pieces > PIECES:
+        reason = "as it does with other languages and rare terms"
+        doubt = f"cuts the template into {pieces:.1f} pieces a word, {reason}"
+        warn(f"the text tower {doubt}; it may not know what they mean.", quiet=False)
 
 
 def folder_of(run: "RunDirectory", method: str) -> str:

@@ -73,7 +73,7 @@ def predict(
 
     model = load_model(run, method, device, allow_download=allow_download)
     model = in_other_words(model, words)
-    warn_of_words(words)
+    warn_of_words(words, model)
     header = True
     code = 2 if problems else 0
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):

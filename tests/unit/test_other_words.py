@@ -87,3 +87,45 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
+
+
+@pytest.mark.parametrize(
+    ("template", "doubtful"),
+    [
+        ("a photo of a leaf with {rank} damage", False),
+        ("una foto de una hoja con daño {rank}", True),
+        ("{rank}", False),
+    ],
+)
+def test_a_template_in_another_language_is_doubted(
+    drawn_run: DrawnRun, template: str, doubtful: bool
+) -> None:
+    """Whose words an English text tower cuts into pieces: Spanish into 1.4 a word."""
+    photo = drawn_run.root / "images" / "00.png"
+    words = ("--ranks", "no,low,high", "--template", template)
+    outcome = run("predict", "leaves-percent", photo, *words)
+    assert outcome.code == 0
+    assert ("pieces a word" in outcome.err) is doubtful
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--ranks", "low"), "at least two ranks are needed"),
+        (("--ranks", "low,high", "--template", "a leaf"), "{rank}"),
+    ],
+)
+def test_what_is_no_vocabulary_is_one_sentence(
+    drawn_run: DrawnRun, words: tuple[str, ...], sentence: str
+) -> None:
+    """One rank, or a template without a place for it."""
+    photo = drawn_run.root / "images" / "00.png"
+    refused(run("predict", drawn_run.out, photo, *words), sentence)
+
+
+def test_a_thousand_ranks_are_answered(drawn_run: DrawnRun) -> None:
+    """Each has its sentence."""
+    photo = drawn_run.root / "images" / "00.png"
+    outcome = run("predict", drawn_run.out, photo, "--ranks", "0:999")
+    (answer,) = json_lines(outcome.out)
+    assert 0 <= answer["expected"] <= 999
