@@ -30,7 +30,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
 }
 BAND = "sentences given to random ranks"
 ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
-SHOTS = (2, 4, 8)
+SHOTS = (2, 4)
 
 
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]]) -> Figure:
@@ -114,7 +114,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
         table: Rows of all studies.
 
     Returns:
-        `data`, `run`, `arm`, `shots` ("2", "4", "8", "all") and `share`.
+        `data`, `run`, `arm`, `shots` ("2", "4", "all") and `share`.
     """
     chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
     few = table[table["study"] == "words-few"]
