@@ -52,6 +52,8 @@ from PIL import Image, ImageEnhance
 
 from l2rclip_book import plots
 from l2rclip_book.plots import image_grid
+from l2rclip_book.result_files import read_results
+from l2rclip_book.speeds import speed_shares, speeds_figure
 from l2rclip_book.statistics import near_duplicates
 from l2rclip_lite import L2RCLIP, InputError, load_dataset
 from l2rclip_lite.cli import main
@@ -265,10 +267,7 @@ shell(0, 0, 3)
 # ### 2. Fit
 #
 # `--image-side kernel` leaves the image network as it is and trains only what reads its features: a first look, even at
-# thousands of images. By default the image network is trained, too. With a few hundred images that takes minutes on two
-# cores and often gives the better model: leave the option out, and add `--upside-down` if your images have no top.
-# `--keep best` lets validation images decide in the end, in seconds: between the trained image network and two heads on the
-# untrained one. If images or table lie outside the current folder, later commands ask for `--root` and `--labels` again. A smaller
+# thousands of images. [Three speeds](three-speeds) says what else there is. If images or table lie outside the current folder, later commands ask for `--root` and `--labels` again. A smaller
 # `--image-size` is faster; `--epochs1` says how often the text side goes through the training images, and takes most of the
 # time with many ranks; `--cache` names a folder that keeps what the image network computed, for the next commands. All
 # settings: {doc}`hyperparameters`.
@@ -460,6 +459,27 @@ else:
 print(*sentences, sep="\n")
 
 # %% [markdown]
+# (three-speeds)=
+# ## Three speeds
+#
+# - **A minute, frozen**: `--image-side kernel`, as above.
+# - **Ten minutes, tuned**: leave that option out, and the image network is trained, too. Add `--upside-down` if your images
+#   have no top. `--keep best` lets validation images decide in the end between the trained network and two heads on the
+#   untrained one.
+# - **Forty images, from a relative**: first fit a larger set that is like yours, then begin there:
+#   `--start runs/related`. Its ranks and sentences may be others; {doc}`11_new_words` has an example that ships.
+
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A line for each of six data sets with up to four marks on a scale of error in percent of the median rank: a frozen tower, a tuned one, and with four images a rank a tuned tower without and with a relative."}, "figure": {"caption": "What each speed brings on six real sets, as the studies measured it. The frozen tower saw 224 pixels, the tuned ones 96.", "name": "fig-10-speeds"}}
+results = [str(at) for at in (HERE / "results", HERE / "book/results")]
+existing = [at for at in results if Path(at, "matrix.csv").is_file()]
+table_of_studies, _, _ = read_results(existing[0] if existing else "nowhere")
+speeds_figure(speed_shares(table_of_studies))
+
+# %% [markdown]
+# Look at {numref}`fig-10-speeds` before you choose a loss or a wording: on most sets, tuning saves more than any of these
+# did in {doc}`09_does_it_help`. Stop where the error is below what two people differ by; nobody can see more. And stop tuning if
+# `--keep best` keeps a head: your images are few, or the frozen network sees enough.
+#
 # ## When the result is poor
 #
 # | what you see | what it may be | what to do |
@@ -469,7 +489,7 @@ print(*sentences, sep="\n")
 # | small details are missed | they are lost when the image shrinks | `--image-size 320`, or crop the images first |
 # | good on test, poor on new images | test images were too much like training | a group column, then other cameras and days in training |
 # | wide intervals on test | few images, or people who disagree about labels | let two people grade the same fifty images: no model agrees with them more than they do with each other |
-# | few images, but a related set has many | a tower that never saw such images | fit that set first, then begin there: `--start runs/related`; its ranks and sentences may be others |
+# | few images, but a related set has many | a tower that never saw such images | begin there: `--start`, see [above](three-speeds) |
 # | a rank is never the answer | it has few images | merge neighbours (`--rebin 3`), or collect some |
 # | scores jump from seed to seed | few test images | `--folds 5`, and report the mean |
 #
