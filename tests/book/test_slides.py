@@ -6,7 +6,7 @@ import chapters
 import pytest
 import slides
 
-MAIN = [source.with_suffix(".ipynb") for source in chapters.sources()[:10]]
+MAIN = [source.with_suffix(".ipynb") for source in chapters.sources()[:11]]
 
 
 @pytest.mark.parametrize("page", MAIN, ids=lambda page: page.stem)
