@@ -59,7 +59,7 @@ from l2rclip_lite.cli import main
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-size = {"smoke": 200, "page": 400, "full": 2000}[PROFILE]
+size = {"smoke": 400, "page": 400, "full": 2000}[PROFILE]
 data = load_dataset("leaves", ranks=5, size=size, pixels=96, seed=SEED)
 leaves = [data.test[number][0] for number in range(len(data.test))]
 truth = np.array(data.test.targets)
@@ -86,14 +86,11 @@ five = model.with_ranks(Ranks(names, (0, 1, 2, 3, 4), template))
 answer = five.predict(leaves)
 print(f"Spearman's correlation: {order(answer.expected):.2f}")
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade, and the answer in words that the model never had.", "name": "fig-11-five"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the answer in words that the model never had.", "name": "fig-11-five"}}
 firsts = [int(np.flatnonzero(truth == rank)[0]) for rank in range(5)]
 image_grid(
     [leaves[at] for at in firsts],
-    [
-        f"true: {names[truth[at]]}\nanswer: {names[int(answer.median[at])]}"
-        for at in firsts
-    ],
+    [f"{names[truth[at]]}: {names[int(answer.median[at])]}" for at in firsts],
     columns=5,
 )
 
@@ -137,7 +134,7 @@ def landing(vocabulary: tuple[str, ...]) -> np.ndarray:
 vocabularies = (
     names,
     ("no", "slight", "moderate", "heavy", "severe"),
-    ("zero", "a tenth of", "a quarter of", "half of", "all of"),
+    ("no", "a tenth of", "a fifth of", "a third of", "half of"),
     ("green", "pale", "yellow", "brown", "black"),
 )
 rows = []
@@ -152,13 +149,16 @@ for vocabulary in vocabularies:
     )
 pd.DataFrame(rows).set_index("five words").round(2)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of five dots on a scale from 0 to 100 percent, one row per vocabulary, with the word beside each dot. In the first row no lies at 0, very low and low left of the middle, high and very high right of it; in the last row colours lie without order."}, "figure": {"caption": "Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be low, light ones high.", "name": "fig-11-landing"}}
-words_figures.landings({names: landing(names) for names in vocabularies})
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of five dots on a scale from 0 to 61 percent, one row per vocabulary, with the word beside each dot. In the first row no lies at 0, very low and low left of high and very high, which have changed places; in the last row colours lie without order."}, "figure": {"caption": "Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be low, light ones high.", "name": "fig-11-landing"}}
+places = {vocabulary: landing(vocabulary) for vocabulary in vocabularies}
+words_figures.landings(places, most=model.ranks.values[-1])
 
 # %% [markdown]
-# {numref}`fig-11-landing` explains the answers. *No* lands at zero. *Very low* and *low* land left of *high* and *very high*, so leaves come out in order; but the
-# middle of the scale is crowded, so answers are timid, and whatever lands in the wrong place is answered in the wrong place.
-# Colours have no order here, and no reason to have one. Look before you trust: this figure needs no image.
+# {numref}`fig-11-landing` explains the answers. *No* lands at zero; *very low* and *low* land left of *high* and *very high*, so
+# leaves come out in order. But *very high* lands left of *high*, so the two are answered as one, and all four lie in the middle
+# of the scale, so answers are timid. Fractions are spread out and order the leaves best. Colours lie upside down: the
+# tower never learned what is brown, only what is far from zero. Look before you trust, and choose your words by it: this figure
+# needs no image and no label.
 #
 # ## Real leaves and real fruit, without a label
 #
@@ -376,8 +376,9 @@ def land(new, old, values, s: float) -> float:
 assert check_land(land) == "right"
 
 # %% [markdown]
-# **3. Your vocabulary.** Predict, then run. Choose five words of your own for no damage up to a lot of it; a number is no word. Before you
-# run the cell, write down where you expect each to land. The check asks for an order of the leaves above 0.7.
+# **3. Your vocabulary.** Predict, then run. Choose five words of your own for no damage up to a lot of it, without digits and
+# percents. Before you run the cell, write down where you expect each to land. The check asks for an order of the leaves above
+# 0.8.
 
 
 # %% tags=["hide-input"]
@@ -389,12 +390,11 @@ def check_vocabulary(mine) -> str:
         return "not yet: each is a text"
     if any("percent" in name or any(map(str.isdigit, name)) for name in mine):
         return "not yet: no digits and no percents, those it knows"
-    try:
-        asked = model.with_ranks(Ranks(tuple(mine), (0, 1, 2, 3, 4), template))
-    except ValueError as error:
-        return f"not yet: {error}"
+    if tuple(mine) in vocabularies[1:]:
+        return "not yet: words of your own, not those of the figure"
+    asked = model.with_ranks(Ranks(tuple(mine), (0, 1, 2, 3, 4), template))
     reached = order(asked.predict(leaves).expected)
-    if reached <= 0.7:
+    if reached <= 0.8:
         places = ", ".join(f"{place:.0f}" for place in landing(tuple(mine)))
         return f"not yet: {reached:.2f}; your words land at {places}"
     return "right"
@@ -406,11 +406,10 @@ print(check_vocabulary(vocabulary))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# There are many. Fractions land well, since text towers read them near their percents. Colours do not, although every
-# gardener would order them: the tower never learned what is brown, only what is far from zero.
+# There are many. Watch the places: they should rise from word to word, and be spread out. These do.
 #
 # ```python
-# vocabulary = ["zero", "a tenth of", "a quarter of", "half of", "all of"]
+# vocabulary = ["no", "minor", "medium", "major", "massive"]
 # check_vocabulary(vocabulary)
 # ```
 # :::

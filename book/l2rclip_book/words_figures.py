@@ -33,11 +33,12 @@ ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these a
 SHOTS = (2, 4)
 
 
-def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]]) -> Figure:
+def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
     """Draw where the sentences of other vocabularies land on a scale of percents.
 
     Args:
         places: For the names of each vocabulary, lowest first, the percent of each.
+        most: The highest percent that the tower has learned.
     """
     with style():
         figure = Figure(figsize=(WIDTH, 0.8 + 0.62 * len(places)), layout="constrained")
@@ -46,7 +47,7 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]]) -> Figu
             axis.plot(percents, np.full(len(percents), row), color=GRID, linewidth=1, zorder=1)
             _name_landings(axis, row, names, percents)
 
-        axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-4, 104), yticks=[])
+        axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
         axis.set_xlabel("percent of damage that the sentence is nearest to")
         axis.spines[["left", "right", "top"]].set_visible(False)
     return figure

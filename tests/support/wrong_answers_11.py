@@ -4,6 +4,10 @@ Each has the number of its chapter, its code, and words of the sentence that its
 """
 
 PAIRS = """
+from scipy.special import softmax
+from scipy.stats import spearmanr
+
+
 def share(true, expected, of_tie=0.5, with_equal=False):
     right, pairs = 0.0, 0
     for i in range(len(true)):
@@ -16,51 +20,27 @@ def share(true, expected, of_tie=0.5, with_equal=False):
 
 """
 
-WRONG = [
-    ("11", PAIRS + "check_in_order(lambda t, e: share(t, e, with_equal=True))", "five pairs"),
-    ("11", PAIRS + "check_in_order(lambda t, e: share(t, e, of_tie=0.0))", "a tie counts one half"),
-    ("11", PAIRS + "check_in_order(lambda t, e: share(t, e, of_tie=1.0))", "a tie counts one half"),
-    ("11", PAIRS + "check_in_order(lambda t, e: 2 * share(t, e) - 1)", "no pair is in order"),
-    ("11", PAIRS + "check_in_order(lambda t, e: 100 * share(t, e))", "all pairs are in order"),
-    ("11", "check_in_order(lambda t, e: print(t))", "return a number"),
-    (
-        "11",
-        """
-        from scipy.stats import spearmanr
-
-        check_in_order(lambda t, e: float(spearmanr(t, e)[0]))
-        """,
-        "all pairs are in order",
-    ),
-    ("11", "check_land(lambda new, old, values, s: values[np.argmax(old @ new)])", "as near to"),
-    ("11", "check_land(lambda new, old, values, s: old @ new @ values)", "as near to the first"),
-    (
-        "11",
-        """
-        def without_scale(new, old, values, s):
-            near = np.exp(old @ new)
-            return near @ values / near.sum()
-
-        check_land(without_scale)
-        """,
-        "the last of the old ones",
-    ),
-    (
-        "11",
-        """
-        def not_divided(new, old, values, s):
-            return np.exp(s * old @ new) @ values
-
-        check_land(not_divided)
-        """,
-        "the last of the old ones",
-    ),
-    ("11", "check_land(lambda new, old, values, s: np.exp(s * old @ new))", "return one number"),
-    ("11", 'check_vocabulary(["no", "low", "middle", "high"])', "five different words"),
-    ("11", 'check_vocabulary(["no", "low", "low", "high", "full"])', "five different words"),
-    ("11", 'check_vocabulary(["0", "25", "50", "75", "100"])', "no digits"),
-    ("11", 'check_vocabulary(["zero", "ten percent", "half", "most", "all"])', "no percents"),
-    ("11", 'check_vocabulary(["green", "pale", "yellow", "brown", "black"])', "land at"),
-    ("11", 'check_vocabulary("abcde")', "five different words"),
-    ("11", "check_vocabulary([1, 2, 3, 4, 5])", "each is a text"),
+# calls of a check, and words of its verdict
+CALLS = [
+    ("check_in_order(lambda t, e: share(t, e, with_equal=True))", "five pairs"),
+    ("check_in_order(lambda t, e: share(t, e, of_tie=0.0))", "a tie counts one half"),
+    ("check_in_order(lambda t, e: share(t, e, of_tie=1.0))", "a tie counts one half"),
+    ("check_in_order(lambda t, e: 2 * share(t, e) - 1)", "no pair is in order"),
+    ("check_in_order(lambda t, e: 100 * share(t, e))", "all pairs are in order"),
+    ("check_in_order(lambda t, e: None)", "return a number"),
+    ("check_in_order(lambda t, e: float(spearmanr(t, e)[0]))", "all pairs are in order"),
+    ("check_land(lambda new, old, values, s: values[np.argmax(old @ new)])", "as near to"),
+    ("check_land(lambda new, old, values, s: old @ new @ values)", "as near to the first"),
+    ("check_land(lambda new, old, values, s: softmax(old @ new) @ values)", "the last of the"),
+    ("check_land(lambda new, old, values, s: np.exp(s * old @ new) @ values)", "the last of"),
+    ("check_land(lambda new, old, values, s: np.exp(s * old @ new))", "return one number"),
+    ('check_vocabulary(["no", "low", "middle", "high"])', "five different words"),
+    ('check_vocabulary(["no", "low", "low", "high", "full"])', "five different words"),
+    ('check_vocabulary(["0", "25", "50", "75", "100"])', "no digits"),
+    ('check_vocabulary(["zero", "ten percent", "half", "most", "all"])', "no percents"),
+    ('check_vocabulary(["no", "little", "some", "much", "extreme"])', "land at"),
+    ('check_vocabulary("abcde")', "five different words"),
+    ("check_vocabulary(vocabularies[2])", "of your own"),
+    ("check_vocabulary([1, 2, 3, 4, 5])", "each is a text"),
 ]
+WRONG = [("11", f"{PAIRS}print({call})", words) for call, words in CALLS]
