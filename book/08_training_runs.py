@@ -344,7 +344,7 @@ def provoke(kind: str) -> dict[str, float | str]:
     return measure(model, seen)
 
 
-# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. With seed 0 they repeat runs of the bands, and are no test of them. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
 test_images = None if config.start else see_images(run.model, data)
 signs_of = {provoked.HEALTHY: measure(run.model, test_images)}
 provokes = synthetic and PROFILE != "full"  # minutes on leaves, days on others
@@ -368,7 +368,7 @@ for sign in SIGNS if provokes and PROFILE == "page" else ():
 # - **The context says nothing about the ranks.** At a hundred times the learning rate the context drowns the words: with
 #   another context, or none, a sentence becomes another one. A context that has learned nothing leaves no sign.
 # - **Images of one sentence are pushed apart.** CLIP's plain loss, which might do it, does not: in `results/signs.csv` its
-#   images end as close together as in healthy runs ({doc}`05_losses` says why). Here a loss compares images with
+#   images end about as close together as in healthy runs ({doc}`05_losses` says why). Here a loss compares images with
 #   images, and takes those of one rank for strangers.
 #
 # Other data, towers and numbers of ranks move the bands.

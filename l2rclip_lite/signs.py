@@ -179,7 +179,7 @@ def _spread(image: Batch, target: Targets) -> float:
     image = image.detach().cpu().double()
 
     squared = 0.0
-    for rank in target.unique():
+    for rank in set(target.tolist()):
         own = image[target == rank]
         squared += float((own - own.mean(dim=0)).square().sum())
     return squared / len(image)

@@ -59,8 +59,8 @@ class Sign:
 
         Example:
             >>> sign = Sign("x", "", "", "", "", healthy=(0.5, 0.9), provoked=(0.1, 0.3), advice="")
-            >>> sign.threshold, replace(sign, provoked=(0.1, 0.6)).threshold
-            (0.4, None)
+            >>> sign.threshold
+            0.4
         """
         if self.healthy[0] > self.provoked[1]:
             return (self.healthy[0] + self.provoked[1]) / 2
