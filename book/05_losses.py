@@ -17,8 +17,8 @@
 # healthy leaf lies exactly on its own sentence. On its left is rank 1; on its right, just as near, is rank 4. Should the
 # image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that knows the order says yes: to be
 # taken for rank 4 is the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning`, each in
-# a few lines of PyTorch, and compare them with the package. Halfway down, a {doc}`playground <playground>` lets you drag
-# the image yourself. At the end you see how one harmless-looking term makes a model too sure of itself.
+# a few lines of PyTorch, compare them with the package, and break them, to see why each has its form. Halfway down, a
+# {doc}`playground <playground>` lets you drag the image yourself.
 #
 # **You need.** Autograd, softmax and cross-entropy in PyTorch; ranks, and CLIP's unit vectors, from
 # {doc}`01_ordinal_classification`.
@@ -94,16 +94,16 @@ forces = {
 loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
-# A force is minus a gradient, and the figure splits it by text. Under cross-entropy the arrows of ranks 1 and 4 are mirror
-# images: two texts that are equally near push equally hard, whatever their ranks. The *order-blind* pairwise loss does the
-# same by design. With the true order in its weights, rank 4 pushes four times as hard as rank 1, and the image moves left,
-# towards its neighbour. With a *shuffled* order it trusts the wrong neighbours.
+# A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near push
+# equally hard, whatever their ranks. The *order-blind* pairwise loss does the same by design. With the true order in its
+# weights, rank 4 pushes four times as hard as rank 1, and the image moves left, towards its neighbour. With a *shuffled*
+# order it trusts the wrong neighbours.
 #
 # ## A small batch to check against
 #
 # Write $z_i$ for the feature of image $i$, $y_i$ for its rank, $t_k$ for the feature of the sentence of rank $k$, one of
-# $K$, and $r_k$ for the value of that rank. All features have unit length. Five texts and six images in eight dimensions
-# tell a right loss from a wrong one:
+# $K$, and $r_k$ for the value of that rank. All features have unit length. Five texts and six images tell a right loss from
+# a wrong one:
 
 # %%
 torch.set_default_dtype(torch.float64)  # six digits that agree
@@ -142,7 +142,8 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 # ## Many images, one sentence: the contrastive loss
 #
 # CLIP's loss {cite:p}`radford2021learning` asks each image of a batch for its text and each text for its image; all other
-# partners are wrong. With an image in row $i$ of $Z$ and its text in row $i$ of $T_Y$,
+# partners are wrong, so that the batch itself supplies the wrong answers. It asks both ways, since a sentence near to
+# everything would please every image. With an image in row $i$ of $Z$ and its text in row $i$ of $T_Y$,
 #
 # $$
 # \begin{aligned}
@@ -163,9 +164,18 @@ def plain(z, t, y, s):
 compare(plain(Z, T, y, s), losses.contrastive_loss(Z, T[y], s))
 
 # %% [markdown]
-# With ranks, two images of a batch can share a sentence, and this loss counts the sentence of one as wrong for the
-# other. L2RCLIP's loss is *asymmetrical* instead. An image has one text among all $K$ ranks, so image to text is a plain
-# cross-entropy over ranks. A text has many images, $P(k)$, and shares its probability among them:
+# **Break it.** Three images of rank 2 lie exactly on their sentence. No features could do better:
+
+# %%
+perfect, only_two = T[[2, 2, 2]], torch.tensor([2, 2, 2])
+print(f"{plain(perfect, T, only_two, s):.3f}; log 3 is {math.log(3):.3f}")
+among_all = F.cross_entropy(s * perfect @ T.T, only_two)
+print(f"among all five sentences {among_all:.3f}")
+
+# %% [markdown]
+# The three wrong answers are copies of the right one, so the loss stays that of a blind guess. Among all $K$ sentences it
+# can fall to 0. So L2RCLIP's loss is *asymmetrical*: image to text is a plain cross-entropy over ranks, and a text has many
+# images, $P(k)$, among which it shares its probability:
 #
 # $$
 # \begin{aligned}
@@ -175,15 +185,18 @@ compare(plain(Z, T, y, s), losses.contrastive_loss(Z, T[y], s))
 # \end{aligned}
 # $$ (eq-05-asym)
 #
-# The outer mean runs over the ranks that the batch holds; this half is the supervised contrastive loss of
-# {cite:t}`khosla2020supervised`, from texts to images. For the text of rank 2, with its two images, it is one line:
+# The inner mean gives a rank one vote, however many images it has; the outer one runs over the ranks that the batch
+# holds. This half is the supervised contrastive loss of {cite:t}`khosla2020supervised`, from texts to images. For one
+# text it is one line. **Break it** with a rank that has no image:
 
 # %%
 log_p = (s * T @ Z.T).log_softmax(1)  # row k: which image fits text k?
 print(f"text 2: {-log_p[2][y == 2].mean():.4f}")
+print(f"without an image: {-log_p[2][y == 9].mean():.4f}")
 
 # %% [markdown]
-# In exercise 1 you write the mean over all texts. The next figure shows what both losses want from every pair.
+# A mean of nothing spoils the whole loss, so such a text must not vote; in exercise 1 you write the mean over the others.
+# What do both losses want from every pair?
 
 # %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames mark pairs of one rank; two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-05-pairs"}} tags=["hide-input"]
 ranks, eye5, eye6 = torch.arange(5), torch.eye(5), torch.eye(6)
@@ -269,14 +282,12 @@ assert torch.allclose(
 # %% [markdown]
 # In the left panel two framed cells are red: the plain loss pushes an image from the sentence of its own rank. That does
 # little harm: the two columns of rank 2 are copies of *one* vector, so only their sum moves anything, and the
-# sum is a pull. The asymmetry changes two counts. From image to text, it compares all $K$ ranks once, where in the
-# plain loss a frequent rank counts often and an absent rank not at all. From text to image, it gives one vote to each rank,
-# not to each image. In a batch that holds every rank equally often, the gradients of the two losses differ only by the
-# factor $\tfrac12$.
+# sum is a pull. What changes is who counts: all $K$ ranks once, where in the plain loss a frequent rank counts often and
+# an absent one not at all.
 #
 # ## Cross-entropy is a pull and a push
 #
-# Nothing so far knows an order. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$.
+# Nothing yet knows an order. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$.
 # Put that into the cross-entropy of the logits $s\,z_i\cdot t_k$, and the ones cancel:
 #
 # $$
@@ -298,8 +309,22 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# The push asks how *near* a text is, not which rank it has. The logarithm is concave, so Jensen's
-# inequality bounds the push from below by a mean:
+# The push asks how *near* a text is, not which rank it has. **Break it** with texts of unequal length, rank 4 five times
+# as long as rank 0:
+
+# %%
+uneven = T * (1 + r[:, None])
+split, whole = (
+    pull_and_push(Z, uneven, y, s),
+    F.cross_entropy(s * Z @ uneven.T, y),
+)
+print(f"pull and push {split:.1f}, cross-entropy {whole:.1f}")
+
+# %% [markdown]
+# Now a long text wins by its length. So every feature here has unit length.
+#
+# The push entangles all texts. To take them apart, write its sum as $K$ times a mean. The logarithm is concave, so that of a
+# mean is at least the mean of the logarithms (Jensen), and those are just $-s\,d_{ik}^2/2$:
 #
 # $$
 # \begin{aligned}
@@ -309,7 +334,19 @@ compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 # $$ (eq-05-bound)
 #
 # The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: be near your own text, be far from all texts, with
-# the same weight for each.
+# the same weight for each. **Break it** with a large scale:
+
+# %%
+for scale in (1.0, 5.0, 20.0):
+    bracket = losses.ordinal_pairwise_loss(
+        Z, T, y, r, order="blind", push_power=2
+    )
+    bound = math.log(5) + scale / 2 * bracket
+    print(f"s = {scale:4}: {F.cross_entropy(scale * Z @ T.T, y):.2f}", end="")
+    print(f", of which the bound sees {bound:.2f}")
+
+# %% [markdown]
+# At a large scale the nearest wrong text decides, and a mean does not see it: the bracket can only be an addition.
 
 # %% tags=["remove-cell"]
 for scale in (1.0, 10.0, 100.0):
@@ -322,9 +359,14 @@ for scale in (1.0, 10.0, 100.0):
 # %% [markdown]
 # ## Stage 2: the ordinal weight
 #
-# To let the loss know the order, give each text a weight that grows with the gap between its rank and that of the image, up
-# to 1 for the largest gap $M$ of the batch. With a push by $d$ in place of $d^2$ and without the scale, this is
-# the cross-modal ordinal pairwise loss of stage 2:
+# Three changes lead from that bracket to the loss of L2RCLIP. They are our reading of the authors' code.
+#
+# 1. **A weight.** The blind push has the weight 1 for each text, even the image's own, where it fights the pull. A weight
+#    should be 0 there, grow with the gap, and not depend on the unit, years or decades. The simplest is the gap divided by
+#    the largest gap $M$ of the batch.
+# 2. **Distance, not its square.** As $d_{ik}^2=2-2\,z_i\cdot t_k$, squared pushes add up to one, away from the weighted
+#    mean of the texts. A push by $d$ has a direction for each text, and its size is the weight alone.
+# 3. **No scale.** $s/2$ stands in front of pull and push alike; how much both count is left to a $\lambda$.
 #
 # $$
 # \begin{aligned}
@@ -350,15 +392,34 @@ compare(tightness(Z, T, y), losses.tightness(Z, T, y))
 compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 
 # %% [markdown]
-# You can work the loss out on paper. Three texts lie at 0°, 60° and 120°, so neighbours are 1 apart and the ends $\sqrt3$. Two
-# images, of ranks 0 and 2, lie on their own texts: tightness is 0. Each is 1 away from rank 1, with weight $\tfrac12$, and
-# $\sqrt3$ away from the far end, with weight 1. Diversity is a mean over six pairs, $\tfrac16\cdot 2\,(\tfrac12+\sqrt3)$. So
-# the loss is negative, and that is right: only differences of a loss move anything.
+# The loss may be negative; only its differences move anything. Of a push by distance, the share $\cos(\theta/2)$ turns an
+# image at the angle $\theta$, so the grey arrow of {numref}`fig-05-forces` is
+# $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$: the differences of the weights on both sides.
 #
-# The grey arrow of {numref}`fig-05-forces` can be worked out, too. A push by distance acts along the line to the text, and the
-# share $\cos(\theta/2)$ of it turns an image at the angle $\theta$. Ranks 1 and 4, 72° away, have the weights $\tfrac14$
-# and 1; ranks 2 and 3, 144° away, have $\tfrac12$ and $\tfrac34$. The mean over five texts is
-# $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$, towards rank 1.
+# **Break it** twice. Put an image exactly on its text, and take the root of the squared distance as it is:
+
+# %%
+on_text = T[[0]].clone().requires_grad_()
+squared = (on_text[:, None] - T).square().sum(2)
+for name, d in {
+    "no clamp": squared.sqrt(),
+    "clamp": squared.clamp_min(1e-12).sqrt(),
+}.items():
+    push = (r / 4 * d).sum()  # its own text has the weight 0
+    (grad,) = torch.autograd.grad(push, on_text, retain_graph=True)
+    print(f"{name:8}", grad[0, :3])
+
+# %% [markdown]
+# The slope of a root is infinite at 0, and 0 · ∞ is not a number: the weight 0 does not help. So the package clamps the
+# square. Now look at the weights of one image of rank 2, in three batches:
+
+# %%
+for others in ([], [1], [0]):
+    batch = torch.tensor([2, *others])
+    print(f"beside {others}:", losses.rank_weights(batch, r)[0])
+
+# %% [markdown]
+# $M$ moves with the batch, and with it the push on the same image; `controls.normalise="global"` holds it.
 
 # %% tags=["remove-cell"]
 corners, ends = on_circle(0, 60, 120), torch.tensor([0, 2])
@@ -373,16 +434,23 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # ### Try it
 #
 # In the book, a playground follows: drag the square image or a text, press *Slide to rest*, change the loss or the weights
-# ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text, away from the
-# bulk of the other ranks: the loss stretches the scale at its ends. With shuffled weights it still rests near its own
-# text, because the pull is stronger than any push.
+# ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text, away from the bulk of the other
+# ranks.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
 # ## Stage 1, where the texts move
 #
-# In stage 1 the image tower is frozen and the texts learn, so the loss gets a term for pairs of texts. It runs over the
-# pairs $i<j$ of a batch, and the least gap $m$ among them is subtracted from each; if two images share a rank, $m$ is 0:
+# In stage 1 the images stay and the texts learn. Start from {eq}`eq-05-stage2` once more, and let image $i$ meet the texts of
+# the other images $j$ of its batch:
+#
+# 1. Image $i$ pushes text $y_j$ by $\omega_{ij}\lVert z_i-t_{y_j}\rVert$, as before. But untrained images know little of
+#    order, and neither do their pushes.
+# 2. So texts push each other, too, with the same weight. Such a push moves both of its ends, so half of it moves as much as
+#    a push by an image that stays.
+# 3. The pull is halved: $\tfrac12 d^2$ has the slope $d$, as a push has the slope $\omega$.
+# 4. The least gap $m$ of the batch is subtracted, so that the closest pairs do not push at all. If two images share a rank,
+#    $m$ is 0.
 #
 # $$
 # \begin{aligned}
@@ -410,15 +478,47 @@ package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
-# The released code has two flaws. Image $i$ meets text $j$, but image $j$ never meets text $i$; and a batch of one label
-# divides 0 by 0. The package keeps the first, unless you ask for `symmetric=True`; in a batch of one label its push is 0.
-# {doc}`14_other_losses` measures what the flaws do.
+# **Break it.** Give it a batch of one rank, the same batch in another order, and a push by $d^2$, with and without the
+# unit length:
+
+# %%
+print(f"one rank {stage1(Z[[2, 5]], T, y[[2, 5]], r):.3f}")
+print(f"as it was {stage1(Z, T, y, r):.4f}", end="")
+print(f", reversed {stage1(Z.flip(0), T, y.flip(0), r):.4f}")
+
+
+def push_by(power, t):
+    weight = (r[:, None] - r).abs() / 4
+    return -(weight * losses.distances(t, t) ** power).mean()
+
+
+# %% tags=["hide-input"]
+line = torch.tensor([[0.0], [0.1], [0.3], [0.6], [1.0]])
+seeded = torch.Generator().manual_seed(SEED)
+globe = F.normalize(torch.randn(1, 5, 3, generator=seeded), dim=-1)
+for power in (1, 2):
+    t = line.clone()
+    for _ in range(60):
+        t.requires_grad_()
+        (grad,) = torch.autograd.grad(push_by(power, t), t)
+        t = (t - grad).detach()
+    end = walk(lambda t, p=power: push_by(p, t), globe, 300, 1.5)[-1, 0]
+    neighbours = (end[0] - end[1]).norm()
+    print(
+        f"push by d^{power}: {float(t.max() - t.min()):.1e} on a line,", end=""
+    )
+    print(f" {neighbours:.2f} between ranks 0 and 1 on a sphere")
+
+# %% [markdown]
+# One rank alone divides 0 by 0; the package then pushes nothing. The order matters because image $i$ meets text $j$, but
+# image $j$ never meets text $i$; `symmetric=True` mends that, and {doc}`14_other_losses` measures both. A push by $d^2$
+# grows with the distance that it makes: without the unit length it explodes, and on a sphere neighbours end in one heap.
 #
 # ### Does order emerge?
 #
-# If sentences push each other by the gaps of their ranks, they might line up by themselves. To test this, start five
-# texts anywhere and put the images on them, so that nothing pulls. Each step follows the force of the loss, on a circle and
-# on a sphere. Order is the correlation of rank gap and distance: 1 is perfect, 0 is chance.
+# If sentences push each other by the gaps of their ranks, they might line up by themselves. Start five texts anywhere, put
+# the images on them, so that nothing pulls, and follow the force of the loss, on a circle and on a sphere. Order is the
+# correlation of rank gap and distance: 1 is perfect, 0 is chance.
 
 # %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
@@ -470,18 +570,17 @@ if PROFILE != "smoke":
     assert (apart[0] - apart[1]).norm() > 1.5 * (best[0] - best[1]).norm()
 
 # %% [markdown]
-# - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle some are caught: a
-#   text that starts on the wrong side cannot pass the others. Real features have hundreds of dimensions.
-# - **It is the order that the weight was given, right or wrong.** The blind weight spreads texts in any order. The shuffled
-#   weight is just as neat, in its own wrong order: the loss trusts the labels.
+# - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle a text that starts on
+#   the wrong side cannot pass the others. Real features have hundreds of dimensions.
+# - **It is the order that the weight was given, right or wrong.** The blind weight spreads texts in any order, the shuffled
+#   one in its own wrong order.
 # - **The spacing is not that of the ranks.** In the best arrangement, neighbours huddle at both ends: with one image per
-#   rank $m$ is 1, and the closest pairs have weight 0. In most real batches $m$ is 0, and they huddle less. Keeping
-#   neighbours apart is left to the contrastive loss.
+#   rank $m$ is 1, and they have weight 0. Keeping them apart is left to the contrastive loss.
 #
 # ## A third loss: the ranked probability score
 #
-# The order can also enter through the *probabilities* $p_{ik}$, the softmax of the logits. Ask $K-1$ questions about an
-# image, "is the rank at most $k$?", answer each with the cumulative probability $F_{ik}$, and square the errors
+# The order can also enter through the probabilities $p_{ik}$, the softmax of the logits. Ask $K-1$ questions about an
+# image, "is the rank at most $k$?", answer with the cumulative probability $F_{ik}$, and square the errors
 # {cite:p}`epstein1969scoring`:
 #
 # $$
@@ -505,17 +604,25 @@ logits = s * Z @ T.T
 compare(rps(logits, y), losses.ranked_probability_loss(logits, y))
 
 # %% [markdown]
-# An answer that is two ranks off is wrong in two questions, so the loss knows which mistake is worse. It also rewards
-# honesty. If "yes" is right with probability $q$, the mean score of one question is $q(1-F)^2+(1-q)F^2$, which is least at
+# An answer that is two ranks off is wrong in two questions, so the loss knows which mistake is worse. **Break it**: ask
+# for each rank by itself, "is it rank $k$?", and square those errors:
+
+# %%
+sure_of = 50 * torch.eye(5)[[1, 4]]  # certain of rank 1, and of rank 4
+for logits in sure_of[:, None]:
+    apart = (logits.softmax(1) - torch.eye(5)[RANK0]).square().sum()
+    print(f"cumulated {rps(logits, RANK0):.0f}, rank by rank {apart:.0f}")
+
+# %% [markdown]
+# For an image of rank 0, rank 4 is then no worse than rank 1. The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is $q(1-F)^2+(1-q)F^2$, which is least at
 # $F=q$. A loss whose best answer is the honest one is called *proper* {cite:p}`gneiting2007strictly`. Cross-entropy is
 # proper, too. Is the pairwise loss?
 #
 # ## Tightness makes a model too sure
 #
-# Take twenty images that look exactly alike. Twenty experts graded one each: one said 0, five 1, eight 2, five 3 and one
-# 4. No model can tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five
-# texts that are equally far apart. A squared distance is $2-2\,z\cdot t$, so its mean is least where $z$ points to the mean of
-# the images' texts:
+# Take twenty images that look exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and one 4. No model can
+# tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five texts that
+# are equally far apart. As $d^2=2-2\,z\cdot t$, its mean is least where $z$ points to the mean of the images' texts:
 
 # %%
 C = F.normalize(torch.eye(5) - 1 / 5, dim=1)  # equally far apart
@@ -524,10 +631,10 @@ z = F.normalize(C[grades].mean(0), dim=0)
 print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 
 # %% [markdown]
-# That is all but certain of rank 2, which only eight of twenty experts chose. Tightness knows nothing of the scale $s$, which
-# turns a distance into doubt or certainty. In training it does not act alone. Here is the whole loss of
-# stage 2, with a weight for each addition to cross-entropy, and a linear "image tower" to train with it. An image is 8
-# numbers, of which only the first matters, and the grades are noisy.
+# That is all but certain of rank 2, which only eight of twenty experts chose: tightness knows nothing of the scale $s$,
+# which turns a distance into doubt. In training it does not act alone. Here is the whole loss of stage 2, with a weight for
+# each addition to cross-entropy, and a linear "image tower". An image is 8 numbers, of which only the first matters, and
+# the grades are noisy.
 
 
 # %%
@@ -555,7 +662,7 @@ def images(number):
 
 
 # %% [markdown]
-# Train each setting on 1,000 images and test it on 4,000 others; and train it on the twenty images that look alike.
+# Each setting trains on 1,000 images, and is tested on 4,000 others; and it trains on the twenty that look alike.
 
 # %% tags=["nbval-ignore-output"]
 settings = {  # weights of tightness, diversity and RPS
@@ -650,19 +757,15 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() == "+ both (paper)"
 
 # %% [markdown]
-# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The released code gives the two one weight; the
-#   package has `lambda_tight` and `lambda_push`.
-# - **Cross-entropy resists, and cannot win.** On the twenty identical images it almost holds tightness in check. One linear
-#   map for a thousand different images has less freedom.
-# - **The fixed scale is part of the trouble.** A smaller $s$ would make the model less sure, but $s$ is frozen, as in the
-#   released code.
+# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The package weighs them apart, by
+#   `lambda_tight` and `lambda_push`.
 # - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best: only the
-#   scale of its answers was wrong. So `fit` always fits one temperature, on validation images ({doc}`10_your_own_images`).
+#   scale of its answers was wrong, and $s$ is frozen. So `fit` always fits one temperature, on validation images
+#   ({doc}`10_your_own_images`).
 #
-# `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2: it asks for the same honest answer
-# as cross-entropy, and adds the order. Stage 1 keeps its pairwise loss with $\lambda_1=1$, because there the texts must find
-# their places. The preset was chosen on validation images of BRACOL and of generated leaves, not on those of every set;
-# {doc}`09_does_it_help` compares both presets on test images.
+# `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2. Stage 1 keeps its pairwise loss with
+# $\lambda_1=1$, because there the texts must find their places. The preset was chosen on validation images of BRACOL and
+# of generated leaves; {doc}`09_does_it_help` compares both presets on test images.
 #
 # ## Exercises
 #

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Training runs: any data, any towers, CPU or GPU
 #
-# A result that nobody can reproduce is an anecdote. This page is both a chapter and a program. Its parameters choose a
-# data set, a fold, the towers and a seed, and one command runs it without a browser. For each benchmark of the paper
-# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. If you have none of those data sets, every
-# step also runs on generated leaves, as on the page you see.
+# A result that nobody can reproduce is an anecdote. This page is both a chapter and a program: its parameters choose a
+# data set, a fold, the towers and a seed, and one command runs it. For each benchmark of the paper
+# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. Every step also runs on generated leaves, as on
+# the page you see.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and enough shell to read a command and a loop.
 #
@@ -69,8 +69,10 @@ import yaml
 from IPython.display import Markdown
 from pydantic import ValidationError
 
-from l2rclip_book import plots, training_runs
+from l2rclip_book import plots, provoked, training_runs
 from l2rclip_book.markdown import markdown_table
+from l2rclip_book.sign_figures import sign_ranges
+from l2rclip_book.signs import SIGNS, SeenImages, measure, see_images
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.describe import leakage
@@ -78,6 +80,7 @@ from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -139,16 +142,15 @@ if synthetic:
 # ```
 #
 # `-f` names a parameter file, and `-p` overrides it. To try a batch without a large tower, add `-p PROFILE smoke`:
-# image size, epochs, towers and baselines are then small, whatever the file says. A misspelt parameter, an unknown
-# profile or a value out of range ends the run at once, with one sentence that names the fix.
+# image size, epochs, towers and baselines are then small, whatever the file says.
 #
 # For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low to
 # high, and a sentence around `{rank}`.
 #
 # ## Before you train: card, counts, leakage
 #
-# Three questions prevent most regrets. Whose images are these, and what may be done with them? Which ranks have images
-# at all? Who is in both training and test? {doc}`17_data_sets` shows the answers for every benchmark.
+# Whose images are these, and what may be done with them? Which ranks have images at all? Who is in both training and test?
+# {doc}`17_data_sets` shows the answers for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
@@ -271,8 +273,7 @@ again, _ = train(SEED)
 print("the same numbers:", again.metrics == run.metrics)
 
 # %% [markdown]
-# A changed setting makes another run, which needs another `OUT`. Device, threads and worker processes do not count: a
-# run may continue on another machine, and its numbers then differ in the last digits.
+# A changed setting makes another run, which needs another `OUT`. Device, threads and worker processes do not count.
 #
 # ## A batch and its summary
 #
@@ -321,11 +322,61 @@ missing = sorted(set(FOLDS) - set(there.astype(int))) or "none"
 print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 
 # %% [markdown]
+# (signs-of-failure)=
+# ## Is it still the method?
+#
+# Fair scores do not say that every part of the method works. It can fail in four ways, and each leaves a sign in the
+# features. `l2rclip report runs/mine` makes one HTML page of a finished run: scores, curves, confusion, reliability, the
+# worst images, the model card, and these signs, beside those of runs that were healthy and of runs that were made to fail.
+# On leaves, each failure is provoked here once, with the settings of the page but for what makes it fail.
+
+
+# %%
+def provoke(kind: str) -> dict[str, float | str]:
+    """Train a run that fails on purpose; return its signs."""
+    settings = provoked.settings(kind, config)
+    model = L2RCLIP.build(ranks, settings, data.image_size)
+    provoked.train_stages(kind, images, model)
+    after = None  # what fails in stage 1 is left at that
+    if kind == provoked.APART:
+        after = images.encode(model, "test")
+    seen = SeenImages(images.features["test"], after, images.targets["test"])
+    return measure(model, seen)
+
+
+# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. With seed 0 they repeat runs of the bands, and are no test of them. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
+test_images = None if config.start else see_images(run.model, data)
+signs_of = {provoked.HEALTHY: measure(run.model, test_images)}
+provokes = synthetic and PROFILE != "full"  # minutes on leaves, days on others
+if provokes:
+    untrained = L2RCLIP.build(ranks, config, data.image_size)
+    images = TrainingData.load(data, untrained)
+    signs_of |= {kind: provoke(kind) for kind in provoked.PROVOKED}
+sign_ranges(signs_of)
+
+# %% tags=["remove-cell"]
+for sign in SIGNS if provokes and PROFILE == "page" else ():
+    assert not sign.fires(signs_of[provoked.HEALTHY][sign.column])
+    is_apart = sign.threshold is not None
+    assert sign.fires(signs_of[sign.provoked_by][sign.column]) == is_apart
+
+# %% [markdown]
+# - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order than
+#   without RankFormer. The order of the *sentences* decides nothing: with five ranks it falls in healthy runs, too.
+# - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ order outweighs meaning: sentences leave their plain
+#   templates, and images lie nearer to other sentences than to their own.
+# - **The context says nothing about the ranks.** At a hundred times the learning rate the context drowns the words: with
+#   another context, or none, a sentence becomes another one. A context that has learned nothing leaves no sign.
+# - **Images of one sentence are pushed apart.** CLIP's plain loss, which might do it, does not: in `results/signs.csv` its
+#   images end about as close together as in healthy runs ({doc}`05_losses` says why). Here a loss compares images with
+#   images, and takes those of one rank for strangers.
+#
+# Other data, towers and numbers of ranks move the bands.
+#
 # ## Watch it elsewhere
 #
 # After each new epoch `fit` calls the function that you pass as `on_epoch`, with the new row of the history: a
-# dictionary of `stage`, `epoch`, `loss`, `val_rps` and the other scores. An error in your function stops the run, and
-# the same call resumes after that epoch. So any dashboard takes a few lines, and none is a dependency. TensorBoard:
+# dictionary of `stage`, `epoch`, `loss`, `val_rps` and the other scores. Any dashboard takes a few lines. TensorBoard:
 #
 # ```python
 # from torch.utils.tensorboard import SummaryWriter  # pip install tensorboard
@@ -344,9 +395,6 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 #     fit(data, config, "runs/mine",
 #         on_epoch=lambda row: board.log({f"stage {row['stage']}/{name}": row[name] for name in row}))
 # ```
-#
-# `l2rclip report runs/mine` makes one HTML page of a finished run: scores, curves, confusion, reliability, the worst
-# images, the model card.
 #
 # ## From a shell, and on several GPUs
 #
@@ -449,8 +497,7 @@ ALONE = "The parameter files are not beside this notebook: see the book's page."
 pd.DataFrame(table).set_index("file") if table else ALONE
 
 # %% [markdown]
-# Each row is one run: one fold and one seed, with cross-entropy beside it. Two cores are enough for the leaves of this
-# book; the benchmarks of the paper would take them hours to weeks.
+# Each row is one run: one fold and one seed, with cross-entropy beside it.
 #
 # ### When memory runs out
 #
@@ -472,9 +519,8 @@ pd.DataFrame(table).set_index("file") if table else ALONE
 # (published-numbers)=
 # ## Published numbers
 #
-# The head of a parameter file says what a reader must know first: unit, leakage, cost, and where each published number
-# was seen. The table is read from the files, so there is one place to correct. *Not obtained* means that the number is
-# in the paper, but not in a source that we could check.
+# The head of a parameter file says where each published number was seen. *Not obtained* means that the number is in the
+# paper, but not in a source that we could check.
 
 # %% tags=["hide-input"]
 keys = ("accuracy", "mae", "auc", "epsilon_error")
@@ -680,7 +726,8 @@ check_difference(differing)
 #   were taken.
 # - Cost is arithmetic: images × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
 #   GPU, or several by `accelerate launch`.
-# - Published numbers are in the parameter files, with their source. No number of the paper was reproduced here.
+# - Four signs tell whether each part of the method did its work; they are a reason to look, not a verdict.
+# - No number of the paper was reproduced here.
 #
 # Next: {doc}`09_does_it_help` looks at many runs at once, {doc}`10_your_own_images` at one data set of yours.
 #

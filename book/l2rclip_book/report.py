@@ -10,6 +10,7 @@ import sys
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from l2rclip_book import plots
+from l2rclip_book import plots, signs
 from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
 from l2rclip_lite.metrics import Scores, medians, rps_of_images, with_intervals
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
@@ -97,7 +99,7 @@ WORST = '<p class="legend">Bars: the probability of each rank. The triangle mark
 def write_report(
     run: str, file: Path, judged: Judged, read_data: Callable[[], OrdinalDataset]
 ) -> Path:
-    """Write scores, curves, confusion, reliability, worst images and model card as one HTML file.
+    """Write scores, curves, signs of failure, worst images and model card as one HTML file.
 
     Args:
         run: A run directory.
@@ -118,6 +120,7 @@ def write_report(
     history = directory.read_history()
     card = directory.read_card()
     ours = answers[OURS]
+    read_once = cache(read_data)
 
     parts = _score_parts(ranks, ours, scores, metrics)
     if any("loss" in row for row in history):  # not where no epoch was run
@@ -130,7 +133,8 @@ def write_report(
         )
         parts["Training"] = _image(curves) + CURVES
     parts |= _answer_parts(ranks, ours)
-    parts["Worst images, by RPS"] = _worst(read_data, ours, ranks)
+    parts["Signs of failure"] = _signs(directory.folder, read_once)
+    parts["Worst images, by RPS"] = _worst(read_once, ours, ranks)
     parts["Model card, to complete in README.md of the run"] = _card(card)
 
     body = "".join(f"<h2>{escape(title)}</h2>\n{text}\n" for title, text in parts.items())
@@ -191,6 +195,49 @@ def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
         "Reliability": _image(diagram) + RELIABLE,
         "Intervals": intervals,
     }
+
+
+def _signs(run: Path, read_data: Callable[[], OrdinalDataset]) -> str:
+    """Return the part of the page about the signs of failure, beside those of other runs."""
+    seen = None
+    reason = ""
+    try:
+        model = L2RCLIP.from_pretrained(run)
+    except InputError as error:
+        return f"<p>They cannot be computed: {escape(one_line(str(error)))}</p>"
+    try:
+        seen = signs.see_images(model, read_data())
+    except InputError as error:
+        problem = one_line(str(error)).removeprefix("signs: ")
+        reason = f"<p>Without images: {escape(problem)}</p>"
+
+    values = signs.measure(model, seen)
+    return reason + _table_of_signs(values) + f'<p class="legend">{signs.LEGEND}</p>'
+
+
+def _table_of_signs(values: Mapping[str, float | str]) -> str:
+    """Return a line for each sign with its ranges, and below them a sentence for each."""
+    rows = []
+    sentences = []
+    for number, sign in enumerate(signs.SIGNS, start=1):
+        value = values[sign.column]
+        if isinstance(value, str):
+            shown = "–"
+            says = f"Not computed: {value}"
+        else:
+            shown = f"{value:.2f}".replace("-", "−")
+            says = sign.says(value)
+        rows.append(
+            {
+                "sign": f"{number}. {sign.meaning}",
+                "this run": shown,
+                "healthy runs": signs.in_words(sign.healthy),
+                "runs that failed": signs.in_words(sign.provoked),
+            }
+        )
+        sentences.append(f"<li><b>{escape(sign.failure)}?</b> {escape(says)}</li>")
+    table = _scrolling(pd.DataFrame(rows), index=False)
+    return f"{table}<ol>{''.join(sentences)}</ol>"
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:

@@ -20,9 +20,9 @@ def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> N
       l2rclip report runs/mine
       l2rclip report runs/mine --out mine.html --root /where/the/images/are/now
 
-    It has the scores beside those of the baselines, training curves, confusion, reliability, the
-    worst test images and the model card, and asks no other host for anything. Look at the images
-    before you hand it on.
+    It has the scores beside those of the baselines, training curves, confusion, reliability, signs
+    of failure, the worst test images and the model card, and asks no other host for anything. Look
+    at the images before you hand it on.
 
     Args:
         run: The --out of a finished fit.

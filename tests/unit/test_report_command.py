@@ -15,6 +15,7 @@ from PIL import Image
 from run_files import refused, run
 
 from l2rclip_book import plots
+from l2rclip_book.signs import SIGNS
 from l2rclip_lite.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
@@ -69,7 +70,16 @@ def test_the_page_shows_differences_and_intervals(page: str) -> None:
 def test_every_table_of_the_page_can_be_scrolled(page: str) -> None:
     """On a phone, and by the keyboard."""
     scrolled = re.findall(r'<div class="scroll" tabindex="0"><table', page)
-    assert page.count("<table") == len(scrolled) == 3
+    assert page.count("<table") == len(scrolled) == 4
+
+
+def test_the_page_shows_each_sign_of_failure(page: str) -> None:
+    """Its value between two ranges, and one sentence; of what was not trained it says so."""
+    start = page.index("Signs of failure")
+    part = page[start : page.index("<h2>Worst")]
+    assert len(re.findall(r"<td>−?\d\.\d\d to −?\d\.\d\d</td>", part)) == 2 * len(SIGNS)
+    assert part.count("<li><b>") == len(SIGNS)
+    assert "Not computed" not in part
 
 
 def test_where_the_images_are_not_followed_a_sentence_says_so(hostile_run: Path) -> None:
@@ -79,7 +89,8 @@ def test_where_the_images_are_not_followed_a_sentence_says_so(hostile_run: Path)
 
     text = (hostile_run / "report.html").read_text(encoding="utf-8")
     assert text.count("<img") == 3
-    assert "add --root" in text
+    assert text.count("add --root") == 2  # once for the signs of failure
+    assert text.count("Not computed: this one needs the test images.") == 3
 
 
 def test_the_marked_epoch_is_chosen_as_that_of_the_run_was(

@@ -1,0 +1,111 @@
+"""Runs of L2RCLIP that fail on purpose, each in one of the four ways that `signs` looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.freezing import freeze
+from l2rclip_lite.losses import contrastive_loss
+from l2rclip_lite.losses.checks import Batch, Targets
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.processes import GatheredImageSide
+from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training.stages import stage2_loss, train_stage1, train_stage2
+
+HEALTHY = "healthy"
+SLOW = "stage 1 hardly learns"
+HARD = "pairwise loss × 1000"
+FAST = "learning rate × 100"
+APART = "images against images"
+PLAIN = "plain contrastive loss"  # tried, and harmless: it makes no run fail
+# what is set otherwise than in a healthy run, by the name of the failure's cause
+PROVOKED: dict[str, dict[str, Any]] = {
+    SLOW: {"lr1": 1e-5, "epochs1": 1},
+    HARD: {"lambda1": 1000.0},
+    FAST: {"lr1": 0.035},
+    APART: {},
+}
+PUSH = 3.0  # weight of the loss that pushes images apart
+
+
+def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
+    """Train a model in a healthy way, or in one of `PROVOKED`.
+
+    What fails in stage 1 is left at that: stage 2 is not trained.
+
+    Args:
+        name: `HEALTHY`, `PLAIN`, or a name of `PROVOKED`.
+        data: Images, and features of the untrained tower.
+        model: As built from the config of `settings`.
+    """
+    train_stage1(model, data)
+    if name == HEALTHY:
+        train_stage2(model, data)
+    elif name == APART:
+        train_stage2_by(images_apart, model, data)
+    elif name == PLAIN:
+        train_stage2_by(plain_contrastive, model, data)
+
+
+def settings(name: str, config: Config) -> Config:
+    """Return the config of a run that is healthy, or fails on purpose.
+
+    Example:
+        >>> settings("pairwise loss × 1000", Config()).lambda1
+        1000.0
+    """
+    return replace(config, **PROVOKED.get(name, {}))
+
+
+def images_apart(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
+    """Return the loss of stage 2 with an addition that takes all images of a batch for strangers.
+
+    It asks of each image to be nearest to itself, as losses do that know no labels; so images of
+    one sentence push each other away, too.
+    """
+    values = model.ranks.values_tensor().to(model.device)
+    itself = torch.arange(len(z), device=z.device)
+    apart = F.cross_entropy(model.scale * z @ z.T, itself)
+    return stage2_loss(model, z, y, values) + PUSH * apart
+
+
+def plain_contrastive(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
+    """Return CLIP's loss, to which texts of a batch are right for one image each."""
+    return 2 * contrastive_loss(z, model.rank_features[y], model.scale)
+
+
+def train_stage2_by(
+    loss: Callable[[L2RCLIP, Batch, Targets], Tensor], model: L2RCLIP, data: TrainingData
+) -> None:
+    """Train the image tower as `train_stage2` does, by another loss.
+
+    Args:
+        loss: Of the model, the image features of a batch and their ranks.
+        model: After stage 1.
+        data: With its images.
+    """
+    config = model.config
+    stage = Stage(
+        number=2,
+        parameters=freeze(model, "stage 2"),
+        data=data,
+        model=model,
+        lr=config.lr2 or model.towers.image_lr,
+        epochs=config.epochs2,
+    )
+    image_features = GatheredImageSide(model)
+
+    for generator in stage.epochs():
+        for pixels, y, rows in data.batches(model, generator):
+            z = image_features(pixels, len(rows))
+            stage.step(loss(model, z, y), rows)
+        stage.end_epoch(model.probabilities(data.encode(model, "val")))
+    stage.restore_kept()

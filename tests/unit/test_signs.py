@@ -1,0 +1,135 @@
+"""Signs of failure: each number by hand, and what a model must have for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from l2rclip_lite import signs
+from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.metrics import spearman
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prompts import centred
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.towers.base import Towers
+
+SIX = Ranks.integers(0, 5, template="grade {rank}")
+SMALL = Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5)
+
+
+def on_circle(*degrees: float) -> Tensor:
+    """Return unit vectors of the plane."""
+    angle = torch.deg2rad(torch.tensor(degrees))
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+@pytest.fixture
+def refined(tiny: Towers) -> L2RCLIP:
+    """A model whose RankFormer has learned something, if nothing useful."""
+    model = L2RCLIP(tiny, SIX, SMALL)
+    assert model.prompts is not None
+    assert model.prompts.rankformer is not None
+    generator = torch.Generator().manual_seed(1)
+    last = model.prompts.rankformer.ffn[-1][2]
+    torch.nn.init.normal_(last.weight, generator=generator)
+    model.refresh()
+    return model
+
+
+def test_ranks_on_an_arc_are_in_order_and_others_are_not() -> None:
+    """Ranks at 60°, 0° and 120°: gaps 1, 1, 2 against d = ½, 1½, ½ have mid-ranks with ρ = −½."""
+    assert signs.rank_order(on_circle(0, 20, 40, 60)) == 1.0
+    assert signs.rank_order(on_circle(60, 0, 120)) == -0.5
+    assert signs.rank_order(torch.ones(4, 3)) == 0.0
+
+
+def test_texts_with_nothing_changed_are_those_of_the_model(refined: L2RCLIP) -> None:
+    """And those with nothing learned are the plain sentences."""
+    own = signs.changed_texts(refined)
+    plain = centred(refined.towers.encode_text(SIX.sentences))
+    assert torch.allclose(own, refined.text_features(), atol=1e-5)
+    assert torch.allclose(signs.template_features(refined), plain, atol=1e-5)
+
+
+def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
+    refined: L2RCLIP,
+) -> None:
+    """Both by the same measure."""
+    after = signs.rank_order(refined.rank_features)
+    before = signs.rank_order(signs.template_features(refined))
+    assert signs.order_gained(refined) == after - before != 0
+
+
+def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None:
+    """Images that lie on their sentences; without RankFormer they meet other ones."""
+    image = refined.text_features()
+    target = torch.arange(6)
+    orders = []
+    for text in (image, signs.changed_texts(refined, refine=False)):
+        p = (refined.scale.detach() * image @ text.T).softmax(dim=1)
+        orders.append(spearman(target, p @ SIX.values_tensor(), SIX))
+
+    gained = signs.order_of_answers_gained(refined, image, target)
+    assert gained == pytest.approx(orders[0] - orders[1])
+    assert gained > 0.01
+
+
+def test_without_strength_rankformer_gains_nothing(tiny: Towers) -> None:
+    """α = 0 leaves the words as they are."""
+    model = L2RCLIP(tiny, SIX, replace(SMALL, alpha=0.0))
+    image = on_circle(*range(0, 12, 2)) @ torch.eye(2, tiny.dim)
+    assert signs.order_of_answers_gained(model, image, torch.arange(6)) == 0.0
+
+
+def test_where_only_context_is_learned_it_alone_moves_the_sentences(tiny: Towers) -> None:
+    """Then a sentence without context is its template."""
+    config = replace(SMALL, controls=Controls(rankformer=False))
+    model = L2RCLIP(tiny, SIX, config)
+    cosine = signs.template_cosine(model)
+    assert signs.context_cosine(model, without=True) == pytest.approx(cosine, abs=1e-5)
+    assert cosine < 0.99
+    with pytest.raises(InputError, match="no RankFormer"):
+        signs.order_of_answers_gained(model, model.text_features(), torch.arange(6))
+
+
+def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
+    """A model that has it already is its own twin."""
+    first = signs.context_cosine(refined)
+    assert signs.context_cosine(refined) == first < 0.999
+
+    assert refined.prompts is not None
+    shape = refined.prompts.context.shape
+    other = torch.randn(shape, generator=torch.Generator().manual_seed(signs.OTHER_CONTEXT))
+    with torch.no_grad():
+        refined.prompts.context.copy_(other * refined.prompts.scale)
+    assert signs.context_cosine(refined) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_margins_by_hand() -> None:
+    """An image at 0° of rank 0, 1 and 2: cosines 1, ½, −½ give the leads ½, −½ and −1½."""
+    image = on_circle(0, 0, 0)
+    text = on_circle(0, 60, 120)
+    assert signs.own_text_margin(image, text, torch.arange(3)) == pytest.approx(-0.5)
+
+
+def test_spread_is_counted_within_ranks_alone() -> None:
+    """Rank 0 halves its distances, so its squares are a quarter; rank 1 moves as a whole."""
+    before = torch.tensor([[0.0, 0.4], [0.0, 0.0], [1.0, 0.0]])
+    after = torch.tensor([[0.0, 0.2], [0.0, 0.0], [9.0, 9.0]])
+    target = torch.tensor([0, 0, 1])
+    assert signs.spread_kept(before, after, target) == pytest.approx(0.25)
+    with pytest.raises(InputError, match="no rank has two images"):
+        signs.spread_kept(before, after, torch.arange(3))
+
+
+def test_a_model_without_trained_prompts_has_no_signs_of_them(tiny: Towers) -> None:
+    """Plain sentences; fixed vectors; no context."""
+    plain = L2RCLIP(tiny, SIX, replace(SMALL, epochs1=0))
+    fixed = L2RCLIP(tiny, SIX, SMALL, torch.eye(6, tiny.dim))
+    for model in (plain, fixed):
+        with pytest.raises(InputError, match="trained no prompts"):
+            signs.template_cosine(model)
+    with pytest.raises(InputError, match="no context"):
+        signs.context_cosine(L2RCLIP(tiny, SIX, replace(SMALL, context_length=0)))
