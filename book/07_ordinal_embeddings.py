@@ -36,6 +36,7 @@ SEED = 0  # decides the leaves, the start, every batch and every shuffle
 PRESET = "paper"  # or "recommended", see the settings below
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways. Which one would you show?", "name": "fig-07-looks"}}
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -56,6 +57,7 @@ from l2rclip_book.projections import (
     turned_like,
     umap_layout,
 )
+from l2rclip_book.result_files import find_result
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
@@ -330,9 +332,25 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
-# From the first column to the second only the diamonds move, since stage 1 trains the sentences; from the second to the
-# third only the discs, since stage 2 trains the image tower. (The page shows more movement than the features have: the
-# axes of PCA follow the images, and each layout of UMAP is a new one.)
+# From the first column to the second only the diamonds should move, since stage 1 trains the sentences; from the second to
+# the third only the discs. The panels show more: their axes follow the images, and each layout of UMAP is a new one. So
+# keep one map for all epochs: the two largest directions of the images of both models after training. No label chose it,
+# but for two signs. `tools/motion_data.py` repeats the training of this page and notes every epoch. In the book, move the
+# slider.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}, "figure": {"caption": "Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences; for cross-entropy weight vectors, which start at zero). Scores are those of the full features.", "name": "fig-07-motion"}}
+file = find_result("motion.json")
+shown = None  # without the repository there are no results
+if file is not None:
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    first, second = stored["epochs"]
+    frames = {"start": 0, "after stage 1": first}
+    frames |= {"stage 2, epoch 1": first + 1, "after stage 2": first + second}
+    shown = embedding_figures.motion_figure(stored, frames, ranks)
+shown
+
+# %% [markdown]
+# TEXT
 #
 # Before training, the largest directions of the images are about something other than damage. After stage 2 the largest
 # direction follows the damage, and no label told PCA so. Now cover the third column with your hand and read the fourth.
@@ -341,9 +359,8 @@ clouds(above | below, ranks, columns=4)
 # degree of damage places the degrees along a line. A curve in the colours of the ranks is therefore no evidence for an
 # ordinal loss.
 #
-# The curve is well known, too. If near ranks resemble each other and far ranks do not, the data lie on a curve that
-# turns through many dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, the middle against
-# both ends, and not a second property of leaves.
+# The curve is well known, too. If only near ranks resemble each other, the data lie on a curve that turns through many
+# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, and not a second property of leaves.
 #
 # ## Which tower is more ordered?
 #

@@ -37,6 +37,7 @@ function matrix(title, point) {
   const canvas = make('canvas', { 'aria-hidden': 'true' });
   const marker = make('div', { class: 'pg-marker', 'aria-hidden': 'true' });
   const frame = make('div', { class: 'pg-matrix mv-matrix', tabindex: 0, role: 'group', 'aria-label': `Attention ${title}: a row looks, a column is looked at; move with the arrow keys` }, canvas, marker);
+  const words = make('div', { class: 'mv-words', 'aria-hidden': 'true' });
   let cell = [0, 0], count = 1;
   frame.addEventListener('keydown', event => {
     const by = ARROWS[event.key];
@@ -64,13 +65,14 @@ function matrix(title, point) {
     }));
     context.putImageData(picture, 0, 0);
     frame.style.setProperty('--count', count);
+    words.replaceChildren(...slot.words.map(word => make('span', {}, word ?? '')));
   }
   function mark(next) {
     cell = next;
     marker.style.setProperty('--row', cell[0]);
     marker.style.setProperty('--column', cell[1]);
   }
-  return { node: make('div', {}, make('p', { class: 'mv-title' }, title), frame), draw, mark };
+  return { node: make('div', {}, make('p', { class: 'mv-title' }, title), row('mv-grid', words, frame)), draw, mark };
 }
 
 export function start(data) {
