@@ -33,7 +33,7 @@ WORD = "damage"  # in every sentence
 
 
 class RankSet(NamedTuple):
-    """Leaves in K ranks, a number of images, and seeds; the page shows weights of the first seed."""
+    """Leaves in K ranks, a number of images, and seeds; the page shows weights of the first."""
 
     title: str
     ranks: int

@@ -35,7 +35,7 @@ def test_the_data_are_small(name: str) -> None:
 
 
 def test_one_side_stands_still_in_each_stage() -> None:
-    """Of L2RCLIP the images in stage 1 and the sentences in stage 2; of cross-entropy all of stage 1."""
+    """Images of L2RCLIP in stage 1, its sentences in stage 2; all of cross-entropy in stage 1."""
     ours, rival = MOTION["panels"]
     first, second = MOTION["epochs"]
     epochs = range(first + second + 1)

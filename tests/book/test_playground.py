@@ -16,7 +16,7 @@ import playground
 import pytest
 import torch
 import torch.nn.functional as F
-from in_node import FOLDER, buttons, js, node, printed
+from in_node import buttons, js, node, printed
 
 from l2rclip_lite.losses import ordinal_pairwise_loss, rank_weights
 from l2rclip_lite.ranks import cyclic_permutation
