@@ -350,8 +350,21 @@ if file is not None:
 shown
 
 # %% [markdown]
-# TEXT
-#
+# Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into one
+# spot, then they spread again along the row, in the order of their colours. Cross-entropy has no row to follow: its
+# images spread along a line of their own, and its weight vectors come along. Both find an order. The sentences decide
+# the direction in which it lies, as the full features say, too:
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+rows_of = {"sentences": per_rank[L2R]} | {m: images[m] for m in (START, L2R, CE)}
+first_axis = {}
+for name, x in rows_of.items():
+    first_axis[name] = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][0]
+print("cosine of largest direction, images and sentences")
+for moment in (START, L2R, CE):
+    print(f"  {moment:<14}{abs(first_axis[moment] @ first_axis['sentences']):.2f}")
+
+# %% [markdown]
 # Before training, the largest directions of the images are about something other than damage. After stage 2 the largest
 # direction follows the damage, and no label told PCA so. Now cover the third column with your hand and read the fourth.
 # **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Its loss never said that rank
