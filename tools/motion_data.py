@@ -161,7 +161,8 @@ def panel(
     """Return places of images and ranks at each moment, in lengths of a feature.
 
     What stands for the ranks is moved to the middle of the last images and stretched to their
-    spread, by the same shift and factor at all moments.
+    spread, by the same shift and factor at all moments. `shows` is the share of the variance of the
+    last images that the plane keeps.
 
     Args:
         title: Of the panel.

@@ -223,7 +223,7 @@ def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: R
         axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
 
         for row, panel in zip(axes, stored["panels"], strict=True):
-            row[0].set_ylabel(panel["title"])
+            row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
             for axis, (title, frame) in zip(row, frames.items(), strict=True):
                 images, vectors = panel["frames"][frame]
                 cloud(axis, _pairs(panel["images"][images]), labels, ranks)

@@ -199,30 +199,27 @@ def _with_movement(spelt: Spelt, moved: Float[Tensor, "rank token"]) -> list[lis
     return rows
 
 
-def attention_figure(stored: Mapping[str, Any], slots: Mapping[str, int]) -> Figure:
-    """Draw who looks at whom in one slot of some rank sets, before and after stage 1.
+def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
+    """Draw who looks at whom in some slots, before stage 1 and, in the row below, after it.
 
     Args:
         stored: What `tools/attention_data.py` writes.
-        slots: A slot by the key of its rank set.
+        chosen: The key of a rank set and a slot, for each column.
     """
+    sets = {each["key"]: each for each in stored["sets"]}
     with style():
-        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-        axes = figure.subplots(1, 2 * len(slots), squeeze=False)[0]
-        panels = iter(axes)
+        figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+        axes = figure.subplots(2, len(chosen), squeeze=False)
 
-        for rank_set in stored["sets"]:
-            if rank_set["key"] not in slots:
-                continue
-            number = slots[rank_set["key"]]
-            slot = next(each for each in rank_set["slots"] if each["slot"] == number)
-            for when in ("before", "after"):
-                axis = next(panels)
+        for column, (key, number) in zip(axes.T, chosen, strict=True):
+            slot = next(each for each in sets[key]["slots"] if each["slot"] == number)
+            for axis, when in zip(column, ("before", "after"), strict=True):
                 _draw_attention(axis, slot, when, stored["unit"])
-                axis.set_title(f"{rank_set['title']}\n{when} stage 1", fontsize=9)
+                axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
+            column[0].set_xticks([])
 
         label = "times an even share"
-        bar = figure.colorbar(axes[0].collections[0], ax=list(axes), shrink=0.7, label=label)
+        bar = figure.colorbar(axes[0, 0].collections[0], ax=axes, shrink=0.5, label=label)
         bar.set_ticks([0.25, 0.5, 1, 2, 4], labels=["¼", "½", "1", "2", "4"])
         bar.ax.minorticks_off()
     return figure

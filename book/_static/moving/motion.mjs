@@ -33,7 +33,7 @@ function map(data, panel) {
   svg.append(...discs, thread, ...diamonds);
 
   const said = make('p', { class: 'mv-scores' });
-  const node = make('div', {}, make('p', { class: 'mv-title' }, panel.title), svg, said);
+  const node = make('div', {}, make('p', { class: 'mv-title' }, `${panel.title}, ${fixed(100 * panel.shows, 0)} % shown`), svg, said);
   const unit = WIDE / data.box[0];
   const point = (numbers, i) => `${(unit * numbers[2 * i]).toFixed(1)},${(tall - unit * numbers[2 * i + 1]).toFixed(1)}`;
 
