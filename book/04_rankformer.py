@@ -328,7 +328,7 @@ def stage_1(prompts, steps):
 
 
 # %% [markdown]
-# Three models follow, one per axis, with the same images and the same number of steps (twenty on this page).
+# Three models follow, one per axis, with the same images and steps (twenty on this page).
 
 # %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}, "figure": {"caption": "How far stage 1 moved each word, in lengths of that word, for the three axes. Equal words that see the same words move equally.", "name": "fig-04-moves"}} tags=["hide-input", "nbval-ignore-output"]
 trained = {
@@ -389,8 +389,8 @@ for when, one in (
     print(f"{when}: {weights[8, 0, copies].sum():.0%} go to its copies")
 
 # %% [markdown]
-# The figure shows two longer runs: the whole stage 1 of the package with its default settings, once with the five names and
-# once with twelve percentages as ranks. In the book you can pick any word of any sentence.
+# Longer runs follow: the whole stage 1 of the package with its defaults, for the five names and for twelve percentages. In
+# the book, pick any word of any sentence.
 
 # %% mystnb={"image": {"alt": "Six matrices of attention weights between the words of a slot: above, before stage 1, all cells are pale. Below, after it, cells where damage looks at damage are red and those where it looks at other words are blue; of the number words, most small ones look at zero and five, those from forty on at twenty and thirty."}, "figure": {"caption": "Who looks at whom in one slot: a row looks, a column is looked at; red is more than an even share of the attention, blue is less. Equal words have equal rows and equal columns.", "name": "fig-04-attention"}} tags=["hide-input"]
 file = find_result("attention.json")
@@ -472,8 +472,7 @@ if PROFILE != "smoke":
     assert at.loc["after", "0.5"][PANELS[0]] > 1
 
 # %% [markdown]
-# - **The short start is harmless** for a small $\alpha$: texts hardly move. At $\alpha = 1$ every word is zero before
-#   training, and all that is left of a sentence is its number of words.
+# - **The short start is harmless** for a small $\alpha$: texts hardly move.
 # - **A small α slows words down but does not bound them.** Given enough steps, a word can move further than its own norm,
 #   because the FFN may return vectors of any size.
 #
