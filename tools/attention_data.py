@@ -62,6 +62,8 @@ def train(chosen: RankSet, seed: int) -> Trained:
     data = load_dataset("leaves", ranks=chosen.ranks, size=chosen.size, seed=seed, pixels=PIXELS)
     model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, seed=seed, threads=1))
     prompts = model.prompts
+    assert prompts is not None  # as the default settings have it
+    assert prompts.rankformer is not None
     tokens = prompts.tokens
     embeddings = prompts.template_embeddings
 
@@ -135,25 +137,25 @@ def slots(trained: Trained) -> list[dict[str, Any]]:
 
 def rank_set(key: str, chosen: RankSet) -> dict[str, Any]:
     """Train a rank set with each of its seeds, and return what the page needs."""
-    shown = None
+    runs = []
     shares = []
     errors = []
     for seed in chosen.seeds:
         trained = train(chosen, seed)
+        runs.append(trained)
         shares += copies(trained, seed)
         kept = min(trained.history, key=lambda row: (row["val_rps"], row["val_mae"]))
         errors.append(round(kept["val_mae"], 2))
-        shown = shown or trained
-        print(key, seed, "validation MAE", errors[-1], shares, flush=True)
+        print(f"{key}, seed {seed}: validation MAE {errors[-1]}", flush=True)
 
     return {
         "key": key,
         "title": chosen.title,
-        "names": list(shown.names),
+        "names": list(runs[0].names),
         "images": chosen.size,
         "val_mae": errors,
         "copies": shares,
-        "slots": slots(shown),
+        "slots": slots(runs[0]),
     }
 
 

@@ -119,6 +119,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
 
 def linear_moment(images: Points, model: L2RCLIP) -> Moment:
     """Return images, and the weight vectors and biases of the linear layer of a baseline."""
+    assert model.head is not None  # which a linear layer has become
     weight = (model.head.weight / model.scale.detach().cpu()).double().numpy()
     return Moment(images, weight[:-1].T.copy(), BIAS * weight[-1])
 

@@ -112,7 +112,7 @@ export function start(data) {
 
   const key = row('mv-key', data.ends[0], ...data.colours.map(colour => make('i', { style: `background: ${colour}` })), data.ends[1]);
   const slider = controls(data, change);
-  const node = row('mv', slider.node, row('pg-columns', ...panels.map(panel => panel.node)), key);
+  const node = row('mv', slider.node, row('mv-pair', ...panels.map(panel => panel.node)), key);
   paint(now);
   if (intoFigure('fig-07-motion', node, 'Map of images and sentences through training')) slider.show(0);
 }
