@@ -32,8 +32,9 @@ function map(data, panel) {
   const diamonds = data.colours.map(fill => drawing('path', { class: 'mv-diamond', d: DIAMOND, fill }));
   svg.append(...discs, thread, ...diamonds);
 
+  const share = make('span', { class: 'mv-share' }, `${fixed(100 * panel.shows, 0)} % shown`);
   const said = make('p', { class: 'mv-scores' });
-  const node = make('div', {}, make('p', { class: 'mv-title' }, `${panel.title}, ${fixed(100 * panel.shows, 0)} % shown`), svg, said);
+  const node = make('div', {}, make('p', { class: 'mv-title' }, panel.title, share), svg, said);
   const unit = WIDE / data.box[0];
   const point = (numbers, i) => `${(unit * numbers[2 * i]).toFixed(1)},${(tall - unit * numbers[2 * i + 1]).toFixed(1)}`;
 
