@@ -56,6 +56,7 @@ lint: .venv/.made ## ruff, mypy --strict, codespell
 look: .venv/.made .node/.made ## open every built page in Chromium, in two themes and two widths; use what moves
 	node tools/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
 	node tools/check_playground.mjs $(LOOK) _build/html
+	node tools/check_moving.mjs $(LOOK) _build/html "$(SHOTS)"
 	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
 .node/.made:
 	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5

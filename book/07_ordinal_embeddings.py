@@ -36,6 +36,7 @@ SEED = 0  # decides the leaves, the start, every batch and every shuffle
 PRESET = "paper"  # or "recommended", see the settings below
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways. Which one would you show?", "name": "fig-07-looks"}}
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -56,6 +57,7 @@ from l2rclip_book.projections import (
     turned_like,
     umap_layout,
 )
+from l2rclip_book.result_files import find_result
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
@@ -193,8 +195,7 @@ model.config = replace(model.config, batch_size=16)  # from here on
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
 # has the epochs, batches and augmentation of stage 2, a learning rate that suits it, and its last epoch is kept in the
-# same way. Its ten weight vectors play the part of our ten sentences. The baseline leaves our model as it was, and
-# returns one with an image tower of its own.
+# same way. Its ten weight vectors play the part of our ten sentences.
 
 # %%
 rival = train_baseline("cross-entropy", model, training)
@@ -297,8 +298,7 @@ assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 
 # %% [markdown]
 # UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
-# are neighbours. A layout may come out turned or mirrored, so we rotate or mirror each one to fit the PCA above it best
-# (Procrustes). Nothing is stretched.
+# are neighbours. We rotate or mirror each layout to fit the PCA above it best (Procrustes); nothing is stretched.
 #
 # One more step before we look. Images and sentences never meet, however good the model: the features of two towers fill
 # two separate cones, and the distance between their means is called the *modality gap* {cite:p}`liang2022mind`. It is
@@ -330,20 +330,52 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
-# From the first column to the second only the diamonds move, since stage 1 trains the sentences; from the second to the
-# third only the discs, since stage 2 trains the image tower. (The page shows more movement than the features have: the
-# axes of PCA follow the images, and each layout of UMAP is a new one.)
-#
+# From the first column to the second only the diamonds should move, since stage 1 trains the sentences; from the second to
+# the third only the discs. The panels show more: their axes follow the images, and each layout of UMAP is a new one. So
+# keep one map for all epochs: the two largest directions of the images of both models after training. `tools/motion_data.py`
+# repeats the training of this page and notes every epoch. In the book, move the slider.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}, "figure": {"caption": "Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences; for cross-entropy weight vectors, which start at zero). Scores are those of the full features; *shown* is the share of their variance that the map keeps after training.", "name": "fig-07-motion"}}
+file = find_result("motion.json")
+shown = None  # without the repository there are no results
+if file is not None:
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    first, second = stored["epochs"]
+    frames = {"start": 0, "after stage 1": first}
+    frames |= {"stage 2, epoch 1": first + 1, "after stage 2": first + second}
+    shown = embedding_figures.motion_figure(stored, frames, ranks)
+shown
+
+# %% [markdown]
+# Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into one
+# spot, then they spread again along the row, in the order of their colours. Cross-entropy has no row to follow: its
+# images spread along a line of their own, and its weight vectors come along. Both find an order. The sentences decide
+# the direction in which it lies, as the full features say, too:
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+rows_of = {"sentences": per_rank[L2R]} | {
+    m: images[m] for m in (START, L2R, CE)
+}
+first_axis = {}
+for name, x in rows_of.items():
+    first_axis[name] = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][0]
+print("cosine of largest direction, images and sentences")
+for moment in (START, L2R, CE):
+    print(
+        f"  {moment:<14}{abs(first_axis[moment] @ first_axis['sentences']):.2f}"
+    )
+
+# %% [markdown]
 # Before training, the largest directions of the images are about something other than damage. After stage 2 the largest
-# direction follows the damage, and no label told PCA so. Now cover the third column with your hand and read the fourth.
+# direction follows the damage. Now cover the third column of {numref}`fig-07-moments` with your
+# hand and read the fourth.
 # **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Its loss never said that rank
 # 3 lies between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must name each
 # degree of damage places the degrees along a line. A curve in the colours of the ranks is therefore no evidence for an
 # ordinal loss.
 #
-# The curve is well known, too. If near ranks resemble each other and far ranks do not, the data lie on a curve that
-# turns through many dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, the middle against
-# both ends, and not a second property of leaves.
+# The curve is well known, too. If only near ranks resemble each other, the data lie on a curve that turns through many
+# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, and not a second property of leaves.
 #
 # ## Which tower is more ordered?
 #
@@ -410,16 +442,14 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
 # of a rank. A plot of class means flatters the model.
 #
 # **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together, never
-# farther apart: what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features. Of
-# the trained clouds the plane shows most, because training has left them few directions.
+# farther apart: what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features.
 #
 # **The silhouette falls while the order grows.** It rewards ten islands, and ordered features are one curve without
 # gaps. Choose the score by the claim: for order, the first two.
 #
-# What the table lacks is another run. Two parameters at the top of the notebook make one: `SEED`, which decides leaves,
-# start and batches, and `PRESET = "recommended"`, whose stage 2 has the ranked probability score ({doc}`05_losses`) in
-# place of the pairwise loss. Whether the *words* of the ranks help is asked in {doc}`09_does_it_help`, with many runs
-# on real images.
+# What the table lacks is another run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
+# probability score ({doc}`05_losses`) in place of the pairwise loss. Whether the *words* of the ranks help is asked in
+# {doc}`09_does_it_help`, with many runs on real images.
 #
 # One number hides the spread. The next figure shows the distances behind the first score.
 

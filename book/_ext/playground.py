@@ -1,52 +1,87 @@
-"""Joins the modules and the data of the playground to one plain script, and loads it on the pages that hold a part of it.
+"""Joins the modules and the data of what moves on a page to one plain script, and loads it on the pages that show it.
 
 A browser that opens the book from a folder refuses modules and `fetch`; a plain script works
-everywhere. The modules keep their place in `book/_static/playground`, where node tests them one by
-one.
+everywhere. The modules keep their places in `book/_static`, where node tests them one by one.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sphinx.application import Sphinx
 
-PAGES = ("book/playground", "book/05_losses")
-MODULES = (  # each imports from earlier ones only
+
+class Script(NamedTuple):
+    """A script, its pages, its modules and its data.
+
+    Args:
+        pages: Which load it.
+        modules: Under `book/_static`; each imports from earlier ones only. The last has `start`,
+            which is called with the data.
+        data: A file of JSON under `book`.
+        libraries: Under `_static`, loaded first.
+    """
+
+    pages: tuple[str, ...]
+    modules: tuple[str, ...]
+    data: str
+    libraries: tuple[str, ...] = ()
+
+
+PLAYGROUND = (
     *("losses", "ordinality", "state", "dom"),
     *("circle", "curve", "loss_part"),
     *("panel", "words_part"),
     "playground",
 )
-IMPORT = re.compile(r"^import \{[^}]*\} from '\./\w+\.mjs';\n", re.MULTILINE)
+MOVING = ("playground/dom", "moving/figure")
+SCRIPTS = {
+    "playground/playground.js": Script(
+        ("book/playground", "book/05_losses"),
+        tuple(f"playground/{name}" for name in PLAYGROUND),
+        "_static/playground/words.json",
+        ("../d3/d3.min.js",),
+    ),
+    "moving/attention.js": Script(
+        ("book/04_rankformer",), (*MOVING, "moving/attention"), "results/attention.json"
+    ),
+    "moving/motion.js": Script(
+        ("book/07_ordinal_embeddings",), (*MOVING, "moving/motion"), "results/motion.json"
+    ),
+}
+IMPORT = re.compile(r"^import \{[^}]*\} from '\.\.?/(?:\w+/)?\w+\.mjs';\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function |const )", re.MULTILINE)
 
 
-def bundle(folder: Path) -> str:
-    """One script out of the modules and `words.json` of `folder`."""
+def bundle(script: Script, book: Path) -> str:
+    """One script out of modules and data in the folder `book`."""
     parts = []
-    for name in MODULES:
-        text = EXPORT.sub("", IMPORT.sub("", (folder / f"{name}.mjs").read_text(encoding="utf-8")))
+    for name in script.modules:
+        file = book / "_static" / f"{name}.mjs"
+        text = EXPORT.sub("", IMPORT.sub("", file.read_text(encoding="utf-8")))
         if left := re.search(r"^(?:import|export)\b.*", text, re.MULTILINE):
             raise ValueError(
-                f"{name}.mjs: write {left[0]!r} as `import {{ … }} from './….mjs';` or `export function/const`"
+                f"{file.name}: write {left[0]!r} as `import {{ … }} from './….mjs';` or `export function/const`"
             )
         parts.append(text)
-    data = (folder / "words.json").read_text(encoding="utf-8")
+    data = (book / script.data).read_text(encoding="utf-8")
     return "\n".join(["(() => {", "'use strict';", *parts, f"start({data.strip()});", "})();", ""])
 
 
 def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Write the script and name it, and D3, in the head of such a page."""
-    if page not in PAGES or app.builder.format != "html":
+    """Write the scripts of a page and name them, and their libraries, in its head."""
+    if app.builder.format != "html":
         return
-    out = Path(app.outdir) / "_static" / "playground" / "playground.js"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(bundle(Path(app.srcdir) / "book" / "_static" / "playground"), encoding="utf-8")
-    for name in ("../d3/d3.min.js", "playground/playground.js"):
-        app.add_js_file(name, loading_method="defer")
+    for name, script in SCRIPTS.items():
+        if page not in script.pages:
+            continue
+        out = Path(app.outdir) / "_static" / name
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(bundle(script, Path(app.srcdir) / "book"), encoding="utf-8")
+        for address in (*script.libraries, name):
+            app.add_js_file(address, loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import seaborn as sns
@@ -204,3 +204,38 @@ def _tie(
         alpha=0.75,
     )
     figure.add_artist(line)
+
+
+def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: Ranks) -> Figure:
+    """Draw frames of the map that moves: a row per model, a column per moment.
+
+    Args:
+        stored: What `tools/motion_data.py` writes.
+        frames: Number of a frame by its title.
+        ranks: The label space.
+    """
+    labels = np.array(stored["labels"])
+    wide, tall = stored["box"]
+    with style():
+        column = (WIDTH - 0.8) / len(frames)
+        size = (WIDTH, len(stored["panels"]) * (column * tall / wide + 0.4))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
+
+        for row, panel in zip(axes, stored["panels"], strict=True):
+            row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
+            for axis, (title, frame) in zip(row, frames.items(), strict=True):
+                images, vectors = panel["frames"][frame]
+                cloud(axis, _pairs(panel["images"][images]), labels, ranks)
+                _draw_ranks(axis, _pairs(panel["ranks"][vectors]))
+                rho = panel["rho"][frame] / 100
+                axis.set_title(f"{title}\nρ = {rho:.2f}", fontsize=9)
+                axis.set(xlim=(0, wide), ylim=(0, tall), xticks=[], yticks=[], aspect="equal")
+
+        rank_bar(figure, axes, ranks)
+    return figure
+
+
+def _pairs(numbers: Sequence[int]) -> Flat:
+    """Return places from x and y in turn."""
+    return np.array(numbers, dtype=float).reshape(-1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -23,6 +24,7 @@ FIXED = "#e4e7eb"
 CONTEXT = "#f0cfa8"
 WORD = "#cfdcee"
 SEEN = "#f2b8a6"
+MOST_WORDS = 12  # that are written beside a matrix
 
 
 def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
@@ -195,3 +197,50 @@ def _with_movement(spelt: Spelt, moved: Float[Tensor, "rank token"]) -> list[lis
     for texts, lengths in zip(spelt, moved.tolist(), strict=True):
         rows.append([f"{text}\n{x:.2f}" for text, x in zip(texts, lengths, strict=True)])
     return rows
+
+
+def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
+    """Draw who looks at whom in some slots, before stage 1 and, in the row below, after it.
+
+    Args:
+        stored: What `tools/attention_data.py` writes.
+        chosen: The key of a rank set and a slot, for each column.
+    """
+    sets = {each["key"]: each for each in stored["sets"]}
+    with style():
+        figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+        axes = figure.subplots(2, len(chosen), squeeze=False)
+
+        for column, (key, number) in zip(axes.T, chosen, strict=True):
+            slot = next(each for each in sets[key]["slots"] if each["slot"] == number)
+            for axis, when in zip(column, ("before", "after"), strict=True):
+                _draw_attention(axis, slot, when, stored["unit"])
+                axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
+            column[0].set_xticks([])
+
+        label = "times an even share"
+        bar = figure.colorbar(axes[0, 0].collections[0], ax=axes, shrink=0.5, label=label)
+        bar.set_ticks([0.25, 0.5, 1, 2, 4], labels=["¼", "½", "1", "2", "4"])
+        bar.ax.minorticks_off()
+    return figure
+
+
+def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float) -> None:
+    """Draw the weights of one slot as shares of an even one: rows look, columns are looked at."""
+    places = [place for place in slot["of"] if place is not None]
+    weights = unit * np.array(slot[when], dtype=float)[np.ix_(places, places)]
+    sns.heatmap(
+        (len(places) * weights).clip(0.25, 4),
+        ax=axis,
+        cmap="RdBu_r",
+        norm=LogNorm(0.25, 4),
+        square=True,
+        cbar=False,
+    )
+    axis.set(xticks=[], yticks=[])
+    if len(places) <= MOST_WORDS:
+        middles = np.arange(len(places)) + 0.5
+        words = [slot["words"][place] for place in places]
+        axis.set_yticks(middles, words, rotation=0)
+        axis.set_xticks(middles, words, rotation=60, ha="right", rotation_mode="anchor")
+    axis.tick_params(length=0, labelsize=8)

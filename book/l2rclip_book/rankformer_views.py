@@ -125,3 +125,40 @@ def movement(
     """
     moved = former(embeddings, tokens) - embeddings
     return moved.norm(dim=-1) / embeddings.norm(dim=-1)
+
+
+@torch.no_grad()
+def attention_weights(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens
+) -> Float[Tensor, "group query key"]:
+    """Return the weights with which the words of a group look at each other, as RankFormer has them.
+
+    They are those of its first block, the mean of its heads.
+
+    Args:
+        former: A group is a slot with the axis `rank`, a sentence with `token`.
+        embeddings: Word embeddings R.
+        tokens: Which slots hold words.
+
+    Returns:
+        Rows that add up to 1; what start, end and padding look at means nothing.
+
+    Example:
+        >>> on = torch.ones(2, 3, dtype=torch.bool)
+        >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
+        >>> attention_weights(RankFormer(8, heads=2), torch.ones(2, 3, 8), tokens)[0]
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]])
+    """
+    caught = []
+
+    def catch(module: nn.Module, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        caught.append(output[1])
+
+    handle = former.attend[0].register_forward_hook(catch)
+    try:
+        former(embeddings, tokens)
+    finally:
+        handle.remove()
+    weights: Tensor = caught[0]
+    return weights

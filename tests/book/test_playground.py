@@ -16,7 +16,7 @@ import playground
 import pytest
 import torch
 import torch.nn.functional as F
-from in_node import FOLDER, buttons, js, node, printed
+from in_node import buttons, js, node, printed
 
 from l2rclip_lite.losses import ordinal_pairwise_loss, rank_weights
 from l2rclip_lite.ranks import cyclic_permutation
@@ -200,15 +200,23 @@ def test_try_4_the_own_rank_loses_and_there_are_two_ways_out() -> None:
     assert slide(fourth, {"texts": fan}).rank == 2
 
 
-def test_the_modules_make_one_plain_script(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", playground.SCRIPTS)
+def test_the_modules_make_one_plain_script(tmp_path: Path, name: str) -> None:
     """No import or export is left, no name is declared twice, and node reads it."""
-    text = playground.bundle(FOLDER)
-    assert {f"{name}.mjs" for name in playground.MODULES} == {p.name for p in FOLDER.glob("*.mjs")}
-
+    text = playground.bundle(playground.SCRIPTS[name], BOOK)
     names = re.findall(r"^(?:(?:async )?function|const|let) (\w+)", text, re.MULTILINE)
     assert sorted(names) == sorted(set(names))
-    (tmp_path / "playground.js").write_text(text, encoding="utf-8")
-    subprocess.run([node(), "--check", str(tmp_path / "playground.js")], check=True)
+
+    (tmp_path / "page.js").write_text(text, encoding="utf-8")
+    subprocess.run([node(), "--check", str(tmp_path / "page.js")], check=True)
+
+
+def test_every_module_is_in_a_script() -> None:
+    """Of both folders."""
+    files = set()
+    for folder in ("playground", "moving"):
+        files |= {f"{folder}/{file.stem}" for file in (BOOK / "_static" / folder).glob("*.mjs")}
+    assert files == {name for script in playground.SCRIPTS.values() for name in script.modules}
 
 
 def test_the_library_is_the_one_that_its_note_names() -> None:

@@ -1,0 +1,264 @@
+"""Train L2RCLIP and cross-entropy as chapter 7 does, and keep every epoch on one fixed map.
+
+    python tools/motion_data.py
+
+`book/results/motion.json` holds, for each epoch, the places of 260 fresh leaves and of what stands
+for each rank (sentences; for cross-entropy the weight vectors of its linear layer) on one plane
+that stays as it is. It is spanned by the two largest directions of the images of both models after
+training; no label enters but two signs. Takes about five minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.colors import to_hex
+from scipy.spatial.distance import pdist
+from torch import Tensor
+
+from l2rclip_book.plots import rank_colours
+from l2rclip_book.statistics import spearman_rho
+from l2rclip_lite import L2RCLIP, Config, load_dataset
+from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.files import write_text
+from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.kernel import BIAS
+from l2rclip_lite.metrics import mae
+from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training.stages import train_stage1, train_stage2
+
+FILE = Path(__file__).resolve().parent.parent / "book" / "results" / "motion.json"
+SEED = 0
+UNIT = 0.001  # of a place, in lengths of a feature
+# as in chapter 7
+SETTINGS = Config(
+    preset="paper",
+    image_size=64,
+    batch_size=64,
+    epochs1=10,
+    lr1=1e-3,
+    epochs2=6,
+    upside_down=True,
+    seed=SEED,
+    threads=1,
+)
+BATCH2 = 16
+
+Points = Float[np.ndarray, "point dim"]
+
+
+class Moment(NamedTuple):
+    """Images and what stands for each rank, at one moment: features, and a bias for each rank."""
+
+    images: Points
+    ranks: Points
+    bias: Float[np.ndarray, " rank"] | float = 0.0
+
+
+class WatchedData(TrainingData):
+    """Training data that call `watch` whenever a stage of images ends an epoch."""
+
+    watch: Callable[[L2RCLIP], object]
+
+    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+        """Encode a split, as each epoch ends by doing with the validation images."""
+        self.watch(model)
+        return super().encode(model, split)
+
+
+def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"], Ranks]:
+    """Train both models.
+
+    Returns:
+        Moments of L2RCLIP from the start to the kept epoch of stage 1 and through stage 2; those of
+        cross-entropy, from the same start; the kept epoch; the rank index of each fresh image; the
+        ranks.
+    """
+    unseen = load_dataset("leaves", ranks=10, size=360, seed=SEED + 1).train
+    data = load_dataset("leaves", ranks=10, size=700, seed=SEED)
+    model = L2RCLIP.build(data.ranks, SETTINGS)
+    fresh = ResizedImages(unseen, model.towers.image_size)
+    training = WatchedData(**vars(TrainingData.load(data, model)))
+
+    def images_of(of: L2RCLIP) -> Points:
+        return of.encode(fresh).double().numpy()
+
+    def ranks_of(of: L2RCLIP) -> Points:
+        return of.rank_features.double().numpy().copy()
+
+    start = images_of(model)
+    first = [Moment(start, ranks_of(model))]
+    history = train_stage1(
+        model, training, on_epoch=lambda row: first.append(Moment(start, ranks_of(model)))
+    )
+    kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
+    first = first[: int(kept["epoch"]) + 1]
+    model.config = replace(model.config, batch_size=BATCH2)
+
+    rival = [Moment(start, np.zeros_like(first[0].ranks))]
+    training.watch = lambda of: rival.append(linear_moment(images_of(of), of))
+    train_baseline("cross-entropy", model, training)
+    # the baseline encodes once more at its end, for a temperature
+    rival = rival[: SETTINGS.epochs2 + 1]
+
+    second: list[Moment] = []
+    training.watch = lambda of: second.append(Moment(images_of(of), ranks_of(of)))
+    train_stage2(model, training)
+    labels = np.array(unseen.targets)
+    return first + second, rival, len(first) - 1, labels, data.ranks
+
+
+def linear_moment(images: Points, model: L2RCLIP) -> Moment:
+    """Return images, and the weight vectors and biases of the linear layer of a baseline."""
+    assert model.head is not None  # which a linear layer has become
+    weight = (model.head.weight / model.scale.detach().cpu()).double().numpy()
+    return Moment(images, weight[:-1].T.copy(), BIAS * weight[-1])
+
+
+def fixed_plane(ends: Sequence[Points], labels: Int[np.ndarray, " image"]) -> Points:
+    """Return the two largest directions of several clouds of the same images, each about its mean.
+
+    Their signs are those of chapter 7: the first rises with the rank, on the second both ends of
+    the scale lie above its middle.
+
+    Args:
+        ends: Clouds, which count alike.
+        labels: Rank index of each image.
+    """
+    centred = [x - x.mean(0) for x in ends]
+    spread = [x / np.linalg.norm(x) for x in centred]
+    axes = np.linalg.svd(np.concatenate(spread), full_matrices=False)[2][:2]
+
+    rise = labels - labels.mean()
+    bend = rise**2 - (rise**2).mean()
+    sign = np.sign((np.stack([rise, bend]) @ sum(spread) * axes).sum(1))
+    return axes * sign[:, None]
+
+
+def ordered(moment: Moment, labels: Int[np.ndarray, " image"]) -> float:
+    """Return Spearman's ρ between rank gaps and cosine distances of all pairs of images."""
+    gap = pdist(labels[:, None], "cityblock")
+    return float(spearman_rho(gap[None], pdist(moment.images, "cosine")[None])[0])
+
+
+def mean_error(moment: Moment, labels: Int[np.ndarray, " image"], ranks: Ranks) -> float:
+    """Return the mean error of the most similar sentence or weight vector."""
+    answers = (moment.images @ moment.ranks.T + moment.bias).argmax(1)
+    return float(mae(torch.tensor(labels), torch.tensor(answers), ranks))
+
+
+def panel(
+    title: str, steps: Sequence[Moment], plane: Points, labels: Int[np.ndarray, " image"]
+) -> dict[str, Any]:
+    """Return places of images and ranks at each moment, in lengths of a feature.
+
+    What stands for the ranks is moved to the middle of the last images and stretched to their
+    spread, by the same shift and factor at all moments. `shows` is the share of the variance of the
+    last images that the plane keeps.
+
+    Args:
+        title: Of the panel.
+        steps: The moments of a model.
+        plane: Two directions.
+        labels: Rank index of each image.
+    """
+    last = steps[-1]
+    middle = last.images.mean(0)
+    own_middle = last.ranks.mean(0)
+    spread = np.square(last.images - middle).sum(1).mean()
+    factor = np.sqrt(spread / np.square(last.ranks - own_middle).sum(1).mean())
+
+    images = [(step.images - middle) @ plane.T for step in steps]
+    ranks = [factor * (step.ranks - own_middle) @ plane.T for step in steps]
+    kept = np.square(images[-1]).sum() / np.square(last.images - middle).sum()
+    return {"title": title, "shows": round(float(kept), 3), "images": images, "ranks": ranks}
+
+
+def content(
+    ours: Sequence[Moment],
+    rival: Sequence[Moment],
+    kept: int,
+    labels: Int[np.ndarray, " image"],
+    ranks: Ranks,
+) -> dict[str, Any]:
+    """Return what the page needs: places as whole numbers from the corner of the map.
+
+    Args:
+        ours: Moments of L2RCLIP, one a frame.
+        rival: Moments of cross-entropy, the first for all of stage 1.
+        kept: Epochs of stage 1.
+        labels: Rank index of each image.
+        ranks: The label space.
+    """
+    plane = fixed_plane([ours[-1].images, rival[-1].images], labels)
+    frames = {"L2RCLIP": ours, "cross-entropy": [rival[0]] * kept + list(rival)}
+    panels = [panel(title, steps, plane, labels) for title, steps in frames.items()]
+    corner, box = whole_map(panels)
+
+    for made, steps in zip(panels, frames.values(), strict=True):
+        made["rho"] = [round(100 * ordered(step, labels)) for step in steps]
+        made["error"] = [round(10 * mean_error(step, labels, ranks)) for step in steps]
+        store_places(made, corner)
+
+    return {
+        "seed": SEED,
+        "unit": ranks.unit,
+        "ends": [ranks.names[0], ranks.names[-1]],
+        "epochs": [kept, SETTINGS.epochs2],
+        "moves": ["sentences move", "images move"],
+        "colours": [to_hex(colour) for colour in rank_colours(len(ranks))],
+        "labels": labels.tolist(),
+        "box": box,
+        "panels": panels,
+    }
+
+
+def whole_map(panels: Sequence[Any]) -> tuple[Float[np.ndarray, " 2"], list[int]]:
+    """Return the lower left corner of a map that holds all places, and its size in units."""
+    places = []
+    for made in panels:
+        places += [*made["images"], *made["ranks"]]
+    every = np.concatenate(places)
+    margin = 0.03 * (every.max(0) - every.min(0))
+    corner = every.min(0) - margin
+    box = ((every.max(0) + margin - corner) / UNIT).round().astype(int).tolist()
+    return corner, box
+
+
+def store_places(made: dict[str, Any], corner: Float[np.ndarray, " 2"]) -> None:
+    """Replace the places of a panel by whole numbers; those that stay are stored once."""
+    made["frames"] = [[0, 0] for _ in made["images"]]
+    for which, name in enumerate(("images", "ranks")):
+        stored: list[list[int]] = []
+        for frame, places in enumerate(made[name]):
+            numbers = ((places - corner) / UNIT).round().astype(int).ravel().tolist()
+            if not stored or stored[-1] != numbers:
+                stored.append(numbers)
+            made["frames"][frame][which] = len(stored) - 1
+        made[name] = stored
+
+
+def main() -> None:
+    """Write the file, one line per moment, so that a change reads."""
+    torch.set_num_threads(1)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    text = json.dumps({"commit": commit} | content(*moments()), separators=(",", ":"))
+    for piece in ('{"title"', '"labels"', '"images"', '"ranks"', "[["):
+        text = text.replace(piece, "\n" + piece)
+    write_text(FILE, text.replace("],[", "],\n[") + "\n")
+    print(f"{FILE.name}: {FILE.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
