@@ -51,7 +51,8 @@ def repair_curves(
             for (name, history), line in zip(runs.items(), lines, strict=True):
                 axis.plot(mean_scores(history)[score], label=name, **line)
             _finish(axis, score, constant[score.lower()], epochs1)
-        axes[0].legend(loc="lower left")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
     return figure
 
 
