@@ -35,7 +35,6 @@ SEED = 0  # decides the leaves, the start and every batch
 OUT = ""  # keep the run directory here; empty: a temporary folder
 
 # %% tags=["hide-input"]
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -45,14 +44,15 @@ import torch
 from IPython.display import Markdown
 
 from l2rclip_book import plots
+from l2rclip_book.gains import MEAN, compare_pairs, gain_table, read_results
 from l2rclip_book.heat_maps import heat_maps
-from l2rclip_book.markdown import markdown_table
-from l2rclip_lite import L2RCLIP, Config, config, fit, load_dataset
+from l2rclip_book.stage_figure import stage_diagram
+from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.losses import rank_weights
-from l2rclip_lite.results import SCORES, judge
+from l2rclip_lite.results import judge
 from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline
@@ -90,14 +90,18 @@ for split in ("train", "val", "test"):
 # ## Two stages, never both at once
 #
 # In {doc}`01_ordinal_classification` a CLIP graded leaves by raw sentences, and called most of them undamaged. L2RCLIP
-# changes both sides, one after the other.
-#
+# changes both sides, one after the other ({numref}`fig-02-stages`).
+
+# %% mystnb={"image": {"alt": "Two diagrams. In stage 1 sentences pass through context and RankFormer, which train, and the frozen text tower to t; images pass once through the frozen image tower to z. In stage 2 sentences pass once through frozen parts to t, and images through the image tower, which trains, to z. Both times t and z meet in the loss."}, "figure": {"caption": "What trains (blue, red), what is frozen (grey), and what is computed once and kept (dashed arrows, orange). The diagram is drawn from the table below.", "name": "fig-02-stages"}} tags=["hide-input"]
+stage_diagram(Config())
+
+# %% [markdown]
 # **Stage 1 moves the sentences.** Between the words and the text tower it puts two things that learn. *RankFormer* is a small
 # transformer that lets the five sentences look at each other and changes their word embeddings a little ({doc}`04_rankformer`).
 # *Context vectors* are made-up words in front of each sentence, the same for all ranks. Both towers are frozen, so the
-# image features are computed only once.
+# image features $z$ are computed once.
 #
-# **Stage 2 moves the images.** The five text features are now fixed points (the code calls them prototypes), and the image
+# **Stage 2 moves the images.** The five text features $t$ are now fixed points (the code calls them prototypes), and the image
 # tower learns to put each image near its own. Grading a new image needs the image tower and five vectors; the text tower is
 # not needed again.
 #
@@ -106,7 +110,7 @@ for split in ("train", "val", "test"):
 
 # %%
 settings = Config(
-    preset="paper",
+    preset="recommended",  # the default
     image_size=PIXELS,
     epochs1=EPOCHS1,
     epochs2=EPOCHS2,
@@ -140,106 +144,58 @@ print(freezing_table(before))
 # Stage 2:
 #
 # $$
-# \begin{aligned}
-# L_2 ={}& \mathrm{CE}(s\,z_i T^\top, y_i) \\
-# &+ \lambda_{\text{tight}} \operatorname*{mean}_i \lVert z_i-t_{y_i}\rVert^2 \\
-# &- \lambda_{\text{push}} \operatorname*{mean}_{i,k}\, \omega_{ik} \lVert z_i-t_k\rVert
-# \end{aligned}
+# L_2 = \mathrm{CE}(s\,z_i T^\top, y_i)
+# + \lambda_{\text{rps}} \operatorname*{mean}_i \sum_k \big(F_{ik} - [y_i \le k]\big)^2
 # $$ (eq-02-stage2)
 #
 # $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an image
-# has one sentence; hence the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line of each
-# stage pulls an image to its own sentence. The lines with a minus sign push images from other sentences, and in stage 1
-# also sentences from each other, with a weight that grows with the distance of the ranks:
+# has one sentence; hence the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line pulls an image
+# to its own sentence. The lines with a minus sign push images from other sentences, and sentences from each other, with a
+# weight that grows with the distance of the ranks:
 #
 # $$
-# \begin{aligned}
-# \omega_{ij} &= (\lvert r_{y_i} - r_{y_j}\rvert - m) / M && \text{(stage 1)} , \\
-# \omega_{ik} &= \lvert r_{y_i} - r_k\rvert / M && \text{(stage 2)} ,
-# \end{aligned}
+# \omega_{ij} = (\lvert r_{y_i} - r_{y_j}\rvert - m) / M ,
 # $$ (eq-02-weight)
 #
 # where $r_k$ is the value of rank $k$, $m$ the smallest and $M$ the largest gap among the pairs that the mean runs over; $M$
 # is here nearly always that of the label set. An image of *very low* damage is pushed a little from *low* and hard from *very
 # high*. A loss with a minus sign may become negative; that is no error.
 #
+# Stage 2 has no such push. Its second term is the RPS of {eq}`eq-01-rps`, computed from the softmax of the same logits:
+# $F_{ik}$ is the probability that image $i$ has rank $k$ or a lower one. Probability on a far rank costs more than on a near
+# one. Both weights, $\lambda_1$ and $\lambda_{\text{rps}}$, are 1.
+#
 # | term | function |
 # |---|---|
 # | first line of {eq}`eq-02-stage1` | `losses.asymmetrical_contrastive_loss` |
 # | the rest of {eq}`eq-02-stage1` | `losses.ordinal_pairwise_loss_stage1` |
-# | the rest of {eq}`eq-02-stage2` | `losses.tightness`, `losses.diversity` |
+# | RPS in {eq}`eq-02-stage2` | `losses.ranked_probability_loss` |
 # | {eq}`eq-02-weight` | `losses.rank_weights` |
 #
-# ## Every number that was set
+# :::{admonition} The loss of the paper
+# :class: note
 #
-# The table is generated from the `Config` above; a setting that you do not give takes its value from the preset or the
-# towers. `preset="paper"` takes the terms that the authors released, each with the weight 1. The default, `preset="recommended"`, takes
-# those that validation images preferred; {doc}`09_does_it_help` compares.
-
-# %% tags=["hide-input"]
-source = Path(config.__file__).read_text(encoding="utf-8")
-meaning = dict(
-    re.findall(r'^    (\w+): [^\n]*\n    """(.+?)"""', source, re.M | re.S)
-)
-chosen = settings.used() | {
-    "image_size": before.towers.image_size,
-    "lr2": settings.lr2 or before.towers.image_lr,
-    "upside_down": not data.upright,
-}
-ELSEWHERE = ("weights", "device", "precision", "threads", "workers", "controls")
-rows = [
-    (name, value, meaning[name])  # code would break the name
-    for name, value in chosen.items()
-    if name not in ELSEWHERE
-]
-Markdown(markdown_table(["setting", "value", "what it is"], rows))
-
-# %% tags=["remove-cell"]
-assert set(chosen) <= set(meaning), "every setting has a meaning"
-
-# %% [markdown]
-# Left out are settings that only say where to compute, and `Config.controls`, which switches parts of the method off for a
-# study. The code fixes the rest:
-
-# %% tags=["hide-input"]
-with torch.no_grad():
-    words = before.prompts.template_embeddings[before.prompts.tokens.words]
-FIXED = {
-    "scale s": f"{before.scale.item():g}, frozen",
-    "optimiser": "Adam, its state new in each stage; PyTorch's betas; "
-    "weight_decay is added to every gradient (L2, not AdamW)",
-    "gradients of stage 2": "all of a step are one vector; where it is longer "
-    "than 1, it is shortened to 1, before weight_decay is added",
-    "learning rate": "in each stage it rises along a straight line in the "
-    "first warmup share of all steps (the first step is not 0), then falls "
-    "along half a cosine to 0",
-    "batches": "an epoch is one random order of the training images, cut "
-    "into batches of batch_size; the last one holds what remains",
-    "towers": "in evaluation mode in both stages: no dropout, BatchNorm keeps "
-    "its statistics; stage 2 trains the whole image tower and its projection",
-    "features": "every feature is scaled to unit length; from text features "
-    "two means are subtracted one after the other, that of mini's class "
-    "names and that of the K ranks, and after each the length is 1 again",
-    "context vectors at the start": f"normal, deviation {words.std():.3f}, "
-    "as the word embeddings have",
-    "RankFormer": "LayerNorm, attention, two linear layers with a GELU; "
-    "the last one starts at 0",
-    "augmentation in stage 2": "each image is flipped left to right with "
-    "probability ½ and, as a leaf has no top, top to bottom with probability "
-    "½; then its pixels in [0, 1], from towers.resize(), are multiplied by a "
-    "factor of brightness; their distance to the image's mean before that "
-    "(one number for all channels) is multiplied by a factor of contrast; "
-    "both factors are uniform from 0.85 to 1.15; then the pixels are clipped "
-    "to [0, 1] and go to towers.normalize()",
-    "epoch that is kept": "of stage 1 the one with the lowest RPS on the "
-    "validation images, before any temperature (the state before the first "
-    "does not compete); of stage 2 the last",
-    "temperature": "one number that divides the final logits, chosen for the "
-    "lowest RPS on the validation images, between 0.05 and 20",
-}
-Markdown(markdown_table(["fixed", "how"], FIXED.items()))
-
-# %% [markdown]
+# These are the losses of `preset="recommended"`, the default and the recipe of this book. `preset="paper"` takes the terms that
+# the authors released, each with the weight 1. Stage 1 is the same. Stage 2 pulls and pushes as stage 1 does, in place of the
+# RPS:
+#
+# $$
+# \begin{aligned}
+# L_2 ={}& \mathrm{CE}(s\,z_i T^\top, y_i)
+# + \lambda_{\text{tight}} \operatorname*{mean}_i \lVert z_i-t_{y_i}\rVert^2 \\
+# &- \lambda_{\text{push}} \operatorname*{mean}_{i,k}\, \omega_{ik} \lVert z_i-t_k\rVert ,
+# \qquad \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M
+# \end{aligned}
+# $$ (eq-02-paper)
+#
+# (`losses.tightness`, `losses.diversity`). What that costs on photographs of coffee leaves is measured below; {doc}`05_losses`
+# shows why the pull makes a model too sure of itself.
+# :::
+#
+# Each stage has its own Adam, with the peak rates `lr1=3.5e-4` and `lr2=7e-4`; a rate rises for a tenth of the steps and then falls
+# along a cosine to 0. All else that decides a run is listed in {doc}`hyperparameters`: each setting with its default, and
+# {ref}`what the code fixes <fixed-by-code>`.
+#
 # ## Start, stop, resume
 #
 # One call runs both stages and writes a *run directory*.
@@ -252,7 +208,7 @@ print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
 # **Start** a run from Python as above, or from a shell:
 #
 # ```
-# l2rclip fit --dataset leaves --preset paper --out runs/leaves
+# l2rclip fit --dataset leaves --out runs/leaves
 # ```
 #
 # **Stop** it whenever you like, with Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a
@@ -329,33 +285,30 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 # sentences, 384 numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference,
 # because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the *same* tower for as
 # many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves, both presets and this rival were
-# trained on the same five folds, at the rate that suits L2RCLIP:
+# trained on the same five folds, at the rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
 
 # %% tags=["hide-input"]
-measured, alone = Path("results/matrix.csv"), "Only beside its book's results."
-if measured.exists():
-    tried = pd.read_csv(measured).query("study == 'tuned'").groupby("arm")
-    mean = tried[["mae_median", "accuracy", "qwk", "rps"]].mean()
-    arms = {
-        "paper": "L2RCLIP, paper",
-        "L2RCLIP": "L2RCLIP, recommended",
-        "cross-entropy": "cross-entropy",
-    }
-    shown = mean.loc[[*arms]].rename(arms).rename_axis(None)
-    alone = shown.rename(columns=SCORES).round(3)
-alone
+images = read_results()[1].query("study == 'tuned'")
+pairs = {
+    "recommended against cross-entropy": ("L2RCLIP", "cross-entropy"),
+    "paper against cross-entropy": ("paper", "cross-entropy"),
+    "recommended against paper": ("L2RCLIP", "paper"),
+}
+saved = compare_pairs(images, pairs)
+saved = saved[saved["data"] != MEAN]
+Markdown(gain_table(saved, "RPS saved, % [95 % interval]"))
 
 # %% tags=["remove-cell"]
-if measured.exists():
-    gap = mean.loc[["paper", "L2RCLIP"]] - mean.loc["cross-entropy"]
-    assert gap[["rps", "mae_median"]].max(axis=None) < 0, "both are ahead"
-    assert gap["rps"]["L2RCLIP"] < gap["rps"]["paper"]
+if len(saved):
+    low = saved.set_index("row")["low"]
+    assert (low.drop("paper against cross-entropy") > 0).all(), low
+    assert low["paper against cross-entropy"] < 0, "its interval holds zero"
 
 # %% [markdown]
-# Both presets have a lower mean error than cross-entropy, and the default, *recommended*, a lower one than this page's *paper*.
+# The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot tell.
 # Is that language? Hardly: with random vectors in place of the sentences the tower does nearly as well, as
-# {doc}`09_does_it_help` shows, which also gives each rival a rate of its own, and finds where sentences do help. For a data set of your own, compare in this order:
-# first the median rank, then the probe, then the tuned tower.
+# {doc}`09_does_it_help` shows, which also gives each rival a rate of its own, and finds where sentences do help. For a data set
+# of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
@@ -415,8 +368,8 @@ print("expectation:", round(float(prediction.expected[0]), 2))
 #
 # ## Exercises
 #
-# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights
-# {eq}`eq-02-weight` of an image of rank 1, whose value is 1. Here $M$ is the largest distance in the whole label set.
+# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights $\omega_{ik}$ of
+# {eq}`eq-02-paper` for an image $i$ of rank 1, whose value is 1. Here $M$ is the largest distance in the whole label set.
 
 # %% tags=["hide-input"]
 VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
@@ -573,10 +526,34 @@ assert "MAE" in check_epoch(
 )
 
 # %% [markdown]
+# ## Three questions
+#
+# **After stage 1 the text tower could be deleted. Why?** And why not before?
+#
+# :::{dropdown} Answer
+# In stage 2 the texts are constants, and a prediction compares an image with five stored vectors. In stage 1 the gradient must
+# pass through the frozen text tower to reach context and RankFormer: frozen means that its weights do not change, not that it
+# is not needed.
+# :::
+#
+# **Stage 1 computes each image feature once, and stage 2 does not. What would happen if stage 2 did?**
+#
+# :::{dropdown} Answer
+# The features would be those of the untrained tower, and no gradient would reach its weights: the loss would have nothing left
+# to change. Augmentation would be lost, too; each image would look the same in every epoch.
+# :::
+#
+# **The loss of stage 1 may become negative, that of stage 2 never does. Is stage 1 better trained then?**
+#
+# :::{dropdown} Answer
+# No. In stage 1 distances are subtracted, so that it has no floor at 0; cross-entropy and RPS cannot be negative. Losses with
+# different terms say nothing about each other. Compare the errors on validation images.
+# :::
+#
 # ## Summary
 #
 # - Stage 1 trains RankFormer and context vectors on cached image features: the sentences move to the images.
-# - Stage 2 trains the image tower on cached text features: the images move to the sentences, and far ranks push harder.
+# - Stage 2 trains the image tower on cached text features: the images move to the sentences, and a far mistake costs more.
 # - The freezing table is data, so it can be printed and tested.
 # - Validation images choose the epoch of stage 1 and a temperature, the test images are only scored, and baselines appear
 #   beside every result.

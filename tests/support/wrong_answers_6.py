@@ -105,10 +105,10 @@ WRONG = [
         """
         class Unmasked(RankFormer):
             def forward(self, R, words):
-                x = self.ln(R)
-                x = self.msa(x, x, x)[0]
-                blend = (1 - self.alpha) * R + self.alpha * self.ffn(x)
-                return torch.where(words[..., None], blend, R)
+                x = self.norm(R)
+                x = self.attend(x, x, x)[0]
+                blended = (1 - self.alpha) * R + self.alpha * self.ffn(x)
+                return torch.where(words[..., None], blended, R)
 
         check_axis(Unmasked)
         """,
@@ -119,10 +119,10 @@ WRONG = [
         """
         class Inverted(RankFormer):
             def forward(self, R, words):
-                x = self.ln(R)
-                x = self.msa(x, x, x, key_padding_mask=words)[0]
-                blend = (1 - self.alpha) * R + self.alpha * self.ffn(x)
-                return torch.where(words[..., None], blend, R)
+                x = self.norm(R)
+                x = self.attend(x, x, x, key_padding_mask=words)[0]
+                blended = (1 - self.alpha) * R + self.alpha * self.ffn(x)
+                return torch.where(words[..., None], blended, R)
 
         check_axis(Inverted)
         """,
@@ -133,10 +133,10 @@ WRONG = [
         """
         class Transposed(RankFormer):
             def forward(self, R, words):
-                x = self.ln(R).transpose(0, 1)
-                x = self.msa(x, x, x)[0].transpose(0, 1)
-                blend = (1 - self.alpha) * R + self.alpha * self.ffn(x)
-                return torch.where(words[..., None], blend, R)
+                x = self.norm(R).transpose(0, 1)
+                x = self.attend(x, x, x)[0].transpose(0, 1)
+                blended = (1 - self.alpha) * R + self.alpha * self.ffn(x)
+                return torch.where(words[..., None], blended, R)
 
         check_axis(Transposed)
         """,
@@ -247,7 +247,7 @@ WRONG = [
         """
         def times(logits, y):  # T as a factor
             grid = torch.logspace(math.log10(0.05), math.log10(20), 600)
-            scores = [ranked_probability(logits * T, y) for T in grid]
+            scores = [rps(logits * T, y) for T in grid]
             return grid[int(torch.stack(scores).argmin())]
 
         check_temperature(times)

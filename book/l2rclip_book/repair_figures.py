@@ -1,0 +1,90 @@
+"""Figures of a training loop before and after a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from l2rclip_book.plots import COLOURS, style
+
+Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
+SCORES = ("RPS", "MAE")
+LINES = (  # of the run before, and of the one after
+    {"color": COLOURS["reference"], "linestyle": "--", "marker": "o", "markersize": 3},
+    {"color": COLOURS["stage 2"], "linestyle": "-", "marker": "o", "markersize": 4},
+)
+
+
+def mean_scores(history: Errors) -> pd.DataFrame:
+    """Return RPS and MAE of each epoch, a row per epoch.
+
+    Example:
+        >>> import torch
+        >>> mean_scores([torch.tensor([[0.5, 1.5], [0.0, 1.0]])]).values.tolist()
+        [[1.0, 0.5]]
+    """
+    means = [errors.mean(dim=1).tolist() for errors in history]
+    return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
+
+
+def repair_curves(
+    runs: Mapping[str, Errors], constant: Mapping[str, float], epochs1: int
+) -> Figure:
+    """Draw validation RPS and MAE of one run, or of one before and one after.
+
+    Args:
+        runs: By name; the last is drawn strongest.
+        constant: `rps` and `mae` of the median rank, drawn as dotted lines.
+        epochs1: Epochs of stage 1; what follows is stage 2.
+    """
+    lines = LINES[-len(runs) :]
+    with style():
+        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
+        axes = figure.subplots(1, 2)
+        for axis, score in zip(axes, SCORES, strict=True):
+            for (name, history), line in zip(runs.items(), lines, strict=True):
+                axis.plot(mean_scores(history)[score], label=name, **line)
+            _finish(axis, score, constant[score.lower()], epochs1)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+    return figure
+
+
+def _finish(axis: Axes, score: str, reference: float, epochs1: int) -> None:
+    """Draw the median rank and the border of the stages; name the axes."""
+    axis.axhline(reference, color=COLOURS["ink"], linestyle=":", label="median rank")
+    axis.axvline(epochs1 + 0.5, color=COLOURS["ink"], linewidth=0.6)
+    axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}")
+    axis.set_ylim(0, None)
+
+
+def choices(history: Errors, *, draws: int = 1000, seed: int = 0) -> Float[np.ndarray, "2 epoch"]:
+    """Return how often each epoch has the lowest RPS, and MAE, when validation images are redrawn.
+
+    Args:
+        history: Errors of each image after each epoch.
+        draws: Bootstrap draws of as many images as there are.
+        seed: Of the draws.
+
+    Returns:
+        A row of shares for RPS and one for MAE.
+
+    Example:
+        >>> import torch
+        >>> good, bad = torch.zeros(2, 5), torch.ones(2, 5)
+        >>> choices([bad, good], draws=10).tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
+    """
+    of_image = np.stack([errors.numpy() for errors in history])
+    n_images = of_image.shape[2]
+    counts = np.random.default_rng(seed).multinomial(
+        n_images, np.full(n_images, 1 / n_images), size=draws
+    )
+    best = (of_image @ counts.T).argmin(axis=0)
+    return np.stack([np.bincount(row, minlength=len(history)) / draws for row in best])
