@@ -407,7 +407,8 @@ def show(name, before=None):
 show("first run")
 
 # %% [markdown]
-# Nothing crashed, and nothing warned. Yet stage 1 never gets below the dotted line, and stage 2 not far. There are five in these forty lines, and they hide one another: repair one, and the next becomes visible.
+# Nothing crashed, and nothing warned. Yet stage 1 never gets below the dotted line, and stage 2 not far. Five mistakes
+# are in these forty lines, and they hide one another: repair one, and the next becomes visible.
 #
 # ## 4. Five repairs
 #
