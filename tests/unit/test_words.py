@@ -84,7 +84,8 @@ def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
 def test_three_claims_share_one_holm() -> None:
     """Each is judged on four sets; one missing set leaves all without a verdict."""
     one, other = NEW_WORDS["new words"]
-    tables, images = [], []
+    tables = []
+    images = []
     for data in SETS:
         arms = {WORDS: (1.0, 1.0), "words": (2.0, 2.0), "new head, relative": (1.0, 1.0)}
         table, of_few = few(data, **arms)
