@@ -1,9 +1,9 @@
-"""Draw the result on the front page and in the README, and write the table of the three claims.
+"""Draw the results on the front page and in the README, and write the table of the three claims.
 
-    python tools/front_figure.py             write book/_static/results.png and claims.md beside it
+    python tools/front_figure.py             write results.png, words.png and claims.md
 
-Both are made from `book/results`. The figure carries the SHA-256 of the table that it was drawn
-from, so that a stale one is noticed.
+They lie in `book/_static` and are made from `book/results`. The figures carry the SHA-256 of the
+table that they were drawn from, so that a stale one is noticed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import chapters
 from l2rclip_book.evidence import STEPS, finding, staircase
 from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps
 from l2rclip_book.result_files import read_results
+from l2rclip_book.words_figures import few_figure, shares_of_chance
 
 PICTURE = chapters.BOOK / "_static" / "results.png"
+WORDS = chapters.BOOK / "_static" / "words.png"
 CLAIMS = chapters.BOOK / "_static" / "claims.md"
 TABLE = chapters.BOOK / "results" / "matrix.csv"
 
@@ -27,13 +29,16 @@ def table_hash() -> str:
 
 
 def main() -> None:
-    """Write the figure and the table; print both findings."""
+    """Write the figures and the table; print both findings."""
     table, images, missing = read_results(str(TABLE.parent))
+    metadata = {"Software": None, "Source": table_hash()}
+    few = few_figure(shares_of_chance(table), single=True)
+    few.savefig(WORDS, dpi=150, metadata=metadata)
+
     table = table[table["study"] == "main"]
     images = images[images["study"] == "main"]
 
     steps = order_steps(images[images["data"].isin(MANY)], list(STEPS))
-    metadata = {"Software": None, "Source": table_hash()}
     staircase(steps).savefig(PICTURE, dpi=150, metadata=metadata)
 
     judged = judge_claims(table, images, missing)

@@ -40,6 +40,13 @@ WORDLESS = (  # all that begin with a relative, read no sentence, and are chosen
 )
 BEST_WORDLESS = "best without words"
 NEW_WORDS = {"new words": ("after a relative", "plain tower")}
+ONE_TO_ONE = {  # exploratory: words after a relative against each way without them
+    "numbers": (WORDS, "numbers, relative"),
+    "random vectors": (WORDS, "random prototypes, relative"),
+    "a new head": (WORDS, "new head, relative"),
+    "labels, head carried over": (WORDS, "labels, relative by labels"),
+    "frozen head": (WORDS, "frozen head, relative"),
+}
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),

@@ -30,7 +30,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
 }
 BAND = "sentences given to random ranks"
 ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
-SHOTS = (2, 4)
+SHOTS = ("2", "4", "all")
 
 
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
@@ -127,7 +127,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     whole = pd.concat([own, earlier.replace({"arm": names})]).assign(shots="all")
 
     rows = pd.concat([few, whole])
-    rows = rows[rows["arm"].isin(LINES)]
+    rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(SHOTS)]
     rows = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
     rows["share"] = 100 * rows["rps"].astype(float) / rows["rps_chance"].astype(float)
     return rows[["data", "run", "arm", "shots", "share"]]
@@ -156,21 +156,22 @@ def few_figure(shares: pd.DataFrame, *, single: bool = False) -> Figure:
                 _draw_lines(panels[data], shares[shares["data"] == data], f"{DATA[data][0]}")
 
         means = shares.groupby(["arm", "shots", "run"], sort=False)["share"].mean().reset_index()
-        _draw_lines(mean_axis, means, "mean of four sets" if len(sets) == len(SETS) else "mean")
+        _draw_lines(
+            mean_axis, means, "mean of four sets" if len(sets) == len(SETS) else "mean of the sets"
+        )
         mean_axis.set_xlabel("labelled images for each rank")
         mean_axis.set_ylabel("error (RPS), % of an answer\nthat looks at no image")
-        mean_axis.legend(loc="upper right", ncols=2)
+        mean_axis.legend(loc="lower left", ncols=2)
     return figure
 
 
 def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
     """Draw a line for each arm: the mean of its runs, and a dot for each of them."""
-    shown = [str(shots) for shots in SHOTS] + ["all"]
     axis.axhline(100, color=COLOURS["reference"], linewidth=1, linestyle="--")
     for arm, (name, colour, line, marker) in LINES.items():
         rows = shares[shares["arm"] == arm]
-        means = rows.groupby("shots")["share"].mean().reindex(shown)
-        axis.plot(shown, means, line, color=colour, marker=marker, label=name)
+        means = rows.groupby("shots")["share"].mean().reindex(SHOTS)
+        axis.plot(SHOTS, means, line, color=colour, marker=marker, label=name)
         axis.scatter(rows["shots"], rows["share"], s=7, color=colour, alpha=0.6)
     grid([axis], [title], "y")
     axis.set_ylim(0, 115)

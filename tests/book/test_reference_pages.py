@@ -250,7 +250,8 @@ def test_the_readme_shows_the_table_of_the_claims() -> None:
     assert front_figure.CLAIMS.read_text(encoding="utf-8") in README
 
 
-def test_the_picture_on_the_front_page_was_drawn_from_todays_table() -> None:
+@pytest.mark.parametrize("path", [front_figure.PICTURE, front_figure.WORDS])
+def test_a_picture_on_the_front_page_was_drawn_from_todays_table(path: Path) -> None:
     """It carries the hash of the table; new rows without a new picture are noticed."""
-    with Image.open(front_figure.PICTURE) as picture:
+    with Image.open(path) as picture:
         assert picture.info["Source"] == front_figure.table_hash(), "run tools/front_figure.py"
