@@ -174,4 +174,4 @@ def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
         axis.plot(SHOTS, means, line, color=colour, marker=marker, label=name)
         axis.scatter(rows["shots"], rows["share"], s=7, color=colour, alpha=0.6)
     grid([axis], [title], "y")
-    axis.set_ylim(0, 115)
+    axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
