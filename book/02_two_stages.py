@@ -44,8 +44,9 @@ import torch
 from IPython.display import Markdown
 
 from l2rclip_book import plots
-from l2rclip_book.gains import MEAN, compare_pairs, gain_table, read_results
+from l2rclip_book.gains import MEAN, compare_pairs, gain_table
 from l2rclip_book.heat_maps import heat_maps
+from l2rclip_book.result_files import read_results
 from l2rclip_book.stage_figure import stage_diagram
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
@@ -274,7 +275,7 @@ print(
 
 # %% tags=["remove-cell"]
 if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
-    assert test["mae"] < 0.6 * constant["mae"]
+    assert test["mae"] < 0.75 * constant["mae"]
     assert test["mae"] < table["mae"]["linear-probe"]
     stage1 = table["mae"]["L2RCLIP, stage 1 only"]
     assert table["mae"]["linear-probe"] < stage1 < constant["mae"]
