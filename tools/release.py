@@ -18,7 +18,7 @@ from pathlib import Path
 import chapters
 from verify import run
 
-LARGEST = 5e6  # bytes of the wheel
+LARGEST = 6e6  # bytes of the wheel, 4e6 of them the relative that ships
 
 
 def lowest() -> list[str]:

@@ -184,7 +184,7 @@ def few_gains(
         parts.append(chosen[chosen["condition"].isin(conditions)])
 
     of_runs, of_images = parts
-    runs_of_condition = of_images["run"].astype(str) + "/" + of_images["condition"]
+    runs_of_condition = of_images["run"].astype(str) + " " + of_images["condition"]
     gains = compare_pairs(of_images.assign(run=runs_of_condition), pairs)
 
     keys = ["data", "run", "arm"]
