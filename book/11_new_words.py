@@ -75,7 +75,7 @@ def order(expected: torch.Tensor) -> float:
 # ## Five leaves, five words
 #
 # `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
-# sentences of percents: *a photo of a leaf with twenty-one percent damage*. It never read a sentence with *low* or *high*.
+# sentences of percents: *a photo of a leaf with twenty one percent damage*. It never read a sentence with *low* or *high*.
 # We write five such sentences, and the text tower turns them into vectors. Nothing is trained.
 
 # %%
@@ -199,11 +199,11 @@ Markdown(gain_table(claims[is_order], title, digits=2))
 # ## A few labels
 #
 # Order crosses over, a scale does not: without a label the probabilities are worse than those of the median rank. A few labels
-# mend that. So train on two, four or eight images a rank. Everything that begins with the relative begins with the same images: words;
+# mend that. So train on two or four images a rank. Everything that begins with the relative begins with the same images: words;
 # fixed vectors that know the numbers; random vectors; a new head; and the head of a relative that was trained by labels
 # alone, carried over where the values are the same.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the error over two, four, eight and all labelled images a rank, in percent of an answer that looks at no image. Above the mean of four sets, below each set: words and labels after a relative, and both alone."}, "figure": {"caption": "What a relative brings, and what words bring. The dashed line looks at no image. Small dots are single folds; with few images there is one of cherries, and three of the others.", "name": "fig-11-few"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the error over two, four and all labelled images a rank, in percent of an answer that looks at no image. Above the mean of four sets, below each set: words and labels after a relative, and both alone."}, "figure": {"caption": "What a relative brings, and what words bring. The dashed line looks at no image. Small dots are single folds; with few images there is one of cherries, and three of the others.", "name": "fig-11-few"}}
 shares = words_figures.shares_of_chance(table)
 words_figures.few_figure(shares)
 
@@ -213,9 +213,9 @@ Markdown(gain_table(claims[~is_order], "saved RPS, % (2 and 4 a rank)"))
 # %% [markdown]
 # Two of the three runs on cherries are not there yet, so no claim has a verdict. What can be seen: on leaves and pears, words after
 # a relative have less error than words alone (*few images*); on cherries they have more. And the words are not the reason
-# (*words or labels*): in each run, the best of five ways without words, chosen by validation images, is ahead of the sentences. That
-# is a hard rival, the luckiest of five, chosen by more images than it was trained on. One against one it looks like this; a plus is
-# in favour of the sentences:
+# (*words or labels*): the best of five ways without words, chosen in each run by validation images, has less error than the
+# sentences. That is a hard rival, the luckiest of five, chosen by more images than it was trained on. One against one it looks
+# like this; a plus is in favour of the sentences:
 
 # %% tags=["hide-input"]
 of_few = [part[part["study"] == "words-few"] for part in (table, scores)]
@@ -232,7 +232,7 @@ Markdown(gain_table(one_to_one, "saved RPS, %, against"))
 #
 # Nearly everybody has a relative of their data, and forty labelled images. If yours are leaves, begin with the one that
 # ships; otherwise fit the relative first, with `--image-side tower`, and name its run. Three commands: answer without a
-# label, train on forty, and judge on images that neither of them saw.
+# label, train with forty labels, and judge on images that neither model saw.
 
 # %%
 COMMANDS = r"""
