@@ -9,6 +9,7 @@ const { positionals } = parseArgs({ allowPositionals: true });
 const [folder = '_build/html', file = '_build/book.pdf'] = positionals;
 const LEFT_OUT = ['book/playground.html', 'book/browser.html', 'book/api.html'];   // two that move; the third is for looking up
 const MOST_BYTES = 20e6;
+const PHOTO = 150e3;   // bytes: drawings have fewer
 const STYLE = `
   @page { size: A4; margin: 18mm 17mm 20mm }
   html, body { background: #fff; font-size: 10.5pt }
@@ -45,12 +46,22 @@ function readArticle({ path, printed, address }) {
   return `<style>${equations}</style><section class="printed-page" id="${name(path)}">${article.innerHTML}</section>`;
 }
 
-/** Runs in the first page: puts the whole book in its place. */
-function showBook({ title, contents, articles, style }) {
+/** Runs in the first page: puts the whole book in its place; photographs become JPEG, which is smaller. */
+async function showBook({ title, contents, articles, style, photo }) {
   const entries = contents.map(({ path, text }) => `<li><a href="#${path.replace(/\W/g, '-')}">${text}</a></li>`);
   document.body.innerHTML = `<h1>${title}</h1><ol class="printed-contents">${entries.join('')}</ol>${articles.join('')}`;
   document.head.append(Object.assign(document.createElement('style'), { textContent: style }));
-  return Promise.all([...document.images].map(e => e.decode().catch(() => console.error(`no image ${e.src}`))));
+  for (const image of document.images) {
+    await image.decode().catch(() => console.error(`no image ${image.src}`));
+    if (!image.src.endsWith('.png') || (await (await fetch(image.src)).blob()).size < photo) continue;
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
+    const pen = canvas.getContext('2d');
+    pen.fillStyle = '#fff';
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(image, 0, 0);
+    image.src = canvas.toDataURL('image/jpeg', 0.85);
+    await image.decode().catch(() => console.error(`no photograph ${image.alt}`));
+  }
 }
 
 const tools = findTools(reason => { console.error(`print: ${reason}`); process.exit(1); });
@@ -75,7 +86,7 @@ for (const path of printed) {
 
 await page.goto(`${site.base}book/index.html`, { waitUntil: 'load' });
 const title = readFileSync('_config.yml', 'utf8').match(/^title: (.*)$/m)[1];
-await page.evaluate(showBook, { title, contents: chosen, articles, style: STYLE });
+await page.evaluate(showBook, { title, contents: chosen, articles, style: STYLE, photo: PHOTO });
 const number = '<div style="width: 100%; font-size: 8pt; text-align: center"><span class="pageNumber"></span></div>';
 await page.pdf({ path: file, format: 'A4', printBackground: true, preferCSSPageSize: true, outline: true, tagged: true,
   displayHeaderFooter: true, headerTemplate: '<span></span>', footerTemplate: number });
