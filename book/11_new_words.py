@@ -63,7 +63,7 @@ size = {"smoke": 400, "page": 400, "full": 2000}[PROFILE]
 data = load_dataset("leaves", ranks=5, size=size, pixels=96, seed=SEED)
 leaves = [data.test[number][0] for number in range(len(data.test))]
 truth = np.array(data.test.targets)
-print(f"{len(leaves)} drawn leaves with {data.ranks.template.split(' ', 3)[3]}")
+print(f"{len(leaves)} drawn leaves of {len(data.ranks)} grades")
 
 
 def order(expected: torch.Tensor) -> float:
