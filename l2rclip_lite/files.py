@@ -307,15 +307,16 @@ def read_tensors(
 
     Args:
         file: The file.
-        names: Of the tensors to read; None reads all.
+        names: Of the tensors to read, as far as the file has them; None reads all.
 
     Raises:
         InputError: No such file, or a damaged one.
     """
     with _opened(file) as stored:
-        if names is None:
-            names = stored.keys()  # a list: safetensors has no mapping
-        tensors = {name: stored.get_tensor(name).clone() for name in names}
+        tensors = {}
+        for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
+            if names is None or name in names:
+                tensors[name] = stored.get_tensor(name).clone()
         return tensors, stored.metadata() or {}
 
 

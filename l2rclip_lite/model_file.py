@@ -35,6 +35,7 @@ from l2rclip_lite.towers.open_clip import load_open_clip
 MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
 SHIPPED = ("leaves", "leaves-percent")
+CHOICES = " or ".join(SHIPPED)
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
 NUMBERS_PER_NUMBER = 8  # that a larger file may ask for, for each of its own numbers
@@ -68,8 +69,7 @@ class ModelFile:
         """
         header = cls.read_header(file)
         steps = [name + SCALE for name in header.tensors]  # of the numbers with 8 bits
-        stored, _ = read_header(file)
-        tensors, _ = read_tensors(file, stored.keys() & {*header.tensors, *steps})
+        tensors, _ = read_tensors(file, {*header.tensors, *steps})
         try:
             return replace(header, tensors=as_float32(tensors))
         except ValueError as error:
@@ -302,7 +302,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
         InputError: There is none.
     """
     if not str(name):
-        raise InputError('"" names no run; give the --out of a finished fit, or leaves.')
+        raise InputError(f'"" names no run; give the --out of a finished fit, or {CHOICES}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
@@ -318,7 +318,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
         file = Path(__file__).with_name(f"{name}.safetensors")
     if not os.path.isfile(file):  # of Path it raises where the name is too long
         problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
-        raise InputError(f"{name}: {problem}; give the --out of a finished fit, or 'leaves'.")
+        raise InputError(f"{name}: {problem}; give the --out of a finished fit, or {CHOICES}.")
     return file
 
 

@@ -94,11 +94,12 @@ class Pretrained(TextSide):
 
         Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
         weights are on this machine. Whatever else it names has to be allowed or named by the
-        caller. Tensors of 16 bits become float32.
+        caller. Tensors of 16 or 8 bits become float32.
 
         Args:
-            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"`: of generated leaves, ships
-                with the package; a run directory of that name comes first.
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`: of
+                generated leaves, they ship with the package; a run directory of that name comes
+                first.
             device: Where to put it.
             revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
                 a branch.

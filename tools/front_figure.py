@@ -32,7 +32,7 @@ def main() -> None:
     """Write the figures and the table; print both findings."""
     table, images, missing = read_results(str(TABLE.parent))
     metadata = {"Software": None, "Source": table_hash()}
-    few = few_figure(shares_of_chance(table), single=True)
+    few = few_figure(shares_of_chance(table))
     few.savefig(WORDS, dpi=150, metadata=metadata)
 
     table = table[table["study"] == "main"]

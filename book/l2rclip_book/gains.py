@@ -148,11 +148,25 @@ def compare_arms(
         rows.append({"data": data, "images": len(scores), "gain": gain} | interval_of(draws))
         draws_by_set.append(draws)
 
-    if rows:
-        total = pd.DataFrame(rows)
-        mean = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
-        rows.append(mean | interval_of(np.mean(draws_by_set, axis=0)))
-    return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
+    return with_mean(rows, draws_by_set)
+
+
+def with_mean(
+    rows: Sequence[Mapping[str, object]], draws_by_set: Sequence[Float[np.ndarray, " draw"]]
+) -> pd.DataFrame:
+    """Return the rows of data sets, and below them that of their mean, where there are any.
+
+    Args:
+        rows: `data`, `images`, `gain`, `low`, `high`, `p` and `seen` of each data set.
+        draws_by_set: Of the gain of each.
+    """
+    table = pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
+    if table.empty:
+        return table
+
+    mean = {"data": MEAN, "images": table["images"].sum(), "gain": table["gain"].mean()}
+    total = pd.DataFrame([mean | interval_of(np.mean(draws_by_set, axis=0))])
+    return pd.concat([table, total], ignore_index=True)
 
 
 def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:

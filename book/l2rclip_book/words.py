@@ -18,10 +18,10 @@ import pandas as pd
 
 from l2rclip_book.gains import (
     EDGES,
-    MEAN,
     compare_pairs,
     interval_of,
     run_interval,
+    with_mean,
     with_verdicts,
 )
 from l2rclip_book.statistics import spearman_rho
@@ -114,11 +114,7 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         rows.append(row | {"gain": rho[one] - rho[other]} | interval_of(change))
         draws_by_set.append(change)
 
-    if rows:
-        total = pd.DataFrame(rows)
-        mean = {"data": MEAN, "images": total["images"].sum(), "gain": total["gain"].mean()}
-        rows.append(mean | interval_of(np.mean(draws_by_set, axis=0)))
-    return pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
+    return with_mean(rows, draws_by_set)
 
 
 def _orders_of(images: pd.DataFrame) -> tuple[pd.Series[float], pd.DataFrame]:

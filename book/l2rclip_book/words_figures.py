@@ -133,45 +133,36 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     return rows[["data", "run", "arm", "shots", "share"]]
 
 
-def few_figure(shares: pd.DataFrame, *, single: bool = False) -> Figure:
-    """Draw the error over the number of labelled images a rank.
+def few_figure(shares: pd.DataFrame) -> Figure:
+    """Draw the error over the number of labelled images a rank, a panel for each data set.
 
     Args:
         shares: From `shares_of_chance`.
-        single: Whether to draw the mean of the sets alone.
     """
     sets = [data for data in SETS if (shares["data"] == data).any()]
     with style():
-        figure = Figure(figsize=(WIDTH, 3.4 if single else 5.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
         if not sets:
             return nothing(figure)
-        if single:
-            mean_axis = figure.subplots()
-        else:
-            panels = figure.subplot_mosaic(
-                [["mean" for _ in sets], list(sets)], height_ratios=[1.7, 1], sharex=False
-            )
-            mean_axis = panels["mean"]
-            for data in sets:
-                _draw_lines(panels[data], shares[shares["data"] == data], f"{DATA[data][0]}")
 
-        means = shares.groupby(["arm", "shots", "run"], sort=False)["share"].mean().reset_index()
-        _draw_lines(
-            mean_axis, means, "mean of four sets" if len(sets) == len(SETS) else "mean of the sets"
-        )
-        mean_axis.set_xlabel("labelled images for each rank")
-        mean_axis.set_ylabel("error (RPS), % of an answer\nthat looks at no image")
-        mean_axis.legend(loc="lower left", ncols=2)
+        axes = figure.subplots(1, len(sets), squeeze=False)[0]
+        for axis, data in zip(axes, sets, strict=True):
+            _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
+            axis.set_xlabel("labels for each rank")
+        axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
+        lines, names = axes[0].get_legend_handles_labels()
+        figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
     return figure
 
 
 def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
-    """Draw a line for each arm: the mean of its runs, and a dot for each of them."""
+    """Draw a line for each arm, the mean of its runs, and a dot for each of them."""
     axis.axhline(100, color=COLOURS["reference"], linewidth=1, linestyle="--")
     for arm, (name, colour, line, marker) in LINES.items():
         rows = shares[shares["arm"] == arm]
         means = rows.groupby("shots")["share"].mean().reindex(SHOTS)
         axis.plot(SHOTS, means, line, color=colour, marker=marker, label=name)
         axis.scatter(rows["shots"], rows["share"], s=7, color=colour, alpha=0.6)
-    grid([axis], [title], "y")
+    grid([axis], [""], "y")
+    axis.set_title(title, fontsize=9)
     axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))

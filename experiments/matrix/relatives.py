@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,10 @@ def relative_of(relative: dict[str, Any], cache: Path) -> str:
         return str(relative["shipped"])
 
     name = re.sub(r"[^a-z0-9]+", "-", relative["name"].lower())
-    folder = cache / "relatives" / f"{name}-{relative['settings']['seed']}"
+    facts = {key: value for key, value in relative["load"].items() if key != "root"}
+    made = json.dumps([relative["method"], relative["settings"], facts], sort_keys=True)
+    digest = sha256(made.encode()).hexdigest()[:8]  # other settings are another relative
+    folder = cache / "relatives" / f"{name}-{relative['settings']['seed']}-{digest}"
     make_folder(folder.parent)
 
     with FileLock(folder.with_suffix(".lock")):  # another unit may be training it

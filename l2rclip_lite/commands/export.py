@@ -40,7 +40,7 @@ def export(
     run are not at hand, drawn leaves stand in for them.
 
     Args:
-        run: The --out of a finished fit, or leaves.
+        run: The --out of a finished fit, or leaves or leaves-percent.
         file: What to write, such as model.onnx.
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         allow_download: Let weights and tokenizer that the run names be downloaded, where this

@@ -38,7 +38,7 @@ def predict(
       find photos -name "*.jpg" | l2rclip predict runs/mine - --csv > answers.csv
       l2rclip predict leaves leaf.jpg
           by the model that ships with the package, of generated leaves
-      l2rclip predict runs/mine photos/ --ranks "no,low,high" --template "a leaf with {rank} spots"
+      l2rclip predict leaves-percent photos/ --ranks "no,low,high"
           in words that training never had: trust the order of the answers, not how sure they are
 
     Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and
@@ -52,7 +52,7 @@ def predict(
     \x1b; in JSON nothing is lost.
 
     Args:
-        run: The --out of a finished fit, or leaves.
+        run: The --out of a finished fit, or leaves or leaves-percent, which ship.
         images: Images, folders that hold some, patterns, or - for a list on stdin.
         csv: Print a table with a header in place of JSON lines.
         method: A baseline of the run, such as sord, in place of L2RCLIP.

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from l2rclip_book.gains import MEAN
+from l2rclip_book.speeds import speed_shares
 from l2rclip_book.words import (
     FEW,
     NEW_WORDS,
@@ -17,6 +18,7 @@ from l2rclip_book.words import (
     orders,
     with_best_wordless,
 )
+from l2rclip_book.words_figures import shares_of_chance
 
 RNG = np.random.default_rng(0)
 
@@ -100,3 +102,35 @@ def test_three_claims_share_one_holm() -> None:
     )
     waiting = judge_words(pd.concat(tables), pd.concat(images), ["words-few/pears-2"])
     assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
+
+
+def rows(study: str, **rps: float) -> pd.DataFrame:
+    """Return one run of arms on pears; an underscore in the name of an arm is ", "."""
+    arms = [arm.replace("_", ", ") for arm in rps]
+    table = pd.DataFrame({"arm": arms, "rps": list(rps.values())})
+    return table.assign(study=study, data="pears", run=0, condition="")
+
+
+def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
+    """3 of 4 with two images; with all of them, arms of `at-best` go by the names of this study."""
+    few_rows = rows("words-few", words=3.0).assign(condition="few_shot=2")
+    eight = rows("words-few", words=1.0).assign(condition="few_shot=8")  # not shown
+    chance = rows("words-new", **{"median-rank": 4.0})
+    whole = rows("at-best", L2RCLIP=1.0, rps=2.0)
+
+    shares = shares_of_chance(pd.concat([few_rows, eight, chance, whole]))
+    assert shares[["arm", "shots", "share"]].values.tolist() == [
+        ["words", "2", 75.0],
+        ["words", "all", 25.0],
+        ["labels", "all", 50.0],
+    ]
+
+
+def test_speeds_are_shares_of_the_median_rank_over_runs() -> None:
+    """Two runs of a tuned tower, 1 and 3 of 4: their mean, and from where to where they reach."""
+    chance = rows("main", **{"median-rank": 4.0})
+    tuned = pd.concat([rows("at-best", L2RCLIP=1.0), rows("at-best", L2RCLIP=3.0)])
+    rebinned = rows("main", L2RCLIP=9.0).assign(condition="rebin=5")  # another question
+
+    shares = speed_shares(pd.concat([chance, tuned, rebinned]))
+    assert shares.values.tolist() == [["pears", "tuned tower, all images", 50.0, 25.0, 75.0]]
