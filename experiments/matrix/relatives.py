@@ -29,17 +29,24 @@ def relative_of(relative: dict[str, Any], cache: Path) -> str:
     if "shipped" in relative:
         return str(relative["shipped"])
 
-    name = re.sub(r"[^a-z0-9]+", "-", relative["name"].lower())
-    facts = {key: value for key, value in relative["load"].items() if key != "root"}
-    made = json.dumps([relative["method"], relative["settings"], facts], sort_keys=True)
-    digest = sha256(made.encode()).hexdigest()[:8]  # other settings are another relative
-    folder = cache / "relatives" / f"{name}-{relative['settings']['seed']}-{digest}"
+    folder = folder_of(relative, cache)
     make_folder(folder.parent)
 
     with FileLock(folder.with_suffix(".lock")):  # another unit may be training it
         if not (folder / MODEL).is_file():
             _train(relative, folder)
     return str(folder)
+
+
+def folder_of(relative: dict[str, Any], cache: Path) -> Path:
+    """Return where a relative is kept: other settings or images are another one."""
+    seed = relative["settings"]["seed"]
+    images = {key: value for key, value in relative["load"].items() if key != "root"}
+    made_by = json.dumps([relative["method"], relative["settings"], images], sort_keys=True)
+    digest = sha256(made_by.encode()).hexdigest()[:8]
+
+    name = re.sub(r"[^a-z0-9]+", "-", relative["name"].lower())
+    return cache / "relatives" / f"{name}-{seed}-{digest}"
 
 
 def _train(relative: dict[str, Any], folder: Path) -> None:
