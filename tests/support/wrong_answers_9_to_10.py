@@ -1,4 +1,4 @@
-"""Answers to exercises of chapters 9 and 10 that look right and are not.
+"""Answers to exercises of chapters 9, 10 and 20 that look right and are not.
 
 Each has the number of its chapter, its code, and words of the sentence that its reader must get.
 """
@@ -89,6 +89,11 @@ WRONG = [
         """,
         "errors of 3",
     ),
+    ("09", "print(check_prediction('coral'))", "for each of the six sets"),
+    ("09", "print(check_prediction({'hc18': 'coral'}))", "for each of the six sets"),
+    ("09", "print(check_prediction(dict.fromkeys(MANY, 'CORAL')))", "or level"),
+    ("09", "print(check_prediction(dict.fromkeys(MANY, 'coral')))", "fetal head"),
+    ("09", "print(check_prediction(dict.fromkeys(MANY, 'level')))", "pears"),
     *(("10", f"print(check_options({TABLE | more}))", lead) for more, lead in OPTIONS),
     (
         "10",
@@ -242,4 +247,11 @@ WRONG = [
         """,
         "less than the price of 0.8",
     ),
+    ("20", "print(check_seen(2.0, 1600))", "2.8 standard errors"),  # one standard error
+    ("20", "print(check_seen(0.28, 12544))", "the deviation / √images"),  # divided by the images
+    ("20", "print(check_seen(5.6, 112))", "with the root"),
+    ("20", "print(check_seen(5.6, 2240))", "with the root"),  # 400 times 5.6
+    ("20", "print(check_trees(60, 3.16))", "divide by"),  # as if a tree were one image
+    ("20", "print(check_trees(150, 2))", "divide by"),  # 10 for 10 - 1
+    ("20", "print(check_trees(162, 3.7))", "the root of the variance"),
 ]
