@@ -984,6 +984,78 @@ def temperature(logits, y):
 check_temperature(temperature)
 
 # %% [markdown]
+# **6. Predict, then run.** For five words centring hardly mattered. When does it? Write `closest`: of the untrained sentences of
+# some names, in the order of the ranks, the highest cosine of two *neighbours*. `kind` is `RankPrompts` or `CentredPrompts`.
+# Before you run it, guess four numbers: the five words of this page and twenty numbers, each plain and centred.
+
+
+# %%
+def closest(names, kind):
+    return 1.0  # your turn
+
+
+# %% tags=["hide-input"]
+counts = "one two three four five six seven eight nine ten eleven twelve "
+counts += "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+vocabularies = {
+    "the five words": names,
+    "twenty numbers": counts.split(),
+    "percents": [f"{k} percent" for k in range(62)],
+}
+
+
+def check_closest(mine):
+    """Compare with neighbours of three vocabularies, with the same context vectors."""
+    for title, vocabulary in vocabularies.items():
+        texts = [template.replace("{rank}", name) for name in vocabulary]
+        for kind in (RankPrompts, CentredPrompts):
+            torch.manual_seed(SEED)
+            with torch.no_grad():
+                t = kind(start, start.tokenize(texts)).eval()(start)
+            cosines = t @ t.T
+            torch.manual_seed(SEED)
+            yours = mine(vocabulary, kind)
+            if yours is None:
+                return print("not yet: return a number")
+            wrong = {
+                "that is a sentence with itself": 1.0,
+                "the highest, not the mean": cosines.diag(1).mean(),
+                "the highest, not the lowest": cosines.diag(1).min(),
+                "neighbours only": (cosines - 2 * torch.eye(len(t))).max(),
+            }
+            right = cosines.diag(1).max()
+            if abs(float(yours) - right) > 1e-4:
+                hints = [k for k, v in wrong.items() if abs(yours - v) < 1e-4]
+                hint = hints[0] if hints else f"it is {right:.2f}"
+                return print(f"not yet: {title}, {kind.__name__}: {hint}")
+    print("right")
+
+
+check_closest(closest)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Plain, both vocabularies look alike: every sentence is close to every other. Centred, the five words are well apart, and the
+# nearest two of twenty numbers are still close. The common part is gone in both, but numbers share more than that with their
+# neighbours. The next cell prints the four cosines.
+# :::
+
+
+# %% tags=["hide-cell"]
+def closest(names, kind):
+    texts = [template.replace("{rank}", name) for name in names]
+    with torch.no_grad():
+        t = kind(start, start.tokenize(texts)).eval()(start)
+    return float((t[:-1] * t[1:]).sum(1).max())
+
+
+check_closest(closest)
+for title in ("the five words", "twenty numbers"):
+    for kind in (RankPrompts, CentredPrompts):
+        torch.manual_seed(SEED)
+        print(title, kind.__name__, f"{closest(vocabularies[title], kind):.2f}")
+
+# %% [markdown]
 # ## Three questions
 #
 # **The second repair alone, in the first run: what would you expect of centred texts with pixels from 0 to 255?**

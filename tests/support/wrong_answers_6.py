@@ -264,4 +264,50 @@ WRONG = [
         """,
         "return T",
     ),
+    ("06", "check_closest(lambda names, kind: 1.0)", "with itself"),
+    (
+        "06",
+        """
+        def of_all(names, kind):  # also of ranks that are no neighbours
+            t = kind(start, start.tokenize([template.replace("{rank}", n) for n in names]))
+            t = t.eval()(start).detach()
+            return float((t @ t.T - 2 * torch.eye(len(t))).max())
+
+        check_closest(of_all)
+        """,
+        "neighbours only",
+    ),
+    (
+        "06",
+        """
+        def average(names, kind):
+            t = kind(start, start.tokenize([template.replace("{rank}", n) for n in names]))
+            t = t.eval()(start).detach()
+            return float((t[:-1] * t[1:]).sum(1).mean())
+
+        check_closest(average)
+        """,
+        "not the mean",
+    ),
+    (
+        "06",
+        """
+        def bare(names, kind):  # names without their sentence
+            t = kind(start, start.tokenize(list(names))).eval()(start).detach()
+            return float((t[:-1] * t[1:]).sum(1).max())
+
+        check_closest(bare)
+        """,
+        "the five words",
+    ),
+    (
+        "06",
+        """
+        def always_plain(names, kind):
+            return closest(names, RankPrompts)
+
+        check_closest(always_plain)
+        """,
+        "CentredPrompts",
+    ),
 ]
