@@ -41,12 +41,14 @@ import os
 import shlex
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from scipy.stats import spearmanr
 
 from l2rclip_book import words, words_figures
 from l2rclip_book.gains import gain_table
@@ -402,7 +404,68 @@ def land(new, old, values, s: float) -> float:
 assert check_land(land) == "right"
 
 # %% [markdown]
-# **3. Your vocabulary.** Predict, then run. Choose five words of your own for no damage up to a lot of it, without digits and
+# **3. Two ways up.** Draw the band of {numref}`fig-11-orders` for the leaves of this page. `p` holds the probabilities of the five
+# sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate the expected rank with the
+# truth (`spearmanr` is here), and return the 2.5 and 97.5 % quantiles of the 120 correlations. How wide do you expect it to be?
+
+
+# %% tags=["hide-input"]
+def check_band(mine) -> str:
+    """Judge by this page's leaves, and by answers that are always right."""
+    sure = np.eye(5)[np.arange(50) % 5] * 0.96 + 0.008
+    for title, p, true in (
+        ("these leaves", five.predict(leaves).probabilities.numpy(), truth),
+        ("answers that are always right", sure, np.arange(50) % 5),
+    ):
+        orders = np.array(list(permutations(range(5))), dtype=float)
+        all_rho = spearman_rho(orders @ p.T, np.tile(true, (120, 1)))
+        right = np.quantile(all_rho, [0.025, 0.975])
+        try:
+            low, high = map(float, mine(p.copy(), true.copy()))
+        except (TypeError, ValueError):
+            return "not yet: return two numbers"
+        if abs(low - right[0]) + abs(high - right[1]) > 0.01:
+            ends = f"[{right[0]:.2f}, {right[1]:.2f}]"
+            return f"not yet: for {title} the band is {ends}"
+    return "right"
+
+
+# %%
+def band(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    return -1.0, 1.0  # yours
+
+
+print(check_band(band))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# The band is wide because the leaves lie on one axis already: an order of the sentences can go up along it or down, and few
+# orders do neither. Shuffle the *leaves* in place of the sentences, and it is narrow.
+#
+# ```python
+# def band(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+#     rho = []
+#     for order_of_ranks in permutations(range(5)):
+#         expected = p @ np.array(order_of_ranks, dtype=float)
+#         rho.append(spearmanr(expected, true).statistic)
+#     return tuple(np.quantile(rho, [0.025, 0.975]))
+# ```
+# :::
+
+
+# %% tags=["remove-cell"]
+def band(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    rho = []
+    for order_of_ranks in permutations(range(5)):
+        expected = p @ np.array(order_of_ranks, dtype=float)
+        rho.append(spearmanr(expected, true).statistic)
+    return tuple(np.quantile(rho, [0.025, 0.975]))
+
+
+assert check_band(band) == "right"
+
+# %% [markdown]
+# **4. Your vocabulary.** Predict, then run. Choose five words of your own for no damage up to a lot of it, without digits and
 # percents. Before you run the cell, write down where you expect each to land. The check asks for an order of the leaves above
 # 0.8.
 

@@ -18,6 +18,20 @@ def share(true, expected, of_tie=0.5, with_equal=False):
                 right += of_tie * (expected[i] == expected[j])
     return right / pairs
 
+
+def band_of(p, true, of=lambda x: x, ends=(0.025, 0.975), orders=None):
+    rho = []
+    for order in orders or permutations(range(5)):
+        expected = of(p) @ np.array(order, dtype=float)
+        rho.append(spearmanr(expected, true).statistic)
+    return np.quantile(rho, ends)
+
+
+def of_leaves(p, true):
+    draws = np.random.default_rng(0)
+    rho = [spearmanr(p @ np.arange(5.0), draws.permutation(true)).statistic for _ in range(120)]
+    return np.quantile(rho, [0.025, 0.975])
+
 """
 
 # calls of a check, and words of its verdict
@@ -34,6 +48,12 @@ CALLS = [
     ("check_land(lambda new, old, values, s: softmax(old @ new) @ values)", "the last of the"),
     ("check_land(lambda new, old, values, s: np.exp(s * old @ new) @ values)", "the last of"),
     ("check_land(lambda new, old, values, s: np.exp(s * old @ new))", "return one number"),
+    ("check_band(of_leaves)", "for these leaves"),
+    ("check_band(lambda p, t: band_of(p, t, ends=(0, 1)))", "for these leaves"),
+    ("check_band(lambda p, t: band_of(p, t, of=lambda p: p == p.max(1, keepdims=True)))", "leaves"),
+    ("check_band(lambda p, t: band_of(p, t, orders=[range(5), range(4, -1, -1)]))", "these leaves"),
+    ("check_band(lambda p, t: band_of(p, t, ends=(0.5,)))", "return two numbers"),
+    ("check_band(lambda p, t: None)", "return two numbers"),
     ('check_vocabulary(["no", "low", "middle", "high"])', "five different words"),
     ('check_vocabulary(["no", "low", "low", "high", "full"])', "five different words"),
     ('check_vocabulary(["0", "25", "50", "75", "100"])', "no digits"),
