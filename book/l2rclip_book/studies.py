@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_book.conditions import reworded
+from l2rclip_book.cut_points import cut, stretched
 from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_book.prototypes import PROTOTYPES
 from l2rclip_book.statistics import orders_by_chance, ordinality
@@ -37,6 +38,7 @@ from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import judge
 from l2rclip_lite.start import begin_with, find_start
 from l2rclip_lite.towers.base import Towers
@@ -45,6 +47,8 @@ from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage
 
 OURS = "L2RCLIP"
 UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
+OWN = "own-numbers"  # what the relative expects in its own ranks, stretched over the new ones
+CUT = "cut-points"  # the same number, and cut points by labels
 # of a model of which only the image tower is used
 NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 
@@ -60,7 +64,8 @@ class Arm:
     Args:
         name: Its name in the results.
         method: "L2RCLIP"; the same with fixed vectors, a key of `PROTOTYPES`; a name of
-            `baselines.BASELINES`; "other-words", "nearest", or "median-rank".
+            `baselines.BASELINES`; "other-words", "own-numbers", "cut-points", "nearest", or
+            "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
 
@@ -210,19 +215,21 @@ class Study:
             return nearest_neighbours(inputs.backbone, inputs.targets, data.ranks), {}
 
         if method == OURS:
-            return self._answer_ours(self._model(data, config), inputs, condition)
+            return self._answer_ours(self._model(data.ranks, config), inputs, condition)
+        if method in (OWN, CUT):
+            return self._answer_by_own_ranks(method, inputs, data.ranks, config), {}
         if method == UNTRAINED:
-            model = self._model(data, as_it_is(config))
+            model = self._model(data.ranks, as_it_is(config))
             probabilities = model.probabilities(inputs.features["test"])
             return probabilities, _chance(probabilities, data)
         if method in PROTOTYPES:
             fixed = PROTOTYPES[method](data, self.towers, config.seed)
-            return self._answer_ours(self._model(data, config, fixed), inputs, condition)
-        return self._answer_by_baseline(method, self._model(data, config), inputs)
+            return self._answer_ours(self._model(data.ranks, config, fixed), inputs, condition)
+        return self._answer_by_baseline(method, self._model(data.ranks, config), inputs)
 
     def _model(
         self,
-        data: OrdinalDataset,
+        ranks: Ranks,
         config: Config,
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> L2RCLIP:
@@ -230,10 +237,24 @@ class Study:
 
         Where training begins with a relative, the shared towers are the relative's.
         """
-        model = L2RCLIP(self.towers, data.ranks, config, rank_features)
+        model = L2RCLIP(self.towers, ranks, config, rank_features)
         if config.start is not None:
             begin_with(model, config.start)
         return model.to(self.towers.logit_scale.device)
+
+    def _answer_by_own_ranks(
+        self, method: str, inputs: TrainingData, ranks: Ranks, config: Config
+    ) -> Float[Tensor, "batch rank"]:
+        """Ask the relative about its own ranks, and carry its answers over to those of the data."""
+        own = ModelFile.read_header(find_start(str(config.start))).ranks
+        model = self._model(own, as_it_is(config))
+        values = {}
+        for split, features in inputs.features.items():
+            values[split] = model.probabilities(features) @ own.values_tensor()
+
+        if method == CUT:
+            return cut(values, inputs.targets, ranks)
+        return stretched(values["test"], own, ranks)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; where it tunes the tower, the validation RPS is that of its kept epoch."""
@@ -297,7 +318,7 @@ class Study:
                 targets[name] = torch.tensor(split.targets)
                 images[name] = ResizedImages(split, self.towers.image_size)
 
-            model = self._model(data, NO_TEXT)
+            model = self._model(data.ranks, NO_TEXT)
             self._inputs[condition] = TrainingData.of(features, targets, model, images)
         return self._inputs[condition]
 

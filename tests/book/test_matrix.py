@@ -62,7 +62,8 @@ def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
 # --- the plan -------------------------------------------------------------------------------------
 
 
-METHODS = {*BASELINES, *PROTOTYPES, "L2RCLIP", "other-words", "nearest", "median-rank"}
+METHODS = {*BASELINES, *PROTOTYPES, "L2RCLIP", "other-words", "own-numbers", "cut-points"}
+METHODS |= {"nearest", "median-rank"}
 
 
 def arms_of(unit: dict[str, Any]) -> Iterator[tuple[Arm, Config]]:

@@ -10,7 +10,9 @@ from work import Work
 
 from l2rclip_lite import L2RCLIP
 
-PEARS = planning.unit(planning.read("smoke"), "words-new", "pears", 0, "smoke", None)
+SMOKE = planning.read("smoke")
+PEARS = planning.unit(SMOKE, "words-new", "pears", 0, "smoke", None)
+OWN = planning.unit(SMOKE, "words-own", "pears", 0, "smoke", None)
 APPLES = PEARS["relatives"]["words"]
 
 
@@ -28,6 +30,12 @@ def test_an_arm_without_training_answers_as_its_relative_in_other_words(tmp_path
     assert row["images"]["expected"].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
     assert row["rps"] != pytest.approx(plain["rps"], abs=1e-4)
     assert row["chance_low"] < row["chance_high"]
+
+    (numbers,) = Work(OWN, "pears", tmp_path).rows("own numbers", "")
+    p = relative.probabilities(relative.encode(work.data.test))
+    counted = p @ relative.ranks.values_tensor()
+    order = numbers["images"]["expected"].argsort().tolist()
+    assert order == counted.argsort().tolist()
 
     trained = folder_of(APPLES, tmp_path).stat().st_mtime_ns
     list(work.rows("after a relative"))
