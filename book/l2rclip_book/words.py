@@ -28,6 +28,7 @@ from l2rclip_book.statistics import spearman_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
+OTHER_RANKS = ("bracol-area", "bracol")  # no output of the relative stands for their ranks
 DRAWS = 2_000  # of the bootstrap of a rank correlation
 
 WORDS = "words, relative"
@@ -46,11 +47,29 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "a new head": (WORDS, "new head, relative"),
     "labels, head carried over": (WORDS, "labels, relative by labels"),
     "frozen head": (WORDS, "frozen head, relative"),
+    "one direction": (WORDS, "rank-axis, relative"),
+    "own sentences, cut": (WORDS, "own numbers, cut"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),
 }
+
+
+def of_new(images: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers without a label: those of `words-new`, and the relative in its own words.
+
+    A head that has no output for the ranks gives no answer, and is left out.
+
+    Args:
+        images: Scores of test images, of all studies.
+    """
+    new = images[images["study"] == "words-new"]
+    is_label = new["arm"] == "labels of the relative"
+    new = new[~(is_label & new["data"].isin(OTHER_RANKS))]
+
+    own = images[(images["study"] == "words-own") & (images["condition"] == "")]
+    return pd.concat([new, own[own["arm"] == "own numbers"]], ignore_index=True)
 
 
 def orders(images: pd.DataFrame) -> pd.DataFrame:
@@ -166,8 +185,8 @@ def few_gains(
     """Return what arms save against others with few images, as `compare_pairs` does.
 
     Args:
-        table: Rows of `words-few`.
-        images: Its scores of test images.
+        table: Rows of `words-few`, and of studies beside it.
+        images: Their scores of test images.
         pairs: One arm against another, by name.
         conditions: Over which the mean is taken.
 

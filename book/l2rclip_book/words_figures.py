@@ -19,13 +19,14 @@ WARM = "#c8553d"  # reads sentences
 COLD = "#3b6fb6"  # does not
 LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
     WORDS: ("words, after a relative", WARM, "-", "o"),
-    "labels, relative by labels": ("labels, after a relative", COLD, "-", "^"),
+    "labels, relative by labels": ("labels, after one by labels", COLD, "-", "^"),
     "words": ("words alone", WARM, ":", "o"),
     "labels": ("labels alone", COLD, ":", "^"),
 }
 ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "plain tower": ("sentences, plain tower", COLOURS["ink"], "s"),
     "labels of the relative": ("labels of the relative", COLD, "^"),
+    "own numbers": ("the relative in its own sentences", WARM, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
 BAND = "sentences given to random ranks"
@@ -94,7 +95,7 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
         )
         for at, (arm, (name, colour, marker)) in enumerate(ORDERS.items()):
             rows = orders[orders["arm"] == arm].set_index("data").reindex(sets)
-            places = np.arange(len(sets)) + 0.2 * (at - 1)
+            places = np.arange(len(sets)) + 0.18 * (at - 1.5)
             axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2.4)
             axis.scatter(
                 rows["rho"], places, marker=marker, s=36, color=colour, label=name, zorder=3
@@ -162,7 +163,8 @@ def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
         rows = shares[shares["arm"] == arm]
         means = rows.groupby("shots")["share"].mean().reindex(SHOTS)
         axis.plot(SHOTS, means, line, color=colour, marker=marker, label=name)
-        axis.scatter(rows["shots"], rows["share"], s=7, color=colour, alpha=0.6)
+        inside = colour if line == "-" else "none"
+        axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
     grid([axis], [""], "y")
     axis.set_title(title, fontsize=9)
     axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
