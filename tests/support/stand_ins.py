@@ -1,4 +1,4 @@
-"""What chapters 7 and 8 get from training, made up, for the checks of their exercises."""
+"""What chapters get from figures (1) and training (7, 8), made anew for the checks of exercises."""
 
 import json
 import tempfile
@@ -7,6 +7,13 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+
+from l2rclip_lite import load_towers
+
+
+def towers() -> dict[str, Any]:
+    """Return what chapter 1 loads in the cell that draws them."""
+    return {"towers": load_towers("mini", image_size=64)}
 
 
 def features() -> dict[str, Any]:
@@ -57,4 +64,4 @@ def runs() -> dict[str, Any]:
     return {"folder": folder, "In": [""]}
 
 
-STAND_INS = {"07": features, "08": runs}
+STAND_INS = {"01": towers, "07": features, "08": runs}
