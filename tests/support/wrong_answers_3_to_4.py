@@ -204,6 +204,40 @@ WRONG = [
         "not of unit length",
     ),
     (
+        "03",
+        """
+        names = "private, corporal, sergeant, lieutenant, captain, major, colonel, general"
+        check_order(grades(names, "a portrait of a {rank}"), "learned")  # as soldiers order them
+        """,
+        "not yet: luck",
+    ),
+    (
+        "03",
+        """
+        names = "first, second, third, fourth, fifth, sixth, seventh, eighth"  # share no word
+        check_order(grades(names, "the view from the {rank} floor"), "spelled")
+        """,
+        "not yet: learned",
+    ),
+    (
+        "03",
+        """
+        names = "nursery, kindergarten, primary school, middle school, high school, university"
+        check_order(grades(names, "a photo of a pupil at {rank}"), "luck")
+        """,
+        "not yet: learned",
+    ),
+    ("03", "check_order(spaces['quality'], 'learned')", "with few the band is wide"),
+    ("03", "check_order(spaces['decades'], 'learned')", "names of your own"),
+    (
+        "03",
+        """
+        names = "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday"
+        check_order(grades(names, "a photo taken on a {rank}"), 0.7)  # a score
+        """,
+        "one word",
+    ),
+    (
         "04",
         """
         class Clamped(GateSolution):  # 0.1 at the start, between 0 and 1, and no sigmoid
