@@ -880,8 +880,8 @@ check_order(own, forecast="luck")
 # %% [markdown]
 # :::{dropdown} Solution
 # There are many. The next cell tries the months and the ranks of an army. The order of the months is learned, although
-# the year is a circle and December is next to January. That of the army is not: *private*, *major* and *general* mostly
-# mean something else.
+# the year is a circle and December is next to January. That of the army is not, perhaps because *private*,
+# *major* and *general* mostly mean something else.
 # :::
 
 # %% tags=["hide-cell"]
@@ -904,7 +904,7 @@ check_order(army, "luck")
 # see before you call the order learned?**
 #
 # :::{dropdown} Answer
-# The same names with random weights. Shuffles rule out luck only, and names such as *level twelve* and *level twenty*
+# The same names with random weights. Shuffles rule out luck only, and names such as *level nine* and *level nineteen*
 # may share pieces of words. If random weights score as high, spelling explains the order.
 # :::
 #

@@ -379,4 +379,57 @@ WRONG = [
         """,
         "block before it",
     ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 1, "rank": 3, "joint": 1})  # as if copies were alone
+        """,
+        "the words of its sentence",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 5, "rank": 5, "joint": 1})  # one for each sentence
+        """,
+        "the words of its slot",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 5, "rank": 3, "joint": 3})  # one for each slot
+        """,
+        "sees all words",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "negligible", "some", "grave", "total")  # in words, not in tokens
+        check_copies(names, {"token": 5, "rank": 1, "joint": 1})
+        """,
+        "the words of its slot",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "very low", "low very", "low", "high")  # the same words in another order
+        check_copies(names, {"token": 5, "rank": 2, "joint": 1})
+        """,
+        "in any order",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "minor", "medium", "major", "total")
+        check_copies(names, {"token": 5, "rank": 1, "joint": 1})
+        """,
+        "not always in the same slot",
+    ),
+    (
+        "04",
+        "check_copies(ranks.names, {'token': 5, 'rank': 2, 'joint': 1})",
+        "not those of the page",
+    ),
 ]
