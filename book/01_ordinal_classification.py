@@ -16,8 +16,8 @@
 # A leaf has lost a tenth of its area to rust. One model calls it healthy, another calls it nearly dead. Both are wrong,
 # and accuracy counts one error for each. Would you spray your field on the advice of the second? This chapter is about
 # labels that have an order: what the order says, how to score an answer by *how* wrong it is, and how to turn a row of
-# probabilities into one answer. It ends with CLIP, the pair of networks that L2RCLIP starts from, and with the question
-# that this book is about: can sentences teach a model which grade comes after which?
+# probabilities into one answer. The chapter ends with CLIP, the pair of networks that L2RCLIP starts from, and with the
+# question that this book is about: can sentences teach a model which grade comes after which?
 #
 # **You need.** To know what a classifier's probabilities and a test split are, and to read NumPy.
 #
@@ -144,7 +144,7 @@ draw.arrows(*eight, ranks)
 #
 # An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa** (QWK)
 # {cite:p}`cohen1968weighted` therefore compares the squared errors with those of guessing. To guess is to deal out the
-# same answers at random, so the sum below the line pairs every answer $\hat y_j$ with every truth $y_i$:
+# same answers at random, so the sum below the fraction line pairs every answer $\hat y_j$ with every truth $y_i$:
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
@@ -192,7 +192,7 @@ draw.staircases(
 )
 
 # %% [markdown]
-# Cross-entropy looks at the probability of the true rank only, so it calls both rows equal. The **ranked probability
+# Cross-entropy looks at the probability of the true rank only, so both rows get the same loss. The **ranked probability
 # score** (RPS) {cite:p}`epstein1969scoring` compares running sums. The further probability lies from the truth, the
 # longer its running sum stays wrong:
 #
@@ -650,6 +650,49 @@ assert check_surer(expected, certain).startswith("right")
 assert "before softmax" in check_surer(expected, 100 * probabilities)
 
 # %% [markdown]
+# **5. Two winners.** Two models answer the eight leaves of {numref}`fig-01-eight`, whose true ranks are `y`. Write
+# their answers so that accuracy prefers the first model, while MAE and QWK prefer the second.
+
+
+# %% tags=["hide-input"]
+def check_winners(first: list[int], second: list[int]) -> str:
+    """Score two lists of answers by three metrics."""
+    for model in (first, second):
+        if len(model) != 8 or not set(model) <= set(range(5)):
+            return "not yet: a model gives eight answers, each from 0 to 4"
+    for name, score, more, hint in (
+        ("accuracy", metrics.accuracy, first, "who is right more often?"),
+        ("MAE", metrics.mae_rank, first, "let the first be wrong by far"),
+        ("QWK", metrics.qwk, second, "let the second be wrong by little"),
+    ):
+        one, two = (score(y, np.array(m), ranks) for m in (first, second))
+        if not (one > two if more is first else two > one):
+            return f"not yet: {name} is {one:.2f} and {two:.2f}; {hint}"
+    return "right"
+
+
+# %%
+first = [0, 0, 1, 2, 2, 2, 3, 4]  # yours
+second = [0, 0, 1, 2, 2, 2, 3, 4]  # yours
+print(check_winners(first, second))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# The first model is wrong once, by four ranks; the second twice, by one rank each. Neither is better in itself: ask
+# what an error costs.
+#
+# ```python
+# first = [0, 0, 1, 2, 2, 2, 3, 0]
+# second = [0, 0, 1, 2, 1, 3, 3, 4]
+# ```
+# :::
+
+# %% tags=["remove-cell"]
+winners = [0, 0, 1, 2, 2, 2, 3, 0], [0, 0, 1, 2, 1, 3, 3, 4]
+assert check_winners(*winners) == "right"
+assert check_winners(*winners[::-1]).startswith("not yet: accuracy")
+
+# %% [markdown]
 # ## Three questions
 #
 # **Two models have the same accuracy and the same MAE, but one has a much lower RPS. What is different?**
@@ -664,7 +707,7 @@ assert "before softmax" in check_surer(expected, 100 * probabilities)
 #
 # :::{dropdown} Answer
 # The new values keep the order, so whatever needs only the order stays: accuracy, MAE in ranks, and the rank at which
-# the median lies. The expectation and the MAE in values average the values themselves, so both can change.
+# the median lies. The expectation and the MAE in values use the values themselves, so both can change.
 # :::
 #
 # **A batch for {eq}`eq-01-contrastive` holds forty leaves and only five different sentences. What does the loss ask
@@ -672,7 +715,7 @@ assert "before softmax" in check_surer(expected, 100 * probabilities)
 #
 # :::{dropdown} Answer
 # Several images of the batch have the same sentence, and the loss pushes each of them away from the copies of its own
-# sentence that stand beside the others. A caption should be allowed many images; stage 1 of L2RCLIP has a loss that
+# sentence that belong to the other images. A sentence should be allowed many images; stage 1 of L2RCLIP has a loss that
 # does so ({doc}`05_losses`).
 # :::
 #

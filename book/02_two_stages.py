@@ -322,7 +322,7 @@ if len(saved):
 #
 # ## What stage 1 did to the sentences
 #
-# In {numref}`fig-02-texts` red pairs of sentences are near, blue ones far.
+# In {numref}`fig-02-texts` red marks pairs of sentences that are near, blue those that are far.
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, their mean taken off first: as the language model gives them, and after stage 1.", "name": "fig-02-texts"}} tags=["hide-input", "nbval-ignore-output"]
 texts = {
@@ -579,7 +579,7 @@ print(check_change(change, forecast=0.0))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Mirrored leaves move the answers little, though not by zero: in stage 2 each leaf was mirrored at random.
+# Mirrored leaves move the answers little, though not by zero: in stage 2 half of the images were mirrored, at random.
 #
 # ```python
 # def change(image):
@@ -591,8 +591,8 @@ print(check_change(change, forecast=0.0))
 # ```
 #
 # Now try `image.convert("L").convert("RGB")`, which takes the colour away. The damaged share is the same, but the
-# answers move further: the model has learned that rust is orange. Training images that vary in what should not matter
-# (*augmentation*) are the usual repair.
+# answers move further, so the model uses colour. If it should not, let colours vary among the training images: that is
+# what *augmentation* is for.
 # :::
 
 

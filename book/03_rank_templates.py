@@ -596,8 +596,8 @@ with style():
     side.legend(loc="upper right")
 
 # %% [markdown]
-# Is the damage missing from the features, or do the sentences not point to it? Ask a ridge regression on the same
-# features: it is fitted to four fifths of the leaves and predicts the rest, for each fifth in turn.
+# Is the damage missing from the features, or do the sentences not point to it? Try a ridge regression on the same
+# features: fitted to four fifths of the leaves, it predicts the rest, for each fifth in turn.
 
 # %% tags=["hide-input"]
 from sklearn.linear_model import RidgeCV
@@ -628,10 +628,10 @@ if PROFILE != "smoke":
     assert fitted > judged["spearman_expected"] + 0.3
 
 # %% [markdown]
-# The sentences lie in order, and yet none of this order shows in the answers, while a regression finds it in the same
-# image features. The image features hold the damage, the text features hold the order of the words, and nothing ties
-# the two together: `mini` was joined by names of *things* ({doc}`15_wordings_and_mini`), and *very low damage* is not a
-# thing. Training ties them ({doc}`02_two_stages`).
+# The sentences lie in order, and yet, in this one run, none of this order shows in the answers, while a regression
+# finds it in the same image features. The image features hold the damage, the text features hold the order of the
+# words, and nothing ties the two together: `mini` was joined by names of *things* ({doc}`15_wordings_and_mini`), and
+# *very low damage* is not a thing. Training ties them ({doc}`02_two_stages`).
 #
 # ## Exercises
 #

@@ -430,7 +430,7 @@ table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 # ## What α does, and what it does not
 #
 # Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. After training, $\alpha$ multiplies what the
-# FFN has learned. Hold $\alpha$ fixed at five values, and see how far words and texts move.
+# FFN has learned. Hold $\alpha$ fixed at five values, one run each, and see how far words and texts move.
 
 # %% mystnb={"image": {"alt": "Two panels over five values of alpha from 0.01 to 1, before training in grey and after a few steps in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a few steps of stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
@@ -774,7 +774,8 @@ check_copies(names, forecast)
 # :::{dropdown} Solution
 # Copies that see the same words get the same shift. Along `token` they see different sentences. Along `rank` they see
 # their slot, so there are as many shifts as there are lengths of names, counted in tokens. Along `joint` all see
-# everything. Why is it not five along `token` for *very low* and *low very*?
+# everything. The second set of names in the next cell has only four shifts along `token`: RankFormer has no positions,
+# so *very low* and *low very* are the same to it.
 # :::
 
 # %% tags=["hide-cell"]

@@ -186,6 +186,26 @@ WRONG = [
         "print(check_surer({}, (s / 100 * z @ t.T).softmax(dim=1)))",  # as a temperature
         "multiply s by 100",
     ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 1, 3, 3, 4], [0, 0, 1, 2, 2, 2, 3, 0]))",  # turned round
+        "who is right more often",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 3, 4], [1, 0, 1, 2, 2, 2, 3, 4]))",  # no error
+        "wrong by far",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 3, 3], [0, 0, 1, 2, 2, 1, 2, 4]))",  # by one only
+        "wrong by far",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 4, 5], [0, 0, 1, 2, 2, 1, 2, 4]))",  # from 1 to 5
+        "from 0 to 4",
+    ),
     ("02", "print(check_weights([-1 / 9, 0, 1 / 9, 4 / 9, 8 / 9]))", "distances from"),  # signed
     ("02", "print(check_weights([1 / 8, 0, 1 / 8, 4 / 8, 8 / 8]))", "of the label set"),
     ("02", "print(check_weights([8 / 9, 1, 8 / 9, 5 / 9, 1 / 9]))", "distances from"),  # likeness
