@@ -15,13 +15,14 @@
 #
 # A leaf has lost a tenth of its area to rust. One model calls it healthy, another calls it nearly dead. Both are wrong,
 # and accuracy counts one error for each. Would you spray your field on the advice of the second? This chapter is about
-# labels that have an order: what the order says, how to score an answer so that the score knows *how* wrong it is, and
-# how to turn a row of probabilities into one answer. It ends with CLIP, the pair of networks that L2RCLIP starts from,
-# and with the question that this book is about: can sentences teach a model which grade comes after which?
+# labels that have an order: what the order says, how to score an answer by *how* wrong it is, and how to turn a row of
+# probabilities into one answer. The chapter ends with CLIP, the pair of networks that L2RCLIP starts from, and with the
+# question that this book is about: can sentences teach a model which grade comes after which?
 #
 # **You need.** To know what a classifier's probabilities and a test split are, and to read NumPy.
 #
-# **Time and hardware.** No GPU, no download, no training. The last line of this page says how long it took, and on what.
+# **Time and hardware.** No GPU, no download, no training. The last line of this page says how long it took, and on
+# what.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -60,7 +61,7 @@ SIZE = {"smoke": 60, "page": 1000, "full": 4000}[PROFILE]
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Eight images of one leaf with more and more orange rust, framed in the colour of their rank. Lines lead from each image to its place on a scale of the damaged share, which is cut into five coloured ranks of unequal width."}, "figure": {"caption": "Above: one leaf with a growing share of rust, its frame in the colour of its rank. Below: the share itself, cut into five ranks. The label keeps the colour and forgets the place.", "name": "fig-01-scale"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Eight images of one leaf with more and more orange rust, framed in the colour of their rank. Lines lead from each image to its place on a scale of the damaged share, which is cut into five coloured ranks of unequal width."}, "figure": {"caption": "Above: one leaf with a growing share of rust, its frame in the colour of its rank. Below: the share itself, cut into five ranks. The label records the colour, not the place.", "name": "fig-01-scale"}} tags=["hide-input"]
 drawn = []
 for share in (0, 0.03, 0.12, 0.205, 0.24, 0.34, 0.48, 0.62):
     # the same seed: the same leaf; the damage is in [share, share + 1 %)
@@ -73,16 +74,16 @@ draw.threshold_scale([leaf.image for leaf in drawn], shares, edges, ranks)
 # %% [markdown]
 # ## More than names, less than numbers
 #
-# {numref}`fig-01-scale` shows one leaf, drawn eight times while the rust eats it, and the scale on which a grader would
-# put it. Behind the labels is a quantity $u$ that nobody writes down, here the damaged share, and between the $K$ ranks are
-# thresholds $\theta_1 < \dots < \theta_{K-1}$. The rank $y_i$ of image $i$ is the number of thresholds that its quantity
-# $u_i$ has passed:
+# {numref}`fig-01-scale` shows one leaf, drawn eight times with more and more rust, and the scale on which a grader
+# would put it. Behind the labels is a quantity $u$ that nobody writes down, here the damaged share. Between the $K$
+# ranks are thresholds $\theta_1 < \dots < \theta_{K-1}$. The rank $y_i$ of image $i$ is the number of thresholds that
+# its quantity $u_i$ has passed:
 #
 # $$
 # y_i = \#\{k : \theta_k \le u_i\} \in \{0, \dots, K-1\} .
 # $$ (eq-01-rank)
 #
-# So the label knows which of two leaves has more damage, but not how much more. Compare the fourth leaf of
+# So two different labels say which leaf has more damage, but not how much more. Compare the fourth leaf of
 # {numref}`fig-01-scale` with the second, and then with the fifth:
 
 # %% tags=["hide-input"]
@@ -101,8 +102,8 @@ assert list(rank_of_share) == [0, 1, 1, 1, 2, 2, 3, 4]
 assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 
 # %% [markdown]
-# The two leaves that differ a lot share a label, and the two that differ a little do not. Equal steps in rank are unequal
-# steps in damage. Scales of this kind are everywhere:
+# The two leaves that differ a lot share a label, and the two that differ a little do not. Equal steps in rank are
+# unequal steps in damage. Scales of this kind are everywhere:
 #
 # | label | the quantity behind it | one step |
 # |---|---|---|
@@ -111,23 +112,22 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 # | damage of a leaf {cite:p}`esgario2020deep` | the damaged share | as wide as somebody chose |
 # | beauty of a photograph {cite:p}`schifanella2015image` | perhaps no single quantity | nobody knows |
 #
-# What you may say about two labels depends on what you may do to the labels without losing anything
-# {cite:p}`stevens1946theory`:
+# What you may say about two labels depends on which changes of all labels lose nothing {cite:p}`stevens1946theory`:
 #
-# | labels | you may change them by | you may say |
+# | labels | nothing is lost by | you may say |
 # |---|---|---|
 # | names (nominal) | any renaming | same, different |
 # | **ranks (ordinal)** | any renaming that keeps the order | more, less |
 # | numbers (interval) | shifting and stretching | twice as far apart |
 #
 # Ranks are in the middle. A classifier that treats them as names throws the order away. A regressor that treats them as
-# 0, 1, 2, 3, 4 claims to know that all steps are equal. Statistics has long had models in between, built on
-# {eq}`eq-01-rank` {cite:p}`mccullagh1980regression`. L2RCLIP is another one: it describes each rank by a sentence.
+# 0, 1, 2, 3, 4 assumes that all steps are equal. Statistics has long had models in between, built on {eq}`eq-01-rank`
+# {cite:p}`mccullagh1980regression`. L2RCLIP is another one: it describes each rank by a sentence.
 #
 # ## Eight leaves by hand
 #
-# A metric takes a side, too: it treats labels as names, as ranks or as numbers. To know what it says, compute it once
-# yourself; eight leaves are enough.
+# A metric, too, treats labels as names, as ranks or as numbers. To see what it measures, compute it once by hand; eight
+# leaves are enough.
 
 # %% mystnb={"image": {"alt": "Eight rows, a dot on the true rank of each leaf. Three red arrows lead from the dot to another rank: one rank up, two ranks up, one rank down."}, "figure": {"caption": "Eight leaves: a dot on the true rank and, where the answer is another rank, an arrow to it with its error in ranks.", "name": "fig-01-eight"}} tags=["hide-input"]
 eight = ([0, 0, 1, 2, 2, 2, 3, 4], [1, 0, 3, 2, 2, 2, 2, 4])
@@ -142,15 +142,16 @@ draw.arrows(*eight, ranks)
 # \text{MAE} = \frac1n \sum_{i=1}^n \lvert \hat y_i - y_i \rvert .
 # $$ (eq-01-mae)
 #
-# An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa**
-# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of a guesser, who hands out the same answers
-# at random: every answer $\hat y_j$ meets every truth $y_i$.
+# An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa** (QWK)
+# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of guessing. To guess is to deal out the
+# same answers at random, so the sum below the fraction line pairs every answer $\hat y_j$ with every truth $y_i$:
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
 # $$ (eq-01-qwk)
 #
-# It is 1 for a perfect model and 0 for one that guesses. Check each number against the arrows of {numref}`fig-01-eight`:
+# QWK is 1 for a perfect model and 0 for one that guesses. Check each number against the arrows of
+# {numref}`fig-01-eight`:
 
 # %%
 y = np.array([0, 0, 1, 2, 2, 2, 3, 4])  # true ranks
@@ -171,15 +172,18 @@ for score, value in (
     assert abs(score(y, a, ranks) - value) < 1e-9
 
 # %% [markdown]
-# Accuracy charges an error of two ranks as much as an error of one; MAE charges double, QWK four times as much. Choosing a
-# metric is choosing a price list, so ask what an error costs *you*. In the package these are
-# `metrics.accuracy`, `metrics.mae_rank` and `metrics.qwk`; `metrics.mae` measures the error in the unit of the label
-# instead, such as years. {doc}`12_metrics_and_decoders` has the others, and the traps.
+# Accuracy charges an error of two ranks as much as an error of one; MAE charges double, QWK four times as much. A
+# metric is a price list, so ask what an error costs *you*.
+#
+# In the package the three metrics are `metrics.accuracy`, `metrics.mae_rank` and `metrics.qwk`; `metrics.mae` measures
+# the error in the unit of the label instead, such as years. {doc}`12_metrics_and_decoders` has more metrics, and their
+# traps.
 #
 # ### A row of probabilities
 #
-# Most models give more than an answer: a probability $p_{ik}$ for every rank. Below are the rows of two leaves of rank
-# *very low*. Both put one half on the truth. They differ in where the other half is.
+# Most models give more than an answer: a probability $p_{ik}$ of every rank $k$ for image $i$. {numref}`fig-01-rps`
+# shows the rows of two leaves of rank *very low*. Both put one half on the truth. They differ in where the other half
+# is.
 
 # %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}, "figure": {"caption": "Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of the truth (grey). RPS adds up the squared heights of the shaded gap.", "name": "fig-01-rps"}} tags=["hide-input"]
 beside, apart = [0.25, 0.5, 0.25, 0, 0], [0, 0.5, 0, 0, 0.5]
@@ -188,8 +192,9 @@ draw.staircases(
 )
 
 # %% [markdown]
-# Cross-entropy looks at the probability of the true rank only, so it calls both rows equal. The **ranked probability
-# score** {cite:p}`epstein1969scoring` compares running sums, which know distance:
+# Cross-entropy looks at the probability of the true rank only, so both rows get the same loss. The **ranked probability
+# score** (RPS) {cite:p}`epstein1969scoring` compares running sums. The further probability lies from the truth, the
+# longer its running sum stays wrong:
 #
 # $$
 # \text{RPS} = \frac1n \sum_{i=1}^n \sum_{k=0}^{K-1} \big(F_{ik} - \mathbf 1[y_i \le k]\big)^2 ,
@@ -207,14 +212,14 @@ assert abs(metrics.rps([1], [apart], ranks) - 3 / 4) < 1e-9
 assert abs(metrics.rps(y, np.eye(5)[a], ranks) - 1 / 2) < 1e-9
 
 # %% [markdown]
-# For a model that is always certain, RPS *is* the MAE in ranks. For any other it also rewards honest doubt: on average
-# no row scores better than the true probabilities. In this book RPS on validation images chooses between epochs and
-# between settings, because it reads the whole row and knows the order.
+# For a model that is always certain, RPS *is* the MAE in ranks. For any other model RPS also rewards honest doubt: on
+# average no row scores better than the true probabilities. In this book RPS on validation images chooses between epochs
+# and between settings, because it takes in the whole row and the order of the ranks.
 #
 # ### Three answers from one row
 #
-# A leaf has a grey shine: it is either healthy and in the sun, or covered with mildew. The model cannot tell, and says
-# so. Which rank do you write down?
+# A leaf has a grey shine: it is either healthy and in the sun, or covered with mildew. The model cannot tell, so most
+# of its probability is at the two ends ({numref}`fig-01-readouts`). Which rank do you write down?
 
 # %% mystnb={"image": {"alt": "Left: five bars of probability, high at both ends, with three markers for the most probable rank, the median and the expectation, at three different places. Right: three curves of the expected price of each answer, each with its lowest point marked."}, "figure": {"caption": "Left: one row of probabilities and three answers. Right: the expected price of each answer under three price lists, each divided by its highest; the mark is at the cheapest answer.", "name": "fig-01-readouts"}} tags=["hide-input"]
 draw.decoders([0.4, 0.15, 0.05, 0.05, 0.35], ranks)
@@ -245,15 +250,16 @@ best = [draw.expected_price(p, np.arange(5.0), power)[2] for power in (0, 1, 2)]
 assert np.allclose(best, [0, 1, 1.8])
 
 # %% [markdown]
-# One row, three different answers. A result therefore also depends on how you turn probabilities into one
-# answer: a table that reports the accuracy *and* the MAE of the same answers has handicapped one of the two. This book
-# calls the three rules *decoders*. Unless it says otherwise, accuracy and MAE belong to the most probable rank.
+# One row, three different answers. A result therefore also depends on the rule that turns probabilities into one
+# answer. A table that reports the accuracy *and* the MAE of the same answers puts one of the two at a disadvantage.
+# This book calls the three rules *decoders*. Unless it says otherwise, accuracy and MAE belong to the most probable
+# rank.
 #
 # ## CLIP in one picture
 #
 # Where do probabilities come from? In this book they come from {term}`CLIP` {cite:p}`radford2021learning`, and
-# {numref}`fig-01-clip` shows all of it. The numbers are real: they come from {term}`mini`, the pair that is installed with
-# the package, and the image is the last of {numref}`fig-01-scale`.
+# {numref}`fig-01-clip` shows all of it. The numbers are real: they come from {term}`mini`, the pair of networks that is
+# installed with the package. The image is the last of {numref}`fig-01-scale`.
 
 # %% mystnb={"image": {"alt": "A leaf passes through the image tower and becomes a strip of coloured cells, z. Five sentences pass through the text tower and become five such strips, t. Beside them are five bars for the cosine of z with each t, nearly equal, and five bars for their softmax, highest for no damage although the leaf is badly damaged."}, "figure": {"caption": "CLIP. The image tower turns an image into a vector z, the text tower turns each sentence into a vector t; colours are the first 24 of 384 numbers, red above 0 and blue below. The cosine of z with each t, times a scale s, goes through a softmax over the sentences.", "name": "fig-01-clip"}} tags=["hide-input"]
 PIXELS = 64 if PROFILE == "smoke" else 128
@@ -315,9 +321,9 @@ figure
 # 2. **One space.** Both give a vector of the same size, scaled to length 1: a *feature*. We write $z_i$ for
 #    image $i$ and $t_k$ for the sentence of rank $k$.
 # 3. **Cosine.** For unit vectors the cosine of their angle is their dot product, $z_i \cdot t_k$: multiply number by
-#    number and add. It is 1 for the same direction and 0 for a right angle.
-# 4. **Scale.** Cosines differ little, so they are multiplied by a scale $s$. The scale decides how sure the model is: with
-#    a small $s$ all sentences get nearly the same probability, with a large one the nearest takes all.
+#    number and add. The cosine is 1 for the same direction and 0 for a right angle.
+# 4. **Scale.** Cosines differ little, so they are multiplied by a scale $s$. The scale decides how sure the model is:
+#    with a small $s$ all sentences get nearly the same probability, with a large one the nearest takes all.
 # 5. **Softmax over the sentences.** The sentences are the classes:
 #
 # $$
@@ -336,12 +342,12 @@ figure
 # $$ (eq-01-contrastive)
 #
 # A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
-# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and know less. Everything that
-# this book does with them works with any CLIP.
+# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and are weaker. Everything
+# that this book does with `mini` works with any CLIP.
 #
 # ### What it can do, and what it cannot
 #
-# In code, {numref}`fig-01-clip` is a few lines. Here the towers read leaves that they have never seen.
+# In code, {numref}`fig-01-clip` is a few lines. The leaves below are new to both towers.
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -365,7 +371,8 @@ for k, thing in enumerate(things):
     print(f"{thing:<6}{(nearest == k).float().mean():5.0%}")
 
 # %% [markdown]
-# No training, and yet the towers nearly always find the right word. Now the question of this book: which *grade* of damage?
+# Without any training on these images, nearly every leaf is nearest to the right word. Now the question of this book:
+# which *grade* of damage?
 
 # %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Most images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
 targets = torch.tensor(data.test.targets)
@@ -393,26 +400,30 @@ if PROFILE == "page" and SEED == 0:
     assert zero["rps"] < constant["rps"]
 
 # %% [markdown]
-# CLIP calls most leaves of every rank undamaged, and its MAE is larger than that of a model that never looks at the image.
-# (CLIP's RPS is lower only because that model is always certain: all its probability lies on the median rank. From
-# {doc}`02_two_stages` on, the *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.) The reason is visible in {numref}`fig-01-clip`: the five
-# cosines hardly differ. The sentences share all words but one or two, so their vectors nearly coincide; and the towers
-# learned the names of *things*. "Very low damage" is not a thing.
+# On these test leaves, in one run, CLIP calls most leaves of every rank undamaged. Its MAE is larger than that of a
+# constant answer, the median rank, which ignores the image.
+#
+# CLIP's RPS is lower, but only because the constant answer is given with certainty. From {doc}`02_two_stages` on, the
+# *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.
+#
+# Why CLIP fails is visible in {numref}`fig-01-clip`: the five cosines hardly differ. The sentences share all words but
+# one or two, so their vectors nearly coincide; and the towers learned the names of *things*. "Very low damage" is not a
+# thing.
 #
 # Three observations give hope, and L2RCLIP {cite:p}`wang2023learning` is built on them:
 #
-# - **Language knows something of the order.** *Very low* and *low* are closer to each other than to *very high*, before any
-#   leaf is seen. {doc}`03_rank_templates` measures how much. **Stage 1** of L2RCLIP starts from the rank sentences and refines
-#   them, while both towers stay as they are.
+# - **Sentences hold some of the order.** *Very low* and *low* are closer to each other than to *very high*, before any
+#   leaf is seen. {doc}`03_rank_templates` measures how much. **Stage 1** of L2RCLIP starts from the rank sentences and
+#   refines them, while both towers stay as they are.
 # - **The image tower can learn.** **Stage 2** keeps the sentences where they are and moves the images to them.
-# - **A loss can know distance.** {eq}`eq-01-contrastive` pushes all wrong sentences alike. One that pushes a healthy leaf
-#   harder from *very high* than from *low* makes a far mistake cost more, as MAE, QWK and RPS do.
+# - **A loss can count distance.** {eq}`eq-01-contrastive` pushes all wrong sentences alike. A loss that pushes a
+#   healthy leaf harder from *very high* than from *low* makes a far mistake cost more, as MAE, QWK and RPS do.
 #
 # {doc}`02_two_stages` does all of this once, from five sentences to a model that grades leaves.
 #
 # ## Exercises
 #
-# Each exercise has a check that reads your answer and says what is wrong with it. The checks are folded.
+# Each exercise has a check that tries your answer and says what is wrong with it. The checks are folded.
 #
 # **1. Uneven decades.** An archive has photographs of the 1930s, 1950s and 1960s. Of four photographs the first is from
 # the 1930s, the second from the 1950s and the other two from the 1960s. A model answers "1950s" each time. What is its
@@ -449,8 +460,8 @@ assert check_decades(years=10, steps=3 / 4) == "right"
 assert "neighbours" in check_decades(years=10, steps=1)
 
 # %% [markdown]
-# **2. Three decoders.** Write the three answers of {eq}`eq-01-readout` for a row of probabilities `p` and the values `r` of
-# the ranks, which need not be evenly spaced. Each answer is a *value*, not an index.
+# **2. Three decoders.** Write the three answers of {eq}`eq-01-readout` for a row of probabilities `p` and the values
+# `r` of the ranks, which need not be evenly spaced. Each answer is a *value*, not an index.
 
 
 # %% tags=["hide-input"]
@@ -506,8 +517,8 @@ assert "an index" in check_answers(
 )
 
 # %% [markdown]
-# **3. Write CLIP's last step.** The towers of another CLIP give you raw vectors that are not of length 1. Turn `image` ($B$
-# rows) and `text` ($K$ rows) into $B \times K$ probabilities by {eq}`eq-01-clip`.
+# **3. Write CLIP's last step.** The towers of another CLIP give you raw vectors that are not of length 1. Turn `image`
+# ($B$ rows) and `text` ($K$ rows) into $B \times K$ probabilities by {eq}`eq-01-clip`.
 
 
 # %% tags=["hide-input"]
@@ -572,16 +583,154 @@ assert "unit" in check_clip(lambda z, t, s: (s * z @ t.T).softmax(1))
 assert "not yet: cosines" in check_clip(clip_probabilities)
 
 # %% [markdown]
+# **4. From doubt to certainty.** Predict, then run. Make CLIP surer: give it a scale 100 times as large, on the same
+# test leaves. Before you run it, write down what happens to accuracy, MAE and RPS: does each fall, stay or rise? And if
+# the scale grew without end, which number of the table of zero-shot scores would RPS reach?
+
+
+# %% tags=["hide-input"]
+def check_surer(forecast: dict[str, str | float], surer: Tensor) -> str:
+    """Compare the new rows with the definition, and a forecast with them."""
+    right = (100 * s * z @ t.T).softmax(dim=1)
+    if not isinstance(surer, Tensor) or surer.shape != right.shape:
+        return "not yet: surer holds a row of five for each test leaf"
+    if not torch.allclose(surer.sum(dim=1), torch.ones(len(right))):
+        return "not yet: a row must add up to 1; the scale acts before softmax"
+    if not torch.allclose(surer, right, atol=1e-3):
+        return "not yet: multiply s by 100, and keep the rest as it was"
+    true = data.test.targets
+    before = metrics.evaluate(probabilities, true, ranks)
+    after = metrics.evaluate(right, true, ranks)
+    for name in ("accuracy", "MAE", "RPS"):
+        key, mine = name.lower(), forecast.get(name)
+        gain = after[key] - before[key]
+        truth = "rises" if gain > 1e-9 else "falls" if gain < 0 else "stays"
+        hint = "a scale keeps the order of the ranks in a row"
+        if key == "rps":
+            hint = "most answers are wrong, and now they are certain"
+        if mine != truth:
+            return f"not yet: you wrote that {name} {mine}; {hint}"
+    if abs(float(forecast.get("RPS in the end", -1)) - before["mae"]) > 0.02:
+        return "not yet: in the end each row is certain; what is RPS then?"
+    return f"right: RPS goes from {before['rps']:.2f} to {after['rps']:.2f}"
+
+
+# %%
+forecast = {
+    "accuracy": "falls, stays or rises",  # yours
+    "MAE": "falls, stays or rises",  # yours
+    "RPS": "falls, stays or rises",  # yours
+    "RPS in the end": 0.0,  # yours
+}
+surer = probabilities  # yours
+print(check_surer(forecast, surer))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# A larger scale stretches the gaps between the logits of a row and keeps their order. The most probable rank stays, and
+# with it accuracy and MAE. RPS rises: most answers are wrong, and each is now given with more certainty. In the end
+# every row is certain, and then RPS is the MAE in ranks. So a scale cannot make CLIP right, but it decides what being
+# wrong costs.
+#
+# ```python
+# surer = (100 * s * z @ t.T).softmax(dim=1)
+# answers = probabilities.argmax(dim=1)
+# forecast = {"accuracy": "stays", "MAE": "stays", "RPS": "rises"}
+# forecast["RPS in the end"] = metrics.mae_rank(
+#     data.test.targets, answers, ranks
+# )
+# ```
+# :::
+
+# %% tags=["remove-cell"]
+expected = {"accuracy": "stays", "MAE": "stays", "RPS": "rises"}
+expected["RPS in the end"] = scores["CLIP, zero-shot"]["mae"]
+certain = (100 * s * z @ t.T).softmax(dim=1)
+assert check_surer(expected, certain).startswith("right")
+assert "before softmax" in check_surer(expected, 100 * probabilities)
+
+# %% [markdown]
+# **5. Two winners.** Two models answer the eight leaves of {numref}`fig-01-eight`, whose true ranks are `y`. Write
+# their answers so that accuracy prefers the first model, while MAE and QWK prefer the second.
+
+
+# %% tags=["hide-input"]
+def check_winners(first: list[int], second: list[int]) -> str:
+    """Score two lists of answers by three metrics."""
+    for model in (first, second):
+        if len(model) != 8 or not set(model) <= set(range(5)):
+            return "not yet: a model gives eight answers, each from 0 to 4"
+    for name, score, more, hint in (
+        ("accuracy", metrics.accuracy, first, "who is right more often?"),
+        ("MAE", metrics.mae_rank, first, "let the first be wrong by far"),
+        ("QWK", metrics.qwk, second, "let the second be wrong by little"),
+    ):
+        one, two = (score(y, np.array(m), ranks) for m in (first, second))
+        if not (one > two if more is first else two > one):
+            return f"not yet: {name} is {one:.2f} and {two:.2f}; {hint}"
+    return "right"
+
+
+# %%
+first = [0, 0, 1, 2, 2, 2, 3, 4]  # yours
+second = [0, 0, 1, 2, 2, 2, 3, 4]  # yours
+print(check_winners(first, second))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# The first model is wrong once, by four ranks; the second twice, by one rank each. Neither is better in itself: ask
+# what an error costs.
+#
+# ```python
+# first = [0, 0, 1, 2, 2, 2, 3, 0]
+# second = [0, 0, 1, 2, 1, 3, 3, 4]
+# ```
+# :::
+
+# %% tags=["remove-cell"]
+winners = [0, 0, 1, 2, 2, 2, 3, 0], [0, 0, 1, 2, 1, 3, 3, 4]
+assert check_winners(*winners) == "right"
+assert check_winners(*winners[::-1]).startswith("not yet: accuracy")
+
+# %% [markdown]
+# ## Three questions
+#
+# **Two models have the same accuracy and the same MAE, but one has a much lower RPS. What is different?**
+#
+# :::{dropdown} Answer
+# Accuracy and MAE depend on the most probable rank of each row only, RPS on all of the row. The better model puts the
+# rest of its probability nearer to the truth, or is less certain where it is wrong.
+# :::
+#
+# **A colleague replaces the grades 0, 1, 2, 3, 4 by 0, 1, 2, 4, 8 and scores the same rows of probabilities again.
+# Which of accuracy, MAE in ranks, MAE in values, median and expectation can change?**
+#
+# :::{dropdown} Answer
+# The new values keep the order, so whatever needs only the order stays: accuracy, MAE in ranks, and the rank at which
+# the median lies. The expectation and the MAE in values use the values themselves, so both can change.
+# :::
+#
+# **A batch for {eq}`eq-01-contrastive` holds forty leaves and only five different sentences. What does the loss ask
+# that makes no sense?**
+#
+# :::{dropdown} Answer
+# Several images of the batch have the same sentence, and the loss pushes each of them away from the copies of its own
+# sentence that belong to the other images. A sentence should be allowed many images; stage 1 of L2RCLIP has a loss that
+# does so ({doc}`05_losses`).
+# :::
+#
 # ## Summary
 #
 # - Ordinal labels are cuts through a quantity: the order is known, the size of a step is not.
-# - A metric is a price list. Accuracy counts errors, MAE averages their sizes, QWK compares their squares with a guesser's.
-# - RPS reads the whole row of probabilities, knows distance, and rewards honest doubt.
+# - A metric is a price list. Accuracy counts errors, MAE averages their sizes, QWK compares their squares with those of
+#   guessing.
+# - RPS takes in the whole row of probabilities, counts distance, and rewards honest doubt.
 # - The most probable rank, the median and the expectation are each best under a different price. Say which one you use.
-# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. It names things; by itself it does not grade.
+# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. CLIP names things; by itself it does not
+#   grade.
 #
 # ## Sources
 #
 # The division of scales into names, ranks and numbers is from {cite:t}`stevens1946theory`, thresholds on a hidden
-# quantity from {cite:t}`mccullagh1980regression`. QWK: {cite:t}`cohen1968weighted`. RPS:
-# {cite:t}`epstein1969scoring`; why it rewards honesty: {cite:t}`gneiting2007strictly`. CLIP: {cite:t}`radford2021learning`.
+# quantity from {cite:t}`mccullagh1980regression`. QWK: {cite:t}`cohen1968weighted`. RPS: {cite:t}`epstein1969scoring`;
+# why it rewards honesty: {cite:t}`gneiting2007strictly`. CLIP: {cite:t}`radford2021learning`.

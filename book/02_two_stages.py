@@ -13,10 +13,10 @@
 # %% [markdown]
 # # The whole method once
 #
-# A leaf is healthy, a little damaged or badly damaged: the labels have an order. L2RCLIP {cite:p}`wang2023learning` writes
-# each label as a sentence and lets a CLIP compare images with sentences. This chapter trains the whole method once, from
-# five sentences to a model that grades a leaf, and then looks at what came out: the curves, the errors, and simpler methods
-# beside it. Chapters 3 to 6 take it apart, and at their end you will have written all of it yourself.
+# A leaf is healthy, a little damaged or badly damaged: the labels have an order. L2RCLIP {cite:p}`wang2023learning`
+# writes each label as a sentence and lets a CLIP compare images with sentences. This chapter trains the whole method
+# once, from five sentences to a model that grades a leaf, and then looks at what came out: the curves, the errors, and
+# simpler methods beside it. Chapters 3 to 6 take it apart, and at their end you will have written all of it yourself.
 #
 # **You need.** To read a training loop in PyTorch; CLIP, MAE and RPS from {doc}`01_ordinal_classification`.
 #
@@ -75,9 +75,9 @@ plots.contact_sheet(data.train, ranks, rows=2)
 # %% [markdown]
 # ## Five sentences
 #
-# The leaves of {numref}`fig-02-leaves` are generated. Species, light, ground and kind of lesion vary freely; the rank depends
-# only on the share of the leaf's own area that is damaged. Each rank becomes a sentence, and these
-# five sentences are all that the text side is ever told:
+# The leaves of {numref}`fig-02-leaves` are generated. Species, light, ground and kind of lesion vary freely; the rank
+# depends only on the share of the leaf's own area that is damaged. Each rank becomes a sentence, and these five
+# sentences are the only text that the method gets:
 
 # %%
 print(*ranks.sentences, sep="\n")
@@ -85,29 +85,28 @@ for split in ("train", "val", "test"):
     print(split, len(data.split(split)), "images")
 
 # %% [markdown]
-# *Train* is what the method learns from. *Val*, the validation images, chooses the epoch of stage 1 that is kept, and one
-# temperature at the end. *Test* is only scored, and decides nothing.
+# The method learns from the images of *train*. On those of *val*, the validation images, it chooses which epoch of
+# stage 1 to keep, and at the end one {term}`temperature`. The images of *test* are only scored, and decide nothing.
 #
 # ## Two stages, never both at once
 #
 # In {doc}`01_ordinal_classification` a CLIP graded leaves by raw sentences, and called most of them undamaged. L2RCLIP
-# changes both sides, one after the other ({numref}`fig-02-stages`).
+# changes first the sentences, then the images ({numref}`fig-02-stages`).
 
 # %% mystnb={"image": {"alt": "Two diagrams. In stage 1 sentences pass through context and RankFormer, which train, and the frozen text tower to t; images pass once through the frozen image tower to z. In stage 2 sentences pass once through frozen parts to t, and images through the image tower, which trains, to z. Both times t and z meet in the loss."}, "figure": {"caption": "What trains (blue, red), what is frozen (grey), and what is computed once and kept (dashed arrows, orange). The diagram is drawn from the table below.", "name": "fig-02-stages"}} tags=["hide-input"]
 stage_diagram(Config())
 
 # %% [markdown]
-# **Stage 1 moves the sentences.** Between the words and the text tower it puts two things that learn. *RankFormer* is a small
-# transformer that lets the five sentences look at each other and changes their word embeddings a little ({doc}`04_rankformer`).
-# *Context vectors* are made-up words in front of each sentence, the same for all ranks. Both towers are frozen, so the
-# image features $z$ are computed once.
+# **Stage 1 moves the sentences.** Two parts that learn stand between the words and the text tower. *RankFormer* is a
+# small transformer over all five sentences; it changes their word embeddings, the vectors that stand for words
+# ({doc}`04_rankformer`). *Context vectors* are made-up words in front of each sentence, the same for all ranks. Both
+# towers are frozen, so the image features $z$ are computed once.
 #
-# **Stage 2 moves the images.** The five text features $t$ are now fixed points (the code calls them prototypes), and the image
-# tower learns to put each image near its own. Grading a new image needs the image tower and five vectors; the text tower is
-# not needed again.
+# **Stage 2 moves the images.** The five text features $t$ are now fixed points (the code calls them prototypes), and
+# the image tower learns to put each image near the point of its rank. Grading a new image needs the image tower and the
+# five points; the text tower is not needed again.
 #
-# Which part learns when is not scattered over a training script. It is a table, `model.FREEZING`, from which the optimiser is
-# built:
+# Which part learns in which stage is written in one table, `model.FREEZING`. The optimiser is built from it:
 
 # %%
 settings = Config(
@@ -125,11 +124,12 @@ print(freezing_table(before))
 # %% [markdown]
 # ## The losses, in short
 #
-# Write $z_i$ for the unit feature of image $i$ of a batch of $B$, with rank $y_i$; $t_k$ for the unit text feature of rank
-# $k$ of $K$, and $T$ for all of them as rows; $s$ is the scale, and each $\lambda$ a weight. Both stages begin with CLIP's
-# question, *which sentence belongs to this image?*, as the cross-entropy $\mathrm{CE}(s\,z_i T^\top, y_i)$. Both add a part
-# that knows the order, because cross-entropy treats all wrong sentences alike. {doc}`05_losses` derives every term; here is
-# what is minimised.
+# Write $z_i$ for the unit feature of image $i$, whose rank is $y_i$. Write $t_k$ for the unit text feature of rank $k$,
+# and $T$ for all $K$ of them as rows. The scale is $s$, and each $\lambda$ is a weight.
+#
+# Both losses begin with CLIP's question, *which sentence belongs to this image?*, as the cross-entropy
+# $\mathrm{CE}(s\,z_i T^\top, y_i)$. Cross-entropy treats all wrong sentences alike, so both losses add terms that use
+# the order. {doc}`05_losses` derives every term; here is what is minimised.
 #
 # Stage 1:
 #
@@ -149,22 +149,22 @@ print(freezing_table(before))
 # + \lambda_{\text{rps}} \operatorname*{mean}_i \sum_k \big(F_{ik} - [y_i \le k]\big)^2
 # $$ (eq-02-stage2)
 #
-# $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an image
-# has one sentence; hence the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line pulls an image
-# to its own sentence. The lines with a minus sign push images from other sentences, and sentences from each other, with a
-# weight that grows with the distance of the ranks:
+# $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an
+# image has one sentence; hence the first line of $L_1$ is called the *asymmetrical contrastive loss*. The second line
+# pulls an image and its own sentence together. The lines with a minus sign push images from other sentences, and
+# sentences from each other, with a weight that grows with the distance of the ranks:
 #
 # $$
 # \omega_{ij} = (\lvert r_{y_i} - r_{y_j}\rvert - m) / M ,
 # $$ (eq-02-weight)
 #
-# where $r_k$ is the value of rank $k$, $m$ the smallest and $M$ the largest gap among the pairs that the mean runs over; $M$
-# is here nearly always that of the label set. An image of *very low* damage is pushed a little from *low* and hard from *very
-# high*. A loss with a minus sign may become negative; that is no error.
+# where $r_k$ is the value of rank $k$. Among the pairs that the mean runs over, $m$ is the smallest gap and $M$ the
+# largest; in nearly every batch $M$ is the largest gap of the label set. An image of *very low* damage is pushed a
+# little from *low* and hard from *very high*. A loss with a minus sign may become negative; that is no error.
 #
 # Stage 2 has no such push. Its second term is the RPS of {eq}`eq-01-rps`, computed from the softmax of the same logits:
-# $F_{ik}$ is the probability that image $i$ has rank $k$ or a lower one. Probability on a far rank costs more than on a near
-# one. Both weights, $\lambda_1$ and $\lambda_{\text{rps}}$, are 1.
+# $F_{ik}$ is the probability that image $i$ has rank $k$ or a lower one. Probability on a far rank costs more than on a
+# near one. Both weights, $\lambda_1$ and $\lambda_{\text{rps}}$, are 1.
 #
 # | term | function |
 # |---|---|
@@ -176,9 +176,9 @@ print(freezing_table(before))
 # :::{admonition} The loss of the paper
 # :class: note
 #
-# These are the losses of `preset="recommended"`, the default and the recipe of this book. `preset="paper"` takes the terms that
-# the authors released, each with the weight 1. Stage 1 is the same. Stage 2 pulls and pushes as stage 1 does, in place of the
-# RPS:
+# The losses above are those of `preset="recommended"`, the default and the recipe of this book. `preset="paper"` takes
+# the terms that the authors released, each with the weight 1. Stage 1 is the same. In place of the RPS, stage 2 pulls
+# and pushes as stage 1 does:
 #
 # $$
 # \begin{aligned}
@@ -189,13 +189,13 @@ print(freezing_table(before))
 # \end{aligned}
 # $$ (eq-02-paper)
 #
-# (`losses.tightness`, `losses.diversity`). What that costs on photographs of coffee leaves is measured below; {doc}`05_losses`
-# shows why the pull makes a model too sure of itself.
+# (`losses.tightness`, `losses.diversity`). What this loss costs on photographs of coffee leaves is measured below;
+# {doc}`05_losses` shows why the pull makes a model too sure of itself.
 # :::
 #
-# Each stage has its own Adam, with the peak rates `lr1=3.5e-4` and `lr2=7e-4`; a rate rises for a tenth of the steps and then falls
-# along a cosine to 0. All else that decides a run is listed in {doc}`hyperparameters`: each setting with its default, and
-# {ref}`what the code fixes <fixed-by-code>`.
+# Each stage has its own Adam optimiser, with the peak learning rates `lr1=3.5e-4` and `lr2=7e-4`. The rate rises for a
+# tenth of the steps and then falls along a cosine to 0. {doc}`hyperparameters` lists all else that decides a run: each
+# setting with its default, and {ref}`what the code fixes <fixed-by-code>`.
 #
 # ## Start, stop, resume
 #
@@ -215,9 +215,10 @@ print(*sorted(path.name for path in run.out.iterdir()), sep="\n")
 # **Stop** it whenever you like, with Ctrl-C; a crash or a power cut does no more harm. After each epoch `fit` writes a
 # checkpoint to the run directory.
 #
-# **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends with the same
-# numbers, bit for bit, because each epoch draws its batches and its augmentation from a generator that is seeded by seed,
-# stage and epoch. Other settings or other data in the same directory are refused. A finished run is only loaded:
+# **Resume** it by the same call with the same `--out`. It continues after the last complete epoch and ends with the
+# same numbers, bit for bit, because each epoch draws its batches and its augmentation from a generator that is seeded
+# by seed, stage and epoch. Other settings or other data in the same directory are refused. A finished run is only
+# loaded:
 
 # %%
 again = fit(data, settings, OUT, quiet=True)
@@ -236,22 +237,28 @@ constant = run.metrics["median_rank"]
 plots.training_curves(run.history, ranks, reference=constant["mae"])
 
 # %% [markdown]
-# In stage 1 only five points move (left panel): the error falls for a few epochs, then hardly at all. In stage 2 a whole
-# network moves. In its first epoch the error may rise, while the tower leaves the place where stage 1 had fitted the
-# sentences to it; then it falls lower than before. The losses on the right have different terms, so do not compare their
-# heights. If the training loss still falls while the validation error rises, the model learns its training images by heart:
-# give stage 2 fewer epochs. Within one run the last epoch is the one to keep. By then the learning rate has fallen to 0 and
-# the weights have settled, while a hundred validation images choose among the last few epochs mostly by luck
-# ({doc}`09_does_it_help`).
+# In stage 1 only five points move (left panel): the error falls for a few epochs, then hardly at all. In stage 2 a
+# whole network changes. In its first epoch the error may rise, because the sentences were fitted to the features of the
+# untrained tower; then the error falls lower than before.
+#
+# The losses in the right panel have different terms, so do not compare their heights. If the training loss still falls
+# while the validation error rises, the model learns its training images by heart: give stage 2 fewer epochs.
+#
+# Within one run, keep the last epoch of stage 2. By then the learning rate has fallen to 0 and the weights have
+# settled. A hundred validation images would choose among the last few epochs mostly by luck ({doc}`09_does_it_help`).
 #
 # ## The result, and what to compare it with
 #
-# A number without a baseline says nothing. The median rank never looks at the image; its RPS is that of the ranks'
-# frequencies in the training split, lower than that of a model that is certain of the median rank, as in
-# {doc}`01_ordinal_classification`. *Zero-shot* compares images with the sentences before any training. The linear probe is
-# logistic regression on the frozen tower's features before their projection. It knows nothing of sentences or order. All
-# share towers, data and split. Each but the first divides its logits by a temperature of its own, so that RPS compares
-# calibrated probabilities; MAE and accuracy of the most probable rank do not depend on it.
+# A number without a baseline says nothing. Here are three, on the same towers, data and split:
+#
+# - *Median rank* ignores the image. As probabilities it has the frequencies of the training ranks, whose RPS is lower
+#   than that of the certain answer in {doc}`01_ordinal_classification`.
+# - *Zero-shot* compares images with the sentences before any training.
+# - *Linear probe* is logistic regression on the features of the frozen image tower, before their projection into the
+#   space of the sentences. It uses neither sentences nor order.
+#
+# All but the first divide their logits by a temperature of their own, so that RPS compares calibrated probabilities. A
+# temperature does not change the most probable rank, and so neither MAE nor accuracy.
 
 # %% tags=["nbval-ignore-output"]
 frozen = TrainingData.load(data, before)  # encodes each image once
@@ -282,11 +289,13 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
     assert test["rps"] == table["rps"].min()
 
 # %% [markdown]
-# Stage 1 alone does not beat the probe in MAE or RPS: it sees an image only after the projection into the space of the
-# sentences, 384 numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference,
-# because it changes what the image tower sees. That proves nothing about language. A fair rival tunes the *same* tower for as
-# many epochs with cross-entropy and no sentence at all. On real photographs of coffee leaves, both presets and this rival were
-# trained on the same five folds, at the rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
+# In this run stage 1 alone does not beat the probe in MAE or RPS. It gets an image only after the projection, as 384
+# numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference, because it
+# trains the image tower itself.
+#
+# That proves nothing about language. A fair rival tunes the *same* tower for as many epochs with cross-entropy and no
+# sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five
+# folds, at the learning rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
 
 # %% tags=["hide-input"]
 images = read_results()[1].query("study == 'tuned'")
@@ -306,14 +315,14 @@ if len(saved):
     assert low["paper against cross-entropy"] < 0, "its interval holds zero"
 
 # %% [markdown]
-# The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot tell.
-# Is that language? Hardly: with random vectors in place of the sentences the tower does nearly as well, as
-# {doc}`09_does_it_help` shows, which also gives each rival a rate of its own, and finds where sentences do help. For a data set
-# of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot
+# tell. Is the gain due to language? Hardly: with random vectors in place of the sentences the tower does nearly as well
+# ({doc}`09_does_it_help`). The same chapter gives each rival a learning rate of its own, and finds where sentences do
+# help. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
-# In {numref}`fig-02-texts` red is near and blue is far.
+# In {numref}`fig-02-texts` red marks pairs of sentences that are near, blue those that are far.
 
 # %% mystnb={"image": {"alt": "Two five by five heat maps of cosine similarity between the text features of the ranks, before and after stage 1."}, "figure": {"caption": "Cosine between the text features of every two ranks, their mean taken off first: as the language model gives them, and after stage 1.", "name": "fig-02-texts"}} tags=["hide-input", "nbval-ignore-output"]
 texts = {
@@ -325,13 +334,13 @@ heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 
 # %% [markdown]
 # Before any training the sentences already lie roughly in order: the far corners are blue. Stage 1 moves each sentence
-# towards the images of its rank. Is that more order, or only a better place? With five ranks that is hard to say.
-# {doc}`03_rank_templates` measures the order that the words bring along, and {doc}`04_rankformer` explains why RankFormer
-# does not keep it by itself.
+# towards the images of its rank. Does that bring more order, or only a better place? With five ranks that is hard to
+# say. {doc}`03_rank_templates` measures the order of untrained sentences, and {doc}`04_rankformer` explains why
+# RankFormer does not keep this order by itself.
 #
 # ## Where the model is wrong
 #
-# An ordinal model should be wrong beside the diagonal, not in the corners.
+# The errors of an ordinal model should lie beside the diagonal, not in the corners.
 
 # %% mystnb={"image": {"alt": "Two confusion matrices of true against predicted ranks on the test images, for the linear probe and for L2RCLIP; in the second most of the weight is on the diagonal and beside it."}, "figure": {"caption": "Answers on the test images: each row is a true rank, each number the share of it that got an answer.", "name": "fig-02-confusion"}} tags=["hide-input", "nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
@@ -342,8 +351,8 @@ plots.confusion(
 )
 
 # %% [markdown]
-# Before you trust a mean, look at single images, the worst ones first. Often the image is unclear. Sometimes the model has
-# learned something that it should not: a dark ground, a species, a wet leaf.
+# Before you trust a mean, look at single images, the worst ones first. Often the image is unclear. Sometimes the model
+# has learned something that it should not: a dark ground, a species, a wet leaf.
 
 # %% mystnb={"image": {"alt": "The test images with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test images with the largest expected error. A triangle marks the true rank.", "name": "fig-02-failures"}} tags=["hide-input", "nbval-ignore-output"]
 probabilities = predictions.filter(regex=r"^p_\d+$").to_numpy()
@@ -354,8 +363,8 @@ plots.gallery(data.test, probabilities, ranks, worst)
 # %% [markdown]
 # ## Use the model
 #
-# The run directory is all you need. It holds the image tower, the five text features, and one *temperature*, chosen on the
-# validation images: it makes the model about as sure as it is right.
+# The run directory is all you need. It holds the image tower, the five text features, and the temperature, which makes
+# the model about as sure as it is right.
 
 # %% tags=["nbval-ignore-output"]
 model = L2RCLIP.from_pretrained(run.out)
@@ -369,8 +378,9 @@ print("expectation:", round(float(prediction.expected[0]), 2))
 #
 # ## Exercises
 #
-# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights $\omega_{ik}$ of
-# {eq}`eq-02-paper` for an image $i$ of rank 1, whose value is 1. Here $M$ is the largest distance in the whole label set.
+# **1. The weights of an image.** A label set has the uneven values 0, 1, 2, 5 and 9. Write the five weights
+# $\omega_{ik}$ of {eq}`eq-02-paper` for an image $i$ of rank 1, whose value is 1. Here $M$ is the largest distance in
+# the whole label set.
 
 # %% tags=["hide-input"]
 VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
@@ -411,8 +421,8 @@ assert check_weights([1 / 9, 0.0, 1 / 9, 4 / 9, 8 / 9]) == "right"
 assert "places" in check_weights([1 / 4, 0.0, 1 / 4, 2 / 4, 3 / 4])
 
 # %% [markdown]
-# **2. Do not trust the freezing table; test it.** Write a function that compares two `state_dict`s and returns the names of
-# all tensors that training has changed. The check then sees whether the text tower is among them.
+# **2. Do not trust the freezing table; test it.** Write a function that compares two `state_dict`s and returns the
+# names of all tensors that training has changed. The check then sees whether the text tower is among them.
 
 
 # %% tags=["hide-input"]
@@ -464,8 +474,8 @@ assert check_moved(moved).startswith("not yet")
 
 # %% [markdown]
 # **3. Choose the epoch.** Write the rule by which stage 1 keeps an epoch: the lowest validation RPS; of equal ones the
-# lower validation MAE; of equal ones the earlier epoch. A row of the history has the keys `epoch`, `val_rps` and `val_mae`,
-# among others.
+# lower validation MAE; of equal ones the earlier epoch. A row of the history has the keys `epoch`, `val_rps` and
+# `val_mae`, among others.
 
 
 # %% tags=["hide-input"]
@@ -527,44 +537,122 @@ assert "MAE" in check_epoch(
 )
 
 # %% [markdown]
+# **4. What does the model look at?** Predict, then run. Change all test images in one way that leaves each rank as it
+# is: mirror them, darken them, take their colour away, or something of your own. Before you run it, write down how far
+# you expect the expectation of an image to move, on average over the images, in ranks. The check allows an error of 0.1
+# ranks.
+
+
+# %% tags=["hide-input"]
+from PIL import Image
+
+
+def check_change(change: Callable[..., Image.Image], forecast: float) -> str:
+    """Compare the expectations of changed and unchanged test images."""
+    images = [image for image, _ in data.test]
+    others = [change(image.copy()) for image in images]
+    for image, other in zip(images, others, strict=True):
+        if not isinstance(other, Image.Image) or other.mode != "RGB":
+            return "not yet: return an image in RGB, not an array and not L"
+        if other.size != image.size:
+            return f"not yet: keep the size; an image has {image.size} pixels"
+    pixels = [other.tobytes() for other in others]
+    if pixels == [image.tobytes() for image in images]:
+        return "not yet: no image has changed"
+    if len(set(pixels)) < len(images):
+        return "not yet: two images became one, so their ranks are lost"
+    gain = model.predict(others).expected - model.predict(images).expected
+    moved, way = float(gain.abs().mean()), "up" if gain.mean() > 0 else "down"
+    if not abs(forecast - moved) <= 0.1:
+        hint = "what in the image has changed for the model?"
+        return f"not yet: {forecast:g} forecast, {moved:.2f} measured; {hint}"
+    return f"right: {moved:.2f} ranks, more often {way}"
+
+
+# %%
+def change(image: Image.Image) -> Image.Image:
+    """Return the image changed, with the same rank."""
+    return image  # yours
+
+
+forecast = 0.0  # yours
+print(check_change(change, forecast))
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Mirrored leaves move the answers little, though not by zero: in stage 2 half of the images were mirrored, at random.
+#
+# ```python
+# def change(image):
+#     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+#
+#
+# forecast = 0.15
+# ```
+#
+# Now try `image.convert("L").convert("RGB")`, which takes the colour away. The damaged share is the same, but the
+# answers move further, so the model uses colour. If it should not, let colours vary among the training images: that is
+# what *augmentation* is for.
+# :::
+
+
+# %% tags=["remove-cell"]
+def mirrored(image: Image.Image) -> Image.Image:
+    """The solution above."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def grey(image: Image.Image) -> Image.Image:
+    """Without colours."""
+    return image.convert("L").convert("RGB")
+
+
+if PROFILE == "page" and SEED == 0:
+    assert check_change(mirrored, 0.15).startswith("right")
+    assert "measured" in check_change(grey, 0.15)
+assert "no image" in check_change(change, 0.0)
+
+# %% [markdown]
 # ## Three questions
 #
-# **After stage 1 the text tower could be deleted. Why?** And why not before?
+# **After stage 1 the text tower could be deleted. Why, and why not before?**
 #
 # :::{dropdown} Answer
-# In stage 2 the texts are constants, and a prediction compares an image with five stored vectors. In stage 1 the gradient must
-# pass through the frozen text tower to reach context and RankFormer: frozen means that its weights do not change, not that it
-# is not needed.
+# In stage 2 the texts are constants, and a prediction compares an image with five stored vectors. In stage 1 the
+# gradient must pass through the frozen text tower to reach context and RankFormer. A frozen tower keeps its weights; it
+# is still needed.
 # :::
 #
 # **Stage 1 computes each image feature once, and stage 2 does not. What would happen if stage 2 did?**
 #
 # :::{dropdown} Answer
-# The features would be those of the untrained tower, and no gradient would reach its weights: the loss would have nothing left
-# to change. Augmentation would be lost, too; each image would look the same in every epoch.
+# The features would be those of the untrained tower, and no gradient would reach its weights: the loss would have
+# nothing left to change. Augmentation would be lost, too, since every epoch would use the same features.
 # :::
 #
 # **The loss of stage 1 may become negative, that of stage 2 never does. Is stage 1 better trained then?**
 #
 # :::{dropdown} Answer
-# No. In stage 1 distances are subtracted, so that it has no floor at 0; cross-entropy and RPS cannot be negative. Losses with
-# different terms say nothing about each other. Compare the errors on validation images.
+# No. In stage 1 distances are subtracted, so that it has no floor at 0; cross-entropy and RPS cannot be negative.
+# Losses with different terms say nothing about each other. Compare the errors on validation images.
 # :::
 #
 # ## Summary
 #
 # - Stage 1 trains RankFormer and context vectors on cached image features: the sentences move to the images.
-# - Stage 2 trains the image tower on cached text features: the images move to the sentences, and a far mistake costs more.
+# - Stage 2 trains the image tower on cached text features: the images move to the sentences, and a far mistake costs
+#   more.
 # - The freezing table is data, so it can be printed and tested.
-# - Validation images choose the epoch of stage 1 and a temperature, the test images are only scored, and baselines appear
+# - Validation images choose the epoch of stage 1 and a temperature. Test images are only scored, and baselines stand
 #   beside every result.
 # - The same call starts, resumes and loads a run.
 #
-# {doc}`03_rank_templates` goes back to the beginning and asks what the five sentences know.
+# {doc}`03_rank_templates` goes back to the beginning and asks how much order the sentences hold.
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The authors' repository holds the losses, which this package reproduces
-# to six digits, and the optimisers, which say what each stage trains. It also has one data set, metrics and split lists,
-# but no model or training loop. What we found in neither paper nor repository (template, number of context vectors, learning rates,
-# axis of attention) is a setting in `l2rclip_lite.config.Config`; {doc}`hyperparameters` says where the defaults come from.
+# The method is that of {cite:t}`wang2023learning`. The authors' repository holds the losses, which this package
+# reproduces to six digits, and the optimisers, which say what each stage trains. The repository also has one data set,
+# metrics and split lists, but no model or training loop. Template, number of context vectors, learning rates and axis
+# of attention we found in neither paper nor repository; they are settings in `l2rclip_lite.config.Config`, and
+# {doc}`hyperparameters` says where the defaults come from.

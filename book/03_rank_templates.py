@@ -14,10 +14,10 @@
 # # What sentences know: rank templates
 #
 # Take a network that has read a great deal and never seen a face. Give it sixty-two sentences, from "a photo of a
-# sixteen years old face" to "a photo of a seventy seven years old face", and let it turn each into a vector. Do the vectors
-# keep the order of the ages, although nobody trained them to? L2RCLIP {cite:p}`wang2023learning` bets that they do: it starts
-# from the order that language brings and only refines it. In this chapter you build the text side as it is before any
-# training, from ranks to sentences to features, and measure how much order it holds and where that order comes from.
+# sixteen years old face" to "a photo of a seventy seven years old face", and let it turn each into a vector. Do the
+# vectors keep the order of the ages, although nobody trained them to? L2RCLIP {cite:p}`wang2023learning` assumes that
+# they do: it starts from the order of the untrained sentences and only refines it. In this chapter you build these
+# sentences and their features, measure how much order the features hold, and find out where that order comes from.
 #
 # **You need.** Rank correlation and cosine similarity ({doc}`01_ordinal_classification`), and tensors in PyTorch.
 #
@@ -111,31 +111,32 @@ heat_maps(
 )
 
 # %% [markdown]
-# On this page `FACE` is the sentence *a photo of a {rank} years old face*, `words` and `digits` are the ages 16 to 77 in that
-# sentence, and `untrained` holds networks like `mini` with random weights; the right panel is that of `untrained[0]`.
+# Three names recur in the code of this page. `FACE` is the sentence *a photo of a {rank} years old face*. `words` and
+# `digits` are the ages 16 to 77 in that sentence. `untrained` holds networks like the text tower of {term}`mini`, but
+# with random weights; the right panel shows `untrained[0]`.
 #
-# Red along the diagonal means that close ages have similar sentences. The network learned that by reading; nobody gave it a
-# list of ages. But look at the right panel. Its weights are random, it has never read a line, and still there are blocks of
-# ten and stripes beside them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another with "thirty
-# two", and sentences that share words come out alike in any network. So order has three possible sources, and this chapter
-# tells them apart:
+# Red along the diagonal means that close ages have similar sentences. The network learned that by reading; nobody gave
+# it a list of ages. But look at the right panel. Its weights are random, so nothing was learned, and still there are
+# blocks of ten and stripes beside them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another
+# with "thirty two", and sentences that share words come out alike in any network. So order has three possible sources,
+# and this chapter tells them apart:
 #
-# | order that is | comes from | the control that reveals it |
+# | order that is | comes from | the {term}`control` that reveals it |
 # |---|---|---|
-# | learned | reading | what the other two leave over |
-# | spelled | words that two ranks share | the same network with random weights |
 # | lucky | few ranks | the same sentences in shuffled order |
+# | spelled | words that two ranks share | the same network with random weights |
+# | learned | reading | both controls score lower |
 #
 # ## A rank becomes a sentence
 #
-# A label space is a list of names, a list of values, and a *template*: a sentence with one hole, `{rank}`. The text side is
-# told nothing else. The package keeps the three in `Ranks`, which refuses a template with no hole or with two. Whole numbers
-# are written in words, with a space where English puts a hyphen.
+# A *label space* is a list of names, a list of values, and a *template*: a sentence with one hole, `{rank}`. Nothing
+# else about the labels reaches the text tower. The package keeps the three in `Ranks`, which refuses a template with no
+# hole or with two. Whole numbers are written in words, with a space where English puts a hyphen.
 #
 # A text tower reads neither letters nor words but *tokens*, pieces from a fixed list. Filling the hole takes one line;
-# finding the tokens that spell the rank takes a few more. We need them: {doc}`04_rankformer` refines a sentence token by
-# token, and a rival such as OrdinalCLIP {cite:p}`li2022ordinalclip` replaces exactly the tokens of the rank. The tokenizer of
-# MiniLM, the text tower of {term}`mini`, helps: it reports where in the sentence each token begins and ends.
+# finding the tokens that spell the rank takes a few more. We need them: {doc}`04_rankformer` refines a sentence token
+# by token, and another method, OrdinalCLIP {cite:p}`li2022ordinalclip`, replaces exactly the tokens of the rank. The
+# tokenizer of MiniLM, the text tower of `mini`, reports where in the sentence each token begins and ends.
 
 
 # %%
@@ -161,8 +162,8 @@ for row, name in enumerate(words.names):
     assert tokens.rank_words[row, : len(named)].tolist() == named
 
 # %% [markdown]
-# Every tower has its own list of tokens: CLIP a byte-pair encoding, MiniLM a WordPiece list. {numref}`fig-03-tokens` shows
-# where each of them cuts.
+# Every text tower has its own list of tokens: CLIP's is a byte-pair encoding, MiniLM's a WordPiece list.
+# {numref}`fig-03-tokens` shows where each of them cuts.
 
 # %% mystnb={"image": {"alt": "Five sentences cut into boxes by the tokenizer of CLIP, and the same five by that of MiniLM. The boxes that spell the rank are coloured: nineteen is two boxes for CLIP and one for MiniLM, twenty one is two, twenty-one with a hyphen three."}, "figure": {"caption": "One box is one token. Coloured boxes spell the rank.", "name": "fig-03-tokens"}} tags=["hide-input"]
 clip = load_towers("tiny/random")  # CLIP's tokenizer needs no weights
@@ -209,28 +210,29 @@ assert tally == {
 # %% [markdown]
 # Three things follow.
 #
-# - A hyphen is a token of its own. It is the same for all ages, so it says nothing, and it takes a slot that attention has to
-#   look past.
-# - Names differ in length, so a sentence ends at a different slot for different ranks. CLIP reads the feature from the last
-#   token. Code that assumes one fixed slot reads padding for some ranks, and raises no error.
-# - MiniLM has *one* token for each of these ages in digits. Nothing in the spelling says that 21 follows 20. Whatever order
-#   the digits show, the network has learned.
+# - A hyphen is a token of its own. It is the same for all ages, so it takes a slot and tells no age from another.
+# - Names differ in length, so a sentence ends at a different slot for different ranks. CLIP takes the feature of a
+#   sentence from its last token. Code that assumes one fixed slot takes padding for some ranks, and raises no error.
+# - MiniLM has *one* token for each of these ages in digits. Nothing in the spelling says that 21 follows 20. Whatever
+#   order the digits show, the network has learned.
 #
 # ## A sentence becomes a feature
 #
 # MiniLM gives each token a vector that depends on the whole sentence. The feature of the sentence is the mean over its
-# tokens, start and end included, scaled to unit length; padding must not count. The sentences of a label space share nearly
-# all their words, so nearly all of that feature is the same for every rank, and the difference between ranks drowns.
-# *Centring* removes what is shared: subtract an origin $m$, then scale to unit length again,
+# tokens, start and end included, scaled to unit length; padding must not count.
+#
+# The sentences of a label space share nearly all their words, so nearly all of the feature is the same for every rank,
+# and the difference between ranks drowns. *Centring* removes what is shared: subtract an origin $m$, then scale to unit
+# length again,
 #
 # $$
 # c_k = \frac{t_k - m}{\lVert t_k - m \rVert} .
 # $$ (eq-03-centring)
 #
-# Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences "a photo of a …",
-# one for each class of ImageNet ({doc}`15_wordings_and_mini` shows what it is for). The second belongs to the label space: the
-# mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes this second step with any towers, before it
-# compares an image with the ranks. With the real CLIP, it is the only one.
+# Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences "a photo of a
+# …", one for each class of ImageNet ({doc}`15_wordings_and_mini` shows what it is for). The second belongs to the label
+# space: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes the second step with any towers,
+# before it compares an image with the ranks. With a published CLIP it is the only step.
 
 
 # %%
@@ -260,7 +262,7 @@ assert torch.allclose(twice, text_features(severity), atol=1e-5)
 of_package = bare_sentences(L2RCLIP(mini, severity))
 assert torch.allclose(twice, of_package, atol=1e-5)
 
-# %% mystnb={"image": {"alt": "Three five by five heat maps of the cosine between the sentences of five severity grades. As encoded, every cell is dark red. Without the mean of the class names they are still red. Without the mean over the ranks, red cells beside the diagonal and blue cells in the corners appear."}, "figure": {"caption": "Cosine between the same five sentences, as encoded and after each centring. Only after the second one can the order be seen.", "name": "fig-03-centring"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three five by five heat maps of the cosine between the sentences of five severity grades. As encoded, every cell is dark red. Without the mean of the class names they are still red. Without the mean over the ranks, red cells beside the diagonal and blue cells in the corners appear."}, "figure": {"caption": "Cosine between the same five sentences: as encoded, after subtracting the mean of the class names, and after also subtracting the mean over the ranks. Only then can the order be seen.", "name": "fig-03-centring"}} tags=["hide-input"]
 steps = {"as encoded": raw, "less class names": once, "less ranks": twice}
 heat_maps(
     {name: rows @ rows.T for name, rows in steps.items()},
@@ -270,8 +272,8 @@ heat_maps(
 
 # %% [markdown]
 # After the second centring the features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$
-# on average. A negative cosine does not mean "opposite" here; only the pattern counts. From here on, `text_features(ranks)`
-# stands for `encode` and both centrings.
+# on average. A negative cosine does not mean "opposite" here; only the pattern counts. From here on,
+# `text_features(ranks)` stands for `encode` and both centrings.
 #
 # ## A score for order
 #
@@ -282,7 +284,7 @@ heat_maps(
 # \text{gap} = \rho\big( \{k - j\}_{j<k},\ \{d_{jk}\}_{j<k} \big) .
 # $$ (eq-03-gap)
 #
-# It lies between −1 and 1; chance is 0.
+# The gap score lies between −1 and 1; chance is 0.
 
 
 # %%
@@ -303,14 +305,14 @@ for rows in (twice, text_features(words)):
     assert abs(gap_score(rows) - ordinality(rows)["gap"]) < 1e-3
 
 # %% [markdown]
-# By hand: neighbours on the arc are 60° apart, with distance $1 - \cos 60° = \tfrac12$; the outer pair is 120° apart, with
-# distance $\tfrac32$. The larger gap has the larger distance, so the score is perfect.
+# By hand: neighbours on the arc are 60° apart, with distance $1 - \cos 60° = \tfrac12$; the outer pair is 120° apart,
+# with distance $\tfrac32$. The larger gap has the larger distance, so the score is perfect.
 #
-# Two more questions can be asked of the same features. `ordinality` in `l2rclip_book.statistics` answers all three, and other
-# chapters use it.
+# Two more scores ask other questions of the same features. `ordinality` in `l2rclip_book.statistics` computes all three
+# for other chapters.
 #
-# **Triplets.** Of three ranks, are the outer two further apart than either pair of neighbours? With $[\,\cdot\,]$ for 1 if
-# true, 0 if not and one half for a tie, chance is one half:
+# **Triplets.** Of three ranks, are the outer two further apart than either pair of neighbours? $[\,\cdot\,]$ is 1 if
+# true, 0 if not and one half for a tie, so chance is one half:
 #
 # $$
 # \text{triplets} = \operatorname*{mean}_{i<j<k} \frac{[d_{ij} < d_{ik}] + [d_{jk} < d_{ik}]}{2} .
@@ -324,9 +326,10 @@ for rows in (twice, text_features(words)):
 #
 # ## Luck: shuffle the names
 #
-# Is one half a high gap score? Give the same sentences to the ranks in another order, again and again, and see what that
-# scores: that is luck. Then keep the sentences in order and replace the trained weights by random ones, $N(0, 0.02^2)$, from
-# which training would start: same tokens, same layers, nothing learned. The order that survives is spelling.
+# Is one half a high gap score? First control: give the same sentences to the ranks in another order, again and again.
+# What these orders score is luck. Second control: keep the order and replace the trained weights by random ones, drawn
+# from $N(0, 0.02^2)$, as before training. Tokens and layers are the same, and nothing is learned. The order that
+# survives is spelling.
 
 # %%
 rows = text_features(words)
@@ -337,7 +340,7 @@ print(f"best of 100 shuffles    {max(lucky):.2f}")
 print(f"random weights          {spelled:.2f}")
 
 # %% [markdown]
-# {numref}`fig-03-scores` repeats this for nine label spaces, most of them from data sets of this book
+# {numref}`fig-03-scores` repeats both controls for nine label spaces, most of them from data sets of this book
 # ({doc}`17_data_sets`).
 
 # %% mystnb={"image": {"alt": "One row for each of nine label spaces. A filled diamond is the gap score of the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}, "figure": {"caption": "Nine label spaces and both controls. Order counts as learned where the diamond lies beyond the band and beyond the rings.", "name": "fig-03-scores"}} tags=["hide-input"]
@@ -421,18 +424,23 @@ if PROFILE != "smoke":
 # %% [markdown]
 # Read the rows from the top.
 #
-# - **Ages in digits** have no spelling to lean on, and random weights find nothing. All of their order is learned.
-# - **Ages in words** are partly spelled. Random weights lie beyond the band of shuffles, though well below the trained network.
-# - **Percent in words** is the warning. A network that has never read anything gets most of the score, because "twenty two
-#   percent" and "twenty five percent" share a word. Against shuffled names alone, this would have passed for knowledge.
-# - **Decades and life stages** share little spelling. Random weights stay low, and the trained network is far above them.
-# - **Five grades** are hard to judge one by one: bands are wide, and rings fall anywhere. Five names can be put into 120
-#   orders, and an order read backwards has the same gaps. So the last column can never fall below 2 in 120, whatever the
-#   sentences say.
+# - **Ages in digits** share no tokens, so spelling cannot help, and random weights score about 0. All of their order is
+#   learned.
+# - **Ages in words** are partly spelled. Random weights lie beyond the band of shuffles, though well below the trained
+#   network.
+# - **Percent in words** is the warning. Random weights get most of the score, because "twenty two percent" and "twenty
+#   five percent" share a word. With shuffled names as the only control, all of it would have passed for learned.
+# - **Decades and life stages** share little spelling. Random weights stay low, and the trained network is far above
+#   them.
+# - **Five grades** are hard to judge one by one: bands are wide, and rings fall anywhere. Five names can be put into
+#   120 orders, and an order read backwards has the same gaps. So the last column can never fall below 2 in 120,
+#   whatever the sentences say.
 #
-# The rings are a bar to clear, not a share to subtract: a trained network may lean on spelling less than a random one does.
-# And are five grades beyond judgement? Together they hold more evidence. Shuffle the names of all such label spaces, each on
-# its own, and compare the mean of their scores.
+# Do not subtract the score of the rings from that of the diamond: a trained network may use spelling less than a random
+# one does. Ask only whether the diamond is higher.
+#
+# Can five grades be judged at all? Together they can. Shuffle the names of all four such label spaces, each on its own,
+# and compare the mean of their scores.
 
 # %% tags=["hide-input"]
 five = [name for name in spaces if len(spaces[name]) == 5]
@@ -455,13 +463,13 @@ if PROFILE != "smoke":
     assert reached < 0.01 * len(pooled)
 
 # %% [markdown]
-# So language knows grades on the whole, but do not take it on trust for a single scale. Much depends on the choice of
-# words there: {doc}`15_wordings_and_mini` compares 243 ways to name the same five grades.
+# So, on the whole, sentences hold the order of grades; for a single scale, do not rely on it. There much depends on the
+# choice of words: {doc}`15_wordings_and_mini` compares 243 ways to name the same five grades.
 #
 # ## Far and near
 #
-# A score over all pairs hides where the order holds. Ask a narrower question: is an age more similar to its neighbour, one
-# year older, than to an age that is `far` years older?
+# A score over all pairs hides where the order holds. Ask a narrower question: is an age more similar to its neighbour,
+# one year older, than to an age that is `far` years older?
 
 
 # %%
@@ -524,21 +532,24 @@ assert wins["words", "random weights"][10] < 0.3
 assert 0.3 < np.mean(list(wins["digits", "random weights"].values())) < 0.6
 
 # %% [markdown]
-# Language orders distant ranks well, adjacent ones barely. In digits, where nothing can be spelled, a neighbour nearly always
-# beats an age twenty years away; against the very next age, the result is closer to a coin toss. That leaves room for
-# stage 1: {doc}`04_rankformer` lets ranks see each other, and the ordinal loss of {doc}`05_losses` pushes far ranks
-# apart harder than near ones.
+# Language orders distant ranks well, adjacent ones barely. In digits, where nothing can be spelled, a neighbour nearly
+# always beats an age twenty years away; against an age two years away, the result is closer to a coin toss. That leaves
+# room for stage 1: in {doc}`04_rankformer` the sentences of all ranks are refined together, and the ordinal loss of
+# {doc}`05_losses` pushes far ranks apart harder than near ones.
 #
-# In words, do not be impressed too soon: beyond ten years the random network does almost as well. A neighbour mostly shares the
-# word of the decade and a far age does not; the trick fails only at multiples of ten, where both share their last word. The
-# trained network does not fall for that, but it has a weakness of its own. Nineteen and twenty are one year apart and share no
-# word; twenty and twenty nine are nine years apart and share one. The table shows which pair it finds more similar.
+# In words, do not be impressed too soon: beyond ten years the random network does almost as well. A neighbour mostly
+# shares the word of the decade and a far age does not. Spelling fails only at multiples of ten, where the two ages
+# share their last word.
+#
+# The trained network shows no such drops, but has a weakness of its own. Nineteen and twenty are one year apart and
+# share no word; twenty and twenty nine are nine years apart and share one. The table shows which pair is more similar
+# in words.
 #
 # ## A classifier without training
 #
-# An image and a sentence live in one space, so a sentence can already be an answer: *zero-shot* classification picks the
-# sentence with the largest cosine. Give five sentences and generated leaves to `mini` as it is, with the scale $s = 20$ that it
-# uses before the softmax.
+# Images and sentences have their features in one space, so a sentence can already be an answer: *zero-shot*
+# classification picks the sentence with the largest cosine. Give five sentences and generated leaves to `mini` as it
+# is, with its scale $s = 20$ before the softmax.
 
 # %%
 data = leaves.train + leaves.val + leaves.test
@@ -585,8 +596,8 @@ with style():
     side.legend(loc="upper right")
 
 # %% [markdown]
-# Is the damage missing from the features, or do the sentences not point to it? Ask a ridge regression on the same
-# features: it is fitted to four fifths of the leaves and predicts the rest, for each fifth in turn.
+# Is the damage missing from the features, or do the sentences not point to it? Try a ridge regression on the same
+# features: fitted to four fifths of the leaves, it predicts the rest, for each fifth in turn.
 
 # %% tags=["hide-input"]
 from sklearn.linear_model import RidgeCV
@@ -617,17 +628,17 @@ if PROFILE != "smoke":
     assert fitted > judged["spearman_expected"] + 0.3
 
 # %% [markdown]
-# The sentences lie in order, and yet none of this order reaches the leaves, while a regression finds it in the same image
-# features. The image side sees the damage, the text side orders the words, and nothing ties the two together: `mini`
-# was joined by names of *things* ({doc}`15_wordings_and_mini`), and *very low damage* is not a thing. Training ties them
-# ({doc}`02_two_stages`).
+# The sentences lie in order, and yet, in this one run, none of this order shows in the answers, while a regression
+# finds it in the same image features. The image features hold the damage, the text features hold the order of the
+# words, and nothing ties the two together: `mini` was joined by names of *things* ({doc}`15_wordings_and_mini`), and
+# *very low damage* is not a thing. Training ties them ({doc}`02_two_stages`).
 #
 # ## Exercises
 #
-# **1. Slots without offsets.** CLIP's tokenizer returns ids and no offsets. Write `rank_slots` for it. It gets a template, the
-# $K$ names and `encode`, which turns a text into a list of ids without start and end token. It returns a Boolean tensor,
-# ranks × slots: `True` where a token spells the rank. Slot 0 is the start token, an end token follows the sentence, and the
-# longest sentence decides the number of slots.
+# **1. Slots without offsets.** CLIP's tokenizer returns ids and no offsets. Write `rank_slots` for it. It gets a
+# template, the $K$ names and `encode`, which turns a text into a list of ids without start and end token. It returns a
+# Boolean tensor, ranks × slots: `True` where a token spells the rank. Slot 0 is the start token, an end token follows
+# the sentence, and the longest sentence decides the number of slots.
 
 # %% tags=["hide-input"]
 
@@ -676,8 +687,8 @@ check_slots(rank_slots)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# The hole cuts the template into two parts. Encode both parts and the name separately and count: the rank begins after the
-# start token and the first part, and is as long as its name. The next cell has the code.
+# The hole cuts the template into two parts. Encode both parts and the name separately and count: the rank begins after
+# the start token and the first part, and is as long as its name. The next cell has the code.
 # :::
 
 
@@ -696,8 +707,8 @@ def rank_slots_solved(encode: Callable, template: str, names: tuple) -> Tensor:
 check_slots(rank_slots_solved)
 
 # %% [markdown]
-# **2. Triplets.** Write `triplet_score(features)`, {eq}`eq-03-triplets`, for unit features in the order of the ranks. Distances
-# that differ by less than a millionth are ties.
+# **2. Triplets.** Write `triplet_score(features)`, {eq}`eq-03-triplets`, for unit features in the order of the ranks.
+# Distances that differ by less than a millionth are ties.
 
 # %% tags=["hide-input"]
 
@@ -759,7 +770,8 @@ check_triplets(triplet_score_solved)
 # %% [markdown]
 # **3. Several templates at once.** CLIP's authors average the features of many templates. Write
 # `ensemble(templates, names)`: `encode` the sentences of every template with `mini`, average the unit features over the
-# templates, scale the averages to unit length, and apply both centrings. The check also says how much order the average holds.
+# templates, scale the averages to unit length, and apply both centrings. The check also says how much order the average
+# holds.
 
 # %% tags=["hide-input"]
 
@@ -809,8 +821,8 @@ check_ensemble(ensemble)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Fill every template with every name, encode, and average before any centring: an origin has to be removed from the vectors
-# that are used, not from their parts.
+# Fill every template with every name, encode, and average before any centring: an origin has to be removed from the
+# vectors that are used, not from their parts.
 # :::
 
 
@@ -829,23 +841,107 @@ def ensemble_solved(templates: tuple, names: tuple) -> Tensor:
 check_ensemble(ensemble_solved)
 
 # %% [markdown]
+# **4. An order of your own.** Predict, then run. Choose six or more things that have an order, none of them from this
+# page, and a sentence for them. Before you run it, write down what {numref}`fig-03-scores` would say: *luck* (the gap
+# score lies within the band of shuffles), *spelled* (beyond the band, but not beyond the rings) or *learned* (beyond
+# both).
+
+# %% tags=["hide-input"]
+
+
+def check_order(own: Ranks, forecast: str) -> None:
+    """Judge a label space by both controls, and the forecast by them."""
+    if len(own) < 6:
+        print("not yet: take six names or more; with few the band is wide")
+        return
+    if own.names in [ranks.names for ranks in spaces.values()]:
+        print("not yet: names of your own, the page has judged these")
+        return
+    shuffled = shuffled_gaps(text_features(own), orders(len(own), 1000, SEED))
+    gap, band = shuffled[0], np.quantile(shuffled, 0.95)
+    ring = max(gap_score(text_features(own, tower)) for tower in untrained)
+    verdict = "spelled" if ring >= gap else "learned"
+    if gap <= band:
+        verdict = "luck"
+    numbers = f"gap {gap:.2f}, band to {band:.2f}, rings to {ring:.2f}"
+    if forecast not in ("luck", "spelled", "learned"):
+        print("not yet: forecast one word, luck, spelled or learned")
+    elif forecast != verdict:
+        hint = "which words do the names share, what else do they mean?"
+        print(f"not yet: {verdict}, with {numbers}; {hint}")
+    else:
+        print(f"right: {verdict}, with {numbers}")
+
+
+# %%
+own = grades("small, medium, large", "a photo of a {rank} dog")  # yours
+check_order(own, forecast="luck")
+
+# %% [markdown]
+# :::{dropdown} Solution
+# There are many. The next cell tries the months and the ranks of an army. The order of the months is learned, although
+# the year is a circle and December is next to January. That of the army is not, perhaps because *private*,
+# *major* and *general* mostly mean something else.
+# :::
+
+# %% tags=["hide-cell"]
+months = grades(
+    "January, February, March, April, May, June, July, August, September, "
+    "October, November, December",
+    "a photo taken in {rank}",
+)
+army = grades(
+    "private, corporal, sergeant, lieutenant, captain, major, colonel, general",
+    "a portrait of a {rank}",
+)
+check_order(months, "learned")
+check_order(army, "luck")
+
+# %% [markdown]
+# ## Three questions
+#
+# **The names are *level one* to *level twenty*, and their gap score lies far beyond all shuffles. What else must you
+# see before you call the order learned?**
+#
+# :::{dropdown} Answer
+# The same names with random weights. Shuffles rule out luck only, and names such as *level nine* and *level nineteen*
+# may share pieces of words. If random weights score as high, spelling explains the order.
+# :::
+#
+# **Take 4,000 shuffles in place of 2,000. In which rows of the table can the last column become smaller, and in which
+# not?**
+#
+# :::{dropdown} Answer
+# It can fall where no shuffle reached the true order, as for the ages: there the smallest possible share is one in the
+# number of orders. Five grades have 120 orders, all of which were tried, so nothing changes.
+# :::
+#
+# **Centring subtracts the same vector from all sentences. Without scaling to unit length afterwards, would it change
+# the probabilities of an image?**
+#
+# :::{dropdown} Answer
+# No. Each logit $s\,z\cdot(t_k-m)$ would fall by the same number, $s\,z\cdot m$, which drops out of the softmax. What
+# counts is the scaling: what is left of each sentence becomes long again, so that small differences between ranks
+# become large.
+# :::
+#
 # ## Summary
 #
-# - A rank becomes a sentence by a template with one hole. Numbers are written in words, without hyphens: a hyphen costs a token
-#   and says nothing.
-# - Text features are centred twice, by the class names and by the ranks. Otherwise what all sentences share drowns what tells
-#   the ranks apart.
-# - A score of order means little without controls. Shuffled names reveal luck, which is large with five ranks; random weights
-#   reveal spelling, which is large for numbers in words.
-# - By that measure language knows the order of ages, decades and life stages, and of grades taken together. It orders distant
-#   ranks well, adjacent ones barely.
-# - An ordered text space is not yet a classifier. {doc}`04_rankformer` refines the sentences, {doc}`02_two_stages` ties them to
-#   images, and {doc}`09_does_it_help` measures what they are worth.
+# - A rank becomes a sentence by a template with one hole. Numbers are written in words, without hyphens: a hyphen costs
+#   a token and tells no rank from another.
+# - Text features are centred twice, by the class names and by the ranks. Otherwise what all sentences share drowns what
+#   tells the ranks apart.
+# - A score of order means little without controls. Shuffled names reveal luck, which is large with five ranks; random
+#   weights reveal spelling, which is large for numbers in words.
+# - By both controls, `mini` has learned the order of ages, decades and life stages, and of grades taken together. It
+#   orders distant ranks well, adjacent ones barely.
+# - Ordered sentences are not yet a classifier. {doc}`04_rankformer` refines the sentences, {doc}`02_two_stages` ties
+#   them to images, and {doc}`09_does_it_help` measures what they are worth.
 #
 # ## Sources
 #
-# Language as a start for ordinal labels comes from {cite:t}`li2022ordinalclip` and {cite:t}`wang2023learning`, whose table of
-# ages in words has no hyphens. The sentence features are from {cite:t}`reimers2019sentence`, in the small network of
-# {cite:t}`wang2020minilm`; averaging over templates is from {cite:t}`radford2021learning`. The controls are ours; code:
-# [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
+# Language as a start for ordinal labels comes from {cite:t}`li2022ordinalclip` and {cite:t}`wang2023learning`, whose
+# table of ages in words has no hyphens. The sentence features are from {cite:t}`reimers2019sentence`, in the small
+# network of {cite:t}`wang2020minilm`; averaging over templates is from {cite:t}`radford2021learning`. The controls are
+# ours; code: [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
 # [`prompts.py`](../l2rclip_lite/prompts.py).

@@ -14,10 +14,10 @@
 # # RankFormer, built
 #
 # Five sentences describe five ranks, and a frozen text tower turns each into a feature. The sentences were written by
-# hand, so stage 1 of L2RCLIP {cite:p}`wang2023learning` is allowed to improve them. It does not edit words. It moves their
-# *embeddings*, the vectors that stand for words when they enter the tower. RankFormer is the small network that does this.
-# You will build it in four steps of plain PyTorch, check that your module gives the same numbers as the package's, put the
-# result back into the text tower, and watch stage 1 move the words.
+# hand, so stage 1 of L2RCLIP {cite:p}`wang2023learning` may improve them. It does not edit words. It moves their
+# *embeddings*, the vectors that stand for words when they enter the tower. RankFormer is the small network that does
+# this. You will build it in four steps of plain PyTorch, check that your module gives the same numbers as the
+# package's, put the result back into the text tower, and watch stage 1 move the words.
 #
 # **You need.** `nn.Module`, autograd, and the idea of self-attention {cite:p}`vaswani2017attention`; the sentences come
 # from {doc}`03_rank_templates`.
@@ -82,11 +82,11 @@ draw.token_grid(spelt, tokenized.rank_words, context=4)
 # %% [markdown]
 # ## Words become vectors
 #
-# A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$ ranks
-# and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two masks describe
-# its slots. RankFormer uses `tokens.words`, which is True at words only. The tower uses `tokens.mask`, which is True at
-# start and end, too, and False at padding. Start and end do not count as words, because the tower has its own use for them:
-# CLIP reads the meaning of the whole sentence from the slot of its end token.
+# A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$
+# ranks and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two
+# masks describe its slots. RankFormer uses `tokens.words`, which is True at words only. The tower uses `tokens.mask`,
+# which is True at start and end, too, and False at padding. Start and end do not count as words, because the tower
+# needs them unchanged: CLIP takes the feature of the whole sentence from the slot of its end token.
 
 # %%
 ranks = data.ranks
@@ -105,12 +105,15 @@ print(f"K = {K} ranks, n = {n} slots, D = {D}, {words.sum()} words")
 # R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R))),
 # $$ (eq-04-rankformer)
 #
-# but it hides several decisions. Here they are, in the order in which data flows.
+# but it hides several decisions. Here they are, in the order of computation.
 #
-# **Step 1: normalise, then let the ranks see each other.** LN is a layer norm. MSA is multi-head self-attention: every
-# word asks the words it can see, and receives a weighted mean of their answers. `nn.MultiheadAttention` expects a batch of
-# sequences. If you give it $R$ as it is, the sequences are sentences, and a word can only see its own sentence. Transpose
-# the first two axes, and the sequences are *slots*: the five words in slot 7 of the five sentences see each other.
+# **Step 1: normalise, then let the ranks see each other.** LN is a layer norm. MSA is multi-head self-attention: each
+# word receives a weighted mean over a set of words. We say that it *sees* these words, and *looks at* those with a
+# large weight.
+#
+# `nn.MultiheadAttention` expects a batch of sequences. If you give it $R$ as it is, the sequences are sentences, and a
+# word sees only its own sentence. Transpose the first two axes, and the sequences are *slots*: the five words in slot 7
+# of the five sentences see each other.
 
 # %%
 norm = nn.LayerNorm(D)
@@ -119,10 +122,10 @@ x = norm(R).transpose(0, 1)  # n x K x D: one sequence per slot
 print("attention weights:", tuple(attend(x, x, x)[1].shape))
 
 # %% [markdown]
-# In each of the slots, five ranks look at five ranks. But not all of these slots hold words.
+# In each of the 11 slots five ranks look at five ranks, but not all slots hold words.
 #
 # **Step 2: the mask.** `key_padding_mask` is True where a token must not be read, so the first idea is to pass the
-# opposite of `words`. Try it, and count the slots that break.
+# opposite of `words`. Count the slots that this breaks.
 
 
 # %%
@@ -131,21 +134,21 @@ for ignore in (~words.T, ~words.T & words.T.any(1, keepdim=True)):
     print("slots with NaN:", heard.isnan().any((1, 2)).sum().item())
 
 # %% [markdown]
-# The first slot holds the start token of every sentence, and the last slot holds only ends and padding. No word is left to
-# look at there, the softmax divides zero by zero, and one NaN in the forward pass turns every gradient into NaN. The second
-# mask leaves such slots unmasked: their five entries look at each other, and step 4 throws the result away.
+# The first slot holds the start token of every sentence, and the last slot holds only ends and padding. No word is left
+# to look at there, the softmax divides zero by zero, and one NaN in the forward pass turns every gradient into NaN. The
+# second mask leaves such slots unmasked: their five entries look at each other, and step 4 throws the result away.
 #
-# **Step 3: a network for each word.** FFN is two linear layers with a GELU between them. It treats every word on its own. Its
-# last layer starts at zero, weights and bias. So before training the FFN returns zero, and stage 1 starts close to the
-# sentences that a person wrote, not at random vectors.
+# **Step 3: a network for each word.** FFN is two linear layers with a GELU between them, applied to each word. The last
+# layer starts at zero, weights and bias. So before training the FFN returns zero, and stage 1 starts close to the
+# sentences that a person wrote.
 #
-# **Step 4: blend, and put back what must not change.** $\alpha$ mixes the new vector into the old one. It is a learned
-# number that starts at 0.1. `torch.where` then restores start, end and padding exactly.
+# **Step 4: blend, and put back what must not change.** $\alpha$, a learned number that starts at 0.1, mixes the new
+# vector into the old one. `torch.where` then restores start, end and padding exactly.
 #
 # ## The module
 #
-# Put the four steps into a class. We call $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$ the *shift* and give it a method of
-# its own, so that the exercises can replace parts of the module.
+# Put the four steps into a class. We call $\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$ the *shift* and give it a method
+# of its own, so that the exercises can replace parts of the module.
 
 
 # %%
@@ -174,9 +177,9 @@ class MyRankFormer(nn.Module):
 
 
 # %% [markdown]
-# Does it equal the package's `RankFormer`? Copy your weights over, and compare. With the last layer at zero, almost
-# any module would pass this test, so that layer first receives random numbers. Two more checks: random numbers in start,
-# end and padding must not reach any word, and mixed sentences must give the same answers, mixed the same way.
+# Does `MyRankFormer` equal the package's `RankFormer`? Copy your weights over, and compare. With the last layer at
+# zero, almost any module would pass, so that layer first receives random numbers. Also, random numbers in start, end
+# and padding must not reach any word, and mixed sentences must give the same answers, mixed the same way.
 
 
 # %% tags=["hide-input"]
@@ -214,22 +217,20 @@ for what, holds in same.items():
 assert all(same.values()), same
 
 # %% [markdown]
-# The last line has a consequence. RankFormer does not know that *low* comes below *high*: hand it the sentences in another
-# order, and it returns the same answers in that order. No position is added before the attention, and no rank value enters.
-# Order can only come from what the words mean to the tower ({doc}`03_rank_templates`), from the images, and from the loss
-# ({doc}`05_losses`).
+# The last line has a consequence: nothing in RankFormer says that *low* comes below *high*. No position is added before
+# the attention, and no rank value enters. Order can only come from the words in the tower ({doc}`03_rank_templates`),
+# from the images, and from the loss ({doc}`05_losses`).
 #
 # ## Back into the text tower
 #
-# The refined words do not go back to the embedding table. They enter the tower one step later, in place of the vectors that
-# it would have looked up. On the way they meet the *context*: $M$ learned vectors that all ranks share, as in CoOp
-# {cite:p}`zhou2022learning`. These go between the start token and the sentence ({numref}`fig-04-grid`) and start as random
-# vectors with the standard deviation of the word embeddings.
+# The refined words enter the tower in place of the vectors that it would have looked up. Between the start token and
+# the words goes the *context* ({numref}`fig-04-grid`): $M$ learned vectors that all ranks share, as in CoOp
+# {cite:p}`zhou2022learning`. They start as random vectors with the standard deviation of the word embeddings.
 #
-# The tower then adds its positions, with every word $M$ places further on, and runs its layers. The small
-# tower of this book takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the end
-# token and a projection instead; nothing else on this page would change. Only `mini` has the parts `towers.text["bert"]` and
-# `towers.text.mean`; `towers.encode_embeddings` does the same for every tower.
+# The tower then adds its positions, with every word $M$ places further on, and runs its layers. The text tower of
+# {term}`mini` takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the
+# end token and a projection instead; nothing else on this page would change. Only `mini` has the parts
+# `towers.text["bert"]` and `towers.text.mean`; `towers.encode_embeddings` does the same for every tower.
 
 # %%
 context = nn.Parameter(torch.randn(4, D) * R[words].std())
@@ -249,10 +250,10 @@ def text_features(former, context):
 
 
 # %% [markdown]
-# The last two lines each move the origin. The first subtracts what all sentences of this tower have in common (a
-# stored mean over a thousand class names). The second subtracts what these $K$ sentences have in common. Sentences that
-# differ in one word are close together, and without the second line their differences would be too small to train on.
-# `towers.encode_embeddings` and `RankPrompts` are the package's names for these steps.
+# The last two lines each move the origin. The first subtracts what all sentences of this tower have in common (a stored
+# mean over a thousand class names). The second subtracts what these $K$ sentences have in common. Sentences that differ
+# in one word are close together; without the second line their differences would be too small to train on. In the
+# package `RankPrompts` does all of this.
 
 # %% tags=["hide-input"]
 prompts = RankPrompts(towers, ranks)
@@ -271,15 +272,15 @@ assert equal
 # ## Three axes: who sees whom
 #
 # The transpose in step 1 was a choice. The paper speaks of attention over tokens, but the $K \cdot n$ tokens form a
-# rectangle, and what we could read of the paper does not say along which side they look. The authors' repository does not
-# contain this part. The package therefore has a switch:
+# rectangle, and what we could read of it does not say along which side they look. The authors' repository lacks this
+# part. The package therefore has a switch:
 #
 # - `token`: a word sees the words of its own sentence;
 # - `rank`: a word sees the words in the same slot of all sentences (the default, and what you built);
 # - `joint`: a word sees all words of all sentences.
 #
-# Test it. Differentiate the new embedding of one word by all old embeddings, and colour every slot that has a gradient. Then
-# disturb all words of one rank and see which ranks change.
+# To test it, differentiate the new embedding of one word by all old embeddings, and colour every slot that has a
+# gradient. Then disturb all words of one rank and see which ranks change.
 
 # %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}, "figure": {"caption": "Left: the words that one word (framed) reads along each axis. Right: disturb the words of one rank (row) and see whose new embeddings change (columns).", "name": "fig-04-axes"}} tags=["hide-input"]
 torch.manual_seed(SEED)
@@ -297,20 +298,21 @@ assert (changes["rank"][others] > 1e-6).all()
 assert (changes["joint"][others] > 1e-6).all()
 
 # %% [markdown]
-# Along `token` no rank learns anything about another: each sentence is refined by itself. A claim that RankFormer relates
-# *ranks* must mean one of the other two axes.
+# Along `token` each sentence is refined by itself. A claim that RankFormer relates *ranks* must mean one of the other
+# two axes.
 #
-# Now read the coloured column of `rank` from top to bottom: *no, very, low, high, very*. A name of two words pushes the rest
-# of its sentence one slot to the right. From there on, the same slot is not the same part of the sentence. If you use the
+# Now read the coloured column of `rank` from top to bottom: *no, very, low, high, very*. A name of two words pushes the
+# rest of its sentence one slot to the right. From there on, one slot holds different parts of the sentences. With the
 # axis `rank`, prefer rank names with equal numbers of tokens. {doc}`13_gradient_alignment` shows what unequal ones do.
 #
 # ## What moves in stage 1
 #
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. One
-# line of loss is enough to see the mechanism: score each image against the $K$ texts, multiply by the scale 20 that belongs
-# to these towers, and take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an
-# ordinal term.) The optimiser is Adam with `lr=1e-3`, and every step uses all training images. Both are shortcuts:
-# the package trains in batches, with the rate and the schedule that {doc}`02_two_stages` lists.
+# line of loss shows the mechanism: compare each image with the $K$ texts, multiply by the scale 20 of these towers, and
+# take the cross-entropy with the true rank. ({doc}`05_losses` adds a second direction and an ordinal term.)
+#
+# The optimiser is Adam with `lr=1e-3`, and every step uses all training images. Both are shortcuts: the package trains
+# in batches, with the learning rate and the schedule that {doc}`02_two_stages` lists.
 
 # %%
 z = L2RCLIP(towers, ranks).encode(data.train)  # unit length, frozen
@@ -328,7 +330,7 @@ def stage_1(prompts, steps):
 
 
 # %% [markdown]
-# Three models follow, one per axis, with the same images and steps (twenty on this page).
+# Three models follow, one per axis, with the same images and steps (twenty on this page), each in one run.
 
 # %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}, "figure": {"caption": "How far stage 1 moved each word, in lengths of that word, for the three axes. Equal words that see the same words move equally.", "name": "fig-04-moves"}} tags=["hide-input", "nbval-ignore-output"]
 trained = {
@@ -363,20 +365,21 @@ if PROFILE != "smoke":
     assert ((moved["α at the end"] - 0.1).abs() < 1.1e-3 * scale["steps"]).all()
 
 # %% [markdown]
-# All numbers but $\alpha$ are in lengths of the vector that moved. Three observations:
+# All numbers but $\alpha$ are in lengths of the vector that moved.
 #
-# - **Words travel further than the context.** Adam moves each number by about its learning rate per step. The context *is*
-#   such numbers. A word is moved by a whole network, all of whose weights may change at once.
+# - **Words travel further than the context.** Adam moves each number by about its learning rate per step. The context
+#   consists of such numbers. A word is moved by a whole network, all of whose weights may change.
 # - **Not only the names move.** Words that all ranks share, such as *photo* and *damage*, move by distances of the same
 #   order.
-# - **Copies move together.** A copy of a word that sees the same words receives the same shift, because nothing else can
-#   tell the copies apart. Along `joint`, RankFormer is a dictionary with one new entry for each different word.
+# - **Copies move together.** Copies of a word that see the same words get the same shift, because nothing else can tell
+#   the copies apart. Along `joint`, RankFormer is a dictionary with one new entry for each different word.
 #
 # ## Who looks at whom
 #
-# Ranks look at ranks, so one would hope that *low* learns to look at *very low* and at *high*. The weights can be read:
-# `attention_weights` catches them in the package's own forward pass. Take slot 8, where *damage* meets the second words of
-# longer names, and ask the *damage* of "no damage".
+# Ranks look at ranks, so one might hope that *low* learns to look at *very low* and at *high*. The weights can be read:
+# `attention_weights` records them in the package's own forward pass. Take slot 8, which holds *damage* in three
+# sentences and the second word of the name in two. How much attention does the *damage* of "no damage" pay to its
+# copies?
 
 # %% tags=["nbval-ignore-output"]
 copies = tokens.ids[:, 8] == tokens.ids[0, 8]  # of "damage", in slot 8
@@ -389,8 +392,8 @@ for when, one in (
     print(f"{when}: {weights[8, 0, copies].sum():.0%} go to its copies")
 
 # %% [markdown]
-# Longer runs follow: the whole stage 1 of the package with its defaults, for the five names and for twelve percentages. In
-# the book, pick any word of any sentence.
+# Longer runs follow: the whole stage 1 of the package with its defaults, for the five names and for twelve percentages.
+# In the built book you can pick any word of any sentence.
 
 # %% mystnb={"image": {"alt": "Six matrices of attention weights between the words of a slot: above, before stage 1, all cells are pale. Below, after it, cells where damage looks at damage are red and those where it looks at other words are blue; of the number words, most small ones look at zero and five, those from forty on at twenty and thirty."}, "figure": {"caption": "Who looks at whom in one slot: a row looks, a column is looked at; red is more than an even share of the attention, blue is less. Equal words have equal rows and equal columns.", "name": "fig-04-attention"}} tags=["hide-input"]
 file = find_result("attention.json")
@@ -411,22 +414,23 @@ table = pd.DataFrame(
 table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 
 # %% [markdown]
-# Attention sees words and not ranks. Where all sentences have *photo*, each copy gets the same weight, before and after;
-# nothing else can be learned there. Where words differ, three things were learned.
+# Attention compares words, not ranks. Where all sentences have *photo*, each copy gets the same weight, before and
+# after; nothing else can be learned there. Where words differ, three things were learned.
 #
-# - **A shared word looks at its copies.** In each run of the table *damage* comes to give most of its attention to itself,
-#   and so does *percent*. What such a word hears is mostly its own vector.
-# - **Number words fall into two groups.** From *forty* on they look at *twenty* and *thirty*, most smaller ones at *zero*
-#   and *five*.
-# - **Neighbours do not look at each other.** Pick slot 7 of the names: *low* looks first at *no*, and *high* at *very*.
+# - **A shared word looks at its copies.** In each run of the table *damage* comes to give most of its attention to its
+#   copies, and so does *percent*. What such a word receives comes mostly from its own vector.
+# - **Number words fall into two groups.** From *forty* on they look at *twenty* and *thirty*, most smaller ones at
+#   *zero* and *five*.
+# - **Neighbours do not come first.** In slot 7 of the names, in the run shown, *low* looks most at *no*, and *high* at
+#   the two copies of *very*; only then do they look at each other.
 #
-# The weights say what was read, not what it was good for: after stage 1 alone no run of the table answers validation images
-# better than the middle rank would.
+# The weights show what a word looked at, not whether that helped: after stage 1 alone no run of the table answers
+# validation images better than the middle rank would.
 #
 # ## What α does, and what it does not
 #
-# Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. After training, $\alpha$ has multiplied
-# everything that the FFN learned. Hold it fixed at five values, and see how far words and texts move.
+# Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. After training, $\alpha$ multiplies what the
+# FFN has learned. Hold $\alpha$ fixed at five values, one run each, and see how far words and texts move.
 
 # %% mystnb={"image": {"alt": "Two panels over five values of alpha from 0.01 to 1, before training in grey and after a few steps in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a few steps of stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
@@ -472,18 +476,18 @@ if PROFILE != "smoke":
     assert at.loc["after", "0.5"][PANELS[0]] > 1
 
 # %% [markdown]
-# - **The short start is harmless** for a small $\alpha$: texts hardly move.
-# - **A small α slows words down but does not bound them.** Given enough steps, a word can move further than its own norm,
-#   because the FFN may return vectors of any size.
+# - **Shorter words at the start are harmless** for a small $\alpha$: texts hardly move.
+# - **A small α slows words down but does not bound them.** Given enough steps, a word can move further than its own
+#   norm, because the FFN may return vectors of any size.
 #
 # Which axis gives the best answers? In {doc}`16_all_studies` the error rises, on average, when attention stays within a
 # sentence.
 #
 # ## Why only stage 1 changes it
 #
-# In stage 1 the image features are constants, so only the sentences can move. In stage 2 it is the other way round: the text
-# features are computed once and *detached*, and the image tower learns against them. The cell below uses the same cross-entropy
-# as before; only the input that receives a gradient is different.
+# In stage 1 the image features are constants, so only the sentences can move. In stage 2 the text features are computed
+# once and *detached*, and the image tower learns against them. The cross-entropy below is that of stage 1; only the
+# input with a gradient differs.
 
 # %%
 prompts = trained["rank"]
@@ -495,8 +499,8 @@ print("image side:", tuple(images.grad.shape))
 print("text side:", {p.grad for p in prompts.parameters()})
 
 # %% [markdown]
-# So after stage 1, $R'$ is a constant, and so are the texts. A prediction multiplies an image feature by $t$ and never meets
-# RankFormer or the text tower, so their size costs nothing. And with one side fixed, the other has a target that stays put.
+# So after stage 1, $R'$ and the texts are constants. A prediction multiplies an image feature by $t$ and needs neither
+# RankFormer nor the text tower, so their size costs nothing there. And the image tower has a target that does not move.
 
 # %% tags=["hide-input"]
 size = sum(p.numel() for p in RankFormer(D).parameters())
@@ -514,8 +518,8 @@ assert size == 4 * D**2 + 4 * D + 2 * D * inner + inner + D + 2 * D + 1
 # %% [markdown]
 # ## Exercises
 #
-# Each exercise replaces a part of `MyRankFormer` and inherits the rest. The checks are in the next cell; unfold it to see
-# how a wrong answer is recognised.
+# Each of the first three exercises replaces a part of `MyRankFormer` and inherits the rest. Their checks are in the
+# next cell; unfold it to see how a wrong answer is recognised.
 
 
 # %% tags=["hide-input"]
@@ -642,8 +646,9 @@ class TokenSolution(MyRankFormer):
 check_token(TokenSolution)
 
 # %% [markdown]
-# **2. A gate for each rank.** One $\alpha$ serves all ranks. Give each rank its own, and keep it between 0 and 1 whatever
-# Adam does: $\alpha_k = \mathrm{sigmoid}(g_k)$ with a learned $g_k$ in `self.gate`. Every $\alpha_k$ starts at 0.1.
+# **2. A gate for each rank.** One $\alpha$ serves all ranks. Give each rank its own, and keep it between 0 and 1
+# whatever Adam does: $\alpha_k = \mathrm{sigmoid}(g_k)$ with a learned $g_k$ in `self.gate`. Every $\alpha_k$ starts at
+# 0.1.
 
 
 # %%
@@ -659,8 +664,9 @@ check_gate(GatedFormer)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# The sigmoid of $\log(0.1/0.9)$ is 0.1. The shape must be $K \times 1 \times 1$: a gate of shape $K$ would be matched with
-# the last axis of $R$, which is the width. The old `self.alpha` has no use any more; `self.alpha = None` removes it.
+# The sigmoid of $\log(0.1/0.9)$ is 0.1. The shape must be $K \times 1 \times 1$: a gate of shape $K$ would be matched
+# with the last axis of $R$, which is the width. The old `self.alpha` has no use any more; `self.alpha = None` removes
+# it.
 # :::
 
 
@@ -680,8 +686,8 @@ class GateSolution(MyRankFormer):
 check_gate(GateSolution)
 
 # %% [markdown]
-# **3. Deeper.** Stack `depth` blocks of attention and FFN inside one blend: one norm in front, one $\alpha$ behind. Turn
-# `self.attend` and `self.ffn` into lists of blocks. Which last layers must start at zero?
+# **3. Deeper.** Stack `depth` blocks of attention and FFN inside one blend: one norm in front, one $\alpha$ behind.
+# Turn `self.attend` and `self.ffn` into lists of blocks. Which last layers must start at zero?
 
 
 # %%
@@ -697,9 +703,9 @@ check_depth(DeepFormer)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Make `depth` copies of each part, take care of the zeros, and run through both lists together. Only the last block starts
-# at zero. If an earlier one did, every word would enter the next attention as the same vector, and at first no gradient
-# would reach the block that is silent.
+# Make `depth` copies of each part, take care of the zeros, and run through both lists together. Only the last block
+# starts at zero. If an earlier one did, every word would enter the next attention as the same vector, and at first no
+# gradient would reach the block that is silent.
 # :::
 
 
@@ -724,21 +730,106 @@ class DeepSolution(MyRankFormer):
 check_depth(DeepSolution)
 
 # %% [markdown]
+# **4. Count the shifts.** Predict, then run. Choose five names of your own for the damage of a leaf, some of one word
+# and some of more. Each of the five sentences has the word *damage*: five copies of one vector. Before you run it,
+# write down for each axis how many different shifts the five copies get.
+
+
+# %% tags=["hide-input"]
+@torch.no_grad()
+def check_copies(names: tuple[str, ...], forecast: dict[str, int]) -> None:
+    """Count the different shifts of one word, and compare a forecast."""
+    if len(set(names)) != 5 or set(names) == set(ranks.names):
+        print("not yet: five different names, not those of the page")
+        return
+    sentences = [ranks.template.replace("{rank}", name) for name in names]
+    own = towers.tokenize(sentences, template=ranks.template)
+    copies = own.ids == tokens.ids[0, 8]  # the word damage
+    slots = copies.nonzero()[:, 1].tolist()
+    if len(slots) != 5 or len(set(slots)) == 1:
+        print(f"not yet: damage is in the slots {slots}; let it be in five")
+        print("sentences, and not always in the same slot")
+        return
+    hints = {
+        "token": "a copy sees the words of its sentence, in any order",
+        "rank": f"a copy sees the words of its slot, here {slots}",
+        "joint": "every copy sees all words of all sentences",
+    }
+    for axis, hint in hints.items():
+        woken = view.woken(RankFormer(D, axis=axis))
+        moved = woken(towers.embed(own.ids), own)[copies].double()
+        count = len((torch.cdist(moved, moved) < 1e-3).unique(dim=0))
+        if forecast.get(axis) != count:
+            print(f"not yet: along {axis} there are {count}; {hint}")
+            return
+    print(f"right; damage is in the slots {slots}")
+
+
+# %%
+names = ("no", "very low", "low", "high", "very high")  # yours
+forecast = {"token": 0, "rank": 0, "joint": 0}  # yours
+check_copies(names, forecast)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Copies that see the same words get the same shift. Along `token` they see different sentences. Along `rank` they see
+# their slot, so there are as many shifts as there are lengths of names, counted in tokens. Along `joint` all see
+# everything. The second set of names in the next cell has only four shifts along `token`: RankFormer has no positions,
+# so *very low* and *low very* are the same to it.
+# :::
+
+# %% tags=["hide-cell"]
+names = ("no", "a little", "some", "a lot of", "total")
+check_copies(names, {"token": 5, "rank": 3, "joint": 1})
+turned = ("no", "very low", "low very", "low", "high")
+check_copies(turned, {"token": 4, "rank": 2, "joint": 1})
+
+# %% [markdown]
+# ## Three questions
+#
+# **The names are *zero* to *four*, one token each, and the axis is `rank`. In which slots can the shifts of two
+# sentences differ?**
+#
+# :::{dropdown} Answer
+# Only in the slot of the name. In every other slot five copies of one word see each other and get the same shift, so
+# all sentences change there in the same way. What tells the ranks apart enters in one slot, and the text tower spreads
+# it.
+# :::
+#
+# **To start at the sentences as they were written, you could also set $\alpha = 0$ and give the FFN random weights.
+# Which parameters would the first step of training change?**
+#
+# :::{dropdown} Answer
+# Of RankFormer only $\alpha$: the gradient of every other weight is multiplied by $\alpha$, which is 0. And the first
+# thing that a larger $\alpha$ blends in would be random vectors. With a last layer of zeros and $\alpha$ at 0.1 that
+# layer learns at once.
+# :::
+#
+# **After stage 1 you want a sixth rank. Can you send its sentence alone through the trained RankFormer?**
+#
+# :::{dropdown} Answer
+# Along `rank` and `joint` no: a shift depends on the other sentences, so all six must enter together, and the first
+# five may change, too. Along `token` a sentence can go alone. Even then the mean over the texts, which is subtracted
+# last, changes for all.
+# :::
+#
 # ## Summary
 #
-# - RankFormer normalises the word embeddings, lets the words in one slot of all sentences see each other, passes each through
-#   an FFN that starts at zero, and blends the result into the old words with $\alpha$. Start, end and padding stay as they are.
+# - RankFormer normalises the word embeddings, lets the words in one slot of all sentences see each other, passes each
+#   through an FFN that starts at zero, and blends the result into the old words with $\alpha$. Start, end and padding
+#   stay as they are.
 # - Context vectors go in after the start token, and the frozen tower encodes the rest. Two centrings follow.
-# - Along `token` no rank sees another; along `rank` and `joint` all do. We found no source that says which the paper took; a
-#   test shows what a model does.
-# - RankFormer knows no positions and no order. A word that all sentences share looks at its own copies. $\alpha$ slows words down and does not bound them.
-# - Only stage 1 trains it. Afterwards its output is a constant, and it costs nothing at prediction.
+# - Along `token` no rank sees another; along `rank` and `joint` all do. We found no source that says which the paper
+#   took.
+# - RankFormer has no positions and no order. A word that all sentences share learns to look at its own copies. $\alpha$
+#   slows words down and does not bound them.
+# - Only stage 1 trains RankFormer. Afterwards its output is a constant, and it costs nothing at prediction.
 #
-# Next: {doc}`05_losses` adds order to the loss. {doc}`13_gradient_alignment` measures what the images of one rank teach the
-# texts of the others.
+# Next: {doc}`05_losses` adds order to the loss. {doc}`13_gradient_alignment` measures what the images of one rank teach
+# the texts of the others.
 #
 # ## Sources
 #
-# RankFormer is the idea of {cite:t}`wang2023learning`; the code is this package's own reading of it. The zero start, the
-# switch of the axis and the masks are ours. Attention is from {cite:t}`vaswani2017attention`, context vectors from
+# RankFormer is the idea of {cite:t}`wang2023learning`; the code is this package's own reading of it. The zero start,
+# the switch of the axis and the masks are ours. Attention is from {cite:t}`vaswani2017attention`, context vectors from
 # {cite:t}`zhou2022learning`.

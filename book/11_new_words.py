@@ -80,7 +80,9 @@ def order(expected: torch.Tensor) -> float:
 
 def with_interval(expected: torch.Tensor) -> str:
     """The same with its bootstrap interval of 95 % over the leaves."""
-    draw = np.random.default_rng(0).integers(len(truth), size=(2000, len(truth)))
+    draw = np.random.default_rng(0).integers(
+        len(truth), size=(2000, len(truth))
+    )
     low, high = np.quantile(
         spearman_rho(expected.numpy()[draw], truth[draw]), [0.025, 0.975]
     )
@@ -130,7 +132,9 @@ all_orders = torch.tensor(list(permutations(range(5))), dtype=torch.float32)
 rho = [order(answer.probabilities @ ranks) for ranks in all_orders]
 low, high = np.quantile(rho, [0.025, 0.975])
 better = sum(value > order(answer.expected) for value in rho)
-print(f"120 orders: 95 % in [{low:+.2f}, {high:+.2f}], {better} above the right one")
+print(
+    f"120 orders: 95 % in [{low:+.2f}, {high:+.2f}], {better} above the right one"
+)
 
 # %% [markdown]
 # Three things follow. The tower needs its drawn leaves: before them it sees no order. Its own percents order these leaves
@@ -190,15 +194,51 @@ words_figures.landings(places, most=model.ranks.values[-1])
 # Compare the order in which the words land with the order of the leaves.
 
 # %% tags=["hide-input"]
-pool = """no little slight faint tiny small mild low some light minor modest fair
-partial medium moderate visible clear marked strong high great heavy big large
-severe wide deep bad serious major huge massive extreme full total complete
-whole dark black""".split()
+pool = [
+    "no",
+    "little",
+    "slight",
+    "faint",
+    "tiny",
+    "small",
+    "mild",
+    "low",
+    "some",
+    "light",
+    "minor",
+    "modest",
+    "fair",
+    "partial",
+    "medium",
+    "moderate",
+    "visible",
+    "clear",
+    "marked",
+    "strong",
+    "high",
+    "great",
+    "heavy",
+    "big",
+    "large",
+    "severe",
+    "wide",
+    "deep",
+    "bad",
+    "serious",
+    "major",
+    "huge",
+    "massive",
+    "extreme",
+    "full",
+    "total",
+    "complete",
+    "whole",
+    "dark",
+    "black",
+]
 asked = Ranks(tuple(pool), tuple(range(len(pool))), template)
 with torch.no_grad():
-    sentences = model.towers.encode_text(
-        model.towers.tokenize(asked.sentences, template=template)
-    )
+    sentences = model.towers.encode_text(asked.sentences)
     seen = model.encode(data.test)
 draws = np.random.default_rng(SEED)
 landed, reached = [], []

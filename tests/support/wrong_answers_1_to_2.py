@@ -145,6 +145,67 @@ WRONG = [
         """,
         "return a tensor",
     ),
+    (
+        "01",
+        """
+        surer = (100 * s * z @ t.T).softmax(dim=1)
+        print(check_surer({"accuracy": "rises", "MAE": "falls"}, surer))
+        """,
+        "keeps the order",
+    ),
+    (
+        "01",
+        """
+        surer = (100 * s * z @ t.T).softmax(dim=1)
+        forecast = {"accuracy": "stays", "MAE": "stays", "RPS": "falls"}
+        print(check_surer(forecast, surer))  # certainty taken for quality
+        """,
+        "now they are certain",
+    ),
+    (
+        "01",
+        """
+        surer = (100 * s * z @ t.T).softmax(dim=1)
+        forecast = {"accuracy": "stays", "MAE": "stays", "RPS": "rises", "RPS in the end": 0}
+        print(check_surer(forecast, surer))  # as if certain were right
+        """,
+        "what is RPS then",
+    ),
+    (
+        "01",
+        "print(check_surer({}, 100 * probabilities))",
+        "must add up to 1",
+    ),
+    (
+        "01",
+        "print(check_surer({}, (100 * probabilities).softmax(dim=1)))",  # softmax twice
+        "multiply s by 100",
+    ),
+    (
+        "01",
+        "print(check_surer({}, (s / 100 * z @ t.T).softmax(dim=1)))",  # as a temperature
+        "multiply s by 100",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 1, 3, 3, 4], [0, 0, 1, 2, 2, 2, 3, 0]))",  # turned round
+        "who is right more often",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 3, 4], [1, 0, 1, 2, 2, 2, 3, 4]))",  # no error
+        "wrong by far",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 3, 3], [0, 0, 1, 2, 2, 1, 2, 4]))",  # by one only
+        "wrong by far",
+    ),
+    (
+        "01",
+        "print(check_winners([0, 0, 1, 2, 2, 2, 4, 5], [0, 0, 1, 2, 2, 1, 2, 4]))",  # from 1 to 5
+        "from 0 to 4",
+    ),
     ("02", "print(check_weights([-1 / 9, 0, 1 / 9, 4 / 9, 8 / 9]))", "distances from"),  # signed
     ("02", "print(check_weights([1 / 8, 0, 1 / 8, 4 / 8, 8 / 8]))", "of the label set"),
     ("02", "print(check_weights([8 / 9, 1, 8 / 9, 5 / 9, 1 / 9]))", "distances from"),  # likeness
@@ -293,5 +354,41 @@ WRONG = [
         print(check_epoch(sorting))
         """,
         "leave the history in order",
+    ),
+    ("02", "print(check_change(lambda image: image, 0.0))", "no image has changed"),
+    (
+        "02",
+        """
+        import numpy as np
+
+        print(check_change(lambda image: 255 - np.asarray(image), 0.3))
+        """,
+        "not an array",
+    ),
+    ("02", "print(check_change(lambda image: image.convert('L'), 0.4))", "in RGB"),
+    (
+        "02",
+        "print(check_change(lambda image: image.resize((32, 32)), 0.2))",
+        "keep the size",
+    ),
+    (
+        "02",
+        "print(check_change(lambda image: Image.new('RGB', image.size), 0.5))",  # all black
+        "their ranks are lost",
+    ),
+    (
+        "02",
+        "print(check_change(lambda image: image.convert('L').convert('RGB'), 0.0))",  # no colour
+        "has changed for the model",
+    ),
+    (
+        "02",
+        "print(check_change(lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 1))",
+        "has changed for the model",
+    ),
+    (
+        "02",
+        "print(check_change(lambda image: image.rotate(45), -0.5))",  # a distance with a sign
+        "has changed for the model",
     ),
 ]

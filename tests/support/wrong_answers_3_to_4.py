@@ -204,6 +204,40 @@ WRONG = [
         "not of unit length",
     ),
     (
+        "03",
+        """
+        names = "private, corporal, sergeant, lieutenant, captain, major, colonel, general"
+        check_order(grades(names, "a portrait of a {rank}"), "learned")  # as soldiers order them
+        """,
+        "not yet: luck",
+    ),
+    (
+        "03",
+        """
+        names = "first, second, third, fourth, fifth, sixth, seventh, eighth"  # share no word
+        check_order(grades(names, "the view from the {rank} floor"), "spelled")
+        """,
+        "not yet: learned",
+    ),
+    (
+        "03",
+        """
+        names = "nursery, kindergarten, primary school, middle school, high school, university"
+        check_order(grades(names, "a photo of a pupil at {rank}"), "luck")
+        """,
+        "not yet: learned",
+    ),
+    ("03", "check_order(spaces['quality'], 'learned')", "with few the band is wide"),
+    ("03", "check_order(spaces['decades'], 'learned')", "names of your own"),
+    (
+        "03",
+        """
+        names = "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday"
+        check_order(grades(names, "a photo taken on a {rank}"), 0.7)  # a score
+        """,
+        "one word",
+    ),
+    (
         "04",
         """
         class Clamped(GateSolution):  # 0.1 at the start, between 0 and 1, and no sigmoid
@@ -344,5 +378,58 @@ WRONG = [
         check_depth(Beside)
         """,
         "block before it",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 1, "rank": 3, "joint": 1})  # as if copies were alone
+        """,
+        "the words of its sentence",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 5, "rank": 5, "joint": 1})  # one for each sentence
+        """,
+        "the words of its slot",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "a little", "some", "a lot of", "total")
+        check_copies(names, {"token": 5, "rank": 3, "joint": 3})  # one for each slot
+        """,
+        "sees all words",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "negligible", "some", "grave", "total")  # in words, not in tokens
+        check_copies(names, {"token": 5, "rank": 1, "joint": 1})
+        """,
+        "the words of its slot",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "very low", "low very", "low", "high")  # the same words in another order
+        check_copies(names, {"token": 5, "rank": 2, "joint": 1})
+        """,
+        "in any order",
+    ),
+    (
+        "04",
+        """
+        names = ("no", "minor", "medium", "major", "total")
+        check_copies(names, {"token": 5, "rank": 1, "joint": 1})
+        """,
+        "not always in the same slot",
+    ),
+    (
+        "04",
+        "check_copies(ranks.names, {'token': 5, 'rank': 2, 'joint': 1})",
+        "not those of the page",
     ),
 ]
