@@ -635,7 +635,7 @@ print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 # %% [markdown]
 # That is all but certain of rank 2, which only eight experts chose: the scale $s$, which turns distances into
 # probabilities, is no part of tightness. In training it does not act alone. Here is the whole loss of stage 2, with a
-# weight for each addition, and a linear "image tower". An image is 8 numbers, of which only the first matters, and the
+# weight for each addition, and data to try it on: an image is 8 numbers, of which only the first matters, and the
 # grades are noisy.
 
 
@@ -646,6 +646,17 @@ def stage2(z, y, tight, push, ranked):
     return loss - push * diversity(z, C, y, r) + ranked * rps(logits, y)
 
 
+def images(number):
+    x = torch.randn(number, 8)
+    grade = x[:, 0] + torch.randn(number) / 2
+    return x, torch.bucketize(grade, torch.tensor([-1, -0.3, 0.3, 1]))
+
+
+# %% [markdown]
+# The "image tower" is linear:
+
+
+# %%
 def train(x, y, weights, epochs):
     torch.manual_seed(SEED)  # the same start for every loss
     tower = torch.nn.Linear(8, 5)
@@ -655,12 +666,6 @@ def train(x, y, weights, epochs):
         stage2(F.normalize(tower(x), dim=1), y, *weights).backward()
         adam.step()
     return lambda x: s * F.normalize(tower(x), dim=1) @ C.T
-
-
-def images(number):
-    x = torch.randn(number, 8)
-    grade = x[:, 0] + torch.randn(number) / 2
-    return x, torch.bucketize(grade, torch.tensor([-1, -0.3, 0.3, 1]))
 
 
 # %% [markdown]
@@ -1157,7 +1162,7 @@ for added in ADDED:
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} A batch holds ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?
+# :::{dropdown} A batch has ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?
 # Image to text: its mean runs over images, so rank 2 has ten votes of fourteen. Text to image runs over ranks, so there
 # rank 2 has one vote of five.
 # :::
