@@ -296,4 +296,21 @@ WRONG = [
         """,
         "name by name",
     ),
+    *(
+        ("08", f"check_spread(dict(zip(WHY, {mine})))", lead)
+        for mine, lead in (
+            ((0.2, 0.2, 0.02, 0.02), "add up by their squares"),  # seeds do not count
+            ((0.34, 0.21, 0.16, 0.03), "add up by their squares"),  # deviations are added
+            (
+                (0.245, 0.0245, 0.0245, 0.00245),
+                "the same twenty images",
+            ),  # by the number of answers
+            ((0.24, 0.24, 0.14, 0.02), "the same twenty images"),  # seeds bring nothing
+            ((0.24, 0.2, 0.02, 0.02), "one and the same training run"),  # images settle it
+            ((0.24, 0.2, 0.2, 0.02), "one and the same training run"),
+            ((0.24, 0.2, 0.14, 0), "neither is zero"),
+            ((0.24, 0.2, 0.14, "none"), "write a number"),
+            ((0.24, 0.2), "one number each"),
+        )
+    ),
 ]
